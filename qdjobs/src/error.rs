@@ -1,0 +1,183 @@
+//! What goes wrong for callers, in one type: [`Error`].
+//!
+//! Leans on nothing. How a *task* fails (retry, permanent, cancel) is not here but in `task/error.rs`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The result of every fallible operation of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation was refused or did not succeed.
+///
+/// The text (`Display`) says what is wrong and ends in what to do about it. Match on [`kind`](Error::kind) to
+/// react in code; ask [`may_be_stored`](Error::may_be_stored) before telling somebody that nothing was stored.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    help: Option<Cow<'static, str>>,
+    problems: Vec<ParamProblem>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The sorts of [`Error`] that a program may want to tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// No task of this name is linked into the program.
+    UnknownTask,
+    /// Parameters are missing, unknown or of the wrong type; [`Error::problems`] lists each.
+    InvalidParams,
+    /// An option of a job (queue, delay, name, filter, …) has a value outside its range.
+    InvalidInput,
+    /// Params, a result or metadata exceed their size limit.
+    TooLarge,
+    /// There is no such job.
+    NotFound,
+    /// The job exists, but its status does not allow the operation.
+    Conflict,
+    /// The program is not set up to run: no task linked, names taken twice, state missing, a bad worker option.
+    Setup,
+    /// Another connection held the database's write lock for longer than the busy timeout. Nothing was stored.
+    Locked,
+    /// The database may not be written. Nothing was stored.
+    ReadOnly,
+    /// The disk is full. Nothing was stored.
+    Full,
+    /// The file is no SQLite database, or a damaged one. Nothing is ever deleted or recreated for it.
+    Corrupt,
+    /// The database was written by a newer, incompatible version of qdjobs.
+    NewerSchema,
+    /// The storage failed while it committed: the write may or may not be there after the next open.
+    Indeterminate,
+    /// Any other failure of the operating system or of SQLite.
+    Storage,
+    /// The queue is closed, or closed while the request waited.
+    Closed,
+    /// Too much is waiting to be written; nothing was stored.
+    Overloaded,
+    /// The attempt that asked no longer holds the job: it timed out, was rescued, or has already ended.
+    LeaseLost,
+    /// A wait with a limit ended before the job did.
+    Timeout,
+    /// The job that was waited for failed; the text is the job's error.
+    JobFailed,
+    /// The job that was waited for was cancelled.
+    JobCancelled,
+    /// A stored result does not have the type that was asked for.
+    Decode,
+}
+
+/// One thing wrong with one parameter, as reported by the check that every by-name enqueue passes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct ParamProblem {
+    /// The parameter's name as written by the caller or, if it is missing, as the task declares it.
+    pub param: String,
+    /// What is wrong, and the nearest right thing to write.
+    pub problem: String,
+}
+
+impl ParamProblem {
+    /// A problem with the parameter named `param`.
+    pub fn new(param: impl Into<String>, problem: impl Into<String>) -> ParamProblem {
+        ParamProblem { param: param.into(), problem: problem.into() }
+    }
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            help: None,
+            problems: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// Adds the sentence that says what to do.
+    pub(crate) fn help(mut self, help: impl Into<Cow<'static, str>>) -> Error {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn with_problems(mut self, problems: Vec<ParamProblem>) -> Error {
+        self.0.problems = problems;
+        self
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same error once more, for each of several callers whose writes shared one transaction.
+    pub(crate) fn repeat(&self) -> Error {
+        let source = self.0.source.as_ref().map(|source| source.to_string().into());
+        Error(Box::new(Inner {
+            kind: self.0.kind,
+            message: self.0.message.clone(),
+            help: self.0.help.clone(),
+            problems: self.0.problems.clone(),
+            source,
+        }))
+    }
+
+    /// The sort of error, for code that reacts to it.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What to do about it, where there is one thing to do. Part of the `Display` text as well.
+    pub fn suggestion(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+
+    /// Each thing wrong with the parameters; empty unless the kind is [`ErrorKind::InvalidParams`].
+    pub fn problems(&self) -> &[ParamProblem] {
+        &self.0.problems
+    }
+
+    /// Whether the write that failed could nevertheless be found in the database later.
+    ///
+    /// A commit that ends in an I/O error is neither done nor undone until the file is read again: only then is
+    /// this `true`. For every other kind the answer is certain: nothing was stored.
+    pub fn may_be_stored(&self) -> bool {
+        self.0.kind == ErrorKind::Indeterminate
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        for problem in &self.0.problems {
+            write!(f, "\n  {}: {}", problem.param, problem.problem)?;
+        }
+        if let Some(help) = &self.0.help {
+            write!(f, "\nhelp: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    // `fn main() -> qdjobs::Result<()>` prints the Debug form: let it read as the Display form does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)?;
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            write!(f, "\n  caused by: {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

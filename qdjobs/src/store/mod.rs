@@ -1,0 +1,456 @@
+//! The contract of a store: what each verb promises once its answer is there.
+//!
+//! Leans on the ground floor. Knows no task, no thread of a worker, and names no database: those live in
+//! [`memory`] and `sqlite`, which do not know each other. The verbs stand in the order of a job's life, here, in the
+//! SQL, in each store and in the contract tests: **insert, claim, beat, checkpoint, finish, promote, rescue, cancel,
+//! inspect, prune**.
+//!
+//! Rules for every store:
+//!
+//! - No method blocks. Each submits its request and returns a [`Pending`], which is a `Future` and has `wait()`.
+//!   Dropping a `Pending` cancels nothing.
+//! - A request is answered after its effect is as durable as the store promises, never before.
+//! - One bad request fails alone. A failure of the storage fails every request it took down, and says so to each.
+//! - A job is changed by a worker only while it is running in exactly the claim that the worker shows
+//!   ([`Claim`]: id, attempt and worker); anything else is refused as lost.
+//! - The store reads its [`Clock`](crate::Clock) once per batch of requests, so instants within a batch agree.
+//!   Scheduled jobs become due by themselves (*promote*): no caller has to ask.
+
+pub mod memory;
+mod pending;
+pub mod sqlite;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+pub use pending::{Pending, Reply};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Attempt, Job, JobId, NewJob, Progress, Status, WorkerId};
+use crate::retry::Verdict;
+use crate::time::Timestamp;
+
+/// Where jobs live. See the [module](self) for the rules.
+pub trait Store: std::fmt::Debug + Send + Sync + 'static {
+    /// Stores jobs, all or none; once answered, they survive what the store promises to survive.
+    fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>>;
+
+    /// Makes a worker known, so that it may claim.
+    fn enlist(&self, worker: WorkerCard) -> Pending<()>;
+
+    /// Writes what became of finished jobs, then claims further ones, in one transaction.
+    ///
+    /// Order of claims: higher priority first, then earlier `scheduled_at`, then lower id, over all the queues and
+    /// tasks wanted. A turn with [`Want::stand`] that finishes nothing and finds nothing is answered when there is
+    /// something to claim, the moment it is stored or due; at most one such turn stands for a worker and its set of
+    /// tasks. It is answered empty by [`leave`](Store::leave) and [`recall`](Store::recall).
+    ///
+    /// A worker that is not (or no longer) enlisted gets [`ErrorKind::LeaseLost`] and claims nothing.
+    fn turn(&self, turn: Turn) -> Pending<Turned>;
+
+    /// Ends the standing turns of `worker`, with what they have: nothing.
+    fn recall(&self, worker: WorkerId);
+
+    /// Says that the worker lives, and looks at everybody else who says so.
+    fn beat(&self, worker: WorkerId) -> Pending<Beat>;
+
+    /// Stores the latest value of `note`, soon; later values may overtake it. Refused silently when the claim is
+    /// lost: progress is for people, and a lost claim is told to the handler by the beat.
+    fn checkpoint(&self, note: Arc<Note>);
+
+    /// Frees the jobs of a worker that is proven dead, counting a crash for each, and forgets the worker. Answers how
+    /// many jobs it freed; 0 if somebody else was quicker.
+    fn rescue(&self, dead: WorkerId) -> Pending<usize>;
+
+    /// Gives back whatever `worker` still holds, none of it counted as an attempt that failed, and forgets the worker.
+    fn leave(&self, worker: WorkerId) -> Pending<usize>;
+
+    /// Changes of single jobs asked for by people: retry, cancel, delete. Each stands or falls alone.
+    fn control(&self, commands: Vec<Control>) -> Pending<Vec<Result<Job>>>;
+
+    /// The job, once it has ended; at once if it has. [`ErrorKind::NotFound`] if there is no such job, now or later.
+    fn ended(&self, id: JobId) -> Pending<Job>;
+
+    /// Reads. What was answered before is seen.
+    fn inspect(&self, query: Query) -> Pending<Answer>;
+
+    /// Looks for work that something other than this store's own methods has stored.
+    fn poke(&self);
+
+    /// The statement that stores jobs through any driver, for a caller's own transaction; `None` if the store has no
+    /// SQL.
+    fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement>;
+
+    /// What a person would call this store: a path, or `memory`.
+    fn name(&self) -> &str;
+
+    /// Answers what is waiting, then stops. Later requests get [`ErrorKind::Closed`].
+    fn close(&self);
+}
+
+/// The token of a running job: minted by a claim, shown at every change, spent by its finish. The attempt number and the
+/// worker fence off everybody who held the job before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The job.
+    pub id: JobId,
+    /// Which of its attempts this is.
+    pub attempt: u32,
+    /// Who holds it.
+    pub worker: WorkerId,
+}
+
+/// A worker as the others see it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WorkerCard {
+    /// Drawn at random when it started.
+    pub id: WorkerId,
+    /// The machine it runs on.
+    pub host: String,
+    /// Its process there. For people: numbers are reused, so it proves nothing.
+    pub pid: u32,
+}
+
+impl WorkerCard {
+    /// The card of a worker.
+    pub fn new(id: WorkerId, host: impl Into<String>, pid: u32) -> WorkerCard {
+        WorkerCard { id, host: host.into(), pid }
+    }
+}
+
+/// What one turn of a worker asks for.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// Who asks.
+    pub worker: WorkerId,
+    /// What became of jobs it held.
+    pub done: Vec<Finish>,
+    /// What it can take on.
+    pub want: Want,
+}
+
+/// The jobs a worker can take on.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// At most so many.
+    pub limit: usize,
+    /// Of these tasks.
+    pub tasks: Arc<TaskSet>,
+    /// From these queues; `None` for all.
+    pub queues: Option<Arc<[String]>>,
+    /// Whether to be answered only when there is something.
+    pub stand: bool,
+}
+
+/// Names of tasks, sorted, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TaskSet(Vec<String>);
+
+impl TaskSet {
+    /// Sorts and deduplicates.
+    pub fn new<S: Into<String>>(names: impl IntoIterator<Item = S>) -> TaskSet {
+        let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
+        names.sort();
+        names.dedup();
+        TaskSet(names)
+    }
+
+    /// Whether `name` is among them.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
+    }
+
+    /// The names in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What became of one job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finish {
+    /// The claim it ran under.
+    pub claim: Claim,
+    /// When the task began; when it was claimed, if it never did.
+    pub started_at: Timestamp,
+    /// What is to become of it.
+    pub verdict: Verdict,
+    /// Whether the task says that it completed the job in a transaction of its own: if so, that is not a lost claim.
+    pub in_transaction: bool,
+}
+
+/// The answer to a turn.
+#[derive(Debug, Default)]
+pub struct Turned {
+    /// The finishes that were refused since their claims were lost: rescued, deleted, or ended already.
+    pub lost: Vec<Claim>,
+    /// The jobs claimed, in the order they are to be started.
+    pub claimed: Vec<Claimed>,
+}
+
+/// A claimed job: what its attempt needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimed {
+    /// The token to finish it with.
+    pub claim: Claim,
+    /// Its task.
+    pub task_name: String,
+    /// Its parameters: the text of a JSON object.
+    pub params: String,
+    /// Its display name, if it has one of its own.
+    pub name: Option<String>,
+    /// Its queue.
+    pub queue: String,
+    /// Its priority.
+    pub priority: i32,
+    /// Retries used.
+    pub retry_count: u32,
+    /// Retries allowed.
+    pub max_retries: u32,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// When it was due.
+    pub scheduled_at: Timestamp,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
+    /// The caller's own JSON object.
+    pub metadata: Option<String>,
+}
+
+/// The answer to a beat.
+#[derive(Clone, Debug, Default)]
+pub struct Beat {
+    /// Every enlisted worker with its beats counted so far, the asking one among them unless it was rescued.
+    pub workers: Vec<WorkerState>,
+    /// The claims that the asking worker holds, by the store's books.
+    pub held: usize,
+}
+
+/// A worker and its latest sign of life.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WorkerState {
+    /// Who it is.
+    #[serde(flatten)]
+    pub card: WorkerCard,
+    /// When it started.
+    #[serde(serialize_with = "crate::job::serialize_wire_time")]
+    pub started_at: Timestamp,
+    /// Beats so far. Only whether it grows says anything.
+    pub beats: u64,
+    /// Jobs it holds.
+    pub running: u64,
+}
+
+impl WorkerState {
+    pub(crate) fn new(card: WorkerCard, started_at: Timestamp) -> WorkerState {
+        WorkerState { card, started_at, beats: 0, running: 0 }
+    }
+}
+
+/// The progress of one running job: set by its handler as often as it likes, written by the store as often as it can.
+#[derive(Debug)]
+pub struct Note {
+    claim: Claim,
+    latest: Mutex<NoteState>,
+}
+
+#[derive(Debug, Default)]
+struct NoteState {
+    progress: Option<Progress>,
+    submitted: bool,
+}
+
+impl Note {
+    /// Nothing reported yet.
+    pub fn new(claim: Claim) -> Note {
+        Note { claim, latest: Mutex::default() }
+    }
+
+    /// The job it speaks of.
+    pub fn claim(&self) -> Claim {
+        self.claim
+    }
+
+    /// Replaces what was reported; `true` if the note has to be submitted, `false` if it already waits to be written.
+    pub fn set(&self, progress: Progress) -> bool {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.progress = Some(progress);
+        !std::mem::replace(&mut latest.submitted, true)
+    }
+
+    /// Takes what is to be written.
+    pub fn take(&self) -> Option<Progress> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.submitted = false;
+        latest.progress.take()
+    }
+}
+
+/// A change of one job asked for by a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// A failed or cancelled job, or one that waits for its time: due now, with a fresh budget of retries.
+    Retry(JobId),
+    /// A pending job: cancelled.
+    Cancel(JobId),
+    /// Any job that is not running: gone, with its history. Answers the job as it was.
+    Delete(JobId),
+}
+
+impl Control {
+    /// The job it is about.
+    pub fn id(self) -> JobId {
+        match self {
+            Control::Retry(id) | Control::Cancel(id) | Control::Delete(id) => id,
+        }
+    }
+
+    /// Whether a job that is `status` and, if pending, due (`due`) or not, allows it: the one place that says so.
+    pub(crate) fn permit(self, id: JobId, status: Status, due: bool) -> Result<()> {
+        let (refused, help) = match (self, status) {
+            (_, Status::Running) => {
+                (true, "wait until it has ended; a task can end its own job early with `TaskError::cancel`")
+            }
+            (Control::Retry(_), Status::Pending) => (due, "it is already waiting for a free worker"),
+            (Control::Retry(_), Status::Completed) => (true, "enqueue a new job to do the work once more"),
+            (Control::Cancel(_), status) => {
+                (status != Status::Pending, "only a job that has not ended can be cancelled")
+            }
+            (Control::Retry(_) | Control::Delete(_), _) => (false, ""),
+        };
+        if !refused {
+            return Ok(());
+        }
+        let verb = match self {
+            Control::Retry(_) => "retried",
+            Control::Cancel(_) => "cancelled",
+            Control::Delete(_) => "deleted",
+        };
+        Err(Error::new(ErrorKind::Conflict, format!("job {id} is {status} and cannot be {verb}")).help(help))
+    }
+}
+
+/// What to read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Query {
+    /// One job.
+    Job(JobId),
+    /// The attempts of one job that are over, oldest first.
+    Attempts(JobId),
+    /// Jobs, newest first.
+    List(Filter),
+    /// How many jobs there are, by status.
+    Counts,
+    /// The enlisted workers, oldest first.
+    Workers,
+}
+
+/// What was read; the variant follows the query's.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// To [`Query::Job`].
+    Job(Option<Box<Job>>),
+    /// To [`Query::Attempts`].
+    Attempts(Vec<Attempt>),
+    /// To [`Query::List`].
+    List(Page),
+    /// To [`Query::Counts`].
+    Counts(Counts),
+    /// To [`Query::Workers`].
+    Workers(Vec<WorkerState>),
+}
+
+/// Which jobs to list: all conditions that are set must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Filter {
+    /// In this status.
+    pub status: Option<Status>,
+    /// Of this task.
+    pub task_name: Option<String>,
+    /// In this queue.
+    pub queue: Option<String>,
+    /// Pending jobs whose `scheduled_at` lies ahead.
+    pub scheduled: bool,
+    /// Pending jobs that have failed before.
+    pub retrying: bool,
+    /// Only ids below this one: the `next` of the page before.
+    pub before: Option<JobId>,
+    /// At most so many; [`Filter::LIMIT_DEFAULT`] if `None`, [`Filter::LIMIT_MAX`] at most.
+    pub limit: Option<usize>,
+}
+
+impl Filter {
+    /// Jobs on a page unless the caller says otherwise.
+    pub const LIMIT_DEFAULT: usize = 100;
+    /// Most jobs on a page: a page is held in memory as a whole.
+    pub const LIMIT_MAX: usize = 1000;
+
+    pub(crate) fn page_size(&self) -> usize {
+        self.limit.unwrap_or(Self::LIMIT_DEFAULT).clamp(1, Self::LIMIT_MAX)
+    }
+}
+
+/// Some jobs, newest first.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Page {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Pass it as [`Filter::before`] to get the next page; `None` on the last.
+    pub next: Option<JobId>,
+}
+
+impl Page {
+    /// Cuts `jobs`, read with one more than `size` as the sign of a further page, to a page.
+    pub(crate) fn cut(mut jobs: Vec<Job>, size: usize) -> Page {
+        let more = jobs.len() > size;
+        jobs.truncate(size);
+        let next = if more { jobs.last().map(|job| job.id) } else { None };
+        Page { jobs, next }
+    }
+}
+
+/// How many jobs there are, by status; every status is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts(BTreeMap<Status, u64>);
+
+impl Counts {
+    pub(crate) fn new(counted: impl IntoIterator<Item = (Status, u64)>) -> Counts {
+        let mut counts: BTreeMap<Status, u64> = Status::ALL.map(|status| (status, 0)).into();
+        counts.extend(counted);
+        Counts(counts)
+    }
+
+    /// The number of jobs in `status`.
+    pub fn of(&self, status: Status) -> u64 {
+        self.0.get(&status).copied().unwrap_or(0)
+    }
+
+    /// The number of all jobs.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+/// One SQL statement that stores any number of jobs, for a transaction on a connection of the caller's own driver. See
+/// [`JobQueue::statement`](crate::JobQueue::statement).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EnqueueStatement {
+    /// The statement: one text parameter, no result.
+    pub sql: &'static str,
+    /// The value of the parameter.
+    pub json: String,
+}
+
+/// How long a worker may be silent before those who watch it take it for dead. See `lease.rs`.
+pub const LEASE: Duration = Duration::from_secs(30);

@@ -1,0 +1,3 @@
+//! What `#[task]` makes of a function.
+mod error;
+pub use error::{TaskError, TaskErrorKind};
