@@ -1,0 +1,273 @@
+//! What a running task sees of its job: [`JobContext`].
+//!
+//! Leans on the store's tokens and on the queue handle. Decides nothing: what a task's end means is said in `retry`.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::error::Result;
+use crate::job::{JobId, Progress};
+use crate::queue::JobQueue;
+use crate::store::{Claim, Claimed, Note};
+use crate::time::Timestamp;
+
+/// What a task may ask and say about the job it runs. Take it as a parameter: `ctx: &JobContext`.
+///
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct JobContext(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    job: Claimed,
+    started_at: Timestamp,
+    states: Arc<States>,
+    queue: JobQueue,
+    note: Arc<Note>,
+    stop: Arc<StopSignal>,
+    /// Whether the task says that it completed the job in a transaction of its own.
+    in_transaction: AtomicBool,
+}
+
+impl JobContext {
+    pub(crate) fn new(
+        job: Claimed,
+        started_at: Timestamp,
+        states: Arc<States>,
+        queue: JobQueue,
+        stop: Arc<StopSignal>,
+    ) -> JobContext {
+        let note = Arc::new(Note::new(job.claim));
+        JobContext(Arc::new(Inner { job, started_at, states, queue, note, stop, in_transaction: AtomicBool::new(false) }))
+    }
+
+    /// The job's number.
+    pub fn job_id(&self) -> JobId {
+        self.0.job.claim.id
+    }
+
+    /// The task's name as it is stored with the job.
+    pub fn task_name(&self) -> &str {
+        &self.0.job.task_name
+    }
+
+    /// The job's display name.
+    pub fn name(&self) -> &str {
+        self.0.job.name.as_deref().unwrap_or(&self.0.job.task_name)
+    }
+
+    /// The queue the job came from.
+    pub fn queue_name(&self) -> &str {
+        &self.0.job.queue
+    }
+
+    /// The number of this attempt: 1 for the first. It grows with each start of the job and fences off earlier ones:
+    /// pass it (with the id) to services that accept a fencing token.
+    pub fn attempt(&self) -> u32 {
+        self.0.job.claim.attempt
+    }
+
+    /// Retries used before this attempt.
+    pub fn retry_count(&self) -> u32 {
+        self.0.job.retry_count
+    }
+
+    /// Whether a failure of this attempt would be the job's last.
+    pub fn is_last_attempt(&self) -> bool {
+        self.0.job.retry_count >= self.0.job.max_retries
+    }
+
+    /// When the job was stored.
+    pub fn created_at(&self) -> Timestamp {
+        self.0.job.created_at
+    }
+
+    /// When the job was due.
+    pub fn scheduled_at(&self) -> Timestamp {
+        self.0.job.scheduled_at
+    }
+
+    /// The caller's own JSON object, as text.
+    pub fn metadata(&self) -> Option<&str> {
+        self.0.job.metadata.as_deref()
+    }
+
+    /// The queue itself: to enqueue what comes next.
+    pub fn queue(&self) -> &JobQueue {
+        &self.0.queue
+    }
+
+    /// A text that is the same at every attempt of this job and different for every other job of this database: for
+    /// services that take an idempotency key.
+    pub fn idempotency_key(&self) -> String {
+        format!("qdjobs-{}-{}", self.0.job.created_at.as_microsecond(), self.0.job.claim.id)
+    }
+
+    /// Says how far the work has come, from 0.0 to 1.0. Returns at once; readers see it within a commit or two. Of
+    /// reports that come faster than they can be written, the latest is.
+    pub fn progress(&self, fraction: f64) {
+        self.report(Progress::new(fraction, None));
+    }
+
+    /// Says how far the work has come, and what it is doing.
+    pub fn progress_with(&self, fraction: f64, message: impl Into<String>) {
+        self.report(Progress::new(fraction, Some(message.into())));
+    }
+
+    fn report(&self, progress: Progress) {
+        if self.0.note.set(progress) {
+            self.0.queue.store().checkpoint(self.0.note.clone());
+        }
+    }
+
+    /// Whether the task should come to an end: see [`stop_reason`](JobContext::stop_reason). Long work asks between
+    /// its steps and returns early; the answer it then gives is still honoured if the job is still its own.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.stop.reason().is_some()
+    }
+
+    /// Why the task should come to an end.
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.0.stop.reason()
+    }
+
+    /// Resolves when the task should come to an end; for `select!` in an async task.
+    pub fn cancelled(&self) -> Cancelled {
+        Cancelled(self.0.stop.clone())
+    }
+
+    /// Completes the job inside a transaction of the task's own, on a connection to the same database file.
+    ///
+    /// The task's rows, follow-up jobs enqueued on `tx`, and the completion are then committed together or not at
+    /// all: their effect happens exactly once, whatever dies in between. If the job is no longer this attempt's own
+    /// (it timed out or was rescued), this is refused with [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost): return the
+    /// error, so that the transaction is rolled back.
+    ///
+    /// Begin the transaction with `TransactionBehavior::Immediate`, so that it waits for its turn to write instead of
+    /// failing half-way. What survives a power loss is up to *your* connection's `synchronous` setting: one below FULL
+    /// is refused.
+    pub fn complete_in<R: serde::Serialize>(&self, tx: &rusqlite::Transaction<'_>, result: &R) -> Result<()> {
+        let result = crate::task::result_json(result)?;
+        let now = self.0.queue.clock().now();
+        crate::store::sqlite::complete_in(tx, self.0.job.claim, self.0.started_at, now, &result)?;
+        self.0.in_transaction.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The shared value of type `T` that the worker was given with `Worker::state`.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.0.states.get::<T>()
+    }
+
+    pub(crate) fn claim(&self) -> Claim {
+        self.0.job.claim
+    }
+
+    pub(crate) fn job(&self) -> &Claimed {
+        &self.0.job
+    }
+
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.0.started_at
+    }
+
+    pub(crate) fn completed_in_transaction(&self) -> bool {
+        self.0.in_transaction.load(Ordering::Acquire)
+    }
+}
+
+/// Why a running task should come to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// It has run for longer than its timeout: the attempt already counts as failed.
+    TimedOut,
+    /// The worker stops and its grace is over: the job goes back without losing an attempt.
+    Stopping,
+    /// Another worker may run the job by now; whatever this attempt returns is refused.
+    LeaseLost,
+}
+
+/// Tells one attempt to come to an end. Set once; the first reason stands.
+#[derive(Debug, Default)]
+pub(crate) struct StopSignal {
+    reason: AtomicU8,
+    /// Guards only the list; the reason is read without it, since tasks may ask in their innermost loop.
+    wakers: Mutex<Vec<Waker>>,
+}
+
+impl StopSignal {
+    pub(crate) fn set(&self, reason: StopReason) {
+        let code = match reason {
+            StopReason::TimedOut => 1,
+            StopReason::Stopping => 2,
+            StopReason::LeaseLost => 3,
+        };
+        if self.reason.compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<StopReason> {
+        match self.reason.load(Ordering::Acquire) {
+            1 => Some(StopReason::TimedOut),
+            2 => Some(StopReason::Stopping),
+            3 => Some(StopReason::LeaseLost),
+            _ => None,
+        }
+    }
+}
+
+/// The future of [`JobContext::cancelled`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Cancelled(Arc<StopSignal>);
+
+impl Future for Cancelled {
+    type Output = StopReason;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<StopReason> {
+        if let Some(reason) = self.0.reason() {
+            return Poll::Ready(reason);
+        }
+        {
+            let mut wakers = self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+            if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                wakers.push(cx.waker().clone());
+            }
+        }
+        // The signal may have been set between the look and the entry in the list.
+        self.0.reason().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// The shared values of a worker, one a type.
+#[derive(Default)]
+pub(crate) struct States(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl States {
+    /// Keeps `value`; `false` if there was one of its type, which is then replaced.
+    pub(crate) fn put<T: Send + Sync + 'static>(&mut self, value: T) -> bool {
+        self.0.insert(TypeId::of::<T>(), Box::new(value)).is_none()
+    }
+
+    pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref())
+    }
+
+    pub(crate) fn has(&self, id: TypeId) -> bool {
+        self.0.contains_key(&id)
+    }
+}
+
+impl std::fmt::Debug for States {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} shared values", self.0.len())
+    }
+}

@@ -1,0 +1,428 @@
+//! The handle that people hold: [`JobQueue`], its async twin [`AsyncQueue`], and [`JobHandle`], one job of theirs.
+//!
+//! Leans on the store's contract. Runs nothing: that is the worker's.
+
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Attempt, Job, JobId, NewJob, Status};
+use crate::request::{Enqueue, JobRequest};
+use crate::store::memory::MemoryStore;
+use crate::store::sqlite::{Durability, SqliteOptions, SqliteStore};
+use crate::store::{Answer, Control, Counts, EnqueueStatement, Filter, Page, Pending, Query, Store, WorkerState};
+use crate::time::Clock;
+
+/// A queue of jobs in a database. Cheap to clone; all clones are one queue, and several processes may open one file.
+///
+/// Every method blocks until its answer is durable (for writes) or read. In async code use
+/// [`to_async`](JobQueue::to_async).
+#[derive(Clone, Debug)]
+pub struct JobQueue(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Clock,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.store.close();
+    }
+}
+
+/// How a queue is opened. Made by [`JobQueue::options`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is opened yet: call `open`"]
+pub struct QueueOptions {
+    clock: Clock,
+    sqlite: SqliteOptions,
+}
+
+impl QueueOptions {
+    /// What a job survives once `enqueue` has returned; [`Durability::Full`] unless you choose otherwise.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.sqlite.durability = durability;
+        self
+    }
+
+    /// How long a write waits while another connection holds the database's write lock; 5 s unless you choose
+    /// otherwise.
+    pub fn busy_timeout(mut self, limit: Duration) -> Self {
+        self.sqlite.busy_timeout = limit;
+        self
+    }
+
+    /// The clock that tells the queue and its workers the time; for tests.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the SQLite database at `path`, creating it if there is none.
+    ///
+    /// The file may be your application's own: all tables of qdjobs are named `qdjobs_…`. It is switched to WAL mode.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<JobQueue> {
+        let store = SqliteStore::open(path.as_ref(), self.sqlite, self.clock.clone())?;
+        Ok(JobQueue::with_store(store, self.clock))
+    }
+
+    /// A queue that lives and dies with the process.
+    pub fn in_memory(self) -> JobQueue {
+        JobQueue::with_store(MemoryStore::new(self.clock.clone()), self.clock)
+    }
+}
+
+impl JobQueue {
+    /// Opens the SQLite database at `path`, creating it if there is none: the one-line setup.
+    pub fn open(path: impl AsRef<Path>) -> Result<JobQueue> {
+        JobQueue::options().open(path)
+    }
+
+    /// A queue that lives and dies with the process: for tests.
+    pub fn in_memory() -> JobQueue {
+        JobQueue::options().in_memory()
+    }
+
+    /// Options to open a queue with.
+    pub fn options() -> QueueOptions {
+        QueueOptions { clock: Clock::system(), sqlite: SqliteOptions::default() }
+    }
+
+    /// A queue on any store.
+    pub fn with_store(store: Arc<dyn Store>, clock: Clock) -> JobQueue {
+        JobQueue(Arc::new(Inner { store, clock }))
+    }
+
+    /// The same queue, answering with futures instead of blocking.
+    pub fn to_async(&self) -> AsyncQueue {
+        AsyncQueue(self.clone())
+    }
+
+    /// Stores many jobs at once, all or none, in the order given.
+    pub fn enqueue_all<R>(&self, jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Result<Vec<JobId>> {
+        self.store().insert(gather(jobs)?).wait()
+    }
+
+    /// The job, as it is now.
+    pub fn get(&self, id: JobId) -> Result<Option<Job>> {
+        answer_job(self.store().inspect(Query::Job(id)).wait()?)
+    }
+
+    /// Jobs, newest first, a page at a time.
+    pub fn list(&self, filter: Filter) -> Result<Page> {
+        answer_page(self.store().inspect(Query::List(filter)).wait()?)
+    }
+
+    /// How many jobs there are, by status.
+    pub fn counts(&self) -> Result<Counts> {
+        answer_counts(self.store().inspect(Query::Counts).wait()?)
+    }
+
+    /// The attempts of a job that are over, oldest first.
+    pub fn attempts(&self, id: JobId) -> Result<Vec<Attempt>> {
+        answer_attempts(self.store().inspect(Query::Attempts(id)).wait()?)
+    }
+
+    /// The workers that are there, of all processes.
+    pub fn workers(&self) -> Result<Vec<WorkerState>> {
+        answer_workers(self.store().inspect(Query::Workers).wait()?)
+    }
+
+    /// Makes a failed or cancelled job, or one that waits for its time, due now, with a fresh budget of retries.
+    pub fn retry(&self, id: JobId) -> Result<Job> {
+        only(self.store().control(vec![Control::Retry(id)]).wait()?)
+    }
+
+    /// Cancels a pending job.
+    pub fn cancel(&self, id: JobId) -> Result<Job> {
+        only(self.store().control(vec![Control::Cancel(id)]).wait()?)
+    }
+
+    /// Removes a job that is not running, with its history; answers it as it was.
+    pub fn delete(&self, id: JobId) -> Result<Job> {
+        only(self.store().control(vec![Control::Delete(id)]).wait()?)
+    }
+
+    /// A handle on a job that was stored elsewhere: in a transaction, by another process, before a restart. `R` is
+    /// what its task returns.
+    pub fn handle<R>(&self, id: JobId) -> JobHandle<R> {
+        JobHandle { id, queue: self.clone(), result: PhantomData }
+    }
+
+    /// One SQL statement that stores these jobs through any driver, inside your own transaction there: bind
+    /// [`json`](EnqueueStatement::json) as its one text parameter and execute it.
+    ///
+    /// After your commit [`poke`](JobQueue::poke) starts the jobs at once; without it they are found a little later.
+    pub fn statement<R>(
+        &self,
+        jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
+    ) -> Result<EnqueueStatement> {
+        self.store().statement(&gather(jobs)?)
+    }
+
+    /// Looks for jobs that were stored behind the queue's back (by a transaction of yours, by another program) now
+    /// instead of in a moment.
+    pub fn poke(&self) {
+        self.store().poke();
+    }
+
+    /// The clock of this queue.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Where the jobs are stored: a path, or `memory`.
+    pub fn location(&self) -> &str {
+        self.store().name()
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+}
+
+impl Enqueue for JobQueue {
+    type Answer<R> = Result<JobHandle<R>>;
+
+    fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
+        let ids = self.store().insert(vec![job?]).wait()?;
+        Ok(self.handle(one(ids)?))
+    }
+}
+
+/// A [`JobQueue`] that answers with futures, on any executor. Writes are submitted by the call itself, not by the first
+/// poll: a future that is dropped has still enqueued.
+#[derive(Clone, Debug)]
+pub struct AsyncQueue(JobQueue);
+
+impl AsyncQueue {
+    /// The same queue, blocking.
+    pub fn to_blocking(&self) -> JobQueue {
+        self.0.clone()
+    }
+
+    /// See [`JobQueue::enqueue_all`].
+    pub async fn enqueue_all<R>(&self, jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Result<Vec<JobId>> {
+        self.0.store().insert(gather(jobs)?).await
+    }
+
+    /// See [`JobQueue::get`].
+    pub async fn get(&self, id: JobId) -> Result<Option<Job>> {
+        answer_job(self.0.store().inspect(Query::Job(id)).await?)
+    }
+
+    /// See [`JobQueue::list`].
+    pub async fn list(&self, filter: Filter) -> Result<Page> {
+        answer_page(self.0.store().inspect(Query::List(filter)).await?)
+    }
+
+    /// See [`JobQueue::counts`].
+    pub async fn counts(&self) -> Result<Counts> {
+        answer_counts(self.0.store().inspect(Query::Counts).await?)
+    }
+
+    /// See [`JobQueue::attempts`].
+    pub async fn attempts(&self, id: JobId) -> Result<Vec<Attempt>> {
+        answer_attempts(self.0.store().inspect(Query::Attempts(id)).await?)
+    }
+
+    /// See [`JobQueue::workers`].
+    pub async fn workers(&self) -> Result<Vec<WorkerState>> {
+        answer_workers(self.0.store().inspect(Query::Workers).await?)
+    }
+
+    /// See [`JobQueue::retry`].
+    pub async fn retry(&self, id: JobId) -> Result<Job> {
+        only(self.0.store().control(vec![Control::Retry(id)]).await?)
+    }
+
+    /// See [`JobQueue::cancel`].
+    pub async fn cancel(&self, id: JobId) -> Result<Job> {
+        only(self.0.store().control(vec![Control::Cancel(id)]).await?)
+    }
+
+    /// See [`JobQueue::delete`].
+    pub async fn delete(&self, id: JobId) -> Result<Job> {
+        only(self.0.store().control(vec![Control::Delete(id)]).await?)
+    }
+
+    /// See [`JobQueue::handle`].
+    pub fn handle<R>(&self, id: JobId) -> JobHandle<R> {
+        self.0.handle(id)
+    }
+}
+
+impl Enqueue for AsyncQueue {
+    type Answer<R> = Enqueued<R>;
+
+    fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
+        let ids = match job {
+            Ok(job) => self.0.store().insert(vec![job]),
+            Err(error) => Pending::ready(Err(error)),
+        };
+        Enqueued { ids, queue: self.0.clone(), result: PhantomData }
+    }
+}
+
+/// The future of an enqueue on an [`AsyncQueue`]: resolves once the job is durable. The job is submitted already;
+/// dropping this does not take it back.
+#[derive(Debug)]
+#[must_use = "the job is submitted, but whether it was stored is only known after `.await`"]
+pub struct Enqueued<R> {
+    ids: Pending<Vec<JobId>>,
+    queue: JobQueue,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> Future for Enqueued<R> {
+    type Output = Result<JobHandle<R>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.ids).poll(cx).map(|ids| Ok(self.queue.handle(one(ids?)?)))
+    }
+}
+
+/// A stored job of yours. `R` is what its task returns.
+///
+/// In async code `.await` it instead of calling [`wait`](JobHandle::wait).
+#[derive(Clone, Debug)]
+pub struct JobHandle<R> {
+    id: JobId,
+    queue: JobQueue,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> JobHandle<R> {
+    /// The job's number.
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// The job as it is now.
+    pub fn job(&self) -> Result<Job> {
+        self.queue.get(self.id)?.ok_or_else(|| not_found(self.id))
+    }
+
+    /// Blocks until the job has ended and gives the task's result.
+    ///
+    /// A job that failed or was cancelled is an error whose text is the job's. Woken by the end itself, within this
+    /// process at once; there is no polling. Do not wait for a job inside a task that holds the only slot that could
+    /// run it.
+    pub fn wait(&self) -> Result<R>
+    where
+        R: DeserializeOwned,
+    {
+        result_of(self.queue.store().ended(self.id).wait()?)
+    }
+
+    /// As [`wait`](JobHandle::wait), for at most `limit`; then an error of kind
+    /// [`Timeout`](ErrorKind::Timeout), and the job goes on.
+    pub fn wait_timeout(&self, limit: Duration) -> Result<R>
+    where
+        R: DeserializeOwned,
+    {
+        match self.queue.store().ended(self.id).wait_timeout(limit) {
+            Ok(job) => result_of(job?),
+            Err(_still_pending) => {
+                Err(Error::new(ErrorKind::Timeout, format!("job {} has not ended within {limit:?}", self.id))
+                    .help("it goes on; wait again, or look at its status"))
+            }
+        }
+    }
+}
+
+impl<R: DeserializeOwned> IntoFuture for JobHandle<R> {
+    type Output = Result<R>;
+    type IntoFuture = Ended<R>;
+
+    fn into_future(self) -> Ended<R> {
+        Ended { job: self.queue.store().ended(self.id), _queue: self.queue, result: PhantomData }
+    }
+}
+
+/// The future of a [`JobHandle`]: the task's result, once the job has ended.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Ended<R> {
+    job: Pending<Job>,
+    /// Keeps the store open until the answer is there.
+    _queue: JobQueue,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> Future for Ended<R> {
+    type Output = Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.job).poll(cx).map(|job| result_of(job?))
+    }
+}
+
+/// The typed result of a job that has ended.
+fn result_of<R: DeserializeOwned>(job: Job) -> Result<R> {
+    match job.status {
+        Status::Completed => serde_json::from_str(job.result.as_deref().unwrap_or("null")).map_err(|error| {
+            Error::new(ErrorKind::Decode, format!("the result of job {} is not what was asked for: {error}", job.id))
+                .help("ask for the type that the task returns, or read `job.result` as JSON")
+        }),
+        Status::Cancelled => {
+            let why = job.error.map(|error| format!(": {error}")).unwrap_or_default();
+            Err(Error::new(ErrorKind::JobCancelled, format!("job {} was cancelled{why}", job.id)))
+        }
+        _ => {
+            let why = job.error.unwrap_or_else(|| "no error was stored".to_owned());
+            Err(Error::new(ErrorKind::JobFailed, format!("job {} ({}) failed: {why}", job.id, job.task_name)))
+        }
+    }
+}
+
+pub(crate) fn not_found(id: JobId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no job {id}"))
+        .help("it may have been deleted; a list shows the jobs that are there")
+}
+
+fn gather<R>(jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Result<Vec<NewJob>> {
+    jobs.into_iter().map(|job| job.into().into_job()).collect()
+}
+
+fn one<T>(answers: Vec<T>) -> Result<T> {
+    answers.into_iter().next().ok_or_else(|| Error::new(ErrorKind::Storage, "the store left a request unanswered"))
+}
+
+fn only(answers: Vec<Result<Job>>) -> Result<Job> {
+    one(answers)?
+}
+
+/// A store that answers another question than the one asked has a bug; say so instead of guessing.
+fn mismatched<T>() -> Result<T> {
+    Err(Error::new(ErrorKind::Storage, "the store answered another question than the one asked"))
+}
+
+fn answer_job(answer: Answer) -> Result<Option<Job>> {
+    if let Answer::Job(job) = answer { Ok(job.map(|job| *job)) } else { mismatched() }
+}
+
+fn answer_page(answer: Answer) -> Result<Page> {
+    if let Answer::List(page) = answer { Ok(page) } else { mismatched() }
+}
+
+fn answer_counts(answer: Answer) -> Result<Counts> {
+    if let Answer::Counts(counts) = answer { Ok(counts) } else { mismatched() }
+}
+
+fn answer_attempts(answer: Answer) -> Result<Vec<Attempt>> {
+    if let Answer::Attempts(attempts) = answer { Ok(attempts) } else { mismatched() }
+}
+
+fn answer_workers(answer: Answer) -> Result<Vec<WorkerState>> {
+    if let Answer::Workers(workers) = answer { Ok(workers) } else { mismatched() }
+}
