@@ -341,7 +341,7 @@ fn run_value(plan: &Plan<'_>) -> TokenStream {
 
 /// Decodes, calls, encodes.
 fn runner(plan: &Plan<'_>) -> TokenStream {
-    let (krate, name, signature) = (&plan.options.krate, &plan.name, plan.signature);
+    let (krate, signature) = (&plan.options.krate, plan.signature);
     let ctx = if signature.is_async { emit!(&ctx) } else { emit!(ctx) };
     let arguments = signature.params.iter().map(|param| match param {
         Param::Stored(param) => param.pass(krate),
@@ -364,7 +364,7 @@ fn runner(plan: &Plan<'_>) -> TokenStream {
     if signature.is_async {
         emit! {
             async fn __run(ctx: #krate::__private::JobContext, json: #krate::__private::String) -> #krate::__private::Outcome {
-                let params = #krate::__private::decode_owned::<#name>(json)?;
+                let params = #krate::__private::decode_owned(json, __read)?;
                 let result = #call.await;
                 #finish(#result(result))
             }
@@ -372,7 +372,7 @@ fn runner(plan: &Plan<'_>) -> TokenStream {
     } else {
         emit! {
             fn __run(ctx: &#krate::__private::JobContext, json: &str) -> #krate::__private::Outcome {
-                let params = #krate::__private::decode::<#name>(json)?;
+                let params = #krate::__private::decode(json, __read)?;
                 #finish(#result(#call))
             }
         }

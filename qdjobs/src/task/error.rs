@@ -65,6 +65,24 @@ impl TaskError {
         TaskError { kind: TaskErrorKind::Cancel, text: reason.to_string() }
     }
 
+    /// The failure behind any error: its text with those of its causes, and the kind of the first [`TaskError`] among
+    /// them, so that adding context to a permanent error does not make it worth a retry.
+    pub(crate) fn from_error(error: &(dyn std::error::Error + 'static)) -> TaskError {
+        let chain = || std::iter::successors(Some(error), |error| error.source());
+        let mut text = String::new();
+        for cause in chain().map(ToString::to_string) {
+            if text.is_empty() {
+                text = cause;
+            } else if !text.contains(&cause) {
+                // Many errors print their cause themselves.
+                text.push_str(": ");
+                text.push_str(&cause);
+            }
+        }
+        let own = chain().find_map(|cause| cause.downcast_ref::<TaskError>());
+        TaskError { kind: own.map_or(TaskErrorKind::Retry, TaskError::kind), text }
+    }
+
     /// What it asks for.
     pub fn kind(&self) -> TaskErrorKind {
         self.kind
