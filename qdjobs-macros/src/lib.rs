@@ -112,6 +112,7 @@ impl Function {
                 "write what the job does in `{ .. }`",
             );
             self.body = emit!({ ::core::unreachable!() });
+            self.attrs.push(syn::parse_quote!(#[allow(unused_variables)]));
         }
     }
 }

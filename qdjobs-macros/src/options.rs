@@ -14,7 +14,7 @@ use syn::{Expr, ExprCall, Lit, LitStr, Path, Token, UnOp};
 
 use crate::diagnostics::{Errors, nearest};
 use crate::duration;
-use crate::expand::emit;
+use crate::expand::{emit, inside};
 
 /// The options, each with a value to write.
 const OPTIONS: [(&str, &str); 8] = [
@@ -191,8 +191,8 @@ impl Options {
                     "queue" => queue(value, errors),
                     "priority" => integer(word, value, i64::from(i32::MIN)..=i64::from(i32::MAX), errors),
                     "retries" => integer(word, value, 0..=i64::from(u32::MAX), errors),
-                    "timeout" => timeout(&self.krate, value, errors),
-                    _ => backoff(&self.krate, value, errors),
+                    "timeout" => timeout(&inside(), value, errors),
+                    _ => backoff(&inside(), value, errors),
                 };
                 let slot = match word {
                     "queue" => &mut self.queue,
@@ -357,7 +357,7 @@ fn integer(
 /// A duration: a text in the small grammar, or any expression of type `Duration`. The second half is the literal's
 /// length, to be compared with others.
 fn duration(
-    krate: &TokenStream,
+    home: &TokenStream,
     value: &Expr,
     errors: &mut Errors,
 ) -> Option<(TokenStream, Option<std::time::Duration>)> {
@@ -371,7 +371,7 @@ fn duration(
     match parsed {
         Ok(length) => {
             let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-            Some((emit!(#krate::__private::Duration::from_millis(#millis)), Some(length)))
+            Some((emit!(#home::Duration::from_millis(#millis)), Some(length)))
         }
         Err(message) => {
             errors.add(value, message);
@@ -380,8 +380,8 @@ fn duration(
     }
 }
 
-fn timeout(krate: &TokenStream, value: Expr, errors: &mut Errors) -> Option<TokenStream> {
-    let (tokens, length) = duration(krate, &value, errors)?;
+fn timeout(home: &TokenStream, value: Expr, errors: &mut Errors) -> Option<TokenStream> {
+    let (tokens, length) = duration(home, &value, errors)?;
     if length.is_some_and(|length| length.is_zero()) {
         errors.add_with_help(
             &value,
@@ -397,13 +397,13 @@ fn timeout(krate: &TokenStream, value: Expr, errors: &mut Errors) -> Option<Toke
 ///
 /// A macro sees no types. What tells a function from a value is how both are written, and rustc's own style lints
 /// hold everybody to that: `my_backoff` and `|retry| ..` are functions, `SLOW` and `Backoff::fixed(..)` are values.
-fn backoff(krate: &TokenStream, value: Expr, errors: &mut Errors) -> Option<TokenStream> {
-    let kind = emit!(#krate::__private::Backoff);
+fn backoff(home: &TokenStream, value: Expr, errors: &mut Errors) -> Option<TokenStream> {
+    let kind = emit!(#home::Backoff);
     match &value {
-        Expr::Call(call) if is_word(&call.func, "exponential") => exponential(krate, call, errors),
+        Expr::Call(call) if is_word(&call.func, "exponential") => exponential(home, call, errors),
         Expr::Call(call) if is_word(&call.func, "fixed") => match call.args.first() {
             Some(wait) if call.args.len() == 1 => {
-                let (wait, _) = duration(krate, wait, errors)?;
+                let (wait, _) = duration(home, wait, errors)?;
                 Some(emit!(#kind::Fixed(#wait)))
             }
             _ => {
@@ -424,24 +424,24 @@ fn backoff(krate: &TokenStream, value: Expr, errors: &mut Errors) -> Option<Toke
     }
 }
 
-fn exponential(krate: &TokenStream, call: &ExprCall, errors: &mut Errors) -> Option<TokenStream> {
+fn exponential(home: &TokenStream, call: &ExprCall, errors: &mut Errors) -> Option<TokenStream> {
     let help = "backoff = exponential(\"1s\", factor = 2, max = \"1h\")";
     let mut args = call.args.iter();
     let Some(first) = args.next() else {
         errors.add_with_help(call, "`exponential` needs the first wait", help);
         return None;
     };
-    let kind = emit!(#krate::__private::Backoff);
-    let first = duration(krate, first, errors);
+    let kind = emit!(#home::Backoff);
+    let first = duration(home, first, errors);
     let mut factor = Some(emit!(2f64));
-    let mut max = Some((emit!(#krate::__private::Duration::from_secs(3600)), Some(HOUR)));
+    let mut max = Some((emit!(#home::Duration::from_secs(3600)), Some(HOUR)));
     let mut max_at = call.to_token_stream();
     for arg in args {
         match arg {
             Expr::Assign(set) if is_word(&set.left, "factor") => factor = growth(&set.right, errors),
             Expr::Assign(set) if is_word(&set.left, "max") => {
                 max_at = set.right.to_token_stream();
-                max = duration(krate, &set.right, errors);
+                max = duration(home, &set.right, errors);
             }
             other => {
                 errors.add_with_help(other, "`exponential` takes the first wait, `factor` and `max`", help);

@@ -7,7 +7,6 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
 use syn::{
     Attribute, Expr, FnArg, GenericArgument, GenericParam, LitStr, Meta, Pat, PatType, Path, PathArguments,
     ReturnType, Safety, Token, Type, TypeReference,
@@ -22,7 +21,6 @@ pub(crate) struct Signature {
     pub(crate) params: Vec<Param>,
     /// The return type as written; `()` if none is.
     pub(crate) output: TokenStream,
-    pub(crate) output_span: Span,
 }
 
 /// One parameter, in the order of the function.
@@ -67,8 +65,8 @@ pub(crate) enum Default {
 pub(crate) struct Form {
     /// The owned type: that of the field.
     pub(crate) ty: Owned,
-    /// Where to point when the type is to blame.
-    pub(crate) span: Span,
+    /// The first and the last token, where to point when the type is to blame.
+    pub(crate) at: (Span, Span),
     /// The owned type for people.
     pub(crate) text: String,
     /// Whether `new` takes `impl Into<_>`. Not for numbers: `5` would become an `i32`.
@@ -87,7 +85,7 @@ pub(crate) enum Owned {
     /// `Vec` of it.
     Vec(TokenStream),
     /// Whatever the borrowed type is owned as: `&Path` may be the standard library's or the user's.
-    ToOwned(TokenStream),
+    Borrowed(TokenStream),
     /// `Option` of it, with the user's own word for `Option`.
     Option(TokenStream, Box<Owned>),
 }
@@ -110,7 +108,7 @@ pub(crate) enum Lend {
 pub(crate) struct State {
     pub(crate) param: String,
     pub(crate) ty: TokenStream,
-    pub(crate) span: Span,
+    pub(crate) at: (Span, Span),
     pub(crate) text: String,
     /// Whether the function takes a clone of its own.
     pub(crate) cloned: bool,
@@ -136,8 +134,8 @@ pub(crate) fn read(sig: &mut syn::Signature, struct_name: &Ident, errors: &mut E
         }
     }
     refuse_shared_keys(&params, errors);
-    let (output, output_span) = read_output(&sig.output, errors);
-    Signature { name: sig.ident.clone(), is_async: sig.asyncness.is_some(), params, output, output_span }
+    let output = read_output(&sig.output, errors);
+    Signature { name: sig.ident.clone(), is_async: sig.asyncness.is_some(), params, output }
 }
 
 /// An error that ends in what to write.
@@ -402,7 +400,7 @@ fn state(name: &Ident, ty: &Type) -> syn::Result<State> {
     Ok(State {
         param: name.unraw().to_string(),
         ty: owned.to_token_stream(),
-        span: ty.span(),
+        at: ends(&owned.to_token_stream()),
         text: type_text(owned.to_token_stream()),
         cloned,
     })
@@ -423,7 +421,14 @@ fn form(ty: &Type) -> syn::Result<Form> {
         };
         let text = format!("Option<{}>", owned.text());
         let ty_ = Owned::Option(option, Box::new(owned));
-        return Ok(Form { ty: ty_, span: ty.span(), text, into: false, optional: true, lend });
+        return Ok(Form {
+            ty: ty_,
+            at: ends(&ty.to_token_stream()),
+            text,
+            into: false,
+            optional: true,
+            lend,
+        });
     }
     let (owned, lend) = match ty {
         Type::Reference(reference) => match owned_of(reference)? {
@@ -433,14 +438,14 @@ fn form(ty: &Type) -> syn::Result<Form> {
         ty => (moved(ty)?, Lend::Move),
     };
     let into = match &owned {
-        Owned::String | Owned::ToOwned(_) => true,
+        Owned::String | Owned::Borrowed(_) => true,
         Owned::Is(_) => is_stringlike(match ty {
             Type::Reference(reference) => &reference.elem,
             ty => ty,
         }),
         Owned::Vec(_) | Owned::Option(..) => false,
     };
-    Ok(Form { text: owned.text(), ty: owned, span: ty.span(), into, optional: false, lend })
+    Ok(Form { text: owned.text(), ty: owned, at: ends(&ty.to_token_stream()), into, optional: false, lend })
 }
 
 /// `Option<T>`: the path without its argument, and `T`.
@@ -481,7 +486,7 @@ fn owned_of(reference: &TypeReference) -> syn::Result<(Owned, Lend)> {
         return Ok((Owned::String, Lend::Ref));
     }
     if is_plain(target, &["Path", "OsStr", "CStr"]) {
-        return Ok((Owned::ToOwned(target.to_token_stream()), Lend::Borrow(target.to_token_stream())));
+        return Ok((Owned::Borrowed(target.to_token_stream()), Lend::Borrow(target.to_token_stream())));
     }
     if let Type::Slice(slice) = target {
         refuse_inside(&slice.elem)?;
@@ -594,13 +599,13 @@ impl Param {
     }
 }
 
-/// The return type, and where to point when it is to blame.
-fn read_output(output: &ReturnType, errors: &mut Errors) -> (TokenStream, Span) {
-    let ReturnType::Type(_, ty) = output else { return (quote!(()), Span::call_site()) };
+/// The return type.
+fn read_output(output: &ReturnType, errors: &mut Errors) -> TokenStream {
+    let ReturnType::Type(_, ty) = output else { return quote!(()) };
     if let Err(error) = refuse_output(ty) {
         errors.push(error);
     }
-    (ty.to_token_stream(), ty.span())
+    ty.to_token_stream()
 }
 
 fn refuse_output(ty: &Type) -> syn::Result<()> {
@@ -656,7 +661,7 @@ impl Owned {
             Owned::Is(ty) => type_text(ty.clone()),
             Owned::String => "String".to_owned(),
             Owned::Vec(item) => format!("Vec<{}>", type_text(item.clone())),
-            Owned::ToOwned(ty) => match type_text(ty.clone()).rsplit("::").next() {
+            Owned::Borrowed(ty) => match type_text(ty.clone()).rsplit("::").next() {
                 Some("Path") => "PathBuf".to_owned(),
                 Some("OsStr") => "OsString".to_owned(),
                 _ => "CString".to_owned(),
@@ -664,6 +669,13 @@ impl Owned {
             Owned::Option(_, inner) => format!("Option<{}>", inner.text()),
         }
     }
+}
+
+/// Where tokens begin and where they end: without a nightly compiler spans cannot be joined.
+pub(crate) fn ends(tokens: &TokenStream) -> (Span, Span) {
+    let spans: Vec<Span> = tokens.clone().into_iter().map(|token| token.span()).collect();
+    let end = |span: Option<&Span>| span.copied().unwrap_or_else(Span::mixed_site);
+    (end(spans.first()), end(spans.last()))
 }
 
 /// A type as people write it, the same from every compiler: it is compared with what an earlier build said.

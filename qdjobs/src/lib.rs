@@ -23,3 +23,10 @@ pub use retry::*;
 pub use task::private as __private;
 pub use task::*;
 pub use time::{Clock, Timestamp};
+
+/// What most programs import: `use qdjobs::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        AsyncQueue, Enqueue, JobContext, JobHandle, JobQueue, JobRequest, Task, TaskError, task,
+    };
+}

@@ -29,7 +29,10 @@ pub trait TaskParam: Sized {
     fn put<M: SerializeMap>(&self, key: &'static str, map: &mut M) -> Result<(), M::Error>;
 
     #[doc(hidden)]
-    fn take(object: &mut Object, info: &'static ParamInfo, default: Option<fn() -> Self>) -> Option<Self>;
+    fn take(object: &mut Object, info: &'static ParamInfo) -> Option<Self>;
+
+    #[doc(hidden)]
+    fn take_or(object: &mut Object, info: &'static ParamInfo, default: fn() -> Self) -> Option<Self>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -38,8 +41,12 @@ impl<T: Serialize + DeserializeOwned> TaskParam for T {
         map.serialize_entry(key, self)
     }
 
-    fn take(object: &mut Object, info: &'static ParamInfo, default: Option<fn() -> T>) -> Option<T> {
-        take_with(object, info, default, serde_json::from_value)
+    fn take(object: &mut Object, info: &'static ParamInfo) -> Option<T> {
+        take_with(object, info, serde_json::from_value)
+    }
+
+    fn take_or(object: &mut Object, info: &'static ParamInfo, default: fn() -> T) -> Option<T> {
+        take_with_or(object, info, serde_json::from_value, default)
     }
 }
 
@@ -78,6 +85,10 @@ impl Object {
         found
     }
 
+    fn note<T>(&mut self, info: &'static ParamInfo, read: Result<T, serde_json::Error>) -> Option<T> {
+        read.map_err(|error| self.flaws.push((info.name, Flaw::Wrong(error)))).ok()
+    }
+
     /// What was read, or the first flaw in words for a job's error.
     fn finish<P>(mut self, read: fn(&mut Object) -> Option<P>) -> Result<P, String> {
         let params = read(&mut self);
@@ -100,18 +111,28 @@ fn twice(alias: &str) -> String {
 pub fn take_with<T>(
     object: &mut Object,
     info: &'static ParamInfo,
-    default: Option<fn() -> T>,
     read: impl FnOnce(Value) -> Result<T, serde_json::Error>,
 ) -> Option<T> {
-    match (object.value(info), default) {
-        (Some(value), _) => {
-            read(value).map_err(|error| object.flaws.push((info.name, Flaw::Wrong(error)))).ok()
-        }
-        (None, Some(default)) => Some(default()),
-        (None, None) => {
+    match object.value(info) {
+        Some(value) => object.note(info, read(value)),
+        None => {
             object.flaws.push((info.name, Flaw::Missing { ty: info.ty }));
             None
         }
+    }
+}
+
+/// As [`take_with`], for a parameter that may be left out.
+#[doc(hidden)]
+pub fn take_with_or<T>(
+    object: &mut Object,
+    info: &'static ParamInfo,
+    read: impl FnOnce(Value) -> Result<T, serde_json::Error>,
+    default: impl FnOnce() -> T,
+) -> Option<T> {
+    match object.value(info) {
+        Some(value) => object.note(info, read(value)),
+        None => Some(default()),
     }
 }
 

@@ -21,16 +21,18 @@ pub use serde::ser::{Serialize, SerializeMap, Serializer};
 pub use serde_json::value::Serializer as ValueSerializer;
 
 pub use super::output::finish;
-pub use super::param::{Object, check, decode, decode_owned, lend, object, put_with, read, take_with};
+pub use super::param::{
+    Object, check, decode, decode_owned, lend, object, put_with, read, take_with, take_with_or,
+};
 pub use super::run::{Boxed, Probe, ProbeLocal, run_async};
-pub use super::{ParamInfo, Run, StateInfo, TaskDef, TaskOptions};
+pub use super::{ParamInfo, Run, State, StateInfo, Task, TaskDef, TaskOptions, TaskParam, TaskReturn};
 pub use crate::context::JobContext;
 pub use crate::registry::Linked;
 pub use crate::request::Enqueue;
 pub use crate::retry::{Backoff, Outcome};
 
 /// Stores a job with the task's own options.
-pub fn enqueue<T: super::Task, Q: Enqueue + ?Sized>(task: T, target: &Q) -> Q::Answer<T::Output> {
+pub fn enqueue<T: Task, Q: Enqueue + ?Sized>(task: T, target: &Q) -> Q::Answer<T::Output> {
     task.request().enqueue(target)
 }
 

@@ -1,0 +1,100 @@
+// #[task("send email", retry = 5)]
+::core::compile_error! {
+    "the name of a task cannot contain ' '\nhelp: 1 to 100 of A-Z a-z 0-9 _ . : / - with a letter or a digit at the beginning"
+}
+::core::compile_error! {
+    "unknown option `retry`\nhelp: did you mean `retries`?"
+}
+fn send_email(to: &str) {}
+///The parameters of the task [`send_email`].
+#[must_use = "a job does nothing until it is enqueued"]
+struct SendEmail {
+    ///The `to` parameter of [`send_email`].
+    to: ::qdjobs::__private::String,
+}
+#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
+impl SendEmail {
+    ///A job that calls [`send_email`] with these parameters, once it is enqueued.
+    fn new(to: impl ::qdjobs::__private::Into<::qdjobs::__private::String>) -> Self {
+        Self {
+            to: ::qdjobs::__private::Into::into(to),
+        }
+    }
+    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    fn enqueue<Q: ::qdjobs::__private::Enqueue + ?Sized>(
+        self,
+        target: &Q,
+    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
+        <Self as ::qdjobs::__private::Task>::Output,
+    > {
+        ::qdjobs::__private::enqueue(self, target)
+    }
+}
+#[allow(deprecated, unexpected_cfgs)]
+const _: () = {
+    use ::qdjobs::__private as __q;
+    const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("to", "String")];
+    impl SendEmail {
+        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
+            let p0 = <__q::String as __q::TaskParam>::take(object, &__PARAMS[0]);
+            __q::Some(Self { to: p0? })
+        }
+    }
+    impl __q::Serialize for SendEmail {
+        fn serialize<S: __q::Serializer>(
+            &self,
+            serializer: S,
+        ) -> __q::Result<S::Ok, S::Error> {
+            let mut object = __q::object(serializer, 1usize)?;
+            <__q::String as __q::TaskParam>::put(&self.to, "to", &mut object)?;
+            __q::SerializeMap::end(object)
+        }
+    }
+    impl<'de> __q::Deserialize<'de> for SendEmail {
+        fn deserialize<D: __q::Deserializer<'de>>(
+            deserializer: D,
+        ) -> __q::Result<Self, D::Error> {
+            __q::read(deserializer, Self::__read)
+        }
+    }
+    impl __q::Clone for SendEmail
+    where
+        for<'unused> __q::String: __q::Clone,
+    {
+        fn clone(&self) -> Self {
+            Self {
+                to: __q::Clone::clone(&self.to),
+            }
+        }
+    }
+    impl __q::Debug for SendEmail
+    where
+        for<'unused> __q::String: __q::Debug,
+    {
+        fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
+            f.debug_struct("SendEmail").field("to", &self.to).finish()
+        }
+    }
+    impl __q::PartialEq for SendEmail
+    where
+        for<'unused> __q::String: __q::PartialEq,
+    {
+        fn eq(&self, other: &Self) -> bool {
+            __q::PartialEq::eq(&self.to, &other.to) && true
+        }
+    }
+    impl __q::Task for SendEmail {
+        type Output = <() as __q::TaskReturn>::Output;
+        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
+                "send email",
+                __PARAMS,
+                |object| __q::check(object, __PARAMS, Self::__read),
+                __q::Run::Blocking(__run),
+            )
+            .declared(__q::file!(), __q::line!(), __q::module_path!());
+    }
+    fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
+        let params = __q::decode(json, SendEmail::__read)?;
+        __q::finish(<() as __q::TaskReturn>::into_result(send_email(&params.to)))
+    }
+};

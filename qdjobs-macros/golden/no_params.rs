@@ -1,0 +1,89 @@
+// #[task("cleanup")]
+fn cleanup() {}
+///The parameters of the task [`cleanup`].
+#[must_use = "a job does nothing until it is enqueued"]
+struct Cleanup {}
+#[doc(hidden)]
+#[allow(non_upper_case_globals, deprecated, dead_code)]
+const Cleanup: Cleanup = Cleanup {};
+#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
+impl Cleanup {
+    ///A job that calls [`cleanup`] with these parameters, once it is enqueued.
+    fn new() -> Self {
+        Self {}
+    }
+    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    fn enqueue<Q: ::qdjobs::__private::Enqueue + ?Sized>(
+        self,
+        target: &Q,
+    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
+        <Self as ::qdjobs::__private::Task>::Output,
+    > {
+        ::qdjobs::__private::enqueue(self, target)
+    }
+}
+#[allow(deprecated, unexpected_cfgs)]
+const _: () = {
+    use ::qdjobs::__private as __q;
+    const __PARAMS: &[__q::ParamInfo] = &[];
+    impl Cleanup {
+        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
+            __q::Some(Self {})
+        }
+    }
+    impl __q::Serialize for Cleanup {
+        fn serialize<S: __q::Serializer>(
+            &self,
+            serializer: S,
+        ) -> __q::Result<S::Ok, S::Error> {
+            let mut object = __q::object(serializer, 0usize)?;
+            __q::SerializeMap::end(object)
+        }
+    }
+    impl<'de> __q::Deserialize<'de> for Cleanup {
+        fn deserialize<D: __q::Deserializer<'de>>(
+            deserializer: D,
+        ) -> __q::Result<Self, D::Error> {
+            __q::read(deserializer, Self::__read)
+        }
+    }
+    impl __q::Clone for Cleanup {
+        fn clone(&self) -> Self {
+            Self {}
+        }
+    }
+    impl __q::Debug for Cleanup {
+        fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
+            f.debug_struct("Cleanup").finish()
+        }
+    }
+    impl __q::PartialEq for Cleanup {
+        fn eq(&self, other: &Self) -> bool {
+            true
+        }
+    }
+    impl __q::Task for Cleanup {
+        type Output = <() as __q::TaskReturn>::Output;
+        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
+                "cleanup",
+                __PARAMS,
+                |object| __q::check(object, __PARAMS, Self::__read),
+                __q::Run::Blocking(__run),
+            )
+            .declared(__q::file!(), __q::line!(), __q::module_path!());
+    }
+    fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
+        let params = __q::decode(json, Cleanup::__read)?;
+        __q::finish(<() as __q::TaskReturn>::into_result(cleanup()))
+    }
+    __q::inventory::submit! {
+        __q::Linked(< Cleanup as __q::Task > ::DEF)
+    }
+    #[cfg(not(rust_analyzer))]
+    #[doc(hidden)]
+    #[allow(non_local_definitions)]
+    #[macro_export]
+    macro_rules! __qdjobs_task_named_cleanup {
+        () => {};
+    }
+};

@@ -1,0 +1,215 @@
+// #[task("report", queue = "slow", priority = -1, retries = MANY, timeout = "1h30m", params = MakeReport,
+           backoff = exponential("2s", factor = 1.5, max = "1h"), aliases("report.v1"), crate = crate::jobs)]
+fn report(day: String, lang: &str, draft: bool, pages: u32, wait: Duration) {}
+///The parameters of the task [`report`].
+#[must_use = "a job does nothing until it is enqueued"]
+struct MakeReport {
+    ///The `day` parameter of [`report`].
+    day: String,
+    ///The `lang` parameter of [`report`].
+    lang: crate::jobs::__private::String,
+    ///The `draft` parameter of [`report`].
+    draft: bool,
+    ///The `pages` parameter of [`report`].
+    pages: u32,
+    ///The `wait` parameter of [`report`].
+    wait: Duration,
+}
+#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
+impl MakeReport {
+    ///A job that calls [`report`] with these parameters, once it is enqueued.
+    fn new(day: impl crate::jobs::__private::Into<String>, wait: Duration) -> Self {
+        Self {
+            day: crate::jobs::__private::Into::into(day),
+            lang: Self::__default_lang(),
+            draft: <bool as crate::jobs::__private::Default>::default(),
+            pages: Self::__default_pages(),
+            wait: wait,
+        }
+    }
+    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    fn enqueue<Q: crate::jobs::__private::Enqueue + ?Sized>(
+        self,
+        target: &Q,
+    ) -> <Q as crate::jobs::__private::Enqueue>::Answer<
+        <Self as crate::jobs::__private::Task>::Output,
+    > {
+        crate::jobs::__private::enqueue(self, target)
+    }
+    #[doc(hidden)]
+    fn __default_lang() -> crate::jobs::__private::String {
+        crate::jobs::__private::Into::into("en")
+    }
+    #[doc(hidden)]
+    fn __default_pages() -> u32 {
+        10
+    }
+}
+#[allow(deprecated, unexpected_cfgs)]
+const _: () = {
+    use crate::jobs::__private as __q;
+    const __PARAMS: &[__q::ParamInfo] = &[
+        __q::ParamInfo::required("day", "String"),
+        __q::ParamInfo::optional("lang", "String"),
+        __q::ParamInfo::optional("draft", "bool"),
+        __q::ParamInfo::optional("pages", "u32").aliases(&["pages_max"]),
+        __q::ParamInfo::required("wait", "Duration"),
+    ];
+    impl MakeReport {
+        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
+            let p0 = <String as __q::TaskParam>::take(object, &__PARAMS[0]);
+            let p1 = <__q::String as __q::TaskParam>::take_or(
+                object,
+                &__PARAMS[1],
+                Self::__default_lang,
+            );
+            let p2 = <bool as __q::TaskParam>::take_or(
+                object,
+                &__PARAMS[2],
+                <bool as __q::Default>::default,
+            );
+            let p3 = <u32 as __q::TaskParam>::take_or(
+                object,
+                &__PARAMS[3],
+                Self::__default_pages,
+            );
+            let p4 = __q::take_with(object, &__PARAMS[4], seconds::deserialize);
+            __q::Some(Self {
+                day: p0?,
+                lang: p1?,
+                draft: p2?,
+                pages: p3?,
+                wait: p4?,
+            })
+        }
+    }
+    impl __q::Serialize for MakeReport {
+        fn serialize<S: __q::Serializer>(
+            &self,
+            serializer: S,
+        ) -> __q::Result<S::Ok, S::Error> {
+            let mut object = __q::object(serializer, 5usize)?;
+            <String as __q::TaskParam>::put(&self.day, "day", &mut object)?;
+            <__q::String as __q::TaskParam>::put(&self.lang, "lang", &mut object)?;
+            <bool as __q::TaskParam>::put(&self.draft, "draft", &mut object)?;
+            <u32 as __q::TaskParam>::put(&self.pages, "pages", &mut object)?;
+            __q::put_with(
+                seconds::serialize(&self.wait, __q::ValueSerializer),
+                "wait",
+                &mut object,
+            )?;
+            __q::SerializeMap::end(object)
+        }
+    }
+    impl<'de> __q::Deserialize<'de> for MakeReport {
+        fn deserialize<D: __q::Deserializer<'de>>(
+            deserializer: D,
+        ) -> __q::Result<Self, D::Error> {
+            __q::read(deserializer, Self::__read)
+        }
+    }
+    impl __q::Clone for MakeReport
+    where
+        for<'unused> String: __q::Clone,
+        for<'unused> bool: __q::Clone,
+        for<'unused> u32: __q::Clone,
+        for<'unused> Duration: __q::Clone,
+    {
+        fn clone(&self) -> Self {
+            Self {
+                day: __q::Clone::clone(&self.day),
+                lang: __q::Clone::clone(&self.lang),
+                draft: __q::Clone::clone(&self.draft),
+                pages: __q::Clone::clone(&self.pages),
+                wait: __q::Clone::clone(&self.wait),
+            }
+        }
+    }
+    impl __q::Debug for MakeReport
+    where
+        for<'unused> String: __q::Debug,
+        for<'unused> bool: __q::Debug,
+        for<'unused> u32: __q::Debug,
+        for<'unused> Duration: __q::Debug,
+    {
+        fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
+            f.debug_struct("MakeReport")
+                .field("day", &self.day)
+                .field("lang", &self.lang)
+                .field("draft", &self.draft)
+                .field("pages", &self.pages)
+                .field("wait", &self.wait)
+                .finish()
+        }
+    }
+    impl __q::PartialEq for MakeReport
+    where
+        for<'unused> String: __q::PartialEq,
+        for<'unused> bool: __q::PartialEq,
+        for<'unused> u32: __q::PartialEq,
+        for<'unused> Duration: __q::PartialEq,
+    {
+        fn eq(&self, other: &Self) -> bool {
+            __q::PartialEq::eq(&self.day, &other.day)
+                && __q::PartialEq::eq(&self.lang, &other.lang)
+                && __q::PartialEq::eq(&self.draft, &other.draft)
+                && __q::PartialEq::eq(&self.pages, &other.pages)
+                && __q::PartialEq::eq(&self.wait, &other.wait) && true
+        }
+    }
+    impl __q::Task for MakeReport {
+        type Output = <() as __q::TaskReturn>::Output;
+        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
+                "report",
+                __PARAMS,
+                |object| __q::check(object, __PARAMS, Self::__read),
+                __q::Run::Blocking(__run),
+            )
+            .declared(__q::file!(), __q::line!(), __q::module_path!())
+            .aliases(&["report.v1"])
+            .options(
+                __q::TaskOptions::DEFAULT
+                    .queue("slow")
+                    .priority(-1)
+                    .retries(MANY)
+                    .backoff(
+                        __q::Backoff::exponential(
+                            __q::Duration::from_millis(2000u64),
+                            1.5f64,
+                            __q::Duration::from_millis(3600000u64),
+                        ),
+                    )
+                    .timeout(__q::Duration::from_millis(5400000u64)),
+            );
+    }
+    fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
+        let params = __q::decode(json, MakeReport::__read)?;
+        __q::finish(
+            <() as __q::TaskReturn>::into_result(
+                report(params.day, &params.lang, params.draft, params.pages, params.wait),
+            ),
+        )
+    }
+    __q::inventory::submit! {
+        __q::Linked(< MakeReport as __q::Task > ::DEF)
+    }
+    #[cfg(not(rust_analyzer))]
+    #[doc(hidden)]
+    #[allow(non_local_definitions)]
+    #[macro_export]
+    macro_rules! __qdjobs_task_named_report {
+        () => {};
+    }
+    #[cfg(not(rust_analyzer))]
+    #[doc(hidden)]
+    #[allow(non_local_definitions)]
+    #[macro_export]
+    macro_rules! __qdjobs_task_named_report_v1_ba73e10e {
+        () => {};
+    }
+    #[cfg(rust_analyzer)]
+    use __q::options::{
+        queue as _, priority as _, retries as _, timeout as _, params as _, backoff as _,
+        aliases as _,
+    };
+};

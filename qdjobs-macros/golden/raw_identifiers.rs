@@ -1,0 +1,102 @@
+// #[task("type")]
+fn r#type(r#in: u8) {}
+///The parameters of the task [`type`].
+#[must_use = "a job does nothing until it is enqueued"]
+struct Type {
+    ///The `in` parameter of [`type`].
+    r#in: u8,
+}
+#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
+impl Type {
+    ///A job that calls [`type`] with these parameters, once it is enqueued.
+    fn new(r#in: u8) -> Self {
+        Self { r#in: r#in }
+    }
+    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    fn enqueue<Q: ::qdjobs::__private::Enqueue + ?Sized>(
+        self,
+        target: &Q,
+    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
+        <Self as ::qdjobs::__private::Task>::Output,
+    > {
+        ::qdjobs::__private::enqueue(self, target)
+    }
+}
+#[allow(deprecated, unexpected_cfgs)]
+const _: () = {
+    use ::qdjobs::__private as __q;
+    const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("in", "u8")];
+    impl Type {
+        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
+            let p0 = <u8 as __q::TaskParam>::take(object, &__PARAMS[0]);
+            __q::Some(Self { r#in: p0? })
+        }
+    }
+    impl __q::Serialize for Type {
+        fn serialize<S: __q::Serializer>(
+            &self,
+            serializer: S,
+        ) -> __q::Result<S::Ok, S::Error> {
+            let mut object = __q::object(serializer, 1usize)?;
+            <u8 as __q::TaskParam>::put(&self.r#in, "in", &mut object)?;
+            __q::SerializeMap::end(object)
+        }
+    }
+    impl<'de> __q::Deserialize<'de> for Type {
+        fn deserialize<D: __q::Deserializer<'de>>(
+            deserializer: D,
+        ) -> __q::Result<Self, D::Error> {
+            __q::read(deserializer, Self::__read)
+        }
+    }
+    impl __q::Clone for Type
+    where
+        for<'unused> u8: __q::Clone,
+    {
+        fn clone(&self) -> Self {
+            Self {
+                r#in: __q::Clone::clone(&self.r#in),
+            }
+        }
+    }
+    impl __q::Debug for Type
+    where
+        for<'unused> u8: __q::Debug,
+    {
+        fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
+            f.debug_struct("Type").field("in", &self.r#in).finish()
+        }
+    }
+    impl __q::PartialEq for Type
+    where
+        for<'unused> u8: __q::PartialEq,
+    {
+        fn eq(&self, other: &Self) -> bool {
+            __q::PartialEq::eq(&self.r#in, &other.r#in) && true
+        }
+    }
+    impl __q::Task for Type {
+        type Output = <() as __q::TaskReturn>::Output;
+        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
+                "type",
+                __PARAMS,
+                |object| __q::check(object, __PARAMS, Self::__read),
+                __q::Run::Blocking(__run),
+            )
+            .declared(__q::file!(), __q::line!(), __q::module_path!());
+    }
+    fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
+        let params = __q::decode(json, Type::__read)?;
+        __q::finish(<() as __q::TaskReturn>::into_result(r#type(params.r#in)))
+    }
+    __q::inventory::submit! {
+        __q::Linked(< Type as __q::Task > ::DEF)
+    }
+    #[cfg(not(rust_analyzer))]
+    #[doc(hidden)]
+    #[allow(non_local_definitions)]
+    #[macro_export]
+    macro_rules! __qdjobs_task_named_type {
+        () => {};
+    }
+};

@@ -1,0 +1,6 @@
+use qdjobs::prelude::*;
+
+#[task("send_email", timeout = "30")]
+fn send_email() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use qdjobs::prelude::*;
+
+#[task("send email")]
+fn send_email() {}
+
+fn main() {}

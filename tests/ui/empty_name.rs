@@ -1,0 +1,6 @@
+use qdjobs::prelude::*;
+
+#[task("")]
+fn send_email() {}
+
+fn main() {}

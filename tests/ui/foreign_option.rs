@@ -1,0 +1,6 @@
+use qdjobs::prelude::*;
+
+#[task("send_email", max_attempts = 5)]
+fn send_email() {}
+
+fn main() {}

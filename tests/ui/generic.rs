@@ -1,0 +1,8 @@
+use qdjobs::prelude::*;
+
+#[task("send")]
+fn send_it<T: Into<String>>(to: T) {
+    let _ = to.into();
+}
+
+fn main() {}

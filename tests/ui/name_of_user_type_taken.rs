@@ -1,0 +1,8 @@
+use qdjobs::prelude::*;
+
+struct SendEmail;
+
+#[task("send_email")]
+fn send_email() {}
+
+fn main() {}

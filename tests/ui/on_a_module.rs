@@ -1,0 +1,6 @@
+use qdjobs::prelude::*;
+
+#[task("send_email")]
+mod send_email {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use qdjobs::prelude::*;
+
+#[task("send_email")]
+struct SendEmail {
+    to: String,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use qdjobs::prelude::*;
+
+#[task("send")]
+fn send() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use qdjobs::prelude::*;
+
+#[task("send_email")]
+unsafe fn send_email() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use qdjobs::prelude::*;
+
+#[task("send_email")]
+fn send_email(to: &str) -> bool;
+
+fn main() {}
