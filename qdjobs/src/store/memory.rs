@@ -1,29 +1,749 @@
-//! Stub.
-#![allow(missing_docs)]
-use std::sync::Arc;
-use super::*;
-use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Job, JobId, NewJob, WorkerId};
-use crate::time::Clock;
+//! The store in memory: the contract in its plainest form.
+//!
+//! It is the specification that the other stores are compared with, and the store for a program's own tests. Leans on
+//! the contract alone. Files, SQL and tasks never come in; nothing survives the process.
+//!
+//! All of it is one set of `Books` behind one mutex. A verb changes the books; then, under the same lock, the books
+//! are settled: due jobs are promoted and standing turns served. The answers this gives to others
+//! wait in `Mail` until the lock is free again, since whoever is woken may call straight back.
 
-#[derive(Debug)]
-pub struct MemoryStore;
-fn closed<T>() -> Pending<T> { Pending::ready(Err(Error::new(ErrorKind::Closed, "stub"))) }
-impl Store for MemoryStore {
-    fn insert(&self, _: Vec<NewJob>) -> Pending<Vec<JobId>> { closed() }
-    fn enlist(&self, _: WorkerCard) -> Pending<()> { closed() }
-    fn turn(&self, _: Turn) -> Pending<Turned> { closed() }
-    fn recall(&self, _: WorkerId) {}
-    fn beat(&self, _: WorkerId) -> Pending<Beat> { closed() }
-    fn checkpoint(&self, _: Arc<Note>) {}
-    fn rescue(&self, _: WorkerId) -> Pending<usize> { closed() }
-    fn leave(&self, _: WorkerId) -> Pending<usize> { closed() }
-    fn control(&self, _: Vec<Control>) -> Pending<Vec<Result<Job>>> { closed() }
-    fn ended(&self, _: JobId) -> Pending<Job> { closed() }
-    fn inspect(&self, _: Query) -> Pending<Answer> { closed() }
-    fn poke(&self) {}
-    fn statement(&self, _: &[NewJob]) -> Result<EnqueueStatement> { Err(Error::new(ErrorKind::Closed, "stub")) }
-    fn name(&self) -> &str { "stub" }
-    fn close(&self) {}
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::mem;
+use std::ops::Bound;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use super::{
+    Answer, Beat, Claim, Claimed, Control, Counts, EnqueueStatement, Filter, Finish, Note, Page, Pending,
+    Query, Reply, Store, TaskSet, Turn, Turned, Want, WorkerCard, WorkerState,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
+use crate::retry::Verdict;
+use crate::time::{Bell, Clock, FAR_FUTURE_MICROS, Timestamp, after};
+
+/// Jobs in the memory of this process: for tests, and for work that may be forgotten.
+pub struct MemoryStore {
+    shared: Arc<Shared>,
 }
-impl MemoryStore { pub fn new(_: Clock) -> Arc<Self> { Arc::new(Self) } }
+
+struct Shared {
+    clock: Clock,
+    /// One mutex for everything, so that each verb is one step to every other: what a transaction is elsewhere.
+    books: Mutex<Books>,
+    /// Tells the timer that the next due instant is another one, or that the store is closed.
+    moved: Condvar,
+}
+
+impl MemoryStore {
+    /// An empty store whose time is `clock`'s.
+    pub fn new(clock: Clock) -> Arc<MemoryStore> {
+        let shared = Arc::new(Shared { clock, books: Mutex::default(), moved: Condvar::new() });
+        let bell: Weak<Shared> = Arc::downgrade(&shared);
+        shared.clock.subscribe(bell);
+        Arc::new(MemoryStore { shared })
+    }
+}
+
+impl Drop for MemoryStore {
+    fn drop(&mut self) {
+        // The timer holds the books too, and would outlive the last handle.
+        self.close();
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("jobs", &self.shared.lock().rows.len()).finish_non_exhaustive()
+    }
+}
+
+impl Store for MemoryStore {
+    fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>> {
+        self.shared.answer(|books, now| books.insert(jobs, now))
+    }
+
+    fn enlist(&self, worker: WorkerCard) -> Pending<()> {
+        self.shared.answer(|books, now| {
+            books.workers.entry(worker.id).or_insert_with(|| WorkerState::new(worker, now));
+            Ok(())
+        })
+    }
+
+    fn turn(&self, turn: Turn) -> Pending<Turned> {
+        if turn.want.stand
+            && let Err(error) = Shared::start_timer(&self.shared)
+        {
+            return Pending::ready(Err(error));
+        }
+        let (reply, pending) = Pending::new();
+        // A closed store drops the reply, which is the answer `Closed`.
+        self.shared.visit(|books, now| books.turn(turn, reply, now));
+        pending
+    }
+
+    fn recall(&self, worker: WorkerId) {
+        self.shared.visit(|books, _| books.dismiss(worker, || Ok(Turned::default())));
+    }
+
+    fn beat(&self, worker: WorkerId) -> Pending<Beat> {
+        self.shared.answer(|books, _| Ok(books.beat(worker)))
+    }
+
+    fn checkpoint(&self, note: Arc<Note>) {
+        self.shared.visit(|books, _| books.checkpoint(&note));
+    }
+
+    fn rescue(&self, dead: WorkerId) -> Pending<usize> {
+        self.shared.answer(|books, now| Ok(books.rescue(dead, now)))
+    }
+
+    fn leave(&self, worker: WorkerId) -> Pending<usize> {
+        self.shared.answer(|books, now| Ok(books.leave(worker, now)))
+    }
+
+    fn control(&self, commands: Vec<Control>) -> Pending<Vec<Result<Job>>> {
+        self.shared.answer(|books, now| {
+            Ok(commands.into_iter().map(|command| books.control(command, now)).collect())
+        })
+    }
+
+    fn ended(&self, id: JobId) -> Pending<Job> {
+        let (reply, pending) = Pending::new();
+        self.shared.visit(|books, _| books.ended(id, reply));
+        pending
+    }
+
+    fn inspect(&self, query: Query) -> Pending<Answer> {
+        self.shared.answer(|books, now| Ok(books.inspect(query, now)))
+    }
+
+    fn poke(&self) {
+        // Nothing but these methods can store a job here; looking again is all that the word asks for.
+        self.shared.visit(|_, _| ());
+    }
+
+    fn statement(&self, _: &[NewJob]) -> Result<EnqueueStatement> {
+        Err(Error::new(ErrorKind::Setup, "the memory store has no SQL")
+            .help("open the queue on a database file to enqueue in a transaction of your own"))
+    }
+
+    fn name(&self) -> &str {
+        "memory"
+    }
+
+    fn close(&self) {
+        let (standing, waiting) = {
+            let mut books = self.shared.lock();
+            books.closed = true;
+            (mem::take(&mut books.standing), mem::take(&mut books.waiting))
+        };
+        self.shared.moved.notify_all();
+        // Replies that are dropped answer `Closed`; not under the lock, as every other answer.
+        drop((standing, waiting));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Books> {
+        // No code of a caller runs under the lock, so poisoned books are whole ones.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Timestamp {
+        whole_micros(self.clock.now())
+    }
+
+    /// A verb whose answer is there at once.
+    fn answer<T>(&self, verb: impl FnOnce(&mut Books, Timestamp) -> Result<T>) -> Pending<T> {
+        let (reply, pending) = Pending::new();
+        match self.visit(verb) {
+            Some(answer) => reply.send(answer),
+            None => drop(reply),
+        }
+        pending
+    }
+
+    /// Runs `verb` on the books, settles them, and posts what is due to others; `None` if the store is closed.
+    fn visit<T>(&self, verb: impl FnOnce(&mut Books, Timestamp) -> T) -> Option<T> {
+        let (answer, mail) = {
+            let mut books = self.lock();
+            if books.closed {
+                return None;
+            }
+            let now = self.now();
+            let awaited = books.awaited();
+            let answer = verb(&mut books, now);
+            books.settle(now);
+            if books.awaited() != awaited {
+                self.moved.notify_all();
+            }
+            (answer, mem::take(&mut books.mail))
+        };
+        mail.post();
+        Some(answer)
+    }
+
+    /// Starts the thread that looks again when a scheduled job becomes due, unless it runs or the clock rings by
+    /// itself. Only standing turns need it, so a program without workers never pays for it.
+    fn start_timer(shared: &Arc<Shared>) -> Result<()> {
+        let mut books = shared.lock();
+        if books.timer || books.closed || shared.clock.is_held() {
+            return Ok(());
+        }
+        let timer = shared.clone();
+        thread::Builder::new().name("qdjobs-timer".into()).spawn(move || timer.keep_time()).map_err(
+            |error| {
+                Error::new(
+                    ErrorKind::Storage,
+                    "the thread that watches for scheduled jobs could not be started",
+                )
+                .help("raise the limit on threads")
+                .caused_by(error)
+            },
+        )?;
+        books.timer = true;
+        Ok(())
+    }
+
+    /// Sleeps to the next due instant and settles, until the store is closed.
+    fn keep_time(&self) {
+        loop {
+            if self.visit(|_, _| ()).is_none() {
+                return;
+            }
+            let books = self.lock();
+            if books.closed {
+                return;
+            }
+            // What moved since the visit is seen here, under the lock that the wait gives up.
+            let nap = books
+                .awaited()
+                .map(|due| due.duration_since(self.now()).try_into().unwrap_or(Duration::ZERO));
+            match nap.map(|nap| self.clock.nap(nap)) {
+                Some(Some(nap)) => drop(self.moved.wait_timeout(books, nap)),
+                Some(None) | None => drop(self.moved.wait(books)),
+            }
+        }
+    }
+}
+
+impl Bell for Shared {
+    fn ring(&self) {
+        self.visit(|_, _| ());
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the books of a memory store")
+    }
+}
+
+/// All that the store knows.
+#[derive(Default)]
+struct Books {
+    rows: BTreeMap<JobId, Row>,
+    /// The last id given out: ids are not used again when their jobs are deleted.
+    last_id: i64,
+    /// The pending jobs that are due, in the order of their claims.
+    ready: BTreeSet<Place>,
+    /// The pending jobs that are not due yet, by the instant they will be.
+    scheduled: BTreeSet<(Timestamp, JobId)>,
+    workers: BTreeMap<WorkerId, WorkerState>,
+    /// Turns that wait for something to claim, in the order they came.
+    standing: Vec<Standing>,
+    /// Who waits for the end of which job.
+    waiting: BTreeMap<JobId, Vec<Reply<Job>>>,
+    mail: Mail,
+    /// Whether the timer runs.
+    timer: bool,
+    closed: bool,
+}
+
+/// A job as it is stored.
+struct Row {
+    job: Job,
+    /// The display name as it was given: the job's own shows the task's if there is none.
+    own_name: Option<String>,
+    /// The attempts that are over, oldest first.
+    history: Vec<Attempt>,
+}
+
+/// Where a job stands in the line: derived order is the order of claims.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    priority: Reverse<i32>,
+    scheduled_at: Timestamp,
+    id: JobId,
+}
+
+struct Standing {
+    worker: WorkerId,
+    want: Want,
+    reply: Reply<Turned>,
+}
+
+/// Answers that are decided and wait for the lock to be free.
+#[derive(Default)]
+struct Mail {
+    turns: Vec<(Reply<Turned>, Result<Turned>)>,
+    ends: Vec<(Reply<Job>, Result<Job>)>,
+}
+
+impl Mail {
+    fn post(self) {
+        self.turns.into_iter().for_each(|(reply, answer)| reply.send(answer));
+        self.ends.into_iter().for_each(|(reply, answer)| reply.send(answer));
+    }
+}
+
+// insert
+impl Books {
+    fn insert(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Result<Vec<JobId>> {
+        let due = |job: &NewJob| job.check(now).and_then(|()| job.scheduled_at(now));
+        let dues = jobs.iter().map(due).collect::<Result<Vec<_>>>()?;
+        Ok(jobs.into_iter().zip(dues).map(|(job, due)| self.store(job, whole_micros(due), now)).collect())
+    }
+
+    fn store(&mut self, new: NewJob, scheduled_at: Timestamp, now: Timestamp) -> JobId {
+        self.last_id += 1;
+        let id = JobId(self.last_id);
+        let job = Job {
+            id,
+            name: new.name.clone().unwrap_or_else(|| new.task_name.clone()),
+            task_name: new.task_name,
+            params: new.params,
+            queue: new.queue,
+            priority: new.priority,
+            status: Status::Pending,
+            attempt: 0,
+            retry_count: 0,
+            max_retries: new.max_retries,
+            crash_count: 0,
+            scheduled_at,
+            created_at: now,
+            started_at: None,
+            completed_at: None,
+            worker: None,
+            result: None,
+            error: None,
+            progress: None,
+            metadata: new.metadata,
+        };
+        self.rows.insert(id, Row { job, own_name: new.name, history: Vec::new() });
+        self.line_up(id);
+        id
+    }
+}
+
+// claim
+impl Books {
+    fn turn(&mut self, turn: Turn, reply: Reply<Turned>, now: Timestamp) {
+        if !self.workers.contains_key(&turn.worker) {
+            return self.mail.turns.push((reply, Err(not_enlisted(turn.worker))));
+        }
+        let brings_nothing = turn.done.is_empty();
+        let mut lost = turn.done;
+        lost.retain(|finish| !self.finish(finish, now));
+        let lost = lost.into_iter().map(|finish| finish.claim).collect();
+        self.promote(now);
+        let claimed = self.claim(turn.worker, &turn.want, now);
+        if turn.want.stand && brings_nothing && claimed.is_empty() {
+            self.stand(Standing { worker: turn.worker, want: turn.want, reply });
+        } else {
+            self.mail.turns.push((reply, Ok(Turned { lost, claimed })));
+        }
+    }
+
+    fn claim(&mut self, worker: WorkerId, want: &Want, now: Timestamp) -> Vec<Claimed> {
+        let wanted = |place: &&Place| self.rows.get(&place.id).is_some_and(|row| wants(want, &row.job));
+        let ids: Vec<JobId> =
+            self.ready.iter().filter(wanted).take(want.limit).map(|place| place.id).collect();
+        ids.into_iter().filter_map(|id| self.hand_over(id, worker, now)).collect()
+    }
+
+    fn hand_over(&mut self, id: JobId, worker: WorkerId, now: Timestamp) -> Option<Claimed> {
+        self.change(id, |Row { job, own_name, .. }| {
+            job.status = Status::Running;
+            job.attempt += 1;
+            job.worker = Some(worker);
+            job.started_at = Some(now);
+            job.progress = None;
+            Claimed {
+                claim: Claim { id, attempt: job.attempt, worker },
+                task_name: job.task_name.clone(),
+                params: job.params.clone(),
+                name: own_name.clone(),
+                queue: job.queue.clone(),
+                priority: job.priority,
+                retry_count: job.retry_count,
+                max_retries: job.max_retries,
+                created_at: job.created_at,
+                scheduled_at: job.scheduled_at,
+                claimed_at: now,
+                metadata: job.metadata.clone(),
+            }
+        })
+    }
+
+    /// Lets a turn stand, in the place of one that stood for the same worker and tasks.
+    fn stand(&mut self, turn: Standing) {
+        let same = |worker: WorkerId, tasks: &TaskSet| worker == turn.worker && *tasks == *turn.want.tasks;
+        if let Some(at) = self.standing.iter().position(|older| same(older.worker, &older.want.tasks)) {
+            let older = self.standing.remove(at);
+            self.mail.turns.push((older.reply, Ok(Turned::default())));
+        }
+        self.standing.push(turn);
+    }
+
+    /// Ends the standing turns of `worker` with `answer`.
+    fn dismiss(&mut self, worker: WorkerId, answer: impl Fn() -> Result<Turned>) {
+        let (of_worker, others): (Vec<_>, Vec<_>) =
+            mem::take(&mut self.standing).into_iter().partition(|turn| turn.worker == worker);
+        self.standing = others;
+        self.mail.turns.extend(of_worker.into_iter().map(|turn| (turn.reply, answer())));
+    }
+
+    /// What follows from every change and every passing of time: due jobs stand in line, standing turns get them.
+    fn settle(&mut self, now: Timestamp) {
+        self.promote(now);
+        for turn in mem::take(&mut self.standing) {
+            let claimed = self.claim(turn.worker, &turn.want, now);
+            if claimed.is_empty() {
+                self.standing.push(turn);
+            } else {
+                self.mail.turns.push((turn.reply, Ok(Turned { lost: Vec::new(), claimed })));
+            }
+        }
+    }
+}
+
+// beat, checkpoint
+impl Books {
+    fn beat(&mut self, worker: WorkerId) -> Beat {
+        if let Some(state) = self.workers.get_mut(&worker) {
+            state.beats += 1;
+        }
+        Beat { workers: self.roster(), held: self.held_by(worker).len() }
+    }
+
+    fn checkpoint(&mut self, note: &Note) {
+        // Taken even if the claim is lost: a note that was taken may be submitted again.
+        let Some(progress) = note.take() else { return };
+        if self.holds(note.claim()) {
+            self.change(note.claim().id, |row| row.job.progress = Some(progress));
+        }
+    }
+}
+
+// finish
+impl Books {
+    /// Writes what became of a job; `false` if its claim is lost.
+    fn finish(&mut self, finish: &Finish, now: Timestamp) -> bool {
+        let Finish { claim, started_at, verdict, in_transaction } = finish;
+        if !self.holds(*claim) {
+            return *in_transaction && self.ended_under(*claim);
+        }
+        self.change(claim.id, |row| row.conclude(verdict, whole_micros(*started_at), now));
+        true
+    }
+
+    /// Whether the job is running in exactly this claim: the fence.
+    fn holds(&self, claim: Claim) -> bool {
+        self.rows
+            .get(&claim.id)
+            .is_some_and(|row| row.job.status == Status::Running && row.was_claimed_by(claim))
+    }
+
+    /// Whether the job has ended in exactly this claim.
+    fn ended_under(&self, claim: Claim) -> bool {
+        self.rows.get(&claim.id).is_some_and(|row| row.job.status.is_ended() && row.was_claimed_by(claim))
+    }
+}
+
+impl Row {
+    fn was_claimed_by(&self, claim: Claim) -> bool {
+        self.job.attempt == claim.attempt && self.job.worker == Some(claim.worker)
+    }
+
+    fn conclude(&mut self, verdict: &Verdict, started_at: Timestamp, now: Timestamp) {
+        self.job.started_at = Some(started_at);
+        match verdict {
+            Verdict::Complete { result } => {
+                self.record(AttemptOutcome::Completed, None, now);
+                self.end(Status::Completed, None, now);
+                self.job.result = Some(result.clone());
+                if let Some(progress) = &mut self.job.progress {
+                    progress.fraction = 1.0;
+                }
+            }
+            Verdict::Retry { wait, error } => {
+                let error = clip_error(error.clone());
+                self.record(AttemptOutcome::Failed, Some(error.clone()), now);
+                self.job.retry_count += 1;
+                self.job.error = Some(error);
+                self.give_back(due_after(now, *wait));
+            }
+            Verdict::Fail { error } => {
+                let error = clip_error(error.clone());
+                self.record(AttemptOutcome::Failed, Some(error.clone()), now);
+                self.end(Status::Failed, Some(error), now);
+            }
+            Verdict::Cancel { reason } => {
+                let reason = clip_error(reason.clone());
+                self.record(AttemptOutcome::Cancelled, Some(reason.clone()), now);
+                self.end(Status::Cancelled, Some(reason), now);
+            }
+            Verdict::Release { wait, started } => {
+                if *started {
+                    self.record(AttemptOutcome::Released, None, now);
+                } else {
+                    self.unclaim();
+                }
+                // Without a wait it keeps its place in the line.
+                self.give_back(if wait.is_zero() { self.job.scheduled_at } else { due_after(now, *wait) });
+            }
+        }
+    }
+
+    /// Writes the attempt that is over into the history.
+    fn record(&mut self, outcome: AttemptOutcome, error: Option<String>, now: Timestamp) {
+        // A running job has both; a row that somehow lacked one would be no attempt.
+        if let (Some(started_at), Some(worker)) = (self.job.started_at, self.job.worker) {
+            let attempt = self.job.attempt;
+            self.history.push(Attempt { attempt, started_at, ended_at: now, worker, outcome, error });
+        }
+    }
+
+    /// As if the claim had not been: its number is free again, and the last attempt is the one before.
+    fn unclaim(&mut self) {
+        self.job.attempt -= 1;
+        self.job.started_at = self.history.last().map(|attempt| attempt.started_at);
+    }
+
+    fn give_back(&mut self, scheduled_at: Timestamp) {
+        self.job.status = Status::Pending;
+        self.job.worker = None;
+        self.job.scheduled_at = scheduled_at;
+    }
+
+    fn end(&mut self, status: Status, error: Option<String>, now: Timestamp) {
+        self.job.status = status;
+        self.job.error = error;
+        self.job.completed_at = Some(now);
+    }
+}
+
+// promote
+impl Books {
+    fn promote(&mut self, now: Timestamp) {
+        while let Some(&(due, id)) = self.scheduled.first().filter(|(due, _)| *due <= now) {
+            self.scheduled.remove(&(due, id));
+            if let Some(row) = self.rows.get(&id) {
+                self.ready.insert(row.place());
+            }
+        }
+    }
+
+    /// The instant at which a standing turn may have something to claim, all else being still.
+    fn awaited(&self) -> Option<Timestamp> {
+        if self.standing.is_empty() { None } else { self.scheduled.first().map(|(due, _)| *due) }
+    }
+}
+
+// rescue
+impl Books {
+    fn rescue(&mut self, dead: WorkerId, now: Timestamp) -> usize {
+        let freed = self.free(dead, |row| {
+            let error = "the worker died while it ran this job".to_owned();
+            row.record(AttemptOutcome::Crashed, Some(error.clone()), now);
+            row.job.crash_count += 1;
+            row.job.error = Some(error);
+            row.give_back(now);
+        });
+        self.dismiss(dead, || Err(not_enlisted(dead)));
+        freed
+    }
+
+    fn leave(&mut self, worker: WorkerId, now: Timestamp) -> usize {
+        let freed = self.free(worker, |row| {
+            row.record(AttemptOutcome::Released, None, now);
+            row.give_back(row.job.scheduled_at);
+        });
+        self.dismiss(worker, || Ok(Turned::default()));
+        freed
+    }
+
+    /// Frees what `worker` holds, as `free` says, and forgets the worker.
+    fn free(&mut self, worker: WorkerId, free: impl Fn(&mut Row)) -> usize {
+        let held = self.held_by(worker);
+        for &id in &held {
+            self.change(id, &free);
+        }
+        self.workers.remove(&worker);
+        held.len()
+    }
+
+    fn held_by(&self, worker: WorkerId) -> Vec<JobId> {
+        let held = |job: &&Job| job.status == Status::Running && job.worker == Some(worker);
+        self.rows.values().map(|row| &row.job).filter(held).map(|job| job.id).collect()
+    }
+}
+
+// cancel, and what else people ask for
+impl Books {
+    fn control(&mut self, command: Control, now: Timestamp) -> Result<Job> {
+        let id = command.id();
+        let row = self.rows.get(&id).ok_or_else(|| not_found(id))?;
+        command.permit(id, row.job.status, row.job.scheduled_at <= now)?;
+        match command {
+            Control::Retry(_) => self.change(id, |row| row.renew(now)),
+            Control::Cancel(_) => self.change(id, |row| row.end(Status::Cancelled, None, now)),
+            Control::Delete(_) => return self.delete(id),
+        };
+        self.rows.get(&id).map(|row| row.job.clone()).ok_or_else(|| not_found(id))
+    }
+
+    fn delete(&mut self, id: JobId) -> Result<Job> {
+        self.leave_line(id);
+        let row = self.rows.remove(&id).ok_or_else(|| not_found(id))?;
+        for reply in self.waiting.remove(&id).unwrap_or_default() {
+            self.mail.ends.push((reply, Err(not_found(id))));
+        }
+        Ok(row.job)
+    }
+
+    fn ended(&mut self, id: JobId, reply: Reply<Job>) {
+        match self.rows.get(&id) {
+            None => self.mail.ends.push((reply, Err(not_found(id)))),
+            Some(row) if row.job.status.is_ended() => self.mail.ends.push((reply, Ok(row.job.clone()))),
+            Some(_) => self.waiting.entry(id).or_default().push(reply),
+        }
+    }
+}
+
+impl Row {
+    /// Due now with a fresh budget. The error stays until an attempt says something else.
+    fn renew(&mut self, now: Timestamp) {
+        self.give_back(now);
+        self.job.retry_count = 0;
+        self.job.completed_at = None;
+        self.job.result = None;
+        self.job.progress = None;
+    }
+}
+
+// inspect
+impl Books {
+    fn inspect(&self, query: Query, now: Timestamp) -> Answer {
+        match query {
+            Query::Job(id) => Answer::Job(self.rows.get(&id).map(|row| Box::new(row.job.clone()))),
+            Query::Attempts(id) => {
+                Answer::Attempts(self.rows.get(&id).map(|row| row.history.clone()).unwrap_or_default())
+            }
+            Query::List(filter) => Answer::List(self.page(&filter, now)),
+            Query::Counts => Answer::Counts(self.counts()),
+            Query::Workers => Answer::Workers(self.roster()),
+        }
+    }
+
+    fn page(&self, filter: &Filter, now: Timestamp) -> Page {
+        let end = filter.before.map_or(Bound::Unbounded, Bound::Excluded);
+        let newest_first = self.rows.range((Bound::Unbounded, end)).rev().map(|(_, row)| &row.job);
+        let size = filter.page_size();
+        Page::cut(newest_first.filter(|job| fits(filter, job, now)).take(size + 1).cloned().collect(), size)
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = BTreeMap::new();
+        for row in self.rows.values() {
+            *counts.entry(row.job.status).or_default() += 1;
+        }
+        Counts::new(counts)
+    }
+
+    fn roster(&self) -> Vec<WorkerState> {
+        let with_load = |state: &WorkerState| {
+            let running = self.held_by(state.card.id).len() as u64;
+            WorkerState { running, ..state.clone() }
+        };
+        let mut roster: Vec<WorkerState> = self.workers.values().map(with_load).collect();
+        roster.sort_by_key(|state| (state.started_at, state.card.id));
+        roster
+    }
+}
+
+// How rows keep their place.
+impl Books {
+    /// The one way a stored job changes: its place in the line follows, and who waits for its end hears of it.
+    fn change<T>(&mut self, id: JobId, change: impl FnOnce(&mut Row) -> T) -> Option<T> {
+        self.leave_line(id);
+        let row = self.rows.get_mut(&id)?;
+        let changed = change(row);
+        if row.job.status.is_ended() {
+            for reply in self.waiting.remove(&id).unwrap_or_default() {
+                self.mail.ends.push((reply, Ok(row.job.clone())));
+            }
+        }
+        self.line_up(id);
+        Some(changed)
+    }
+
+    /// Every pending job enters by the calendar; [`promote`](Books::promote) alone says who is due.
+    fn line_up(&mut self, id: JobId) {
+        if let Some(row) = self.rows.get(&id).filter(|row| row.job.status == Status::Pending) {
+            self.scheduled.insert((row.job.scheduled_at, id));
+        }
+    }
+
+    fn leave_line(&mut self, id: JobId) {
+        if let Some(row) = self.rows.get(&id) {
+            self.ready.remove(&row.place());
+            self.scheduled.remove(&(row.job.scheduled_at, id));
+        }
+    }
+}
+
+impl Row {
+    fn place(&self) -> Place {
+        let Job { id, priority, scheduled_at, .. } = self.job;
+        Place { priority: Reverse(priority), scheduled_at, id }
+    }
+}
+
+fn wants(want: &Want, job: &Job) -> bool {
+    let queue_wanted = want.queues.as_ref().is_none_or(|queues| queues.contains(&job.queue));
+    queue_wanted && want.tasks.contains(&job.task_name)
+}
+
+fn fits(filter: &Filter, job: &Job, now: Timestamp) -> bool {
+    filter.status.is_none_or(|status| job.status == status)
+        && filter.task_name.as_ref().is_none_or(|task_name| job.task_name == *task_name)
+        && filter.queue.as_ref().is_none_or(|queue| job.queue == *queue)
+        && (!filter.scheduled || job.is_scheduled(now))
+        && (!filter.retrying || job.is_retrying())
+}
+
+/// Instants are stored as whole microseconds; what a caller gives beyond that is cut off.
+fn whole_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}
+
+/// A wait that would pass the end of the calendar ends there: a finish is never refused for its wait.
+fn due_after(now: Timestamp, wait: Duration) -> Timestamp {
+    let last = Timestamp::from_microsecond(FAR_FUTURE_MICROS).unwrap_or(Timestamp::MAX);
+    after(now, wait).map_or(last, whole_micros)
+}
+
+fn not_found(id: JobId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no job {id}"))
+}
+
+fn not_enlisted(worker: WorkerId) -> Error {
+    Error::new(ErrorKind::LeaseLost, format!("worker {worker} is not enlisted, or was taken for dead"))
+        .help("enlist again under a new id")
+}

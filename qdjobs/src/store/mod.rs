@@ -15,6 +15,19 @@
 //!   ([`Claim`]: id, attempt and worker); anything else is refused as lost.
 //! - The store reads its [`Clock`](crate::Clock) once per batch of requests, so instants within a batch agree.
 //!   Scheduled jobs become due by themselves (*promote*): no caller has to ask.
+//! - Instants are stored as whole microseconds, what lies beyond is cut off; error texts as [`ERROR_BYTES_MAX`] allows.
+//!   A wait that would pass the last instant of the calendar ends there.
+//!
+//! What every store says of a job, beside what its fields say:
+//!
+//! - A pending job has no worker. Every other one has that of its current or last attempt, unless it was cancelled
+//!   while it was pending.
+//! - `attempt` grows by one at each claim, and `progress` begins anew with it.
+//! - Of a job that is not running, `started_at` is that of the last attempt in its history.
+//! - `error` is that of the last attempt that failed, crashed or cancelled the job; a completion and a cancel by hand
+//!   clear it. A release and a retry by hand leave it.
+//!
+//! [`ERROR_BYTES_MAX`]: crate::ERROR_BYTES_MAX
 
 pub mod memory;
 mod pending;
@@ -34,9 +47,12 @@ use crate::time::Timestamp;
 /// Where jobs live. See the [module](self) for the rules.
 pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Stores jobs, all or none; once answered, they survive what the store promises to survive.
+    ///
+    /// Each is [checked](NewJob::check) first, and one that is refused refuses this insert and no other. The ids come
+    /// in the order of the jobs, grow, and are never used twice, not even after a deletion. No jobs is no error.
     fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>>;
 
-    /// Makes a worker known, so that it may claim.
+    /// Makes a worker known, so that it may claim. One that is known stays as it is.
     fn enlist(&self, worker: WorkerCard) -> Pending<()>;
 
     /// Writes what became of finished jobs, then claims further ones, in one transaction.
@@ -44,32 +60,44 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Order of claims: higher priority first, then earlier `scheduled_at`, then lower id, over all the queues and
     /// tasks wanted. A turn with [`Want::stand`] that finishes nothing and finds nothing is answered when there is
     /// something to claim, the moment it is stored or due; at most one such turn stands for a worker and its set of
-    /// tasks. It is answered empty by [`leave`](Store::leave) and [`recall`](Store::recall).
+    /// tasks, and a further one is the end of the one before. It is answered empty by [`leave`](Store::leave),
+    /// [`recall`](Store::recall) and by its successor. A turn that brings finishes is answered at once, even if each of
+    /// them is lost.
     ///
-    /// A worker that is not (or no longer) enlisted gets [`ErrorKind::LeaseLost`] and claims nothing.
+    /// A worker that is not (or no longer) enlisted gets [`ErrorKind::LeaseLost`] and claims nothing; so does its
+    /// standing turn when it is rescued.
+    ///
+    /// The finishes are written in their order, each as its [`Verdict`] says. A completion brings the progress to 1 if
+    /// there was any report of it. A release that waits for nothing keeps the job's `scheduled_at`, and with it the
+    /// place in the line; one that had not begun leaves no trace of the claim.
     fn turn(&self, turn: Turn) -> Pending<Turned>;
 
     /// Ends the standing turns of `worker`, with what they have: nothing.
     fn recall(&self, worker: WorkerId);
 
-    /// Says that the worker lives, and looks at everybody else who says so.
+    /// Says that the worker lives, and looks at everybody else who says so. A worker that is not enlisted is told the
+    /// same, and is not made known by it.
     fn beat(&self, worker: WorkerId) -> Pending<Beat>;
 
     /// Stores the latest value of `note`, soon; later values may overtake it. Refused silently when the claim is
     /// lost: progress is for people, and a lost claim is told to the handler by the beat.
     fn checkpoint(&self, note: Arc<Note>);
 
-    /// Frees the jobs of a worker that is proven dead, counting a crash for each, and forgets the worker. Answers how
-    /// many jobs it freed; 0 if somebody else was quicker.
+    /// Frees the jobs of a worker that is proven dead, counting a crash for each and no retry, and forgets the worker:
+    /// they are due now. Answers how many jobs it freed; 0 if somebody else was quicker.
     fn rescue(&self, dead: WorkerId) -> Pending<usize>;
 
     /// Gives back whatever `worker` still holds, none of it counted as an attempt that failed, and forgets the worker.
+    /// Whether a task began is not known here: each claim is over as a released attempt and keeps its number. The jobs
+    /// keep their `scheduled_at`. Answers how many there were.
     fn leave(&self, worker: WorkerId) -> Pending<usize>;
 
-    /// Changes of single jobs asked for by people: retry, cancel, delete. Each stands or falls alone.
+    /// Changes of single jobs asked for by people: retry, cancel, delete. Each stands or falls alone, in their order;
+    /// what it answers is the job as it is afterwards, or as it was if it is gone.
     fn control(&self, commands: Vec<Control>) -> Pending<Vec<Result<Job>>>;
 
-    /// The job, once it has ended; at once if it has. [`ErrorKind::NotFound`] if there is no such job, now or later.
+    /// The job, once it has ended; at once if it has. [`ErrorKind::NotFound`] if there is no such job, now or later
+    /// (it was deleted while somebody waited).
     fn ended(&self, id: JobId) -> Pending<Job>;
 
     /// Reads. What was answered before is seen.
@@ -78,14 +106,15 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Looks for work that something other than this store's own methods has stored.
     fn poke(&self);
 
-    /// The statement that stores jobs through any driver, for a caller's own transaction; `None` if the store has no
-    /// SQL.
+    /// The statement that stores jobs through any driver, for a caller's own transaction; [`ErrorKind::Setup`] if the
+    /// store has no SQL. Refuses jobs as [`insert`](Store::insert) does.
     fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement>;
 
     /// What a person would call this store: a path, or `memory`.
     fn name(&self) -> &str;
 
-    /// Answers what is waiting, then stops. Later requests get [`ErrorKind::Closed`].
+    /// Answers what is waiting, then stops. Later requests get [`ErrorKind::Closed`], and so do turns that stand and
+    /// waits for the end of a job. Closing twice is closing once.
     fn close(&self);
 }
 
@@ -297,7 +326,8 @@ impl Note {
 /// A change of one job asked for by a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// A failed or cancelled job, or one that waits for its time: due now, with a fresh budget of retries.
+    /// A failed or cancelled job, or one that waits for its time: due now, with a fresh budget of retries. What it ran
+    /// so far stays in its history, and `attempt` and `crash_count` go on from there.
     Retry(JobId),
     /// A pending job: cancelled.
     Cancel(JobId),
@@ -380,7 +410,7 @@ pub struct Filter {
     pub queue: Option<String>,
     /// Pending jobs whose `scheduled_at` lies ahead.
     pub scheduled: bool,
-    /// Pending jobs that have failed before.
+    /// Pending jobs that have failed before, since their budget of retries was last fresh.
     pub retrying: bool,
     /// Only ids below this one: the `next` of the page before.
     pub before: Option<JobId>,
