@@ -6,7 +6,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -30,8 +30,6 @@ struct Inner {
     queue: JobQueue,
     note: Arc<Note>,
     stop: Arc<StopSignal>,
-    /// Whether the task says that it completed the job in a transaction of its own.
-    in_transaction: AtomicBool,
 }
 
 impl JobContext {
@@ -43,7 +41,7 @@ impl JobContext {
         stop: Arc<StopSignal>,
     ) -> JobContext {
         let note = Arc::new(Note::new(job.claim));
-        JobContext(Arc::new(Inner { job, started_at, states, queue, note, stop, in_transaction: AtomicBool::new(false) }))
+        JobContext(Arc::new(Inner { job, started_at, states, queue, note, stop }))
     }
 
     /// The job's number.
@@ -154,9 +152,8 @@ impl JobContext {
     pub fn complete_in<R: serde::Serialize>(&self, tx: &rusqlite::Transaction<'_>, result: &R) -> Result<()> {
         let result = crate::task::result_json(result)?;
         let now = self.0.queue.clock().now();
-        crate::store::sqlite::complete_in(tx, self.0.job.claim, self.0.started_at, now, &result)?;
-        self.0.in_transaction.store(true, Ordering::Release);
-        Ok(())
+        let durable = self.0.queue.store().survives_power_loss();
+        crate::store::sqlite::complete_in(tx, self.0.job.claim, self.0.started_at, now, result, durable)
     }
 
     /// The shared value of type `T` that the worker was given with `Worker::state`.
@@ -174,10 +171,6 @@ impl JobContext {
 
     pub(crate) fn started_at(&self) -> Timestamp {
         self.0.started_at
-    }
-
-    pub(crate) fn completed_in_transaction(&self) -> bool {
-        self.0.in_transaction.load(Ordering::Acquire)
     }
 }
 

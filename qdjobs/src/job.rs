@@ -13,6 +13,7 @@
 //!   failed, cancelled ──retry by hand──▶ pending
 //! ```
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -458,9 +459,9 @@ pub struct Attempt {
 
 /// Cuts the middle out of an error text that is longer than [`ERROR_BYTES_MAX`]: causes stand at the end, symptoms at
 /// the beginning.
-pub(crate) fn clip_error(text: String) -> String {
+pub(crate) fn clip_error(text: &str) -> Cow<'_, str> {
     if text.len() <= ERROR_BYTES_MAX {
-        return text;
+        return Cow::Borrowed(text);
     }
     let half = (ERROR_BYTES_MAX - 40) / 2;
     let boundary = |mut at: usize| {
@@ -471,7 +472,7 @@ pub(crate) fn clip_error(text: String) -> String {
     };
     // Each end may grow by the rest of one character, at most three bytes: the 40 spare ones cover that.
     let (head, tail) = (boundary(half), boundary(text.len() - half));
-    format!("{}\n… {} bytes left out …\n{}", &text[..head], tail - head, &text[tail..])
+    Cow::Owned(format!("{}\n… {} bytes left out …\n{}", &text[..head], tail - head, &text[tail..]))
 }
 
 #[cfg(test)]
@@ -518,10 +519,10 @@ mod tests {
     #[test]
     fn a_long_error_keeps_its_beginning_and_its_end() {
         let text = format!("symptom {} cause", "ü".repeat(ERROR_BYTES_MAX));
-        let clipped = clip_error(text);
+        let clipped = clip_error(&text);
         assert!(
             clipped.len() <= ERROR_BYTES_MAX && clipped.starts_with("symptom") && clipped.ends_with("cause")
         );
-        assert_eq!(clip_error("short".into()), "short");
+        assert_eq!(clip_error("short"), "short");
     }
 }

@@ -17,7 +17,9 @@ use crate::job::{Attempt, Job, JobId, NewJob, Status};
 use crate::request::{Enqueue, JobRequest};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{Durability, SqliteOptions, SqliteStore};
-use crate::store::{Answer, Control, Counts, EnqueueStatement, Filter, Page, Pending, Query, Store, WorkerState};
+use crate::store::{
+    Answer, Control, Counts, EnqueueStatement, Filter, Page, Pending, Query, Store, WorkerState,
+};
 use crate::time::Clock;
 
 /// A queue of jobs in a database. Cheap to clone; all clones are one queue, and several processes may open one file.
@@ -108,7 +110,10 @@ impl JobQueue {
     }
 
     /// Stores many jobs at once, all or none, in the order given.
-    pub fn enqueue_all<R>(&self, jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Result<Vec<JobId>> {
+    pub fn enqueue_all<R>(
+        &self,
+        jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
+    ) -> Result<Vec<JobId>> {
         self.store().insert(gather(jobs)?).wait()
     }
 
@@ -211,7 +216,10 @@ impl AsyncQueue {
     }
 
     /// See [`JobQueue::enqueue_all`].
-    pub async fn enqueue_all<R>(&self, jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Result<Vec<JobId>> {
+    pub async fn enqueue_all<R>(
+        &self,
+        jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
+    ) -> Result<Vec<JobId>> {
         self.0.store().insert(gather(jobs)?).await
     }
 
@@ -371,8 +379,11 @@ impl<R: DeserializeOwned> Future for Ended<R> {
 fn result_of<R: DeserializeOwned>(job: Job) -> Result<R> {
     match job.status {
         Status::Completed => serde_json::from_str(job.result.as_deref().unwrap_or("null")).map_err(|error| {
-            Error::new(ErrorKind::Decode, format!("the result of job {} is not what was asked for: {error}", job.id))
-                .help("ask for the type that the task returns, or read `job.result` as JSON")
+            Error::new(
+                ErrorKind::Decode,
+                format!("the result of job {} is not what was asked for: {error}", job.id),
+            )
+            .help("ask for the type that the task returns, or read `job.result` as JSON")
         }),
         Status::Cancelled => {
             let why = job.error.map(|error| format!(": {error}")).unwrap_or_default();
@@ -395,7 +406,10 @@ fn gather<R>(jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Result
 }
 
 fn one<T>(answers: Vec<T>) -> Result<T> {
-    answers.into_iter().next().ok_or_else(|| Error::new(ErrorKind::Storage, "the store left a request unanswered"))
+    answers
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::new(ErrorKind::Storage, "the store left a request unanswered"))
 }
 
 fn only(answers: Vec<Result<Job>>) -> Result<Job> {

@@ -94,8 +94,11 @@ impl<R> JobRequest<R> {
             Ok(text) => self.set(|job| job.metadata = Some(text)),
             Err(why) => {
                 if self.job.is_ok() {
-                    self.job = Err(Error::new(ErrorKind::InvalidInput, format!("the metadata cannot be stored: {why}"))
-                        .help("pass a struct, a map with text keys, or `serde_json::json!({ … })`"));
+                    self.job = Err(Error::new(
+                        ErrorKind::InvalidInput,
+                        format!("the metadata cannot be stored: {why}"),
+                    )
+                    .help("pass a struct, a map with text keys, or `serde_json::json!({ … })`"));
                 }
                 self
             }

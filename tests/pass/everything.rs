@@ -59,7 +59,8 @@ pub fn send_email(
     r#type: &str,
 ) -> Result<BTreeMap<String, u64>, std::io::Error> {
     n += 1;
-    let _ = (to, body, cc, tags, file, other, home, &address.street, maybe, words, cow, flag, lang, times, wait);
+    let _ =
+        (to, body, cc, tags, file, other, home, &address.street, maybe, words, cow, flag, lang, times, wait);
     let _ = (lucky, ctx, twin, db, pool, r#type);
     Ok(BTreeMap::from([("n".to_owned(), n)]))
 }
@@ -84,7 +85,13 @@ where
     Err(if text.is_empty() { "empty" } else { "full" })
 }
 #[task("c", backoff = |retry| Duration::from_secs(retry as u64))]
-async fn c(id: u32, name: &str, ctx: &JobContext, #[state] db: &Db, #[state] own: Arc<Db>) -> Result<String, TaskError> {
+async fn c(
+    id: u32,
+    name: &str,
+    ctx: &JobContext,
+    #[state] db: &Db,
+    #[state] own: Arc<Db>,
+) -> Result<String, TaskError> {
     std::future::ready(()).await;
     let _ = (id, ctx.job_id(), db, own);
     Ok(name.to_owned())
@@ -111,8 +118,16 @@ fn main() {
     let mail = |to: &str| SendMail {
         cc: Some("x".into()),
         ..SendMail::new(
-            to, "b", vec![], Path::new("/tmp"), "/home", Address { street: "s".into() }, "cow", 1,
-            Duration::from_secs(3), "t",
+            to,
+            "b",
+            vec![],
+            Path::new("/tmp"),
+            "/home",
+            Address { street: "s".into() },
+            "cow",
+            1,
+            Duration::from_secs(3),
+            "t",
         )
     };
     let params = mail("a");
@@ -120,7 +135,10 @@ fn main() {
     let json = serde_json::to_string(&params).unwrap();
     println!("{json}");
     let back: SendMail = serde_json::from_str(&json).unwrap();
-    assert_eq!((back.to, back.wait, back.times, back.lucky), ("a".to_owned(), Duration::from_secs(3), 3, Some(7)));
+    assert_eq!(
+        (back.to, back.wait, back.times, back.lucky),
+        ("a".to_owned(), Duration::from_secs(3), 3, Some(7))
+    );
     println!("{:#?}", SendMail::DEF);
     println!("{:?}", B::new("x").clone());
     assert_eq!(B::new("x"), B { text: "x".into() });

@@ -347,9 +347,8 @@ impl Books {
             return self.mail.turns.push((reply, Err(not_enlisted(turn.worker))));
         }
         let brings_nothing = turn.done.is_empty();
-        let mut lost = turn.done;
-        lost.retain(|finish| !self.finish(finish, now));
-        let lost = lost.into_iter().map(|finish| finish.claim).collect();
+        let lost =
+            turn.done.iter().filter(|finish| !self.finish(finish, now)).map(|finish| finish.claim).collect();
         self.promote(now);
         let claimed = self.claim(turn.worker, &turn.want, now);
         if turn.want.stand && brings_nothing && claimed.is_empty() {
@@ -444,9 +443,9 @@ impl Books {
 impl Books {
     /// Writes what became of a job; `false` if its claim is lost.
     fn finish(&mut self, finish: &Finish, now: Timestamp) -> bool {
-        let Finish { claim, started_at, verdict, in_transaction } = finish;
+        let Finish { claim, started_at, verdict } = finish;
         if !self.holds(*claim) {
-            return *in_transaction && self.ended_under(*claim);
+            return self.ended_under(*claim);
         }
         self.change(claim.id, |row| row.conclude(verdict, whole_micros(*started_at), now));
         true
@@ -482,19 +481,19 @@ impl Row {
                 }
             }
             Verdict::Retry { wait, error } => {
-                let error = clip_error(error.clone());
+                let error = clip_error(error).into_owned();
                 self.record(AttemptOutcome::Failed, Some(error.clone()), now);
                 self.job.retry_count += 1;
                 self.job.error = Some(error);
                 self.give_back(due_after(now, *wait));
             }
             Verdict::Fail { error } => {
-                let error = clip_error(error.clone());
+                let error = clip_error(error).into_owned();
                 self.record(AttemptOutcome::Failed, Some(error.clone()), now);
                 self.end(Status::Failed, Some(error), now);
             }
             Verdict::Cancel { reason } => {
-                let reason = clip_error(reason.clone());
+                let reason = clip_error(reason).into_owned();
                 self.record(AttemptOutcome::Cancelled, Some(reason.clone()), now);
                 self.end(Status::Cancelled, Some(reason), now);
             }

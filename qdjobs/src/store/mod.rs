@@ -52,6 +52,12 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// in the order of the jobs, grow, and are never used twice, not even after a deletion. No jobs is no error.
     fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>>;
 
+    /// Keeps what the tasks of a program say about their jobs, for jobs that other programs store without saying it. A
+    /// store into which nobody else can insert has no use for it.
+    fn publish(&self, _tasks: Vec<TaskCard>) -> Pending<()> {
+        Pending::ready(Ok(()))
+    }
+
     /// Makes a worker known, so that it may claim. One that is known stays as it is.
     fn enlist(&self, worker: WorkerCard) -> Pending<()>;
 
@@ -83,6 +89,12 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// lost: progress is for people, and a lost claim is told to the handler by the beat.
     fn checkpoint(&self, note: Arc<Note>);
 
+    /// Whether a worker is dead beyond doubt, by what the operating system says right now; `false` proves nothing. Reads no
+    /// database and does not wait.
+    fn is_proven_dead(&self, _worker: WorkerId) -> bool {
+        false
+    }
+
     /// Frees the jobs of a worker that is proven dead, counting a crash for each and no retry, and forgets the worker:
     /// they are due now. Answers how many jobs it freed; 0 if somebody else was quicker.
     fn rescue(&self, dead: WorkerId) -> Pending<usize>;
@@ -109,6 +121,11 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// The statement that stores jobs through any driver, for a caller's own transaction; [`ErrorKind::Setup`] if the
     /// store has no SQL. Refuses jobs as [`insert`](Store::insert) does.
     fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement>;
+
+    /// Whether a write survives a power cut once it is answered.
+    fn survives_power_loss(&self) -> bool {
+        false
+    }
 
     /// What a person would call this store: a path, or `memory`.
     fn name(&self) -> &str;
@@ -154,8 +171,8 @@ impl WorkerCard {
 pub struct Turn {
     /// Who asks.
     pub worker: WorkerId,
-    /// What became of jobs it held.
-    pub done: Vec<Finish>,
+    /// What became of jobs it held. Shared, so that the worker still has it if the turn fails.
+    pub done: Arc<Vec<Finish>>,
     /// What it can take on.
     pub want: Want,
 }
@@ -171,6 +188,27 @@ pub struct Want {
     pub queues: Option<Arc<[String]>>,
     /// Whether to be answered only when there is something.
     pub stand: bool,
+}
+
+impl Want {
+    /// Whether a job of this task in this queue is wanted.
+    pub(crate) fn takes(&self, task_name: &str, queue: &str) -> bool {
+        self.tasks.contains(task_name)
+            && self.queues.as_deref().is_none_or(|queues| queues.iter().any(|wanted| wanted == queue))
+    }
+}
+
+/// What a task says about its jobs, for those who store them without a program that knows the task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskCard {
+    /// The task's name.
+    pub name: String,
+    /// The queue its jobs wait in.
+    pub queue: String,
+    /// Higher first.
+    pub priority: i32,
+    /// Retries after the first attempt.
+    pub max_retries: u32,
 }
 
 /// Names of tasks, sorted, each once.
@@ -211,14 +249,14 @@ pub struct Finish {
     pub started_at: Timestamp,
     /// What is to become of it.
     pub verdict: Verdict,
-    /// Whether the task says that it completed the job in a transaction of its own: if so, that is not a lost claim.
-    pub in_transaction: bool,
 }
 
 /// The answer to a turn.
 #[derive(Debug, Default)]
 pub struct Turned {
-    /// The finishes that were refused since their claims were lost: rescued, deleted, or ended already.
+    /// The finishes that were refused since their claims were lost: rescued, deleted, or given back. A job that has
+    /// ended under exactly the claim shown is not lost: its task completed it in a transaction of its own, or the finish is
+    /// repeated since its first answer got lost.
     pub lost: Vec<Claim>,
     /// The jobs claimed, in the order they are to be started.
     pub claimed: Vec<Claimed>,

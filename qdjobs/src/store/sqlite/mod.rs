@@ -1,33 +1,221 @@
-//! Stub.
-#![allow(missing_docs)]
-use std::sync::Arc;
-use super::*;
+//! The store in a SQLite file: one writing thread, one reading thread, and the files beside the database.
+//!
+//! Leans on the contract in `store`. The only room that names rusqlite (`transaction` is its door for callers who bring a
+//! transaction of their own). Knows no task and no worker's thread.
+
+mod doors;
+mod fault;
+mod inbox;
+mod live;
+mod migrate;
+mod open;
+mod reader;
+mod row;
+mod sql;
+mod transaction;
+mod verbs;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+pub use open::{Durability, SqliteOptions};
+pub(crate) use transaction::complete_in;
+
+use self::inbox::{Inbox, Request};
+use self::live::Lives;
+use super::{
+    Answer, Beat, Control, EnqueueStatement, Note, Pending, Query, Reply, Store, TaskCard, Turn, Turned,
+    WorkerCard,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
-use crate::time::Clock;
+use crate::time::{Bell, Clock};
 
+/// Jobs in a SQLite database. Several processes may open the same file.
 #[derive(Debug)]
-pub struct SqliteStore;
-fn closed<T>() -> Pending<T> { Pending::ready(Err(Error::new(ErrorKind::Closed, "stub"))) }
-impl Store for SqliteStore {
-    fn insert(&self, _: Vec<NewJob>) -> Pending<Vec<JobId>> { closed() }
-    fn enlist(&self, _: WorkerCard) -> Pending<()> { closed() }
-    fn turn(&self, _: Turn) -> Pending<Turned> { closed() }
-    fn recall(&self, _: WorkerId) {}
-    fn beat(&self, _: WorkerId) -> Pending<Beat> { closed() }
-    fn checkpoint(&self, _: Arc<Note>) {}
-    fn rescue(&self, _: WorkerId) -> Pending<usize> { closed() }
-    fn leave(&self, _: WorkerId) -> Pending<usize> { closed() }
-    fn control(&self, _: Vec<Control>) -> Pending<Vec<Result<Job>>> { closed() }
-    fn ended(&self, _: JobId) -> Pending<Job> { closed() }
-    fn inspect(&self, _: Query) -> Pending<Answer> { closed() }
-    fn poke(&self) {}
-    fn statement(&self, _: &[NewJob]) -> Result<EnqueueStatement> { Err(Error::new(ErrorKind::Closed, "stub")) }
-    fn name(&self) -> &str { "stub" }
-    fn close(&self) {}
+pub struct SqliteStore {
+    name: String,
+    clock: Clock,
+    durability: Durability,
+    inbox: Arc<Inbox>,
+    lives: Arc<Lives>,
+    threads: Mutex<Threads>,
 }
 
-#[derive(Clone, Copy, Debug, Default)] pub enum Durability { #[default] Full, Relaxed }
-#[derive(Clone, Debug, Default)] pub struct SqliteOptions { pub durability: Durability, pub busy_timeout: std::time::Duration }
-impl SqliteStore { pub fn open(_: &std::path::Path, _: SqliteOptions, _: Clock) -> Result<Arc<Self>> { Ok(Arc::new(Self)) } }
-pub(crate) fn complete_in(_: &rusqlite::Transaction<'_>, _: Claim, _: crate::Timestamp, _: crate::Timestamp, _: &str) -> Result<()> { Ok(()) }
+/// What is running, until the store is closed.
+#[derive(Debug)]
+struct Threads {
+    /// Dropped to end the reader.
+    questions: Option<mpsc::Sender<reader::Question>>,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, creating it (mode 0600) if there is none, and brings its schema up to date.
+    pub fn open(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<SqliteStore>> {
+        refuse_special(path)?;
+        let conn = open::writer(path, &options)?;
+        let read = open::reader(path, &options)?;
+        // Absolute, since it outlives a change of the working directory.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let lives = Arc::new(Lives::beside(&path));
+        let inbox = Arc::new(Inbox::default());
+        let bell: Arc<dyn Bell> = inbox.clone();
+        clock.subscribe(Arc::downgrade(&bell));
+        drop(bell);
+
+        let doors = doors::Doors::new(lives.dir().to_owned());
+        let durability = options.durability;
+        let writer = writer::Writer::new(conn, path.clone(), options, clock.clone(), inbox.clone(), doors);
+        let (questions, asked) = mpsc::channel();
+        let reading_clock = clock.clone();
+        let running = vec![
+            spawn("qdjobs-writer", move || writer.run())?,
+            spawn("qdjobs-reader", move || reader::run(&read, &reading_clock, &asked))?,
+        ];
+        let threads = Mutex::new(Threads { questions: Some(questions), running });
+        let name = path.display().to_string();
+        Ok(Arc::new(SqliteStore { name, clock, durability, inbox, lives, threads }))
+    }
+
+    /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
+    fn submit<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Pending<T> {
+        let (reply, pending) = Pending::new();
+        match self.inbox.push(request(reply)) {
+            Ok(()) => pending,
+            Err(error) => Pending::ready(Err(error)),
+        }
+    }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// SQLite gives special meanings to some names; here they are mistakes.
+fn refuse_special(path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+        return Err(Error::new(ErrorKind::InvalidInput, format!("`{}` is not a file", path.display()))
+            .help("use `JobQueue::in_memory()` for a queue that ends with the process"));
+    }
+    Ok(())
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.into()).spawn(work).map_err(|error| {
+        Error::new(ErrorKind::Storage, format!("the thread `{name}` cannot be started: {error}"))
+            .help("the process may have reached its limit of threads")
+    })
+}
+
+impl Store for SqliteStore {
+    fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>> {
+        let now = self.clock.now();
+        if let Err(error) = jobs.iter().try_for_each(|job| job.check(now)) {
+            return Pending::ready(Err(error));
+        }
+        self.submit(|reply| Request::Insert(jobs, reply))
+    }
+
+    fn publish(&self, tasks: Vec<TaskCard>) -> Pending<()> {
+        self.submit(|reply| Request::Publish(tasks, reply))
+    }
+
+    fn enlist(&self, worker: WorkerCard) -> Pending<()> {
+        if let Err(error) = self.lives.begin(worker.id) {
+            return Pending::ready(Err(error));
+        }
+        self.submit(|reply| Request::Enlist(worker, reply))
+    }
+
+    fn turn(&self, turn: Turn) -> Pending<Turned> {
+        self.submit(|reply| Request::Turn(turn, reply))
+    }
+
+    fn recall(&self, worker: WorkerId) {
+        // A closed store has nothing standing.
+        let _ = self.inbox.push(Request::Recall(worker));
+    }
+
+    fn beat(&self, worker: WorkerId) -> Pending<Beat> {
+        self.submit(|reply| Request::Beat(worker, reply))
+    }
+
+    fn checkpoint(&self, note: Arc<Note>) {
+        // Progress that comes after the end is nobody's loss.
+        let _ = self.inbox.push(Request::Checkpoint(note));
+    }
+
+    fn is_proven_dead(&self, worker: WorkerId) -> bool {
+        self.lives.is_proven_dead(worker)
+    }
+
+    fn rescue(&self, dead: WorkerId) -> Pending<usize> {
+        let lives = self.lives.clone();
+        let pending = self.submit(|reply| Request::Rescue(dead, reply));
+        lives.end(dead);
+        pending
+    }
+
+    fn leave(&self, worker: WorkerId) -> Pending<usize> {
+        self.submit(|reply| Request::Leave(worker, reply))
+    }
+
+    fn control(&self, commands: Vec<Control>) -> Pending<Vec<Result<Job>>> {
+        self.submit(|reply| Request::Control(commands, reply))
+    }
+
+    fn ended(&self, id: JobId) -> Pending<Job> {
+        self.submit(|reply| Request::Ended(id, reply))
+    }
+
+    fn inspect(&self, query: Query) -> Pending<Answer> {
+        let (reply, pending) = Pending::new();
+        if let Some(questions) = &self.threads().questions {
+            // If the reader is gone, the reply comes back and is dropped, which answers "closed".
+            let _ = questions.send((query, reply));
+        }
+        pending
+    }
+
+    fn poke(&self) {
+        self.inbox.ring();
+    }
+
+    fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement> {
+        transaction::statement(jobs, self.clock.now())
+    }
+
+    fn survives_power_loss(&self) -> bool {
+        self.durability == Durability::Full
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn close(&self) {
+        // Closed twice is closed.
+        let _ = self.inbox.push(Request::Close);
+        let running = {
+            let mut threads = self.threads();
+            threads.questions = None;
+            std::mem::take(&mut threads.running)
+        };
+        for thread in running {
+            // The last handle may be dropped by one of the threads themselves; they then end on their own. A thread that
+            // panicked has closed its replies, which is all there is to tell.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

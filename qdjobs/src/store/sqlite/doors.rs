@@ -1,0 +1,89 @@
+//! Doorbells between processes: after a commit that leaves jobs for others, their waiting processes are woken by a datagram.
+//!
+//! Leans on std and, for who is there, on the workers' table. A bell carries no meaning beyond "look": a lost one costs one
+//! look's interval, a false one a look.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::inbox::Inbox;
+use super::sql;
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+use unix::{Door, ring};
+
+/// The door of this process, and the bells of the others.
+#[derive(Debug)]
+pub(super) struct Doors {
+    #[cfg(unix)]
+    own: Option<Door>,
+    dir: std::path::PathBuf,
+    others: Vec<String>,
+    /// Whose turn it is: one job must not wake everybody, and not always the same one.
+    next: usize,
+}
+
+impl Doors {
+    /// `dir` is where this process may put its socket.
+    pub(super) fn new(dir: std::path::PathBuf) -> Doors {
+        Doors {
+            #[cfg(unix)]
+            own: None,
+            dir,
+            others: Vec::new(),
+            next: 0,
+        }
+    }
+
+    /// Opens this process's door, once; its address, or `None` where there are no such sockets.
+    pub(super) fn open(&mut self, inbox: &Arc<Inbox>) -> Option<String> {
+        #[cfg(unix)]
+        {
+            if self.own.is_none() {
+                self.own = Door::open(&self.dir, inbox);
+            }
+            self.own.as_ref().map(|door| door.address().to_owned())
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = (inbox, &self.dir);
+            None
+        }
+    }
+
+    /// Reads who else is there.
+    pub(super) fn refresh(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        #[cfg(unix)]
+        let own = self.own.as_ref().map(|door| door.address().to_owned());
+        #[cfg(not(unix))]
+        let own: Option<String> = None;
+        self.others =
+            conn.prepare_cached(sql::DOORS)?.query_map([own], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Whether this is the only process, as far as it knows.
+    pub(super) fn nobody_else(&self) -> bool {
+        self.others.is_empty()
+    }
+
+    /// Wakes as many processes as there are jobs for them.
+    pub(super) fn ring(&mut self, jobs: usize) {
+        for _ in 0..jobs.min(self.others.len()) {
+            self.next = (self.next + 1) % self.others.len();
+            #[cfg(unix)]
+            ring(&self.others[self.next]);
+        }
+    }
+
+    /// Closes this process's door.
+    pub(super) fn close(&mut self) {
+        #[cfg(unix)]
+        if let Some(door) = self.own.take() {
+            door.close();
+        }
+    }
+}

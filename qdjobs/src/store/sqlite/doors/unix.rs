@@ -1,0 +1,84 @@
+//! A door as a Unix datagram socket.
+//!
+//! Leans on std. A thread of its own sleeps at the socket: it costs nothing while nobody rings.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+
+use crate::chance::Chance;
+use crate::store::sqlite::inbox::Inbox;
+use crate::time::Bell;
+
+/// Longest path that every Unix accepts as a socket's address.
+const ADDRESS_BYTES_MAX: usize = 103;
+
+const RING: &[u8] = b"look";
+const CLOSE: &[u8] = b"close";
+
+#[derive(Debug)]
+pub(super) struct Door {
+    address: String,
+    /// Known to nobody else: only a message that carries it closes the door.
+    key: [u8; 8],
+    porter: Option<JoinHandle<()>>,
+}
+
+impl Door {
+    /// Opens a socket in `dir`, or in the system's directory for temporary files if that path is too long. `None` if neither
+    /// works: the process then finds work by looking.
+    pub(super) fn open(dir: &Path, inbox: &Arc<Inbox>) -> Option<Door> {
+        let chance = Chance::new();
+        let name = format!("{:016x}.door", chance.next());
+        let fits = |path: &PathBuf| path.as_os_str().len() <= ADDRESS_BYTES_MAX;
+        let dir = std::path::absolute(dir).ok()?;
+        let path = Some(dir.join(&name))
+            .filter(fits)
+            .or_else(|| Some(std::env::temp_dir().join(format!("qdjobs-{name}"))).filter(fits))?;
+        let address = path.to_str()?.to_owned();
+        let socket = UnixDatagram::bind(&path).ok()?;
+        let key = chance.next().to_ne_bytes();
+        let inbox = Arc::downgrade(inbox);
+        let porter = std::thread::Builder::new()
+            .name("qdjobs-door".into())
+            .spawn(move || attend(&socket, &key, &inbox))
+            .ok()?;
+        Some(Door { address, key, porter: Some(porter) })
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn close(mut self) {
+        let message = [CLOSE, &self.key].concat();
+        let told = UnixDatagram::unbound().and_then(|socket| socket.send_to(&message, &self.address));
+        if let (Ok(_), Some(porter)) = (told, self.porter.take()) {
+            // It holds no lock and runs no foreign code, so it cannot have panicked in a way that matters.
+            let _ = porter.join();
+        }
+        let _ = std::fs::remove_file(&self.address);
+    }
+}
+
+/// Passes each ring on to the writer, until it is told to close.
+fn attend(socket: &UnixDatagram, key: &[u8; 8], inbox: &Weak<Inbox>) {
+    let mut message = [0; 32];
+    while let Ok(length) = socket.recv(&mut message) {
+        if message[..length].strip_prefix(CLOSE) == Some(key) {
+            return;
+        }
+        let Some(inbox) = inbox.upgrade() else { return };
+        inbox.ring();
+    }
+}
+
+/// Rings at somebody's door. Not waited for, and not repeated: a full socket has been rung already, a dead one belongs to a
+/// process that will be rescued.
+pub(super) fn ring(address: &str) {
+    let Ok(socket) = UnixDatagram::unbound() else { return };
+    if socket.set_nonblocking(true).is_ok() {
+        let _ = socket.send_to(RING, address);
+    }
+}

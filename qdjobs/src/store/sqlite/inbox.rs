@@ -1,0 +1,137 @@
+//! What waits for the writing thread: [`Request`] and the [`Inbox`] that gathers it.
+//!
+//! Leans on std. The commit in flight is the window in which the next batch gathers; there is no timer.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Job, JobId, NewJob, WorkerId};
+use crate::store::{Beat, Control, Note, Reply, TaskCard, Turn, Turned, WorkerCard};
+use crate::time::Bell;
+
+/// A request to the writing thread, in the order of a job's life.
+#[derive(Debug)]
+pub(super) enum Request {
+    Insert(Vec<NewJob>, Reply<Vec<JobId>>),
+    Publish(Vec<TaskCard>, Reply<()>),
+    Enlist(WorkerCard, Reply<()>),
+    Turn(Turn, Reply<Turned>),
+    Recall(WorkerId),
+    Beat(WorkerId, Reply<Beat>),
+    Checkpoint(Arc<Note>),
+    Rescue(WorkerId, Reply<usize>),
+    Leave(WorkerId, Reply<usize>),
+    Control(Vec<Control>, Reply<Vec<Result<Job>>>),
+    Ended(JobId, Reply<Job>),
+    /// Somebody else may have written, or a held clock has moved.
+    Look,
+    /// Everything before this is to be answered; nothing comes after it.
+    Close,
+}
+
+impl Request {
+    /// About what it holds in memory while it waits.
+    fn bytes(&self) -> usize {
+        match self {
+            Request::Insert(jobs, _) => jobs.iter().map(|job| job.params.len() + 256).sum(),
+            _ => 256,
+        }
+    }
+}
+
+/// Most bytes that may wait. More means that the disk is slower than the callers for a long time: they are told so at
+/// once, rather than blocked or kept until memory ends.
+const BYTES_MAX: usize = 256 << 20;
+
+/// Most requests written in one transaction, so that no caller waits for strangers much longer than one commit takes.
+const BATCH_MAX: usize = 2_048;
+
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// Held for a push or a swap, never while SQLite works.
+    state: Mutex<State>,
+    /// Rung when something arrives while the writer sleeps.
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Request>,
+    bytes: usize,
+    asleep: bool,
+    closed: bool,
+}
+
+impl Inbox {
+    /// Leaves a request; hands it back as an error if it cannot wait here. The request's reply is answered by being dropped
+    /// in the first case, so callers get one answer either way.
+    pub(super) fn push(&self, request: Request) -> Result<()> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Error::new(ErrorKind::Closed, "the queue is closed")
+                .help("keep a JobQueue for as long as you use it"));
+        }
+        let bytes = request.bytes();
+        if matches!(request, Request::Insert(..)) && state.bytes > 0 && state.bytes + bytes > BYTES_MAX {
+            return Err(Error::new(
+                ErrorKind::Overloaded,
+                format!("{} MiB of jobs already wait to be written", state.bytes >> 20),
+            )
+            .help("the disk is slower than the enqueues: slow them down, or look at what keeps the disk"));
+        }
+        state.closed = matches!(request, Request::Close);
+        state.bytes += bytes;
+        state.waiting.push_back(request);
+        if std::mem::take(&mut state.asleep) {
+            drop(state);
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes what waits, oldest first; sleeps while there is nothing, for at most `nap` (for ever if `None`). Empty after a
+    /// nap in which nothing came.
+    pub(super) fn take(&self, nap: Option<Duration>) -> Vec<Request> {
+        let mut state = self.lock();
+        if state.waiting.is_empty() {
+            state.asleep = true;
+            let quiet = |state: &mut State| state.waiting.is_empty();
+            state = match nap {
+                None => self.arrived.wait_while(state, quiet).unwrap_or_else(PoisonError::into_inner),
+                Some(nap) => {
+                    self.arrived
+                        .wait_timeout_while(state, nap, quiet)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+            state.asleep = false;
+        }
+        let many = state.waiting.len().min(BATCH_MAX);
+        let batch: Vec<Request> = state.waiting.drain(..many).collect();
+        state.bytes = if state.waiting.is_empty() {
+            0
+        } else {
+            state.bytes - batch.iter().map(Request::bytes).sum::<usize>()
+        };
+        batch
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bell for Inbox {
+    fn ring(&self) {
+        // A closed inbox has nobody left to wake.
+        let _ = self.push(Request::Look);
+    }
+}

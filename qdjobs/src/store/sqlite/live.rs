@@ -1,0 +1,102 @@
+//! Proof of life: a locked file for each worker. The operating system lets go of the lock when the process ends, however it
+//! ends, so whoever gets the lock has proof that the worker is dead.
+//!
+//! Leans on std alone. Never touches the database's own files: closing any descriptor of those would drop SQLite's locks.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::WorkerId;
+
+/// The directory beside the database, and the files that this process holds there.
+#[derive(Debug)]
+pub(super) struct Lives {
+    dir: PathBuf,
+    /// Kept open: the lock lives as long as the file does.
+    held: Mutex<HashMap<WorkerId, File>>,
+}
+
+impl Lives {
+    /// For the database at `path`.
+    pub(super) fn beside(path: &Path) -> Lives {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push("-workers");
+        Lives { dir: path.with_file_name(name), held: Mutex::default() }
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Takes the lock of a worker that starts. Before the worker is on anybody's list, so that nobody finds it unlocked.
+    pub(super) fn begin(&self, worker: WorkerId) -> Result<()> {
+        if self.lock().contains_key(&worker) {
+            return Ok(());
+        }
+        let begun = self.create_dir().and_then(|()| {
+            let mut file = options().create_new(true).open(self.file(worker))?;
+            // For people; it proves nothing.
+            let _ = writeln!(file, "{}", std::process::id());
+            file.lock()?;
+            Ok(file)
+        });
+        let file = begun.map_err(|error| {
+            Error::new(
+                ErrorKind::Storage,
+                format!("a worker cannot lock a file in `{}`: {error}", self.dir.display()),
+            )
+            .help("a worker keeps a file there as proof that it lives: check that this user may write there")
+            .caused_by(error)
+        })?;
+        self.lock().insert(worker, file);
+        Ok(())
+    }
+
+    /// Ends the life of a worker of this process, or clears up after a dead one.
+    pub(super) fn end(&self, worker: WorkerId) {
+        let _ = std::fs::remove_file(self.file(worker));
+        self.lock().remove(&worker);
+        // Goes only when the last one has left.
+        let _ = std::fs::remove_dir(&self.dir);
+    }
+
+    /// Whether `worker` is proven dead. A file that is not there proves nothing.
+    pub(super) fn is_proven_dead(&self, worker: WorkerId) -> bool {
+        if self.lock().contains_key(&worker) {
+            return false;
+        }
+        // Opened for writing: some file systems lock only those. Unlocked again as it is closed.
+        match options().open(self.file(worker)).map(|file| file.try_lock()) {
+            Ok(Ok(())) => true,
+            Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) | Err(_) => false,
+        }
+    }
+
+    fn create_dir(&self) -> std::io::Result<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.dir)
+    }
+
+    fn file(&self, worker: WorkerId) -> PathBuf {
+        self.dir.join(format!("{worker}.live"))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<WorkerId, File>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}

@@ -1,0 +1,84 @@
+//! Brings a database to the schema of this program, and refuses one that is beyond it.
+//!
+//! Leans on rusqlite. The state stands in a table of ours and not in `user_version`, since the file may be the
+//! application's own. Steps are numbered, run in one transaction, and never edited once published: a later version of
+//! qdjobs first only adds (so that the version before can go on with the same file) and removes one version later.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::fault::{self, Attempt};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Each step's SQL; its number is its place, counted from 1.
+const STEPS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
+
+/// The oldest program that can still write a database of this schema: the number of steps it knows.
+const MIN_WRITER: i64 = 1;
+
+/// Refuses a database that is beyond this program, without touching it.
+pub(super) fn refuse_newer(conn: &Connection) -> Result<()> {
+    steps_taken(conn).map(drop)
+}
+
+/// Creates or brings up to date the tables of qdjobs. Two processes may do so at once: the second finds it done.
+pub(super) fn migrate(conn: &Connection, patience: &Attempt) -> Result<()> {
+    if steps_taken(conn)? >= STEPS.len() {
+        return Ok(());
+    }
+    patience.begin_immediate(conn)?;
+    let done = upgrade(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(fault::while_opening));
+    if done.is_err() && !conn.is_autocommit() {
+        // The error that counts is the one above.
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+    done
+}
+
+fn upgrade(conn: &Connection) -> Result<()> {
+    conn.execute_batch(
+        "CREATE TABLE IF NOT EXISTS qdjobs_meta (
+             version    INTEGER NOT NULL,   -- steps taken
+             min_writer INTEGER NOT NULL    -- steps that a program has to know to write here
+         ) STRICT",
+    )
+    .map_err(fault::while_opening)?;
+    // Counted again: the lock may have been waited for while another process migrated.
+    let taken = steps_taken(conn)?;
+    for step in STEPS.iter().skip(taken) {
+        conn.execute_batch(step).map_err(fault::while_opening)?;
+    }
+    if taken < STEPS.len() {
+        conn.execute("DELETE FROM qdjobs_meta", []).map_err(fault::while_opening)?;
+        conn.execute(
+            "INSERT INTO qdjobs_meta (version, min_writer) VALUES (?1, ?2)",
+            (STEPS.len() as i64, MIN_WRITER),
+        )
+        .map_err(fault::while_opening)?;
+    }
+    Ok(())
+}
+
+/// The steps taken so far: none in a database without tables of ours. An error if this program is too old for it.
+fn steps_taken(conn: &Connection) -> Result<usize> {
+    let ours = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'qdjobs_meta'";
+    if conn.query_row(ours, [], |row| row.get::<_, i64>(0)).map_err(fault::while_opening)? == 0 {
+        return Ok(0);
+    }
+    let row: Option<(i64, i64)> = conn
+        .query_row("SELECT version, min_writer FROM qdjobs_meta", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+        .map_err(fault::while_opening)?;
+    let Some((version, min_writer)) = row else { return Ok(0) };
+    if min_writer > STEPS.len() as i64 {
+        return Err(Error::new(
+            ErrorKind::NewerSchema,
+            format!(
+                "the database was written by a newer qdjobs: its schema is {version}, which needs a program that knows \
+                 schema {min_writer}, and this one knows {}",
+                STEPS.len()
+            ),
+        )
+        .help("update this program; nothing in the file was changed"));
+    }
+    Ok(usize::try_from(version).unwrap_or(0))
+}

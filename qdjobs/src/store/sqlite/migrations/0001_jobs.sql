@@ -1,0 +1,99 @@
+-- All tables carry the prefix qdjobs_, since the file may be the application's own.
+-- Instants are microseconds since 1970, UTC. JSON is text.
+
+CREATE TABLE qdjobs_jobs (
+    -- AUTOINCREMENT: a number is never used twice, so an old link cannot show somebody else's job.
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_name    TEXT    NOT NULL CONSTRAINT "task_name has 1 to 100 characters" CHECK (length(task_name) BETWEEN 1 AND 100),
+    name         TEXT    CONSTRAINT "name has 1 to 100 bytes" CHECK (length(CAST(name AS BLOB)) BETWEEN 1 AND 100),
+    params       TEXT    NOT NULL DEFAULT '{}'
+                         CONSTRAINT "params is a JSON object" CHECK (json_valid(params) AND substr(ltrim(params, char(32, 9, 10, 13)), 1, 1) = '{')
+                         CONSTRAINT "params has at most 1 MiB" CHECK (length(params) <= 1048576),
+    -- NULL on insert means "as the task says"; see the trigger below.
+    queue        TEXT    CONSTRAINT "queue has 1 to 100 characters" CHECK (length(queue) BETWEEN 1 AND 100),
+    priority     INTEGER CONSTRAINT "priority fits 32 bits" CHECK (priority BETWEEN -2147483648 AND 2147483647),
+    status       TEXT    NOT NULL DEFAULT 'pending'
+                         CONSTRAINT "status is pending, running, completed, failed or cancelled"
+                         CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
+    attempt      INTEGER NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND 4294967295),
+    retry_count  INTEGER NOT NULL DEFAULT 0 CHECK (retry_count BETWEEN 0 AND 4294967295),
+    max_retries  INTEGER CONSTRAINT "max_retries is not negative" CHECK (max_retries BETWEEN 0 AND 4294967295),
+    crash_count  INTEGER NOT NULL DEFAULT 0 CHECK (crash_count BETWEEN 0 AND 4294967295),
+    scheduled_at INTEGER CONSTRAINT "scheduled_at is microseconds between 1970 and 9999"
+                         CHECK (scheduled_at BETWEEN 0 AND 253402300799999999),
+    -- julianday and not unixepoch('subsec'): the SQLite of the program that inserts computes it, and that may be old.
+    created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000),
+    started_at   INTEGER,
+    completed_at INTEGER,
+    worker       INTEGER,
+    result       TEXT,
+    error        TEXT,
+    progress     REAL    CHECK (progress BETWEEN 0.0 AND 1.0),
+    progress_message TEXT,
+    metadata     TEXT    CONSTRAINT "metadata is JSON" CHECK (metadata IS NULL OR json_valid(metadata)),
+    -- 1: may be claimed now. 0: its time has not come. Kept by qdjobs, so that jobs in the future cost a claim nothing.
+    ready        INTEGER CHECK (ready IN (0, 1))
+) STRICT;
+
+-- The claim's index: only jobs that are ready, in the order they are claimed within one task and queue.
+CREATE INDEX qdjobs_ready ON qdjobs_jobs (task_name, queue, priority DESC, scheduled_at)
+    WHERE status = 'pending' AND ready = 1;
+
+-- The timer's index: its first entry is the next instant at which something is due.
+CREATE INDEX qdjobs_scheduled ON qdjobs_jobs (scheduled_at) WHERE status = 'pending' AND ready = 0;
+
+-- What a worker holds: for its release and its rescue.
+CREATE INDEX qdjobs_running ON qdjobs_jobs (worker) WHERE status = 'running';
+
+-- The rare ends that people look for among millions of good ones.
+CREATE INDEX qdjobs_failed ON qdjobs_jobs (id) WHERE status = 'failed';
+CREATE INDEX qdjobs_cancelled ON qdjobs_jobs (id) WHERE status = 'cancelled';
+
+-- What the tasks say about their jobs, as the latest worker published it: for jobs inserted by plain SQL.
+CREATE TABLE qdjobs_tasks (
+    name         TEXT    PRIMARY KEY,
+    queue        TEXT    NOT NULL,
+    priority     INTEGER NOT NULL,
+    max_retries  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- INSERT INTO qdjobs_jobs (task_name, params) VALUES (…) is a supported way to enqueue, from any language: whatever the
+-- insert leaves out is filled in here. Inserts by qdjobs itself leave nothing out.
+CREATE TRIGGER qdjobs_jobs_defaults AFTER INSERT ON qdjobs_jobs WHEN NEW.ready IS NULL BEGIN
+    UPDATE qdjobs_jobs SET
+        queue        = coalesce(NEW.queue, (SELECT queue FROM qdjobs_tasks WHERE name = NEW.task_name), 'default'),
+        priority     = coalesce(NEW.priority, (SELECT priority FROM qdjobs_tasks WHERE name = NEW.task_name), 0),
+        max_retries  = coalesce(NEW.max_retries, (SELECT max_retries FROM qdjobs_tasks WHERE name = NEW.task_name), 3),
+        scheduled_at = coalesce(NEW.scheduled_at, NEW.created_at),
+        ready        = coalesce(NEW.scheduled_at, 0)
+                       <= CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000
+    WHERE id = NEW.id;
+END;
+
+-- Runs that are over, except a success at the first attempt: that one's row in qdjobs_jobs says it all.
+CREATE TABLE qdjobs_attempts (
+    job_id       INTEGER NOT NULL,
+    attempt      INTEGER NOT NULL,
+    started_at   INTEGER NOT NULL,
+    ended_at     INTEGER NOT NULL,
+    worker       INTEGER NOT NULL,
+    outcome      TEXT    NOT NULL CHECK (outcome IN ('completed', 'failed', 'cancelled', 'released', 'crashed')),
+    error        TEXT,
+    PRIMARY KEY (job_id, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- A trigger and not a foreign key: it also holds for a DELETE from a database shell, where foreign keys are off.
+CREATE TRIGGER qdjobs_jobs_deleted AFTER DELETE ON qdjobs_jobs BEGIN
+    DELETE FROM qdjobs_attempts WHERE job_id = OLD.id;
+END;
+
+-- Workers that live, or died without saying so. `beats` only grows while a worker lives; its value means nothing.
+CREATE TABLE qdjobs_workers (
+    id           INTEGER PRIMARY KEY,
+    host         TEXT    NOT NULL,
+    pid          INTEGER NOT NULL,
+    started_at   INTEGER NOT NULL,
+    beats        INTEGER NOT NULL DEFAULT 0,
+    -- The datagram socket of its process, to be rung when there is work.
+    door         TEXT
+) STRICT;

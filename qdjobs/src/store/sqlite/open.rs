@@ -1,0 +1,158 @@
+//! Opens the connections: file mode, journal, pragmas, each read back, since SQLite accepts a misspelt pragma in
+//! silence.
+//!
+//! Leans on rusqlite and on `migrate`. Nothing is written to a file that is not ours to write: a database that is
+//! newer, damaged or no database at all is refused untouched.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault::{self, Attempt};
+use super::migrate;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a job survives once `enqueue` has returned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The end of the process, of the operating system and of the power: every commit is synced to the disk
+    /// (`synchronous = FULL`). Concurrent writes share one sync.
+    #[default]
+    Full,
+    /// The end of the process. A power cut may take back the last commits, though never damage the file
+    /// (`synchronous = NORMAL`).
+    Relaxed,
+}
+
+/// How a SQLite store is opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SqliteOptions {
+    /// What a job survives.
+    pub durability: Durability,
+    /// How long a write waits for another connection's write lock.
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> SqliteOptions {
+        SqliteOptions { durability: Durability::Full, busy_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// The write-ahead log is cut back to this size when it has been written back: it grows past it only while a reader
+/// holds on to an old snapshot.
+const WAL_BYTES_KEPT: i64 = 64 << 20;
+
+/// Statements kept prepared by a connection: more than there are.
+const STATEMENTS: usize = 64;
+
+/// Opens the one writing connection, creating the file and bringing its schema up to date.
+pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
+    create(path)?;
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let patience = Attempt::new(options.busy_timeout);
+    // Before anything is changed: a file that is newer or none of SQLite's stays as it is.
+    patience
+        .retry(|| conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)))
+        .map_err(fault::while_opening)?;
+    migrate::refuse_newer(&conn)?;
+
+    let mode = patience
+        .retry(|| conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)))
+        .map_err(fault::while_opening)?;
+    if mode != "wal" {
+        return Err(Error::new(
+            ErrorKind::Storage,
+            format!("the database stays in journal mode `{mode}`, qdjobs needs `wal`"),
+        )
+        .help("the file system may not support shared memory; put the database on a local disk"));
+    }
+    let synchronous = match options.durability {
+        Durability::Full => 2,
+        Durability::Relaxed => 1,
+    };
+    set(&conn, "synchronous", synchronous)?;
+    set(&conn, "journal_size_limit", WAL_BYTES_KEPT)?;
+    set(&conn, "trusted_schema", 0)?;
+    set(&conn, "cell_size_check", 1)?;
+    set(&conn, "temp_store", 2)?;
+    set(&conn, "cache_size", -8_000)?;
+    if cfg!(target_vendor = "apple") && options.durability == Durability::Full {
+        // There a plain fsync leaves the data in the drive's cache.
+        set(&conn, "fullfsync", 1)?;
+        set(&conn, "checkpoint_fullfsync", 1)?;
+    }
+    migrate::migrate(&conn, &patience)?;
+    Ok(conn)
+}
+
+/// Opens a connection that can only read.
+pub(super) fn reader(path: &Path, options: &SqliteOptions) -> Result<Connection> {
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Not opened read-only: as the last one to close, such a connection could not clean up the write-ahead log.
+    set(&conn, "query_only", 1)?;
+    set(&conn, "trusted_schema", 0)?;
+    conn.busy_timeout(options.busy_timeout).map_err(fault::while_opening)?;
+    Ok(conn)
+}
+
+fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
+    // Each connection is used by one thread at a time, so SQLite need not lock it.
+    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| at(path, fault::while_opening(error)))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(conn)
+}
+
+/// Creates the file with mode 0600 before SQLite sees it: SQLite gives the mode of the database to the log beside it, which
+/// holds the same params, and a mode changed later does not reach that log.
+fn create(path: &Path) -> Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {
+            Err(Error::new(ErrorKind::Storage, format!("`{}` is a directory", path.display()))
+                .help("name a file in it, for example `jobs.db`"))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => {
+            let kind = match error.kind() {
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                    ErrorKind::ReadOnly
+                }
+                std::io::ErrorKind::StorageFull => ErrorKind::Full,
+                _ => ErrorKind::Storage,
+            };
+            Err(Error::new(kind, format!("the database `{}` cannot be created: {error}", path.display()))
+                .help("check that its directory exists and that this user may write there")
+                .caused_by(error))
+        }
+    }
+}
+
+/// Names the file in an error about it.
+fn at(path: &Path, error: Error) -> Error {
+    let kind = error.kind();
+    let help = error.suggestion().unwrap_or("check the path").to_owned();
+    Error::new(kind, format!("`{}`: {error}", path.display())).help(help)
+}
+
+/// Sets a pragma and reads it back.
+fn set(conn: &Connection, pragma: &str, value: i64) -> Result<()> {
+    // Some pragmas answer with their new value, some with nothing: both are fine, the read below decides.
+    conn.execute_batch(&format!("PRAGMA {pragma} = {value}")).map_err(fault::while_opening)?;
+    let now: i64 =
+        conn.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).map_err(fault::while_opening)?;
+    if now == value {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Storage, format!("SQLite keeps `{pragma}` at {now}, qdjobs needs {value}"))
+        .help("the linked SQLite may be built without it: use the feature `bundled`"))
+}

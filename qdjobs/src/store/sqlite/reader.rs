@@ -1,0 +1,104 @@
+//! The reading thread: answers queries on a connection of its own, beside the writer and never waiting for it.
+//!
+//! Leans on `sql` and `row`. Each query is one statement or one short read transaction: no cursor is held while somebody else
+//! works, so the write-ahead log is never pinned.
+
+use std::sync::mpsc;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::{fault, row, sql, verbs};
+use crate::error::Result;
+use crate::job::{Attempt, AttemptOutcome, JobId, Status};
+use crate::store::{Answer, Counts, Filter, Page, Query, Reply};
+use crate::time::Clock;
+
+pub(super) type Question = (Query, Reply<Answer>);
+
+/// Answers questions until nobody can ask any more.
+pub(super) fn run(conn: &Connection, clock: &Clock, questions: &mpsc::Receiver<Question>) {
+    while let Ok((query, reply)) = questions.recv() {
+        reply.send(answer(conn, clock, query));
+    }
+}
+
+fn answer(conn: &Connection, clock: &Clock, query: Query) -> Result<Answer> {
+    let read = match query {
+        Query::Job(id) => row::job_by_id(conn, id).map(|job| Answer::Job(job.map(Box::new))),
+        Query::Attempts(id) => attempts(conn, id).map(Answer::Attempts),
+        Query::List(filter) => list(conn, clock, &filter).map(Answer::List),
+        Query::Counts => counts(conn).map(Answer::Counts),
+        Query::Workers => verbs::workers(conn).map(Answer::Workers),
+    };
+    read.map_err(fault::before_commit)
+}
+
+/// The attempts on record, and the one that needs no record: a success, told by the job's own row.
+fn attempts(conn: &Connection, id: JobId) -> rusqlite::Result<Vec<Attempt>> {
+    let mut attempts: Vec<Attempt> =
+        conn.prepare_cached(sql::ATTEMPTS)?.query_map([id.0], row::attempt)?.collect::<Result<_, _>>()?;
+    if let Some(job) = row::job_by_id(conn, id)?
+        && job.status == Status::Completed
+        && !attempts.iter().any(|attempt| attempt.attempt == job.attempt)
+        && let (Some(started_at), Some(ended_at), Some(worker)) =
+            (job.started_at, job.completed_at, job.worker)
+    {
+        let outcome = AttemptOutcome::Completed;
+        attempts.push(Attempt { attempt: job.attempt, started_at, ended_at, worker, outcome, error: None });
+    }
+    Ok(attempts)
+}
+
+fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
+    let mut statement = conn.prepare_cached(sql::COUNTS)?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+    let counted = rows.filter_map(|row| {
+        row.map(|(status, n)| status.parse().ok().map(|status| (status, n as u64))).transpose()
+    });
+    counted.collect::<Result<Vec<_>, _>>().map(Counts::new)
+}
+
+/// A page of jobs, newest first. The conditions are composed of fixed texts; values are bound.
+fn list(conn: &Connection, clock: &Clock, filter: &Filter) -> rusqlite::Result<Page> {
+    let mut conditions = Vec::new();
+    let mut values: Vec<Value> = Vec::new();
+    let mut bind = |condition: &'static str, value: Value| {
+        conditions.push(condition);
+        values.push(value);
+    };
+    if let Some(before) = filter.before {
+        bind("id < ?", Value::Integer(before.0));
+    }
+    if let Some(task_name) = &filter.task_name {
+        bind("task_name = ?", Value::Text(task_name.clone()));
+    }
+    if let Some(queue) = &filter.queue {
+        bind("queue = ?", Value::Text(queue.clone()));
+    }
+    if filter.scheduled {
+        bind("scheduled_at > ?", Value::Integer(clock.now().as_microsecond()));
+    }
+    if filter.retrying {
+        conditions.push("retry_count > 0");
+    }
+    if filter.scheduled || filter.retrying {
+        conditions.push("status = 'pending'");
+    }
+    // Literal, so that the partial index of a rare status fits.
+    conditions.extend(filter.status.map(|status| match status {
+        Status::Pending => "status = 'pending'",
+        Status::Running => "status = 'running'",
+        Status::Completed => "status = 'completed'",
+        Status::Failed => "status = 'failed'",
+        Status::Cancelled => "status = 'cancelled'",
+    }));
+    let size = filter.page_size();
+    values.push(Value::Integer(size as i64 + 1));
+    let clause =
+        if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    let text = format!("SELECT {} FROM qdjobs_jobs {clause} ORDER BY id DESC LIMIT ?", sql::JOB_COLUMNS);
+    let mut statement = conn.prepare_cached(&text)?;
+    let jobs = statement.query_map(params_from_iter(values), row::job)?.collect::<Result<_, _>>()?;
+    Ok(Page::cut(jobs, size))
+}

@@ -1,0 +1,199 @@
+//! Every statement of the SQLite store, in the order of a job's life.
+//!
+//! Each is headed by what it binds, what it gives and, where it matters, the index it has to use; a test prepares them
+//! all on a fresh schema and holds the hot ones to their plans. The columns that a partial index is about
+//! (`status = 'pending' AND ready = 1`) stand literally in each WHERE: bound, they would not match the index.
+
+// -- insert
+
+/// Binds task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready.
+pub(super) const INSERT: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+/// Binds one JSON text: an array of objects, as [`super::transaction`] writes it. For a caller's own transaction on any
+/// driver, whose clock is the database's: a delay is added to the `created_at` that the schema fills in.
+pub(super) const INSERT_JSON: &str = "
+    INSERT INTO qdjobs_jobs (task_name, name, params, queue, priority, max_retries, metadata, scheduled_at)
+    SELECT json_extract(value, '$.task_name'), json_extract(value, '$.name'), json_extract(value, '$.params'),
+           json_extract(value, '$.queue'), json_extract(value, '$.priority'), json_extract(value, '$.max_retries'),
+           json_extract(value, '$.metadata'),
+           coalesce(json_extract(value, '$.at'),
+                    json_extract(value, '$.after')
+                        + CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000)
+    FROM json_each(?1) ORDER BY key";
+
+/// Binds name, queue, priority, max_retries.
+pub(super) const PUBLISH: &str = "
+    INSERT INTO qdjobs_tasks (name, queue, priority, max_retries) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (name) DO UPDATE
+        SET queue = excluded.queue, priority = excluded.priority, max_retries = excluded.max_retries
+        WHERE (queue, priority, max_retries) IS NOT (excluded.queue, excluded.priority, excluded.max_retries)";
+
+// -- claim
+
+/// Binds id, host, pid, started_at, door.
+pub(super) const ENLIST: &str = "
+    INSERT INTO qdjobs_workers (id, host, pid, started_at, door) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (id) DO NOTHING";
+
+/// Binds worker. One row if it is enlisted.
+pub(super) const ENLISTED: &str = "SELECT 1 FROM qdjobs_workers WHERE id = ?1";
+
+/// Binds task_name, queue: gives the next pair after it that has jobs ready. One seek in qdjobs_ready, however many jobs a
+/// pair has.
+pub(super) const NEXT_READY_PAIR: &str = "
+    SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_ready
+    WHERE status = 'pending' AND ready = 1 AND (task_name, queue) > (?1, ?2)
+    ORDER BY task_name, queue LIMIT 1";
+
+/// Binds task_name, queue, limit: gives priority, scheduled_at, id in the order of claims. Reads qdjobs_ready alone.
+pub(super) const READY: &str = "
+    SELECT priority, scheduled_at, id FROM qdjobs_jobs INDEXED BY qdjobs_ready
+    WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
+    ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
+
+/// Binds id, worker, now: gives the claimed job.
+pub(super) const CLAIM: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'running', attempt = attempt + 1, worker = ?2, started_at = ?3, progress = NULL, progress_message = NULL
+    WHERE id = ?1
+    RETURNING attempt, task_name, params, name, queue, priority, retry_count, max_retries, created_at, scheduled_at,
+              metadata";
+
+// -- beat
+
+/// Binds worker. No row changed: it was taken for dead, or left.
+pub(super) const BEAT: &str = "UPDATE qdjobs_workers SET beats = beats + 1 WHERE id = ?1";
+
+/// Binds worker: the jobs it holds, by our books. Reads qdjobs_running.
+pub(super) const HELD: &str = "SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND worker = ?1";
+
+/// Running jobs whose worker is not on the list, which no code of ours leaves behind, but a person with a database shell
+/// may. Reads qdjobs_running, which holds only what runs.
+pub(super) const FREE_ORPHANS: &str = "
+    UPDATE qdjobs_jobs SET status = 'pending', ready = 1, worker = NULL
+    WHERE status = 'running' AND (worker IS NULL OR worker NOT IN (SELECT id FROM qdjobs_workers))";
+
+// -- checkpoint
+
+/// Binds id, attempt, worker, progress, progress_message.
+pub(super) const CHECKPOINT: &str = "
+    UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
+
+// -- finish. All bind id, attempt, worker first, and change no row if the claim is lost.
+
+/// Binds result, started_at, now.
+pub(super) const COMPLETE: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'completed', result = ?4, started_at = ?5, completed_at = ?6, error = NULL,
+        progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
+
+/// Binds error, started_at, now, status: for failed and cancelled.
+pub(super) const END: &str = "
+    UPDATE qdjobs_jobs SET status = ?7, error = ?4, started_at = ?5, completed_at = ?6
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
+
+/// Binds error, started_at, scheduled_at, ready.
+pub(super) const RETRY: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'pending', retry_count = retry_count + 1, error = ?4, started_at = ?5, scheduled_at = ?6, ready = ?7,
+        worker = NULL
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
+
+/// Binds started (1 if the task began), scheduled_at or NULL to leave it, ready, started_at.
+pub(super) const RELEASE: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'pending', attempt = attempt - (1 - ?4), scheduled_at = coalesce(?5, scheduled_at), ready = ?6,
+        started_at = CASE WHEN ?4 THEN ?7 ELSE
+            (SELECT started_at FROM qdjobs_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT 1) END,
+        worker = NULL
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
+
+/// Binds id, attempt, started_at, ended_at, worker, outcome, error.
+pub(super) const RECORD_ATTEMPT: &str = "
+    INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker, outcome, error)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// Binds id, attempt, worker: one row if the job has ended under this very claim.
+pub(super) const ENDED_UNDER: &str = "
+    SELECT 1 FROM qdjobs_jobs
+    WHERE id = ?1 AND status IN ('completed', 'failed', 'cancelled') AND attempt = ?2 AND worker = ?3";
+
+// -- promote
+
+/// Binds now, limit. Reads qdjobs_scheduled up to now.
+pub(super) const PROMOTE: &str = "
+    UPDATE qdjobs_jobs SET ready = 1 WHERE id IN (
+        SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
+        WHERE status = 'pending' AND ready = 0 AND scheduled_at <= ?1 ORDER BY scheduled_at LIMIT ?2)";
+
+/// The next instant at which something is due: the first entry of qdjobs_scheduled.
+pub(super) const NEXT_DUE: &str = "
+    SELECT scheduled_at FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
+    WHERE status = 'pending' AND ready = 0 ORDER BY scheduled_at LIMIT 1";
+
+// -- rescue
+
+/// Binds worker. Whoever deletes the row frees its jobs.
+pub(super) const FORGET_WORKER: &str = "DELETE FROM qdjobs_workers WHERE id = ?1";
+
+/// Binds worker, now, outcome, error.
+pub(super) const RECORD_HELD: &str = "
+    INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker, outcome, error)
+    SELECT id, attempt, coalesce(started_at, ?2), ?2, worker, ?3, ?4
+    FROM qdjobs_jobs WHERE status = 'running' AND worker = ?1";
+
+/// Binds worker. They keep their place in the line.
+pub(super) const RELEASE_HELD: &str = "
+    UPDATE qdjobs_jobs SET status = 'pending', ready = 1, worker = NULL
+    WHERE status = 'running' AND worker = ?1";
+
+/// Binds worker, now, error.
+pub(super) const RESCUE_HELD: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'pending', ready = 1, worker = NULL, scheduled_at = ?2, crash_count = crash_count + 1, error = ?3
+    WHERE status = 'running' AND worker = ?1";
+
+// -- cancel, and the other controls. All bind id; what they may do was decided before.
+
+/// Binds id, now.
+pub(super) const RETRY_BY_HAND: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'pending', ready = 1, scheduled_at = ?2, retry_count = 0, completed_at = NULL, worker = NULL,
+        result = NULL, progress = NULL, progress_message = NULL
+    WHERE id = ?1";
+
+/// Binds id, now.
+pub(super) const CANCEL: &str = "
+    UPDATE qdjobs_jobs SET status = 'cancelled', completed_at = ?2, error = NULL WHERE id = ?1";
+
+/// Binds id. A trigger takes the history along.
+pub(super) const DELETE: &str = "DELETE FROM qdjobs_jobs WHERE id = ?1";
+
+// -- inspect
+
+/// The columns of a job, in the order in which `row::job` reads them.
+pub(super) const JOB_COLUMNS: &str = "
+    id, task_name, name, params, queue, priority, status, attempt, retry_count, max_retries, crash_count, scheduled_at,
+    created_at, started_at, completed_at, worker, result, error, progress, progress_message, metadata";
+
+/// Binds id.
+pub(super) const ATTEMPTS: &str = "
+    SELECT attempt, started_at, ended_at, worker, outcome, error FROM qdjobs_attempts WHERE job_id = ?1 ORDER BY attempt";
+
+/// Each status with the number of its jobs.
+pub(super) const COUNTS: &str = "SELECT status, count(*) FROM qdjobs_jobs GROUP BY status";
+
+/// The enlisted workers, oldest first, with the number of jobs that each holds.
+pub(super) const WORKERS: &str = "
+    SELECT id, host, pid, started_at, beats,
+           (SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND worker = qdjobs_workers.id)
+    FROM qdjobs_workers ORDER BY started_at, id";
+
+/// The sockets of other processes' workers. Binds our own.
+pub(super) const DOORS: &str =
+    "SELECT DISTINCT door FROM qdjobs_workers WHERE door IS NOT NULL AND door IS NOT ?1";

@@ -1,0 +1,85 @@
+//! Jobs in a transaction that is the caller's: the one place beside the store itself that accepts a rusqlite connection.
+//!
+//! Leans on `verbs`. Begins and commits nothing.
+
+use rusqlite::{Connection, Savepoint, Transaction};
+use serde_json::json;
+
+use super::{fault, sql, verbs};
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Due, JobId, NewJob};
+use crate::request::Enqueue;
+use crate::retry::Verdict;
+use crate::store::{Claim, EnqueueStatement, Finish};
+use crate::time::{Clock, Timestamp};
+
+impl Enqueue for Connection {
+    type Answer<R> = Result<JobId>;
+
+    fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
+        let job = job?;
+        let now = Clock::system().now();
+        job.check(now)?;
+        verbs::insert(self, &job, now).map(|(id, _)| id).map_err(fault::before_commit)
+    }
+}
+
+impl Enqueue for Transaction<'_> {
+    type Answer<R> = Result<JobId>;
+
+    fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
+        Connection::accept::<R>(self, job)
+    }
+}
+
+impl Enqueue for Savepoint<'_> {
+    type Answer<R> = Result<JobId>;
+
+    fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
+        Connection::accept::<R>(self, job)
+    }
+}
+
+/// Completes a job in the caller's transaction. With `durable`, a connection that does not sync its commits is refused.
+pub(crate) fn complete_in(
+    tx: &Connection,
+    claim: Claim,
+    started_at: Timestamp,
+    now: Timestamp,
+    result: String,
+    durable: bool,
+) -> Result<()> {
+    let synchronous: i64 =
+        tx.query_row("PRAGMA synchronous", [], |row| row.get(0)).map_err(fault::before_commit)?;
+    if durable && synchronous < 2 {
+        return Err(Error::new(
+            ErrorKind::Setup,
+            "this connection does not sync its commits (`synchronous` is below FULL), so a power cut could take a completed job's \
+             work back",
+        )
+        .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
+    }
+    verbs::complete_in(tx, &Finish { claim, started_at, verdict: Verdict::Complete { result } }, now)
+}
+
+/// The jobs as the parameter of [`sql::INSERT_JSON`].
+pub(super) fn statement(jobs: &[NewJob], now: Timestamp) -> Result<EnqueueStatement> {
+    let jobs = jobs.iter().map(|job| {
+        job.check(now)?;
+        let mut value = json!({
+            "task_name": job.task_name, "name": job.name, "params": job.params, "queue": job.queue,
+            "priority": job.priority, "max_retries": job.max_retries, "metadata": job.metadata,
+        });
+        match job.due {
+            Due::Now => {}
+            Due::After(wait) => value["after"] = json!(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)),
+            Due::At(at) => value["at"] = json!(at.as_microsecond()),
+        }
+        Ok(value)
+    });
+    let jobs: Vec<serde_json::Value> = jobs.collect::<Result<_>>()?;
+    Ok(EnqueueStatement {
+        sql: sql::INSERT_JSON.trim_ascii(),
+        json: serde_json::Value::Array(jobs).to_string(),
+    })
+}

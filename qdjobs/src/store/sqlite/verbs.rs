@@ -1,0 +1,293 @@
+//! The verbs of the contract as statements on one connection, in the order of a job's life.
+//!
+//! Leans on `sql` and `row`. Runs inside a transaction that `writer` begins and commits: nothing here begins, commits or
+//! answers anybody.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{row, sql};
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
+use crate::queue::not_found;
+use crate::retry::Verdict;
+use crate::store::{Beat, Claim, Claimed, Control, Finish, Note, TaskCard, Want, WorkerCard, WorkerState};
+use crate::time::{Timestamp, after};
+
+type SqlResult<T> = rusqlite::Result<T>;
+
+/// Stores one job; answers its number and whether it may be claimed at once.
+pub(super) fn insert(conn: &Connection, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
+    // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
+    let at = job.scheduled_at(now).unwrap_or(now);
+    let ready = at <= now;
+    conn.prepare_cached(sql::INSERT)?.execute(params![
+        job.task_name,
+        job.name,
+        job.params,
+        job.queue,
+        job.priority,
+        job.max_retries,
+        at.as_microsecond(),
+        now.as_microsecond(),
+        job.metadata,
+        ready,
+    ])?;
+    Ok((JobId(conn.last_insert_rowid()), ready))
+}
+
+pub(super) fn publish(conn: &Connection, tasks: &[TaskCard]) -> SqlResult<()> {
+    let mut statement = conn.prepare_cached(sql::PUBLISH)?;
+    for task in tasks {
+        statement.execute(params![task.name, task.queue, task.priority, task.max_retries])?;
+    }
+    Ok(())
+}
+
+pub(super) fn enlist(
+    conn: &Connection,
+    card: &WorkerCard,
+    door: Option<&str>,
+    now: Timestamp,
+) -> SqlResult<()> {
+    let started = now.as_microsecond();
+    conn.prepare_cached(sql::ENLIST)?.execute(params![card.id.0, card.host, card.pid, started, door])?;
+    Ok(())
+}
+
+pub(super) fn is_enlisted(conn: &Connection, worker: WorkerId) -> SqlResult<bool> {
+    conn.prepare_cached(sql::ENLISTED)?.exists([worker.0])
+}
+
+/// Claims the jobs that come first over all wanted tasks and queues.
+///
+/// The index is ordered by task and queue first, so that jobs nobody here can run, a million of them, cost nothing. The
+/// price is a merge: each pair of task and queue that has jobs ready gives its first `limit`.
+pub(super) fn claim(
+    conn: &Connection,
+    want: &Want,
+    worker: WorkerId,
+    now: Timestamp,
+) -> SqlResult<Vec<Claimed>> {
+    let ids = first_ready(conn, want)?;
+    let mut statement = conn.prepare_cached(sql::CLAIM)?;
+    ids.into_iter()
+        .map(|id| {
+            statement.query_row(params![id, worker.0, now.as_microsecond()], |found| {
+                row::claimed(found, id, worker, now)
+            })
+        })
+        .collect()
+}
+
+fn first_ready(conn: &Connection, want: &Want) -> SqlResult<Vec<i64>> {
+    let pairs = ready_pairs(conn, want)?;
+    let mut heads: Vec<(i64, i64, i64)> = Vec::new();
+    let mut statement = conn.prepare_cached(sql::READY)?;
+    for (task, queue) in &pairs {
+        let mut rows = statement.query(params![task, queue, want.limit as i64])?;
+        while let Some(row) = rows.next()? {
+            // Priority negated, so that all three are ascending.
+            heads.push((-row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?));
+        }
+    }
+    if pairs.len() > 1 {
+        heads.sort_unstable();
+        heads.truncate(want.limit);
+    }
+    Ok(heads.into_iter().map(|(_, _, id)| id).collect())
+}
+
+/// The wanted pairs of task and queue that have jobs ready, found by skipping through the index.
+fn ready_pairs(conn: &Connection, want: &Want) -> SqlResult<Vec<(String, String)>> {
+    let mut statement = conn.prepare_cached(sql::NEXT_READY_PAIR)?;
+    let mut next = |after: &(String, String)| -> SqlResult<Option<(String, String)>> {
+        statement.query_row(params![after.0, after.1], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    };
+    let mut pairs = Vec::new();
+    let mut last = (String::new(), String::new());
+    while let Some(pair) = next(&last)? {
+        if want.takes(&pair.0, &pair.1) {
+            pairs.push(pair.clone());
+        }
+        last = pair;
+    }
+    Ok(pairs)
+}
+
+/// Counts the beat and looks at everybody; also answers whether jobs without a worker were set free.
+pub(super) fn beat(conn: &Connection, worker: WorkerId) -> SqlResult<(Beat, bool)> {
+    conn.prepare_cached(sql::BEAT)?.execute([worker.0])?;
+    let freed = conn.prepare_cached(sql::FREE_ORPHANS)?.execute([])?;
+    let held: i64 = conn.prepare_cached(sql::HELD)?.query_row([worker.0], |row| row.get(0))?;
+    Ok((Beat { workers: workers(conn)?, held: held as usize }, freed > 0))
+}
+
+pub(super) fn checkpoint(conn: &Connection, note: &Note) -> SqlResult<()> {
+    let Some(progress) = note.take() else { return Ok(()) };
+    let Claim { id, attempt, worker } = note.claim();
+    let message = progress.message;
+    conn.prepare_cached(sql::CHECKPOINT)?.execute(params![
+        id.0,
+        attempt,
+        worker.0,
+        progress.fraction,
+        message
+    ])?;
+    Ok(())
+}
+
+/// What writing a verdict did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finished {
+    /// The claim was lost; nothing was written.
+    Lost,
+    /// The job has ended.
+    Ended,
+    /// The job waits again; `true` if it is ready now.
+    Waits(bool),
+}
+
+/// Writes what became of a job, if the claim still holds it.
+pub(super) fn finish(conn: &Connection, finish: &Finish, now: Timestamp) -> SqlResult<Finished> {
+    let Claim { id, attempt, worker } = finish.claim;
+    let (started, ended) = (finish.started_at.as_microsecond(), now.as_microsecond());
+    let due = |wait| after(now, wait).map_or(ended, Timestamp::as_microsecond);
+    let (changed, outcome, error, written) = match &finish.verdict {
+        Verdict::Complete { result } => {
+            let changed = conn
+                .prepare_cached(sql::COMPLETE)?
+                .execute(params![id.0, attempt, worker.0, result, started, ended])?;
+            (changed, AttemptOutcome::Completed, None, Finished::Ended)
+        }
+        Verdict::Fail { error } => {
+            let error = clip_error(error);
+            let status = Status::Failed.as_str();
+            let changed = conn
+                .prepare_cached(sql::END)?
+                .execute(params![id.0, attempt, worker.0, error, started, ended, status])?;
+            (changed, AttemptOutcome::Failed, Some(error), Finished::Ended)
+        }
+        Verdict::Cancel { reason } => {
+            let reason = clip_error(reason);
+            let status = Status::Cancelled.as_str();
+            let changed = conn
+                .prepare_cached(sql::END)?
+                .execute(params![id.0, attempt, worker.0, reason, started, ended, status])?;
+            (changed, AttemptOutcome::Cancelled, Some(reason), Finished::Ended)
+        }
+        Verdict::Retry { wait, error } => {
+            let error = clip_error(error);
+            let ready = wait.is_zero();
+            let changed = conn.prepare_cached(sql::RETRY)?.execute(params![
+                id.0,
+                attempt,
+                worker.0,
+                error,
+                started,
+                due(*wait),
+                ready
+            ])?;
+            (changed, AttemptOutcome::Failed, Some(error), Finished::Waits(ready))
+        }
+        Verdict::Release { wait, started: begun } => {
+            let ready = wait.is_zero();
+            let at = (!ready).then(|| due(*wait));
+            let changed = conn
+                .prepare_cached(sql::RELEASE)?
+                .execute(params![id.0, attempt, worker.0, begun, at, ready, started])?;
+            if !begun {
+                return Ok(if changed == 0 { Finished::Lost } else { Finished::Waits(ready) });
+            }
+            (changed, AttemptOutcome::Released, None, Finished::Waits(ready))
+        }
+    };
+    if changed == 0 {
+        // By this very attempt: in a transaction of the task's own, or by the first of two finishes whose answer got lost.
+        return Ok(if has_ended_under(conn, finish.claim)? { Finished::Ended } else { Finished::Lost });
+    }
+    if attempt > 1 || outcome != AttemptOutcome::Completed {
+        conn.prepare_cached(sql::RECORD_ATTEMPT)?.execute(params![
+            id.0,
+            attempt,
+            started,
+            ended,
+            worker.0,
+            outcome.as_str(),
+            error
+        ])?;
+    }
+    Ok(written)
+}
+
+fn has_ended_under(conn: &Connection, claim: Claim) -> SqlResult<bool> {
+    conn.prepare_cached(sql::ENDED_UNDER)?.exists(params![claim.id.0, claim.attempt, claim.worker.0])
+}
+
+/// Makes ready what is due, at most `limit` jobs; answers how many.
+pub(super) fn promote(conn: &Connection, now: Timestamp, limit: usize) -> SqlResult<usize> {
+    conn.prepare_cached(sql::PROMOTE)?.execute(params![now.as_microsecond(), limit as i64])
+}
+
+/// The next instant at which something is due.
+pub(super) fn next_due(conn: &Connection) -> SqlResult<Option<Timestamp>> {
+    let next: Option<i64> = conn.prepare_cached(sql::NEXT_DUE)?.query_row([], |row| row.get(0)).optional()?;
+    Ok(next.map(row::time))
+}
+
+/// Frees what a worker holds and forgets it: after its death (`crashed`), or at its own word. Answers how many jobs.
+pub(super) fn free(conn: &Connection, worker: WorkerId, crashed: bool, now: Timestamp) -> SqlResult<usize> {
+    let gone = conn.prepare_cached(sql::FORGET_WORKER)?.execute([worker.0])? == 0;
+    if gone {
+        return Ok(0);
+    }
+    let now = now.as_microsecond();
+    let mut record = conn.prepare_cached(sql::RECORD_HELD)?;
+    if crashed {
+        let error = "the worker died while it ran this job";
+        record.execute(params![worker.0, now, AttemptOutcome::Crashed.as_str(), error])?;
+        conn.prepare_cached(sql::RESCUE_HELD)?.execute(params![worker.0, now, error])
+    } else {
+        record.execute(params![worker.0, now, AttemptOutcome::Released.as_str(), None::<&str>])?;
+        conn.prepare_cached(sql::RELEASE_HELD)?.execute([worker.0])
+    }
+}
+
+/// Changes one job as a person asked; answers the job after it (before it, if it is deleted).
+pub(super) fn control(conn: &Connection, command: Control, now: Timestamp) -> Result<Job> {
+    let fault = super::fault::before_commit;
+    let id = command.id();
+    let job = row::job_by_id(conn, id).map_err(fault)?.ok_or_else(|| not_found(id))?;
+    command.permit(id, job.status, job.scheduled_at <= now)?;
+    let now = now.as_microsecond();
+    let changed = match command {
+        Control::Retry(_) => {
+            conn.prepare_cached(sql::RETRY_BY_HAND).and_then(|mut it| it.execute([id.0, now]))
+        }
+        Control::Cancel(_) => conn.prepare_cached(sql::CANCEL).and_then(|mut it| it.execute([id.0, now])),
+        Control::Delete(_) => conn.prepare_cached(sql::DELETE).and_then(|mut it| it.execute([id.0])),
+    };
+    changed.map_err(fault)?;
+    if matches!(command, Control::Delete(_)) {
+        return Ok(job);
+    }
+    row::job_by_id(conn, id).map_err(fault)?.ok_or_else(|| not_found(id))
+}
+
+pub(super) fn workers(conn: &Connection) -> SqlResult<Vec<WorkerState>> {
+    conn.prepare_cached(sql::WORKERS)?.query_map([], row::worker)?.collect()
+}
+
+/// Completes a job inside a transaction that is not ours.
+pub(super) fn complete_in(conn: &Connection, finish_of: &Finish, now: Timestamp) -> Result<()> {
+    match finish(conn, finish_of, now).map_err(super::fault::before_commit)? {
+        Finished::Lost => Err(Error::new(
+            ErrorKind::LeaseLost,
+            format!(
+                "job {} is no longer held by this attempt, so it cannot be completed here",
+                finish_of.claim.id
+            ),
+        )
+        .help("return this error, so that your transaction is rolled back: another attempt does the work")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,510 @@
+//! The one writing thread: gather, begin, apply each request, commit once, and only then answer.
+//!
+//! Leans on `verbs` for the statements and on `inbox` for what waits. Owns the only connection that writes. Jobs are never
+//! run here, and no caller's code: a reply wakes its waiter, which goes on elsewhere.
+//!
+//! ```text
+//!   callers ──push──▶ inbox ──take──▶ [ BEGIN · verbs · claims for the standing · COMMIT ] ──▶ answers ──▶ doorbells
+//!                       ▲                                                                        │
+//!                       └─────────── the next batch gathers while this one commits ◀─────────────┘
+//! ```
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::doors::Doors;
+use super::fault::{self, Attempt};
+use super::inbox::{Inbox, Request};
+use super::open::SqliteOptions;
+use super::verbs::{self, Finished};
+use super::{open, row};
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Job, JobId};
+use crate::queue::not_found;
+use crate::store::{Reply, Turn, Turned};
+use crate::time::{Clock, Timestamp};
+
+/// How often a waiting process looks whether another connection has written, in case nobody rang: plain inserts by other
+/// programs do not. Half of this is the median wait of such a job; one look costs 1 to 2 microseconds.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// Jobs made ready in one statement, and statements of that kind in one transaction: a million jobs that are due at once
+/// must not hold up everybody else.
+const PROMOTE_MAX: usize = 1_000;
+const PROMOTE_ROUNDS: usize = 4;
+
+/// How long the writer works without a pause before it leaves the lock open to other processes, and for how long. Without
+/// it, a busy process would retake the lock within microseconds, and the others, which can only try, would starve.
+const TURN_OF_OTHERS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_micros(400));
+
+pub(super) struct Writer {
+    conn: Connection,
+    path: PathBuf,
+    options: SqliteOptions,
+    clock: Clock,
+    inbox: Arc<Inbox>,
+    doors: Doors,
+    /// Turns that wait for work, oldest first.
+    standing: Vec<(Turn, Reply<Turned>)>,
+    /// Callers that wait for the end of a job.
+    watchers: HashMap<JobId, Vec<Reply<Job>>>,
+    /// `PRAGMA data_version` when this writer last looked: it changes when another connection commits.
+    seen: i64,
+    next_due: Option<Timestamp>,
+    /// The connection failed in a commit and must be opened anew before it is trusted.
+    broken: bool,
+    busy_since: Option<Duration>,
+}
+
+/// Says to one caller how its request went, once the commit has succeeded or failed.
+type Answer = Box<dyn FnOnce(std::result::Result<(), &Error>)>;
+
+/// One transaction in the making.
+struct Batch {
+    now: Timestamp,
+    answers: Vec<Answer>,
+    /// Turns that may claim, after everything else in the batch has been applied: so they see what it stored.
+    turns: Vec<(Turn, Turned, Reply<Turned>)>,
+    /// Jobs that have ended in this batch.
+    ended: Vec<JobId>,
+    /// Callers who began to wait in this batch.
+    watch: Vec<(JobId, Reply<Job>)>,
+    /// Jobs that became claimable in this batch.
+    ready: usize,
+    /// Jobs claimed in this batch.
+    claimed: usize,
+    /// Whether something else than this batch may have made jobs claimable.
+    look: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        conn: Connection,
+        path: PathBuf,
+        options: SqliteOptions,
+        clock: Clock,
+        inbox: Arc<Inbox>,
+        doors: Doors,
+    ) -> Writer {
+        Writer {
+            conn,
+            path,
+            options,
+            clock,
+            inbox,
+            doors,
+            standing: Vec::new(),
+            watchers: HashMap::new(),
+            seen: 0,
+            next_due: None,
+            broken: false,
+            busy_since: None,
+        }
+    }
+
+    /// Works until the inbox is closed and empty.
+    pub(super) fn run(mut self) {
+        loop {
+            let requests = self.inbox.take(self.nap());
+            if requests.is_empty() {
+                self.busy_since = None;
+                self.look();
+                continue;
+            }
+            let closing = matches!(requests.last(), Some(Request::Close));
+            self.write(requests, false);
+            if closing {
+                self.doors.close();
+                return;
+            }
+            self.leave_room_for_others();
+        }
+    }
+
+    /// How long to sleep when nothing waits: until something is due or it is time to look, and only if somebody waits for
+    /// it. A process without waiting workers sleeps for good.
+    fn nap(&self) -> Option<Duration> {
+        if self.standing.is_empty() && self.watchers.is_empty() {
+            return None;
+        }
+        let due = self.next_due.filter(|_| !self.standing.is_empty()).and_then(|due| {
+            let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
+            self.clock.nap(wait)
+        });
+        Some(due.map_or(LOOK, |due| due.min(LOOK)))
+    }
+
+    /// Looks for what became due or was written by others; begins a transaction only if there is something.
+    fn look(&mut self) {
+        let others = self.others_wrote();
+        let due = self.next_due.is_some_and(|due| due <= self.clock.now());
+        if others || due {
+            self.write(Vec::new(), others);
+        }
+    }
+
+    fn others_wrote(&mut self) -> bool {
+        let version = self
+            .conn
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)));
+        // A database that cannot be read is looked at by the next transaction, which says so.
+        version.is_ok_and(|version| std::mem::replace(&mut self.seen, version) != version)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "leaves the lock to other processes, in real time")]
+    fn leave_room_for_others(&mut self) {
+        if self.inbox.is_empty() || self.doors.nobody_else() {
+            self.busy_since = None;
+            return;
+        }
+        let now = self.clock.monotonic();
+        let since = *self.busy_since.get_or_insert(now);
+        if now.saturating_sub(since) > TURN_OF_OTHERS.0 {
+            std::thread::sleep(TURN_OF_OTHERS.1);
+            self.busy_since = None;
+        }
+    }
+
+    /// Writes the requests in one transaction and answers them.
+    fn write(&mut self, requests: Vec<Request>, look: bool) {
+        let others = self.others_wrote() || look;
+        let mut batch = Batch {
+            now: self.clock.now(),
+            answers: Vec::with_capacity(requests.len()),
+            turns: Vec::new(),
+            ended: Vec::new(),
+            watch: Vec::new(),
+            ready: 0,
+            claimed: 0,
+            look: others,
+        };
+        let written = self.begin().and_then(|()| {
+            if others {
+                // Among other things, somebody may have come or gone.
+                self.doors.refresh(&self.conn).map_err(fault::before_commit)?;
+            }
+            for request in requests {
+                self.apply(request, &mut batch)?;
+            }
+            self.promote(&mut batch)?;
+            self.serve(&mut batch)?;
+            self.tell_watchers(&mut batch, others)?;
+            self.next_due = verbs::next_due(&self.conn).map_err(fault::before_commit)?;
+            self.conn.execute_batch("COMMIT").map_err(|error| {
+                let error = fault::in_commit(error);
+                self.broken = error.kind() == ErrorKind::Indeterminate;
+                error
+            })
+        });
+        if let Err(error) = &written {
+            if !self.conn.is_autocommit() {
+                // Whatever this says, the error to tell is the one above.
+                let _ = self.conn.execute_batch("ROLLBACK");
+            }
+            // A turn that could not claim is told so: its worker asks again, after a pause.
+            for (_, _, reply) in batch.turns.drain(..) {
+                reply.send(Err(error.repeat()));
+            }
+            for (_, reply) in batch.watch.drain(..) {
+                reply.send(Err(error.repeat()));
+            }
+        }
+        for answer in batch.answers {
+            answer(written.as_ref().map(drop));
+        }
+        // After the answers: nobody is woken for what a crash could still take back.
+        if written.is_ok() && batch.ready > batch.claimed {
+            self.doors.ring(batch.ready - batch.claimed);
+        }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if self.broken {
+            self.conn = open::writer(&self.path, &self.options)?;
+            self.broken = false;
+        }
+        Attempt::new(self.options.busy_timeout).begin_immediate(&self.conn)
+    }
+
+    /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
+    /// and the requests not yet applied then close their replies.
+    fn apply(&mut self, request: Request, batch: &mut Batch) -> Result<()> {
+        let now = batch.now;
+        match request {
+            Request::Insert(jobs, reply) => {
+                let stored = self.alone(jobs.len() > 1, |conn| {
+                    let mut ready = 0;
+                    let ids = jobs.iter().map(|job| {
+                        verbs::insert(conn, job, now).map(|(id, due)| {
+                            ready += usize::from(due);
+                            id
+                        })
+                    });
+                    ids.collect::<rusqlite::Result<Vec<_>>>()
+                        .map(|ids| (ids, ready))
+                        .map_err(fault::before_commit)
+                });
+                batch.ready += stored.as_ref().map_or(0, |(_, ready)| *ready);
+                self.settle(batch, stored.map(|(ids, _)| ids), reply)
+            }
+            Request::Publish(tasks, reply) => {
+                let published =
+                    self.alone(true, |conn| verbs::publish(conn, &tasks).map_err(fault::before_commit));
+                self.settle(batch, published, reply)
+            }
+            Request::Enlist(card, reply) => {
+                let door = self.doors.open(&self.inbox);
+                let enlisted = self.alone(false, |conn| {
+                    verbs::enlist(conn, &card, door.as_deref(), now).map_err(fault::before_commit)
+                });
+                batch.look = true;
+                self.settle(batch, enlisted, reply)
+            }
+            Request::Turn(turn, reply) => self.apply_turn(turn, reply, batch),
+            Request::Recall(worker) => {
+                self.end_standing(|turn| turn.worker == worker);
+                Ok(())
+            }
+            Request::Beat(worker, reply) => {
+                let beat = self.alone(true, |conn| verbs::beat(conn, worker).map_err(fault::before_commit));
+                batch.look |= beat.as_ref().is_ok_and(|(_, freed)| *freed);
+                self.settle(batch, beat.map(|(beat, _)| beat), reply)
+            }
+            Request::Checkpoint(note) => {
+                let noted =
+                    self.alone(false, |conn| verbs::checkpoint(conn, &note).map_err(fault::before_commit));
+                // Progress that could not be written is followed by later progress; only a dead transaction matters.
+                noted.or_else(|error| if self.conn.is_autocommit() { Err(error) } else { Ok(()) })
+            }
+            Request::Rescue(worker, reply) => {
+                let freed = self
+                    .alone(true, |conn| verbs::free(conn, worker, true, now).map_err(fault::before_commit));
+                batch.ready += freed.as_ref().copied().unwrap_or(0);
+                // A turn of the dead worker that stands here is told.
+                batch.look = true;
+                self.settle(batch, freed, reply)
+            }
+            Request::Leave(worker, reply) => {
+                self.end_standing(|turn| turn.worker == worker);
+                let freed = self
+                    .alone(true, |conn| verbs::free(conn, worker, false, now).map_err(fault::before_commit));
+                batch.ready += freed.as_ref().copied().unwrap_or(0);
+                self.settle(batch, freed, reply)
+            }
+            Request::Control(commands, reply) => {
+                let mut answers = Vec::with_capacity(commands.len());
+                for command in commands {
+                    let answer = self.alone(false, |conn| verbs::control(conn, command, now));
+                    if answer.is_err() && self.conn.is_autocommit() {
+                        return self.settle(batch, answer.map(|_| Vec::new()), reply);
+                    }
+                    if answer.is_ok() {
+                        batch.ended.push(command.id());
+                        batch.ready += usize::from(matches!(command, crate::store::Control::Retry(_)));
+                    }
+                    answers.push(answer);
+                }
+                self.settle(batch, Ok(answers), reply)
+            }
+            Request::Ended(id, reply) => {
+                match row::job_by_id(&self.conn, id).map_err(fault::before_commit) {
+                    Ok(Some(job)) if !job.status.is_ended() => batch.watch.push((id, reply)),
+                    Ok(Some(job)) => reply.send(Ok(job)),
+                    Ok(None) => reply.send(Err(not_found(id))),
+                    Err(error) => return self.settle(batch, Err(error), reply),
+                }
+                Ok(())
+            }
+            Request::Look => {
+                batch.look = true;
+                Ok(())
+            }
+            // What stands and what watches is closed with the writer.
+            Request::Close => Ok(()),
+        }
+    }
+
+    fn apply_turn(&mut self, turn: Turn, reply: Reply<Turned>, batch: &mut Batch) -> Result<()> {
+        let now = batch.now;
+        let mut ended = Vec::new();
+        let mut ready = 0;
+        let finished = self.alone(turn.done.len() > 1, |conn| {
+            if !verbs::is_enlisted(conn, turn.worker).map_err(fault::before_commit)? {
+                return Err(taken_for_dead());
+            }
+            let mut lost = Vec::new();
+            for finish in turn.done.iter() {
+                match verbs::finish(conn, finish, now).map_err(fault::before_commit)? {
+                    Finished::Lost => lost.push(finish.claim),
+                    Finished::Ended => ended.push(finish.claim.id),
+                    Finished::Waits(at_once) => ready += usize::from(at_once),
+                }
+            }
+            Ok(lost)
+        });
+        match finished {
+            Err(error) => self.settle(batch, Err::<Turned, _>(error), reply),
+            Ok(lost) => {
+                batch.ended.extend(ended);
+                batch.ready += ready;
+                batch.turns.push((turn, Turned { lost, claimed: Vec::new() }, reply));
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers some of the standing turns with what they have: nothing.
+    fn end_standing(&mut self, which: impl Fn(&Turn) -> bool) {
+        let (ended, standing): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.standing).into_iter().partition(|(turn, _)| which(turn));
+        self.standing = standing;
+        ended.into_iter().for_each(|(_, reply)| reply.send(Ok(Turned::default())));
+    }
+
+    /// Runs one request's statements so that they stand or fall alone. A single statement does so by itself; `several` need a
+    /// savepoint.
+    fn alone<T>(&self, several: bool, verb: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        if !several {
+            return verb(&self.conn);
+        }
+        let step = |sql: &str| {
+            self.conn
+                .prepare_cached(sql)
+                .and_then(|mut statement| statement.execute([]))
+                .map_err(fault::before_commit)
+        };
+        step("SAVEPOINT request")?;
+        let done = verb(&self.conn);
+        // After some faults SQLite has rolled everything back on its own, and there is no savepoint any more.
+        if done.is_err() && !self.conn.is_autocommit() {
+            step("ROLLBACK TO request")?;
+        }
+        if !self.conn.is_autocommit() {
+            step("RELEASE request")?;
+        }
+        done
+    }
+
+    /// Keeps an answer until the commit. If the fault has ended the transaction, the batch is over: going on would write each
+    /// further statement in a transaction of its own.
+    fn settle<T: 'static>(&self, batch: &mut Batch, answer: Result<T>, reply: Reply<T>) -> Result<()> {
+        let dead = match &answer {
+            Err(error) if self.conn.is_autocommit() => Some(error.repeat()),
+            _ => None,
+        };
+        batch.answers.push(Box::new(move |commit| {
+            reply.send(match (commit, answer) {
+                // A request that failed by itself failed, however the commit went.
+                (_, Err(own)) => Err(own),
+                (Err(shared), Ok(_)) => Err(shared.repeat()),
+                (Ok(()), Ok(answer)) => Ok(answer),
+            });
+        }));
+        dead.map_or(Ok(()), Err)
+    }
+
+    fn promote(&mut self, batch: &mut Batch) -> Result<()> {
+        if self.next_due.is_none_or(|due| due > batch.now) && !batch.look {
+            return Ok(());
+        }
+        for _ in 0..PROMOTE_ROUNDS {
+            let promoted =
+                verbs::promote(&self.conn, batch.now, PROMOTE_MAX).map_err(fault::before_commit)?;
+            batch.ready += promoted;
+            if promoted < PROMOTE_MAX {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims: first for those who have waited longest.
+    fn serve(&mut self, batch: &mut Batch) -> Result<()> {
+        if batch.ready > 0 || batch.look {
+            let mut standing = std::mem::take(&mut self.standing).into_iter();
+            while let Some((turn, reply)) = standing.next() {
+                // Whether it still is enlisted is asked again: it may have been taken for dead while it stood.
+                let claimed = match verbs::is_enlisted(&self.conn, turn.worker) {
+                    Ok(true) => verbs::claim(&self.conn, &turn.want, turn.worker, batch.now),
+                    Ok(false) => {
+                        self.settle(batch, Err(taken_for_dead()), reply)?;
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                };
+                match claimed {
+                    Ok(claimed) if claimed.is_empty() => self.standing.push((turn, reply)),
+                    Ok(claimed) => {
+                        batch.claimed += claimed.len();
+                        self.settle(batch, Ok(Turned { lost: Vec::new(), claimed }), reply)?;
+                    }
+                    Err(error) => {
+                        let error = fault::before_commit(error);
+                        self.standing.extend(standing);
+                        return Err(self.settle(batch, Err(error.repeat()), reply).err().unwrap_or(error));
+                    }
+                }
+            }
+        }
+        for (turn, mut turned, reply) in std::mem::take(&mut batch.turns) {
+            if turn.want.limit > 0 {
+                match verbs::claim(&self.conn, &turn.want, turn.worker, batch.now) {
+                    Ok(claimed) => turned.claimed = claimed,
+                    Err(error) => {
+                        let error = fault::before_commit(error);
+                        return Err(self.settle(batch, Err(error.repeat()), reply).err().unwrap_or(error));
+                    }
+                }
+            }
+            batch.claimed += turned.claimed.len();
+            if turn.want.stand && turned.claimed.is_empty() && turn.done.is_empty() {
+                self.stand(turn, reply);
+            } else {
+                self.settle(batch, Ok(turned), reply)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves a turn standing; one of the same worker for the same tasks ends with it.
+    fn stand(&mut self, turn: Turn, reply: Reply<Turned>) {
+        self.end_standing(|before| before.worker == turn.worker && before.want.tasks == turn.want.tasks);
+        self.standing.push((turn, reply));
+    }
+
+    /// Keeps the answers for those who wait for jobs that have ended, here or (`all`) elsewhere.
+    fn tell_watchers(&mut self, batch: &mut Batch, all: bool) -> Result<()> {
+        if self.watchers.is_empty() && batch.watch.is_empty() {
+            return Ok(());
+        }
+        for (id, reply) in std::mem::take(&mut batch.watch) {
+            // Among the watchers from now on: the job may end in this very batch.
+            self.watchers.entry(id).or_default().push(reply);
+        }
+        let ids: Vec<JobId> = if all || batch.look {
+            self.watchers.keys().copied().collect()
+        } else {
+            batch.ended.iter().copied().filter(|id| self.watchers.contains_key(id)).collect()
+        };
+        for id in ids {
+            let job = row::job_by_id(&self.conn, id).map_err(fault::before_commit)?;
+            if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
+                continue;
+            }
+            for reply in self.watchers.remove(&id).unwrap_or_default() {
+                self.settle(batch, job.clone().ok_or_else(|| not_found(id)), reply)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn taken_for_dead() -> Error {
+    Error::new(ErrorKind::LeaseLost, "this worker was taken for dead, and its jobs were freed")
+        .help("enlist again under a new number")
+}

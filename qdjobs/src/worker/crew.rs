@@ -1,0 +1,129 @@
+//! Who runs the jobs of a lane: [`Crew`], threads for `fn` tasks or the executor for `async fn` ones.
+//!
+//! Leans on `attempt`. Does not know the store.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::retry::Outcome;
+use crate::task::Run;
+
+use super::attempt::{Attempt, guarded};
+use super::lane::Lane;
+
+#[derive(Debug)]
+pub(super) enum Crew {
+    /// One thread a job, reused.
+    Threads {
+        size: usize,
+        #[cfg(feature = "tokio")]
+        reactor: Option<tokio::runtime::Handle>,
+    },
+    /// Many jobs on few threads.
+    #[cfg(feature = "tokio")]
+    Executor { size: usize, executor: super::executor::Executor },
+}
+
+impl Crew {
+    pub(super) fn threads(
+        size: usize,
+        #[cfg(feature = "tokio")] reactor: Option<tokio::runtime::Handle>,
+    ) -> Crew {
+        Crew::Threads {
+            size,
+            #[cfg(feature = "tokio")]
+            reactor,
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn executor(size: usize, reactor: &super::executor::Reactor) -> Result<Crew> {
+        Ok(Crew::Executor { size, executor: super::executor::Executor::start(reactor)? })
+    }
+
+    /// Jobs that run at once.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Crew::Threads { size, .. } => *size,
+            #[cfg(feature = "tokio")]
+            Crew::Executor { size, .. } => *size,
+        }
+    }
+
+    /// Whether jobs wait in the lane for a member of the crew to take them; else each is started as it arrives.
+    pub(super) fn takes(&self) -> bool {
+        matches!(self, Crew::Threads { .. })
+    }
+
+    /// Starts what the crew needs of its own.
+    pub(super) fn start(lane: &Arc<Lane>) -> Result<()> {
+        if let Crew::Threads { size, .. } = &lane.crew {
+            (0..*size).try_for_each(|_| Crew::hire(lane))?;
+        }
+        Ok(())
+    }
+
+    /// Starts one more thread.
+    pub(super) fn hire(lane: &Arc<Lane>) -> Result<()> {
+        let works = lane.clone();
+        let spawned = std::thread::Builder::new().name("qdjobs-task".into()).spawn(move || work(&works));
+        spawned.map(drop).map_err(|error| {
+            Error::new(ErrorKind::Setup, format!("a thread for jobs cannot be started: {error}"))
+                .help("lower the worker's concurrency, or raise the process's limit of threads")
+        })
+    }
+
+    /// Starts a job that has just arrived.
+    pub(super) fn begin(&self, lane: &Arc<Lane>, attempt: Arc<Attempt>) {
+        #[cfg(feature = "tokio")]
+        if let Crew::Executor { executor, .. } = self {
+            executor.spawn(lane.clone(), attempt);
+            return;
+        }
+        let _ = (lane, attempt);
+    }
+
+    /// Ends what the crew has of its own.
+    pub(super) fn close(&self) {
+        #[cfg(feature = "tokio")]
+        if let Crew::Executor { executor, .. } = self {
+            executor.close();
+        }
+    }
+}
+
+/// One thread's working life.
+fn work(lane: &Arc<Lane>) {
+    let mut last = None;
+    while let Some(attempt) = lane.next(last.take()) {
+        let outcome = run(lane, &attempt);
+        if attempt.replaced.load(Ordering::Acquire) {
+            // Another thread has this one's place.
+            lane.returned(attempt.id());
+            return;
+        }
+        last = Some((attempt, outcome));
+    }
+}
+
+fn run(lane: &Lane, attempt: &Attempt) -> Outcome {
+    match attempt.task.run {
+        Run::Blocking(run) => guarded(|| run(&attempt.ctx, &attempt.ctx.job().params)),
+        #[cfg(feature = "tokio")]
+        Run::AsyncLocal(run) => {
+            let Crew::Threads { reactor: Some(reactor), .. } = &lane.crew else { return not_here() };
+            let (ctx, params) = (attempt.ctx.clone(), attempt.ctx.job().params.clone());
+            guarded(|| super::executor::run_here(reactor, &attempt.ctx, || run(ctx, params)))
+        }
+        _ => {
+            let _ = lane;
+            not_here()
+        }
+    }
+}
+
+/// A worker checks at its start that it can run what it serves, so this is never seen.
+fn not_here() -> Outcome {
+    Err(crate::TaskError::retry("this worker cannot run this kind of task"))
+}

@@ -1,0 +1,321 @@
+//! Where `async fn` tasks are polled: the [`Executor`], and the [`Reactor`] that their timers and sockets stand on.
+//!
+//! Leans on tokio for the reactor, and for nothing else: the jobs are polled by threads of our own, which become more
+//! when all of them are stuck inside a poll. So a handler that blocks takes a thread, and stalls no other handler; a runtime with a
+//! fixed number of threads cannot promise that.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use crate::context::JobContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::retry::Outcome;
+use crate::task::{LocalFuture, Run, SharedFuture, TaskError};
+
+use super::attempt::{Attempt, panicked};
+use super::lane::Lane;
+
+/// Threads that poll while nobody blocks.
+const THREADS: usize = 2;
+
+/// Most threads, when handlers block.
+const THREADS_MAX: usize = 512;
+
+/// All threads stuck for so long, with jobs waiting to be polled: one more thread is started.
+const STUCK: Duration = Duration::from_millis(10);
+
+/// How long a thread beyond the usual number waits for work before it ends.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The tokio runtime behind the awaits of tasks: the program's, or one of our own.
+#[derive(Debug)]
+pub(super) struct Reactor {
+    handle: Option<tokio::runtime::Handle>,
+    own: Option<tokio::runtime::Runtime>,
+}
+
+impl Reactor {
+    /// `given`, or a runtime of one thread if the worker `needs` one.
+    pub(super) fn new(given: Option<tokio::runtime::Handle>, needs: bool) -> Result<Reactor> {
+        if given.is_some() || !needs {
+            return Ok(Reactor { handle: given, own: None });
+        }
+        let built = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("qdjobs-reactor")
+            .enable_all()
+            .build();
+        let own = built.map_err(|error| {
+            Error::new(ErrorKind::Setup, format!("the runtime for async tasks cannot be started: {error}"))
+                .help("pass one of your own with `Worker::runtime`")
+        })?;
+        Ok(Reactor { handle: Some(own.handle().clone()), own: Some(own) })
+    }
+
+    pub(super) fn handle(&self) -> Option<tokio::runtime::Handle> {
+        self.handle.clone()
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        if let Some(own) = self.own.take() {
+            // Dropped inside an async context, a runtime may not block to end its threads.
+            own.shutdown_background();
+        }
+    }
+}
+
+/// Polls jobs on a few threads.
+#[derive(Debug)]
+pub(super) struct Executor(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Rung when a job wants to be polled.
+    work: Condvar,
+    /// Rung, if the watch sleeps, when jobs wait and no thread is free: the watch then looks whether one becomes so.
+    crowded: Condvar,
+    /// Rung only at the end, so that the watch can sleep through what is rung for others.
+    closing: Condvar,
+    reactor: tokio::runtime::Handle,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ready: VecDeque<Arc<Job>>,
+    threads: usize,
+    idle: usize,
+    /// Polls begun so far: standing still while jobs wait means that all threads are stuck.
+    polls: u64,
+    watch_asleep: bool,
+    closed: bool,
+}
+
+/// A job on the executor.
+pub(super) struct Job {
+    lane: Arc<Lane>,
+    attempt: Arc<Attempt>,
+    /// Gone when the job has ended or was cancelled.
+    future: Mutex<Option<SharedFuture>>,
+    /// In the queue of jobs to be polled, or being polled and woken again.
+    queued: AtomicBool,
+    cancelled: AtomicBool,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("id", &self.attempt.id()).finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    pub(super) fn start(reactor: &Reactor) -> Result<Executor> {
+        let missing = || Error::new(ErrorKind::Setup, "a worker with async tasks needs a runtime");
+        let reactor = reactor.handle().ok_or_else(missing)?;
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            crowded: Condvar::new(),
+            closing: Condvar::new(),
+            reactor,
+        });
+        for _ in 0..THREADS {
+            shared.hire(&mut shared.lock())?;
+        }
+        let watches = shared.clone();
+        std::thread::Builder::new()
+            .name("qdjobs-watch".into())
+            .spawn(move || watches.watch())
+            .map_err(no_thread)?;
+        Ok(Executor(shared))
+    }
+
+    /// Starts a job.
+    pub(super) fn spawn(&self, lane: Arc<Lane>, attempt: Arc<Attempt>) {
+        let Run::Async(run) = attempt.task.run else { return };
+        let (ctx, params) = (attempt.ctx.clone(), attempt.ctx.job().params.clone());
+        // The first line of the future is the program's own code already, so it is made inside its first poll's guard.
+        let future: SharedFuture = Box::pin(async move { run(ctx, params).await });
+        let job = Arc::new(Job {
+            lane,
+            attempt: attempt.clone(),
+            future: Mutex::new(Some(future)),
+            queued: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
+            shared: self.0.clone(),
+        });
+        // Set once, here.
+        let _ = attempt.future.set(job.clone());
+        job.enqueue();
+    }
+
+    /// Ends the threads that are free; those in a poll end after it.
+    pub(super) fn close(&self) {
+        self.0.lock().closed = true;
+        self.0.work.notify_all();
+        self.0.crowded.notify_all();
+        self.0.closing.notify_all();
+    }
+}
+
+impl Job {
+    fn enqueue(self: Arc<Job>) {
+        if self.queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        state.ready.push_back(self);
+        if state.idle > 0 {
+            shared.work.notify_one();
+        } else {
+            shared.crowded(&mut state);
+        }
+    }
+
+    /// Drops the future: at once, or after the poll it is in.
+    pub(super) fn cancel(self: &Arc<Job>) {
+        self.cancelled.store(true, Ordering::Release);
+        // Through the queue, so that the program's own drops run on an executor's thread and under no lock of the lane's.
+        self.clone().enqueue();
+    }
+
+    fn poll(self: Arc<Job>) {
+        let mut future = self.future.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the poll: a wake during it must queue the job again.
+        self.queued.store(false, Ordering::Release);
+        let Some(running) = future.as_mut() else { return };
+        let outcome = if self.cancelled.load(Ordering::Acquire) {
+            None
+        } else {
+            let waker = Waker::from(self.clone());
+            let mut cx = Context::from_waker(&waker);
+            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut cx))) {
+                Ok(Poll::Pending) => return,
+                Ok(Poll::Ready(outcome)) => Some(outcome),
+                Err(panic) => Some(Err(panicked(&*panic))),
+            }
+        };
+        let ended = future.take();
+        drop(future);
+        // A future's drop is the program's own code too.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(ended)));
+        if let Some(outcome) = outcome {
+            self.lane.ended(&self.attempt, outcome);
+        }
+    }
+}
+
+impl Wake for Job {
+    fn wake(self: Arc<Job>) {
+        self.enqueue();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn crowded(&self, state: &mut State) {
+        if std::mem::take(&mut state.watch_asleep) {
+            self.crowded.notify_one();
+        }
+    }
+
+    fn hire(self: &Arc<Shared>, state: &mut State) -> Result<()> {
+        let works = self.clone();
+        std::thread::Builder::new()
+            .name("qdjobs-async".into())
+            .spawn(move || works.work())
+            .map_err(no_thread)?;
+        state.threads += 1;
+        Ok(())
+    }
+
+    /// One thread's working life.
+    fn work(self: Arc<Shared>) {
+        let _in_reactor = self.reactor.enter();
+        let mut state = self.lock();
+        while !state.closed {
+            if let Some(job) = state.ready.pop_front() {
+                state.polls += 1;
+                if state.idle == 0 && !state.ready.is_empty() {
+                    self.crowded(&mut state);
+                }
+                drop(state);
+                job.poll();
+                state = self.lock();
+                continue;
+            }
+            state.idle += 1;
+            let extra = state.threads > THREADS;
+            let none = |state: &mut State| state.ready.is_empty() && !state.closed;
+            let timed_out;
+            (state, timed_out) = if extra {
+                let (state, timeout) =
+                    self.work.wait_timeout_while(state, LINGER, none).unwrap_or_else(PoisonError::into_inner);
+                (state, timeout.timed_out())
+            } else {
+                (self.work.wait_while(state, none).unwrap_or_else(PoisonError::into_inner), false)
+            };
+            state.idle -= 1;
+            if timed_out {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+
+    /// Starts a thread when jobs wait and no thread has begun a poll for a while. Asleep unless all threads are busy.
+    fn watch(self: Arc<Shared>) {
+        let mut state = self.lock();
+        while !state.closed {
+            let uncrowded = |state: &mut State| (state.idle > 0 || state.ready.is_empty()) && !state.closed;
+            state.watch_asleep = true;
+            state = self.crowded.wait_while(state, uncrowded).unwrap_or_else(PoisonError::into_inner);
+            state.watch_asleep = false;
+            let polls = state.polls;
+            let open = |state: &mut State| !state.closed;
+            state =
+                self.closing.wait_timeout_while(state, STUCK, open).unwrap_or_else(PoisonError::into_inner).0;
+            let stuck = state.polls == polls && state.idle == 0 && !state.ready.is_empty();
+            if stuck && !state.closed && state.threads < THREADS_MAX {
+                // If the system gives no further thread, the jobs wait for the ones there are.
+                let _ = self.hire(&mut state);
+            }
+        }
+    }
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Setup, format!("a thread for async tasks cannot be started: {error}"))
+        .help("raise the process's limit of threads")
+}
+
+/// Runs a future that cannot leave its thread, here, until it ends or is told to stop.
+pub(super) fn run_here(
+    reactor: &tokio::runtime::Handle,
+    ctx: &JobContext,
+    future: impl FnOnce() -> LocalFuture,
+) -> Outcome {
+    let mut stopped = ctx.cancelled();
+    let mut future = future();
+    let raced = std::future::poll_fn(|cx| {
+        if let Poll::Ready(outcome) = future.as_mut().poll(cx) {
+            return Poll::Ready(outcome);
+        }
+        // Whoever told it to stop has already decided what becomes of the job.
+        Pin::new(&mut stopped).poll(cx).map(|reason| Err(TaskError::retry(format!("stopped: {reason:?}"))))
+    });
+    reactor.block_on(raced)
+}
