@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Due, NewJob};
-use crate::task::{Task, TaskDef};
+use crate::registry::Registry;
+use crate::task::{Task, TaskDef, check_params};
 use crate::time::Timestamp;
 
 /// A job that is not stored yet: a task with its parameters, and options that override the task's own.
@@ -53,6 +54,30 @@ impl<R> JobRequest<R> {
             ..NewJob::new(def.name, params)
         });
         JobRequest { job, result: PhantomData }
+    }
+
+    /// A job of the task named `name` with `params`, for callers who do not have the task's type: the same checks, made
+    /// now instead of by the compiler. `R` is whatever the result is to be read as; [`serde_json::Value`] takes any.
+    ///
+    /// An unknown name, and each missing, unknown or ill-typed parameter, is told by the error; nothing is stored.
+    ///
+    /// ```
+    /// use qdjobs::prelude::*;
+    /// # use serde_json::json;
+    /// #[task("by_name.greet")]
+    /// fn greet(name: &str) -> String {
+    ///     format!("Hello {name}")
+    /// }
+    /// let wrong = JobRequest::<serde_json::Value>::by_name("by_name.greet", &json!({"nam": "Ann"})).unwrap_err();
+    /// assert_eq!(wrong.problems().len(), 2); // `name` is missing, and `nam` is not known
+    /// ```
+    pub fn by_name(name: &str, params: &(impl Serialize + ?Sized)) -> Result<JobRequest<R>> {
+        let def = Registry::linked().find(name)?;
+        let text = serde_json::to_string(params).map_err(|error| {
+            Error::new(ErrorKind::InvalidParams, format!("the params cannot be written as JSON: {error}"))
+                .help("pass a struct, a map with text keys, or `serde_json::json!({ … })`")
+        })?;
+        Ok(JobRequest::new(def, Ok(check_params(def, &text)?)))
     }
 
     /// Not before this long after it was stored.
