@@ -76,6 +76,18 @@ impl Lives {
         }
     }
 
+    /// Makes sure that no other store has this database open, for as long as this one lives. For versions of SQLite that are
+    /// only safe alone.
+    pub(super) fn be_alone(&self) -> std::io::Result<Option<File>> {
+        self.create_dir()?;
+        let file = options().create(true).truncate(false).open(self.dir.join("alone.lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     fn create_dir(&self) -> std::io::Result<()> {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);

@@ -16,6 +16,7 @@ mod transaction;
 mod verbs;
 mod writer;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -42,6 +43,8 @@ pub struct SqliteStore {
     inbox: Arc<Inbox>,
     lives: Arc<Lives>,
     threads: Mutex<Threads>,
+    /// Held against other processes, if the linked SQLite is only safe alone.
+    _alone: Option<File>,
 }
 
 /// What is running, until the store is closed.
@@ -66,6 +69,8 @@ impl SqliteStore {
         clock.subscribe(Arc::downgrade(&bell));
         drop(bell);
 
+        let alone =
+            if open::has_wal_reset_bug(rusqlite::version_number()) { Some(alone(&lives)?) } else { None };
         let doors = doors::Doors::new(lives.dir().to_owned());
         let durability = options.durability;
         let writer = writer::Writer::new(conn, path.clone(), options, clock.clone(), inbox.clone(), doors);
@@ -77,7 +82,7 @@ impl SqliteStore {
         ];
         let threads = Mutex::new(Threads { questions: Some(questions), running });
         let name = path.display().to_string();
-        Ok(Arc::new(SqliteStore { name, clock, durability, inbox, lives, threads }))
+        Ok(Arc::new(SqliteStore { name, clock, durability, inbox, lives, threads, _alone: alone }))
     }
 
     /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
@@ -91,6 +96,23 @@ impl SqliteStore {
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Threads> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the database for this process alone, since the linked SQLite may lose data otherwise.
+fn alone(lives: &Lives) -> Result<File> {
+    let version = rusqlite::version();
+    let refused = |why: String| {
+        Error::new(
+            ErrorKind::Setup,
+            format!("SQLite {version} may lose committed data when two processes write one file (fixed in 3.51.3), and {why}"),
+        )
+        .help("update rusqlite to 0.39 or later with the feature `bundled`, or close the other process")
+    };
+    match lives.be_alone() {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(refused("another one has this database open".into())),
+        Err(error) => Err(refused(format!("it cannot be made sure that this is the only one: {error}"))),
     }
 }
 

@@ -90,6 +90,13 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection>
     Ok(conn)
 }
 
+/// Whether this version of SQLite can lose committed data when two connections write and checkpoint at the same time: the
+/// WAL-reset bug of 3.7.0 to 3.51.2, mended in 3.51.3 and, for older lines, in 3.50.7 and 3.44.6 (sqlite.org, "WAL-mode
+/// file format", and its changes).
+pub(super) fn has_wal_reset_bug(version: i32) -> bool {
+    !matches!(version, 3_051_003..|3_050_007..3_051_000| 3_044_006..3_045_000)
+}
+
 /// Opens a connection that can only read.
 pub(super) fn reader(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -155,4 +162,25 @@ fn set(conn: &Connection, pragma: &str, value: i64) -> Result<()> {
     }
     Err(Error::new(ErrorKind::Storage, format!("SQLite keeps `{pragma}` at {now}, qdjobs needs {value}"))
         .help("the linked SQLite may be built without it: use the feature `bundled`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_versions_that_are_only_safe_alone_are_known() {
+        for (version, unsafe_together) in [
+            (3_044_005, true),
+            (3_044_006, false),
+            (3_046_000, true),
+            (3_050_006, true),
+            (3_050_007, false),
+            (3_051_002, true),
+            (3_051_003, false),
+            (3_054_001, false),
+        ] {
+            assert_eq!(has_wal_reset_bug(version), unsafe_together, "{version}");
+        }
+    }
 }
