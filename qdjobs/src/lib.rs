@@ -1,36 +1,100 @@
-//! qdjobs
+//! Background jobs from annotated functions: typed enqueue, a durable SQLite file, a worker.
+//!
+//! ```
+//! use qdjobs::prelude::*;
+//!
+//! /// Adds two numbers, elsewhere and later.
+//! #[task("lib.add")]
+//! fn add(a: i64, b: i64) -> i64 {
+//!     a + b
+//! }
+//!
+//! # fn main() -> qdjobs::Result<()> {
+//! let queue = JobQueue::in_memory(); // or JobQueue::open("jobs.db")?
+//! let worker = Worker::new(&queue).start()?;
+//! let job = Add::new(2, 3).enqueue(&queue)?;
+//! assert_eq!(job.wait()?, 5);
+//! worker.stop()
+//! # }
+//! ```
+//!
+//! # Where to look
+//!
+//! - [`task`](macro@task): the attribute, its options, parameters and return types; [`Task`], what it implements.
+//! - [`JobQueue`] and [`AsyncQueue`]: enqueue, look, cancel; [`JobHandle`]: wait for one job. [`Enqueue`] lists the targets.
+//! - [`Worker`]: run jobs. [`JobContext`]: what a running task sees. [`TaskError`]: how a task fails.
+//! - [`Job`], [`Status`], [`Attempt`]: what is stored. [`Backoff`]: the wait before a retry.
+//! - [`store`]: the contract between all of this and a database.
+//!
+//! # Plain SQL
+//!
+//! A row inserted by any program is a job. Whatever the insert leaves out is filled in as the task says, a running worker
+//! notices within milliseconds, and nonsense is refused by named constraints:
+//!
+//! ```sql
+//! INSERT INTO qdjobs_jobs (task_name, params) VALUES ('send_email', '{"to": "ann@example.com"}');
+//! INSERT INTO qdjobs_jobs (task_name, params, priority, scheduled_at) VALUES ('cleanup', '{}', 5, 1795449600000000);
+//! ```
+//!
+//! Instants are microseconds since 1970, UTC. Columns one may set: `task_name`, `name`, `params`, `queue`, `priority`,
+//! `max_retries`, `scheduled_at`, `metadata`.
+//!
+//! # Threads
+//!
+//! Each queue has a thread that writes and one that reads; each worker has one that keeps its standing, one for each kind of task
+//! it serves, and its crew. None of them depends on an async runtime, so a task that blocks one cannot make a worker lose its jobs.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// The attribute names the crate as `::qdjobs`, also in its own tests and examples.
 extern crate self as qdjobs;
 
+// Ground: decisions. No lock but the clock's, no SQL, no thread.
 mod chance;
-mod context;
 mod error;
 mod event;
 mod job;
 mod lease;
 mod nearest;
+mod retry;
+mod time;
+
+pub use error::{Error, ErrorKind, ParamProblem, Result};
+pub use event::Event;
+pub use job::{
+    Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, Due, ERROR_BYTES_MAX, JSON_BYTES_MAX,
+    JSON_DEPTH_MAX, Job, JobId, NAME_BYTES_MAX, NewJob, Progress, Status, WorkerId,
+};
+pub use retry::{Backoff, Budget, Outcome, Verdict, verdict};
+pub use time::{Clock, Timestamp};
+
+// First floor: memory. Only here does anyone speak to a database.
+pub mod store;
+
+pub use store::sqlite::Durability;
+pub use store::{Counts, EnqueueStatement, Filter, Page, WorkerState};
+
+// Second floor: work.
+mod context;
 mod queue;
 mod registry;
 mod request;
-mod retry;
-pub mod store;
 mod task;
-mod time;
 mod worker;
 
 pub use context::{Cancelled, JobContext, StopReason};
-pub use error::*;
-pub use event::Event;
-pub use job::*;
-pub use queue::*;
+pub use queue::{AsyncQueue, Ended, Enqueued, JobHandle, JobQueue, QueueOptions};
 pub use registry::Registry;
 pub use request::{Enqueue, JobRequest};
-pub use retry::*;
+pub use task::*;
+pub use worker::{Worker, WorkerHandle};
+
+/// The rusqlite that this crate is built with: use it for your own connections to the same file, since two copies of
+/// SQLite in one process break each other's locks.
 pub use rusqlite;
+
 #[doc(hidden)]
 pub use task::private as __private;
-pub use task::*;
-pub use time::{Clock, Timestamp};
-pub use worker::{Worker, WorkerHandle};
 
 /// What most programs import: `use qdjobs::prelude::*;`.
 pub mod prelude {
@@ -39,3 +103,8 @@ pub mod prelude {
         WorkerHandle, task,
     };
 }
+
+/// The first program of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
