@@ -124,7 +124,7 @@ fn inherent(plan: &Plan<'_>) -> TokenStream {
                 Self { #(#fields),* }
             }
             /// Stores the job, with the task's own options. The target decides the style of the answer.
-            #vis fn #enqueue<Q: #home::Enqueue + ?Sized>(
+            #vis fn #enqueue<Q: #home::Enqueue + ?#home::Sized>(
                 self,
                 target: &Q,
             ) -> #open Q as #home::Enqueue>::Answer<<Self as #home::Task>::Output #close {

@@ -9,6 +9,7 @@ pub use std::cmp::PartialEq;
 pub use std::convert::Into;
 pub use std::default::Default;
 pub use std::fmt::{Debug, Formatter, Result as FmtResult};
+pub use std::marker::Sized;
 pub use std::option::Option::{self, None, Some};
 pub use std::result::Result;
 pub use std::string::String;
