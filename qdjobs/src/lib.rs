@@ -28,7 +28,10 @@ pub use retry::*;
 pub use rusqlite;
 #[doc(hidden)]
 pub use task::private as __private;
-pub use task::*;
+pub use task::{
+    IntoTaskError, LocalFuture, Own, ParamInfo, Run, SharedFuture, State, StateInfo, Task, TaskDef, TaskError,
+    TaskErrorKind, TaskOptions, TaskOutput, TaskParam, TaskReturn, ViaBox, ViaStd, check_params, task,
+};
 pub use time::{Clock, Timestamp};
 pub use worker::{Worker, WorkerHandle};
 

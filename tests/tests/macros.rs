@@ -40,7 +40,7 @@ fn link(program: &str, arguments: &[&str]) -> String {
     // The versions that are there already: nothing is downloaded by a test.
     static LOCK: Once = Once::new();
     LOCK.call_once(|| {
-        std::fs::copy("../Cargo.lock", home.join("Cargo.lock")).unwrap();
+        std::fs::copy("../Cargo.lock", home.join("Cargo.lock")).expect("the workspace has a lock file");
     });
     // One target directory for all of them, apart from ours, which the running cargo holds.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("link");
@@ -50,9 +50,9 @@ fn link(program: &str, arguments: &[&str]) -> String {
         .args(arguments)
         .env("CARGO_TARGET_DIR", target)
         .output()
-        .unwrap();
+        .expect("cargo, which runs this test, runs again");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 const FOUND: &str = "tasks: nested, top\nfine\n";

@@ -4,6 +4,7 @@
 #![deny(warnings, missing_docs, unreachable_pub, missing_debug_implementations, clippy::pedantic, clippy::nursery)]
 
 /// At the top.
+#[must_use]
 #[::qdjobs::task("top", retries = 2)]
 pub fn top(
     /// Whom.
@@ -20,6 +21,7 @@ mod nested {
     /// Nobody outside can name it.
     #[::qdjobs::task("nested")]
     async fn nested(number: u64) -> u64 {
+        ::core::future::ready(()).await;
         u64::from(true) + number
     }
 }
