@@ -17,7 +17,7 @@ impl Fetch {
         }
     }
     /// Stores the job, with the task's own options. The target decides the style of the answer.
-    fn enqueue<Q: ::qdjobs::__private::Enqueue + ?Sized>(
+    fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
         self,
         target: &Q,
     ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<

@@ -28,7 +28,7 @@ impl MakeReport {
         }
     }
     /// Stores the job, with the task's own options. The target decides the style of the answer.
-    fn enqueue<Q: crate::jobs::__private::Enqueue + ?Sized>(
+    fn enqueue<Q: crate::jobs::__private::Enqueue + ?crate::jobs::__private::Sized>(
         self,
         target: &Q,
     ) -> <Q as crate::jobs::__private::Enqueue>::Answer<

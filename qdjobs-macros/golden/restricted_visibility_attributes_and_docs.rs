@@ -20,7 +20,7 @@ impl Old {
         Self { n: n }
     }
     /// Stores the job, with the task's own options. The target decides the style of the answer.
-    pub(super) fn enqueue<Q: ::qdjobs::__private::Enqueue + ?Sized>(
+    pub(super) fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
         self,
         target: &Q,
     ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<

@@ -20,7 +20,7 @@ impl Add {
         Self { a: a, b: b, c: c }
     }
     /// Stores the job, with the task's own options. The target decides the style of the answer.
-    pub fn enqueue<Q: ::qdjobs::__private::Enqueue + ?Sized>(
+    pub fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
         self,
         target: &Q,
     ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<

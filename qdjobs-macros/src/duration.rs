@@ -1,8 +1,8 @@
 //! Durations as people write them: `"30s"`, `"1h30m"`, `"250ms"`.
 //!
 //! Leans on nothing. A grammar of its own, and not the calendar library the runtime has: that one reads more than a
-//! timeout can mean (`"5 sec ago"`), refuses `"1d"`, says nothing helpful about `"30"`, and would be compiled a second time,
-//! in front of every crate with a task, for these few lines.
+//! timeout can mean (`"5 sec ago"`), refuses `"1d"`, says nothing helpful about `"30"`, and would be compiled a
+//! second time, in front of every crate with a task, for these few lines.
 
 use std::time::Duration;
 

@@ -1,14 +1,15 @@
 //! The code a task becomes: the function as it was, the params struct, and the record that a worker finds.
 //!
 //! Leans on everything else here. Complains about nothing: what cannot be expanded was refused before. Generated code
-//! names only the runtime's `__private`, and keeps to calls: what is generic is compiled once in the runtime, not once a task.
+//! names only the runtime's `__private`, and keeps to calls: what is generic is compiled once in the runtime, not
+//! once a task.
 //!
 //! Rules for spans, each learnt from a bad error:
 //!
 //! - Everything is written at `mixed_site`, so that no local of ours meets a user's name.
-//! - A type's bound is asked by a qualified path whose *punctuation* carries the type's span. The error then points at the type,
-//!   and those of writing and of reading are one and the same to rustc, which prints it once. An identifier with a
-//!   borrowed span would make an editor offer our traits as the definition of the user's type.
+//! - A type's bound is asked by a qualified path whose *punctuation* carries the type's span. The error then points
+//!   at the type, and those of writing and of reading are one and the same to rustc, which prints it once. An
+//!   identifier with a borrowed span would make an editor offer our traits as the definition of the user's type.
 //! - A user's expression stands alone, never in a cast or a closure: what is wrong with it is then about it.
 
 use std::collections::HashSet;
@@ -79,8 +80,8 @@ fn params_struct(plan: &Plan<'_>) -> TokenStream {
         docs.extend(doc(docs.is_empty(), format!("The `{}` parameter of [`{function}`].", param.key)));
         emit!(#(#docs)* #vis #name: #ty)
     });
-    // Without parameters the value can be written as the type is: `Cleanup.enqueue(&queue)`. The struct keeps its braces,
-    // so that its JSON is `{}`, which can gain a parameter; that of a unit struct would be `null`.
+    // Without parameters the value can be written as the type is: `Cleanup.enqueue(&queue)`. The struct keeps its
+    // braces, so that its JSON is `{}`, which can gain a parameter; that of a unit struct would be `null`.
     let value = plan.stored().next().is_none().then(|| {
         emit! {
             #(#cfg)*
@@ -112,7 +113,8 @@ fn inherent(plan: &Plan<'_>) -> TokenStream {
     let defaults = plan.stored().filter_map(|param| default(home, param));
     let function = names::plain(&plan.signature.name);
     let new_doc = format!("A job that calls [`{function}`] with these parameters, once it is enqueued.");
-    // The answer holds the task's result: a return type that is none is blamed here as well, so it is here that it lies.
+    // The answer holds the task's result: a return type that is none is blamed here as well, so it is here that it
+    // lies.
     let (first, last) = ends(&plan.signature.output);
     let (open, close) = (Token![<](first), Token![>](last));
     emit! {
@@ -124,7 +126,7 @@ fn inherent(plan: &Plan<'_>) -> TokenStream {
                 Self { #(#fields),* }
             }
             /// Stores the job, with the task's own options. The target decides the style of the answer.
-            #vis fn #enqueue<Q: #home::Enqueue + ?Sized>(
+            #vis fn #enqueue<Q: #home::Enqueue + ?#home::Sized>(
                 self,
                 target: &Q,
             ) -> #open Q as #home::Enqueue>::Answer<<Self as #home::Task>::Output #close {
@@ -135,7 +137,8 @@ fn inherent(plan: &Plan<'_>) -> TokenStream {
     }
 }
 
-/// A parameter of `new`. Its last token carries the type's span, so that a call with too few arguments is shown the whole of it.
+/// A parameter of `new`. Its last token carries the type's span, so that a call with too few arguments is shown the
+/// whole of it.
 fn required(home: &TokenStream, param: &Stored) -> TokenStream {
     let (name, ty) = (&param.name, param.form.ty.tokens(home));
     if !param.form.into {
@@ -168,7 +171,8 @@ fn default(home: &TokenStream, param: &Stored) -> Option<TokenStream> {
     })
 }
 
-/// An expression converted to the type around it. The call carries the expression's span, so that a wrong one is to blame.
+/// An expression converted to the type around it. The call carries the expression's span, so that a wrong one is to
+/// blame.
 fn into(home: &TokenStream, value: &Expr) -> TokenStream {
     let (first, _) = ends(&value.to_token_stream());
     let argument = quote_spanned!(first=> (#value));
@@ -264,8 +268,9 @@ fn take(home: &TokenStream, at: usize, param: &Stored) -> TokenStream {
 
 /// `Clone`, `Debug` and `PartialEq`, each if the parameters have it.
 ///
-/// A bound on a type without parameters must hold where it is written, unless it speaks of some lifetime, even one it does
-/// not use (rust-lang/rust#48214): then the impl is there for whoever can meet it, and asks nothing of the others.
+/// A bound on a type without parameters must hold where it is written, unless it speaks of some lifetime, even one it
+/// does not use (rust-lang/rust#48214): then the impl is there for whoever can meet it, and asks nothing of the
+/// others.
 fn common_traits(plan: &Plan<'_>) -> TokenStream {
     let (home, name) = (&inside(), &plan.name);
     let plain = names::plain(name);
@@ -415,7 +420,8 @@ fn runner(plan: &Plan<'_>) -> TokenStream {
     }
 }
 
-/// The outcome of what `call` returns, blamed on the return type: it asks that, and what is inside, the value and the error.
+/// The outcome of what `call` returns, blamed on the return type: it asks that, and what is inside, the value and the
+/// error.
 fn finish(plan: &Plan<'_>, call: TokenStream) -> TokenStream {
     let (home, output) = (&inside(), &plan.signature.output);
     let (first, last) = ends(output);
@@ -453,8 +459,8 @@ fn registration(plan: &Plan<'_>) -> TokenStream {
     }
 }
 
-/// Two tasks of one name are two macros of one name: an error that underlines both literals, also in `cargo check`. Hidden
-/// from editors, which would offer it as a completion.
+/// Two tasks of one name are two macros of one name: an error that underlines both literals, also in `cargo check`.
+/// Hidden from editors, which would offer it as a completion.
 fn guard(name: &LitStr) -> TokenStream {
     let guard = names::of_guard(name);
     quote_spanned! {name.span()=>

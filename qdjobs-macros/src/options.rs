@@ -84,7 +84,8 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Reads all of `tokens`; what is wrong goes to `errors`, what is right is kept. `function` is only named in advice.
+    /// Reads all of `tokens`; what is wrong goes to `errors`, what is right is kept. `function` is only named in
+    /// advice.
     pub(crate) fn read(tokens: TokenStream, function: &Ident, errors: &mut Errors) -> Options {
         let krate = runtime_of(&tokens).unwrap_or_else(|| emit!(::qdjobs));
         let mut options = Options {

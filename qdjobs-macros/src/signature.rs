@@ -506,8 +506,8 @@ fn is_stringlike(ty: &Type) -> bool {
     match arguments {
         PathArguments::None => ["String", "PathBuf", "OsString"].iter().any(|known| word == known),
         PathArguments::AngleBracketed(arguments) => {
-            let holds_text = matches!(arguments.args.last(), Some(GenericArgument::Type(inner)) if is_plain(inner, &["str"]));
-            holds_text && ["Box", "Arc", "Rc", "Cow"].iter().any(|known| word == known)
+            let Some(GenericArgument::Type(inner)) = arguments.args.last() else { return false };
+            is_plain(inner, &["str"]) && ["Box", "Arc", "Rc", "Cow"].iter().any(|known| word == known)
         }
         PathArguments::Parenthesized(_) => false,
     }

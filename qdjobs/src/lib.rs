@@ -86,7 +86,11 @@ pub use context::{Cancelled, JobContext, StopReason};
 pub use queue::{AsyncQueue, Ended, Enqueued, JobHandle, JobQueue, QueueOptions};
 pub use registry::Registry;
 pub use request::{Enqueue, JobRequest};
-pub use task::*;
+pub use task::{
+    IntoTaskError, LocalFuture, Own, ParamInfo, Run, SharedFuture, State, StateInfo, Task, TaskDef,
+    TaskError, TaskErrorKind, TaskOptions, TaskOutput, TaskParam, TaskReturn, ViaBox, ViaStd, check_params,
+    task,
+};
 pub use worker::{Worker, WorkerHandle};
 
 /// The rusqlite that this crate is built with: use it for your own connections to the same file, since two copies of

@@ -1,7 +1,7 @@
 //! Which tasks there are: [`Registry`], gathered by the linker from every crate of the program.
 //!
-//! Leans on the records of tasks. Runs nothing and reads no database. Nothing runs before `main`: each task only hangs its
-//! record into a list.
+//! Leans on the records of tasks. Runs nothing and reads no database. Nothing runs before `main`: each task only
+//! hangs its record into a list.
 
 use std::any::TypeId;
 use std::fmt::Write as _;

@@ -1,5 +1,5 @@
-//! The record of a task: [`TaskDef`], made at compile time by `#[task]` and shared by the type, the registry, the worker and
-//! every face that lists tasks.
+//! The record of a task: [`TaskDef`], made at compile time by `#[task]` and shared by the type, the registry, the
+//! worker and every face that lists tasks.
 //!
 //! Leans on the ground floor and on the context that a running task is handed. Holds no task of its own and runs none.
 

@@ -1,8 +1,8 @@
-//! What `#[task]` makes of a function: the trait [`Task`] of every params struct, the record of it, and the traits that decide
-//! what may be a parameter, a shared value or a result.
+//! What `#[task]` makes of a function: the trait [`Task`] of every params struct, the record of it, and the traits
+//! that decide what may be a parameter, a shared value or a result.
 //!
-//! Leans on the ground floor, on the context of a running task and on the request for a job. Stores nothing, runs nothing.
-//! `private` is the one door for generated code.
+//! Leans on the ground floor, on the context of a running task and on the request for a job. Stores nothing, runs
+//! nothing. `private` is the one door for generated code.
 
 mod attribute;
 mod def;
@@ -34,8 +34,8 @@ use crate::time::Timestamp;
 
 /// The params struct of a task: a call of its function that is not made yet.
 ///
-/// Implemented by `#[task]`. Its methods set options for one job and end in [`JobRequest::enqueue`]; without options call
-/// `enqueue` on the struct itself.
+/// Implemented by `#[task]`. Its methods set options for one job and end in [`JobRequest::enqueue`]; without options
+/// call `enqueue` on the struct itself.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a task",
     label = "expected the params struct of a `#[task]` function",

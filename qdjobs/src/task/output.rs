@@ -1,5 +1,5 @@
-//! What a task gives back: [`TaskReturn`] takes the return type apart, [`TaskOutput`] and [`IntoTaskError`] say what may be
-//! inside.
+//! What a task gives back: [`TaskReturn`] takes the return type apart, [`TaskOutput`] and [`IntoTaskError`] say what
+//! may be inside.
 //!
 //! Leans on serde and on the task's error. What a failure means for the job is decided in `retry`.
 
@@ -18,8 +18,8 @@ use crate::time::Timestamp;
 
 /// A type that a task can return: `Result`, and the plain types that stand for a success.
 ///
-/// A closed list and not every `Serialize`: `Result` is that as well, and an `Err` would be stored as a success. For a type
-/// of your own return `Result<MyType, MyError>`.
+/// A closed list and not every `Serialize`: `Result` is that as well, and an `Err` would be stored as a success. For
+/// a type of your own return `Result<MyType, MyError>`.
 #[diagnostic::on_unimplemented(
     message = "a task cannot return `{Self}`",
     label = "neither a `Result` nor one of the plain types",
@@ -79,8 +79,8 @@ impl<T: Serialize> TaskOutput for T {}
 
 /// An error that a task can return: any standard error, a text, a boxed error, `anyhow::Error`, [`TaskError`].
 ///
-/// `Via` only tells the ways apart by which a type gets here, so that they never overlap; the compiler fills it in. For an
-/// error type that is none of these implement `IntoTaskError` (without an argument).
+/// `Via` only tells the ways apart by which a type gets here, so that they never overlap; the compiler fills it in.
+/// For an error type that is none of these implement `IntoTaskError` (without an argument).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a task",
     label = "stored with the failed attempt, so it must be an error or a text",

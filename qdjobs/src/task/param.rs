@@ -1,7 +1,7 @@
 //! How parameters become JSON and come back: [`TaskParam`], and [`Object`], out of which a task's params are read.
 //!
-//! Leans on serde and on the record of a task. Knows no job and no worker. What is generic over a task is kept to calls of
-//! what is not: these lines are compiled once, and a program has hundreds of tasks.
+//! Leans on serde and on the record of a task. Knows no job and no worker. What is generic over a task is kept to
+//! calls of what is not: these lines are compiled once, and a program has hundreds of tasks.
 
 use std::borrow::Borrow;
 
@@ -162,8 +162,8 @@ pub fn read<'de, D: Deserializer<'de>, P>(
     Object::new(values).finish(read).map_err(D::Error::custom)
 }
 
-/// The params of a job that is about to run. A failure is an ordinary failed attempt: a newer worker may read what this one
-/// cannot.
+/// The params of a job that is about to run. A failure is an ordinary failed attempt: a newer worker may read what
+/// this one cannot.
 #[doc(hidden)]
 pub fn decode<P>(json: &str, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
     let values = serde_json::from_str(json)
@@ -225,8 +225,8 @@ fn unknown(key: &str, params: &'static [ParamInfo]) -> ParamProblem {
     ParamProblem::new(key, format!("not a parameter of the task; {help}"))
 }
 
-/// The one door for params that come as text, over HTTP, from a shell or by name: refuses what the task could not read, before
-/// anything is stored, and answers the text to store.
+/// The one door for params that come as text, over HTTP, from a shell or by name: refuses what the task could not
+/// read, before anything is stored, and answers the text to store.
 pub fn check_params(def: &TaskDef, json: &str) -> Result<String> {
     check_size("params", json)?;
     let invalid = |message: String| Error::new(ErrorKind::InvalidParams, message);
@@ -266,8 +266,8 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Whether arrays and objects are nested in `value` to more than `levels` levels. The parser's own limit is twice ours, so
-/// this ends.
+/// Whether arrays and objects are nested in `value` to more than `levels` levels. The parser's own limit is twice
+/// ours, so this ends.
 fn is_deeper(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),

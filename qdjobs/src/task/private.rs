@@ -9,6 +9,7 @@ pub use std::cmp::PartialEq;
 pub use std::convert::Into;
 pub use std::default::Default;
 pub use std::fmt::{Debug, Formatter, Result as FmtResult};
+pub use std::marker::Sized;
 pub use std::option::Option::{self, None, Some};
 pub use std::result::Result;
 pub use std::string::String;
@@ -44,8 +45,8 @@ pub mod options {
     pub mod priority {}
     /// `retries = 5`: how often a job may be retried after its first attempt; 3 unless given.
     pub mod retries {}
-    /// `backoff = exponential("1s", factor = 2, max = "1h")`: the wait before each retry. Also `fixed("5s")`, a function
-    /// `fn(u32) -> Duration` from the number of the retry, or a `Backoff`.
+    /// `backoff = exponential("1s", factor = 2, max = "1h")`: the wait before each retry. Also `fixed("5s")`, a
+    /// function `fn(u32) -> Duration` from the number of the retry, or a `Backoff`.
     pub mod backoff {}
     /// `timeout = "30s"`: how long one attempt may run; for ever unless given.
     pub mod timeout {}

@@ -2,9 +2,9 @@
 //!
 //! Leans on the record of a task. Polls nothing.
 //!
-//! A bound would make "no" an error, and a macro sees no types. So the expansion calls a method that exists twice under
-//! one name: on [`Probe`] itself for `Send` futures, and through [`ProbeLocal`] for all. Rust takes the inherent one where it
-//! applies. The two return different boxes, and the type of the box is a constant that tells.
+//! A bound would make "no" an error, and a macro sees no types. So the expansion calls a method that exists twice
+//! under one name: on [`Probe`] itself for `Send` futures, and through [`ProbeLocal`] for all. Rust takes the
+//! inherent one where it applies. The two return different boxes, and the type of the box is a constant that tells.
 
 use std::future::Future;
 

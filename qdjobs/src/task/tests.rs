@@ -1,1 +1,316 @@
-//! tests
+//! Tasks from the inside: what is read, checked and answered when one runs, and what the registry says about them.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use serde_json::json;
+
+use super::*;
+use crate::context::{JobContext, States, StopSignal};
+use crate::error::ErrorKind;
+use crate::job::{JSON_BYTES_MAX, JobId, WorkerId};
+use crate::queue::JobQueue;
+use crate::registry::Registry;
+use crate::retry::Outcome;
+use crate::store::{Claim, Claimed};
+
+struct Greeting(&'static str);
+
+/// Greets.
+#[task("tests.greet", retries = 7, aliases("tests.hello"))]
+fn greet(
+    /// Whom.
+    name: &str,
+    times: u8,
+    #[alias("language")]
+    #[default("en")]
+    lang: &str,
+    note: Option<String>,
+    #[state] greeting: &Greeting,
+) -> Result<String, TaskError> {
+    Ok(format!("{} {name} {times} {lang} {note:?}", greeting.0))
+}
+
+#[task("tests.map")]
+fn map_of_pairs() -> Result<HashMap<(u8, u8), u8>, String> {
+    Ok(HashMap::from([((1, 2), 3)]))
+}
+
+#[task("tests.large")]
+fn large() -> String {
+    "x".repeat(JSON_BYTES_MAX)
+}
+
+#[task("tests.double")]
+async fn double(n: u32, ctx: &JobContext) -> u32 {
+    std::future::ready(()).await;
+    n * 2 + ctx.attempt()
+}
+
+#[task("tests.stays")]
+async fn stays() -> u8 {
+    let local = std::rc::Rc::new(5);
+    std::future::ready(()).await;
+    *local
+}
+
+fn context(states: States) -> JobContext {
+    let epoch = Timestamp::UNIX_EPOCH;
+    let job = Claimed {
+        claim: Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) },
+        task_name: "tests".to_owned(),
+        params: String::new(),
+        name: None,
+        queue: "default".to_owned(),
+        priority: 0,
+        retry_count: 0,
+        max_retries: 0,
+        created_at: epoch,
+        scheduled_at: epoch,
+        claimed_at: epoch,
+        metadata: None,
+    };
+    let queue = JobQueue::in_memory();
+    JobContext::new(job, epoch, Arc::new(states), queue, Arc::new(StopSignal::default()))
+}
+
+fn run(def: &TaskDef, params: &str) -> Outcome {
+    let mut states = States::default();
+    states.put(Greeting("hello"));
+    let ctx = context(states);
+    match def.run {
+        Run::Blocking(run) => run(&ctx, params),
+        Run::Async(run) => finished(run(ctx, params.to_owned())),
+        Run::AsyncLocal(run) => finished(run(ctx, params.to_owned())),
+    }
+}
+
+fn finished(mut future: impl Future<Output = Outcome> + Unpin) -> Outcome {
+    let mut ctx = Context::from_waker(Waker::noop());
+    match std::pin::Pin::new(&mut future).poll(&mut ctx) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
+
+fn failure(outcome: Outcome) -> (TaskErrorKind, String) {
+    let error = outcome.unwrap_err();
+    (error.kind(), error.to_string())
+}
+
+#[test]
+fn a_task_runs_with_stored_params_defaults_and_state() {
+    let outcome = run(Greet::DEF, r#"{"name": "Ann", "times": 2}"#);
+    assert_eq!(outcome.unwrap(), r#""hello Ann 2 en None""#);
+    let outcome = run(Greet::DEF, r#"{"name": "Ann", "times": 2, "language": "de", "note": "x", "new": 1}"#);
+    assert_eq!(outcome.unwrap(), r#""hello Ann 2 de Some(\"x\")""#);
+}
+
+#[test]
+fn an_async_task_runs_on_any_thread_if_it_can_and_on_its_own_if_it_must() {
+    assert!(matches!(Double::DEF.run, Run::Async(_)));
+    assert!(matches!(Stays::DEF.run, Run::AsyncLocal(_)));
+    assert_eq!(run(Double::DEF, r#"{"n": 4}"#).unwrap(), "9");
+    assert_eq!(run(Stays::DEF, "{}").unwrap(), "5");
+}
+
+#[test]
+fn params_that_cannot_be_read_are_an_ordinary_failed_attempt_that_names_the_parameter() {
+    for (params, text) in [
+        (r#"{"name": "Ann"}"#, "missing parameter `times`"),
+        (r#"{"name": "Ann", "times": "x"}"#, "parameter `times`: invalid type: string \"x\", expected u8"),
+        (
+            r#"{"name": "a", "times": 1, "lang": "x", "language": "y"}"#,
+            "parameter `lang`: given twice, the second time as `language`",
+        ),
+        ("[]", "the params are not a JSON object: invalid type: sequence, expected a map at line 1 column 0"),
+    ] {
+        assert_eq!(failure(run(Greet::DEF, params)), (TaskErrorKind::Retry, text.to_owned()));
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_stored_is_permanent_since_another_attempt_would_return_the_same() {
+    let (kind, text) = failure(run(MapOfPairs::DEF, "{}"));
+    assert_eq!(kind, TaskErrorKind::Permanent);
+    assert!(text.contains("its result cannot be written as JSON: key must be a string"), "{text}");
+    let (kind, text) = failure(run(Large::DEF, "{}"));
+    assert_eq!(kind, TaskErrorKind::Permanent);
+    assert!(text.contains("1048578 bytes of JSON, more than 1048576"), "{text}");
+}
+
+#[test]
+fn params_by_name_are_told_everything_that_is_wrong_with_them() {
+    let json = r#"{"nmae": "Ann", "times": "x", "colour": 1}"#;
+    let error = check_params(Greet::DEF, json).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidParams);
+    assert_eq!(
+        error.to_string(),
+        "the params do not fit the task `tests.greet`\n  \
+         name: missing; expected String\n  \
+         times: expected u8, found string \"x\"\n  \
+         colour: not a parameter of the task; the task takes name, times, lang, note\n  \
+         nmae: not a parameter of the task; did you mean `name`?"
+    );
+    assert_eq!(error.problems().len(), 4);
+}
+
+#[test]
+fn params_by_name_that_fit_are_answered_as_the_text_to_store() {
+    let json = "{ \"times\": 2, \"name\": \"Ann\",\n \"note\": null }";
+    let stored = check_params(Greet::DEF, json).unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&stored).unwrap(),
+        json!({"name": "Ann", "times": 2, "note": null})
+    );
+    assert!(!stored.contains([' ', '\n']));
+}
+
+#[test]
+fn params_by_name_are_an_object_no_deeper_and_no_larger_than_a_row_should_hold() {
+    for (json, kind, words) in [
+        ("[1]".to_owned(), ErrorKind::InvalidParams, "are an array and not a JSON object"),
+        ("null".to_owned(), ErrorKind::InvalidParams, "are null and not a JSON object"),
+        ("{".to_owned(), ErrorKind::InvalidParams, "are not JSON: EOF"),
+        (
+            format!("{{\"a\": {}{}}}", "[".repeat(64), "]".repeat(64)),
+            ErrorKind::InvalidParams,
+            "nested deeper than 64 levels",
+        ),
+        (format!("{{\"a\": \"{}\"}}", "x".repeat(JSON_BYTES_MAX)), ErrorKind::TooLarge, "more than 1048576"),
+    ] {
+        let error = check_params(Cleanup::DEF, &json).unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let deep = format!("{{\"a\": {}{}}}", "[".repeat(63), "]".repeat(63));
+    let error = check_params(Cleanup::DEF, &deep).unwrap_err().to_string();
+    assert!(error.contains("a: not a parameter of the task; the task takes none"), "{error}");
+}
+
+#[task("tests.cleanup", aliases("tests.sweep"))]
+fn cleanup() {}
+
+#[test]
+fn a_params_struct_goes_through_json_and_back_and_has_what_its_params_have() {
+    let params = Greet { note: Some("x".into()), ..Greet::new("Ann", 2) };
+    let text = serde_json::to_string(&params).unwrap();
+    assert_eq!(text, r#"{"name":"Ann","times":2,"lang":"en","note":"x"}"#);
+    assert_eq!(serde_json::from_str::<Greet>(&text).unwrap(), params.clone());
+    assert_eq!(format!("{params:?}"), r#"Greet { name: "Ann", times: 2, lang: "en", note: Some("x") }"#);
+    assert_eq!(serde_json::to_string(&Cleanup).unwrap(), "{}");
+}
+
+#[test]
+fn the_record_says_what_stands_in_the_source() {
+    let def = Greet::DEF;
+    assert_eq!(
+        (def.name, def.aliases, def.krate, def.doc),
+        ("tests.greet", &["tests.hello"][..], "qdjobs", "Greets.")
+    );
+    assert!(def.file.ends_with("tests.rs") && def.line > 0);
+    assert_eq!(def.options.retries, 7);
+    let params: Vec<_> =
+        def.params.iter().map(|param| (param.name, param.ty, param.required, param.doc)).collect();
+    assert_eq!(
+        params,
+        [
+            ("name", "String", true, "Whom."),
+            ("times", "u8", true, ""),
+            ("lang", "String", false, ""),
+            ("note", "Option<String>", false, "")
+        ]
+    );
+    assert_eq!((def.state[0].param, def.state[0].ty), ("greeting", "Greeting"));
+}
+
+#[test]
+fn the_registry_finds_tasks_by_name_and_by_alias() {
+    let registry = Registry::linked();
+    assert!(registry.iter().is_sorted_by_key(|task| task.name));
+    assert_eq!(registry.get("tests.greet").unwrap().name, "tests.greet");
+    assert_eq!(registry.get("tests.hello").unwrap().name, "tests.greet");
+    assert!(registry.check().is_ok());
+    let mut again = registry.clone();
+    again.add(Greet::DEF);
+    assert_eq!(again.len(), registry.len());
+}
+
+#[test]
+fn an_unknown_name_is_told_the_nearest_one_and_why_a_task_may_be_missing() {
+    let registry: Registry = [Greet::DEF, Cleanup::DEF].into_iter().collect();
+    let error = registry.find("tests.greed").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownTask);
+    assert_eq!(
+        error.to_string(),
+        "Task not registered: `tests.greed`\n\
+         help: did you mean `tests.greet`? the tasks are tests.cleanup, tests.greet; if your tasks live in another \
+         crate add `use that_crate as _;` to this program"
+    );
+    let error = Registry::default().unknown("nope").to_string();
+    assert!(error.contains("no task is linked into this program"), "{error}");
+    assert_eq!(Registry::default().check().unwrap_err().kind(), ErrorKind::Setup);
+}
+
+#[test]
+fn a_name_with_two_tasks_is_told_both_places_and_an_alias_counts() {
+    static TWIN: TaskDef =
+        TaskDef::new("tests.sweep", &[], |_| Vec::new(), Run::Blocking(|_, _| Ok(String::new()))).declared(
+            "src/twin.rs",
+            3,
+            "shop::twin",
+        );
+    let registry: Registry = [Greet::DEF, Cleanup::DEF, &TWIN].into_iter().collect();
+    let text = registry.duplicates().unwrap().to_string();
+    let place = Cleanup::DEF.place();
+    assert!(text.starts_with("two tasks are named `tests.sweep`:\n  "), "{text}");
+    assert!(
+        text.contains(&format!("\n  {place}")) && text.contains("\n  src/twin.rs:3 (crate shop)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn state_that_is_missing_is_told_with_its_task_and_place() {
+    let registry: Registry = [Greet::DEF, Cleanup::DEF].into_iter().collect();
+    assert!(registry.missing_state(|id| id == TypeId::of::<Greeting>()).is_none());
+    let text = registry.missing_state(|_| false).unwrap().to_string();
+    let line = format!("`tests.greet`: `#[state] greeting` takes a `Greeting`, {}", Greet::DEF.place());
+    assert!(text.contains(&line), "{text}");
+}
+
+#[derive(Debug)]
+struct Outer(Option<Box<dyn StdError>>);
+impl fmt::Display for Outer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("while sending")
+    }
+}
+impl StdError for Outer {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.as_deref()
+    }
+}
+
+#[test]
+fn every_sort_of_error_becomes_a_failure_with_its_causes() {
+    fn told<E: IntoTaskError<Via>, Via>(error: E) -> (TaskErrorKind, String) {
+        failure(private::finish(Err::<(), E>(error)))
+    }
+    let io = || std::io::Error::other("no route");
+    assert_eq!(told("text"), (TaskErrorKind::Retry, "text".into()));
+    assert_eq!(told("text".to_owned()).1, "text");
+    assert_eq!(told(std::borrow::Cow::Borrowed("text")).1, "text");
+    assert_eq!(told(io()).1, "no route");
+    assert_eq!(told(Box::<dyn StdError>::from("boxed")).1, "boxed");
+    assert_eq!(told(Box::<dyn StdError + Send + Sync>::from("boxed")).1, "boxed");
+    assert_eq!(told(Outer(Some(io().into()))).1, "while sending: no route");
+    assert_eq!(told(TaskError::permanent("no")), (TaskErrorKind::Permanent, "no".into()));
+    // What a task says about trying again survives the context that callers add.
+    let wrapped = Outer(Some(TaskError::permanent("no such user").into()));
+    assert_eq!(told(wrapped), (TaskErrorKind::Permanent, "while sending: no such user".into()));
+}

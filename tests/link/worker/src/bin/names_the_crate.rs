@@ -1,0 +1,6 @@
+//! Names the crate of its tasks.
+use link_tasks as _;
+
+fn main() {
+    link_worker::say();
+}
