@@ -188,17 +188,15 @@ impl NewJob {
     pub fn check(&self, now: Timestamp) -> Result<()> {
         check_name("task", &self.task_name)?;
         check_name("queue", &self.queue)?;
-        if let Some(name) = &self.name {
-            if name.is_empty() || name.len() > NAME_BYTES_MAX {
-                return Err(Error::new(
-                    ErrorKind::InvalidInput,
-                    format!(
-                        "the display name of a job has 1 to {NAME_BYTES_MAX} bytes, this one has {}",
-                        name.len()
-                    ),
-                )
-                .help("shorten it; longer descriptions belong into the metadata"));
-            }
+        if let Some(name) = self.name.as_ref().filter(|name| !(1..=NAME_BYTES_MAX).contains(&name.len())) {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "the display name of a job has 1 to {NAME_BYTES_MAX} bytes, this one has {}",
+                    name.len()
+                ),
+            )
+            .help("shorten it; longer descriptions belong into the metadata"));
         }
         check_size("params", &self.params)?;
         if let Some(metadata) = &self.metadata {
