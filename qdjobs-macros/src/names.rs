@@ -11,7 +11,7 @@ use crate::diagnostics::Errors;
 
 /// Names that every module sees without an import, or sees through `use qdjobs::prelude::*`. A struct of such a name
 /// would silently take its place for all the code around the task.
-const TAKEN: [&str; 55] = [
+const TAKEN: [&str; 56] = [
     "AsMut",
     "AsRef",
     "AsyncFn",
@@ -67,6 +67,7 @@ const TAKEN: [&str; 55] = [
     "TryInto",
     "Vec",
     "Worker",
+    "WorkerHandle",
 ];
 
 /// The name of the params struct: the one asked for, or the function's in CamelCase.
