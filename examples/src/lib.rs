@@ -3,4 +3,5 @@
 //! them.
 
 pub mod email;
+pub mod image;
 pub mod run;
