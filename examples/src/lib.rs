@@ -3,5 +3,7 @@
 //! them.
 
 pub mod email;
+pub mod html;
 pub mod image;
+pub mod report;
 pub mod run;

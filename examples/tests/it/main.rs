@@ -5,6 +5,7 @@
 
 mod mail;
 mod pictures;
+mod reports;
 mod sink;
 
 use std::fs;
