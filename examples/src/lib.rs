@@ -4,6 +4,8 @@
 
 pub mod email;
 pub mod html;
+pub mod http;
 pub mod image;
 pub mod report;
 pub mod run;
+pub mod tasks;

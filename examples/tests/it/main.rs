@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod http;
 mod mail;
 mod pictures;
 mod reports;
+mod service;
 mod sink;
 
 use std::fs;
