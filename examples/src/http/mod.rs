@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::request::Parts;
@@ -22,6 +22,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use http_body_util::BodyExt;
 use qdjobs::store::Filter;
 use qdjobs::{AsyncQueue, Job, JobId, JobRequest, Registry, Status};
 use serde::Serialize;
@@ -36,6 +37,9 @@ pub use serve::serve;
 
 /// Largest body: params and metadata of a mebibyte each, and room for what stands around them.
 const BODY_BYTES_MAX: usize = 2 * qdjobs::JSON_BYTES_MAX + (64 << 10);
+
+/// Most bytes that are read of a body that is too large.
+const BODY_BYTES_READ_MAX: usize = 8 * BODY_BYTES_MAX;
 
 /// How long a request may take as a whole: a body that trickles in, a disk that does not answer.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
@@ -125,13 +129,7 @@ async fn asset(content_type: &'static str, text: &'static str) -> Response {
 
 async fn create(State(service): App, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     must_be_json(&headers)?;
-    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
-        Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is larger than {BODY_BYTES_MAX} bytes, or was cut off"),
-        )
-        .help("store the data in a file or a table and pass its name")
-    })?;
+    let body = read_body(body).await?;
     let posted = Posted::read(&body)?;
     Registry::linked().get(&posted.task).ok_or_else(|| Refusal::no_task(&posted.task))?;
     let id = request(posted)?.enqueue(&service.queue).await?.id();
@@ -149,6 +147,34 @@ fn as_created(job: Job) -> Job {
     (job.started_at, job.completed_at, job.worker) = (None, None, None);
     (job.result, job.error, job.progress) = (None, None, None);
     job
+}
+
+/// The whole body, if it is not too large. One that is too large is read to its end nevertheless, within reason, and
+/// thrown away: a client that is still sending when the connection closes may never see why.
+async fn read_body(mut body: Body) -> Result<Vec<u8>, Refusal> {
+    let (mut kept, mut length) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Refusal::new(StatusCode::BAD_REQUEST, format!("the body did not come to its end: {error}"))
+        })?;
+        let data = frame.into_data().unwrap_or_default();
+        length += data.len();
+        match length {
+            0..=BODY_BYTES_MAX => kept.extend_from_slice(&data),
+            _ => kept = Vec::new(),
+        }
+        if length > BODY_BYTES_READ_MAX {
+            break;
+        }
+    }
+    if length <= BODY_BYTES_MAX {
+        return Ok(kept);
+    }
+    Err(Refusal::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("the body is larger than {BODY_BYTES_MAX} bytes"),
+    )
+    .help("store the data in a file or a table and pass its name"))
 }
 
 /// The job that was asked for, checked against its task.

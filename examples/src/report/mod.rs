@@ -340,11 +340,22 @@ mod tests {
         fs::write(folder.0.join("secret.pdf"), "x").unwrap();
         fs::write(folder.0.join("reports/a.pdf"), "a").unwrap();
         fs::write(folder.0.join("reports/.a.pdf.1-1.part"), "a").unwrap();
+        fs::create_dir(folder.0.join("reports/sub")).unwrap();
+        fs::write(folder.0.join("reports/sub/a.pdf"), "a").unwrap();
         let archive = Archive::new(Path::new("jobs.db"), &folder.0.join("reports"));
         assert_eq!(archive.open("a.pdf"), Some((b"a".to_vec(), "application/pdf")));
-        for name in
-            ["../secret.pdf", "b.pdf", "a", "a.txt", ".a.pdf.1-1.part", "", ".pdf", "a.pdf/", "/a.pdf"]
-        {
+        for name in [
+            "../secret.pdf",
+            "sub/a.pdf",
+            "b.pdf",
+            "a",
+            "a.txt",
+            ".a.pdf.1-1.part",
+            "",
+            ".pdf",
+            "a.pdf/",
+            "/a.pdf",
+        ] {
             assert_eq!(archive.open(name), None, "{name}");
         }
     }
