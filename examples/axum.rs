@@ -1,0 +1,50 @@
+//! A web service that answers at once and works later, in one program. This one runs until it is stopped.
+//!
+//! `cargo run --example axum`, then `curl localhost:3000/register -d email=ann@example.com`
+#![allow(clippy::print_stdout, reason = "an example is there to be seen")]
+
+use axum::extract::{Form, Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use qdjobs::prelude::*;
+use qdjobs::{AsyncQueue, Job, JobId};
+
+/// Welcomes a new user.
+#[task("welcome")]
+async fn welcome(email: &str) {
+    println!("welcome, {email}");
+}
+
+#[derive(serde::Deserialize)]
+struct Registration {
+    email: String,
+}
+
+/// Durable before the user is told so, and nobody waits for the mail.
+async fn register(
+    State(queue): State<AsyncQueue>,
+    Form(user): Form<Registration>,
+) -> Result<String, StatusCode> {
+    let job = Welcome::new(user.email).enqueue(&queue).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(format!("Registration complete! Check your email. (/jobs/{})\n", job.id()))
+}
+
+async fn status(State(queue): State<AsyncQueue>, Path(id): Path<i64>) -> Result<Json<Job>, StatusCode> {
+    let job = queue.get(JobId(id)).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    job.map(Json).ok_or(StatusCode::NOT_FOUND)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let queue = JobQueue::open("web.db")?;
+    let worker = Worker::new(&queue).start()?;
+
+    let routes = Router::new().route("/register", post(register)).route("/jobs/{id}", get(status));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let stop = async { drop(tokio::signal::ctrl_c().await) };
+    axum::serve(listener, routes.with_state(queue.to_async())).with_graceful_shutdown(stop).await?;
+
+    // Blocks until running jobs are done: not on a thread that answers requests.
+    Ok(tokio::task::spawn_blocking(|| worker.stop()).await??)
+}

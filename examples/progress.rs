@@ -1,0 +1,45 @@
+//! A long job that says how far it is, and a reader that looks.
+//!
+//! `cargo run --example progress`
+#![allow(clippy::print_stdout, reason = "an example is there to be seen")]
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use qdjobs::prelude::*;
+
+/// Stands for work: a chapter is done when the reader has looked.
+struct Desk(Mutex<(Sender<()>, Receiver<()>)>);
+
+/// Copies a book, chapter by chapter.
+#[task("copy_book")]
+fn copy_book(chapters: u32, ctx: &JobContext, #[state] desk: &Desk) -> Result<u32, TaskError> {
+    let desk = desk.0.lock().unwrap_or_else(PoisonError::into_inner);
+    for chapter in 1..=chapters {
+        // The worker stops, or the job's time is over: end early, and begin again another time.
+        if ctx.is_cancelled() {
+            return Err(TaskError::retry(format!("stopped before chapter {chapter}")));
+        }
+        ctx.progress_with(f64::from(chapter) / f64::from(chapters), format!("chapter {chapter}"));
+        desk.0.send(()).map_err(TaskError::permanent)?;
+        desk.1.recv().map_err(TaskError::permanent)?;
+    }
+    Ok(chapters)
+}
+
+fn main() -> qdjobs::Result<()> {
+    let ((tell, chapter_begins), (go_on, told)) = (channel(), channel());
+    let queue = JobQueue::in_memory();
+    let worker = Worker::new(&queue).state(Desk(Mutex::new((tell, told)))).start()?;
+    let job = CopyBook::new(4).enqueue(&queue)?;
+
+    while chapter_begins.recv_timeout(Duration::from_secs(1)).is_ok() {
+        if let Some(progress) = job.job()?.progress {
+            println!("{:3.0} %  {}", progress.fraction * 100.0, progress.message.unwrap_or_default());
+        }
+        go_on.send(()).ok();
+    }
+    println!("{} chapters", job.wait()?);
+    worker.stop()
+}

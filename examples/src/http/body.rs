@@ -1,0 +1,366 @@
+//! The body of `POST /jobs`, understood: [`Posted`].
+//!
+//! Leans on serde_json. Every field is checked here before anything is stored, and a wrong one is named; the params
+//! themselves are checked by the task's own definition. Never comes in: the queue, and the rest of HTTP.
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use qdjobs::Timestamp;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::refusal::{Problem, Refusal};
+
+/// Deepest nesting of a body: params may be as deep as the queue stores, and stand one level down.
+const DEPTH_MAX: usize = qdjobs::JSON_DEPTH_MAX + 1;
+
+/// Longest delay. Beyond a hundred years a delay is a mistake in its unit.
+const DELAY_SECONDS_MAX: f64 = 100.0 * 365.25 * 86_400.0;
+
+const FIELDS: [&str; 9] =
+    ["task", "params", "name", "queue", "priority", "delay", "scheduled_at", "max_retries", "metadata"];
+
+/// A job that somebody asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Posted {
+    /// The task's name.
+    pub(super) task: String,
+    /// An object, not yet checked against the task.
+    pub(super) params: Map<String, Value>,
+    /// A display name.
+    pub(super) name: Option<String>,
+    /// The queue to wait in.
+    pub(super) queue: Option<String>,
+    /// Higher first.
+    pub(super) priority: Option<i32>,
+    /// Not before so long from now.
+    pub(super) delay: Option<Duration>,
+    /// Not before this instant.
+    pub(super) scheduled_at: Option<Timestamp>,
+    /// Retries after the first attempt.
+    pub(super) max_retries: Option<u32>,
+    /// Anything, kept with the job.
+    pub(super) metadata: Option<Value>,
+}
+
+impl Posted {
+    /// Reads the body: 400 if it is no JSON object, 422 with each field that is wrong otherwise.
+    pub(super) fn read(body: &[u8]) -> Result<Posted, Refusal> {
+        let mut fields = match parse(body) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) => return Err(bad("the body is not a JSON object".to_owned())),
+            Err(error) => return Err(bad(format!("the body is not JSON: {error}"))),
+        };
+        // A member that is null says the same as one that is missing.
+        fields.retain(|_, value| !value.is_null());
+        let mut problems = unknown(&fields);
+        let mut take = Take { fields, problems: &mut problems };
+        let posted = Posted {
+            task: take.read("task", "the name of a task, as in \"send_email\"", text).unwrap_or_default(),
+            params: take
+                .read("params", "an object, as in {\"to\": \"ann@example.com\"}", object)
+                .unwrap_or_default(),
+            name: take.read("name", "a text of 1 to 100 bytes", name),
+            queue: take.read("queue", "the name of a queue, as in \"mail\"", text),
+            priority: take.read("priority", "a whole number from -2147483648 to 2147483647", whole),
+            delay: take.read("delay", "seconds from 0 to a hundred years", delay),
+            scheduled_at: take.read(
+                "scheduled_at",
+                "an instant from 1970 on, as in 2026-11-23T16:40:39Z",
+                instant,
+            ),
+            max_retries: take.read("max_retries", "a whole number from 0 on", whole),
+            metadata: take.read("metadata", "an object", |value| object(value).map(Value::Object)),
+        };
+        if posted.task.is_empty() && !problems.iter().any(|problem| problem.field == "task") {
+            problems.push(problem("task", "is missing; write the name of a task, as in \"send_email\""));
+        }
+        if posted.delay.is_some() && posted.scheduled_at.is_some() {
+            problems.push(problem("delay", "contradicts `scheduled_at`; write one of them"));
+        }
+        if problems.is_empty() {
+            Ok(posted)
+        } else {
+            Err(Refusal::unprocessable("nothing was stored", problems))
+        }
+    }
+}
+
+struct Take<'a> {
+    fields: Map<String, Value>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Take<'_> {
+    fn read<T>(&mut self, field: &str, write: &str, read: fn(Value) -> Option<T>) -> Option<T> {
+        let value = self.fields.remove(field)?;
+        let shown: String = value.to_string().chars().take(60).collect();
+        let read = read(value);
+        if read.is_none() {
+            self.problems.push(problem(field, format!("is {shown}; write {write}")));
+        }
+        read
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text),
+        _ => None,
+    }
+}
+
+fn name(value: Value) -> Option<String> {
+    text(value).filter(|text| text.len() <= qdjobs::NAME_BYTES_MAX)
+}
+
+fn object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(members) => Some(members),
+        _ => None,
+    }
+}
+
+fn whole<T: TryFrom<i64>>(value: Value) -> Option<T> {
+    value.as_i64()?.try_into().ok()
+}
+
+fn delay(value: Value) -> Option<Duration> {
+    let seconds = value.as_f64().filter(|seconds| (0.0..=DELAY_SECONDS_MAX).contains(seconds))?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// An instant as answers write it, in UTC without an offset, or with any offset.
+fn instant(value: Value) -> Option<Timestamp> {
+    let text = text(value)?;
+    let at: Timestamp = text.parse().or_else(|_| format!("{text}Z").parse()).ok()?;
+    (at >= Timestamp::UNIX_EPOCH).then_some(at)
+}
+
+fn unknown(fields: &Map<String, Value>) -> Vec<Problem> {
+    fields
+        .keys()
+        .filter(|field| !FIELDS.contains(&field.as_str()))
+        .map(|field| {
+            let shown: String = field.chars().take(60).collect();
+            let words = FIELDS.join(", ");
+            match nearest(field, FIELDS) {
+                Some(known) => problem(&shown, format!("is not known here; did you mean `{known}`?")),
+                None => problem(&shown, format!("is not known here; known are {words}")),
+            }
+        })
+        .collect()
+}
+
+fn problem(field: &str, problem: impl Into<String>) -> Problem {
+    Problem { field: field.to_owned(), problem: problem.into() }
+}
+
+fn bad(error: String) -> Refusal {
+    let help = "send {\"task\": \"send_email\", \"params\": {\"to\": …, \"subject\": …, \"body\": …}}";
+    Refusal::new(StatusCode::BAD_REQUEST, error).help(help)
+}
+
+/// The word that `typed` was probably meant to be, if it is near enough to one, or holds one.
+pub(super) fn nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = |word: &&str| typed.starts_with(word) || distance(typed, word) <= 1 + word.len() / 4;
+    words.into_iter().filter(near).min_by_key(|word| distance(typed, word))
+}
+
+/// Letters to insert, delete or replace to get from one word to the other.
+fn distance(a: &str, b: &str) -> usize {
+    // Two words of a hundred letters are cheap; a member's name of a megabyte is not compared at all.
+    if a.len() > 100 {
+        return usize::MAX;
+    }
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// JSON of bounded depth whose objects name each member once: of two values for one name, readers disagree which counts,
+/// and what was checked might not be what is run.
+fn parse(body: &[u8]) -> serde_json::Result<Value> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = Strict { depth: 0 }.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: usize,
+}
+
+impl Strict {
+    fn deeper<E: Error>(self) -> Result<Strict, E> {
+        if self.depth < DEPTH_MAX {
+            return Ok(Strict { depth: self.depth + 1 });
+        }
+        Err(E::custom(format_args!("it is nested deeper than {DEPTH_MAX} levels")))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inside = self.deeper()?;
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(inside)? {
+            list.push(item);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let inside = self.deeper()?;
+        let mut map = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            if map.contains_key(&key) {
+                let shown: String = key.chars().take(60).collect();
+                return Err(A::Error::custom(format_args!("the member `{shown}` is there twice")));
+            }
+            map.insert(key, members.next_value_seed(inside)?);
+        }
+        Ok(map.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &str) -> (u16, String) {
+        let refusal = Posted::read(body.as_bytes()).expect_err(body);
+        (refusal.status().as_u16(), serde_json::to_string(&refusal).unwrap())
+    }
+
+    #[test]
+    fn the_seeds_request_is_understood() {
+        let body = r#"{"task": "send_email", "params": {"to": "user@example.com"}}"#;
+        let posted = Posted::read(body.as_bytes()).unwrap();
+        assert_eq!(posted.task, "send_email");
+        assert_eq!(posted.params["to"], "user@example.com");
+        assert_eq!(Posted { task: String::new(), params: Map::new(), ..posted }, Posted::default());
+    }
+
+    #[test]
+    fn every_option_is_understood() {
+        let body = r#"{"task": "t", "params": null, "name": "n", "queue": "q", "priority": -3, "delay": 1.5,
+                       "max_retries": 0, "metadata": {"a": 1}}"#;
+        let posted = Posted::read(body.as_bytes()).unwrap();
+        assert_eq!((posted.priority, posted.max_retries), (Some(-3), Some(0)));
+        assert_eq!(posted.delay, Some(Duration::from_millis(1500)));
+        for text in ["2026-11-23T16:40:39.5Z", "2026-11-23T16:40:39.5", "2026-11-23T17:40:39.5+01:00"] {
+            let posted =
+                Posted::read(format!(r#"{{"task": "t", "scheduled_at": "{text}"}}"#).as_bytes()).unwrap();
+            assert_eq!(posted.scheduled_at, Some("2026-11-23T16:40:39.5Z".parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_with_what_to_write() {
+        for (member, named) in [
+            (r#""priority": "high""#, "priority"),
+            (r#""priority": 1.5"#, "priority"),
+            (r#""priority": 2147483648"#, "priority"),
+            (r#""delay": -1"#, "delay"),
+            (r#""delay": 1e300"#, "delay"),
+            (r#""delay": "soon""#, "delay"),
+            (r#""scheduled_at": "tomorrow""#, "scheduled_at"),
+            (r#""scheduled_at": "1969-12-31T23:59:59Z""#, "scheduled_at"),
+            (r#""scheduled_at": 12"#, "scheduled_at"),
+            (r#""delay": 1, "scheduled_at": "2026-11-23T16:40:39Z""#, "write one of them"),
+            (r#""max_retries": -1"#, "max_retries"),
+            (r#""max_retries": 99999999999"#, "max_retries"),
+            (r#""metadata": [1]"#, "metadata"),
+            (r#""params": []"#, "params"),
+            (r#""params": "x""#, "params"),
+            (r#""name": """#, "name"),
+            (r#""queue": 7"#, "queue"),
+            (r#""task_name": "x""#, "did you mean `task`"),
+            (r#""param": {}"#, "did you mean `params`"),
+            (r#""retries": 1"#, "known are"),
+        ] {
+            let (status, text) = refused(&format!(r#"{{"task": "t", {member}}}"#));
+            assert!(status == 422 && text.contains(named), "{member}: {status} {text}");
+        }
+        let (_, both) = refused(r#"{"delay": -1, "priority": "x"}"#);
+        assert!(["delay", "priority", "task"].iter().all(|field| both.contains(field)), "{both}");
+    }
+
+    #[test]
+    fn what_is_not_one_json_object_is_refused() {
+        let deep = format!("{{\"task\": \"t\", \"params\": {}1{}}}", "{\"a\":".repeat(66), "}".repeat(66));
+        let very_deep = "[".repeat(1_000_000);
+        for body in
+            ["", "{", "[]", "null", "\"x\"", "{} {}", "{\"task\": NaN}", "\u{feff}{}", &deep, &very_deep]
+        {
+            assert_eq!(refused(body).0, 400, "{body:.60}");
+        }
+        assert_eq!(Posted::read(b"{\"task\": \"\xff\"}").unwrap_err().status(), StatusCode::BAD_REQUEST);
+        let fits = format!("{{\"task\": \"t\", \"params\": {}1{}}}", "{\"a\":".repeat(64), "}".repeat(64));
+        assert!(Posted::read(fits.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_member_that_is_there_twice_is_refused_wherever_it_stands() {
+        for body in
+            [r#"{"task": "a", "task": "b"}"#, r#"{"task": "a", "params": {"to": [{"x": 1, "x": 2}]}}"#]
+        {
+            let (status, text) = refused(body);
+            assert!(status == 400 && text.contains("twice"), "{text}");
+        }
+    }
+}

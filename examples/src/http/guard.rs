@@ -1,0 +1,173 @@
+//! Who may speak to the service: [`Guard`].
+//!
+//! Leans on the request's headers alone. A service on the loopback interface trusts whoever is on the machine, and the
+//! browser of a user there opens pages from everywhere: a page may point a name of its own at 127.0.0.1 and read
+//! answers (so the name asked for is checked, on every route), or send a form here (so what changes something must not
+//! come from another site).
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::header::{HOST, HeaderMap, ORIGIN};
+use axum::http::{Method, StatusCode, Uri};
+
+use super::refusal::Refusal;
+
+/// What a service that listens on one address answers to.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    listen: IpAddr,
+}
+
+impl Guard {
+    /// For a service bound to `listen`.
+    pub fn new(listen: SocketAddr) -> Guard {
+        Guard { listen: listen.ip() }
+    }
+
+    /// Refuses a request that a page of another site caused, or may have.
+    pub fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        let host = host(uri, headers)?;
+        if !self.is_ours(&host) {
+            let shown: String = host.chars().take(100).collect();
+            return Err(Refusal::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                format!("`{shown}` is not a name of this service"),
+            )
+            .help("it listens on this machine only: call it localhost or 127.0.0.1"));
+        }
+        if !method.is_safe() && is_cross_site(&host, headers) {
+            return Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "a page of another site may not change anything here",
+            )
+            .help("call the service from a program, or from a page that it served itself"));
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self, host: &str) -> bool {
+        // On any other address the service is open to the network by choice, under names that are not known here.
+        if !self.listen.is_loopback() {
+            return true;
+        }
+        let name = without_port(host);
+        name.eq_ignore_ascii_case("localhost")
+            || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ip == self.listen)
+    }
+}
+
+/// The name that the client asked for: there is exactly one.
+fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
+    let bad = |error: &str| Refusal::new(StatusCode::BAD_REQUEST, error);
+    let mut named = headers.get_all(HOST).iter();
+    let host = named.next().ok_or_else(|| bad("the request has no Host header"))?;
+    if named.next().is_some() {
+        return Err(bad("the request has more than one Host header"));
+    }
+    let host = host.to_str().map_err(|_| bad("the Host header is not text"))?;
+    if uri.authority().is_some_and(|authority| authority.as_str() != host) {
+        return Err(bad("the request names two hosts"));
+    }
+    Ok(host.to_owned())
+}
+
+/// `localhost:5004`, `127.0.0.1`, `[::1]:5004`: the name without brackets and port.
+fn without_port(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+/// Whether a browser says that another site is behind this. Programs say nothing of the kind and are let in.
+fn is_cross_site(host: &str, headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return !(site == "same-origin" || site == "none");
+    }
+    match headers.get(ORIGIN) {
+        None => false,
+        Some(origin) => {
+            let origin = origin.to_str().unwrap_or_default();
+            let name = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            name.is_none_or(|name| !name.eq_ignore_ascii_case(host))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(listen: &str, method: Method, headers: &[(&str, &str)]) -> u16 {
+        let guard = Guard::new(listen.parse().unwrap());
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(axum::http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        let checked = guard.check(&method, &Uri::from_static("/jobs"), &map);
+        checked.err().map_or(200, |refusal| refusal.status().as_u16())
+    }
+
+    #[test]
+    fn on_the_loopback_only_its_own_names_are_answered() {
+        for host in [
+            "localhost",
+            "localhost:5004",
+            "LOCALHOST:1",
+            "127.0.0.1:5004",
+            "127.1.2.3",
+            "[::1]:5004",
+            "[::1]",
+        ] {
+            assert_eq!(status("127.0.0.1:5004", Method::GET, &[("host", host)]), 200, "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:5004",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "evil.example@127.0.0.1",
+            "localhost.",
+            "10.0.0.1",
+            "0.0.0.0",
+            "",
+        ] {
+            assert_eq!(status("127.0.0.1:5004", Method::GET, &[("host", host)]), 421, "{host}");
+        }
+        assert_eq!(status("0.0.0.0:5004", Method::GET, &[("host", "jobs.example")]), 200);
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        assert_eq!(status("127.0.0.1:5004", Method::GET, &[]), 400);
+        assert_eq!(
+            status("127.0.0.1:5004", Method::GET, &[("host", "localhost"), ("host", "evil.example")]),
+            400
+        );
+        let guard = Guard::new("127.0.0.1:5004".parse().unwrap());
+        let headers = HeaderMap::from_iter([(HOST, "localhost".parse().unwrap())]);
+        let uri = Uri::from_static("http://evil.example/jobs");
+        assert!(guard.check(&Method::GET, &uri, &headers).is_err());
+    }
+
+    #[test]
+    fn what_changes_something_does_not_come_from_another_site() {
+        let post = |headers: &[(&str, &str)]| {
+            let mut all = vec![("host", "localhost:5004")];
+            all.extend(headers);
+            status("127.0.0.1:5004", Method::POST, &all)
+        };
+        assert_eq!(post(&[]), 200);
+        assert_eq!(post(&[("sec-fetch-site", "same-origin")]), 200);
+        assert_eq!(post(&[("sec-fetch-site", "none")]), 200);
+        assert_eq!(post(&[("origin", "http://localhost:5004")]), 200);
+        assert_eq!(post(&[("sec-fetch-site", "cross-site")]), 403);
+        assert_eq!(post(&[("sec-fetch-site", "same-site")]), 403);
+        assert_eq!(post(&[("sec-fetch-site", "cross-site"), ("origin", "http://localhost:5004")]), 403);
+        assert_eq!(post(&[("origin", "http://localhost:3000")]), 403);
+        assert_eq!(post(&[("origin", "https://evil.example")]), 403);
+        assert_eq!(post(&[("origin", "null")]), 403);
+        let get = [("host", "localhost:5004"), ("sec-fetch-site", "cross-site")];
+        assert_eq!(status("127.0.0.1:5004", Method::GET, &get), 200);
+    }
+}

@@ -1,0 +1,222 @@
+//! The service to people: one page that says what it does, how to ask for it, and what it is doing now.
+//!
+//! Leans on `html`, which escapes, and on the registry, so that a task added tomorrow is on the page. Whatever a job
+//! holds is somebody else's text and appears here as text only.
+
+use qdjobs::store::Counts;
+use qdjobs::{Job, Registry, Status, TaskDef};
+use serde_json::Value;
+
+use crate::html::Html;
+
+/// Jobs on the page.
+pub(super) const JOBS_SHOWN: usize = 20;
+
+/// How the page looks.
+pub(super) const STYLE: &str = include_str!("style.css");
+
+/// What keeps its figures up to date.
+pub(super) const SCRIPT: &str = include_str!("live.js");
+
+/// Letters of a result or an error that are shown.
+const NOTE_LETTERS_MAX: usize = 160;
+
+const ENDPOINTS: [(&str, &str, &str); 9] = [
+    (
+        "POST",
+        "/jobs",
+        "Create a job: task, params; also name, queue, priority, delay, scheduled_at, max_retries, metadata",
+    ),
+    (
+        "GET",
+        "/jobs",
+        "List jobs, newest first; ?limit= and ?before= page, the Link header says where it goes on",
+    ),
+    (
+        "GET",
+        "/jobs?status=completed",
+        "Filter by status: pending, running, completed, failed, cancelled; also ?task=, ?queue=",
+    ),
+    ("GET", "/jobs/:id", "Get the details of a job"),
+    ("GET", "/jobs/:id/attempts", "Its attempts so far"),
+    ("POST", "/jobs/:id/retry", "Run a failed or cancelled job again, or one that waits at once"),
+    ("POST", "/jobs/:id/cancel", "Cancel a pending job"),
+    ("DELETE", "/jobs/:id", "Delete a job that is not running"),
+    ("GET", "/reports/:file", "A report that generate_report has written"),
+];
+
+/// What the page tells of the service that shows it.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Where it is reached: `http://127.0.0.1:5004`.
+    pub url: String,
+    /// The database.
+    pub database: String,
+    /// What becomes of mail.
+    pub mail: String,
+    /// Where pictures are.
+    pub images: String,
+}
+
+impl Facts {
+    /// The line that creates a job.
+    pub fn curl(&self) -> String {
+        let body = r#"{"task": "send_email", "params": {"to": "user@example.com", "subject": "Test", "body": "Hello World"}}"#;
+        format!("curl {}/jobs -H 'Content-Type: application/json' -d '{body}'", self.url)
+    }
+}
+
+/// The page at `/`.
+pub(super) fn index(facts: &Facts, counts: &Counts, jobs: &[Job]) -> String {
+    let mut page = Html::new();
+    page.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>qdjobs demo</title>");
+    page.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+    page.raw("<link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"/style.css\">");
+    page.raw("<script src=\"/live.js\" defer></script></head><body>");
+    page.raw("<header><h1>qdjobs demo</h1><p>Background jobs in <code>").text(&facts.database);
+    page.raw("</code>. Mail is ")
+        .text(&facts.mail)
+        .raw("; images are those below <code>")
+        .text(&facts.images);
+    page.raw("</code>.</p></header><main><div id=\"live\">");
+    live(&mut page, counts, jobs);
+    page.raw("</div>");
+    tasks(&mut page);
+    endpoints(&mut page, facts);
+    page.raw("</main></body></html>\n");
+    page.finish()
+}
+
+/// What changes while one looks at it.
+fn live(page: &mut Html, counts: &Counts, jobs: &[Job]) {
+    page.raw("<ul class=\"counts\">");
+    for status in Status::ALL {
+        page.raw("<li class=\"").text(status).raw("\"><a href=\"/jobs?status=").text(status).raw("\"><b>");
+        page.text(counts.of(status)).raw("</b> ").text(status).raw("</a></li>");
+    }
+    page.raw("</ul><section><h2>Latest jobs</h2>");
+    if jobs.is_empty() {
+        page.raw("<p class=\"dim\">None yet. The line below creates one.</p></section>");
+        return;
+    }
+    page.raw("<div class=\"wide\"><table class=\"jobs\"><thead><tr><th>Job</th><th>Name</th><th>Status</th>");
+    page.raw("<th>Created (UTC)</th><th>Took</th><th>Outcome</th></tr></thead><tbody>");
+    for job in jobs {
+        row(page, job);
+    }
+    page.raw("</tbody></table></div></section>");
+}
+
+fn row(page: &mut Html, job: &Job) {
+    page.raw("<tr><td><a href=\"/jobs/")
+        .text(job.id)
+        .raw("\">")
+        .text(job.id)
+        .raw("</a></td><td>")
+        .text(clip(&job.name));
+    page.raw("</td><td><span class=\"pill ")
+        .text(job.status)
+        .raw("\">")
+        .text(job.status)
+        .raw("</span></td><td>");
+    page.text(job.created_at.strftime("%Y-%m-%d %H:%M:%S")).raw("</td><td>");
+    if let Some(span) = job.duration() {
+        page.text(format_args!("{:.3} s", span.as_secs_f64()));
+    }
+    page.raw("</td><td>");
+    outcome(page, job);
+    page.raw("</td></tr>");
+}
+
+/// What became of the job, or is becoming of it.
+fn outcome(page: &mut Html, job: &Job) {
+    let result: Option<Value> = job.result.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let report = result.as_ref().and_then(|result| result["report_url"].as_str());
+    match (job.status, &job.progress, report) {
+        // A result is what a task wrote; only an address of this service becomes a link.
+        (Status::Completed, _, Some(url)) if url.starts_with("/reports/") => {
+            page.raw("<a href=\"").text(url).raw("\">").text(url).raw("</a>");
+        }
+        (Status::Completed, ..) => {
+            page.text(clip(&result.as_ref().map(in_words).unwrap_or_default()));
+        }
+        (Status::Running, Some(progress), _) => {
+            page.raw("<progress value=\"").text(progress.fraction).raw("\"></progress> ");
+            page.text(clip(progress.message.as_deref().unwrap_or_default()));
+        }
+        (Status::Pending, ..) => {
+            if job.scheduled_at > job.created_at {
+                page.raw("due ").text(job.scheduled_at.strftime("%Y-%m-%d %H:%M:%S")).raw(" ");
+            }
+            page.text(clip(job.error.as_deref().unwrap_or_default()));
+        }
+        _ => {
+            page.text(clip(job.error.as_deref().unwrap_or_default()));
+        }
+    }
+}
+
+/// A result without the quotes and braces of JSON; that something went well is said by the status already.
+fn in_words(result: &Value) -> String {
+    match result {
+        Value::Null | Value::Bool(true) => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Object(members) => {
+            let said = members
+                .iter()
+                .map(|(name, value)| (name, in_words(value)))
+                .filter(|(_, words)| !words.is_empty());
+            said.map(|(name, words)| format!("{name} {words}")).collect::<Vec<_>>().join(" · ")
+        }
+        other => other.to_string(),
+    }
+}
+
+fn tasks(page: &mut Html) {
+    page.raw("<section><h2>Tasks</h2><div class=\"cards\">");
+    for task in Registry::linked().iter() {
+        card(page, task);
+    }
+    page.raw("</div></section>");
+}
+
+fn card(page: &mut Html, task: &TaskDef) {
+    page.raw("<article><h3>").text(task.name).raw("</h3><p>").text(task.doc).raw("</p><dl>");
+    for param in task.params {
+        page.raw("<dt><code>").text(param.name).raw("</code> <span class=\"dim\">").text(param.ty);
+        page.raw("</span></dt><dd>").text(param.doc).raw("</dd>");
+    }
+    page.raw("</dl><p class=\"dim\">queue ").text(task.options.queue).raw(", ").text(task.options.retries);
+    page.raw(" retries</p></article>");
+}
+
+fn endpoints(page: &mut Html, facts: &Facts) {
+    page.raw("<section><h2>Ask for one</h2><pre><code>")
+        .text(facts.curl())
+        .raw("</code></pre><pre><code>curl ");
+    page.text(&facts.url)
+        .raw("/jobs/1</code></pre><pre><code>curl ")
+        .text(&facts.url)
+        .raw("/jobs</code></pre></section>");
+    page.raw(
+        "<section><h2>Endpoints</h2><div class=\"wide\"><table><thead><tr><th>Method</th><th>Endpoint</th>",
+    );
+    page.raw("<th>Description</th></tr></thead><tbody>");
+    for (method, path, what) in ENDPOINTS {
+        page.raw("<tr><td>")
+            .text(method)
+            .raw("</td><td><code>")
+            .text(path)
+            .raw("</code></td><td>")
+            .text(what);
+        page.raw("</td></tr>");
+    }
+    page.raw("</tbody></table></div></section>");
+}
+
+fn clip(text: &str) -> String {
+    if text.chars().count() <= NOTE_LETTERS_MAX {
+        return text.to_owned();
+    }
+    text.chars().take(NOTE_LETTERS_MAX).chain(['…']).collect()
+}

@@ -1,0 +1,416 @@
+//! The service as its clients meet it: the table of the reference row by row, then what goes beyond it.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::Folder;
+use crate::service::{Answer, Service, command, json};
+use crate::sink::{Manner, Sink};
+
+fn seed() -> Value {
+    json!({"task": "send_email", "params": {"to": "user@example.com", "subject": "Test", "body": "Hello World"}})
+}
+
+/// A job that nobody runs before next year.
+fn waiting() -> Value {
+    let mut job = seed();
+    job["delay"] = json!(31_536_000);
+    job
+}
+
+/// An error of this status, in JSON, whose `error` says this.
+#[track_caller]
+fn refused(answer: &Answer, status: u16, says: &str) {
+    assert_eq!(answer.status(), status, "{}", answer.body());
+    let error = json(answer)["error"].as_str().expect("an error has a text").to_owned();
+    assert!(error.contains(says), "`{says}` is missing in: {error}");
+}
+
+fn ids(answer: &Answer) -> Vec<i64> {
+    assert_eq!(answer.status(), 200, "{}", answer.body());
+    json(answer).as_array().unwrap().iter().map(|job| job["id"].as_i64().unwrap()).collect()
+}
+
+/// `2026-11-23T16:40:39.336066`
+fn is_instant(value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    text.len() == 26 && text.as_bytes()[19] == b'.' && format!("{text}Z").parse::<qdjobs::Timestamp>().is_ok()
+}
+
+#[test]
+fn a_job_is_created_runs_and_is_told_of_as_the_reference_does() {
+    let service = Service::start("http-life");
+    let answer = service.post(seed());
+    assert_eq!(answer.status(), 201);
+    assert_eq!(answer.headers()["location"], "/jobs/1");
+    let job = json(&answer);
+    for (field, value) in [
+        ("id", json!(1)),
+        ("name", json!("send_email")),
+        ("task_name", json!("send_email")),
+        ("params", seed()["params"].clone()),
+        ("status", json!("pending")),
+        ("result", Value::Null),
+        ("error", Value::Null),
+        ("started_at", Value::Null),
+        ("completed_at", Value::Null),
+        ("duration", Value::Null),
+    ] {
+        assert_eq!(job.get(field), Some(&value), "{field}");
+    }
+    assert!(is_instant(&job["created_at"]), "{job}");
+
+    let done = service.ended(1);
+    assert_eq!(done["status"], "completed");
+    assert_eq!(done["result"]["sent"], true);
+    assert_eq!(done["result"]["to"], "user@example.com");
+    assert!(is_instant(&done["started_at"]) && is_instant(&done["completed_at"]), "{done}");
+    assert!(done["duration"].as_f64().is_some_and(|seconds| seconds >= 0.0), "{done}");
+    let letter = service.folder.0.join(done["result"]["via"].as_str().unwrap());
+    assert!(fs::read_to_string(letter).unwrap().contains("Hello World"));
+}
+
+#[test]
+fn jobs_are_listed_newest_first_and_by_status() {
+    let service = Service::start("http-list");
+    assert_eq!(service.get("/jobs").body(), "[]");
+    let first = service.create("send_email", seed()["params"].clone());
+    service.ended(first);
+    let failed = service.create("process_image", json!({"image_path": "missing.png", "operations": []}));
+    service.ended(failed);
+    let waiting = json(&service.post(waiting()))["id"].as_i64().unwrap();
+    assert_eq!(ids(&service.get("/jobs")), [waiting, failed, first]);
+    assert_eq!(ids(&service.get("/jobs?status=completed")), [first]);
+    assert_eq!(ids(&service.get("/jobs?status=failed")), [failed]);
+    assert_eq!(ids(&service.get("/jobs?status=pending")), [waiting]);
+    assert_eq!(service.get("/jobs?status=running").body(), "[]");
+    assert_eq!(ids(&service.get("/jobs?status=")), [waiting, failed, first]);
+    assert_eq!(ids(&service.get("/jobs?task=process_image")), [failed]);
+    assert_eq!(ids(&service.get("/jobs?queue=mail&status=pending")), [waiting]);
+    refused(&service.get("/jobs?status=bogus"), 400, "pending, running, completed, failed, cancelled");
+}
+
+#[test]
+fn a_page_of_jobs_says_where_it_goes_on() {
+    let service = Service::start("http-pages");
+    for _ in 0..5 {
+        service.post(waiting());
+    }
+    let mut seen = Vec::new();
+    let mut path = "/jobs?limit=2&status=pending".to_owned();
+    loop {
+        let answer = service.get(&path);
+        seen.push(ids(&answer));
+        let Some(link) = answer.headers().get("link") else { break };
+        let link = link.to_str().unwrap();
+        path = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+    }
+    assert_eq!(seen, [vec![5, 4], vec![3, 2], vec![1]]);
+    for (query, says) in [
+        ("limit=0", "`limit`"),
+        ("limit=1001", "from 1 to 1000"),
+        ("limit=-1", "`limit`"),
+        ("before=x", "`before`"),
+        ("stauts=failed", "did you mean `status`"),
+        ("foo=1", "known are status"),
+        ("status=failed&status=pending", "twice"),
+    ] {
+        refused(&service.get(&format!("/jobs?{query}")), 400, says);
+    }
+}
+
+#[test]
+fn a_job_that_is_not_there_is_not_found_in_json() {
+    let service = Service::start("http-missing");
+    for path in
+        ["/jobs/999", "/jobs/abc", "/jobs/-1", "/jobs/+1", "/jobs/99999999999999999999", "/jobs/999/attempts"]
+    {
+        refused(&service.get(path), 404, "no job");
+        assert_eq!(service.delete("/jobs/999").status(), 404);
+    }
+    for path in ["/nowhere", "/jobs/", "/jobs/1/2/3", "/favicon.ico", "/jobs/%ff"] {
+        let answer = service.get(path);
+        assert_eq!(answer.status(), 404, "{path}");
+        assert!(json(&answer)["error"].is_string());
+    }
+}
+
+#[test]
+fn an_unknown_task_is_told_the_nearest_name() {
+    let service = Service::start("http-unknown");
+    refused(&service.post(json!({"task": "send_emial", "params": {}})), 400, "send_email");
+    refused(&service.post(json!({"task": "nope", "params": {}})), 400, "nope");
+    assert_eq!(service.get("/jobs").body(), "[]");
+}
+
+#[test]
+fn params_that_do_not_fit_are_each_named_and_nothing_is_stored() {
+    let service = Service::start("http-params");
+    let missing = service.post(json!({"task": "send_email", "params": {"to": "x"}}));
+    refused(&missing, 422, "subject");
+    refused(&missing, 422, "body");
+    let fields: Vec<Value> = json(&missing)["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| problem["field"].clone())
+        .collect();
+    assert_eq!(fields, ["params.subject", "params.body"]);
+
+    let mut job = seed();
+    job["params"]["sbject"] = json!("x");
+    refused(&service.post(&job), 422, "sbject");
+    job = seed();
+    job["params"]["to"] = json!(5);
+    refused(&service.post(&job), 422, "to");
+    let sharpen =
+        json!({"task": "process_image", "params": {"image_path": "a.png", "operations": ["sharpen"]}});
+    refused(&service.post(sharpen), 422, "resize:WxH");
+
+    for (field, value) in [
+        ("delay", json!(-1)),
+        ("delay", json!(1e300)),
+        ("scheduled_at", json!("1969-01-01T00:00:00")),
+        ("priority", json!("high")),
+        ("max_retries", json!(-1)),
+        ("queue", json!("a b")),
+        ("name", json!("x".repeat(101))),
+        ("metadata", json!("x")),
+        ("prioritty", json!(1)),
+    ] {
+        let mut job = seed();
+        job[field] = value;
+        refused(&service.post(job), 422, field);
+    }
+    assert_eq!(service.get("/jobs").body(), "[]");
+}
+
+#[test]
+fn what_is_not_json_or_too_much_of_it_is_refused_in_json() {
+    let service = Service::start("http-garbage");
+    for body in ["{", "", "[]", "\u{0}", "{\"task\": NaN}", "{\"task\": \"a\", \"task\": \"b\"}"] {
+        refused(&service.post(body), 400, "");
+    }
+    refused(&service.post("[".repeat(100_000)), 400, "deeper");
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+        refused(&service.post_as(kind, seed()), 415, "application/json");
+    }
+    assert_eq!(service.post_as("Application/JSON; charset=utf-8", waiting()).status(), 201);
+    let mut large = waiting();
+    large["params"]["body"] = json!("x".repeat(1_000_000));
+    assert_eq!(service.post(&large).status(), 201);
+    large["params"]["body"] = json!("x".repeat(1_100_000));
+    refused(&service.post(&large), 413, "bytes");
+    large["params"]["body"] = json!("x".repeat(3_000_000));
+    refused(&service.post(&large), 413, "bytes");
+    assert_eq!(ids(&service.get("/jobs")).len(), 2);
+}
+
+#[test]
+fn a_method_that_is_not_there_is_refused_with_those_that_are() {
+    let service = Service::start("http-methods");
+    let answer = service.order("/jobs/1");
+    refused(&answer, 405, "POST");
+    assert!(answer.headers()["allow"].to_str().unwrap().contains("DELETE"));
+    refused(&service.delete("/jobs"), 405, "DELETE");
+}
+
+#[test]
+fn options_reach_the_job() {
+    let service = Service::start("http-options");
+    let job = json!({
+        "task": "send_email", "params": seed()["params"], "name": "Welcome, Ann", "queue": "slow", "priority": 7,
+        "scheduled_at": "2999-01-01T00:00:00", "max_retries": 9, "metadata": {"order": 12}
+    });
+    let stored = json(&service.get(&format!("/jobs/{}", json(&service.post(&job))["id"])));
+    for (field, value) in job.as_object().unwrap() {
+        match field.as_str() {
+            "task" => assert_eq!(stored["task_name"], *value),
+            "scheduled_at" => assert_eq!(stored[field], "2999-01-01T00:00:00.000000"),
+            field => assert_eq!(stored[field], *value, "{field}"),
+        }
+    }
+}
+
+#[test]
+fn jobs_are_cancelled_retried_and_deleted_where_that_makes_sense() {
+    let service = Service::start("http-control");
+    let waiting = json(&service.post(waiting()))["id"].as_i64().unwrap();
+    assert_eq!(json(&service.order(&format!("/jobs/{waiting}/cancel")))["status"], "cancelled");
+    refused(&service.order(&format!("/jobs/{waiting}/cancel")), 409, "cancelled");
+    let retried = service.order(&format!("/jobs/{waiting}/retry"));
+    assert_eq!(retried.status(), 200, "{}", retried.body());
+    assert_eq!(service.ended(waiting)["status"], "completed");
+    refused(&service.order(&format!("/jobs/{waiting}/retry")), 409, "completed");
+    assert_eq!(service.delete(&format!("/jobs/{waiting}")).status(), 200);
+    refused(&service.get(&format!("/jobs/{waiting}")), 404, "no job");
+    refused(&service.order("/jobs/999/retry"), 404, "999");
+}
+
+#[test]
+fn pictures_and_reports_are_real() {
+    let service = Service::start("http-tasks");
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/sample.png"), service.folder.0.join("sample.png"))
+        .unwrap();
+    let params = json!({"image_path": "sample.png", "operations": ["resize:200x200", "optimize"]});
+    let done = service.ended(service.create("process_image", params));
+    assert_eq!((&done["result"]["processed"], &done["result"]["path"]), (&json!(true), &json!("sample.png")));
+    assert!(service.folder.0.join(done["result"]["output"].as_str().unwrap()).exists());
+
+    let params = json!({"image_path": "/etc/hostname", "operations": []});
+    let failed = service.ended(service.create("process_image", params));
+    assert_eq!((&failed["status"], &failed["retry_count"]), (&json!("failed"), &json!(0)));
+    assert!(failed["error"].as_str().unwrap().contains("QDJOBS_IMAGES"), "{failed}");
+
+    let done =
+        service.ended(service.create("generate_report", json!({"report_type": "sales", "params": {}})));
+    assert_eq!(done["result"]["report_url"], "/reports/sales.pdf", "{done}");
+    assert_eq!(done["result"]["jobs"], 2);
+    for (format, content_type, starts) in
+        [("csv", "text/csv; charset=utf-8", "task,"), ("html", "text/html; charset=utf-8", "<!doctype html>")]
+    {
+        let params = json!({"report_type": "sales", "params": {"format": format}});
+        let done = service.ended(service.create("generate_report", params));
+        let answer = service.get(done["result"]["report_url"].as_str().unwrap());
+        assert_eq!(answer.headers()["content-type"], content_type);
+        assert!(answer.body().starts_with(starts));
+    }
+    let pdf = fs::read(service.folder.0.join("reports/sales.pdf")).unwrap();
+    let pdf = lopdf::Document::load_mem(&pdf).unwrap();
+    assert!(pdf.extract_text(&[1]).unwrap().contains("process_image"));
+    let served =
+        service.raw("GET /reports/sales.pdf HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert!(served.contains("content-type: application/pdf") && served.contains("%PDF-"), "{served:.300}");
+
+    let refused_name = json!({"report_type": "../../etc/passwd", "params": {}});
+    assert_eq!(service.ended(service.create("generate_report", refused_name))["status"], "failed");
+    for path in ["/reports/none.pdf", "/reports/..%2fjobs.db", "/reports/%2e%2e/jobs.db", "/reports/jobs.db"]
+    {
+        refused(&service.get(path), 404, "");
+    }
+}
+
+#[test]
+fn mail_goes_to_the_server_of_the_setting_again_after_a_not_now_and_never_after_a_no() {
+    let sink = Sink::start([
+        Manner::Refuse("550 no such user here"),
+        Manner::Busy,
+        Manner::DropAfterDot,
+        Manner::Accept,
+    ]);
+    let service =
+        Service::start_with("http-smtp", &[("SMTP_URL", &sink.url), ("MAIL_FROM", "shop@example.com")]);
+    let failed = service.ended(service.create("send_email", seed()["params"].clone()));
+    assert_eq!((&failed["status"], &failed["attempt"]), (&json!("failed"), &json!(1)));
+    assert!(failed["error"].as_str().unwrap().contains("no such user here"), "{failed}");
+    sink.next();
+
+    let done = service.ended(service.create("send_email", seed()["params"].clone()));
+    assert_eq!(
+        (&done["status"], &done["attempt"], &done["retry_count"]),
+        (&json!("completed"), &json!(3), &json!(2))
+    );
+    assert_eq!(sink.next().letter, None);
+    let (unanswered, answered) = (sink.next(), sink.next());
+    assert_eq!(answered.from, "shop@example.com");
+    assert_eq!(unanswered, answered, "a repeat is the same letter");
+    let attempts = json(&service.get(&format!("/jobs/{}/attempts", done["id"])));
+    assert!(attempts[0]["error"].as_str().unwrap().contains("421"), "{attempts}");
+}
+
+#[test]
+fn the_page_names_what_there_is_and_shows_hostile_jobs_as_text() {
+    let service = Service::start("http-page");
+    let mut job = waiting();
+    job["name"] = json!("<img src=x onerror=alert(1)>");
+    service.post(job);
+    let page = service.get("/");
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    for shown in
+        ["send_email", "process_image", "generate_report", "image_path", "POST", "/jobs/:id", "curl "]
+    {
+        assert!(page.body().contains(shown), "{shown}");
+    }
+    assert!(page.body().contains("&lt;img src=x") && !page.body().contains("<img"));
+    for (path, kind) in
+        [("/style.css", "text/css; charset=utf-8"), ("/live.js", "text/javascript; charset=utf-8")]
+    {
+        assert_eq!(service.get(path).headers()["content-type"], kind);
+    }
+}
+
+#[test]
+fn every_route_answers_its_own_names_only() {
+    let service = Service::start("http-rebinding");
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/style.css"),
+        ("GET", "/live.js"),
+        ("GET", "/jobs"),
+        ("POST", "/jobs"),
+        ("GET", "/jobs/1"),
+        ("DELETE", "/jobs/1"),
+        ("GET", "/jobs/1/attempts"),
+        ("POST", "/jobs/1/retry"),
+        ("POST", "/jobs/1/cancel"),
+        ("GET", "/reports/a.pdf"),
+        ("GET", "/nowhere"),
+        ("PUT", "/jobs"),
+    ] {
+        let ask = |headers: &str| {
+            let answer =
+                service.raw(&format!("{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"));
+            answer.split(' ').nth(1).unwrap_or_default().to_owned()
+        };
+        assert_eq!(ask("Host: evil.example\r\n"), "421", "{method} {path}");
+        assert_eq!(ask(""), "400", "{method} {path}");
+        assert!(!["421", "403"].contains(&ask("Host: localhost\r\n").as_str()), "{method} {path}");
+        let foreign = ask("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n");
+        assert_eq!(foreign == "403", method != "GET", "{method} {path}: {foreign}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_service_in_good_order() {
+    for name in ["TERM", "INT"] {
+        let mut service = Service::start(&format!("http-{name}"));
+        // Kept open and idle by the client: no reason to wait for it.
+        service.get("/jobs");
+        service.signal(name);
+        let (status, said) = service.exit();
+        assert_eq!(status.code(), Some(0), "{name}: {said}");
+        assert!(said.contains("stopping"), "{said}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_once_with_what_to_do() {
+    let service = Service::start("http-taken");
+    let folder = Folder::new("http-taken-too");
+    let listen = service.url.trim_start_matches("http://");
+    let second = command(&folder).env("QDJOBS_LISTEN", listen).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains(listen) && said.contains("QDJOBS_LISTEN="), "{said}");
+    assert_eq!(second.stdout, b"");
+    assert!(folder.names().is_empty(), "nothing is made before the port is had: {:?}", folder.names());
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_told_with_what_to_write() {
+    for (name, value, says) in [
+        ("QDJOBS_LISTEN", "nonsense", "QDJOBS_LISTEN"),
+        ("QDJOBS_IMAGES", "/nowhere/at/all", "/nowhere/at/all"),
+        ("SMTP_URL", "ftp://x", "SMTP_URL"),
+        ("QDJOBS_DB", "/nowhere/at/all/jobs.db", "/nowhere/at/all"),
+    ] {
+        let folder = Folder::new("http-setting");
+        let ended = command(&folder).env("QDJOBS_LISTEN", "127.0.0.1:0").env(name, value).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(1) && said.contains(says), "{name}: {said}");
+    }
+}

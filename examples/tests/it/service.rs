@@ -1,0 +1,146 @@
+//! The demo service as a program of its own: [`Service`].
+//!
+//! Started on a free port in an empty folder. What it says is awaited, not slept for: its first line names the port, and
+//! the end of a job is waited for on the database.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use qdjobs::{JobId, JobQueue};
+use serde_json::Value;
+use ureq::http::Response;
+
+use crate::Folder;
+
+/// Nothing here takes so long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Service {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// `http://127.0.0.1:41234`
+    pub(crate) url: String,
+    pub(crate) folder: Folder,
+    agent: ureq::Agent,
+    queue: JobQueue,
+}
+
+/// An answer: its status, its headers, and its body as text.
+pub(crate) type Answer = Response<String>;
+
+impl Service {
+    pub(crate) fn start(test: &str) -> Service {
+        Service::start_with(test, &[])
+    }
+
+    pub(crate) fn start_with(test: &str, settings: &[(&str, &str)]) -> Service {
+        let folder = Folder::new(test);
+        let mut child = command(&folder)
+            .env("QDJOBS_LISTEN", "127.0.0.1:0")
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect(&line).to_owned();
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .new_agent();
+        let queue = JobQueue::open(folder.0.join("jobs.db")).unwrap();
+        Service { child, output, url, folder, agent, queue }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        text(self.agent.get(format!("{}{path}", self.url)).call())
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        text(self.agent.delete(format!("{}{path}", self.url)).call())
+    }
+
+    /// A POST without a body.
+    pub(crate) fn order(&self, path: &str) -> Answer {
+        text(self.agent.post(format!("{}{path}", self.url)).send_empty())
+    }
+
+    pub(crate) fn post(&self, body: impl ToString) -> Answer {
+        self.post_as("application/json", body)
+    }
+
+    pub(crate) fn post_as(&self, content_type: &str, body: impl ToString) -> Answer {
+        let request = self.agent.post(format!("{}/jobs", self.url)).header("Content-Type", content_type);
+        text(request.send(body.to_string()))
+    }
+
+    /// Posts a job that has to be taken, and answers its number.
+    pub(crate) fn create(&self, task: &str, params: Value) -> i64 {
+        let answer = self.post(serde_json::json!({ "task": task, "params": params }));
+        assert_eq!(answer.status(), 201, "{}", answer.body());
+        json(&answer)["id"].as_i64().unwrap()
+    }
+
+    /// The job once it has ended, as the service tells it.
+    pub(crate) fn ended(&self, id: i64) -> Value {
+        // How it ended is what the test will look at.
+        self.queue.handle::<Value>(JobId(id)).wait_timeout(PATIENCE).ok();
+        let job = json(&self.get(&format!("/jobs/{id}")));
+        assert!(job["completed_at"].is_string(), "the job has not ended: {job}");
+        job
+    }
+
+    /// Bytes as they are, to a connection of their own; the answer as it comes.
+    pub(crate) fn raw(&self, request: &str) -> String {
+        let mut line = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
+        line.set_read_timeout(Some(PATIENCE)).unwrap();
+        line.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // A service that refuses a request early closes the line while the rest still comes.
+        line.read_to_end(&mut answer).ok();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits for the end of the program; what it said until then comes along.
+    pub(crate) fn exit(&mut self) -> (ExitStatus, String) {
+        let mut said = String::new();
+        self.output.read_to_string(&mut said).unwrap();
+        (self.child.wait().unwrap(), said)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The program, in this folder and with no setting of whoever runs the tests.
+pub(crate) fn command(folder: &Folder) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_job_queue"));
+    command.current_dir(&folder.0);
+    for name in ["QDJOBS_DB", "QDJOBS_LISTEN", "QDJOBS_IMAGES", "SMTP_URL", "MAIL_FROM"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+pub(crate) fn json(answer: &Answer) -> Value {
+    assert_eq!(answer.headers()["content-type"], "application/json", "{}", answer.body());
+    serde_json::from_str(answer.body()).unwrap()
+}
+
+fn text(answer: Result<Response<ureq::Body>, ureq::Error>) -> Answer {
+    answer.unwrap().map(|mut body| body.read_to_string().unwrap())
+}
