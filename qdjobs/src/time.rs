@@ -117,6 +117,16 @@ pub(crate) fn after(now: Timestamp, wait: Duration) -> Option<Timestamp> {
     now.checked_add(wait).ok().filter(|at| at.as_microsecond() <= FAR_FUTURE_MICROS)
 }
 
+/// `now + wait`, at the latest the calendar's last whole microsecond: what is finished is never refused for its wait.
+pub(crate) fn after_at_latest(now: Timestamp, wait: Duration) -> Timestamp {
+    whole_micros(after(now, wait).unwrap_or(Timestamp::MAX))
+}
+
+/// `at` as it is stored: what lies beyond microseconds is cut off.
+pub(crate) fn whole_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +139,13 @@ mod tests {
         clock.advance(Duration::from_secs(90));
         assert_eq!(twin.now().as_second(), 90);
         assert_eq!(twin.monotonic(), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_wait_past_the_calendar_ends_at_its_last_whole_microsecond() {
+        let last = after_at_latest(Timestamp::UNIX_EPOCH, Duration::MAX);
+        assert_eq!(last.as_microsecond(), Timestamp::MAX.as_microsecond());
+        assert_eq!(last, whole_micros(last));
     }
 
     #[test]

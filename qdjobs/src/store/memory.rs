@@ -23,7 +23,7 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
 use crate::retry::Verdict;
-use crate::time::{Bell, Clock, FAR_FUTURE_MICROS, Timestamp, after};
+use crate::time::{Bell, Clock, Timestamp, after_at_latest, whole_micros};
 
 /// Jobs in the memory of this process: for tests, and for work that may be forgotten.
 pub struct MemoryStore {
@@ -485,7 +485,7 @@ impl Row {
                 self.record(AttemptOutcome::Failed, Some(error.clone()), now);
                 self.job.retry_count += 1;
                 self.job.error = Some(error);
-                self.give_back(due_after(now, *wait));
+                self.give_back(after_at_latest(now, *wait));
             }
             Verdict::Fail { error } => {
                 let error = clip_error(error).into_owned();
@@ -504,7 +504,8 @@ impl Row {
                     self.unclaim();
                 }
                 // Without a wait it keeps its place in the line.
-                self.give_back(if wait.is_zero() { self.job.scheduled_at } else { due_after(now, *wait) });
+                let place = self.job.scheduled_at;
+                self.give_back(if wait.is_zero() { place } else { after_at_latest(now, *wait) });
             }
         }
     }
@@ -725,17 +726,6 @@ fn fits(filter: &Filter, job: &Job, now: Timestamp) -> bool {
         && filter.queue.as_ref().is_none_or(|queue| job.queue == *queue)
         && (!filter.scheduled || job.is_scheduled(now))
         && (!filter.retrying || job.is_retrying())
-}
-
-/// Instants are stored as whole microseconds; what a caller gives beyond that is cut off.
-fn whole_micros(at: Timestamp) -> Timestamp {
-    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
-}
-
-/// A wait that would pass the end of the calendar ends there: a finish is never refused for its wait.
-fn due_after(now: Timestamp, wait: Duration) -> Timestamp {
-    let last = Timestamp::from_microsecond(FAR_FUTURE_MICROS).unwrap_or(Timestamp::MAX);
-    after(now, wait).map_or(last, whole_micros)
 }
 
 fn not_found(id: JobId) -> Error {

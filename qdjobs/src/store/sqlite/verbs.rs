@@ -11,7 +11,7 @@ use crate::job::{AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_erro
 use crate::queue::not_found;
 use crate::retry::Verdict;
 use crate::store::{Beat, Claim, Claimed, Control, Finish, Note, TaskCard, Want, WorkerCard, WorkerState};
-use crate::time::{Timestamp, after};
+use crate::time::{Timestamp, after_at_latest};
 
 type SqlResult<T> = rusqlite::Result<T>;
 
@@ -151,7 +151,7 @@ pub(super) enum Finished {
 pub(super) fn finish(conn: &Connection, finish: &Finish, now: Timestamp) -> SqlResult<Finished> {
     let Claim { id, attempt, worker } = finish.claim;
     let (started, ended) = (finish.started_at.as_microsecond(), now.as_microsecond());
-    let due = |wait| after(now, wait).map_or(ended, Timestamp::as_microsecond);
+    let due = |wait| after_at_latest(now, wait).as_microsecond();
     let (changed, outcome, error, written) = match &finish.verdict {
         Verdict::Complete { result } => {
             let changed = conn
@@ -195,8 +195,8 @@ pub(super) fn finish(conn: &Connection, finish: &Finish, now: Timestamp) -> SqlR
             let changed = conn
                 .prepare_cached(sql::RELEASE)?
                 .execute(params![id.0, attempt, worker.0, begun, at, ready, started])?;
-            if !begun {
-                return Ok(if changed == 0 { Finished::Lost } else { Finished::Waits(ready) });
+            if !begun && changed > 0 {
+                return Ok(Finished::Waits(ready));
             }
             (changed, AttemptOutcome::Released, None, Finished::Waits(ready))
         }
