@@ -1,0 +1,1542 @@
+//! The contract of a store, spoken aloud: one test a promise, named as the claim it keeps.
+//!
+//! Leans on the public [`Store`] and on nothing that a particular store knows. A store runs the whole suite with
+//! `store_contract!(room, factory)`. The promises stand in the order of the verbs. Time is held and nothing sleeps:
+//! an answer that does not come within [`PATIENCE`] is a failure.
+//!
+//! A promise that is written but not listed in `promises!` at the end is dead code, which the compiler reports.
+
+#![allow(clippy::unwrap_used, reason = "a promise that is not kept is to panic")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use qdjobs::store::{
+    Answer, Beat, Claim, Claimed, Control, Counts, Filter, Finish, Note, Page, Pending, Query, Store,
+    TaskCard, TaskSet, Turn, Turned, Want, WorkerCard, WorkerState,
+};
+use qdjobs::{
+    Attempt, AttemptOutcome, Clock, Due, Error, ErrorKind, Job, JobId, NewJob, Progress, Status, Timestamp,
+    Verdict, WorkerId,
+};
+
+/// How long an answer may take before it counts as none: long enough for a slow disk on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The instant at which every test begins: whole seconds, far from zero and from the end of the calendar.
+pub const START: Timestamp = Timestamp::constant(1_795_000_000, 0);
+
+/// The answer, or a failed test if there is none in time.
+pub fn answer<T>(pending: Pending<T>) -> qdjobs::Result<T> {
+    pending.wait_timeout(PATIENCE).unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}"))
+}
+
+/// Holds the promise named `name` against the store that `factory` opens; called by `store_contract!`.
+///
+/// What the factory gives beside the store (a temporary directory, say) is kept until the promise is checked.
+pub fn check<G>(name: &str, factory: impl Fn(Clock) -> (Arc<dyn Store>, G)) {
+    let (_, promise) =
+        PROMISES.iter().find(|(known, _)| *known == name).expect("store_contract! names its promises");
+    let clock = Clock::held(START);
+    let (store, guard) = factory(clock.clone());
+    promise(&Bench { clock, store });
+    drop(guard);
+}
+
+/// A store on a table, with the few moves that every promise needs.
+struct Bench {
+    clock: Clock,
+    store: Arc<dyn Store>,
+}
+
+const ANN: WorkerId = WorkerId(0xa);
+const BOB: WorkerId = WorkerId(0xb);
+const CAT: WorkerId = WorkerId(0xc);
+const SECOND: Duration = Duration::from_secs(1);
+const MICRO: Duration = Duration::from_micros(1);
+
+/// A job of the task that every worker here knows.
+fn job() -> NewJob {
+    task("mail")
+}
+
+fn task(name: &str) -> NewJob {
+    NewJob::new(name, "{}")
+}
+
+fn with(change: impl FnOnce(&mut NewJob)) -> NewJob {
+    let mut job = job();
+    change(&mut job);
+    job
+}
+
+fn delayed(wait: Duration) -> NewJob {
+    with(|job| job.due = Due::After(wait))
+}
+
+/// A job that no store may hold.
+fn bad() -> NewJob {
+    with(|job| job.queue = "no such name".into())
+}
+
+fn want(limit: usize) -> Want {
+    Want { limit, tasks: Arc::new(TaskSet::new(["mail"])), queues: None, stand: false }
+}
+
+fn standing() -> Want {
+    Want { stand: true, ..want(9) }
+}
+
+fn complete() -> Verdict {
+    Verdict::Complete { result: r#"{"sent":true}"#.into() }
+}
+
+fn retry(wait: Duration) -> Verdict {
+    Verdict::Retry { wait, error: "boom".into() }
+}
+
+fn fail() -> Verdict {
+    Verdict::Fail { error: "broken".into() }
+}
+
+fn release(wait: Duration, started: bool) -> Verdict {
+    Verdict::Release { wait, started }
+}
+
+fn ids(claimed: &[Claimed]) -> Vec<JobId> {
+    claimed.iter().map(|job| job.claim.id).collect()
+}
+
+fn kind<T: std::fmt::Debug>(answer: Result<T, Error>) -> ErrorKind {
+    answer.expect_err("this was to be refused").kind()
+}
+
+impl Bench {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn insert(&self, jobs: Vec<NewJob>) -> Vec<JobId> {
+        answer(self.store.insert(jobs)).unwrap()
+    }
+
+    fn insert_one(&self, job: NewJob) -> JobId {
+        self.insert(vec![job])[0]
+    }
+
+    fn enlist(&self, worker: WorkerId) {
+        answer(self.store.enlist(WorkerCard::new(worker, "host", 7))).unwrap();
+    }
+
+    fn ask(&self, worker: WorkerId, done: Vec<Finish>, want: Want) -> Pending<Turned> {
+        self.store.turn(Turn { worker, done: Arc::new(done), want })
+    }
+
+    fn claim(&self, worker: WorkerId, want: Want) -> Vec<Claimed> {
+        answer(self.ask(worker, vec![], want)).unwrap().claimed
+    }
+
+    /// The next job in the line, claimed.
+    fn claim_one(&self, worker: WorkerId) -> Claim {
+        self.claim(worker, want(1)).pop().expect("a job to claim").claim
+    }
+
+    /// A job that `worker`, now enlisted, holds.
+    fn held_job(&self, worker: WorkerId) -> Claim {
+        self.enlist(worker);
+        let id = self.insert_one(job());
+        let claim = self.claim_one(worker);
+        assert_eq!(claim.id, id, "the only job in the line");
+        claim
+    }
+
+    fn finish_of(&self, claim: Claim, verdict: Verdict) -> Finish {
+        Finish { claim, started_at: self.now(), verdict }
+    }
+
+    /// Writes what became of a job, and answers whether its claim was lost.
+    fn is_lost(&self, claim: Claim, verdict: Verdict) -> bool {
+        let turned = answer(self.ask(claim.worker, vec![self.finish_of(claim, verdict)], want(0))).unwrap();
+        !turned.lost.is_empty()
+    }
+
+    fn finish(&self, claim: Claim, verdict: Verdict) -> Job {
+        assert!(!self.is_lost(claim, verdict), "{claim:?} is lost");
+        self.job(claim.id)
+    }
+
+    fn control(&self, command: Control) -> qdjobs::Result<Job> {
+        answer(self.store.control(vec![command])).unwrap().pop().expect("an answer to each command")
+    }
+
+    fn find(&self, id: JobId) -> Option<Job> {
+        match answer(self.store.inspect(Query::Job(id))).unwrap() {
+            Answer::Job(job) => job.map(|job| *job),
+            other => panic!("asked for a job, got {other:?}"),
+        }
+    }
+
+    fn job(&self, id: JobId) -> Job {
+        self.find(id).unwrap_or_else(|| panic!("job {id} is gone"))
+    }
+
+    fn attempts(&self, id: JobId) -> Vec<Attempt> {
+        match answer(self.store.inspect(Query::Attempts(id))).unwrap() {
+            Answer::Attempts(attempts) => attempts,
+            other => panic!("asked for attempts, got {other:?}"),
+        }
+    }
+
+    fn outcomes(&self, id: JobId) -> Vec<(u32, AttemptOutcome)> {
+        self.attempts(id).iter().map(|attempt| (attempt.attempt, attempt.outcome)).collect()
+    }
+
+    fn page(&self, filter: Filter) -> Page {
+        match answer(self.store.inspect(Query::List(filter))).unwrap() {
+            Answer::List(page) => page,
+            other => panic!("asked for a list, got {other:?}"),
+        }
+    }
+
+    fn list(&self, set: impl FnOnce(&mut Filter)) -> Vec<JobId> {
+        let mut filter = Filter::default();
+        set(&mut filter);
+        self.page(filter).jobs.iter().map(|job| job.id).collect()
+    }
+
+    fn counts(&self) -> Counts {
+        match answer(self.store.inspect(Query::Counts)).unwrap() {
+            Answer::Counts(counts) => counts,
+            other => panic!("asked for counts, got {other:?}"),
+        }
+    }
+
+    fn workers(&self) -> Vec<WorkerState> {
+        match answer(self.store.inspect(Query::Workers)).unwrap() {
+            Answer::Workers(workers) => workers,
+            other => panic!("asked for workers, got {other:?}"),
+        }
+    }
+
+    fn beat(&self, worker: WorkerId) -> Beat {
+        answer(self.store.beat(worker)).unwrap()
+    }
+
+    /// Lets everything that was asked before have its effect: requests are taken in their order, so a write that is
+    /// answered stands behind them. The second one stands behind what the first one's batch gave to others.
+    fn settle(&self) {
+        for _ in 0..2 {
+            self.enlist(WorkerId(0xff));
+        }
+    }
+
+    /// A turn that stands, shown to stand.
+    fn stand(&self, worker: WorkerId, want: Want) -> Pending<Turned> {
+        let turn = self.ask(worker, vec![], want);
+        self.stands(&turn);
+        turn
+    }
+
+    fn stands(&self, turn: &Pending<Turned>) {
+        self.settle();
+        if let Some(early) = turn.try_take() {
+            panic!("a standing turn was answered without a reason: {early:?}");
+        }
+    }
+
+    fn report(&self, claim: Claim, fraction: f64, message: &str) {
+        let note = Arc::new(Note::new(claim));
+        assert!(note.set(Progress::new(fraction, Some(message.into()))));
+        self.store.checkpoint(note);
+        self.settle();
+    }
+}
+
+/// A standing turn's answer: the ids of the jobs that it claimed.
+fn given(turn: Pending<Turned>) -> Vec<JobId> {
+    ids(&answer(turn).unwrap().claimed)
+}
+
+// ---- insert ----------------------------------------------------------------------------------------------------
+
+fn a_stored_job_reads_back_as_it_was_given(bench: &Bench) {
+    let at = START.checked_add(Duration::from_micros(90_000_001)).unwrap();
+    let mut new = NewJob::new("resize:image", r#"{"path":"a b.png","n":[1,2.5,null]}"#);
+    new.name = Some("Ann’s picture".into());
+    new.queue = "images/large".into();
+    new.priority = i32::MIN;
+    new.max_retries = 0;
+    new.due = Due::At(at);
+    new.metadata = Some(r#"{"tenant":"ü"}"#.into());
+    let id = bench.insert_one(new.clone());
+    let job = bench.job(id);
+    assert_eq!((job.id, job.status), (id, Status::Pending));
+    assert_eq!(
+        (&job.task_name, &job.params, Some(&job.name)),
+        (&new.task_name, &new.params, new.name.as_ref())
+    );
+    assert_eq!((&job.queue, job.priority, job.max_retries), (&new.queue, i32::MIN, 0));
+    assert_eq!((job.scheduled_at, job.created_at, job.metadata), (at, START, new.metadata));
+}
+
+fn a_job_without_options_gets_the_defaults(bench: &Bench) {
+    let job = bench.job(bench.insert_one(job()));
+    assert_eq!(
+        (job.name.as_str(), job.queue.as_str(), job.priority, job.max_retries),
+        ("mail", "default", 0, 3)
+    );
+    assert_eq!((job.attempt, job.retry_count, job.crash_count), (0, 0, 0));
+    assert_eq!((job.scheduled_at, job.created_at), (START, START));
+    assert_eq!((job.started_at, job.completed_at, job.worker), (None, None, None));
+    assert_eq!((job.result, job.error, job.progress, job.metadata), (None, None, None, None));
+}
+
+fn ids_come_in_the_order_of_the_jobs_and_are_never_used_twice(bench: &Bench) {
+    let first = bench.insert(vec![task("a"), task("b"), task("c")]);
+    let tasks: Vec<String> = first.iter().map(|id| bench.job(*id).task_name).collect();
+    assert_eq!(tasks, ["a", "b", "c"]);
+    assert!(first.is_sorted());
+    bench.control(Control::Delete(first[2])).unwrap();
+    let next = bench.insert_one(job());
+    assert!(next > first[2], "{next} was used before");
+}
+
+fn nothing_to_insert_is_no_error(bench: &Bench) {
+    assert_eq!(bench.insert(vec![]), []);
+    assert_eq!(bench.counts().total(), 0);
+}
+
+fn one_bad_job_refuses_its_whole_insert(bench: &Bench) {
+    assert_eq!(kind(answer(bench.store.insert(vec![job(), bad(), job()]))), ErrorKind::InvalidInput);
+    let huge = with(|job| job.params = " ".repeat(qdjobs::JSON_BYTES_MAX + 1));
+    assert_eq!(kind(answer(bench.store.insert(vec![job(), huge]))), ErrorKind::TooLarge);
+    assert_eq!(
+        kind(answer(bench.store.insert(vec![job(), delayed(Duration::MAX)]))),
+        ErrorKind::InvalidInput
+    );
+    assert_eq!(bench.counts().total(), 0);
+}
+
+fn one_bad_job_refuses_its_own_insert_and_no_other(bench: &Bench) {
+    // Asked for together, so that a store which gathers requests has them in one transaction.
+    let asked: Vec<_> =
+        (0..60).map(|n| bench.store.insert(vec![job(), if n % 3 == 1 { bad() } else { job() }])).collect();
+    for (n, pending) in asked.into_iter().enumerate() {
+        assert_eq!(answer(pending).is_err(), n % 3 == 1, "insert {n}");
+    }
+    assert_eq!(bench.counts().of(Status::Pending), 80);
+}
+
+fn a_delay_counts_from_the_moment_the_job_is_stored(bench: &Bench) {
+    let delayed = delayed(90 * SECOND);
+    bench.clock.advance(5 * SECOND);
+    let job = bench.job(bench.insert_one(delayed));
+    assert_eq!(job.scheduled_at, START.checked_add(95 * SECOND).unwrap());
+}
+
+fn a_job_for_the_past_is_due_at_once_and_keeps_its_instant(bench: &Bench) {
+    bench.enlist(ANN);
+    let past = START.checked_sub(SECOND).unwrap();
+    bench.insert_one(job());
+    let older = bench.insert_one(with(|job| job.due = Due::At(past)));
+    assert_eq!(bench.job(older).scheduled_at, past);
+    assert_eq!(bench.claim_one(ANN).id, older, "it was due first");
+}
+
+fn instants_are_stored_as_whole_microseconds(bench: &Bench) {
+    bench.clock.advance(Duration::from_nanos(1_999));
+    let job = bench.job(bench.insert_one(delayed(Duration::from_nanos(500))));
+    assert_eq!(job.created_at, START.checked_add(MICRO).unwrap());
+    assert_eq!(job.scheduled_at.as_nanosecond() % 1000, 0);
+}
+
+fn a_dropped_answer_cancels_nothing(bench: &Bench) {
+    drop(bench.store.insert(vec![job(), job()]));
+    bench.settle();
+    assert_eq!(bench.counts().of(Status::Pending), 2);
+}
+
+// ---- enlist, claim ---------------------------------------------------------------------------------------------
+
+fn a_worker_that_is_not_enlisted_claims_nothing(bench: &Bench) {
+    let id = bench.insert_one(job());
+    assert_eq!(kind(answer(bench.ask(ANN, vec![], want(1)))), ErrorKind::LeaseLost);
+    assert_eq!(kind(answer(bench.ask(ANN, vec![], standing()))), ErrorKind::LeaseLost);
+    assert_eq!(bench.job(id).status, Status::Pending);
+}
+
+fn a_worker_that_enlists_twice_stays_as_it_is(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.beat(ANN);
+    bench.clock.advance(SECOND);
+    bench.enlist(ANN);
+    let workers = bench.workers();
+    assert_eq!((workers[0].beats, workers[0].started_at, workers[0].running), (1, START, 1));
+    assert_eq!(bench.finish(claim, complete()).status, Status::Completed);
+}
+
+fn a_claim_is_the_token_of_the_running_job(bench: &Bench) {
+    bench.enlist(ANN);
+    let new = with(|job| {
+        job.params = r#"{"to":"ann"}"#.into();
+        job.name = Some("Greeting".into());
+        job.queue = "quick".into();
+        job.priority = 7;
+        job.max_retries = 5;
+        job.metadata = Some("{}".into());
+    });
+    let id = bench.insert_one(new.clone());
+    bench.clock.advance(SECOND);
+    let claimed = bench.claim(ANN, want(9));
+    let now = bench.now();
+    let expected = Claimed {
+        claim: Claim { id, attempt: 1, worker: ANN },
+        task_name: "mail".into(),
+        params: new.params,
+        name: new.name,
+        queue: new.queue,
+        priority: 7,
+        retry_count: 0,
+        max_retries: 5,
+        created_at: START,
+        scheduled_at: START,
+        claimed_at: now,
+        metadata: new.metadata,
+    };
+    assert_eq!(claimed, [expected]);
+    let job = bench.job(id);
+    assert_eq!((job.status, job.attempt, job.worker), (Status::Running, 1, Some(ANN)));
+    assert_eq!((job.started_at, job.completed_at), (Some(now), None));
+}
+
+fn a_job_without_a_name_of_its_own_is_claimed_without_one(bench: &Bench) {
+    bench.enlist(ANN);
+    bench.insert_one(job());
+    assert_eq!(bench.claim(ANN, want(1))[0].name, None);
+}
+
+fn higher_priority_goes_first_then_earlier_due_then_lower_id(bench: &Bench) {
+    bench.enlist(ANN);
+    let ranked = |priority, seconds| {
+        with(|job| {
+            job.priority = priority;
+            job.due = Due::After(SECOND * seconds);
+        })
+    };
+    let ids_given = bench.insert(vec![
+        ranked(0, 2),
+        ranked(0, 1),
+        ranked(-5, 0),
+        ranked(9, 3),
+        ranked(0, 1),
+        ranked(9, 0),
+    ]);
+    bench.clock.advance(3 * SECOND);
+    let order: Vec<JobId> = [5, 3, 1, 4, 0, 2].map(|at| ids_given[at]).into();
+    let one_by_one: Vec<JobId> = (0..3).map(|_| bench.claim_one(ANN).id).collect();
+    assert_eq!(one_by_one, order[..3]);
+    assert_eq!(ids(&bench.claim(ANN, want(9))), order[3..]);
+}
+
+fn one_order_holds_over_all_queues_and_tasks_wanted(bench: &Bench) {
+    bench.enlist(ANN);
+    let of = |name: &str, queue: &str, priority| {
+        let mut job = task(name);
+        job.queue = queue.into();
+        job.priority = priority;
+        job
+    };
+    let stored =
+        bench.insert(vec![of("mail", "a", 1), of("ping", "b", 3), of("mail", "b", 2), of("ping", "a", 4)]);
+    let wanted = Want {
+        tasks: Arc::new(TaskSet::new(["ping", "mail"])),
+        queues: Some(["b".to_owned(), "a".to_owned()].into()),
+        ..want(9)
+    };
+    assert_eq!(ids(&bench.claim(ANN, wanted)), [3, 1, 2, 0].map(|at| stored[at]));
+}
+
+fn a_claim_takes_only_wanted_tasks_from_wanted_queues(bench: &Bench) {
+    bench.enlist(ANN);
+    let elsewhere = bench.insert_one(with(|job| job.queue = "other".into()));
+    let unknown = bench.insert_one(task("unheard_of"));
+    let mine = bench.insert_one(job());
+    let from = |queues: &[&str]| {
+        let queues = queues.iter().map(|queue| (*queue).to_owned()).collect::<Vec<_>>();
+        Want { queues: Some(queues.into()), ..want(9) }
+    };
+    assert_eq!(bench.claim(ANN, from(&[])), []);
+    assert_eq!(bench.claim(ANN, Want { tasks: Arc::default(), ..want(9) }), []);
+    assert_eq!(ids(&bench.claim(ANN, from(&["default"]))), [mine]);
+    assert_eq!(ids(&bench.claim(ANN, want(9))), [elsewhere], "no queues means all queues");
+    assert_eq!(bench.job(unknown).status, Status::Pending);
+}
+
+fn a_claim_takes_no_more_than_its_limit(bench: &Bench) {
+    bench.enlist(ANN);
+    let stored = bench.insert(vec![job(); 5]);
+    assert_eq!(bench.claim(ANN, want(0)), []);
+    assert_eq!(ids(&bench.claim(ANN, want(3))), stored[..3]);
+    assert_eq!(ids(&bench.claim(ANN, want(3))), stored[3..]);
+    assert_eq!(bench.claim(ANN, want(3)), []);
+}
+
+fn a_scheduled_job_is_not_claimed_a_microsecond_early(bench: &Bench) {
+    bench.enlist(ANN);
+    let id = bench.insert_one(delayed(SECOND));
+    bench.clock.advance(SECOND - MICRO);
+    assert_eq!(bench.claim(ANN, want(1)), []);
+    bench.clock.advance(MICRO);
+    assert_eq!(ids(&bench.claim(ANN, want(1))), [id]);
+}
+
+fn two_workers_never_hold_one_job(bench: &Bench) {
+    const JOBS: usize = 200;
+    let stored = bench.insert(vec![job(); JOBS]);
+    let workers: Vec<WorkerId> = (1..=4).map(WorkerId).collect();
+    workers.iter().for_each(|worker| bench.enlist(*worker));
+    let mut claimed: Vec<JobId> = std::thread::scope(|scope| {
+        let each = |worker| {
+            let mut mine = Vec::new();
+            loop {
+                let more = bench.claim(worker, want(7));
+                if more.is_empty() {
+                    return mine;
+                }
+                mine.extend(ids(&more));
+            }
+        };
+        let threads: Vec<_> = workers.iter().map(|worker| scope.spawn(move || each(*worker))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    claimed.sort();
+    assert_eq!(claimed, stored, "each job once");
+}
+
+fn a_standing_turn_is_answered_at_once_if_there_is_something(bench: &Bench) {
+    bench.enlist(ANN);
+    let id = bench.insert_one(job());
+    assert_eq!(given(bench.ask(ANN, vec![], standing())), [id]);
+}
+
+fn a_standing_turn_is_answered_when_a_job_is_stored(bench: &Bench) {
+    bench.enlist(ANN);
+    let turn = bench.stand(ANN, standing());
+    let stored = bench.insert(vec![job(), job()]);
+    assert_eq!(given(turn), stored);
+}
+
+fn a_standing_turn_is_answered_the_moment_a_job_is_due(bench: &Bench) {
+    bench.enlist(ANN);
+    let turn = bench.stand(ANN, standing());
+    let id = bench.insert_one(delayed(SECOND));
+    bench.clock.advance(SECOND - MICRO);
+    bench.stands(&turn);
+    bench.clock.advance(MICRO);
+    assert_eq!(given(turn), [id]);
+}
+
+fn a_standing_turn_is_answered_when_a_retry_is_due(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.enlist(BOB);
+    bench.finish(claim, retry(2 * SECOND));
+    let turn = bench.stand(BOB, standing());
+    bench.clock.advance(2 * SECOND);
+    let claimed = answer(turn).unwrap().claimed;
+    assert_eq!((claimed[0].claim.attempt, claimed[0].retry_count), (2, 1));
+}
+
+fn a_standing_turn_is_answered_when_a_job_is_retried_by_hand(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.finish(claim, fail());
+    let turn = bench.stand(ANN, standing());
+    bench.control(Control::Retry(claim.id)).unwrap();
+    assert_eq!(given(turn), [claim.id]);
+}
+
+fn a_standing_turn_is_answered_when_a_job_is_released(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.enlist(BOB);
+    let turn = bench.stand(BOB, standing());
+    bench.is_lost(claim, release(Duration::ZERO, false));
+    assert_eq!(given(turn), [claim.id]);
+}
+
+fn a_standing_turn_is_answered_when_a_worker_leaves_or_is_rescued(bench: &Bench) {
+    let (of_ann, of_bob) = (bench.held_job(ANN), bench.held_job(BOB));
+    bench.enlist(CAT);
+    let turn = bench.stand(CAT, standing());
+    answer(bench.store.rescue(ANN)).unwrap();
+    assert_eq!(given(turn), [of_ann.id]);
+    let turn = bench.stand(CAT, standing());
+    answer(bench.store.leave(BOB)).unwrap();
+    assert_eq!(given(turn), [of_bob.id]);
+}
+
+fn a_standing_turn_stands_when_it_cannot_take_what_is_stored(bench: &Bench) {
+    bench.enlist(ANN);
+    let turn = bench.stand(ANN, Want { queues: Some(["default".to_owned()].into()), ..standing() });
+    bench.insert(vec![task("unheard_of"), with(|job| job.queue = "other".into()), delayed(3600 * SECOND)]);
+    bench.stands(&turn);
+    let id = bench.insert_one(job());
+    assert_eq!(given(turn), [id]);
+}
+
+fn a_standing_turn_takes_no_more_than_its_limit(bench: &Bench) {
+    bench.enlist(ANN);
+    let turn = bench.stand(ANN, Want { limit: 2, ..standing() });
+    let stored = bench.insert(vec![job(); 3]);
+    assert_eq!(given(turn), stored[..2]);
+    assert_eq!(bench.job(stored[2]).status, Status::Pending);
+}
+
+fn of_two_standing_turns_one_gets_the_job(bench: &Bench) {
+    bench.enlist(ANN);
+    bench.enlist(BOB);
+    let turns = [bench.stand(ANN, standing()), bench.stand(BOB, standing())];
+    let id = bench.insert_one(job());
+    bench.settle();
+    let answers: Vec<Option<Vec<JobId>>> =
+        turns.iter().map(|turn| turn.try_take().map(|turned| ids(&turned.unwrap().claimed))).collect();
+    assert!(answers.contains(&Some(vec![id])) && answers.contains(&None), "{answers:?}");
+}
+
+fn one_turn_stands_for_a_worker_and_its_set_of_tasks(bench: &Bench) {
+    bench.enlist(ANN);
+    bench.enlist(BOB);
+    let of = |name: &str| Want { tasks: Arc::new(TaskSet::new([name])), ..standing() };
+    let older = bench.stand(ANN, of("mail"));
+    let pings = bench.stand(ANN, of("ping"));
+    let other = bench.stand(BOB, of("mail"));
+    let newer = bench.stand(ANN, of("mail"));
+    assert_eq!(given(older), [], "its successor ended it");
+    let stored = bench.insert(vec![task("mail"), task("mail"), task("ping")]);
+    assert_eq!(given(pings), [stored[2]]);
+    let limited = [given(other), given_or_nothing(bench, newer)].concat();
+    assert_eq!(limited, stored[..2], "the first to stand takes all it may");
+}
+
+/// What a standing turn was given, if it was given anything.
+fn given_or_nothing(bench: &Bench, turn: Pending<Turned>) -> Vec<JobId> {
+    bench.settle();
+    turn.try_take().map(|turned| ids(&turned.unwrap().claimed)).unwrap_or_default()
+}
+
+fn recall_ends_the_standing_turns_of_one_worker_with_nothing(bench: &Bench) {
+    bench.enlist(ANN);
+    bench.enlist(BOB);
+    let pings = Want { tasks: Arc::new(TaskSet::new(["ping"])), ..standing() };
+    let of_ann = [bench.stand(ANN, standing()), bench.stand(ANN, pings)];
+    let of_bob = bench.stand(BOB, standing());
+    bench.store.recall(ANN);
+    for turn in of_ann {
+        let turned = answer(turn).unwrap();
+        assert!(turned.claimed.is_empty() && turned.lost.is_empty());
+    }
+    bench.stands(&of_bob);
+    let id = bench.insert_one(job());
+    assert_eq!(given(of_bob), [id]);
+    assert_eq!(bench.claim(ANN, want(1)), [], "a recalled worker is still enlisted");
+}
+
+fn a_turn_that_brings_finishes_never_stands(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let stale = Claim { attempt: 9, ..claim };
+    for (shown, lost) in [(stale, vec![stale]), (claim, vec![])] {
+        let turned = answer(bench.ask(ANN, vec![bench.finish_of(shown, complete())], standing())).unwrap();
+        assert_eq!((turned.lost, turned.claimed), (lost, vec![]));
+    }
+}
+
+fn a_turn_finishes_first_and_may_claim_what_it_freed(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let freed = bench.finish_of(claim, retry(Duration::ZERO));
+    let turned = answer(bench.ask(ANN, vec![freed], want(1))).unwrap();
+    assert_eq!(turned.claimed[0].claim, Claim { attempt: 2, ..claim });
+}
+
+// ---- beat ------------------------------------------------------------------------------------------------------
+
+fn a_beat_counts_and_shows_every_worker_oldest_first(bench: &Bench) {
+    bench.enlist(BOB);
+    bench.clock.advance(SECOND);
+    let claim = bench.held_job(ANN);
+    bench.beat(ANN);
+    let beat = bench.beat(ANN);
+    assert_eq!(beat.held, 1);
+    let [bob, ann] = beat.workers.as_slice() else { panic!("two workers, not {beat:?}") };
+    assert_eq!((&bob.card, bob.beats, bob.running), (&WorkerCard::new(BOB, "host", 7), 0, 0));
+    assert_eq!((ann.card.id, ann.beats, ann.running), (ANN, 2, 1));
+    assert_eq!((bob.started_at, ann.started_at), (START, START.checked_add(SECOND).unwrap()));
+    bench.finish(claim, complete());
+    assert_eq!(bench.beat(ANN).held, 0);
+}
+
+fn the_beat_of_a_rescued_worker_shows_that_it_is_gone(bench: &Bench) {
+    bench.held_job(ANN);
+    bench.enlist(BOB);
+    answer(bench.store.rescue(ANN)).unwrap();
+    let beat = bench.beat(ANN);
+    assert_eq!(beat.held, 0);
+    assert_eq!(beat.workers.iter().map(|worker| worker.card.id).collect::<Vec<_>>(), [BOB]);
+    assert_eq!(bench.workers().len(), 1, "a beat makes nobody known");
+}
+
+// ---- checkpoint ------------------------------------------------------------------------------------------------
+
+fn the_latest_progress_of_a_running_job_is_shown(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let note = Arc::new(Note::new(claim));
+    note.set(Progress::new(0.1, None));
+    note.set(Progress::new(0.2, Some("half way to half".into())));
+    bench.store.checkpoint(note.clone());
+    bench.settle();
+    let shown = bench.job(claim.id).progress;
+    assert_eq!(shown, Some(Progress::new(0.2, Some("half way to half".into()))));
+    assert!(note.set(Progress::new(0.7, None)), "a note that was written may be submitted again");
+    bench.store.checkpoint(note);
+    bench.settle();
+    assert_eq!(bench.job(claim.id).progress, Some(Progress::new(0.7, None)));
+}
+
+fn progress_under_a_lost_claim_is_not_shown(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    for stale in
+        [Claim { attempt: 2, ..claim }, Claim { worker: BOB, ..claim }, Claim { id: JobId(99), ..claim }]
+    {
+        bench.report(stale, 0.5, "stale");
+    }
+    assert_eq!(bench.job(claim.id).progress, None);
+    bench.finish(claim, fail());
+    bench.report(claim, 0.5, "late");
+    assert_eq!(bench.job(claim.id).progress, None);
+}
+
+fn progress_begins_anew_with_each_claim(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.report(claim, 0.5, "first try");
+    bench.finish(claim, retry(Duration::ZERO));
+    let again = bench.claim_one(ANN);
+    assert_eq!(bench.job(claim.id).progress, None);
+    bench.report(claim, 0.9, "from the attempt before");
+    assert_eq!(bench.job(claim.id).progress, None);
+    assert_eq!(bench.finish(again, complete()).progress, None, "nothing reported, nothing completed");
+}
+
+// ---- finish ----------------------------------------------------------------------------------------------------
+
+fn a_completed_job_keeps_its_result(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.clock.advance(SECOND);
+    let began = bench.now();
+    bench.clock.advance(2 * SECOND);
+    let finish = Finish { started_at: began, ..bench.finish_of(claim, complete()) };
+    let turned = answer(bench.ask(ANN, vec![finish], want(0))).unwrap();
+    assert!(turned.lost.is_empty());
+    let job = bench.job(claim.id);
+    assert_eq!((job.status, job.result.as_deref()), (Status::Completed, Some(r#"{"sent":true}"#)));
+    assert_eq!((job.error.as_deref(), job.worker, job.attempt), (None, Some(ANN), 1));
+    assert_eq!((job.started_at, job.completed_at), (Some(began), Some(bench.now())));
+    assert_eq!(job.duration(), Some(2 * SECOND), "from the task's beginning, not from the claim");
+}
+
+fn a_success_at_the_first_attempt_has_a_history_too(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.clock.advance(SECOND);
+    bench.is_lost(claim, complete());
+    let attempts = bench.attempts(claim.id);
+    let [only] = attempts.as_slice() else { panic!("one attempt, not {attempts:?}") };
+    assert_eq!((only.attempt, only.worker, only.outcome), (1, ANN, AttemptOutcome::Completed));
+    assert_eq!((only.started_at, only.ended_at, only.error.as_deref()), (bench.now(), bench.now(), None));
+}
+
+fn a_completion_brings_reported_progress_to_its_end(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.report(claim, 0.5, "half");
+    let done = bench.finish(claim, complete());
+    assert_eq!(done.progress, Some(Progress::new(1.0, Some("half".into()))));
+}
+
+fn a_failed_attempt_waits_for_its_retry_and_says_why(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let job = bench.finish(claim, retry(30 * SECOND));
+    assert_eq!((job.status, job.retry_count, job.attempt), (Status::Pending, 1, 1));
+    assert_eq!(job.scheduled_at, START.checked_add(30 * SECOND).unwrap());
+    assert_eq!((job.error.as_deref(), job.worker), (Some("boom"), None));
+    assert_eq!((job.started_at, job.completed_at), (Some(START), None));
+    bench.clock.advance(30 * SECOND - MICRO);
+    assert_eq!(bench.claim(ANN, want(1)), []);
+    bench.clock.advance(MICRO);
+    let again = bench.claim(ANN, want(1)).pop().unwrap();
+    assert_eq!((again.claim.attempt, again.retry_count), (2, 1));
+    assert_eq!(bench.job(claim.id).error.as_deref(), Some("boom"), "until this attempt says something else");
+}
+
+fn a_success_clears_the_error_and_history_keeps_it(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.finish(claim, retry(Duration::ZERO));
+    let done = bench.finish(bench.claim_one(ANN), complete());
+    assert_eq!((done.error, done.retry_count, done.attempt), (None, 1, 2));
+    let attempts = bench.attempts(claim.id);
+    assert_eq!(attempts[0].error.as_deref(), Some("boom"));
+    assert_eq!(bench.outcomes(claim.id), [(1, AttemptOutcome::Failed), (2, AttemptOutcome::Completed)]);
+}
+
+fn a_wait_past_the_end_of_the_calendar_ends_there(bench: &Bench) {
+    for verdict in [retry(Duration::MAX), release(Duration::MAX, true)] {
+        let claim = bench.held_job(ANN);
+        let job = bench.finish(claim, verdict);
+        assert_eq!(job.status, Status::Pending);
+        assert_eq!(job.scheduled_at.as_microsecond(), Timestamp::MAX.as_microsecond());
+        bench.control(Control::Delete(claim.id)).unwrap();
+    }
+}
+
+fn a_failed_job_stays_failed_and_says_why(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.report(claim, 0.5, "half");
+    let job = bench.finish(claim, fail());
+    assert_eq!((job.status, job.error.as_deref()), (Status::Failed, Some("broken")));
+    assert_eq!((job.completed_at, job.worker, job.retry_count), (Some(START), Some(ANN), 0));
+    assert_eq!(job.progress.map(|progress| progress.fraction), Some(0.5), "it came so far");
+    assert_eq!(bench.outcomes(claim.id), [(1, AttemptOutcome::Failed)]);
+    bench.clock.advance(3600 * SECOND);
+    assert_eq!(bench.claim(ANN, want(1)), []);
+}
+
+fn a_task_may_cancel_its_own_job(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let job = bench.finish(claim, Verdict::Cancel { reason: "not wanted".into() });
+    assert_eq!((job.status, job.error.as_deref()), (Status::Cancelled, Some("not wanted")));
+    assert_eq!(job.completed_at, Some(START));
+    assert_eq!(bench.outcomes(claim.id), [(1, AttemptOutcome::Cancelled)]);
+}
+
+fn a_released_job_loses_no_retry(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let job = bench.finish(claim, release(SECOND, true));
+    assert_eq!((job.status, job.retry_count, job.crash_count, job.error), (Status::Pending, 0, 0, None));
+    assert_eq!((job.attempt, job.worker, job.started_at), (1, None, Some(START)));
+    let attempt = bench.attempts(claim.id).pop().unwrap();
+    assert_eq!((attempt.outcome, attempt.error), (AttemptOutcome::Released, None));
+    bench.clock.advance(SECOND - MICRO);
+    assert_eq!(bench.claim(ANN, want(1)), []);
+    bench.clock.advance(MICRO);
+    assert_eq!(bench.claim_one(ANN).attempt, 2);
+}
+
+fn a_job_released_before_it_began_is_as_if_never_claimed(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let job = bench.finish(claim, release(Duration::ZERO, false));
+    assert_eq!((job.status, job.attempt, job.retry_count), (Status::Pending, 0, 0));
+    assert_eq!((job.worker, job.started_at, job.error), (None, None, None));
+    assert_eq!(bench.attempts(claim.id), []);
+    let again = bench.claim_one(ANN);
+    assert_eq!(again.attempt, 1);
+    bench.finish(again, retry(Duration::ZERO));
+    bench.clock.advance(SECOND);
+    let third = bench.claim_one(ANN);
+    let job = bench.finish(third, release(Duration::ZERO, false));
+    assert_eq!((job.attempt, job.retry_count, job.error.as_deref()), (1, 1, Some("boom")));
+    assert_eq!(job.started_at, Some(START), "the last attempt is the one before");
+}
+
+fn a_release_without_a_wait_keeps_the_place_in_the_line(bench: &Bench) {
+    let mut claim = bench.held_job(ANN);
+    bench.clock.advance(SECOND);
+    bench.insert_one(job());
+    bench.clock.advance(SECOND);
+    for started in [false, true] {
+        assert_eq!(bench.finish(claim, release(Duration::ZERO, started)).scheduled_at, START);
+        let first = bench.claim_one(ANN);
+        assert_eq!(first.id, claim.id);
+        claim = first;
+    }
+}
+
+fn a_finish_shown_with_another_attempt_or_worker_is_lost(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.enlist(BOB);
+    for stale in [
+        Claim { attempt: 0, ..claim },
+        Claim { attempt: 2, ..claim },
+        Claim { worker: BOB, ..claim },
+        Claim { id: JobId(claim.id.0 + 1), ..claim },
+    ] {
+        for verdict in [complete(), retry(SECOND), fail(), release(SECOND, true), release(SECOND, false)] {
+            assert!(bench.is_lost(stale, verdict), "{stale:?}");
+        }
+    }
+    let job = bench.job(claim.id);
+    assert_eq!((job.status, job.attempt, job.worker), (Status::Running, 1, Some(ANN)));
+    assert_eq!(bench.attempts(claim.id), []);
+}
+
+fn a_claim_is_spent_when_its_job_waits_again(bench: &Bench) {
+    for verdict in [retry(SECOND), release(SECOND, true), release(SECOND, false)] {
+        let claim = bench.held_job(ANN);
+        let before = format!("{:?}", bench.finish(claim, verdict));
+        let attempts = bench.attempts(claim.id);
+        assert!(bench.is_lost(claim, complete()));
+        assert_eq!(format!("{:?}", bench.job(claim.id)), before);
+        assert_eq!(bench.attempts(claim.id), attempts);
+    }
+}
+
+fn a_finish_of_a_job_that_was_ended_or_deleted_by_hand_is_lost(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.finish(claim, retry(SECOND));
+    bench.control(Control::Cancel(claim.id)).unwrap();
+    assert!(bench.is_lost(claim, complete()), "it has ended, but not under this claim");
+    assert_eq!(bench.job(claim.id).status, Status::Cancelled);
+    bench.control(Control::Delete(claim.id)).unwrap();
+    assert!(bench.is_lost(claim, complete()));
+}
+
+fn the_claim_of_an_earlier_attempt_is_lost(bench: &Bench) {
+    let first = bench.held_job(ANN);
+    bench.finish(first, retry(Duration::ZERO));
+    let second = bench.claim_one(ANN);
+    assert!(bench.is_lost(first, complete()));
+    assert_eq!(bench.job(first.id).status, Status::Running);
+    assert_eq!(bench.finish(second, complete()).status, Status::Completed);
+}
+
+fn a_lost_finish_spoils_no_other_in_its_turn(bench: &Bench) {
+    bench.enlist(ANN);
+    bench.insert(vec![job(); 3]);
+    let claims: Vec<Claim> = bench.claim(ANN, want(3)).iter().map(|job| job.claim).collect();
+    let stale = Claim { attempt: 9, ..claims[1] };
+    let done = [claims[0], stale, claims[2]].map(|claim| bench.finish_of(claim, complete()));
+    let next = bench.insert_one(job());
+    let turned = answer(bench.ask(ANN, done.into(), want(1))).unwrap();
+    assert_eq!(turned.lost, [stale]);
+    assert_eq!(ids(&turned.claimed), [next]);
+    let statuses: Vec<Status> = claims.iter().map(|claim| bench.job(claim.id).status).collect();
+    assert_eq!(statuses, [Status::Completed, Status::Running, Status::Completed]);
+}
+
+fn a_job_that_ended_under_exactly_this_claim_is_not_lost(bench: &Bench) {
+    // Its task may have completed it in a transaction of its own, or the answer to a first finish got lost.
+    for verdict in [complete(), fail(), Verdict::Cancel { reason: "no".into() }] {
+        let claim = bench.held_job(ANN);
+        let before = format!("{:?}", bench.finish(claim, verdict));
+        for repeated in [complete(), retry(SECOND), release(SECOND, true), release(SECOND, false)] {
+            assert!(!bench.is_lost(claim, repeated));
+        }
+        assert_eq!(format!("{:?}", bench.job(claim.id)), before, "and it stays as it is");
+        assert_eq!(bench.attempts(claim.id).len(), 1);
+        for stale in [Claim { attempt: 2, ..claim }, Claim { id: JobId(99), ..claim }] {
+            assert!(bench.is_lost(stale, complete()), "{stale:?}");
+        }
+        bench.enlist(BOB);
+        assert!(bench.is_lost(Claim { worker: BOB, ..claim }, complete()), "ended, but not by this worker");
+    }
+}
+
+fn a_long_error_keeps_its_beginning_and_its_end(bench: &Bench) {
+    let error = format!("symptom {} cause", "é".repeat(qdjobs::ERROR_BYTES_MAX));
+    let claim = bench.held_job(ANN);
+    let job = bench.finish(claim, Verdict::Fail { error });
+    let stored = job.error.unwrap();
+    assert!(stored.len() <= qdjobs::ERROR_BYTES_MAX);
+    assert!(stored.starts_with("symptom") && stored.ends_with("cause"));
+    assert_eq!(bench.attempts(claim.id)[0].error, Some(stored));
+}
+
+// ---- promote ---------------------------------------------------------------------------------------------------
+
+fn a_scheduled_job_becomes_due_by_itself(bench: &Bench) {
+    let id = bench.insert_one(delayed(SECOND));
+    bench.clock.advance(SECOND - MICRO);
+    assert_eq!(bench.list(|filter| filter.scheduled = true), [id]);
+    assert_eq!(kind(bench.control(Control::Retry(JobId(id.0 + 1)))), ErrorKind::NotFound);
+    bench.clock.advance(MICRO);
+    assert_eq!(bench.list(|filter| filter.scheduled = true), []);
+    assert_eq!(kind(bench.control(Control::Retry(id))), ErrorKind::Conflict, "it is due already");
+}
+
+fn a_job_that_became_due_stands_behind_higher_priorities_and_before_lower(bench: &Bench) {
+    bench.enlist(ANN);
+    let ranked = |priority, wait| {
+        with(|job| {
+            job.priority = priority;
+            job.due = Due::After(wait);
+        })
+    };
+    let stored = bench.insert(vec![ranked(0, SECOND), ranked(1, Duration::ZERO), ranked(-1, Duration::ZERO)]);
+    bench.clock.advance(SECOND);
+    assert_eq!(ids(&bench.claim(ANN, want(9))), [stored[1], stored[0], stored[2]]);
+}
+
+// ---- rescue, leave ---------------------------------------------------------------------------------------------
+
+fn a_worker_that_lives_is_never_proven_dead(bench: &Bench) {
+    bench.held_job(ANN);
+    bench.clock.advance(86_400 * SECOND);
+    assert!(!bench.store.is_proven_dead(ANN));
+}
+
+fn the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let other = bench.held_job(BOB);
+    bench.clock.advance(SECOND);
+    assert_eq!(answer(bench.store.rescue(ANN)).unwrap(), 1);
+    let job = bench.job(claim.id);
+    assert_eq!((job.status, job.attempt, job.worker), (Status::Pending, 1, None));
+    assert_eq!((job.crash_count, job.retry_count), (1, 0));
+    assert_eq!((job.scheduled_at, job.started_at), (bench.now(), Some(START)));
+    let attempt = bench.attempts(claim.id).pop().unwrap();
+    assert_eq!((attempt.attempt, attempt.worker, attempt.outcome), (1, ANN, AttemptOutcome::Crashed));
+    assert_eq!((attempt.started_at, attempt.ended_at), (START, bench.now()));
+    assert!(attempt.error.is_some() && attempt.error == job.error, "{attempt:?}");
+    assert_eq!(bench.job(other.id).status, Status::Running, "of a worker that lives");
+    assert_eq!(bench.claim_one(BOB), Claim { id: claim.id, attempt: 2, worker: BOB });
+}
+
+fn a_rescue_is_won_once_and_forgets_the_worker(bench: &Bench) {
+    bench.held_job(ANN);
+    assert_eq!(bench.workers().len(), 1);
+    assert_eq!(answer(bench.store.rescue(ANN)).unwrap(), 1);
+    assert!(bench.workers().is_empty());
+    assert_eq!(answer(bench.store.rescue(ANN)).unwrap(), 0);
+    assert_eq!(answer(bench.store.rescue(CAT)).unwrap(), 0, "never heard of");
+}
+
+fn a_stale_claim_cannot_finish_a_rescued_job(bench: &Bench) {
+    let stale = bench.held_job(ANN);
+    answer(bench.store.rescue(ANN)).unwrap();
+    assert_eq!(
+        kind(answer(bench.ask(ANN, vec![bench.finish_of(stale, complete())], want(1)))),
+        ErrorKind::LeaseLost
+    );
+    assert_eq!(bench.job(stale.id).status, Status::Pending);
+    // Even through the turn of a worker that is enlisted, even while somebody else runs the job.
+    bench.enlist(BOB);
+    let held = bench.claim_one(BOB);
+    let turned = answer(bench.ask(BOB, vec![bench.finish_of(stale, complete())], want(0))).unwrap();
+    assert_eq!(turned.lost, [stale]);
+    assert_eq!(bench.finish(held, complete()).worker, Some(BOB));
+}
+
+fn a_rescued_worker_claims_nothing_and_hears_so_while_it_stands(bench: &Bench) {
+    bench.enlist(ANN);
+    let turn = bench.stand(ANN, standing());
+    answer(bench.store.rescue(ANN)).unwrap();
+    assert_eq!(kind(answer(turn)), ErrorKind::LeaseLost);
+    let id = bench.insert_one(job());
+    assert_eq!(kind(answer(bench.ask(ANN, vec![], want(1)))), ErrorKind::LeaseLost);
+    assert_eq!(bench.job(id).status, Status::Pending);
+}
+
+fn a_worker_that_leaves_gives_back_all_and_no_failure_is_counted(bench: &Bench) {
+    bench.enlist(ANN);
+    let stored = bench.insert(vec![job(), job(), job()]);
+    let claimed = bench.claim(ANN, want(2));
+    bench.clock.advance(SECOND);
+    assert_eq!(answer(bench.store.leave(ANN)).unwrap(), 2);
+    for id in ids(&claimed) {
+        let job = bench.job(id);
+        assert_eq!((job.status, job.attempt, job.worker), (Status::Pending, 1, None));
+        assert_eq!((job.retry_count, job.crash_count, job.error), (0, 0, None));
+        assert_eq!((job.scheduled_at, job.started_at), (START, Some(START)));
+        let attempt = bench.attempts(id).pop().unwrap();
+        assert_eq!((attempt.outcome, attempt.ended_at), (AttemptOutcome::Released, bench.now()));
+    }
+    assert!(bench.workers().is_empty());
+    assert_eq!(answer(bench.store.leave(ANN)).unwrap(), 0);
+    assert_eq!(answer(bench.store.rescue(ANN)).unwrap(), 0, "it is nobody's to rescue");
+    bench.enlist(BOB);
+    assert_eq!(ids(&bench.claim(BOB, want(9))), stored, "each in its place in the line");
+}
+
+fn leave_answers_the_standing_turn_of_the_worker_with_nothing(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let turn = bench.stand(ANN, standing());
+    assert_eq!(answer(bench.store.leave(ANN)).unwrap(), 1);
+    let turned = answer(turn).unwrap();
+    assert!(turned.claimed.is_empty() && turned.lost.is_empty(), "not even what it has just given back");
+    assert_eq!(kind(answer(bench.ask(ANN, vec![], want(1)))), ErrorKind::LeaseLost);
+    assert_eq!(bench.job(claim.id).status, Status::Pending);
+}
+
+// ---- cancel, and what else people ask for -----------------------------------------------------------------------
+
+fn a_failed_or_cancelled_job_is_retried_by_hand_with_a_fresh_budget(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.finish(claim, retry(Duration::ZERO));
+    bench.report(claim, 0.5, "half");
+    bench.finish(bench.claim_one(ANN), fail());
+    bench.clock.advance(SECOND);
+    let job = bench.control(Control::Retry(claim.id)).unwrap();
+    assert_eq!((job.status, job.retry_count, job.attempt), (Status::Pending, 0, 2));
+    assert_eq!((job.scheduled_at, job.completed_at), (bench.now(), None));
+    assert_eq!((job.worker, job.result.as_ref(), job.progress.as_ref()), (None, None, None));
+    assert_eq!((job.error.as_deref(), job.started_at), (Some("broken"), Some(START)));
+    assert_eq!(bench.attempts(claim.id).len(), 2);
+    assert_eq!(bench.claim_one(ANN).attempt, 3);
+    let cancelled = bench.insert_one(task("mail"));
+    bench.control(Control::Cancel(cancelled)).unwrap();
+    assert_eq!(bench.control(Control::Retry(cancelled)).unwrap().status, Status::Pending);
+}
+
+fn a_job_that_waits_for_its_time_is_due_now_when_retried_by_hand(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.finish(claim, retry(3600 * SECOND));
+    let scheduled = bench.insert_one(delayed(3600 * SECOND));
+    for id in [claim.id, scheduled] {
+        let job = bench.control(Control::Retry(id)).unwrap();
+        assert_eq!((job.status, job.scheduled_at, job.retry_count), (Status::Pending, START, 0));
+    }
+    assert_eq!(ids(&bench.claim(ANN, want(9))), [claim.id, scheduled]);
+}
+
+fn a_job_that_is_due_running_or_completed_is_not_retried(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let due = bench.insert_one(job());
+    for id in [due, claim.id] {
+        assert_eq!(kind(bench.control(Control::Retry(id))), ErrorKind::Conflict);
+    }
+    bench.finish(claim, complete());
+    assert_eq!(kind(bench.control(Control::Retry(claim.id))), ErrorKind::Conflict);
+    assert_eq!(bench.job(claim.id).status, Status::Completed);
+}
+
+fn a_pending_job_is_cancelled_by_hand_and_not_claimed(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    bench.finish(claim, retry(Duration::ZERO));
+    let scheduled = bench.insert_one(delayed(SECOND));
+    for id in [claim.id, scheduled] {
+        let job = bench.control(Control::Cancel(id)).unwrap();
+        assert_eq!((job.status, job.completed_at), (Status::Cancelled, Some(START)));
+        assert_eq!((job.error, job.worker), (None, None));
+    }
+    bench.clock.advance(SECOND);
+    assert_eq!(bench.claim(ANN, want(9)), []);
+    assert_eq!(bench.outcomes(claim.id), [(1, AttemptOutcome::Failed)], "no attempt was made");
+}
+
+fn a_job_that_runs_or_has_ended_is_not_cancelled_by_hand(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    assert_eq!(kind(bench.control(Control::Cancel(claim.id))), ErrorKind::Conflict);
+    for verdict in [complete(), fail(), Verdict::Cancel { reason: "no".into() }] {
+        let claim = bench.held_job(BOB);
+        let ended = bench.finish(claim, verdict);
+        assert_eq!(kind(bench.control(Control::Cancel(claim.id))), ErrorKind::Conflict);
+        assert_eq!(bench.job(claim.id).error, ended.error);
+    }
+    assert_eq!(bench.finish(claim, complete()).status, Status::Completed, "its claim still holds");
+}
+
+fn a_deleted_job_is_gone_with_its_history(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    assert_eq!(kind(bench.control(Control::Delete(claim.id))), ErrorKind::Conflict, "it is running");
+    bench.finish(claim, fail());
+    let last_seen = bench.control(Control::Delete(claim.id)).unwrap();
+    assert_eq!((last_seen.id, last_seen.status), (claim.id, Status::Failed), "the job as it was");
+    assert!(bench.find(claim.id).is_none());
+    assert_eq!(bench.attempts(claim.id), []);
+    assert_eq!(bench.counts().total(), 0);
+    let (due, scheduled) = (bench.insert_one(job()), bench.insert_one(delayed(SECOND)));
+    bench.control(Control::Delete(due)).unwrap();
+    bench.control(Control::Delete(scheduled)).unwrap();
+    bench.clock.advance(SECOND);
+    assert_eq!(bench.claim(ANN, want(9)), []);
+}
+
+fn a_command_about_no_job_is_told_so(bench: &Bench) {
+    for command in [Control::Retry(JobId(7)), Control::Cancel(JobId(7)), Control::Delete(JobId(7))] {
+        assert_eq!(kind(bench.control(command)), ErrorKind::NotFound);
+    }
+}
+
+fn each_command_stands_or_falls_alone_and_in_order(bench: &Bench) {
+    let stored = bench.insert(vec![job(), job()]);
+    let [a, b] = [stored[0], stored[1]];
+    let commands = vec![
+        Control::Cancel(a),
+        Control::Cancel(JobId(99)),
+        Control::Cancel(a),
+        Control::Retry(a),
+        Control::Delete(b),
+    ];
+    let answers = answer(bench.store.control(commands)).unwrap();
+    let kinds: Vec<_> =
+        answers.iter().map(|answer| answer.as_ref().map(|job| job.status).map_err(Error::kind)).collect();
+    let expected = [
+        Ok(Status::Cancelled),
+        Err(ErrorKind::NotFound),
+        Err(ErrorKind::Conflict),
+        Ok(Status::Pending),
+        Ok(Status::Pending),
+    ];
+    assert_eq!(kinds, expected);
+    assert!(bench.find(b).is_none());
+    assert!(answer(bench.store.control(vec![])).unwrap().is_empty());
+}
+
+// ---- ended -----------------------------------------------------------------------------------------------------
+
+fn who_waits_for_the_end_of_a_job_gets_it_as_it_ended(bench: &Bench) {
+    for (verdict, status) in [
+        (complete(), Status::Completed),
+        (fail(), Status::Failed),
+        (Verdict::Cancel { reason: "no".into() }, Status::Cancelled),
+    ] {
+        let claim = bench.held_job(ANN);
+        let waits = [bench.store.ended(claim.id), bench.store.ended(claim.id)];
+        bench.finish(claim, verdict);
+        for wait in waits {
+            let job = answer(wait).unwrap();
+            assert_eq!((job.id, job.status, job.completed_at), (claim.id, status, Some(START)));
+        }
+        assert_eq!(answer(bench.store.ended(claim.id)).unwrap().status, status, "at once if it has ended");
+    }
+}
+
+fn a_retry_a_release_and_a_rescue_are_no_end(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let wait = bench.store.ended(claim.id);
+    bench.finish(claim, retry(Duration::ZERO));
+    bench.finish(bench.claim_one(ANN), release(Duration::ZERO, true));
+    bench.claim_one(ANN);
+    answer(bench.store.rescue(ANN)).unwrap();
+    bench.settle();
+    assert!(wait.try_take().is_none());
+    bench.control(Control::Cancel(claim.id)).unwrap();
+    assert_eq!(answer(wait).unwrap().status, Status::Cancelled);
+}
+
+fn the_wait_for_a_job_that_is_not_there_is_told_so_now_or_later(bench: &Bench) {
+    let id = bench.insert_one(job());
+    assert_eq!(kind(answer(bench.store.ended(JobId(id.0 + 1)))), ErrorKind::NotFound);
+    let wait = bench.store.ended(id);
+    bench.control(Control::Delete(id)).unwrap();
+    assert_eq!(kind(answer(wait)), ErrorKind::NotFound);
+    assert_eq!(kind(answer(bench.store.ended(id))), ErrorKind::NotFound);
+}
+
+// ---- inspect ---------------------------------------------------------------------------------------------------
+
+fn what_was_answered_is_seen_by_the_next_read(bench: &Bench) {
+    for n in 1..=20 {
+        let id = bench.insert_one(job());
+        assert_eq!(bench.job(id).id, id);
+        assert_eq!(bench.counts().total(), n);
+    }
+}
+
+fn a_job_that_is_not_there_has_no_row_and_no_history(bench: &Bench) {
+    assert!(bench.find(JobId(1)).is_none());
+    assert_eq!(bench.attempts(JobId(1)), []);
+    assert_eq!(bench.list(|_| ()), []);
+}
+
+fn a_history_is_told_oldest_first_and_without_the_attempt_that_runs(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    assert_eq!(bench.attempts(claim.id), []);
+    bench.finish(claim, retry(Duration::ZERO));
+    bench.finish(bench.claim_one(ANN), release(Duration::ZERO, true));
+    bench.claim_one(ANN);
+    answer(bench.store.rescue(ANN)).unwrap();
+    bench.enlist(BOB);
+    let last = bench.claim_one(BOB);
+    let over = [(1, AttemptOutcome::Failed), (2, AttemptOutcome::Released), (3, AttemptOutcome::Crashed)];
+    assert_eq!(bench.outcomes(claim.id), over);
+    bench.finish(last, complete());
+    assert_eq!(bench.outcomes(claim.id).last(), Some(&(4, AttemptOutcome::Completed)));
+}
+
+fn a_list_is_newest_first_and_filters_by_all_conditions(bench: &Bench) {
+    bench.enlist(ANN);
+    let of = |name: &str, queue: &str| {
+        let mut job = task(name);
+        job.queue = queue.into();
+        job
+    };
+    let stored = bench.insert(vec![of("mail", "a"), of("ping", "a"), of("ping", "b"), of("mail", "b")]);
+    let at = |places: &[usize]| places.iter().map(|place| stored[*place]).collect::<Vec<_>>();
+    assert_eq!(bench.list(|_| ()), at(&[3, 2, 1, 0]));
+    assert_eq!(bench.list(|filter| filter.task_name = Some("ping".into())), at(&[2, 1]));
+    assert_eq!(bench.list(|filter| filter.queue = Some("a".into())), at(&[1, 0]));
+    bench.claim_one(ANN);
+    assert_eq!(bench.list(|filter| filter.status = Some(Status::Running)), at(&[0]));
+    let all_three = |filter: &mut Filter| {
+        filter.status = Some(Status::Pending);
+        filter.task_name = Some("ping".into());
+        filter.queue = Some("b".into());
+    };
+    assert_eq!(bench.list(all_three), at(&[2]));
+    assert_eq!(bench.list(|filter| filter.queue = Some("nowhere".into())), []);
+    let contradiction = |filter: &mut Filter| {
+        filter.status = Some(Status::Running);
+        filter.scheduled = true;
+    };
+    assert_eq!(bench.list(contradiction), []);
+}
+
+fn scheduled_and_retrying_jobs_can_be_told_apart(bench: &Bench) {
+    let retried = bench.held_job(ANN);
+    bench.finish(retried, retry(SECOND));
+    let scheduled = bench.insert_one(delayed(2 * SECOND));
+    let released = bench.insert_one(job());
+    bench.finish(bench.claim_one(ANN), release(Duration::ZERO, true));
+    assert_eq!(bench.list(|filter| filter.scheduled = true), [scheduled, retried.id]);
+    assert_eq!(bench.list(|filter| filter.retrying = true), [retried.id], "{released} has not failed");
+    bench.clock.advance(SECOND);
+    assert_eq!(bench.list(|filter| filter.scheduled = true), [scheduled]);
+    assert_eq!(bench.list(|filter| filter.retrying = true), [retried.id], "due, and still not run again");
+}
+
+fn pages_by_key_neither_repeat_nor_skip(bench: &Bench) {
+    let mut expected = bench.insert(vec![job(); 10]);
+    expected.reverse();
+    let mut read = Vec::new();
+    let mut filter = Filter::default();
+    filter.limit = Some(4);
+    for sizes in [4, 4, 2] {
+        // Jobs stored between two pages are newer than both, so they move nothing.
+        bench.insert_one(task("unheard_of"));
+        filter.task_name = Some("mail".into());
+        let page = bench.page(filter.clone());
+        assert_eq!(page.jobs.len(), sizes);
+        read.extend(page.jobs.iter().map(|job| job.id));
+        filter.before = page.next;
+    }
+    assert_eq!(read, expected);
+    assert_eq!(filter.before, None, "the last page says so");
+}
+
+fn a_page_that_ends_with_the_last_job_is_the_last(bench: &Bench) {
+    bench.insert(vec![job(); 4]);
+    let mut filter = Filter::default();
+    filter.limit = Some(4);
+    assert_eq!(bench.page(filter).next, None);
+}
+
+fn a_page_holds_a_hundred_jobs_unless_told_and_never_more_than_a_thousand(bench: &Bench) {
+    bench.insert(vec![job(); Filter::LIMIT_MAX + 1]);
+    assert_eq!(bench.list(|_| ()).len(), Filter::LIMIT_DEFAULT);
+    assert_eq!(bench.list(|filter| filter.limit = Some(usize::MAX)).len(), Filter::LIMIT_MAX);
+    assert_eq!(bench.list(|filter| filter.limit = Some(0)).len(), 1, "a page of nothing would never end");
+}
+
+fn counts_show_every_status(bench: &Bench) {
+    for status in Status::ALL {
+        assert_eq!(bench.counts().of(status), 0);
+    }
+    for verdict in [complete(), complete(), fail(), Verdict::Cancel { reason: "no".into() }] {
+        let claim = bench.held_job(ANN);
+        bench.finish(claim, verdict);
+    }
+    bench.held_job(ANN);
+    bench.insert(vec![job(), job(), delayed(SECOND)]);
+    let counts = bench.counts();
+    assert_eq!(Status::ALL.map(|status| counts.of(status)), [3, 1, 2, 1, 1]);
+    assert_eq!(counts.total(), 8);
+}
+
+fn workers_are_told_oldest_first_with_what_they_hold(bench: &Bench) {
+    bench.enlist(CAT);
+    bench.clock.advance(SECOND);
+    bench.held_job(ANN);
+    let told: Vec<_> =
+        bench.workers().iter().map(|worker| (worker.card.id, worker.beats, worker.running)).collect();
+    assert_eq!(told, [(CAT, 0, 0), (ANN, 0, 1)]);
+}
+
+// ---- poke, statement, close ------------------------------------------------------------------------------------
+
+fn a_poke_disturbs_nothing(bench: &Bench) {
+    bench.enlist(ANN);
+    let turn = bench.stand(ANN, standing());
+    bench.store.poke();
+    bench.stands(&turn);
+    let id = bench.insert_one(job());
+    assert_eq!(given(turn), [id]);
+}
+
+fn no_statement_stores_what_an_insert_would_refuse(bench: &Bench) {
+    assert!(bench.store.statement(&[bad()]).is_err());
+    match bench.store.statement(&[job()]) {
+        Ok(statement) => assert!(!statement.sql.is_empty() && !statement.json.is_empty()),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Setup),
+    }
+    assert_eq!(bench.counts().total(), 0, "a statement is only written down");
+}
+
+fn what_tasks_say_of_their_jobs_changes_no_job(bench: &Bench) {
+    let id = bench.insert_one(job());
+    let card = TaskCard { name: "mail".into(), queue: "elsewhere".into(), priority: 9, max_retries: 9 };
+    for _ in 0..2 {
+        answer(bench.store.publish(vec![card.clone()])).unwrap();
+    }
+    for id in [id, bench.insert_one(job())] {
+        let job = bench.job(id);
+        assert_eq!((job.queue.as_str(), job.priority, job.max_retries), ("default", 0, 3));
+    }
+}
+
+fn a_store_has_a_name(bench: &Bench) {
+    assert!(!bench.store.name().is_empty());
+}
+
+fn what_was_asked_before_the_close_is_answered(bench: &Bench) {
+    let asked: Vec<_> = (0..50).map(|_| bench.store.insert(vec![job()])).collect();
+    bench.store.close();
+    for pending in asked {
+        answer(pending).unwrap();
+    }
+}
+
+fn a_closed_store_says_so_to_everybody(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let turn = bench.stand(ANN, standing());
+    let wait = bench.store.ended(claim.id);
+    bench.store.close();
+    bench.store.close();
+    assert_eq!(kind(answer(turn)), ErrorKind::Closed);
+    assert_eq!(kind(answer(wait)), ErrorKind::Closed);
+    let store = &bench.store;
+    let refused = [
+        kind(answer(store.insert(vec![job()]))),
+        kind(answer(store.enlist(WorkerCard::new(BOB, "host", 7)))),
+        kind(answer(bench.ask(ANN, vec![], want(1)))),
+        kind(answer(bench.ask(ANN, vec![], standing()))),
+        kind(answer(store.beat(ANN))),
+        kind(answer(store.rescue(ANN))),
+        kind(answer(store.leave(ANN))),
+        kind(answer(store.control(vec![]))),
+        kind(answer(store.ended(claim.id))),
+        kind(answer(store.inspect(Query::Counts))),
+    ];
+    assert_eq!(refused, [ErrorKind::Closed; 10]);
+    // These have no answer to give; they are only to be harmless.
+    store.recall(ANN);
+    store.poke();
+    store.checkpoint(Arc::new(Note::new(claim)));
+}
+
+/// One list of promises makes both the table that [`check`] looks into and the tests that `store_contract!` expands to.
+macro_rules! promises {
+    ($d:tt $($name:ident)*) => {
+        /// Every promise by its name.
+        const PROMISES: &[(&str, fn(&Bench))] = &[$((stringify!($name), $name)),*];
+
+        /// Holds a store against the whole contract: a module `room` with one test a promise.
+        ///
+        /// `factory` is a `Fn(Clock) -> (Arc<dyn Store>, guard)`: an empty store on that clock, and whatever is to live
+        /// as long.
+        #[macro_export]
+        macro_rules! store_contract {
+            ($d room:ident, $d factory:expr) => {
+                mod $d room {
+                    #[allow(unused_imports, reason = "a factory may be written in place")]
+                    use super::*;
+                    $(
+                        #[test]
+                        fn $name() {
+                            $crate::contract::check(stringify!($name), $d factory);
+                        }
+                    )*
+                }
+            };
+        }
+    };
+}
+
+promises! { $
+    a_stored_job_reads_back_as_it_was_given
+    a_job_without_options_gets_the_defaults
+    ids_come_in_the_order_of_the_jobs_and_are_never_used_twice
+    nothing_to_insert_is_no_error
+    one_bad_job_refuses_its_whole_insert
+    one_bad_job_refuses_its_own_insert_and_no_other
+    a_delay_counts_from_the_moment_the_job_is_stored
+    a_job_for_the_past_is_due_at_once_and_keeps_its_instant
+    instants_are_stored_as_whole_microseconds
+    a_dropped_answer_cancels_nothing
+    a_worker_that_is_not_enlisted_claims_nothing
+    a_worker_that_enlists_twice_stays_as_it_is
+    a_claim_is_the_token_of_the_running_job
+    a_job_without_a_name_of_its_own_is_claimed_without_one
+    higher_priority_goes_first_then_earlier_due_then_lower_id
+    one_order_holds_over_all_queues_and_tasks_wanted
+    a_claim_takes_only_wanted_tasks_from_wanted_queues
+    a_claim_takes_no_more_than_its_limit
+    a_scheduled_job_is_not_claimed_a_microsecond_early
+    two_workers_never_hold_one_job
+    a_standing_turn_is_answered_at_once_if_there_is_something
+    a_standing_turn_is_answered_when_a_job_is_stored
+    a_standing_turn_is_answered_the_moment_a_job_is_due
+    a_standing_turn_is_answered_when_a_retry_is_due
+    a_standing_turn_is_answered_when_a_job_is_retried_by_hand
+    a_standing_turn_is_answered_when_a_job_is_released
+    a_standing_turn_is_answered_when_a_worker_leaves_or_is_rescued
+    a_standing_turn_stands_when_it_cannot_take_what_is_stored
+    a_standing_turn_takes_no_more_than_its_limit
+    of_two_standing_turns_one_gets_the_job
+    one_turn_stands_for_a_worker_and_its_set_of_tasks
+    recall_ends_the_standing_turns_of_one_worker_with_nothing
+    a_turn_that_brings_finishes_never_stands
+    a_turn_finishes_first_and_may_claim_what_it_freed
+    a_beat_counts_and_shows_every_worker_oldest_first
+    the_beat_of_a_rescued_worker_shows_that_it_is_gone
+    the_latest_progress_of_a_running_job_is_shown
+    progress_under_a_lost_claim_is_not_shown
+    progress_begins_anew_with_each_claim
+    a_completed_job_keeps_its_result
+    a_success_at_the_first_attempt_has_a_history_too
+    a_completion_brings_reported_progress_to_its_end
+    a_failed_attempt_waits_for_its_retry_and_says_why
+    a_success_clears_the_error_and_history_keeps_it
+    a_wait_past_the_end_of_the_calendar_ends_there
+    a_failed_job_stays_failed_and_says_why
+    a_task_may_cancel_its_own_job
+    a_released_job_loses_no_retry
+    a_job_released_before_it_began_is_as_if_never_claimed
+    a_release_without_a_wait_keeps_the_place_in_the_line
+    a_finish_shown_with_another_attempt_or_worker_is_lost
+    a_claim_is_spent_when_its_job_waits_again
+    a_finish_of_a_job_that_was_ended_or_deleted_by_hand_is_lost
+    the_claim_of_an_earlier_attempt_is_lost
+    a_lost_finish_spoils_no_other_in_its_turn
+    a_job_that_ended_under_exactly_this_claim_is_not_lost
+    a_long_error_keeps_its_beginning_and_its_end
+    a_scheduled_job_becomes_due_by_itself
+    a_job_that_became_due_stands_behind_higher_priorities_and_before_lower
+    a_worker_that_lives_is_never_proven_dead
+    the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted
+    a_rescue_is_won_once_and_forgets_the_worker
+    a_stale_claim_cannot_finish_a_rescued_job
+    a_rescued_worker_claims_nothing_and_hears_so_while_it_stands
+    a_worker_that_leaves_gives_back_all_and_no_failure_is_counted
+    leave_answers_the_standing_turn_of_the_worker_with_nothing
+    a_failed_or_cancelled_job_is_retried_by_hand_with_a_fresh_budget
+    a_job_that_waits_for_its_time_is_due_now_when_retried_by_hand
+    a_job_that_is_due_running_or_completed_is_not_retried
+    a_pending_job_is_cancelled_by_hand_and_not_claimed
+    a_job_that_runs_or_has_ended_is_not_cancelled_by_hand
+    a_deleted_job_is_gone_with_its_history
+    a_command_about_no_job_is_told_so
+    each_command_stands_or_falls_alone_and_in_order
+    who_waits_for_the_end_of_a_job_gets_it_as_it_ended
+    a_retry_a_release_and_a_rescue_are_no_end
+    the_wait_for_a_job_that_is_not_there_is_told_so_now_or_later
+    what_was_answered_is_seen_by_the_next_read
+    a_job_that_is_not_there_has_no_row_and_no_history
+    a_history_is_told_oldest_first_and_without_the_attempt_that_runs
+    a_list_is_newest_first_and_filters_by_all_conditions
+    scheduled_and_retrying_jobs_can_be_told_apart
+    pages_by_key_neither_repeat_nor_skip
+    a_page_that_ends_with_the_last_job_is_the_last
+    a_page_holds_a_hundred_jobs_unless_told_and_never_more_than_a_thousand
+    counts_show_every_status
+    workers_are_told_oldest_first_with_what_they_hold
+    a_poke_disturbs_nothing
+    no_statement_stores_what_an_insert_would_refuse
+    what_tasks_say_of_their_jobs_changes_no_job
+    a_store_has_a_name
+    what_was_asked_before_the_close_is_answered
+    a_closed_store_says_so_to_everybody
+}
