@@ -32,6 +32,23 @@ pub(super) enum Request {
 }
 
 impl Request {
+    /// Answers a request that was not applied, since the transaction it would have been part of is over.
+    pub(super) fn refuse(self, error: &Error) {
+        match self {
+            Request::Insert(_, reply) => reply.send(Err(error.repeat())),
+            Request::Publish(_, reply) => reply.send(Err(error.repeat())),
+            Request::Enlist(_, reply) => reply.send(Err(error.repeat())),
+            Request::Turn(_, reply) => reply.send(Err(error.repeat())),
+            Request::Beat(_, reply) => reply.send(Err(error.repeat())),
+            Request::Rescue(_, reply) | Request::Leave(_, reply) => reply.send(Err(error.repeat())),
+            Request::Control(_, reply) => reply.send(Err(error.repeat())),
+            Request::Ended(_, reply) => reply.send(Err(error.repeat())),
+            // Taken, so that the next report is submitted again.
+            Request::Checkpoint(note) => drop(note.take()),
+            Request::Recall(_) | Request::Look | Request::Close => {}
+        }
+    }
+
     /// About what it holds in memory while it waits.
     fn bytes(&self) -> usize {
         match self {

@@ -241,3 +241,46 @@ impl Drop for SqliteStore {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn while_the_database_is_locked_each_caller_is_told_so_and_nothing_is_stored() {
+        let dir = std::env::temp_dir().join(format!("qdjobs-locked-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("jobs.db");
+        let options = SqliteOptions { busy_timeout: Duration::from_millis(50), ..SqliteOptions::default() };
+        let store = SqliteStore::open(&path, options, Clock::system()).unwrap();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let refused: Vec<_> = (0..5).map(|_| store.insert(vec![NewJob::new("a", "{}")])).collect();
+        for pending in refused {
+            assert_eq!(pending.wait().unwrap_err().kind(), ErrorKind::Locked);
+        }
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(store.insert(vec![NewJob::new("a", "{}")]).wait().unwrap(), [JobId(1)]);
+        store.close();
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// Claims and their kin must cost the same with a million finished jobs in the table: none of their statements may read it
+    /// from end to end.
+    #[test]
+    fn every_statement_is_sound_and_no_hot_one_reads_the_whole_table() {
+        let conn = rusqlite::Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("migrations/0001_jobs.sql")).unwrap();
+        for (statement, index) in sql::HOT {
+            let mut explained = conn.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+            let none = vec![rusqlite::types::Null; explained.parameter_count()];
+            let steps = explained.query_map(rusqlite::params_from_iter(none), |row| row.get::<_, String>(3)).unwrap();
+            let plan = steps.map(Result::unwrap).collect::<Vec<_>>().join("; ");
+            assert!(!plan.contains("SCAN qdjobs_jobs") || plan.contains("USING"), "{statement}\n{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{statement}\n{plan}");
+            assert!(plan.contains(index), "{statement}\n{plan}");
+        }
+    }
+}

@@ -55,6 +55,7 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection>
     create(path)?;
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let patience = Attempt::new(options.busy_timeout);
+    conn.busy_timeout(options.busy_timeout).map_err(fault::while_opening)?;
     // Before anything is changed: a file that is newer or none of SQLite's stays as it is.
     patience
         .retry(|| conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)))
@@ -87,6 +88,8 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection>
         set(&conn, "checkpoint_fullfsync", 1)?;
     }
     migrate::migrate(&conn, &patience)?;
+    // From here on the writer waits for locks itself, in naps as short as a commit; SQLite's own grow to a tenth of a second.
+    conn.busy_timeout(Duration::ZERO).map_err(fault::while_opening)?;
     Ok(conn)
 }
 

@@ -197,3 +197,24 @@ pub(super) const WORKERS: &str = "
 /// The sockets of other processes' workers. Binds our own.
 pub(super) const DOORS: &str =
     "SELECT DISTINCT door FROM qdjobs_workers WHERE door IS NOT NULL AND door IS NOT ?1";
+
+/// The statements on the path of a job, each with what its plan has to name.
+#[cfg(test)]
+pub(super) const HOT: &[(&str, &str)] = &[
+    (NEXT_READY_PAIR, "COVERING INDEX qdjobs_ready"),
+    (READY, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
+    (CLAIM, "INTEGER PRIMARY KEY"),
+    (CHECKPOINT, "INTEGER PRIMARY KEY"),
+    (COMPLETE, "INTEGER PRIMARY KEY"),
+    (END, "INTEGER PRIMARY KEY"),
+    (RETRY, "INTEGER PRIMARY KEY"),
+    (RELEASE, "INTEGER PRIMARY KEY"),
+    (ENDED_UNDER, "INTEGER PRIMARY KEY"),
+    (PROMOTE, "INDEX qdjobs_scheduled (scheduled_at<?)"),
+    (NEXT_DUE, "COVERING INDEX qdjobs_scheduled"),
+    (HELD, "INDEX qdjobs_running (worker=?)"),
+    (RECORD_HELD, "INDEX qdjobs_running (worker=?)"),
+    (RELEASE_HELD, "INDEX qdjobs_running (worker=?)"),
+    (RESCUE_HELD, "INDEX qdjobs_running (worker=?)"),
+    (FREE_ORPHANS, "qdjobs_running"),
+];

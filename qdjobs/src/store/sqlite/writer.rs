@@ -183,12 +183,13 @@ impl Writer {
             claimed: 0,
             look: others,
         };
+        let mut requests = requests.into_iter();
         let written = self.begin().and_then(|()| {
             if others {
                 // Among other things, somebody may have come or gone.
                 self.doors.refresh(&self.conn).map_err(fault::before_commit)?;
             }
-            for request in requests {
+            for request in requests.by_ref() {
                 self.apply(request, &mut batch)?;
             }
             self.promote(&mut batch)?;
@@ -205,6 +206,14 @@ impl Writer {
             if !self.conn.is_autocommit() {
                 // Whatever this says, the error to tell is the one above.
                 let _ = self.conn.execute_batch("ROLLBACK");
+            }
+            // Those whose turn never came are told the same, and not that the queue was closed.
+            for request in requests {
+                // A recall needs no database, and a worker that stops waits for it.
+                if let Request::Recall(worker) = request {
+                    self.end_standing(|turn| turn.worker == worker);
+                }
+                request.refuse(error);
             }
             // A turn that could not claim is told so: its worker asks again, after a pause.
             for (_, _, reply) in batch.turns.drain(..) {
@@ -232,7 +241,7 @@ impl Writer {
     }
 
     /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
-    /// and the requests not yet applied then close their replies.
+    /// and the requests not yet applied then fail with it.
     fn apply(&mut self, request: Request, batch: &mut Batch) -> Result<()> {
         let now = batch.now;
         match request {
