@@ -1,11 +1,13 @@
 //! Every store against the one contract. The promises stand in `tests/src/contract.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use qdjobs::Clock;
-use qdjobs::store::Store;
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{Durability, SqliteOptions, SqliteStore};
+use qdjobs::store::{Store, TaskSet, Turn, Want, WorkerCard};
+use qdjobs::{Clock, Due, NewJob, WorkerId};
+use qdjobs_tests::contract::answer;
 use qdjobs_tests::store_contract;
 use tempfile::TempDir;
 
@@ -33,3 +35,24 @@ fn open(options: SqliteOptions, clock: Clock) -> (Arc<dyn Store>, TempDir) {
 
 store_contract!(in_memory, memory);
 store_contract!(in_a_sqlite_file, sqlite);
+
+/// The one thing a held clock cannot show: that somebody looks again when real time has passed.
+#[test]
+fn on_the_systems_clock_a_standing_turn_is_answered_when_a_job_is_due() {
+    fn look<G>(factory: impl Fn(Clock) -> (Arc<dyn Store>, G)) {
+        let clock = Clock::system();
+        let (store, _guard) = factory(clock.clone());
+        let worker = WorkerId(1);
+        answer(store.enlist(WorkerCard::new(worker, "host", 7))).unwrap();
+        let want = Want { limit: 1, tasks: Arc::new(TaskSet::new(["mail"])), queues: None, stand: true };
+        let turn = store.turn(Turn { worker, done: Arc::default(), want });
+        let mut job = NewJob::new("mail", "{}");
+        job.due = Due::After(Duration::from_millis(30));
+        answer(store.insert(vec![job])).unwrap();
+        let claimed = answer(turn).unwrap().claimed.pop().unwrap();
+        assert!(claimed.claimed_at >= claimed.scheduled_at, "not early");
+        assert_ne!(claimed.scheduled_at, claimed.created_at);
+    }
+    look(memory);
+    look(sqlite);
+}
