@@ -307,7 +307,7 @@ pub struct Job {
     pub started_at: Option<Timestamp>,
     /// When it ended, whichever way.
     pub completed_at: Option<Timestamp>,
-    /// The worker that runs it, or ran it last.
+    /// The worker that runs it or ended it; none while it is pending.
     pub worker: Option<WorkerId>,
     /// What the task returned: JSON text.
     pub result: Option<String>,

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 /// An instant, in UTC; stored as whole microseconds since 1970.
 pub use jiff::Timestamp;
 
-/// The last instant a job may be scheduled for: the end of the year 9999, as far as every reader of the file can
-/// write a date in four digits.
-pub(crate) const FAR_FUTURE_MICROS: i64 = 253_402_300_799_999_999;
+/// The last instant a job may be scheduled for: [`Timestamp::MAX`], in the last days of the year 9999.
+pub(crate) const FAR_FUTURE_MICROS: i64 = 253_402_207_200_999_999;
 
 /// Tells the time to a queue and its workers.
 ///

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
+use crate::queue::not_found;
 use crate::retry::Verdict;
 use crate::time::{Bell, Clock, Timestamp, after_at_latest, whole_micros};
 
@@ -726,10 +727,6 @@ fn fits(filter: &Filter, job: &Job, now: Timestamp) -> bool {
         && filter.queue.as_ref().is_none_or(|queue| job.queue == *queue)
         && (!filter.scheduled || job.is_scheduled(now))
         && (!filter.retrying || job.is_retrying())
-}
-
-fn not_found(id: JobId) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no job {id}"))
 }
 
 fn not_enlisted(worker: WorkerId) -> Error {

@@ -278,8 +278,11 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
 
 /// The text of typed params.
 pub(crate) fn encode<P: Serialize>(def: &TaskDef, params: &P) -> Result<String> {
-    serde_json::to_string(params).map_err(|error| {
+    let text = serde_json::to_string(params).map_err(|error| {
         let message = format!("the params of `{}` cannot be written as JSON: {error}", def.name);
         Error::new(ErrorKind::InvalidParams, message).help("JSON has text keys and finite numbers only")
-    })
+    })?;
+    // A NaN or an infinity is written as null, which no number is read from: the job would be stored only to fail.
+    let floats = def.params.iter().any(|param| param.ty.contains("f64") || param.ty.contains("f32"));
+    if floats && text.contains("null") { check_params(def, &text) } else { Ok(text) }
 }

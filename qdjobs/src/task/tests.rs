@@ -314,3 +314,18 @@ fn every_sort_of_error_becomes_a_failure_with_its_causes() {
     let wrapped = Outer(Some(TaskError::permanent("no such user").into()));
     assert_eq!(told(wrapped), (TaskErrorKind::Permanent, "while sending: no such user".into()));
 }
+
+#[test]
+fn a_number_that_json_cannot_hold_is_refused_before_it_is_stored() {
+    use crate::Task as _;
+    #[crate::task("tests.scale")]
+    fn scale(by: f64, offset: Option<f64>) -> f64 {
+        by + offset.unwrap_or(0.0)
+    }
+    let queue = JobQueue::in_memory();
+    let refused = Scale::new(f64::NAN).enqueue(&queue).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidParams);
+    assert_eq!(refused.problems()[0].param, "by");
+    assert!(Scale::new(0.5).priority(1).enqueue(&queue).is_ok());
+    assert_eq!(scale(1.0, None), 1.0);
+}

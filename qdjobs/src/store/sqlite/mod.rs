@@ -276,7 +276,8 @@ mod tests {
         for (statement, index) in sql::HOT {
             let mut explained = conn.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
             let none = vec![rusqlite::types::Null; explained.parameter_count()];
-            let steps = explained.query_map(rusqlite::params_from_iter(none), |row| row.get::<_, String>(3)).unwrap();
+            let steps =
+                explained.query_map(rusqlite::params_from_iter(none), |row| row.get::<_, String>(3)).unwrap();
             let plan = steps.map(Result::unwrap).collect::<Vec<_>>().join("; ");
             assert!(!plan.contains("SCAN qdjobs_jobs") || plan.contains("USING"), "{statement}\n{plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{statement}\n{plan}");

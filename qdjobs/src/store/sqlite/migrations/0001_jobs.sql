@@ -20,7 +20,7 @@ CREATE TABLE qdjobs_jobs (
     max_retries  INTEGER CONSTRAINT "max_retries is not negative" CHECK (max_retries BETWEEN 0 AND 4294967295),
     crash_count  INTEGER NOT NULL DEFAULT 0 CHECK (crash_count BETWEEN 0 AND 4294967295),
     scheduled_at INTEGER CONSTRAINT "scheduled_at is microseconds between 1970 and 9999"
-                         CHECK (scheduled_at BETWEEN 0 AND 253402300799999999),
+                         CHECK (scheduled_at BETWEEN 0 AND 253402207200999999),
     -- julianday and not unixepoch('subsec'): the SQLite of the program that inserts computes it, and that may be old.
     created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000),
     started_at   INTEGER,
