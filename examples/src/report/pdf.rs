@@ -307,10 +307,11 @@ fn date(at: Timestamp) -> Date {
         .utc_offset_hour(0)
 }
 
-/// The next number upwards that reads well at a chart's edge and halves well: 2, 4, 10, 20, 40, 100, …
+/// The next number upwards that reads well at a chart's edge and halves well: 2, 4, 6, 8, 10, 20, 40, …
 fn round_up(value: u64) -> u64 {
-    let steps = (0..)
-        .flat_map(|power| [2, 4, 10].map(|digit: u64| digit.saturating_mul(10_u64.saturating_pow(power))));
+    let steps = (0..).flat_map(|power| {
+        [2, 4, 6, 8, 10].map(|digit: u64| digit.saturating_mul(10_u64.saturating_pow(power)))
+    });
     steps.into_iter().find(|step| *step >= value).unwrap_or(value)
 }
 
@@ -441,6 +442,6 @@ mod tests {
 
     #[test]
     fn the_edge_of_a_chart_is_a_round_number() {
-        assert_eq!([1, 2, 3, 5, 11, 40, 41, 1_000].map(round_up), [2, 2, 4, 10, 20, 40, 100, 1_000]);
+        assert_eq!([1, 2, 3, 5, 11, 40, 41, 1_000].map(round_up), [2, 2, 4, 6, 20, 40, 60, 1_000]);
     }
 }
