@@ -124,7 +124,8 @@ impl JobContext {
     }
 
     /// Whether the task should come to an end: see [`stop_reason`](JobContext::stop_reason). Long work asks between
-    /// its steps and returns early; the answer it then gives is still honoured if the job is still its own.
+    /// its steps and returns early. The answer it then gives is still honoured if the job is still its own: a result completes
+    /// the job, a permanent error or a cancel ends it, and any other error gives it back without counting as a failure.
     pub fn is_cancelled(&self) -> bool {
         self.0.stop.reason().is_some()
     }

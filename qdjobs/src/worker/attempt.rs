@@ -16,7 +16,7 @@ use crate::queue::JobQueue;
 use crate::registry::Registry;
 use crate::retry::{Budget, Outcome, Verdict, verdict};
 use crate::store::{Claimed, Finish};
-use crate::task::{TaskDef, TaskError};
+use crate::task::{TaskDef, TaskError, TaskErrorKind};
 
 use super::Listener;
 
@@ -125,6 +125,13 @@ impl Attempt {
 
     /// Decides the attempt by its outcome; `None` if it was decided before.
     pub(super) fn settle(&self, shop: &Shop, outcome: Outcome) -> Option<Done> {
+        if let Err(failure) = &outcome
+            && matches!(failure.kind(), TaskErrorKind::Retry | TaskErrorKind::RetryIn(_))
+            && matches!(self.stop.reason(), Some(StopReason::Stopping | StopReason::LeaseLost))
+        {
+            // It ends early since it was told to, which is no failure of the job.
+            return self.decide(shop, Verdict::Release { wait: Duration::ZERO, started: true });
+        }
         let job = self.ctx.job();
         let budget = Budget {
             retry_count: job.retry_count,

@@ -40,7 +40,7 @@ const TROUBLE: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// After its grace a stop tells tasks to end, and gives those that listen this long to do so.
-const PARTING: Duration = Duration::from_millis(500);
+pub(super) const PARTING: Duration = Duration::from_millis(500);
 
 /// A job whose earlier attempt still hangs in this process is given back for this long.
 const HANGING: Duration = Duration::from_secs(5);
@@ -78,6 +78,8 @@ struct State {
     closed: bool,
     /// Begin nothing: the lease may be lost.
     suspended: bool,
+    /// Begun, and given back since the worker stops.
+    released: usize,
 }
 
 /// A turn that is under way.
@@ -171,6 +173,8 @@ impl Lane {
     fn hand_in(&self, state: &mut State, id: JobId, done: Option<Done>) {
         state.running.remove(&id);
         if let Some(done) = done {
+            let given_back = matches!(done.finish.verdict, Verdict::Release { started: true, .. });
+            state.released += usize::from(state.closed && given_back);
             let ran = done.ran.as_secs_f64();
             // The first job sets the average, an eighth of each later one moves it.
             state.average =
@@ -189,7 +193,8 @@ impl Lane {
             if state.waiting.is_empty() {
                 state.waiting_since = None;
             }
-            if state.hanging.contains(&job.claim.id) {
+            // Running still, if this worker was taken for dead and got the job back.
+            if state.hanging.contains(&job.claim.id) || state.running.contains_key(&job.claim.id) {
                 state.done.push(release(&job, HANGING));
                 self.stir(state);
                 continue;
@@ -257,6 +262,8 @@ impl Lane {
             state.running.values().for_each(|attempt| attempt.tell_to_stop(StopReason::LeaseLost));
         }
         state.suspended = suspended;
+        // There is room again, or none any more: the dispatcher asks for jobs by it.
+        self.stir(&mut state);
         drop(state);
         self.work.notify_all();
     }
@@ -295,19 +302,22 @@ impl Lane {
         drop(self.idle.wait_timeout_while(state, left, running).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Tells what still runs to end, and gives it back; answers how many.
-    pub(super) fn release_running(self: &Arc<Lane>) -> usize {
+    /// Tells what still runs to end.
+    pub(super) fn tell_to_stop(&self) {
         self.lock().running.values().for_each(|attempt| attempt.tell_to_stop(StopReason::Stopping));
-        self.wait_idle(now() + PARTING);
+    }
+
+    /// Gives back what still runs; answers how many jobs this stop gave back, with those that ended early by themselves.
+    pub(super) fn release_running(self: &Arc<Lane>) -> usize {
         let mut state = self.lock();
         let running: Vec<Arc<Attempt>> = state.running.values().cloned().collect();
-        let given_back = running.iter().filter_map(|attempt| {
-            let done = attempt.give_back(&self.shop)?;
-            self.abandon(&mut state, attempt);
-            self.hand_in(&mut state, attempt.id(), Some(done));
-            Some(())
-        });
-        given_back.count()
+        for attempt in running {
+            if let Some(done) = attempt.give_back(&self.shop) {
+                self.abandon(&mut state, &attempt);
+                self.hand_in(&mut state, attempt.id(), Some(done));
+            }
+        }
+        state.released
     }
 
     /// Waits until everything is handed in.

@@ -359,7 +359,10 @@ impl Running {
         //    for dead.
         let until = lane::now() + grace;
         lanes.iter().for_each(|lane| lane.wait_idle(until));
-        // 3. What still runs is told to stop and given back.
+        // 3. What still runs is told to stop, gets a moment to do so, and is given back.
+        lanes.iter().for_each(|lane| lane.tell_to_stop());
+        let until = lane::now() + lane::PARTING;
+        lanes.iter().for_each(|lane| lane.wait_idle(until));
         let released: usize = lanes.iter().map(|lane| lane.release_running()).sum();
         // 4. The last finishes are written; then the dispatchers have nothing left to do.
         let written = lanes.iter().map(|lane| lane.join()).fold(Ok(()), Result::and);

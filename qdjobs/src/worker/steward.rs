@@ -28,7 +28,8 @@ pub(super) struct Steward {
     bell: StewardBell,
     observer: Observer,
     lanes: Vec<Arc<Lane>>,
-    beat: Option<Pending<Beat>>,
+    /// Under way, with the number it was sent under.
+    beat: Option<(WorkerId, Pending<Beat>)>,
     census: Option<Pending<Answer>>,
     next_beat: Duration,
     next_look: Duration,
@@ -180,15 +181,22 @@ impl Steward {
         self.next_beat = now + self.lease / 3;
         if self.beat.is_none() {
             self.submitted_at = now;
-            self.beat = Some(self.shop.queue.store().beat(self.shop.worker()));
+            let worker = self.shop.worker();
+            self.beat = Some((worker, self.shop.queue.store().beat(worker)));
         }
     }
 
     fn hear_beat(&mut self, now: Duration) {
-        let Some(answer) = self.beat.as_ref().and_then(Pending::try_take) else { return };
+        let Some((worker, answer)) =
+            self.beat.as_ref().and_then(|(worker, beat)| Some((*worker, beat.try_take()?)))
+        else {
+            return;
+        };
         self.beat = None;
         match answer {
-            Ok(beat) if beat.workers.iter().any(|state| state.card.id == self.shop.worker()) => {
+            // Sent before the worker came back: it says nothing about the number of now.
+            _ if worker != self.shop.worker() => {}
+            Ok(beat) if beat.workers.iter().any(|state| state.card.id == worker) => {
                 self.sure_at = self.submitted_at;
             }
             Ok(_) => self.come_back(),
@@ -243,6 +251,9 @@ impl Steward {
             Ok(()) => {
                 self.shop.tell(&Event::LeaseLost { worker: before });
                 self.shop.set_worker(card.id);
+                // Nothing is held under the old number any more. This lets go of its proof of life, and of a turn that stands
+                // under it.
+                drop(self.shop.queue.store().leave(before));
                 self.sure_at = self.shop.monotonic();
                 self.lanes.iter().for_each(|lane| lane.renumbered());
             }

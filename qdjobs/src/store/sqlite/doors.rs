@@ -84,6 +84,17 @@ impl Doors {
         #[cfg(unix)]
         if let Some(door) = self.own.take() {
             door.close();
+            // Goes only when the last one has left.
+            let _ = std::fs::remove_dir(&self.dir);
         }
+    }
+
+    /// Removes the socket that a dead process has left. One that is not where sockets are put, or that somebody still answers
+    /// (taken for dead, but only stopped), stays.
+    pub(super) fn clear(&self, address: &str) {
+        #[cfg(unix)]
+        unix::clear(&self.dir, address);
+        #[cfg(not(unix))]
+        let _ = address;
     }
 }

@@ -12,6 +12,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::WorkerId;
 
+/// How often a directory that vanishes is made again before that is an error.
+const DIR_TRIES: usize = 100;
+
 /// The directory beside the database, and the files that this process holds there.
 #[derive(Debug)]
 pub(super) struct Lives {
@@ -37,8 +40,18 @@ impl Lives {
         if self.lock().contains_key(&worker) {
             return Ok(());
         }
-        let begun = self.create_dir().and_then(|()| {
-            let mut file = options().create_new(true).open(self.file(worker))?;
+        let create = || self.create_dir().and_then(|()| options().create_new(true).open(self.file(worker)));
+        // The directory goes with the last worker that leaves, which may be at any moment until our file is in it.
+        let gone = |created: &std::io::Result<File>| {
+            created.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        let mut created = create();
+        for _ in 0..DIR_TRIES {
+            if gone(&created) {
+                created = create();
+            }
+        }
+        let begun = created.and_then(|mut file| {
             // For people; it proves nothing.
             let _ = writeln!(file, "{}", std::process::id());
             file.lock()?;
@@ -62,6 +75,11 @@ impl Lives {
         self.lock().remove(&worker);
         // Goes only when the last one has left.
         let _ = std::fs::remove_dir(&self.dir);
+    }
+
+    /// Whether no worker of this process lives.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// Whether `worker` is proven dead. A file that is not there proves nothing.

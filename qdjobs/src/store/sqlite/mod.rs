@@ -73,7 +73,15 @@ impl SqliteStore {
             if open::has_wal_reset_bug(rusqlite::version_number()) { Some(alone(&lives)?) } else { None };
         let doors = doors::Doors::new(lives.dir().to_owned());
         let durability = options.durability;
-        let writer = writer::Writer::new(conn, path.clone(), options, clock.clone(), inbox.clone(), doors);
+        let writer = writer::Writer::new(
+            conn,
+            path.clone(),
+            options,
+            clock.clone(),
+            inbox.clone(),
+            lives.clone(),
+            doors,
+        );
         let (questions, asked) = mpsc::channel();
         let reading_clock = clock.clone();
         let running = vec![
@@ -175,10 +183,7 @@ impl Store for SqliteStore {
     }
 
     fn rescue(&self, dead: WorkerId) -> Pending<usize> {
-        let lives = self.lives.clone();
-        let pending = self.submit(|reply| Request::Rescue(dead, reply));
-        lives.end(dead);
-        pending
+        self.submit(|reply| Request::Rescue(dead, reply))
     }
 
     fn leave(&self, worker: WorkerId) -> Pending<usize> {

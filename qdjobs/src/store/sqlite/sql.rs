@@ -194,6 +194,9 @@ pub(super) const WORKERS: &str = "
            (SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND worker = qdjobs_workers.id)
     FROM qdjobs_workers ORDER BY started_at, id";
 
+/// Binds worker.
+pub(super) const DOOR: &str = "SELECT door FROM qdjobs_workers WHERE id = ?1";
+
 /// The sockets of other processes' workers. Binds our own.
 pub(super) const DOORS: &str =
     "SELECT DISTINCT door FROM qdjobs_workers WHERE door IS NOT NULL AND door IS NOT ?1";

@@ -273,6 +273,12 @@ pub(super) fn control(conn: &Connection, command: Control, now: Timestamp) -> Re
     row::job_by_id(conn, id).map_err(fault)?.ok_or_else(|| not_found(id))
 }
 
+/// The socket of a worker's process.
+pub(super) fn door(conn: &Connection, worker: WorkerId) -> SqlResult<Option<String>> {
+    let door = conn.prepare_cached(sql::DOOR)?.query_row([worker.0], |row| row.get(0)).optional()?;
+    Ok(door.flatten())
+}
+
 pub(super) fn workers(conn: &Connection) -> SqlResult<Vec<WorkerState>> {
     conn.prepare_cached(sql::WORKERS)?.query_map([], row::worker)?.collect()
 }

@@ -19,11 +19,12 @@ use rusqlite::Connection;
 use super::doors::Doors;
 use super::fault::{self, Attempt};
 use super::inbox::{Inbox, Request};
+use super::live::Lives;
 use super::open::SqliteOptions;
 use super::verbs::{self, Finished};
 use super::{open, row};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Job, JobId};
+use crate::job::{Job, JobId, WorkerId};
 use crate::queue::not_found;
 use crate::store::{Reply, Turn, Turned};
 use crate::time::{Clock, Timestamp};
@@ -47,6 +48,7 @@ pub(super) struct Writer {
     options: SqliteOptions,
     clock: Clock,
     inbox: Arc<Inbox>,
+    lives: Arc<Lives>,
     doors: Doors,
     /// Turns that wait for work, oldest first.
     standing: Vec<(Turn, Reply<Turned>)>,
@@ -73,12 +75,25 @@ struct Batch {
     ended: Vec<JobId>,
     /// Callers who began to wait in this batch.
     watch: Vec<(JobId, Reply<Job>)>,
+    /// Workers that are off the list with this batch, and the doors of those that are dead.
+    left: Vec<(WorkerId, Option<String>)>,
     /// Jobs that became claimable in this batch.
     ready: usize,
     /// Jobs claimed in this batch.
     claimed: usize,
     /// Whether something else than this batch may have made jobs claimable.
     look: bool,
+}
+
+impl Batch {
+    /// The turns of a worker that came earlier in this batch are answered, and neither claim nor stand: it wants nothing more, or
+    /// is no longer on the list.
+    fn claim_nothing_for(&mut self, worker: WorkerId) {
+        for (turn, ..) in self.turns.iter_mut().filter(|(turn, ..)| turn.worker == worker) {
+            turn.want.limit = 0;
+            turn.want.stand = false;
+        }
+    }
 }
 
 impl Writer {
@@ -88,6 +103,7 @@ impl Writer {
         options: SqliteOptions,
         clock: Clock,
         inbox: Arc<Inbox>,
+        lives: Arc<Lives>,
         doors: Doors,
     ) -> Writer {
         Writer {
@@ -96,6 +112,7 @@ impl Writer {
             options,
             clock,
             inbox,
+            lives,
             doors,
             standing: Vec::new(),
             watchers: HashMap::new(),
@@ -179,6 +196,7 @@ impl Writer {
             turns: Vec::new(),
             ended: Vec::new(),
             watch: Vec::new(),
+            left: Vec::new(),
             ready: 0,
             claimed: 0,
             look: others,
@@ -221,6 +239,18 @@ impl Writer {
             }
             for (_, reply) in batch.watch.drain(..) {
                 reply.send(Err(error.repeat()));
+            }
+        }
+        if written.is_ok() {
+            // Before the answers, so that nothing is left when a stop returns; after the commit, since a proof of life that is
+            // gone before the worker is off the list would make it look dead.
+            for (worker, door) in &batch.left {
+                self.lives.end(*worker);
+                door.iter().for_each(|door| self.doors.clear(door));
+            }
+            if !batch.left.is_empty() && self.lives.is_empty() {
+                // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
+                self.doors.close();
             }
         }
         for answer in batch.answers {
@@ -277,6 +307,7 @@ impl Writer {
             Request::Turn(turn, reply) => self.apply_turn(turn, reply, batch),
             Request::Recall(worker) => {
                 self.end_standing(|turn| turn.worker == worker);
+                batch.claim_nothing_for(worker);
                 Ok(())
             }
             Request::Beat(worker, reply) => {
@@ -291,18 +322,23 @@ impl Writer {
                 noted.or_else(|error| if self.conn.is_autocommit() { Err(error) } else { Ok(()) })
             }
             Request::Rescue(worker, reply) => {
+                let door = verbs::door(&self.conn, worker).ok().flatten();
                 let freed = self
                     .alone(true, |conn| verbs::free(conn, worker, true, now).map_err(fault::before_commit));
                 batch.ready += freed.as_ref().copied().unwrap_or(0);
                 // A turn of the dead worker that stands here is told.
                 batch.look = true;
+                batch.claim_nothing_for(worker);
+                batch.left.extend(freed.is_ok().then_some((worker, door)));
                 self.settle(batch, freed, reply)
             }
             Request::Leave(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
+                batch.claim_nothing_for(worker);
                 let freed = self
                     .alone(true, |conn| verbs::free(conn, worker, false, now).map_err(fault::before_commit));
                 batch.ready += freed.as_ref().copied().unwrap_or(0);
+                batch.left.extend(freed.is_ok().then_some((worker, None)));
                 self.settle(batch, freed, reply)
             }
             Request::Control(commands, reply) => {

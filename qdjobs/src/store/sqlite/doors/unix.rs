@@ -74,6 +74,28 @@ fn attend(socket: &UnixDatagram, key: &[u8; 8], inbox: &Weak<Inbox>) {
     }
 }
 
+/// Removes a socket that nobody listens at any more. The address stands in the database, where others may write: only a name
+/// of ours in a place of ours is believed.
+pub(super) fn clear(dir: &Path, address: &str) {
+    let path = Path::new(address);
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
+    let ours = path.parent().is_some_and(|at| {
+        std::path::absolute(dir).is_ok_and(|dir| at == dir)
+            || (at == std::env::temp_dir() && name.starts_with("qdjobs-"))
+    });
+    let is_socket = || {
+        std::fs::symlink_metadata(path)
+            .is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()))
+    };
+    if !ours || !name.ends_with(".door") || !is_socket() {
+        return;
+    }
+    let answered = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
+    if answered.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 /// Rings at somebody's door. Not waited for, and not repeated: a full socket has been rung already, a dead one belongs to a
 /// process that will be rescued.
 pub(super) fn ring(address: &str) {

@@ -1,0 +1,187 @@
+//! `kill -9`, abort and restart: what was accepted is done, and what ran is freed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::scene::{Scene, Spread};
+use crate::victim::Victim;
+
+/// How long a job may stand as running after its worker was killed.
+const RESCUE_MAX: Duration = Duration::from_secs(5);
+
+/// The jobs that are running, of no matter whom.
+const RUNNING: &str = "SELECT id FROM qdjobs_jobs WHERE status = 'running'";
+
+#[test]
+fn ten_kills_of_the_only_worker_lose_no_job_and_leave_none_running() {
+    let scene = Scene::new();
+    let mut acked = BTreeSet::new();
+    let mut crashes: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut restarts = Vec::new();
+    let mut frees = Vec::new();
+    let mut worker = Victim::worker(&scene, ["--concurrency", "4"]);
+    for _ in 0..10 {
+        for (task, jobs) in [("noop", "5"), ("slow", "40")] {
+            let mut enqueuer = Victim::start(&scene, ["enqueue", scene.db(), task, jobs]);
+            enqueuer.wait("its enqueues", |said| said.is("bye"));
+            acked.extend(enqueuer.said().iter().filter(|said| said.is("acked")).map(|said| said.number(0)));
+        }
+        worker.wait_nth(4, "jobs to run", |said| said.is("start"));
+        worker.kill();
+        let killed = Instant::now();
+        let left: Vec<i64> = scene.all(RUNNING, []);
+        let queued: i64 = scene.one("SELECT count(*) FROM qdjobs_jobs WHERE status = 'pending'", []);
+        assert!(!left.is_empty() && queued > 0, "killed at a moment that proves nothing: {left:?}, {queued}");
+        for id in &left {
+            *crashes.entry(*id).or_default() += 1;
+        }
+        let attempts: BTreeMap<i64, i64> = left
+            .iter()
+            .map(|&id| (id, scene.one("SELECT attempt FROM qdjobs_jobs WHERE id = ?1", [id])))
+            .collect();
+        let before: i64 = worker.number();
+        worker = Victim::worker_soon(&scene, ["--concurrency", "4"]);
+        let held = "SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND worker = ?1";
+        frees.push(scene.wait(held, [before], 0) - killed);
+        for (&id, &attempt) in &attempts {
+            worker.wait("a rescued job to start again", |said| said.is_start_of(id, attempt + 1));
+        }
+        restarts.push(killed.elapsed());
+    }
+    scene.wait_drained();
+    scene.assert_all_completed();
+    assert_eq!(acked.len(), 450);
+    assert_eq!(acked, scene.all("SELECT id FROM qdjobs_jobs", []).into_iter().collect());
+    // Exactly those that ran when a worker was killed, and as often as that.
+    let counted: BTreeMap<i64, i64> = {
+        let ids: Vec<i64> = scene.all("SELECT id FROM qdjobs_jobs WHERE crash_count > 0 ORDER BY id", []);
+        let counts = scene.all("SELECT crash_count FROM qdjobs_jobs WHERE crash_count > 0 ORDER BY id", []);
+        ids.into_iter().zip(counts).collect()
+    };
+    assert_eq!(counted, crashes);
+    let late: Vec<i64> =
+        scene.all("SELECT id FROM qdjobs_jobs WHERE attempt <> crash_count + 1 OR retry_count > 0", []);
+    assert!(late.is_empty(), "a crash costs one attempt and no retry: {late:?}");
+    let (frees, restarts) = (Spread::of(frees), Spread::of(restarts));
+    println!("kill to a row that is free again: {frees}");
+    println!("kill to the restart of the last job that had been running: {restarts}");
+    assert!(frees.worst() < RESCUE_MAX);
+}
+
+#[test]
+fn a_survivor_frees_a_killed_siblings_jobs_within_seconds() {
+    let scene = Scene::new();
+    let mut survivor = Victim::worker(&scene, ["--concurrency", "4"]);
+    let mut frees = Vec::new();
+    let mut restarts = Vec::new();
+    for _ in 0..5 {
+        let mut sibling = Victim::worker(&scene, ["--concurrency", "4"]);
+        let number = sibling.number();
+        scene.insert(&[("slow", r#"{"ms": 150}"#); 8]);
+        sibling.wait("a job", |said| said.is("start"));
+        sibling.kill();
+        let killed = Instant::now();
+        let listed = "SELECT count(*) FROM qdjobs_workers WHERE id = ?1";
+        frees.push(scene.wait(listed, [number], 0) - killed);
+        let crashed = "SELECT job_id FROM qdjobs_attempts WHERE worker = ?1 AND outcome = 'crashed'";
+        let crashed: Vec<i64> = scene.all(crashed, [number]);
+        assert!(!crashed.is_empty(), "killed at a moment that proves nothing");
+        for id in crashed {
+            survivor.wait("a rescued job to start again", |said| said.is_start_of(id, 2));
+        }
+        restarts.push(killed.elapsed());
+        scene.wait_drained();
+    }
+    scene.assert_all_completed();
+    assert!(!survivor.said().iter().any(|said| said.is("lost") || said.is("refused")));
+    let (frees, restarts) = (Spread::of(frees), Spread::of(restarts));
+    println!("kill of a sibling to its rows being free: {frees}");
+    println!("kill of a sibling to the restart of its last job: {restarts}");
+    assert!(restarts.worst() < RESCUE_MAX);
+    // What the dead left lying about is gone too: only the survivor's file and door are there.
+    let left: Vec<_> = std::fs::read_dir(format!("{}-workers", scene.db())).unwrap().collect();
+    assert!(left.len() <= 2, "{left:?}");
+}
+
+#[test]
+fn what_is_left_at_a_stop_is_done_after_the_restart() {
+    let scene = Scene::new();
+    let mut worker = Victim::worker(&scene, ["--concurrency", "2", "--until", "stop"]);
+    let many = scene.insert(&[("slow", r#"{"ms": 20}"#); 60]);
+    let retried = scene.insert(&[("boom", r#"{"times": 1}"#)])[0];
+    // A panic, whose retry waits in the database, and a job whose time comes after the stop.
+    scene.sql.execute("UPDATE qdjobs_jobs SET priority = 1 WHERE id = ?1", [retried]).unwrap();
+    worker.wait("the failure of an attempt", |said| said.is("retrying"));
+    let scheduled: i64 = scene.one(
+        "INSERT INTO qdjobs_jobs (task_name, params, scheduled_at)
+         VALUES ('noop', '{\"n\": 1}', (unixepoch() + 2) * 1000000) RETURNING id",
+        [],
+    );
+    worker.wait_nth(5, "some jobs", |said| said.is("end"));
+    worker.tell("stop");
+    worker.wait_success();
+    let [running, pending]: [i64; 2] = ["running", "pending"]
+        .map(|status| scene.one("SELECT count(*) FROM qdjobs_jobs WHERE status = ?1", [status]));
+    assert_eq!(running, 0);
+    assert!(pending > 0, "stopped at a moment that proves nothing");
+    assert_eq!(scene.one::<i64>("SELECT count(*) FROM qdjobs_workers", []), 0);
+
+    let _worker = Victim::worker(&scene, ["--concurrency", "2"]);
+    scene.wait_drained();
+    scene.assert_all_completed();
+    let starts = scene.starts();
+    assert!(many.iter().all(|id| starts[id] == 1), "a stop in peace runs nothing twice: {starts:?}");
+    assert_eq!((starts[&retried], starts[&scheduled]), (2, 1));
+    let early: i64 = scene.one("SELECT count(*) FROM qdjobs_jobs WHERE started_at < scheduled_at", []);
+    assert_eq!(early, 0, "nothing before its time");
+}
+
+#[test]
+fn a_task_that_aborts_the_process_takes_no_other_job_with_it() {
+    let scene = Scene::new();
+    let bystanders = scene.insert(&[("slow", r#"{"ms": 300}"#); 6]);
+    let culprit = scene.insert(&[("abort", r#"{"times": 2}"#)])[0];
+    let mut lives = 0;
+    loop {
+        let mut worker = Victim::worker_soon(&scene, ["--concurrency", "8"]);
+        lives += 1;
+        let drained = "SELECT count(*) FROM qdjobs_jobs WHERE status IN ('pending', 'running')";
+        while !worker.has_ended() && scene.one::<i64>(drained, []) > 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if !worker.has_ended() {
+            break;
+        }
+        let words = worker.last_words();
+        assert!(words.iter().any(|said| said.is("start") && said.number(0) == culprit), "ended unprovoked");
+    }
+    assert_eq!(lives, 3, "two attempts abort, the third does not");
+    scene.assert_all_completed();
+    let crash_count =
+        |id: i64| -> i64 { scene.one("SELECT crash_count FROM qdjobs_jobs WHERE id = ?1", [id]) };
+    assert_eq!(crash_count(culprit), 2);
+    assert!(bystanders.iter().all(|&id| crash_count(id) <= 2));
+}
+
+#[test]
+fn an_enqueuer_that_is_killed_loses_no_job_that_it_was_told_is_stored() {
+    let scene = Scene::new();
+    let mut worker = Victim::worker(&scene, ["--concurrency", "4"]);
+    let mut acked = BTreeSet::new();
+    for round in 0..6 {
+        let mut enqueuer = Victim::start(&scene, ["enqueue", scene.db(), "noop", "1000000"]);
+        enqueuer.wait_nth(20 + round * 37, "its enqueues", |said| said.is("acked"));
+        enqueuer.kill();
+        let words = enqueuer.last_words();
+        assert!(!words.iter().any(|said| said.is("bye")), "it was not killed in the middle");
+        acked.extend(words.iter().filter(|said| said.is("acked")).map(|said| said.number(0)));
+        scene.assert_sound();
+    }
+    scene.wait_drained();
+    scene.assert_all_completed();
+    let stored: BTreeSet<i64> = scene.all("SELECT id FROM qdjobs_jobs", []).into_iter().collect();
+    assert!(acked.is_subset(&stored), "lost: {:?}", acked.difference(&stored));
+    // One job a kill may have been stored and not answered.
+    assert!(stored.len() <= acked.len() + 6, "{} stored, {} acked", stored.len(), acked.len());
+    assert!(!worker.said().iter().any(|said| said.is("trouble")));
+}

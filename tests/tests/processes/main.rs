@@ -1,0 +1,20 @@
+//! What the queue promises when processes die, stop, start together and share one file: tested on real processes.
+//!
+//! Leans on the program `victim`, which does what it is told and says what it did. Nothing here sleeps and hopes: each test
+//! waits for a line that was said or a row that is there, with a generous deadline, and then asserts exactly.
+//!
+//! `cargo test -p qdjobs-tests --test processes -- --nocapture` prints the figures measured on the way. With
+//! `QDJOBS_TORTURE_SECONDS=600` the kills of the exactly-once test go on for that long; `QDJOBS_SEED` repeats a run's
+//! choices.
+#![allow(clippy::disallowed_methods, reason = "processes live in real time")]
+#![allow(clippy::print_stdout, reason = "figures are printed for people")]
+
+mod kill;
+mod measure;
+mod open;
+mod scene;
+mod share;
+#[cfg(unix)]
+mod signals;
+mod torture;
+mod victim;
