@@ -1,0 +1,62 @@
+//! Whether the rest of the database costs the drain anything.
+
+use crate::Result;
+use crate::crew::NOOP;
+use crate::drain;
+use crate::measure::{Rounds, Spread};
+use crate::stage::{Fill, Stage};
+use crate::table::{Cell, Table, rates};
+
+pub(crate) fn measure(stage: &Stage) -> Result<Table> {
+    let base = Fill::ready(NOOP.name, stage.size(100_000, 20_000));
+    let million = stage.size(1_000_000, 100_000);
+    let cases = [
+        ("ready", base),
+        ("ready", Fill { ready: million, ..base }),
+        ("finished beside", Fill { finished: million, ..base }),
+        ("future-dated beside", Fill { future: million / 2, ..base }),
+        ("ready, the worker's start included", Fill { ready: 1_000, ..base }),
+    ];
+    let columns = [
+        "database",
+        "qdjobs/s (min–max)",
+        "bare/s (min–max)",
+        "ratio (min–max)",
+        "CPU µs a job",
+        "bare CPU µs",
+        "qdjobs to its first row",
+        "bare to its first row",
+    ];
+    let note = format!(
+        "The first {} jobs (all, where there are fewer) drained by 8 slots; the last columns are the rate against the first \
+         row's in the same round.",
+        base.ready
+    );
+    let mut table = Table::new("Drain and the size of the database", &columns, note);
+    let templates = cases.iter().map(|(_, fill)| stage.filled(*fill)).collect::<Result<Vec<_>>>()?;
+    let mut rounds: Vec<Rounds> = cases.iter().map(|_| Rounds::default()).collect();
+    // All cases in each round, so that a slow minute of the machine strikes all; the first round is dropped.
+    for round in 0..=stage.rounds {
+        for (((_, fill), template), rounds) in cases.iter().zip(&templates).zip(&mut rounds) {
+            let jobs = base.ready.min(fill.ready);
+            let ours = drain::ours(stage, template, *fill, 8, jobs)?;
+            let bare = drain::bare(stage, template, *fill, 8, jobs)?;
+            if round > 0 {
+                rounds.ours.push(ours);
+                rounds.bare.push(bare);
+            }
+        }
+    }
+    let Some(first) = rounds.first() else { return Ok(table) };
+    for ((what, fill), rounds) in cases.iter().zip(&rounds) {
+        let many = [fill.finished, fill.future].into_iter().find(|jobs| *jobs > 0).unwrap_or(fill.ready);
+        let mut row = rates(format!("{} k {what}", many / 1_000), rounds);
+        for (these, base) in [(&rounds.ours, &first.ours), (&rounds.bare, &first.bare)] {
+            row.push(Cell::Percent(Spread::new(
+                these.iter().zip(base).map(|(it, base)| it.rate / base.rate),
+            )));
+        }
+        table.push(row);
+    }
+    Ok(table)
+}

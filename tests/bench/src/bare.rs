@@ -1,0 +1,242 @@
+//! The engine to compare with: what a careful person would write by hand with rusqlite, if speed were all that counted.
+//!
+//! One thread owns the writing connection. Requests gather while a commit is in flight and share the next one; a slot hands
+//! in what it has finished and gets its next jobs in the same transaction; new jobs go to idle slots in the transaction that
+//! stores them. Same schema, columns, indexes and settings as qdjobs, same number of jobs claimed ahead. What it leaves out: types,
+//! leases, heartbeats, stopping, schedules, timeouts, retries, panics, history, other processes, errors of one caller alone.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{JoinHandle, spawn};
+
+use qdjobs::rusqlite::{CachedStatement, Connection, params};
+
+use crate::Result;
+use crate::crew::Tally;
+
+/// Jobs claimed ahead, for all slots together: as many as qdjobs claims at most.
+const AHEAD: usize = 1_024;
+
+/// Requests in one transaction at most.
+const BATCH: usize = 2_048;
+
+/// The number that this engine's claims carry.
+const WORKER: i64 = 1;
+
+/// All that qdjobs writes for a new job. Binds task_name, name, params, queue, priority, max_retries, scheduled_at,
+/// created_at, metadata, ready.
+const INSERT: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+/// Binds worker, now, task_name, queue, limit.
+const CLAIM: &str = "
+    UPDATE qdjobs_jobs SET status = 'running', attempt = attempt + 1, worker = ?1, started_at = ?2
+    WHERE id IN (SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_ready
+                 WHERE status = 'pending' AND ready = 1 AND task_name = ?3 AND queue = ?4
+                 ORDER BY priority DESC, scheduled_at, id LIMIT ?5)
+    RETURNING id, attempt, params";
+
+/// Binds id, attempt, worker, result, now.
+const FINISH: &str = "
+    UPDATE qdjobs_jobs SET status = 'completed', result = ?4, completed_at = ?5
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
+
+/// What may be asked of the writing thread.
+enum Request {
+    /// Params of new jobs, and who waits for their commit.
+    Insert(Vec<String>, SyncSender<()>),
+    /// A slot is idle, after it has run these jobs.
+    Turn(usize, Vec<Done>),
+    Stop,
+}
+
+/// A claimed job.
+struct Job {
+    done: Done,
+    params: String,
+}
+
+/// What is shown to finish it.
+struct Done {
+    id: i64,
+    attempt: i64,
+}
+
+/// The engine, running.
+pub(crate) struct Bare {
+    inbox: Sender<Request>,
+    writer: JoinHandle<Result<()>>,
+    slots: Vec<JoinHandle<()>>,
+}
+
+/// Stores jobs, from any thread.
+#[derive(Clone)]
+pub(crate) struct Caller(Sender<Request>);
+
+impl Caller {
+    /// Stores jobs; returns after their commit.
+    pub(crate) fn insert(&self, jobs: Vec<String>) -> Result<()> {
+        let (reply, stored) = sync_channel(1);
+        self.0.send(Request::Insert(jobs, reply)).map_err(|_| "the bare engine has ended")?;
+        Ok(stored.recv()?)
+    }
+}
+
+impl Bare {
+    /// Starts the engine on a connection, for the jobs of `task`, whose handler is given the params. Completed jobs are counted after their
+    /// commit.
+    pub(crate) fn start(
+        conn: Connection,
+        task: &'static str,
+        slots: usize,
+        tally: &Arc<Tally>,
+        handler: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Bare> {
+        let (inbox, requests) = channel();
+        let handler = Arc::new(handler);
+        let mut desks = Vec::new();
+        let mut threads = Vec::new();
+        for slot in 0..slots {
+            let (desk, jobs) = channel();
+            desks.push(desk);
+            let (inbox, handler) = (inbox.clone(), handler.clone());
+            threads.push(spawn(move || work(slot, &inbox, &jobs, &*handler)));
+        }
+        let writer = Writer { conn, task, desks, tally: tally.clone() };
+        Ok(Bare { inbox, writer: spawn(move || writer.run(&requests)), slots: threads })
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        Caller(self.inbox.clone())
+    }
+
+    /// Ends when what the slots hold is finished.
+    pub(crate) fn stop(self) -> Result<()> {
+        self.inbox.send(Request::Stop).map_err(|_| "the bare engine has ended")?;
+        self.writer.join().map_err(|_| "the bare writer has panicked")??;
+        self.slots.into_iter().try_for_each(|slot| slot.join().map_err(|_| "a bare slot has panicked"))?;
+        Ok(())
+    }
+}
+
+/// One slot's working life.
+fn work(slot: usize, inbox: &Sender<Request>, jobs: &Receiver<Vec<Job>>, handler: &dyn Fn(&str)) {
+    let mut done = Vec::new();
+    while inbox.send(Request::Turn(slot, done)).is_ok() {
+        let Ok(jobs) = jobs.recv() else { return };
+        done = jobs
+            .into_iter()
+            .map(|job| {
+                handler(&job.params);
+                job.done
+            })
+            .collect();
+    }
+}
+
+struct Writer {
+    conn: Connection,
+    task: &'static str,
+    /// Where each slot waits for jobs.
+    desks: Vec<Sender<Vec<Job>>>,
+    tally: Arc<Tally>,
+}
+
+impl Writer {
+    fn run(self, inbox: &Receiver<Request>) -> Result<()> {
+        let mut insert = self.conn.prepare_cached(INSERT)?;
+        let mut claim = self.conn.prepare_cached(CLAIM)?;
+        let mut finish = self.conn.prepare_cached(FINISH)?;
+        let [mut begin, mut commit] =
+            [self.conn.prepare_cached("BEGIN IMMEDIATE")?, self.conn.prepare_cached("COMMIT")?];
+        let mut idle: Vec<usize> = Vec::new();
+        let mut stopping = false;
+        while !(stopping && idle.len() == self.desks.len()) {
+            let Ok(first) = inbox.recv() else { return Ok(()) };
+            let now = micros();
+            let mut callers = Vec::new();
+            let mut finished = 0;
+            begin.execute([])?;
+            for request in std::iter::once(first).chain(inbox.try_iter()).take(BATCH) {
+                match request {
+                    Request::Insert(jobs, caller) => {
+                        for text in &jobs {
+                            insert_one(&mut insert, self.task, text, now)?;
+                        }
+                        callers.push(caller);
+                    }
+                    Request::Turn(slot, done) => {
+                        for Done { id, attempt } in &done {
+                            let changed = finish.execute(params![id, attempt, WORKER, "null", now])?;
+                            assert_eq!(changed, 1, "job {id} was not ours");
+                        }
+                        finished += done.len() as u64;
+                        idle.push(slot);
+                    }
+                    Request::Stop => stopping = true,
+                }
+            }
+            let given = if stopping { Vec::new() } else { self.hand_out(&mut claim, &mut idle, now)? };
+            commit.execute([])?;
+            // A caller or slot that is gone needs no answer.
+            for caller in &callers {
+                let _ = caller.send(());
+            }
+            given.into_iter().for_each(|(slot, jobs)| drop(self.desks[slot].send(jobs)));
+            self.tally.add(finished);
+        }
+        Ok(())
+    }
+
+    /// Claims for the idle slots and shares it out among them.
+    fn hand_out(
+        &self,
+        claim: &mut CachedStatement<'_>,
+        idle: &mut Vec<usize>,
+        now: i64,
+    ) -> Result<Vec<(usize, Vec<Job>)>> {
+        if idle.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = idle.len() * (AHEAD / self.desks.len()).max(1);
+        let rows = claim.query_map(params![WORKER, now, self.task, "default", limit as i64], |row| {
+            Ok(Job { done: Done { id: row.get(0)?, attempt: row.get(1)? }, params: row.get(2)? })
+        })?;
+        let jobs = rows.collect::<std::result::Result<Vec<Job>, _>>()?;
+        let each = jobs.len().div_ceil(idle.len()).max(1);
+        let mut given = Vec::new();
+        let mut jobs = jobs.into_iter();
+        loop {
+            let share: Vec<Job> = jobs.by_ref().take(each).collect();
+            let Some(slot) = (!share.is_empty()).then(|| idle.pop()).flatten() else { return Ok(given) };
+            given.push((slot, share));
+        }
+    }
+}
+
+/// Stores jobs on a connection without any engine around it, each in a commit of its own; calls `stored` after each.
+pub(crate) fn insert_alone(
+    conn: &Connection,
+    task: &str,
+    jobs: impl IntoIterator<Item = String>,
+    mut stored: impl FnMut(),
+) -> Result<()> {
+    let mut insert = conn.prepare_cached(INSERT)?;
+    for text in jobs {
+        insert_one(&mut insert, task, &text, micros())?;
+        stored();
+    }
+    Ok(())
+}
+
+fn insert_one(insert: &mut CachedStatement<'_>, task: &str, text: &str, now: i64) -> Result<()> {
+    let nothing = None::<&str>;
+    insert.execute(params![task, nothing, text, "default", 0, 3, now, now, nothing, true])?;
+    Ok(())
+}
+
+fn micros() -> i64 {
+    qdjobs::Clock::system().now().as_microsecond()
+}

@@ -1,0 +1,61 @@
+//! How fast stored jobs are run when there are many.
+
+use std::sync::Arc;
+
+use crate::Result;
+use crate::bare::Bare;
+use crate::crew::{NOOP, Tally, worker};
+use crate::measure::{Rounds, Run, timed};
+use crate::stage::{Db, Fill, PAYLOAD, Stage};
+use crate::table::Table;
+
+pub(crate) fn measure(stage: &Stage) -> Result<Table> {
+    let jobs = stage.size(100_000, 20_000);
+    let note = format!(
+        "{jobs} no-op jobs with {PAYLOAD} bytes of params, stored beforehand: from the start of the worker to the commit of the \
+         last completion."
+    );
+    let mut table = Table::of_rates("Drain", "slots", note);
+    let fill = Fill::ready(NOOP.name, jobs);
+    let template = stage.filled(fill)?;
+    for slots in [1, 8, 64] {
+        let rounds = Rounds::interleave(
+            stage,
+            || ours(stage, &template, fill, slots, jobs),
+            || bare(stage, &template, fill, slots, jobs),
+        )?;
+        table.push_rates(slots.to_string(), &rounds);
+    }
+    Ok(table)
+}
+
+/// A worker of qdjobs, until `jobs` of the ready ones in `template` have completed.
+pub(crate) fn ours(stage: &Stage, template: &Db, fill: Fill, slots: usize, jobs: u64) -> Result<Run> {
+    let db = stage.copy(template)?;
+    let queue = stage.open(&db)?;
+    let tally = Arc::new(Tally::default());
+    let mut running = None;
+    let run = timed(jobs, || {
+        running = Some(worker(&queue, slots, &tally).start()?);
+        tally.wait(jobs)
+    })?;
+    running.map_or(Ok(()), |worker| worker.stop())?;
+    drop(queue);
+    db.count()?.expect_done(fill, jobs)?;
+    Ok(run)
+}
+
+/// The same with the bare engine.
+pub(crate) fn bare(stage: &Stage, template: &Db, fill: Fill, slots: usize, jobs: u64) -> Result<Run> {
+    let db = stage.copy(template)?;
+    let conn = stage.connect(&db)?;
+    let tally = Arc::new(Tally::default());
+    let mut running = None;
+    let run = timed(jobs, || {
+        running = Some(Bare::start(conn, fill.task, slots, &tally, |_| ())?);
+        tally.wait(jobs)
+    })?;
+    running.map_or(Ok(()), Bare::stop)?;
+    db.count()?.expect_done(fill, jobs)?;
+    Ok(run)
+}

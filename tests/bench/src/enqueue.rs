@@ -1,0 +1,152 @@
+//! How fast jobs are stored, when each caller waits for its commit.
+
+use std::sync::Barrier;
+use std::time::Duration;
+
+use crate::Result;
+use crate::bare::{Bare, insert_alone};
+use crate::crew::{NOOP, Noop};
+use crate::measure::{self, Rounds, Run, timed};
+use crate::stage::{PAYLOAD, Stage, filler, params_text};
+use crate::table::{Cell, Table, rates};
+
+/// Jobs in one call of the bulk figure.
+const BULK: u64 = 500;
+
+pub(crate) fn measure(stage: &Stage) -> Result<Table> {
+    let columns = [
+        "enqueue",
+        "qdjobs/s (min–max)",
+        "bare/s (min–max)",
+        "ratio (min–max)",
+        "CPU µs a job",
+        "bare CPU µs",
+        "call p50, ms",
+        "p99, ms",
+        "bare p50, ms",
+        "p99, ms",
+    ];
+    let note = format!(
+        "Jobs stored a second, typed, {PAYLOAD} bytes of params; every caller returns after its commit. Bare beside 1 \
+         producer is a plain INSERT on its own connection, no thread in between."
+    );
+    let mut table = Table::new("Enqueue", &columns, note);
+    let mut push = |label: String, rounds: &Rounds| {
+        let mut row = rates(label, rounds);
+        row.extend([
+            Cell::Number(rounds.ours(|run| run.p50), 2),
+            Cell::Number(rounds.ours(|run| run.p99), 2),
+            Cell::Number(rounds.bare(|run| run.p50), 2),
+            Cell::Number(rounds.bare(|run| run.p99), 2),
+        ]);
+        table.push(row);
+    };
+    let one = stage.size(5_000, 300);
+    push("1 producer".into(), &Rounds::interleave(stage, || ours(stage, 1, one), || alone(stage, one))?);
+    for (producers, full, quick) in [(8, 3_000, 200), (64, 1_500, 100)] {
+        let each = stage.size(full, quick);
+        let rounds =
+            Rounds::interleave(stage, || ours(stage, producers, each), || bare(stage, producers, each))?;
+        push(format!("{producers} producers"), &rounds);
+    }
+    let calls = stage.size(600, 60);
+    let rounds = Rounds::interleave(
+        stage,
+        || bulk(stage, calls, BULK, PAYLOAD),
+        || bulk_bare(stage, calls, BULK, PAYLOAD),
+    )?;
+    push(format!("bulk, {BULK} a call"), &rounds);
+    Ok(table)
+}
+
+/// `producers` threads that call `work` `each` times; they stand ready when the time starts.
+pub(crate) fn crowd(
+    producers: u64,
+    each: u64,
+    jobs_a_call: u64,
+    work: impl Fn() -> Result<()> + Sync,
+    end: impl FnOnce() -> Result<()>,
+) -> Result<Run> {
+    let start = Barrier::new(producers as usize + 1);
+    let calls = || -> Result<Vec<Duration>> {
+        start.wait();
+        (0..each).map(|_| measure::now()).map(|begun| work().map(|()| measure::now() - begun)).collect()
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..producers).map(|_| scope.spawn(calls)).collect();
+        let mut samples = Vec::new();
+        let run = timed(producers * each * jobs_a_call, || {
+            start.wait();
+            for thread in threads {
+                samples.extend(thread.join().map_err(|_| "a producer has panicked")??);
+            }
+            end()
+        })?;
+        Ok(run.with(samples))
+    })
+}
+
+fn ours(stage: &Stage, producers: u64, each: u64) -> Result<Run> {
+    let db = stage.empty()?;
+    let queue = stage.open(&db)?;
+    let filler = filler(PAYLOAD);
+    let one = || Ok(Noop::new(filler.as_str()).enqueue(&queue).map(drop)?);
+    let run = crowd(producers, each, 1, one, || Ok(()))?;
+    drop(queue);
+    db.count()?.expect(producers * each, 0)?;
+    Ok(run)
+}
+
+fn bare(stage: &Stage, producers: u64, each: u64) -> Result<Run> {
+    let db = stage.empty()?;
+    let engine = Bare::start(stage.connect(&db)?, NOOP.name, 0, &Default::default(), |_| ())?;
+    let text = params_text(PAYLOAD);
+    let caller = engine.caller();
+    let one = || caller.insert(vec![text.clone()]);
+    let run = crowd(producers, each, 1, one, || Ok(()))?;
+    engine.stop()?;
+    db.count()?.expect(producers * each, 0)?;
+    Ok(run)
+}
+
+fn alone(stage: &Stage, jobs: u64) -> Result<Run> {
+    let db = stage.empty()?;
+    let conn = stage.connect(&db)?;
+    let text = params_text(PAYLOAD);
+    let mut samples = Vec::new();
+    let run = timed(jobs, || {
+        let mut begun = measure::now();
+        insert_alone(&conn, NOOP.name, (0..jobs).map(|_| text.clone()), || {
+            let now = measure::now();
+            samples.push(now - std::mem::replace(&mut begun, now));
+        })
+    })?;
+    drop(conn);
+    db.count()?.expect(jobs, 0)?;
+    Ok(run.with(samples))
+}
+
+/// One caller that stores `many` jobs a call.
+pub(crate) fn bulk(stage: &Stage, calls: u64, many: u64, payload: usize) -> Result<Run> {
+    let db = stage.empty()?;
+    let queue = stage.open(&db)?;
+    let filler = filler(payload);
+    let call = || Ok(queue.enqueue_all((0..many).map(|_| Noop::new(filler.as_str()))).map(drop)?);
+    let run = crowd(1, calls, many, call, || Ok(()))?;
+    drop(queue);
+    db.count()?.expect(calls * many, 0)?;
+    Ok(run)
+}
+
+/// The same on the bare engine.
+pub(crate) fn bulk_bare(stage: &Stage, calls: u64, many: u64, payload: usize) -> Result<Run> {
+    let db = stage.empty()?;
+    let engine = Bare::start(stage.connect(&db)?, NOOP.name, 0, &Default::default(), |_| ())?;
+    let caller = engine.caller();
+    let text = params_text(payload);
+    let call = || caller.insert((0..many).map(|_| text.clone()).collect());
+    let run = crowd(1, calls, many, call, || Ok(()))?;
+    engine.stop()?;
+    db.count()?.expect(calls * many, 0)?;
+    Ok(run)
+}

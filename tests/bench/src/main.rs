@@ -1,0 +1,79 @@
+//! Measures qdjobs on this machine, each figure beside a bare rusqlite engine that does the same writes.
+//!
+//! `cargo run --release -p qdjobs-bench -- --help` lists the options. One file for each figure; `measure` holds the clocks
+//! and the arithmetic, `stage` the databases and the check that every job was done, `bare` the engine to compare with,
+//! `crew` the tasks and workers of ours, `child` the other process.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
+
+mod args;
+mod async_jobs;
+mod backlog;
+mod bare;
+mod child;
+mod crew;
+mod drain;
+mod enqueue;
+mod idle;
+mod machine;
+mod measure;
+mod memory;
+mod payload;
+mod pickup;
+mod pipeline;
+mod stage;
+mod table;
+
+use args::Args;
+use stage::Stage;
+use table::Table;
+
+/// What any step may fail with: the benchmark then ends, since a figure with an error in it is none.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A figure: its name on the command line, and the function that measures it.
+type Figure = (&'static str, fn(&Stage) -> Result<Table>);
+
+const FIGURES: [Figure; 9] = [
+    ("enqueue", enqueue::measure),
+    ("drain", drain::measure),
+    ("pipeline", pipeline::measure),
+    ("pickup", pickup::measure),
+    ("idle", idle::measure),
+    ("memory", memory::measure),
+    ("async", async_jobs::measure),
+    ("backlog", backlog::measure),
+    ("payload", payload::measure),
+];
+
+fn main() -> Result<()> {
+    if let Some(order) = child::order() {
+        return child::serve(&order);
+    }
+    let names = FIGURES.map(|(name, _)| name);
+    let args = match Args::parse(std::env::args().skip(1), &names) {
+        Ok(args) => args,
+        Err(message) => {
+            eprintln!("{message}");
+            std::process::exit(2);
+        }
+    };
+    let stage = Stage::new(&args)?;
+    let machine = machine::describe(&stage)?;
+    if !args.json {
+        println!("{machine}");
+    }
+    let mut tables = Vec::new();
+    for (name, figure) in FIGURES.iter().filter(|(name, _)| args.wants(name)) {
+        eprintln!("measuring {name} …");
+        let table = figure(&stage)?;
+        if !args.json {
+            println!("{table}");
+        }
+        tables.push(table);
+    }
+    if args.json {
+        let tables: Vec<_> = tables.iter().map(Table::json).collect();
+        println!("{:#}", serde_json::json!({ "machine": machine.json(), "figures": tables }));
+    }
+    Ok(())
+}
