@@ -8,6 +8,7 @@
 //! choices.
 #![allow(clippy::disallowed_methods, reason = "processes live in real time")]
 #![allow(clippy::print_stdout, reason = "figures are printed for people")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod kill;
 mod measure;
