@@ -289,4 +289,23 @@ mod tests {
             assert!(plan.contains(index), "{statement}\n{plan}");
         }
     }
+
+    /// A plan that names the right index may still walk along it: what counts is the work done.
+    #[test]
+    fn the_search_for_jobs_does_not_walk_over_the_jobs_of_a_pair() {
+        let steps = |jobs: i64| {
+            let conn = rusqlite::Connection::open_in_memory().unwrap();
+            conn.execute_batch(include_str!("migrations/0001_jobs.sql")).unwrap();
+            let fill = "WITH RECURSIVE job (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM job WHERE n < ?1)
+                INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, ready)
+                SELECT 'a', 'default', 0, 3, n, 1 FROM job";
+            conn.execute(fill, [jobs]).unwrap();
+            let mut next = conn.prepare(sql::NEXT_READY_PAIR).unwrap();
+            assert!(next.exists(["", ""]).unwrap());
+            assert!(next.exists(["a", "a"]).unwrap());
+            assert!(!next.exists(["a", "default"]).unwrap());
+            next.get_status(rusqlite::StatementStatus::VmStep)
+        };
+        assert_eq!(steps(1_000), steps(10));
+    }
 }

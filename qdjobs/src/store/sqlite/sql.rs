@@ -41,12 +41,18 @@ pub(super) const ENLIST: &str = "
 /// Binds worker. One row if it is enlisted.
 pub(super) const ENLISTED: &str = "SELECT 1 FROM qdjobs_workers WHERE id = ?1";
 
-/// Binds task_name, queue: gives the next pair after it that has jobs ready. One seek in qdjobs_ready, however many jobs a
-/// pair has.
+/// Binds task_name, queue: gives the next pair after it that has jobs ready, by at most two seeks in qdjobs_ready, however
+/// many jobs a pair has. Not `(task_name, queue) > (?1, ?2)`: SQLite enters the index *at* such a pair, and would walk over all of its
+/// jobs.
 pub(super) const NEXT_READY_PAIR: &str = "
-    SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_ready
-    WHERE status = 'pending' AND ready = 1 AND (task_name, queue) > (?1, ?2)
-    ORDER BY task_name, queue LIMIT 1";
+    SELECT * FROM (
+        SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_ready
+        WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue > ?2 ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT * FROM (
+        SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_ready
+        WHERE status = 'pending' AND ready = 1 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
+    LIMIT 1";
 
 /// Binds task_name, queue, limit: gives priority, scheduled_at, id in the order of claims. Reads qdjobs_ready alone.
 pub(super) const READY: &str = "
@@ -204,7 +210,7 @@ pub(super) const DOORS: &str =
 /// The statements on the path of a job, each with what its plan has to name.
 #[cfg(test)]
 pub(super) const HOT: &[(&str, &str)] = &[
-    (NEXT_READY_PAIR, "COVERING INDEX qdjobs_ready"),
+    (NEXT_READY_PAIR, "COVERING INDEX qdjobs_ready (task_name=? AND queue>?)"),
     (READY, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (CLAIM, "INTEGER PRIMARY KEY"),
     (CHECKPOINT, "INTEGER PRIMARY KEY"),
