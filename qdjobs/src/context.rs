@@ -6,7 +6,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -162,6 +162,12 @@ impl JobContext {
         self.0.states.get::<T>()
     }
 
+    /// Ready when what becomes of the job has been decided over the task's head.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_decided(&self, cx: &Context<'_>) -> Poll<()> {
+        self.0.stop.poll(cx, |stop| stop.decided.load(Ordering::Acquire).then_some(()))
+    }
+
     pub(crate) fn claim(&self) -> Claim {
         self.0.job.claim
     }
@@ -191,6 +197,8 @@ pub enum StopReason {
 #[derive(Debug, Default)]
 pub(crate) struct StopSignal {
     reason: AtomicU8,
+    /// What becomes of the job is decided: nobody listens to the task any more.
+    decided: AtomicBool,
     /// Guards only the list; the reason is read without it, since tasks may ask in their innermost loop.
     wakers: Mutex<Vec<Waker>>,
 }
@@ -203,9 +211,33 @@ impl StopSignal {
             StopReason::LeaseLost => 3,
         };
         if self.reason.compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
-            wakers.into_iter().for_each(Waker::wake);
+            self.wake();
         }
+    }
+
+    /// Tells those who carry the task on that there is no more use in it.
+    pub(crate) fn set_decided(&self) {
+        self.decided.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll<T>(&self, cx: &Context<'_>, fact: impl Fn(&StopSignal) -> Option<T>) -> Poll<T> {
+        if let Some(fact) = fact(self) {
+            return Poll::Ready(fact);
+        }
+        {
+            let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+            if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                wakers.push(cx.waker().clone());
+            }
+        }
+        // The signal may have been set between the look and the entry in the list.
+        fact(self).map_or(Poll::Pending, Poll::Ready)
     }
 
     pub(crate) fn reason(&self) -> Option<StopReason> {
@@ -227,17 +259,7 @@ impl Future for Cancelled {
     type Output = StopReason;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<StopReason> {
-        if let Some(reason) = self.0.reason() {
-            return Poll::Ready(reason);
-        }
-        {
-            let mut wakers = self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-            if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                wakers.push(cx.waker().clone());
-            }
-        }
-        // The signal may have been set between the look and the entry in the list.
-        self.0.reason().map_or(Poll::Pending, Poll::Ready)
+        self.0.poll(cx, StopSignal::reason)
     }
 }
 

@@ -150,15 +150,20 @@ impl Attempt {
 
     /// Decides that it ran out of time.
     pub(super) fn expire(&self, shop: &Shop) -> Option<Done> {
-        self.stop.set(StopReason::TimedOut);
         let limit = self.task.options.timeout.unwrap_or_default();
-        self.settle(shop, Err(TaskError::retry(format!("timed out after {limit:?}"))))
+        // Decided before the task is told, so that one that ends at the word does not decide it.
+        let done = self.settle(shop, Err(TaskError::retry(format!("timed out after {limit:?}"))));
+        self.stop.set(StopReason::TimedOut);
+        self.stop.set_decided();
+        done
     }
 
     /// Decides that the job goes back.
     pub(super) fn give_back(&self, shop: &Shop) -> Option<Done> {
         self.stop.set(StopReason::Stopping);
-        self.decide(shop, Verdict::Release { wait: Duration::ZERO, started: true })
+        let done = self.decide(shop, Verdict::Release { wait: Duration::ZERO, started: true });
+        self.stop.set_decided();
+        done
     }
 
     /// Tells the task to come to an end.

@@ -58,8 +58,8 @@ impl Crew {
 
     /// Starts what the crew needs of its own.
     pub(super) fn start(lane: &Arc<Lane>) -> Result<()> {
-        if let Crew::Threads { size, .. } = &lane.crew {
-            (0..*size).try_for_each(|_| Crew::hire(lane))?;
+        if lane.crew.takes() {
+            (0..lane.crew.size()).try_for_each(|_| Crew::hire(lane))?;
         }
         Ok(())
     }

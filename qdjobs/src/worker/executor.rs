@@ -5,9 +5,7 @@
 //! fixed number of threads cannot promise that.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -302,20 +300,19 @@ fn no_thread(error: std::io::Error) -> Error {
         .help("raise the process's limit of threads")
 }
 
-/// Runs a future that cannot leave its thread, here, until it ends or is told to stop.
+/// Runs a future that cannot leave its thread, here, until it ends or its job is decided without it.
 pub(super) fn run_here(
     reactor: &tokio::runtime::Handle,
     ctx: &JobContext,
     future: impl FnOnce() -> LocalFuture,
 ) -> Outcome {
-    let mut stopped = ctx.cancelled();
     let mut future = future();
     let raced = std::future::poll_fn(|cx| {
         if let Poll::Ready(outcome) = future.as_mut().poll(cx) {
             return Poll::Ready(outcome);
         }
-        // Whoever told it to stop has already decided what becomes of the job.
-        Pin::new(&mut stopped).poll(cx).map(|reason| Err(TaskError::retry(format!("stopped: {reason:?}"))))
+        // Nobody sees this error: what becomes of the job is decided.
+        ctx.poll_decided(cx).map(|()| Err(TaskError::retry("the task was given up on")))
     });
     reactor.block_on(raced)
 }

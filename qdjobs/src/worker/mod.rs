@@ -285,6 +285,12 @@ impl Worker {
                 "wrap one of them in a type of its own",
             );
         }
+        if self.queues.as_ref().is_some_and(Vec::is_empty) {
+            return setup(
+                "a worker of no queue would never run a job".into(),
+                "name at least one, or leave `queues` out to serve all",
+            );
+        }
         for queue in self.queues.iter().flatten() {
             check_name("queue", queue)?;
         }

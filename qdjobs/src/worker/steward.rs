@@ -160,7 +160,9 @@ impl Steward {
         let wait = wake_at.saturating_sub(self.shop.monotonic());
         if !state.called && !sooner && !wait.is_zero() {
             let quiet = |call: &mut Call| !call.called;
-            state = match self.shop.queue.clock().nap(wait) {
+            // No bell rings for an answer: on a held clock, too, one that is late is looked for.
+            let answer_due = self.beat.is_some().then_some(LOOK);
+            state = match self.shop.queue.clock().nap(wait).or(answer_due) {
                 None => shared.called.wait_while(state, quiet).unwrap_or_else(PoisonError::into_inner),
                 Some(nap) => {
                     shared
@@ -207,13 +209,34 @@ impl Steward {
         }
     }
 
-    /// A worker whose beats are not answered must assume that others will take it for dead, before they do.
+    /// A worker whose beats are not answered must assume that others will take it for dead, before they do. One that only did
+    /// not look for a while (the machine slept, a held clock was moved) asks before it alarms its tasks.
     fn mind_own_lease(&mut self, now: Duration) {
-        let doubtful = now.saturating_sub(self.sure_at) > self.lease.mul_f64(0.8);
+        let longest = self.lease.mul_f64(0.8);
+        let is_doubtful = |sure_at| now.saturating_sub(sure_at) > longest;
+        // Twice: an answer to a beat from before the gap proves nothing about now.
+        for _ in 0..2 {
+            if is_doubtful(self.sure_at) {
+                self.send_beat(now);
+                self.await_beat(now);
+            }
+        }
+        let doubtful = is_doubtful(self.sure_at);
         if doubtful != self.suspended {
             self.suspended = doubtful;
             self.lanes.iter().for_each(|lane| lane.suspend(doubtful));
         }
+    }
+
+    /// Hears the beat that is under way, if its answer comes in a moment.
+    fn await_beat(&mut self, now: Duration) {
+        let Some((worker, beat)) = self.beat.take() else { return };
+        let beat = match beat.wait_timeout(LOOK / 4) {
+            Ok(answer) => Pending::ready(answer),
+            Err(late) => late,
+        };
+        self.beat = Some((worker, beat));
+        self.hear_beat(now);
     }
 
     /// Looks for workers that are dead, and frees their jobs.
@@ -249,8 +272,8 @@ impl Steward {
         let card = WorkerCard { id: self.shop.new_id(), ..self.card.clone() };
         match self.shop.queue.store().enlist(card.clone()).wait() {
             Ok(()) => {
-                self.shop.tell(&Event::LeaseLost { worker: before });
                 self.shop.set_worker(card.id);
+                self.shop.tell(&Event::LeaseLost { worker: before });
                 // Nothing is held under the old number any more. This lets go of its proof of life, and of a turn that stands
                 // under it.
                 drop(self.shop.queue.store().leave(before));

@@ -2,5 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod async_tasks;
 mod contract;
+mod faults;
 mod model;
+mod queue;
+mod setup;
+mod support;
+mod transaction;
+mod worker;

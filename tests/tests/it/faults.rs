@@ -1,0 +1,315 @@
+//! What happens when something is wrong: with a stored job, with what a task returns, with the file. Each gets a clear
+//! answer, and nothing is lost or half-stored.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use qdjobs::prelude::*;
+use qdjobs::store::Filter;
+use qdjobs::{ErrorKind, JobId, JobQueue, Status};
+
+use crate::support::{Gate, Log, Room, Told, eventually, held_clock, job, seconds, watch};
+
+#[task("faults.count", retries = 0)]
+fn count(number: u32, #[state] log: &Log) -> u32 {
+    log.write(number.to_string());
+    number
+}
+
+#[task("faults.return_odd_keys")]
+fn return_odd_keys() -> BTreeMap<(u8, u8), u8> {
+    BTreeMap::from([((1, 2), 3)])
+}
+
+#[task("faults.return_much")]
+fn return_much() -> String {
+    "x".repeat(1 << 20)
+}
+
+#[task("faults.complain", retries = 0)]
+fn complain() -> Result<(), String> {
+    Err(format!("symptom {} cause", "ü".repeat(100_000)))
+}
+
+#[task("faults.wait", retries = 0)]
+fn wait(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
+    log.write(ctx.job_id().to_string());
+    gate.pass_blocking(ctx);
+}
+
+// -- stored jobs
+
+#[test]
+fn a_job_whose_params_no_longer_fit_fails_by_the_name_of_the_param_and_is_kept() {
+    let (room, queue) = Room::with_queue();
+    let _worker = Worker::new(&queue).only::<Count>().state(Log::default()).start().unwrap();
+    let conn = room.connection();
+    for (params, words) in [
+        (r#"{"number": "many"}"#, "parameter `number`: invalid type: string \"many\", expected u32"),
+        (r#"{}"#, "missing parameter `number`"),
+        (r#"{"number": -1}"#, "parameter `number`: invalid value: integer `-1`, expected u32"),
+    ] {
+        let insert = "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('faults.count', ?1)";
+        conn.execute(insert, [params]).unwrap();
+        let handle = queue.handle::<u32>(JobId(conn.last_insert_rowid()));
+        let error = handle.wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::JobFailed);
+        assert!(error.to_string().contains(words), "{error}");
+        let kept = handle.job().unwrap();
+        assert_eq!((kept.status, kept.params.as_str(), kept.attempt), (Status::Failed, params, 1));
+    }
+}
+
+#[test]
+fn a_job_whose_task_is_gone_waits_and_is_seen() {
+    let (room, queue) = Room::with_queue();
+    let _worker = Worker::new(&queue).only::<Count>().state(Log::default()).start().unwrap();
+    room.connection().execute("INSERT INTO qdjobs_jobs (task_name) VALUES ('faults.gone')", []).unwrap();
+    Count::new(1).enqueue(&queue).unwrap().wait().unwrap();
+    let gone =
+        queue.list(crate::support::filter(|it| it.task_name = Some("faults.gone".into()))).unwrap().jobs;
+    assert_eq!(gone.iter().map(|it| (it.status, it.attempt)).collect::<Vec<_>>(), [(Status::Pending, 0)]);
+}
+
+// -- what a task returns
+
+#[test]
+fn a_result_that_cannot_be_stored_fails_the_job_at_once_since_another_attempt_would_do_the_same() {
+    let (_room, queue) = Room::with_queue();
+    let _worker = Worker::new(&queue).only::<ReturnOddKeys>().only::<ReturnMuch>().start().unwrap();
+    let ids = [ReturnOddKeys.enqueue(&queue).unwrap().id(), ReturnMuch.enqueue(&queue).unwrap().id()];
+    for (id, words) in
+        ids.into_iter().zip(["its result cannot be written as JSON", "its result has 1048578 bytes"])
+    {
+        let error = queue.handle::<serde_json::Value>(id).wait().unwrap_err().to_string();
+        assert!(error.contains("the task is done, but") && error.contains(words), "{error}");
+        assert_eq!((job(&queue, id).attempt, job(&queue, id).retry_count), (1, 0));
+    }
+}
+
+#[test]
+fn a_long_error_is_stored_with_its_beginning_and_its_end() {
+    let (_room, queue) = Room::with_queue();
+    let _worker = Worker::new(&queue).only::<Complain>().start().unwrap();
+    let handle = Complain.enqueue(&queue).unwrap();
+    handle.wait().unwrap_err();
+    let error = handle.job().unwrap().error.unwrap();
+    assert!(error.len() <= qdjobs::ERROR_BYTES_MAX, "{} bytes", error.len());
+    assert!(error.starts_with("symptom") && error.ends_with("cause"));
+    assert_eq!(queue.attempts(handle.id()).unwrap()[0].error, Some(error));
+}
+
+// -- the file
+
+/// What opening says; the text names the path and ends in what to do.
+fn refused(path: &Path) -> (ErrorKind, String) {
+    let error = JobQueue::open(path).unwrap_err();
+    assert!(error.suggestion().is_some_and(|help| !help.is_empty()), "{error}");
+    (error.kind(), error.to_string())
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_left_as_it_is() {
+    let room = Room::new();
+    let letter = room.dir().join("letter.txt");
+    let text = "Dear SQLite, I am not one of yours. ".repeat(100);
+    std::fs::write(&letter, &text).unwrap();
+    let (kind, error) = refused(&letter);
+    assert_eq!(kind, ErrorKind::Corrupt);
+    assert!(error.contains("not a SQLite database"), "{error}");
+    assert_eq!(std::fs::read_to_string(&letter).unwrap(), text);
+    let left: Vec<_> = std::fs::read_dir(room.dir()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left, ["letter.txt"]);
+}
+
+#[test]
+fn paths_that_cannot_be_a_database_are_told_as_what_they_are() {
+    let room = Room::new();
+    let (kind, error) = refused(room.dir());
+    assert!(kind == ErrorKind::Storage && error.contains("is a directory"), "{error}");
+    for not_a_file in ["", ":memory:"] {
+        let (kind, error) = refused(Path::new(not_a_file));
+        assert!(kind == ErrorKind::InvalidInput && error.contains("JobQueue::in_memory()"), "{error}");
+    }
+    let (kind, error) = refused(&room.dir().join("missing").join("jobs.db"));
+    assert_eq!(kind, ErrorKind::Storage);
+    assert!(
+        error.contains("missing/jobs.db") && error.contains("check that its directory exists"),
+        "{error}"
+    );
+    assert!(std::fs::read_dir(room.dir()).unwrap().next().is_none(), "something was created");
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_untouched() {
+    let room = Room::new();
+    drop(JobQueue::open(room.db()).unwrap());
+    room.connection().execute("UPDATE qdjobs_meta SET version = 100, min_writer = 99", []).unwrap();
+    let before = std::fs::read(room.db()).unwrap();
+    let (kind, error) = refused(&room.db());
+    assert_eq!(kind, ErrorKind::NewerSchema);
+    assert!(error.contains("knows schema 99") && error.contains("update this program"), "{error}");
+    assert_eq!(std::fs::read(room.db()).unwrap(), before);
+    // One that is newer and still lets this version write is opened.
+    room.connection().execute("UPDATE qdjobs_meta SET min_writer = 1", []).unwrap();
+    JobQueue::open(room.db()).unwrap();
+}
+
+#[test]
+fn a_lock_that_is_held_for_too_long_refuses_the_write_stores_nothing_and_harms_nothing() {
+    let room = Room::new();
+    let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(room.db()).unwrap();
+    let conn = room.connection();
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = Count::new(1).enqueue(&queue).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(!error.may_be_stored() && error.to_string().contains("nothing was stored"), "{error}");
+    assert_eq!(queue.enqueue_all([Count::new(2), Count::new(3)]).unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(queue.counts().unwrap().total(), 0);
+    conn.execute_batch("COMMIT").unwrap();
+    Count::new(4).enqueue(&queue).unwrap();
+    assert_eq!(queue.counts().unwrap().total(), 1);
+}
+
+#[test]
+fn a_worker_whose_finish_meets_a_lock_writes_it_later_and_runs_the_job_once() {
+    let room = Room::new();
+    let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(room.db()).unwrap();
+    let ((gate, arrivals), log) = (Gate::new(), Log::default());
+    let worker = Worker::new(&queue).only::<Wait>().state(gate.clone()).state(log.clone());
+    let (_worker, events) = watch(worker);
+    let handle = Wait.enqueue(&queue).unwrap();
+    arrivals.next();
+    let conn = room.connection();
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    gate.open();
+    events.expect(Told::Trouble(ErrorKind::Locked));
+    conn.execute_batch("COMMIT").unwrap();
+    events.expect(Told::Completed(handle.id()));
+    assert_eq!((log.lines().len(), handle.job().unwrap().attempt), (1, 1));
+}
+
+#[test]
+fn a_worker_that_is_not_sure_of_its_lease_begins_nothing_and_then_goes_on() {
+    let (room, clock) = (Room::new(), held_clock());
+    let queue = JobQueue::options().clock(clock.clone()).open(room.db()).unwrap();
+    let ((gate, arrivals), log) = (Gate::new(), Log::default());
+    let worker = Worker::new(&queue).only::<Wait>().only::<Count>().state(gate.clone()).state(log.clone());
+    let (_worker, events) = watch(worker.concurrency(2));
+    Wait.enqueue(&queue).unwrap();
+    let running = arrivals.next();
+    let mut conn = room.connection();
+    let tx = conn.transaction_with_behavior(qdjobs::rusqlite::TransactionBehavior::Immediate).unwrap();
+    let id = Count::new(1).enqueue(&tx).unwrap();
+    // No beat is answered for longer than others wait.
+    clock.advance(seconds(40));
+    tx.commit().unwrap();
+    assert_eq!(queue.handle::<u32>(id).wait().unwrap(), 1);
+    gate.open();
+    events.expect(Told::Completed(running));
+}
+
+#[test]
+fn a_store_that_fails_under_a_waiting_caller_does_not_leave_it_waiting() {
+    let room = Room::new();
+    let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(room.db()).unwrap();
+    let conn = room.connection();
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (answered, answers) = channel();
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (queue, answered) = (&queue, answered.clone());
+            scope.spawn(move || answered.send(Count::new(number).enqueue(queue).unwrap_err().kind()));
+        }
+    });
+    drop(answered);
+    assert_eq!(answers.iter().collect::<Vec<_>>(), [ErrorKind::Locked; 8]);
+}
+
+// -- as another user, or under another umask: in a process of its own
+
+const INNER: &str = "QDJOBS_TEST_INNER";
+
+/// Runs one test of this binary in a child, and nothing but its inner part.
+fn inner(mut command: Command, test: &str, path: &Path) {
+    let command = command.args(["--exact", test, "--nocapture"]).env(INNER, path).current_dir("/");
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn the_files_of_a_queue_are_its_owners_alone_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    const NAME: &str = "faults::the_files_of_a_queue_are_its_owners_alone_whatever_the_umask";
+    let Some(path) = std::env::var_os(INNER) else {
+        let room = Room::new();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "umask 0; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
+        return inner(shell, NAME, &room.db());
+    };
+    let mode = |suffix: &str| {
+        let mut path = path.clone();
+        path.push(suffix);
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    let queue = JobQueue::open(&path).unwrap();
+    let _worker = Worker::new(&queue).only::<Count>().state(Log::default()).start().unwrap();
+    Count::new(1).enqueue(&queue).unwrap().wait().unwrap();
+    let modes = ["", "-wal", "-shm", "-workers"].map(mode);
+    assert_eq!(modes, [0o600, 0o600, 0o600, 0o700]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_database_that_may_not_be_written_is_refused_as_that() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    const NAME: &str = "faults::a_database_that_may_not_be_written_is_refused_as_that";
+    let Some(dir) = std::env::var_os(INNER) else {
+        let room = Room::new();
+        drop(Count::new(1).enqueue(&JobQueue::open(room.db()).unwrap()).unwrap());
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        // Where another user can run it, wherever this one has been built.
+        let program = room.dir().join("program");
+        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        mode(&program, 0o555);
+        mode(&room.db(), 0o444);
+        mode(room.dir(), 0o555);
+        let mut command = Command::new(program);
+        if std::fs::OpenOptions::new().write(true).open(room.db()).is_ok() {
+            // The modes mean nothing to root, who is somebody else for once.
+            command.uid(65_534).gid(65_534);
+        }
+        inner(command, NAME, room.dir());
+        return mode(room.dir(), 0o755);
+    };
+    let (kind, error) = refused(&Path::new(&dir).join("jobs.db"));
+    assert_eq!(kind, ErrorKind::ReadOnly, "{error}");
+    assert!(error.contains("may not be written") && error.contains("owner and mode"), "{error}");
+    let (kind, error) = refused(&Path::new(&dir).join("new.db"));
+    assert_eq!(kind, ErrorKind::ReadOnly, "{error}");
+    assert!(error.contains("new.db"), "{error}");
+}
+
+#[test]
+fn a_job_that_a_person_deletes_from_under_its_task_is_refused_at_its_end_and_the_worker_goes_on() {
+    let (room, queue) = Room::with_queue();
+    let ((gate, arrivals), log) = (Gate::new(), Log::default());
+    let worker = Worker::new(&queue).only::<Wait>().state(gate.clone()).state(log);
+    let (_worker, events) = watch(worker);
+    let id = Wait.enqueue(&queue).unwrap().id();
+    arrivals.next();
+    room.connection().execute("DELETE FROM qdjobs_jobs", []).unwrap();
+    gate.open();
+    events.expect(Told::Refused { id, attempt: 1 });
+    eventually(|| queue.list(Filter::default()).unwrap().jobs.is_empty().then_some(()));
+    Wait.enqueue(&queue).unwrap().wait().unwrap();
+}

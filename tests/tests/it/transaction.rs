@@ -1,0 +1,321 @@
+//! Jobs in a transaction that is the program's own: stored, or completed, together with its rows or not at all.
+
+use std::path::PathBuf;
+
+use qdjobs::prelude::*;
+use qdjobs::rusqlite::{Connection, TransactionBehavior, params};
+use qdjobs::store::Filter;
+use qdjobs::store::sqlite::Durability;
+use qdjobs::{ErrorKind, JobId, Status};
+use serde_json::json;
+
+use crate::support::{Gate, Room, Told, connect, job, seconds, watch};
+
+/// The file in which the tasks have their own rows, too.
+struct Db(PathBuf);
+
+#[task("tx.square", queue = "sums", priority = 4, retries = 9)]
+fn square(number: i64) -> i64 {
+    number * number
+}
+
+#[task("tx.order", timeout = "5s", retries = 1, backoff = fixed("10s"))]
+fn order(how: &str, ctx: &JobContext, #[state] db: &Db, #[state] gate: &Gate) -> Result<String, TaskError> {
+    gate.pass_blocking(ctx);
+    let mut conn = connect(&db.0);
+    if how == "unsynced" {
+        conn.execute_batch("PRAGMA synchronous = NORMAL").map_err(TaskError::permanent)?;
+    }
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(TaskError::retry)?;
+    tx.execute("INSERT INTO orders (job) VALUES (?1)", [ctx.job_id().0]).map_err(TaskError::retry)?;
+    Square::new(7).enqueue(&tx).map_err(TaskError::retry)?;
+    if let Err(error) = ctx.complete_in(&tx, &format!("{how} in the transaction")) {
+        // Told through the table of the test, since nobody listens to an attempt that has lost its job.
+        drop(tx);
+        let told = format!("{:?}: {}", error.kind(), error);
+        conn.execute("INSERT INTO refusals (text) VALUES (?1)", [told]).map_err(TaskError::retry)?;
+        gate.pass_blocking(ctx);
+        return Err(TaskError::permanent(error));
+    }
+    match how {
+        "rolled back" => tx.rollback().map_err(TaskError::retry)?,
+        _ => tx.commit().map_err(TaskError::retry)?,
+    }
+    if how == "failed afterwards" {
+        Err(TaskError::retry("too late"))
+    } else {
+        Ok("the function's own".into())
+    }
+}
+
+/// The application's tables in the same file.
+fn shop(room: &Room) -> Connection {
+    let conn = room.connection();
+    conn.execute_batch("CREATE TABLE orders (job INTEGER); CREATE TABLE refusals (text TEXT)").unwrap();
+    conn
+}
+
+fn orders(conn: &Connection) -> i64 {
+    conn.query_row("SELECT count(*) FROM orders", [], |row| row.get(0)).unwrap()
+}
+
+fn worker(queue: &JobQueue, room: &Room, gate: &Gate) -> Worker {
+    Worker::new(queue).only::<Order>().state(Db(room.db())).state(gate.clone())
+}
+
+fn open_gate() -> Gate {
+    let (gate, _) = Gate::new();
+    gate.open();
+    gate
+}
+
+// -- enqueue
+
+#[test]
+fn a_job_in_a_transaction_is_there_when_it_commits_and_never_was_when_it_does_not() {
+    let (room, queue) = Room::with_queue();
+    let mut conn = shop(&room);
+    let _worker = Worker::new(&queue).only::<Square>().start().unwrap();
+
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    tx.execute("INSERT INTO orders (job) VALUES (1)", []).unwrap();
+    let gone = Square::new(5).enqueue(&tx).unwrap();
+    tx.rollback().unwrap();
+    assert!(queue.get(gone).unwrap().is_none());
+    assert_eq!(orders(&conn), 0);
+
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    tx.execute("INSERT INTO orders (job) VALUES (1)", []).unwrap();
+    let id = Square::new(6).priority(9).enqueue(&tx).unwrap();
+    assert!(queue.get(id).unwrap().is_none(), "seen before the commit");
+    tx.commit().unwrap();
+    queue.poke();
+    assert_eq!(queue.handle::<i64>(id).wait().unwrap(), 36);
+    let done = job(&queue, id);
+    assert_eq!((done.queue.as_str(), done.priority, done.max_retries), ("sums", 9, 9));
+    assert_eq!(orders(&conn), 1);
+}
+
+#[test]
+fn a_savepoint_and_a_plain_connection_take_jobs_too() {
+    let (room, queue) = Room::with_queue();
+    let mut conn = room.connection();
+    let kept = Square::new(1).enqueue(&conn).unwrap();
+    let mut tx = conn.transaction().unwrap();
+    let savepoint = tx.savepoint().unwrap();
+    let dropped = Square::new(2).delay(seconds(60)).enqueue(&savepoint).unwrap();
+    drop(savepoint);
+    tx.commit().unwrap();
+    assert!(queue.get(kept).unwrap().is_some() && queue.get(dropped).unwrap().is_none());
+}
+
+#[test]
+fn a_job_that_cannot_be_kept_leaves_the_transaction_as_it_was() {
+    let (room, queue) = Room::with_queue();
+    let mut conn = shop(&room);
+    let tx = conn.transaction().unwrap();
+    tx.execute("INSERT INTO orders (job) VALUES (1)", []).unwrap();
+    assert_eq!(Square::new(1).queue("").enqueue(&tx).unwrap_err().kind(), ErrorKind::InvalidInput);
+    tx.commit().unwrap();
+    assert_eq!((orders(&conn), queue.counts().unwrap().total()), (1, 0));
+}
+
+#[test]
+fn a_database_without_the_tables_of_the_queue_is_told_how_to_get_them() {
+    let conn = Connection::open_in_memory().unwrap();
+    let error = Square::new(1).enqueue(&conn).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Setup);
+    assert!(error.to_string().contains("open the same file with `JobQueue::open` first"), "{error}");
+}
+
+#[test]
+fn one_statement_stores_jobs_through_any_driver_with_all_their_options() {
+    let (room, queue) = Room::with_queue();
+    let before = queue.clock().now();
+    let jobs = [
+        Square::new(2).request(),
+        Square::new(3)
+            .queue("cards")
+            .priority(-1)
+            .retries(0)
+            .display_name("it's \"three\"")
+            .metadata(json!({"n": 3})),
+        Square::new(4).delay(seconds(3600)),
+        Square::new(5).at("2030-01-01T00:00:00.000001Z".parse().unwrap()),
+    ];
+    let statement = queue.statement(jobs).unwrap();
+    let conn = room.connection();
+    assert_eq!(conn.execute(statement.sql, [&statement.json]).unwrap(), 4);
+
+    let mut stored = queue.list(Filter::default()).unwrap().jobs;
+    stored.reverse();
+    let [plain, full, delayed, at] = stored.try_into().unwrap();
+    assert_eq!((plain.queue.as_str(), plain.priority, plain.max_retries), ("sums", 4, 9));
+    assert_eq!((plain.params.as_str(), plain.scheduled_at), (r#"{"number":2}"#, plain.created_at));
+    assert_eq!((full.queue.as_str(), full.priority, full.max_retries), ("cards", -1, 0));
+    assert_eq!((full.name.as_str(), full.metadata.as_deref()), ("it's \"three\"", Some(r#"{"n":3}"#)));
+    let wait = delayed.scheduled_at.duration_since(delayed.created_at);
+    assert!(
+        (wait.as_millis() - 3_600_000).abs() <= 1 && delayed.created_at.duration_since(before).as_secs() < 60
+    );
+    assert_eq!(at.scheduled_at.to_string(), "2030-01-01T00:00:00.000001Z");
+
+    let _worker = Worker::new(&queue).only::<Square>().start().unwrap();
+    assert_eq!(queue.handle::<i64>(full.id).wait().unwrap(), 9);
+    assert_eq!(
+        (job(&queue, delayed.id).status, job(&queue, at.id).status),
+        (Status::Pending, Status::Pending)
+    );
+}
+
+#[test]
+fn a_statement_checks_its_jobs_and_needs_a_database() {
+    let (_room, queue) = Room::with_queue();
+    let error = queue.statement([Square::new(1).request(), Square::new(2).queue("")]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let error = JobQueue::in_memory().statement([Square::new(1)]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Setup);
+}
+
+// -- plain SQL
+
+#[test]
+fn a_plain_insert_by_anybody_is_found_and_has_the_defaults_of_its_task() {
+    let (room, queue) = Room::with_queue();
+    let _worker = Worker::new(&queue).only::<Square>().start().unwrap();
+    let conn = room.connection();
+    conn.execute(r#"INSERT INTO qdjobs_jobs (task_name, params) VALUES ('tx.square', '{"number": 8}')"#, [])
+        .unwrap();
+    let id = JobId(conn.last_insert_rowid());
+    // Nobody is poked: the worker looks.
+    assert_eq!(queue.handle::<i64>(id).wait().unwrap(), 64);
+    let done = job(&queue, id);
+    assert_eq!((done.queue.as_str(), done.priority, done.max_retries), ("sums", 4, 9));
+    assert!(queue.clock().now().duration_since(done.created_at).as_secs() < 60);
+    assert_eq!(done.scheduled_at, done.created_at);
+
+    conn.execute("INSERT INTO qdjobs_jobs (task_name) VALUES ('tx.nobody_serves_this')", []).unwrap();
+    let other = job(&queue, JobId(conn.last_insert_rowid()));
+    assert_eq!((other.queue.as_str(), other.priority, other.max_retries), ("default", 0, 3));
+    assert_eq!((other.params.as_str(), other.status), ("{}", Status::Pending));
+}
+
+#[test]
+fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
+    let (room, queue) = Room::with_queue();
+    let conn = room.connection();
+    let long = "n".repeat(101);
+    let large = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
+    let refused: [(&str, &str, &str); 14] = [
+        ("task_name", "''", "task_name has 1 to 100 characters"),
+        ("task_name", &format!("'{long}'"), "task_name has 1 to 100 characters"),
+        ("name", "''", "name has 1 to 100 bytes"),
+        ("params", "'{'", "params is a JSON object"),
+        ("params", "'[1]'", "params is a JSON object"),
+        ("params", &format!("'{large}'"), "params has at most 1 MiB"),
+        ("queue", "''", "queue has 1 to 100 characters"),
+        ("priority", "2147483648", "priority fits 32 bits"),
+        ("status", "'done'", "status is pending, running, completed, failed or cancelled"),
+        ("max_retries", "-1", "max_retries is not negative"),
+        ("scheduled_at", "-1", "scheduled_at is microseconds between 1970 and 9999"),
+        ("scheduled_at", "253402300800000000", "scheduled_at is microseconds between 1970 and 9999"),
+        ("metadata", "'{'", "metadata is JSON"),
+        ("task_name", "NULL", "NOT NULL constraint failed: qdjobs_jobs.task_name"),
+    ];
+    for (column, value, rule) in refused {
+        let insert = match column {
+            "task_name" => format!("INSERT INTO qdjobs_jobs (task_name) VALUES ({value})"),
+            _ => format!("INSERT INTO qdjobs_jobs (task_name, {column}) VALUES ('tx.square', {value})"),
+        };
+        let error = conn.execute(&insert, []).unwrap_err().to_string();
+        assert!(error.contains(rule), "{rule}: {error}");
+    }
+    assert_eq!(queue.counts().unwrap().total(), 0);
+}
+
+#[test]
+fn the_fields_of_a_plain_insert_are_taken_as_they_are() {
+    let (room, queue) = Room::with_queue();
+    let conn = room.connection();
+    let insert =
+        "INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, name, metadata)
+                  VALUES ('tx.square', 'q', -5, 1, ?1, 'Nine', '{\"a\": 1}')";
+    conn.execute(insert, params![1_893_456_000_000_000_i64]).unwrap();
+    let stored = job(&queue, JobId(conn.last_insert_rowid()));
+    assert_eq!((stored.queue.as_str(), stored.priority, stored.max_retries), ("q", -5, 1));
+    assert_eq!((stored.scheduled_at.as_second(), stored.name.as_str()), (1_893_456_000, "Nine"));
+    assert!(stored.is_scheduled(queue.clock().now()));
+}
+
+// -- complete
+
+#[test]
+fn a_task_commits_its_rows_a_follow_up_and_its_completion_at_once() {
+    let (room, queue) = Room::with_queue();
+    let conn = shop(&room);
+    let (_worker, events) = watch(worker(&queue, &room, &open_gate()));
+    for how in ["committed", "failed afterwards"] {
+        let handle = Order::new(how).enqueue(&queue).unwrap();
+        // What the function returns afterwards changes nothing.
+        assert_eq!(handle.wait().unwrap(), format!("{how} in the transaction"));
+        let finished = events.until(|told| !matches!(told, Told::Started(_)));
+        assert!(!matches!(finished, Told::Refused { .. }), "{finished:?}");
+        let done = handle.job().unwrap();
+        assert_eq!(
+            (done.status, done.attempt, done.retry_count, done.error),
+            (Status::Completed, 1, 0, None)
+        );
+    }
+    assert_eq!(orders(&conn), 2);
+    assert_eq!(queue.counts().unwrap().of(Status::Pending), 2, "the follow-ups");
+}
+
+#[test]
+fn a_completion_that_is_rolled_back_leaves_the_word_to_the_function() {
+    let (room, queue) = Room::with_queue();
+    let conn = shop(&room);
+    let _worker = worker(&queue, &room, &open_gate()).start().unwrap();
+    let handle = Order::new("rolled back").enqueue(&queue).unwrap();
+    assert_eq!(handle.wait().unwrap(), "the function's own");
+    assert_eq!((orders(&conn), queue.counts().unwrap().total()), (0, 1));
+}
+
+#[test]
+fn an_attempt_that_has_lost_its_job_cannot_complete_it_and_its_rows_are_not_there() {
+    let (room, queue, clock) = Room::with_held_time();
+    let conn = shop(&room);
+    let (gate, arrivals) = Gate::new();
+    let (_worker, events) = watch(worker(&queue, &room, &gate));
+    let handle = Order::new("committed").enqueue(&queue).unwrap();
+    arrivals.next();
+    clock.advance(seconds(5));
+    events.until(|told| matches!(told, Told::Retrying { attempt: 1, .. }));
+    gate.admit(1);
+    // It stands at the gate once more when it was refused.
+    arrivals.next();
+    let refusal: String = conn.query_row("SELECT text FROM refusals", [], |row| row.get(0)).unwrap();
+    assert!(
+        refusal.starts_with("LeaseLost") && refusal.contains("your transaction is rolled back"),
+        "{refusal}"
+    );
+    assert_eq!((orders(&conn), queue.counts().unwrap().total()), (0, 1));
+    assert_eq!(handle.job().unwrap().status, Status::Pending);
+    gate.open();
+}
+
+#[test]
+fn a_connection_that_does_not_sync_cannot_complete_a_job_that_must_survive_a_power_cut() {
+    let (room, queue) = Room::with_queue();
+    let conn = shop(&room);
+    let running = worker(&queue, &room, &open_gate()).start().unwrap();
+    let error = Order::new("unsynced").enqueue(&queue).unwrap().wait().unwrap_err();
+    assert!(error.to_string().contains("`synchronous` is below FULL"), "{error}");
+    assert_eq!(orders(&conn), 0);
+    running.stop().unwrap();
+
+    let relaxed = JobQueue::options().durability(Durability::Relaxed).open(room.db()).unwrap();
+    let _worker = worker(&relaxed, &room, &open_gate()).start().unwrap();
+    let handle = Order::new("unsynced").enqueue(&relaxed).unwrap();
+    assert_eq!(handle.wait().unwrap(), "unsynced in the transaction");
+    assert_eq!(orders(&conn), 1);
+}
