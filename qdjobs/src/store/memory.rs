@@ -350,7 +350,8 @@ impl Books {
         let brings_nothing = turn.done.is_empty();
         let lost =
             turn.done.iter().filter(|finish| !self.finish(finish, now)).map(|finish| finish.claim).collect();
-        self.promote(now);
+        // Those who wait come first, also for what this very turn gave back.
+        self.settle(now);
         let claimed = self.claim(turn.worker, &turn.want, now);
         if turn.want.stand && brings_nothing && claimed.is_empty() {
             self.stand(Standing { worker: turn.worker, want: turn.want, reply });

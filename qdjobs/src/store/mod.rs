@@ -73,6 +73,9 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// A worker that is not (or no longer) enlisted gets [`ErrorKind::LeaseLost`] and claims nothing; so does its
     /// standing turn when it is rescued.
     ///
+    /// What the finishes make ready is first offered to the turns that stand, of whichever worker, oldest first; then this turn
+    /// claims.
+    ///
     /// The finishes are written in their order, each as its [`Verdict`] says. A completion brings the progress to 1 if
     /// there was any report of it. A release that waits for nothing keeps the job's `scheduled_at`, and with it the
     /// place in the line; one that had not begun leaves no trace of the claim.

@@ -373,6 +373,7 @@ impl Reference {
             .filter(|(claim, verdict)| !self.finish(*claim, verdict))
             .map(|(claim, _)| *claim)
             .collect();
+        self.settle();
         let claimed = self.claim(worker, wish);
         if wish.stand && done.is_empty() && claimed.is_empty() {
             self.dismiss(
@@ -910,6 +911,9 @@ const REACHED: &[&str] = &[
 /// Seeds that always run. One that ever found a fault is added here and stays.
 const SEEDS: [u64; 4] = [1, 2, 3, 20_261_123];
 
+/// Seeds whose games once told two stores apart.
+const REGRESSIONS: [u64; 1] = [3_816_228_516_021_665_792];
+
 /// Plays random games with `seed`, each checked by `game`; a game that fails is shortened and told.
 fn play(seed: u64, games: u32, game: impl Fn(&[Op]) -> Result<(), TestCaseError>) {
     let mut bytes = [0; 32];
@@ -992,5 +996,7 @@ fn the_sqlite_store_does_what_the_memory_store_does() {
     for seed in SEEDS {
         play(seed, 8, |ops| against_the_memory_store(ops, sqlite_relaxed));
     }
-    play(fresh_seed(), 16, |ops| against_the_memory_store(ops, sqlite_relaxed));
+    for seed in REGRESSIONS.into_iter().chain([fresh_seed()]) {
+        play(seed, 16, |ops| against_the_memory_store(ops, sqlite_relaxed));
+    }
 }
