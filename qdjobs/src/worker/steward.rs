@@ -3,8 +3,11 @@
 //! Leans on `lease` for the judgement and on the store's beat and rescue. A thread of its own, so that no task can keep it
 //! from beating; it beats until the last job has ended.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -94,6 +97,13 @@ impl Bell for Shared {
     }
 }
 
+/// An answer has come.
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+    }
+}
+
 impl Steward {
     pub(super) fn new(shop: Arc<Shop>, card: WorkerCard, lease: Duration) -> Steward {
         let now = shop.monotonic();
@@ -133,10 +143,12 @@ impl Steward {
     fn serve(mut self) {
         loop {
             let now = self.shop.monotonic();
-            self.hear_beat(now);
             if now >= self.next_beat {
                 self.send_beat(now);
             }
+            // After it was sent: a worker that doubts its lease must be woken by the answer, or it would go on doubting until
+            // the next beat is due, which on a held clock is never.
+            self.hear_beat(now);
             if now >= self.next_look {
                 self.look(now);
             }
@@ -189,11 +201,10 @@ impl Steward {
     }
 
     fn hear_beat(&mut self, now: Duration) {
-        let Some((worker, answer)) =
-            self.beat.as_ref().and_then(|(worker, beat)| Some((*worker, beat.try_take()?)))
-        else {
-            return;
-        };
+        let Some((worker, beat)) = self.beat.as_mut() else { return };
+        let worker = *worker;
+        let waker = Waker::from(self.bell.0.clone());
+        let Poll::Ready(answer) = Pin::new(beat).poll(&mut Context::from_waker(&waker)) else { return };
         self.beat = None;
         match answer {
             // Sent before the worker came back: it says nothing about the number of now.
