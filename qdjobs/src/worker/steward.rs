@@ -172,9 +172,7 @@ impl Steward {
         let wait = wake_at.saturating_sub(self.shop.monotonic());
         if !state.called && !sooner && !wait.is_zero() {
             let quiet = |call: &mut Call| !call.called;
-            // No bell rings for an answer: on a held clock, too, one that is late is looked for.
-            let answer_due = self.beat.is_some().then_some(LOOK);
-            state = match self.shop.queue.clock().nap(wait).or(answer_due) {
+            state = match self.shop.queue.clock().nap(wait) {
                 None => shared.called.wait_while(state, quiet).unwrap_or_else(PoisonError::into_inner),
                 Some(nap) => {
                     shared
