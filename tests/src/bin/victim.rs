@@ -101,6 +101,7 @@ fn patient(ms: u64, ctx: &JobContext, #[state] scene: &Scene) -> Fallible {
     for _ in 0..ms / 5 {
         pause(Duration::from_millis(5));
         if let Some(reason) = ctx.stop_reason() {
+            scene.say(format_args!("stopping {} {reason:?}", ctx.job_id()));
             return Err(format!("stopped early: {reason:?}").into());
         }
     }

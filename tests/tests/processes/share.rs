@@ -1,4 +1,4 @@
-//! Two processes, one file.
+//! Processes that share one file, and its one lock.
 
 use std::collections::BTreeMap;
 
@@ -27,4 +27,23 @@ fn two_workers_share_the_jobs_and_run_each_of_them_once() {
     }
     println!("400 jobs by two processes: {shares:?}");
     assert!(workers.iter().all(|worker| shares.get(&worker.pid()).is_some_and(|&share| share >= 40)));
+}
+
+#[test]
+fn a_worker_whose_beats_were_held_up_ends_what_it_runs_and_goes_on_when_they_are_answered() {
+    let scene = Scene::new();
+    let mut worker = Victim::worker(&scene, ["--concurrency", "1", "--lease", "1000"]);
+    let job = scene.insert(&[("patient", r#"{"ms": 600000}"#)])[0];
+    scene.sql.execute("UPDATE qdjobs_jobs SET max_retries = 0", []).unwrap();
+    worker.wait("the job to start", |said| said.is_start_of(job, 1));
+    // Somebody else writes for longer than the lease: for all the worker knows, it is being taken for dead.
+    scene.while_nobody_writes(|| {
+        worker.wait("it to be told to stop", |said| said.is("stopping") && said.number(0) == job);
+    });
+    // Nobody has taken it for dead: the job went back to the queue, and no retry is lost.
+    worker.wait("the job to start again", |said| said.is_start_of(job, 2));
+    assert_eq!(scene.one::<i64>("SELECT retry_count + crash_count FROM qdjobs_jobs", []), 0);
+    let outcomes: Vec<String> = scene.all("SELECT outcome FROM qdjobs_attempts", []);
+    assert_eq!(outcomes, ["released"]);
+    assert!(!worker.said().iter().any(|said| said.is("lost") || said.is("refused")));
 }

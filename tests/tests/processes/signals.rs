@@ -182,6 +182,7 @@ fn a_worker_that_stood_still_beyond_its_lease_is_refused_and_comes_back_under_a_
     let now: i64 = scene.one("SELECT id FROM qdjobs_workers WHERE pid = ?1", [frozen.pid()]);
     assert_eq!(by, [now]);
     assert_ne!(now, number);
+    assert_eq!(frozen.said().iter().filter(|said| said.is("lost")).count(), 1, "it comes back once");
     frozen.signal(Signal::TERM);
     frozen.wait_success();
     assert_eq!(workers(&scene), 0);
