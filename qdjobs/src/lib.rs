@@ -1,6 +1,6 @@
 //! Background jobs from annotated functions: typed enqueue, a durable SQLite file, a worker.
 //!
-//! ```
+//! ```standalone_crate
 //! use qdjobs::prelude::*;
 //!
 //! /// Adds two numbers, elsewhere and later.
