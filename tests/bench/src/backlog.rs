@@ -9,7 +9,7 @@ use crate::table::{Cell, Table, rates};
 
 pub(crate) fn measure(stage: &Stage) -> Result<Table> {
     let base = Fill::ready(NOOP.name, stage.size(100_000, 20_000));
-    let million = stage.size(1_000_000, 100_000);
+    let million = stage.size(1_000_000, 50_000);
     let cases = [
         ("ready", base),
         ("ready", Fill { ready: million, ..base }),

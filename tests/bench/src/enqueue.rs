@@ -24,7 +24,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
         "call p50, ms",
         "p99, ms",
         "bare p50, ms",
-        "p99, ms",
+        "bare p99, ms",
     ];
     let note = format!(
         "Jobs stored a second, typed, {PAYLOAD} bytes of params; every caller returns after its commit. Bare beside 1 \
@@ -41,7 +41,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
         ]);
         table.push(row);
     };
-    let one = stage.size(5_000, 300);
+    let one = stage.size(5_000, 250);
     push("1 producer".into(), &Rounds::interleave(stage, || ours(stage, 1, one), || alone(stage, one))?);
     for (producers, full, quick) in [(8, 3_000, 200), (64, 1_500, 100)] {
         let each = stage.size(full, quick);
@@ -49,7 +49,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
             Rounds::interleave(stage, || ours(stage, producers, each), || bare(stage, producers, each))?;
         push(format!("{producers} producers"), &rounds);
     }
-    let calls = stage.size(600, 60);
+    let calls = stage.size(600, 40);
     let rounds = Rounds::interleave(
         stage,
         || bulk(stage, calls, BULK, PAYLOAD),

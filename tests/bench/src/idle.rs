@@ -10,9 +10,9 @@ use crate::stage::{Fill, Stage};
 use crate::table::{Cell, Table};
 
 pub(crate) fn measure(stage: &Stage) -> Result<Table> {
-    let time = Duration::from_secs(stage.size(10, 3));
+    let time = Duration::from_secs(stage.size(10, 2));
     let note = format!(
-        "A process with one worker of 8 slots, watched for {} s after 1 s of rest. Wake-ups are voluntary context switches of \
+        "A process with one worker of 8 slots, watched for {} s after 1 s of rest, more than once in a full run. Wake-ups are voluntary context switches of \
          all its threads. The bare engine sleeps on a channel and hears of no other process.",
         time.as_secs()
     );
@@ -32,7 +32,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
         let db = stage.filled(fill)?;
         let mut child = Child::start(stage, engine, &db, NOOP, 8)?;
         let (mut cpu, mut wakes, mut last) = (Vec::new(), Vec::new(), serde_json::Value::Null);
-        for _ in 0..stage.rounds.min(3) {
+        for _ in 0..stage.size(3, 1) {
             measure::idle(Duration::from_secs(1));
             let begun = measure::now();
             let before = child.ask("vitals")?;

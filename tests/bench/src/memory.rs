@@ -13,7 +13,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
                 last job (VmRSS).";
     let columns = ["memory", "peak, MB", "afterwards, MB", "threads"];
     let mut table = Table::new("Memory", &columns, note);
-    let (few, many) = (stage.size(100_000, 10_000), stage.size(1_000_000, 100_000));
+    let (few, many) = (stage.size(100_000, 10_000), stage.size(1_000_000, 50_000));
     let cases = [("qdjobs", Engine::Ours, few), ("qdjobs", Engine::Ours, many), ("bare", Engine::Bare, many)];
     for (label, engine, jobs) in cases {
         let db = stage.filled(Fill::ready(NOOP.name, jobs))?;

@@ -19,7 +19,7 @@ const SLOTS: usize = 8;
 type Latencies = (Run, Run);
 
 pub(crate) fn measure(stage: &Stage) -> Result<Table> {
-    let jobs = stage.size(200, 40);
+    let jobs = stage.size(200, 20);
     let note = format!(
         "{jobs} jobs a round, one at a time, 10 to 40 ms apart, for a worker of {SLOTS} slots that is idle. `To start` is from the \
          call that stores the job to the first line of its handler, the commit included. Bare beside the first row is the bare engine, \

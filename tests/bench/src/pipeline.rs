@@ -24,7 +24,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
         "to start p50, ms",
         "p99, ms",
         "bare p50, ms",
-        "p99, ms",
+        "bare p99, ms",
     ];
     let note = format!(
         "{PRODUCERS} producers, each waiting for its commit, and {SLOTS} slots in one process, to the commit of the last \

@@ -14,7 +14,9 @@ CREATE TABLE qdjobs_jobs (
     priority     INTEGER CONSTRAINT "priority fits 32 bits" CHECK (priority BETWEEN -2147483648 AND 2147483647),
     status       TEXT    NOT NULL DEFAULT 'pending'
                          CONSTRAINT "status is pending, running, completed, failed or cancelled"
-                         CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
+                         -- Not IN: for a list of constants SQLite builds a temporary b-tree, here at every write of a status.
+                         CHECK (status = 'pending' OR status = 'running' OR status = 'completed' OR status = 'failed'
+                                OR status = 'cancelled'),
     attempt      INTEGER NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND 4294967295),
     retry_count  INTEGER NOT NULL DEFAULT 0 CHECK (retry_count BETWEEN 0 AND 4294967295),
     max_retries  INTEGER CONSTRAINT "max_retries is not negative" CHECK (max_retries BETWEEN 0 AND 4294967295),
