@@ -11,7 +11,7 @@ use std::time::Duration;
 use qdjobs::prelude::*;
 use qdjobs::{AttemptOutcome, Status};
 
-use crate::support::{Gate, Log, PATIENCE, Room, Told, block_on, seconds, watch};
+use crate::support::{Gate, Log, PATIENCE, Room, Soon, Told, block_on, seconds, watch};
 
 #[task("async.double")]
 async fn double(number: u64) -> Result<u64, TaskError> {
@@ -100,7 +100,7 @@ fn an_async_function_runs_as_a_job_with_tokio_under_its_awaits() {
     let (_room, queue) = Room::with_queue();
     let _worker = Worker::new(&queue).only::<Double>().start().unwrap();
     let handle = Double::new(21).enqueue(&queue).unwrap();
-    assert_eq!(handle.wait().unwrap(), 42);
+    assert_eq!(handle.soon().unwrap(), 42);
     assert_eq!(block_on(handle.into_future()).unwrap(), 42);
 }
 
@@ -131,7 +131,7 @@ fn three_thousand_async_jobs_are_in_flight_on_a_few_threads() {
     arrived.sort();
     assert_eq!(arrived, ids);
     for id in ids {
-        queue.handle::<()>(id).wait().unwrap();
+        queue.handle::<()>(id).soon().unwrap();
     }
     // Two, and on a crowded machine a few that were hired since those two did not get on.
     let used = threads.0.lock().unwrap().len();
@@ -147,12 +147,12 @@ fn handlers_that_block_their_threads_stall_no_other() {
     arrivals.take(8);
     let proceed = (0..50).map(|n| Double::new(n).enqueue(&queue).unwrap()).collect::<Vec<_>>();
     for (n, handle) in proceed.into_iter().enumerate() {
-        assert_eq!(handle.wait_timeout(PATIENCE).unwrap(), 2 * n as u64);
+        assert_eq!(handle.soon().unwrap(), 2 * n as u64);
     }
     assert_eq!(queue.counts().unwrap().of(Status::Running), 8);
     gate.open();
     for id in blocked {
-        queue.handle::<()>(id).wait().unwrap();
+        queue.handle::<()>(id).soon().unwrap();
     }
 }
 
@@ -164,7 +164,7 @@ fn async_jobs_do_not_take_the_slots_of_functions() {
     let _worker = worker.state(gate.clone()).state(threads).start().unwrap();
     queue.enqueue_all([Wait, Wait, Wait]).unwrap();
     arrivals.take(2);
-    Quick.enqueue(&queue).unwrap().wait().unwrap();
+    Quick.enqueue(&queue).unwrap().soon().unwrap();
     assert!(arrivals.nobody_else(), "more are in flight than was asked for");
     gate.open();
 }
@@ -175,9 +175,9 @@ fn a_panic_at_the_first_poll_or_a_later_one_is_a_failed_attempt() {
     let _worker = Worker::new(&queue).only::<Panic>().only::<Double>().async_concurrency(1).start().unwrap();
     for after_a_wait in [false, true] {
         let handle = Panic::new(after_a_wait).enqueue(&queue).unwrap();
-        assert!(handle.wait().unwrap_err().to_string().contains("the task panicked: fell over"));
+        assert!(handle.soon().unwrap_err().to_string().contains("the task panicked: fell over"));
     }
-    assert_eq!(Double::new(1).enqueue(&queue).unwrap().wait().unwrap(), 2);
+    assert_eq!(Double::new(1).enqueue(&queue).unwrap().soon().unwrap(), 2);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_future_that_cannot_leave_its_thread_stays_on_it() {
     assert!(matches!(OnOneThread::DEF.run, qdjobs::Run::AsyncLocal(_)));
     let _worker = Worker::new(&queue).only::<OnOneThread>().start().unwrap();
     for _ in 0..4 {
-        assert!(OnOneThread.enqueue(&queue).unwrap().wait().unwrap());
+        assert!(OnOneThread.enqueue(&queue).unwrap().soon().unwrap());
     }
 }
 
@@ -225,7 +225,7 @@ fn an_async_task_hears_that_the_worker_stops_and_may_still_complete() {
     arrivals.take(2);
     worker.stop().unwrap();
     for id in ids {
-        queue.handle::<()>(id).wait_timeout(PATIENCE).unwrap();
+        queue.handle::<()>(id).soon().unwrap();
     }
     assert_eq!(log.lines(), ["Stopping true", "Stopping true"]);
 }

@@ -11,7 +11,7 @@ use qdjobs::prelude::*;
 use qdjobs::store::Filter;
 use qdjobs::{ErrorKind, JobId, JobQueue, Status};
 
-use crate::support::{Gate, Log, Room, Told, eventually, held_clock, job, seconds, watch};
+use crate::support::{Gate, Log, Room, Soon, Told, eventually, held_clock, job, seconds, watch};
 
 #[task("faults.count", retries = 0)]
 fn count(number: u32, #[state] log: &Log) -> u32 {
@@ -55,7 +55,7 @@ fn a_job_whose_params_no_longer_fit_fails_by_the_name_of_the_param_and_is_kept()
         let insert = "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('faults.count', ?1)";
         conn.execute(insert, [params]).unwrap();
         let handle = queue.handle::<u32>(JobId(conn.last_insert_rowid()));
-        let error = handle.wait().unwrap_err();
+        let error = handle.soon().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::JobFailed);
         assert!(error.to_string().contains(words), "{error}");
         let kept = handle.job().unwrap();
@@ -68,7 +68,7 @@ fn a_job_whose_task_is_gone_waits_and_is_seen() {
     let (room, queue) = Room::with_queue();
     let _worker = Worker::new(&queue).only::<Count>().state(Log::default()).start().unwrap();
     room.connection().execute("INSERT INTO qdjobs_jobs (task_name) VALUES ('faults.gone')", []).unwrap();
-    Count::new(1).enqueue(&queue).unwrap().wait().unwrap();
+    Count::new(1).enqueue(&queue).unwrap().soon().unwrap();
     let gone =
         queue.list(crate::support::filter(|it| it.task_name = Some("faults.gone".into()))).unwrap().jobs;
     assert_eq!(gone.iter().map(|it| (it.status, it.attempt)).collect::<Vec<_>>(), [(Status::Pending, 0)]);
@@ -84,7 +84,7 @@ fn a_result_that_cannot_be_stored_fails_the_job_at_once_since_another_attempt_wo
     for (id, words) in
         ids.into_iter().zip(["its result cannot be written as JSON", "its result has 1048578 bytes"])
     {
-        let error = queue.handle::<serde_json::Value>(id).wait().unwrap_err().to_string();
+        let error = queue.handle::<serde_json::Value>(id).soon().unwrap_err().to_string();
         assert!(error.contains("the task is done, but") && error.contains(words), "{error}");
         assert_eq!((job(&queue, id).attempt, job(&queue, id).retry_count), (1, 0));
     }
@@ -95,7 +95,7 @@ fn a_long_error_is_stored_with_its_beginning_and_its_end() {
     let (_room, queue) = Room::with_queue();
     let _worker = Worker::new(&queue).only::<Complain>().start().unwrap();
     let handle = Complain.enqueue(&queue).unwrap();
-    handle.wait().unwrap_err();
+    handle.soon().unwrap_err();
     let error = handle.job().unwrap().error.unwrap();
     assert!(error.len() <= qdjobs::ERROR_BYTES_MAX, "{} bytes", error.len());
     assert!(error.starts_with("symptom") && error.ends_with("cause"));
@@ -207,7 +207,7 @@ fn a_worker_that_is_not_sure_of_its_lease_begins_nothing_and_then_goes_on() {
     // No beat is answered for longer than others wait.
     clock.advance(seconds(40));
     tx.commit().unwrap();
-    assert_eq!(queue.handle::<u32>(id).wait().unwrap(), 1);
+    assert_eq!(queue.handle::<u32>(id).soon().unwrap(), 1);
     gate.open();
     events.expect(Told::Completed(running));
 }
@@ -260,7 +260,7 @@ fn the_files_of_a_queue_are_its_owners_alone_whatever_the_umask() {
     };
     let queue = JobQueue::open(&path).unwrap();
     let _worker = Worker::new(&queue).only::<Count>().state(Log::default()).start().unwrap();
-    Count::new(1).enqueue(&queue).unwrap().wait().unwrap();
+    Count::new(1).enqueue(&queue).unwrap().soon().unwrap();
     let modes = ["", "-wal", "-shm", "-workers"].map(mode);
     assert_eq!(modes, [0o600, 0o600, 0o600, 0o700]);
 }
@@ -311,5 +311,5 @@ fn a_job_that_a_person_deletes_from_under_its_task_is_refused_at_its_end_and_the
     gate.open();
     events.expect(Told::Refused { id, attempt: 1 });
     eventually(|| queue.list(Filter::default()).unwrap().jobs.is_empty().then_some(()));
-    Wait.enqueue(&queue).unwrap().wait().unwrap();
+    Wait.enqueue(&queue).unwrap().soon().unwrap();
 }

@@ -3,7 +3,7 @@
 use qdjobs::prelude::*;
 use qdjobs::{ErrorKind, JobQueue};
 
-use crate::support::{Room, Told, watch};
+use crate::support::{Room, Soon, Told, watch};
 
 struct Database(&'static str);
 
@@ -36,8 +36,8 @@ fn a_task_takes_the_shared_value_of_its_type() {
     let (_room, queue) = Room::with_queue();
     let worker = Worker::new(&queue).only::<UseState>().only::<UseMailer>();
     let _worker = worker.state(Database("main")).state(Mailer).start().unwrap();
-    assert_eq!(UseState.enqueue(&queue).unwrap().wait().unwrap(), "main Mailer");
-    assert_eq!(UseMailer.enqueue(&queue).unwrap().wait().unwrap(), "Mailer");
+    assert_eq!(UseState.enqueue(&queue).unwrap().soon().unwrap(), "main Mailer");
+    assert_eq!(UseMailer.enqueue(&queue).unwrap().soon().unwrap(), "Mailer");
 }
 
 #[test]
@@ -105,5 +105,5 @@ fn a_job_stored_under_an_earlier_name_is_run_by_the_task_of_today() {
     let conn = room.connection();
     conn.execute("INSERT INTO qdjobs_jobs (task_name) VALUES ('setup.mail')", []).unwrap();
     let id = qdjobs::JobId(conn.last_insert_rowid());
-    assert_eq!(queue.handle::<String>(id).wait().unwrap(), "Mailer");
+    assert_eq!(queue.handle::<String>(id).soon().unwrap(), "Mailer");
 }

@@ -16,8 +16,10 @@ use std::time::Duration;
 use qdjobs::rusqlite::Connection;
 use qdjobs::store::Filter;
 use qdjobs::{
-    Clock, ErrorKind, Event, Job, JobContext, JobId, JobQueue, Timestamp, Worker, WorkerHandle, WorkerId,
+    Clock, ErrorKind, Event, Job, JobContext, JobHandle, JobId, JobQueue, Timestamp, Worker, WorkerHandle,
+    WorkerId,
 };
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 /// Far more than anything here takes, on a machine that does much else.
@@ -231,6 +233,18 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
             Poll::Ready(output) => return output,
             Poll::Pending => std::thread::park(),
         }
+    }
+}
+
+/// A wait that a test can lose.
+pub(crate) trait Soon<R> {
+    /// The job's end, within [`PATIENCE`].
+    fn soon(&self) -> qdjobs::Result<R>;
+}
+
+impl<R: DeserializeOwned> Soon<R> for JobHandle<R> {
+    fn soon(&self) -> qdjobs::Result<R> {
+        self.wait_timeout(PATIENCE)
     }
 }
 

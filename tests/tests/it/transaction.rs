@@ -9,7 +9,7 @@ use qdjobs::store::sqlite::Durability;
 use qdjobs::{ErrorKind, JobId, Status};
 use serde_json::json;
 
-use crate::support::{Gate, Room, Told, connect, job, seconds, watch};
+use crate::support::{Gate, Room, Soon, Told, connect, job, seconds, watch};
 
 /// The file in which the tasks have their own rows, too.
 struct Db(PathBuf);
@@ -90,7 +90,7 @@ fn a_job_in_a_transaction_is_there_when_it_commits_and_never_was_when_it_does_no
     assert!(queue.get(id).unwrap().is_none(), "seen before the commit");
     tx.commit().unwrap();
     queue.poke();
-    assert_eq!(queue.handle::<i64>(id).wait().unwrap(), 36);
+    assert_eq!(queue.handle::<i64>(id).soon().unwrap(), 36);
     let done = job(&queue, id);
     assert_eq!((done.queue.as_str(), done.priority, done.max_retries), ("sums", 9, 9));
     assert_eq!(orders(&conn), 1);
@@ -161,7 +161,7 @@ fn one_statement_stores_jobs_through_any_driver_with_all_their_options() {
     assert_eq!(at.scheduled_at.to_string(), "2030-01-01T00:00:00.000001Z");
 
     let _worker = Worker::new(&queue).only::<Square>().start().unwrap();
-    assert_eq!(queue.handle::<i64>(full.id).wait().unwrap(), 9);
+    assert_eq!(queue.handle::<i64>(full.id).soon().unwrap(), 9);
     assert_eq!(
         (job(&queue, delayed.id).status, job(&queue, at.id).status),
         (Status::Pending, Status::Pending)
@@ -188,7 +188,7 @@ fn a_plain_insert_by_anybody_is_found_and_has_the_defaults_of_its_task() {
         .unwrap();
     let id = JobId(conn.last_insert_rowid());
     // Nobody is poked: the worker looks.
-    assert_eq!(queue.handle::<i64>(id).wait().unwrap(), 64);
+    assert_eq!(queue.handle::<i64>(id).soon().unwrap(), 64);
     let done = job(&queue, id);
     assert_eq!((done.queue.as_str(), done.priority, done.max_retries), ("sums", 4, 9));
     assert!(queue.clock().now().duration_since(done.created_at).as_secs() < 60);
@@ -257,7 +257,7 @@ fn a_task_commits_its_rows_a_follow_up_and_its_completion_at_once() {
     for how in ["committed", "failed afterwards"] {
         let handle = Order::new(how).enqueue(&queue).unwrap();
         // What the function returns afterwards changes nothing.
-        assert_eq!(handle.wait().unwrap(), format!("{how} in the transaction"));
+        assert_eq!(handle.soon().unwrap(), format!("{how} in the transaction"));
         let finished = events.until(|told| !matches!(told, Told::Started(_)));
         assert!(!matches!(finished, Told::Refused { .. }), "{finished:?}");
         let done = handle.job().unwrap();
@@ -276,7 +276,7 @@ fn a_completion_that_is_rolled_back_leaves_the_word_to_the_function() {
     let conn = shop(&room);
     let _worker = worker(&queue, &room, &open_gate()).start().unwrap();
     let handle = Order::new("rolled back").enqueue(&queue).unwrap();
-    assert_eq!(handle.wait().unwrap(), "the function's own");
+    assert_eq!(handle.soon().unwrap(), "the function's own");
     assert_eq!((orders(&conn), queue.counts().unwrap().total()), (0, 1));
 }
 
@@ -308,7 +308,7 @@ fn a_connection_that_does_not_sync_cannot_complete_a_job_that_must_survive_a_pow
     let (room, queue) = Room::with_queue();
     let conn = shop(&room);
     let running = worker(&queue, &room, &open_gate()).start().unwrap();
-    let error = Order::new("unsynced").enqueue(&queue).unwrap().wait().unwrap_err();
+    let error = Order::new("unsynced").enqueue(&queue).unwrap().soon().unwrap_err();
     assert!(error.to_string().contains("`synchronous` is below FULL"), "{error}");
     assert_eq!(orders(&conn), 0);
     running.stop().unwrap();
@@ -316,6 +316,6 @@ fn a_connection_that_does_not_sync_cannot_complete_a_job_that_must_survive_a_pow
     let relaxed = JobQueue::options().durability(Durability::Relaxed).open(room.db()).unwrap();
     let _worker = worker(&relaxed, &room, &open_gate()).start().unwrap();
     let handle = Order::new("unsynced").enqueue(&relaxed).unwrap();
-    assert_eq!(handle.wait().unwrap(), "unsynced in the transaction");
+    assert_eq!(handle.soon().unwrap(), "unsynced in the transaction");
     assert_eq!(orders(&conn), 1);
 }
