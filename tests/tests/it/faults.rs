@@ -11,7 +11,7 @@ use qdjobs::prelude::*;
 use qdjobs::store::Filter;
 use qdjobs::{ErrorKind, JobId, JobQueue, Status};
 
-use crate::support::{Gate, Log, Room, Soon, Told, eventually, held_clock, job, seconds, watch};
+use crate::support::{Gate, Log, Room, Soon, Told, block_on, eventually, job, seconds, watch};
 
 #[task("faults.count", retries = 0)]
 fn count(number: u32, #[state] log: &Log) -> u32 {
@@ -38,6 +38,12 @@ fn complain() -> Result<(), String> {
 fn wait(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
     log.write(ctx.job_id().to_string());
     gate.pass_blocking(ctx);
+}
+
+#[task("faults.listen")]
+fn listen(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
+    gate.pass_blocking(ctx);
+    log.write(format!("{:?}", block_on(ctx.cancelled())));
 }
 
 // -- stored jobs
@@ -193,23 +199,23 @@ fn a_worker_whose_finish_meets_a_lock_writes_it_later_and_runs_the_job_once() {
 }
 
 #[test]
-fn a_worker_that_is_not_sure_of_its_lease_begins_nothing_and_then_goes_on() {
-    let (room, clock) = (Room::new(), held_clock());
-    let queue = JobQueue::options().clock(clock.clone()).open(room.db()).unwrap();
+fn a_worker_that_cannot_be_sure_of_its_lease_warns_its_tasks_and_goes_on_when_it_is() {
+    let (room, queue, clock) = Room::with_held_time();
     let ((gate, arrivals), log) = (Gate::new(), Log::default());
-    let worker = Worker::new(&queue).only::<Wait>().only::<Count>().state(gate.clone()).state(log.clone());
-    let (_worker, events) = watch(worker.concurrency(2));
-    Wait.enqueue(&queue).unwrap();
-    let running = arrivals.next();
-    let mut conn = room.connection();
-    let tx = conn.transaction_with_behavior(qdjobs::rusqlite::TransactionBehavior::Immediate).unwrap();
-    let id = Count::new(1).enqueue(&tx).unwrap();
+    gate.open();
+    let worker = Worker::new(&queue).only::<Listen>().only::<Count>().concurrency(2);
+    let (_worker, events) = watch(worker.state(gate).state(log.clone()));
+    Listen.enqueue(&queue).unwrap();
+    let warned = arrivals.next();
+    let conn = room.connection();
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     // No beat is answered for longer than others wait.
     clock.advance(seconds(40));
-    tx.commit().unwrap();
-    assert_eq!(queue.handle::<u32>(id).soon().unwrap(), 1);
-    gate.open();
-    events.expect(Told::Completed(running));
+    eventually(|| (log.lines() == ["LeaseLost"]).then_some(()));
+    conn.execute_batch("COMMIT").unwrap();
+    // It was not lost after all, so what the task returned is heard, and others begin.
+    events.expect(Told::Completed(warned));
+    assert_eq!(Count::new(1).enqueue(&queue).unwrap().soon().unwrap(), 1);
 }
 
 #[test]
