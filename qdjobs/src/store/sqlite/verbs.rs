@@ -114,6 +114,11 @@ fn shares(conn: &Connection, want: &Want) -> SqlResult<Vec<(Pair, usize)>> {
     Ok(shares)
 }
 
+/// Whether a job is ready that is wanted.
+pub(super) fn has_ready(conn: &Connection, want: &Want) -> SqlResult<bool> {
+    Ok(!ready_pairs(conn, want)?.is_empty())
+}
+
 /// The wanted pairs of task and queue that have jobs ready, found by skipping through the index.
 fn ready_pairs(conn: &Connection, want: &Want) -> SqlResult<Vec<Pair>> {
     let mut statement = conn.prepare_cached(sql::NEXT_READY_PAIR)?;
