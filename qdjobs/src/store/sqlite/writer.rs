@@ -356,15 +356,15 @@ impl Writer {
                 }
                 self.settle(batch, Ok(answers), reply)
             }
-            Request::Ended(id, reply) => {
-                match row::job_by_id(&self.conn, id).map_err(fault::before_commit) {
-                    Ok(Some(job)) if !job.status.is_ended() => batch.watch.push((id, reply)),
-                    Ok(Some(job)) => reply.send(Ok(job)),
-                    Ok(None) => reply.send(Err(not_found(id))),
-                    Err(error) => return self.settle(batch, Err(error), reply),
+            Request::Ended(id, reply) => match row::job_by_id(&self.conn, id).map_err(fault::before_commit) {
+                Ok(Some(job)) if !job.status.is_ended() => {
+                    batch.watch.push((id, reply));
+                    Ok(())
                 }
-                Ok(())
-            }
+                // Not before the commit: it may have ended, or be gone, by a request of this very batch.
+                Ok(job) => self.settle(batch, job.ok_or_else(|| not_found(id)), reply),
+                Err(error) => self.settle(batch, Err(error), reply),
+            },
             Request::Look => {
                 batch.look = true;
                 Ok(())
@@ -552,4 +552,54 @@ impl Writer {
 fn taken_for_dead() -> Error {
     Error::new(ErrorKind::LeaseLost, "this worker was taken for dead, and its jobs were freed")
         .help("enlist again under a new number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retry::Verdict;
+    use crate::store::{Finish, Pending, TaskSet, Want, WorkerCard};
+
+    /// A batch of one's own making: which requests share a commit is chance otherwise.
+    #[test]
+    fn the_end_of_a_job_is_told_only_when_it_is_committed() {
+        let dir = std::env::temp_dir().join(format!("qdjobs-ended-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("jobs.db");
+        let (options, lives) = (SqliteOptions::default(), Arc::new(Lives::beside(&path)));
+        let conn = open::writer(&path, &options).unwrap();
+        // What a commit with the end of a job in it fails by.
+        conn.execute_batch(
+            "CREATE TABLE parents (id INTEGER PRIMARY KEY);
+             CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER fails AFTER UPDATE ON qdjobs_jobs WHEN new.status = 'completed'
+                 BEGIN INSERT INTO children VALUES (1); END;
+             PRAGMA foreign_keys = ON",
+        )
+        .unwrap();
+        let (inbox, doors) = (Arc::default(), Doors::new(lives.dir().to_owned()));
+        let mut writer = Writer::new(conn, path, options, Clock::system(), inbox, lives, doors);
+
+        let worker = WorkerId(1);
+        let turn = |done| {
+            let tasks = Arc::new(TaskSet::new(["a"]));
+            let want = Want { limit: 1, tasks, queues: None, stand: false };
+            let (reply, turned) = Pending::new();
+            (Request::Turn(Turn { worker, done, want }, reply), turned)
+        };
+        let insert = Request::Insert(vec![crate::job::NewJob::new("a", "{}")], Pending::new().0);
+        let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
+        let (begin, claimed) = turn(Arc::default());
+        writer.write(vec![insert, enlist, begin], false);
+        let job = claimed.wait().unwrap().claimed.remove(0);
+
+        let verdict = Verdict::Complete { result: "null".into() };
+        let (end, refused) =
+            turn(Arc::new(vec![Finish { claim: job.claim, started_at: job.claimed_at, verdict }]));
+        let (reply, ended) = Pending::new();
+        writer.write(vec![end, Request::Ended(job.claim.id, reply)], false);
+        assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(ended.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }
