@@ -3,6 +3,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use qdjobs::store::{
     Answer, Beat, Control, EnqueueStatement, Note, Pending, Query, Reply, Store, TaskCard, Turn, Turned,
@@ -64,7 +65,11 @@ impl Questions {
     }
 
     pub(crate) fn next(&self) -> Asked {
-        self.0.recv_timeout(PATIENCE).expect("the worker asks no more")
+        self.try_next(PATIENCE).expect("the worker asks no more")
+    }
+
+    pub(crate) fn try_next(&self, wait: Duration) -> Option<Asked> {
+        self.0.recv_timeout(wait).ok()
     }
 }
 
