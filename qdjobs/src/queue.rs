@@ -6,7 +6,7 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -192,6 +192,34 @@ impl JobQueue {
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    pub(crate) fn lent(&self) -> LentQueue {
+        LentQueue { queue: Arc::downgrade(&self.0), store: self.0.store.clone(), clock: self.0.clock.clone() }
+    }
+}
+
+/// A queue as the threads of its worker have it: they use it and do not keep it open. So it closes when its last handle is
+/// dropped, on the thread that drops it, whoever of them is still on the way out.
+#[derive(Clone, Debug)]
+pub(crate) struct LentQueue {
+    queue: Weak<Inner>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+}
+
+impl LentQueue {
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// A handle to be kept by a task; none if the queue is closed.
+    pub(crate) fn handle(&self) -> Option<JobQueue> {
+        self.queue.upgrade().map(JobQueue)
     }
 }
 

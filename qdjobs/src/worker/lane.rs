@@ -200,6 +200,7 @@ impl Lane {
 
     /// Hands in what has ended and takes the next job; waits for one. `None` when there will be none.
     pub(super) fn next(&self, ended: Option<(Arc<Attempt>, Outcome)>) -> Option<Arc<Attempt>> {
+        // The attempt, which keeps the queue open, ends here: whoever stops the worker goes on as soon as nothing runs.
         let done = ended.map(|(attempt, outcome)| (attempt.id(), attempt.settle(&self.shop, outcome)));
         let mut state = self.lock();
         if let Some((id, done)) = done {
@@ -219,10 +220,12 @@ impl Lane {
 
     /// Hands in what has ended on the executor.
     #[cfg(feature = "tokio")]
-    pub(super) fn ended(&self, attempt: &Attempt, outcome: Outcome) {
-        let done = attempt.settle(&self.shop, outcome);
+    pub(super) fn ended(&self, attempt: Arc<Attempt>, outcome: Outcome) {
+        let (id, done) = (attempt.id(), attempt.settle(&self.shop, outcome));
+        // It keeps the queue open, and whoever stops the worker goes on as soon as nothing runs.
+        drop(attempt);
         let mut state = self.lock();
-        self.hand_in(&mut state, attempt.id(), done);
+        self.hand_in(&mut state, id, done);
         drop(self.submit_done(state));
     }
 

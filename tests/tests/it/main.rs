@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod async_tasks;
+mod between;
 mod contract;
 mod faults;
 mod model;

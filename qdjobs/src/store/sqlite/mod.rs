@@ -57,9 +57,9 @@ pub struct SqliteStore {
 /// What is running, until the store is closed.
 #[derive(Debug)]
 struct Threads {
-    /// Dropped to end the reader.
-    questions: Option<mpsc::Sender<reader::Question>>,
-    running: Vec<JoinHandle<()>>,
+    /// The reader, and what it hears: dropped, it ends.
+    reader: Option<(mpsc::Sender<reader::Question>, JoinHandle<()>)>,
+    writer: Option<JoinHandle<()>>,
 }
 
 impl SqliteStore {
@@ -93,11 +93,9 @@ impl SqliteStore {
         let writing = desk.clone();
         let (questions, asked) = mpsc::channel();
         let reading_clock = clock.clone();
-        let running = vec![
-            spawn("qdjobs-writer", move || writing.run())?,
-            spawn("qdjobs-reader", move || reader::run(&read, &reading_clock, &asked))?,
-        ];
-        let threads = Mutex::new(Threads { questions: Some(questions), running });
+        let writer = spawn("qdjobs-writer", move || writing.run())?;
+        let reader = spawn("qdjobs-reader", move || reader::run(&read, &reading_clock, &asked))?;
+        let threads = Mutex::new(Threads { reader: Some((questions, reader)), writer: Some(writer) });
         let name = path.display().to_string();
         Ok(Arc::new(SqliteStore { name, clock, durability, inbox, desk, lives, threads, _alone: alone }))
     }
@@ -219,7 +217,7 @@ impl Store for SqliteStore {
 
     fn inspect(&self, query: Query) -> Pending<Answer> {
         let (reply, pending) = Pending::new();
-        if let Some(questions) = &self.threads().questions {
+        if let Some((questions, _)) = &self.threads().reader {
             // If the reader is gone, the reply comes back and is dropped, which answers "closed".
             let _ = questions.send((query, reply));
         }
@@ -243,20 +241,27 @@ impl Store for SqliteStore {
     }
 
     fn close(&self) {
+        let (reader, writer) = {
+            let mut threads = self.threads();
+            (threads.reader.take(), threads.writer.take())
+        };
+        // One after the other: the last connection to close takes the write-ahead log with it, and of two that close at
+        // once each may find that it is not the last.
+        if let Some((questions, thread)) = reader {
+            drop(questions);
+            join(thread);
+        }
         // Closed twice is closed.
         let _ = self.inbox.push(Request::Close);
-        let running = {
-            let mut threads = self.threads();
-            threads.questions = None;
-            std::mem::take(&mut threads.running)
-        };
-        for thread in running {
-            // The last handle may be dropped by one of the threads themselves; they then end on their own. A thread that
-            // panicked has closed its replies, which is all there is to tell.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
-        }
+        writer.into_iter().for_each(join);
+    }
+}
+
+/// The last handle may be dropped by one of the threads themselves, which then ends on its own. A thread that panicked has
+/// closed its replies, which is all there is to tell.
+fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() {
+        let _ = thread.join();
     }
 }
 

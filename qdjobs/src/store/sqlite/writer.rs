@@ -347,15 +347,15 @@ impl Writer {
                 }
                 self.settle(batch, Ok(answers), reply)
             }
-            Request::Ended(id, reply) => {
-                match row::job_by_id(&self.conn, id).map_err(fault::before_commit) {
-                    Ok(Some(job)) if !job.status.is_ended() => batch.watch.push((id, reply)),
-                    Ok(Some(job)) => reply.send(Ok(job)),
-                    Ok(None) => reply.send(Err(not_found(id))),
-                    Err(error) => return self.settle(batch, Err(error), reply),
+            Request::Ended(id, reply) => match row::job_by_id(&self.conn, id).map_err(fault::before_commit) {
+                Ok(Some(job)) if !job.status.is_ended() => {
+                    batch.watch.push((id, reply));
+                    Ok(())
                 }
-                Ok(())
-            }
+                // Not before the commit: it may have ended, or be gone, by a request of this very batch.
+                Ok(job) => self.settle(batch, job.ok_or_else(|| not_found(id)), reply),
+                Err(error) => self.settle(batch, Err(error), reply),
+            },
             Request::Look => {
                 batch.look = true;
                 Ok(())
@@ -543,4 +543,78 @@ impl Writer {
 fn taken_for_dead() -> Error {
     Error::new(ErrorKind::LeaseLost, "this worker was taken for dead, and its jobs were freed")
         .help("enlist again under a new number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::NewJob;
+    use crate::retry::Verdict;
+    use crate::store::{Finish, Pending, TaskSet, Want, WorkerCard};
+
+    /// A writer that is called and not run, since which requests share a commit is chance otherwise; in a directory of its
+    /// own. A commit with a row in it for which `fails` is true fails.
+    fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
+        let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("jobs.db");
+        let (options, lives) = (SqliteOptions::default(), Arc::new(Lives::beside(&path)));
+        let conn = open::writer(&path, &options).unwrap();
+        let tables = "CREATE TABLE parents (id INTEGER PRIMARY KEY);
+             CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+             PRAGMA foreign_keys = ON;";
+        let orphan = "BEGIN INSERT INTO children VALUES (1); END";
+        conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
+        let doors = Doors::new(lives.dir().to_owned());
+        (Writer::new(conn, path, options, Clock::system(), Arc::default(), lives, doors), dir)
+    }
+
+    #[test]
+    fn the_end_of_a_job_is_told_only_when_it_is_committed() {
+        let (mut writer, dir) = writer("ended", "UPDATE ON qdjobs_jobs WHEN new.status = 'completed'");
+        let worker = WorkerId(1);
+        let turn = |done| {
+            let tasks = Arc::new(TaskSet::new(["a"]));
+            let want = Want { limit: 1, tasks, queues: None, stand: false };
+            let (reply, turned) = Pending::new();
+            (Request::Turn(Turn { worker, done, want }, reply), turned)
+        };
+        let insert = Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0);
+        let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
+        let (begin, claimed) = turn(Arc::default());
+        writer.write(vec![insert, enlist, begin], false);
+        let job = claimed.wait().unwrap().claimed.remove(0);
+
+        let verdict = Verdict::Complete { result: "null".into() };
+        let (end, refused) =
+            turn(Arc::new(vec![Finish { claim: job.claim, started_at: job.claimed_at, verdict }]));
+        let (reply, ended) = Pending::new();
+        writer.write(vec![end, Request::Ended(job.claim.id, reply)], false);
+        assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(ended.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_worker_keeps_its_proof_of_life_until_it_is_off_the_list() {
+        let (mut writer, dir) = writer("proof", "DELETE ON qdjobs_workers");
+        let worker = WorkerId(1);
+        writer.lives.begin(worker).unwrap();
+        let proof = writer.lives.dir().join(format!("{worker}.live"));
+        let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
+        writer.write(vec![enlist], false);
+
+        for leave in [Request::Leave, Request::Rescue] {
+            let (reply, left) = Pending::new();
+            writer.write(vec![leave(worker, reply)], false);
+            assert_eq!(left.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert!(proof.exists() && !writer.lives.is_empty());
+        }
+        writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
+        let (reply, left) = Pending::new();
+        writer.write(vec![Request::Leave(worker, reply)], false);
+        assert_eq!(left.wait().unwrap(), 0);
+        assert!(!proof.exists() && writer.lives.is_empty());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }
