@@ -494,6 +494,12 @@ impl Lane {
             // It is there already.
             self.leave_to_dispatcher(&mut state, stand, leg, answer);
         }
+        if stand && state.closed {
+            // The stop that closed the lane meanwhile may have recalled what stood before this did.
+            drop(state);
+            self.shop.queue.store().recall(self.shop.worker());
+            state = self.lock();
+        }
         state
     }
 

@@ -116,6 +116,21 @@ fn the_queue_in_memory_runs_the_same_worker() {
     assert_eq!(Add::new(vec![20, 22]).enqueue(&queue).unwrap().soon().unwrap().is, 42);
 }
 
+#[task("worker.at_once_again")]
+fn at_once_again(ctx: &JobContext) -> Result<u32, TaskError> {
+    // The turn that hands this in answers the one of the same lane that stands.
+    if ctx.attempt() == 1 { Err(TaskError::retry_in(Duration::ZERO, "again")) } else { Ok(ctx.attempt()) }
+}
+
+#[test]
+fn in_memory_too_a_retry_that_is_due_at_once_is_taken_by_the_lane_that_hands_it_in() {
+    let queue = JobQueue::in_memory();
+    let _worker = Worker::new(&queue).only::<AtOnceAgain>().concurrency(2).start().unwrap();
+    for _ in 0..100 {
+        assert_eq!(AtOnceAgain::new().enqueue(&queue).unwrap().soon().unwrap(), 2);
+    }
+}
+
 // -- what is claimed, and when
 
 #[test]

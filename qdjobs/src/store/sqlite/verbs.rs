@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::{row, sql};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,24 +20,36 @@ type SqlResult<T> = rusqlite::Result<T>;
 /// A task and a queue.
 pub(super) type Pair = (String, String);
 
-/// Stores one job; answers its number and whether it may be claimed at once.
-pub(super) fn insert(conn: &Connection, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
-    // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
-    let at = job.scheduled_at(now).unwrap_or(now);
-    let ready = at <= now;
-    conn.prepare_cached(sql::INSERT)?.execute(params![
-        job.task_name,
-        job.name,
-        job.params,
-        job.queue,
-        job.priority,
-        job.max_retries,
-        at.as_microsecond(),
-        now.as_microsecond(),
-        job.metadata,
-        ready,
-    ])?;
-    Ok((JobId(conn.last_insert_rowid()), ready))
+/// Stores jobs, by a statement that is looked up once for all of them.
+pub(super) struct Insert<'c> {
+    conn: &'c Connection,
+    statement: CachedStatement<'c>,
+}
+
+impl<'c> Insert<'c> {
+    pub(super) fn on(conn: &'c Connection) -> SqlResult<Insert<'c>> {
+        Ok(Insert { conn, statement: conn.prepare_cached(sql::INSERT)? })
+    }
+
+    /// Stores one job; answers its number and whether it may be claimed at once.
+    pub(super) fn job(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
+        // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
+        let at = job.scheduled_at(now).unwrap_or(now);
+        let ready = at <= now;
+        self.statement.execute(params![
+            job.task_name,
+            job.name,
+            job.params,
+            job.queue,
+            job.priority,
+            job.max_retries,
+            at.as_microsecond(),
+            now.as_microsecond(),
+            job.metadata,
+            ready,
+        ])?;
+        Ok((JobId(self.conn.last_insert_rowid()), ready))
+    }
 }
 
 pub(super) fn publish(conn: &Connection, tasks: &[TaskCard]) -> SqlResult<()> {
@@ -169,8 +181,35 @@ pub(super) enum Finished {
     Waits(bool),
 }
 
-/// Writes what became of a job, if the claim still holds it.
-pub(super) fn finish(conn: &Connection, finish: &Finish, now: Timestamp) -> SqlResult<Finished> {
+/// Writes what became of jobs. The statement for the common case is looked up once for all of them.
+pub(super) struct Finishes<'c> {
+    conn: &'c Connection,
+    complete: CachedStatement<'c>,
+}
+
+impl<'c> Finishes<'c> {
+    pub(super) fn on(conn: &'c Connection) -> SqlResult<Finishes<'c>> {
+        Ok(Finishes { conn, complete: conn.prepare_cached(sql::COMPLETE)? })
+    }
+
+    /// Writes what became of one job, if the claim still holds it.
+    pub(super) fn write(&mut self, finish: &Finish, now: Timestamp) -> SqlResult<Finished> {
+        if let Verdict::Complete { result } = &finish.verdict
+            && finish.claim.attempt == 1
+        {
+            let Claim { id, attempt, worker } = finish.claim;
+            let (started, ended) = (finish.started_at.as_microsecond(), now.as_microsecond());
+            let changed = self.complete.execute(params![id.0, attempt, worker.0, result, started, ended])?;
+            if changed > 0 {
+                return Ok(Finished::Ended);
+            }
+        }
+        finish_with_history(self.conn, finish, now)
+    }
+}
+
+/// Writes what became of a job and puts its attempt on record.
+fn finish_with_history(conn: &Connection, finish: &Finish, now: Timestamp) -> SqlResult<Finished> {
     let Claim { id, attempt, worker } = finish.claim;
     let (started, ended) = (finish.started_at.as_microsecond(), now.as_microsecond());
     let due = |wait| after_at_latest(now, wait).as_microsecond();
@@ -307,7 +346,8 @@ pub(super) fn workers(conn: &Connection) -> SqlResult<Vec<WorkerState>> {
 
 /// Completes a job inside a transaction that is not ours.
 pub(super) fn complete_in(conn: &Connection, finish_of: &Finish, now: Timestamp) -> Result<()> {
-    match finish(conn, finish_of, now).map_err(super::fault::before_commit)? {
+    let fault = super::fault::before_commit;
+    match Finishes::on(conn).and_then(|mut finishes| finishes.write(finish_of, now)).map_err(fault)? {
         Finished::Lost => Err(Error::new(
             ErrorKind::LeaseLost,
             format!(

@@ -175,8 +175,14 @@ impl Writer {
     }
 
     /// Writes the requests in one transaction and answers them.
-    pub(super) fn write(&mut self, requests: Vec<Request>, look: bool) {
+    pub(super) fn write(&mut self, mut requests: Vec<Request>, look: bool) {
         let others = self.lookout.others_committed(&self.conn) || look;
+        if !others && !requests.is_empty() {
+            requests = self.let_stand(requests);
+            if requests.is_empty() {
+                return;
+            }
+        }
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         self.lonely = if requests.len() > 1 { 0 } else { self.lonely + 1 };
@@ -253,6 +259,34 @@ impl Writer {
         }
     }
 
+    /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
+    /// followed by one. Gives back the rest.
+    fn let_stand(&mut self, requests: Vec<Request>) -> Vec<Request> {
+        let brings_nothing = |turn: &Turn| turn.done.is_empty() && turn.want.stand && turn.want.limit > 0;
+        if !requests.iter().all(|it| matches!(it, Request::Turn(turn, _) if brings_nothing(turn))) {
+            return requests;
+        }
+        // What cannot be read is left to the transaction, which says why.
+        let Ok(next_due) = verbs::next_due(&self.conn) else { return requests };
+        self.next_due = next_due;
+        let mut rest = Vec::new();
+        for request in requests {
+            match request {
+                Request::Turn(turn, reply) if self.has_nothing_for(&turn) => self.stand(turn, reply),
+                request => rest.push(request),
+            }
+        }
+        rest
+    }
+
+    /// Whether a turn can only wait.
+    fn has_nothing_for(&self, turn: &Turn) -> bool {
+        !self.broken
+            && self.next_due.is_none_or(|due| due > self.clock.now())
+            && verbs::is_enlisted(&self.conn, turn.worker).unwrap_or(false)
+            && !verbs::has_ready(&self.conn, &turn.want).unwrap_or(true)
+    }
+
     fn begin(&mut self) -> Result<()> {
         if self.broken {
             self.conn = open::writer(&self.path, &self.options)?;
@@ -268,9 +302,10 @@ impl Writer {
         match request {
             Request::Insert(jobs, reply) => {
                 let stored = self.alone(jobs.len() > 1, |conn| {
+                    let mut insert = verbs::Insert::on(conn).map_err(fault::before_commit)?;
                     let mut ready = 0;
                     let ids = jobs.iter().map(|job| {
-                        verbs::insert(conn, job, now).map(|(id, due)| {
+                        insert.job(job, now).map(|(id, due)| {
                             ready += usize::from(due);
                             id
                         })
@@ -374,8 +409,9 @@ impl Writer {
                 return Err(taken_for_dead());
             }
             let mut lost = Vec::new();
+            let mut finishes = verbs::Finishes::on(conn).map_err(fault::before_commit)?;
             for finish in turn.done.iter() {
-                match verbs::finish(conn, finish, now).map_err(fault::before_commit)? {
+                match finishes.write(finish, now).map_err(fault::before_commit)? {
                     Finished::Lost => lost.push(finish.claim),
                     Finished::Ended => ended.push(finish.claim.id),
                     Finished::Waits(at_once) => ready += usize::from(at_once),
