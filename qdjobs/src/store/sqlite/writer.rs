@@ -173,7 +173,7 @@ impl Writer {
         version.is_ok_and(|version| std::mem::replace(&mut self.seen, version) != version)
     }
 
-    #[allow(clippy::disallowed_methods, reason = "leaves the lock to other processes, in real time")]
+    #[expect(clippy::disallowed_methods, reason = "leaves the lock to other processes, in real time")]
     fn leave_room_for_others(&mut self) {
         if self.inbox.is_empty() || self.doors.nobody_else() {
             self.busy_since = None;
