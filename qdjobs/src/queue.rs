@@ -114,7 +114,7 @@ impl JobQueue {
         &self,
         jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
     ) -> Result<Vec<JobId>> {
-        self.store().insert(gather(jobs)?).wait()
+        self.store().insert_here(gather(jobs)?)
     }
 
     /// The job, as it is now.
@@ -227,7 +227,7 @@ impl Enqueue for JobQueue {
     type Answer<R> = Result<JobHandle<R>>;
 
     fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
-        let ids = self.store().insert(vec![job?]).wait()?;
+        let ids = self.store().insert_here(vec![job?])?;
         Ok(self.handle(one(ids)?))
     }
 }

@@ -1,12 +1,15 @@
-//! The store in a SQLite file: one writing thread, one reading thread, and the files beside the database.
+//! The store in a SQLite file: one writer, one reading thread, and the files beside the database.
 //!
 //! Leans on the contract in `store`. The only room that names rusqlite (`transaction` is its door for callers who bring a
 //! transaction of their own). Knows no task and no worker's thread.
 
+mod courtesy;
+mod desk;
 mod doors;
 mod fault;
 mod inbox;
 mod live;
+mod lookout;
 mod migrate;
 mod open;
 mod reader;
@@ -14,6 +17,8 @@ mod row;
 mod sql;
 mod transaction;
 mod verbs;
+#[cfg(target_os = "linux")]
+mod watch;
 mod writer;
 
 use std::fs::File;
@@ -24,6 +29,7 @@ use std::thread::JoinHandle;
 pub use open::{Durability, SqliteOptions};
 pub(crate) use transaction::complete_in;
 
+use self::desk::Desk;
 use self::inbox::{Inbox, Request};
 use self::live::Lives;
 use super::{
@@ -41,6 +47,7 @@ pub struct SqliteStore {
     clock: Clock,
     durability: Durability,
     inbox: Arc<Inbox>,
+    desk: Arc<Desk>,
     lives: Arc<Lives>,
     threads: Mutex<Threads>,
     /// Held against other processes, if the linked SQLite is only safe alone.
@@ -82,13 +89,15 @@ impl SqliteStore {
             lives.clone(),
             doors,
         );
+        let desk = Arc::new(Desk::new(writer));
+        let writing = desk.clone();
         let (questions, asked) = mpsc::channel();
         let reading_clock = clock.clone();
-        let writer = spawn("qdjobs-writer", move || writer.run())?;
+        let writer = spawn("qdjobs-writer", move || writing.run())?;
         let reader = spawn("qdjobs-reader", move || reader::run(&read, &reading_clock, &asked))?;
         let threads = Mutex::new(Threads { reader: Some((questions, reader)), writer: Some(writer) });
         let name = path.display().to_string();
-        Ok(Arc::new(SqliteStore { name, clock, durability, inbox, lives, threads, _alone: alone }))
+        Ok(Arc::new(SqliteStore { name, clock, durability, inbox, desk, lives, threads, _alone: alone }))
     }
 
     /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
@@ -145,6 +154,16 @@ impl Store for SqliteStore {
             return Pending::ready(Err(error));
         }
         self.submit(|reply| Request::Insert(jobs, reply))
+    }
+
+    fn insert_here(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
+        let now = self.clock.now();
+        jobs.iter().try_for_each(|job| job.check(now))?;
+        let (reply, stored) = Pending::new();
+        if let Err(request) = self.desk.write_here(Request::Insert(jobs, reply)) {
+            self.inbox.push(request)?;
+        }
+        stored.wait()
     }
 
     fn publish(&self, tasks: Vec<TaskCard>) -> Pending<()> {

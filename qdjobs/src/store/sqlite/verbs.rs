@@ -3,6 +3,8 @@
 //! Leans on `sql` and `row`. Runs inside a transaction that `writer` begins and commits: nothing here begins, commits or
 //! answers anybody.
 
+use std::cmp::Reverse;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{row, sql};
@@ -14,6 +16,9 @@ use crate::store::{Beat, Claim, Claimed, Control, Finish, Note, TaskCard, Want, 
 use crate::time::{Timestamp, after_at_latest};
 
 type SqlResult<T> = rusqlite::Result<T>;
+
+/// A task and a queue.
+pub(super) type Pair = (String, String);
 
 /// Stores one job; answers its number and whether it may be claimed at once.
 pub(super) fn insert(conn: &Connection, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
@@ -61,46 +66,63 @@ pub(super) fn is_enlisted(conn: &Connection, worker: WorkerId) -> SqlResult<bool
 /// Claims the jobs that come first over all wanted tasks and queues.
 ///
 /// The index is ordered by task and queue first, so that jobs nobody here can run, a million of them, cost nothing. The
-/// price is a merge: each pair of task and queue that has jobs ready gives its first `limit`.
+/// price is a merge, where more than one pair of task and queue has jobs ready.
 pub(super) fn claim(
     conn: &Connection,
     want: &Want,
     worker: WorkerId,
     now: Timestamp,
 ) -> SqlResult<Vec<Claimed>> {
-    let ids = first_ready(conn, want)?;
-    let mut statement = conn.prepare_cached(sql::CLAIM)?;
-    ids.into_iter()
-        .map(|id| {
-            statement.query_row(params![id, worker.0, now.as_microsecond()], |found| {
-                row::claimed(found, id, worker, now)
-            })
-        })
-        .collect()
+    let mut first_ready = conn.prepare_cached(sql::FIRST_READY)?;
+    let mut claim = conn.prepare_cached(sql::CLAIM)?;
+    let mut claimed: Vec<Claimed> = Vec::new();
+    let shares = shares(conn, want)?;
+    for (pair, limit) in &shares {
+        let (before, limit) = (claimed.len(), *limit as i64);
+        let mut rows = first_ready.query(params![pair.0, pair.1, limit])?;
+        while let Some(found) = rows.next()? {
+            claimed.push(row::claimed(found, pair, worker, now)?);
+        }
+        drop(rows);
+        let marked = claim.execute(params![pair.0, pair.1, limit, worker.0, now.as_microsecond()])?;
+        debug_assert_eq!(marked, claimed.len() - before, "what was read is what was claimed");
+    }
+    if shares.len() > 1 {
+        claimed.sort_unstable_by_key(|job| (Reverse(job.priority), job.scheduled_at, job.claim.id));
+    }
+    Ok(claimed)
 }
 
-fn first_ready(conn: &Connection, want: &Want) -> SqlResult<Vec<i64>> {
-    let pairs = ready_pairs(conn, want)?;
-    let mut heads: Vec<(i64, i64, i64)> = Vec::new();
+/// How many of the first jobs of each pair of task and queue are among the first of all.
+fn shares(conn: &Connection, want: &Want) -> SqlResult<Vec<(Pair, usize)>> {
+    let mut pairs = ready_pairs(conn, want)?;
+    if pairs.len() <= 1 {
+        return Ok(pairs.pop().map(|pair| (pair, want.limit)).into_iter().collect());
+    }
     let mut statement = conn.prepare_cached(sql::READY)?;
-    for (task, queue) in &pairs {
+    let mut heads: Vec<(Reverse<i64>, i64, i64, usize)> = Vec::new();
+    for (index, (task, queue)) in pairs.iter().enumerate() {
         let mut rows = statement.query(params![task, queue, want.limit as i64])?;
         while let Some(row) = rows.next()? {
-            // Priority negated, so that all three are ascending.
-            heads.push((-row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?));
+            heads.push((Reverse(row.get(0)?), row.get(1)?, row.get(2)?, index));
         }
     }
-    if pairs.len() > 1 {
-        heads.sort_unstable();
-        heads.truncate(want.limit);
-    }
-    Ok(heads.into_iter().map(|(_, _, id)| id).collect())
+    heads.sort_unstable();
+    let mut shares: Vec<(Pair, usize)> = pairs.into_iter().map(|pair| (pair, 0)).collect();
+    heads.iter().take(want.limit).for_each(|&(.., index)| shares[index].1 += 1);
+    shares.retain(|(_, limit)| *limit > 0);
+    Ok(shares)
+}
+
+/// Whether a job is ready that is wanted.
+pub(super) fn has_ready(conn: &Connection, want: &Want) -> SqlResult<bool> {
+    Ok(!ready_pairs(conn, want)?.is_empty())
 }
 
 /// The wanted pairs of task and queue that have jobs ready, found by skipping through the index.
-fn ready_pairs(conn: &Connection, want: &Want) -> SqlResult<Vec<(String, String)>> {
+fn ready_pairs(conn: &Connection, want: &Want) -> SqlResult<Vec<Pair>> {
     let mut statement = conn.prepare_cached(sql::NEXT_READY_PAIR)?;
-    let mut next = |after: &(String, String)| -> SqlResult<Option<(String, String)>> {
+    let mut next = |after: &Pair| -> SqlResult<Option<Pair>> {
         statement.query_row(params![after.0, after.1], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     };
     let mut pairs = Vec::new();

@@ -1,13 +1,15 @@
-//! The one writing thread: gather, begin, apply each request, commit once, and only then answer.
+//! The one writer: gather, begin, apply each request, commit once, and only then answer.
 //!
-//! Leans on `verbs` for the statements and on `inbox` for what waits. Owns the only connection that writes. Jobs are never
-//! run here, and no caller's code: a reply wakes its waiter, which goes on elsewhere.
+//! Leans on `verbs` for the statements, on `inbox` for what waits and on `lookout` for what others wrote. Owns the only
+//! connection that writes. Jobs are never run here, and no caller's code: a reply wakes its waiter, which goes on elsewhere.
 //!
 //! ```text
 //!   callers ──push──▶ inbox ──take──▶ [ BEGIN · verbs · claims for the standing · COMMIT ] ──▶ answers ──▶ doorbells
 //!                       ▲                                                                        │
 //!                       └─────────── the next batch gathers while this one commits ◀─────────────┘
 //! ```
+//!
+//! Which thread does this is the business of `desk`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,10 +18,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::courtesy::Courtesy;
 use super::doors::Doors;
 use super::fault::{self, Attempt};
-use super::inbox::{Inbox, Request};
+use super::inbox::{Inbox, Nap, Request};
 use super::live::Lives;
+use super::lookout::Lookout;
 use super::open::SqliteOptions;
 use super::verbs::{self, Finished};
 use super::{open, row};
@@ -29,37 +33,30 @@ use crate::queue::not_found;
 use crate::store::{Reply, Turn, Turned};
 use crate::time::{Clock, Timestamp};
 
-/// How often a waiting process looks whether another connection has written, in case nobody rang: plain inserts by other
-/// programs do not. Half of this is the median wait of such a job; one look costs 1 to 2 microseconds.
-const LOOK: Duration = Duration::from_millis(25);
-
 /// Jobs made ready in one statement, and statements of that kind in one transaction: a million jobs that are due at once
 /// must not hold up everybody else.
 const PROMOTE_MAX: usize = 1_000;
 const PROMOTE_ROUNDS: usize = 4;
-
-/// How long the writer works without a pause before it leaves the lock open to other processes, and for how long. Without
-/// it, a busy process would retake the lock within microseconds, and the others, which can only try, would starve.
-const TURN_OF_OTHERS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_micros(400));
 
 pub(super) struct Writer {
     conn: Connection,
     path: PathBuf,
     options: SqliteOptions,
     clock: Clock,
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
     lives: Arc<Lives>,
     doors: Doors,
     /// Turns that wait for work, oldest first.
     standing: Vec<(Turn, Reply<Turned>)>,
     /// Callers that wait for the end of a job.
     watchers: HashMap<JobId, Vec<Reply<Job>>>,
-    /// `PRAGMA data_version` when this writer last looked: it changes when another connection commits.
-    seen: i64,
-    next_due: Option<Timestamp>,
-    /// The connection failed in a commit and must be opened anew before it is trusted.
-    broken: bool,
-    busy_since: Option<Duration>,
+    lookout: Lookout,
+    pub(super) next_due: Option<Timestamp>,
+    /// The connection failed in a commit, or its user panicked: it must be opened anew before it is trusted.
+    pub(super) broken: bool,
+    courtesy: Courtesy,
+    /// Batches of a single request, in a row.
+    pub(super) lonely: usize,
 }
 
 /// Says to one caller how its request went, once the commit has succeeded or failed.
@@ -106,6 +103,7 @@ impl Writer {
         lives: Arc<Lives>,
         doors: Doors,
     ) -> Writer {
+        let lookout = Lookout::new(&path, &inbox);
         Writer {
             conn,
             path,
@@ -116,80 +114,72 @@ impl Writer {
             doors,
             standing: Vec::new(),
             watchers: HashMap::new(),
-            seen: 0,
+            lookout,
             next_due: None,
             broken: false,
-            busy_since: None,
-        }
-    }
-
-    /// Works until the inbox is closed and empty.
-    pub(super) fn run(mut self) {
-        loop {
-            let requests = self.inbox.take(self.nap());
-            if requests.is_empty() {
-                self.busy_since = None;
-                self.look();
-                continue;
-            }
-            let closing = matches!(requests.last(), Some(Request::Close));
-            self.write(requests, false);
-            if closing {
-                self.doors.close();
-                return;
-            }
-            self.leave_room_for_others();
+            courtesy: Courtesy::default(),
+            lonely: 0,
         }
     }
 
     /// How long to sleep when nothing waits: until something is due or it is time to look, and only if somebody waits for
     /// it. A process without waiting workers sleeps for good.
-    fn nap(&self) -> Option<Duration> {
+    pub(super) fn nap(&self) -> Nap {
         if self.standing.is_empty() && self.watchers.is_empty() {
-            return None;
+            return Nap::default();
         }
         let due = self.next_due.filter(|_| !self.standing.is_empty()).and_then(|due| {
             let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
             self.clock.nap(wait)
         });
-        Some(due.map_or(LOOK, |due| due.min(LOOK)))
+        let nap = self.lookout.nap();
+        Nap { limit: due.into_iter().chain(nap.limit).min(), ..nap }
     }
 
-    /// Looks for what became due or was written by others; begins a transaction only if there is something.
-    fn look(&mut self) {
-        let others = self.others_wrote();
+    /// Looks for what became due or was written by others; begins a transaction only if there is something for those who wait
+    /// here.
+    pub(super) fn look(&mut self) {
+        let others = self.lookout.look(&self.conn);
         let due = self.next_due.is_some_and(|due| due <= self.clock.now());
-        if others || due {
+        // What cannot be read is left to the transaction, which says why.
+        if due || (others && self.is_concerned().unwrap_or(true)) {
             self.write(Vec::new(), others);
         }
     }
 
-    fn others_wrote(&mut self) -> bool {
-        let version = self
-            .conn
-            .prepare_cached("PRAGMA data_version")
-            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)));
-        // A database that cannot be read is looked at by the next transaction, which says so.
-        version.is_ok_and(|version| std::mem::replace(&mut self.seen, version) != version)
+    /// Whether what others wrote matters to anybody who waits here. Reads only: a program that writes tables of its own into
+    /// the same file all the time must not meet us at the lock each time.
+    fn is_concerned(&mut self) -> rusqlite::Result<bool> {
+        self.doors.refresh(&self.conn)?;
+        self.next_due = verbs::next_due(&self.conn)?;
+        if !self.watchers.is_empty() || self.next_due.is_some_and(|due| due <= self.clock.now()) {
+            return Ok(true);
+        }
+        for (turn, _) in &self.standing {
+            if !verbs::is_enlisted(&self.conn, turn.worker)? || verbs::has_ready(&self.conn, &turn.want)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "leaves the lock to other processes, in real time")]
-    fn leave_room_for_others(&mut self) {
-        if self.inbox.is_empty() || self.doors.nobody_else() {
-            self.busy_since = None;
-            return;
-        }
-        let now = self.clock.monotonic();
-        let since = *self.busy_since.get_or_insert(now);
-        if now.saturating_sub(since) > TURN_OF_OTHERS.0 {
-            std::thread::sleep(TURN_OF_OTHERS.1);
-            self.busy_since = None;
-        }
+    /// Leaves the lock open to others now and then, while there is much to write.
+    pub(super) fn leave_room_for_others(&mut self) {
+        self.courtesy.pause(self.clock.monotonic(), self.doors.nobody_else());
+    }
+
+    /// Ends what the writer has beside its connection.
+    pub(super) fn close(&mut self) {
+        self.doors.close();
+        self.lookout.close();
     }
 
     /// Writes the requests in one transaction and answers them.
-    fn write(&mut self, requests: Vec<Request>, look: bool) {
-        let others = self.others_wrote() || look;
+    pub(super) fn write(&mut self, requests: Vec<Request>, look: bool) {
+        let others = self.lookout.others_committed(&self.conn) || look;
+        self.lookout.has_worked();
+        self.courtesy.begin(self.clock.monotonic());
+        self.lonely = if requests.len() > 1 { 0 } else { self.lonely + 1 };
         let mut batch = Batch {
             now: self.clock.now(),
             answers: Vec::with_capacity(requests.len()),
@@ -214,7 +204,8 @@ impl Writer {
             self.serve(&mut batch)?;
             self.tell_watchers(&mut batch, others)?;
             self.next_due = verbs::next_due(&self.conn).map_err(fault::before_commit)?;
-            self.conn.execute_batch("COMMIT").map_err(|error| {
+            let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+            committed.map(drop).map_err(|error| {
                 let error = fault::in_commit(error);
                 self.broken = error.kind() == ErrorKind::Indeterminate;
                 error
