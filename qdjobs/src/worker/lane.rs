@@ -620,7 +620,7 @@ impl Lane {
 }
 
 /// Real time, for pauses and patience that no test needs to hold.
-#[allow(clippy::disallowed_methods, reason = "pauses towards the operating system, in real time")]
+#[expect(clippy::disallowed_methods, reason = "pauses towards the operating system, in real time")]
 pub(super) fn now() -> Instant {
     Instant::now()
 }

@@ -38,7 +38,7 @@ impl Courtesy {
     }
 
     /// A transaction has ended; sleeps if it is time to.
-    #[allow(clippy::disallowed_methods, reason = "leaves the lock to others, in real time")]
+    #[expect(clippy::disallowed_methods, reason = "leaves the lock to others, in real time")]
     pub(super) fn pause(&mut self, now: Duration, alone: bool) {
         self.ended = now;
         if let Some(pause) = self.due(now, alone) {

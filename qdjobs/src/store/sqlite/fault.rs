@@ -114,7 +114,7 @@ impl Attempt {
 
     /// Repeats `step` while it reports a lock, until the limit. SQLite's own busy timeout does not cover every step that
     /// can meet a lock (switching to WAL fails at once), and sleeps for far longer than a group commit lasts.
-    #[allow(clippy::disallowed_methods, reason = "waits for another connection, in real time")]
+    #[expect(clippy::disallowed_methods, reason = "waits for another connection, in real time")]
     pub(super) fn retry<T>(&self, mut step: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let start = Instant::now();
         let mut nap = Duration::from_micros(50);
