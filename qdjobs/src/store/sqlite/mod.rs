@@ -333,6 +333,30 @@ mod tests {
         assert_eq!(steps(1_000), steps(10));
     }
 
+    #[test]
+    fn no_hot_statement_is_prepared_anew_for_the_values_bound_to_it() {
+        let dir = std::env::temp_dir().join(format!("qdjobs-prepared-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
+        let hot = sql::HOT.iter().map(|(statement, _)| *statement);
+        for statement in hot.chain([sql::INSERT, sql::ENLISTED, sql::BEAT]) {
+            for round in 0..3 {
+                let mut prepared = conn.prepare_cached(statement).unwrap();
+                for binding in 1..=prepared.parameter_count() {
+                    prepared.raw_bind_parameter(binding, (binding + round) as i64).unwrap();
+                }
+                // Some of these values are refused, which is no matter here.
+                let _ = prepared.raw_query().next();
+            }
+            let prepared = conn.prepare_cached(statement).unwrap();
+            let times = |which| prepared.get_status(which);
+            assert_eq!(times(rusqlite::StatementStatus::Run), 3, "{statement}");
+            assert_eq!(times(rusqlite::StatementStatus::RePrepare), 0, "{statement}");
+        }
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
     /// A list of constants in a check or an index costs a b-tree in memory at each write, made and thrown away.
     #[test]
     fn storing_and_finishing_a_job_build_no_temporary_tables() {

@@ -54,20 +54,18 @@ pub(super) const NEXT_READY_PAIR: &str = "
         WHERE status = 'pending' AND ready = 1 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
     LIMIT 1";
 
-// A bound LIMIT stands in a sum: alone, SQLite plans by its value, and prepares the statement anew for each.
-
 /// Binds task_name, queue, limit: gives priority, scheduled_at, id in the order of claims. Reads qdjobs_ready alone.
 pub(super) const READY: &str = "
     SELECT priority, scheduled_at, id FROM qdjobs_jobs INDEXED BY qdjobs_ready
     WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
-    ORDER BY priority DESC, scheduled_at, id LIMIT ?3 + 0";
+    ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
 /// Binds task_name, queue, limit: gives what is to be claimed, in the order of claims.
 pub(super) const FIRST_READY: &str = "
     SELECT id, attempt, params, name, priority, retry_count, max_retries, created_at, scheduled_at, metadata
     FROM qdjobs_jobs INDEXED BY qdjobs_ready
     WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
-    ORDER BY priority DESC, scheduled_at, id LIMIT ?3 + 0";
+    ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
 /// Binds task_name, queue, limit, worker, now: claims what FIRST_READY gives. Two statements for any number of jobs, and not
 /// one with RETURNING, which would build a table of its rows first and costs a fifth more.
@@ -76,7 +74,7 @@ pub(super) const CLAIM: &str = "
     SET status = 'running', attempt = attempt + 1, worker = ?4, started_at = ?5, progress = NULL, progress_message = NULL
     WHERE id IN (SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_ready
                  WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
-                 ORDER BY priority DESC, scheduled_at, id LIMIT ?3 + 0)";
+                 ORDER BY priority DESC, scheduled_at, id LIMIT ?3)";
 
 // -- beat
 
@@ -145,7 +143,7 @@ pub(super) const ENDED_UNDER: &str = "
 pub(super) const PROMOTE: &str = "
     UPDATE qdjobs_jobs SET ready = 1 WHERE id IN (
         SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
-        WHERE status = 'pending' AND ready = 0 AND scheduled_at <= ?1 ORDER BY scheduled_at LIMIT ?2 + 0)";
+        WHERE status = 'pending' AND ready = 0 AND scheduled_at <= ?1 ORDER BY scheduled_at LIMIT ?2)";
 
 /// The next instant at which something is due: the first entry of qdjobs_scheduled.
 pub(super) const NEXT_DUE: &str = "

@@ -87,7 +87,8 @@ impl Listener {
 fn listen(mut inotify: Inotify, closed: &AtomicBool, inbox: &Weak<Inbox>) {
     let mut events = [0; 1024];
     while let Ok(told) = inotify.read_events_blocking(&mut events) {
-        let changed = told.into_iter().any(|event| event.mask.contains(EventMask::MODIFY));
+        // The change is told before the watch has ended, and a new one set in between would end with it. So what counts is the end.
+        let changed = told.into_iter().any(|event| event.mask.contains(EventMask::IGNORED));
         if closed.load(Ordering::SeqCst) {
             return;
         }
