@@ -40,8 +40,8 @@ pub(super) struct Lookout {
     watch: Watch,
     #[cfg(target_os = "linux")]
     inbox: Arc<Inbox>,
-    /// `PRAGMA data_version` at the last look.
-    seen: i64,
+    /// `PRAGMA data_version` at the last look, if what it told of has been seen to.
+    seen: Option<i64>,
     phase: Phase,
 }
 
@@ -53,7 +53,7 @@ enum Phase {
     Watching,
     /// Something was written; it will be committed, or was of no interest.
     Expecting { step: Duration, waited: Duration },
-    /// The platform tells nothing.
+    /// The platform tells nothing, or the last look came to nothing.
     Blind,
 }
 
@@ -67,7 +67,7 @@ impl Lookout {
             watch: Watch::new(path, inbox),
             #[cfg(target_os = "linux")]
             inbox: inbox.clone(),
-            seen: 0,
+            seen: None,
             phase: Phase::Settling,
         }
     }
@@ -116,7 +116,13 @@ impl Lookout {
             .prepare_cached("PRAGMA data_version")
             .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)));
         // A database that cannot be read is looked at by the next transaction, which says so.
-        version.is_ok_and(|version| std::mem::replace(&mut self.seen, version) != version)
+        version.is_ok_and(|version| self.seen.replace(version) != Some(version))
+    }
+
+    /// What the last look told of could not be seen to: the next one tells of it again, after a pause.
+    pub(super) fn forget(&mut self) {
+        self.seen = None;
+        self.phase = Phase::Blind;
     }
 
     #[cfg(target_os = "linux")]

@@ -76,6 +76,12 @@ pub(super) const CLAIM: &str = "
                  WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
                  ORDER BY priority DESC, scheduled_at, id LIMIT ?3)";
 
+/// Binds id, worker, now: claims one job, which is ready by FIRST_READY.
+pub(super) const CLAIM_ONE: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'running', attempt = attempt + 1, worker = ?2, started_at = ?3, progress = NULL, progress_message = NULL
+    WHERE id = ?1 AND status = 'pending' AND ready = 1";
+
 // -- beat
 
 /// Binds worker. No row changed: it was taken for dead, or left.
@@ -221,6 +227,7 @@ pub(super) const HOT: &[(&str, &str)] = &[
     (NEXT_READY_PAIR, "COVERING INDEX qdjobs_ready (task_name=? AND queue>?)"),
     (READY, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (FIRST_READY, "INDEX qdjobs_ready (task_name=? AND queue=?)"),
+    (CLAIM_ONE, "INTEGER PRIMARY KEY"),
     (CLAIM, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (CHECKPOINT, "INTEGER PRIMARY KEY"),
     (COMPLETE, "INTEGER PRIMARY KEY"),

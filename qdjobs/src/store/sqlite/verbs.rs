@@ -86,7 +86,6 @@ pub(super) fn claim(
     now: Timestamp,
 ) -> SqlResult<Vec<Claimed>> {
     let mut first_ready = conn.prepare_cached(sql::FIRST_READY)?;
-    let mut claim = conn.prepare_cached(sql::CLAIM)?;
     let mut claimed: Vec<Claimed> = Vec::new();
     let shares = shares(conn, want)?;
     for (pair, limit) in &shares {
@@ -96,7 +95,12 @@ pub(super) fn claim(
             claimed.push(row::claimed(found, pair, worker, now)?);
         }
         drop(rows);
-        let marked = claim.execute(params![pair.0, pair.1, limit, worker.0, now.as_microsecond()])?;
+        let now = now.as_microsecond();
+        let marked = match &claimed[before..] {
+            // The usual case of a queue that keeps up: no table of numbers is built for it.
+            [job] => conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])?,
+            _ => conn.prepare_cached(sql::CLAIM)?.execute(params![pair.0, pair.1, limit, worker.0, now])?,
+        };
         debug_assert_eq!(marked, claimed.len() - before, "what was read is what was claimed");
     }
     if shares.len() > 1 {

@@ -174,10 +174,9 @@ impl Writer {
         self.lookout.close();
     }
 
-    /// Writes the requests in one transaction and answers them.
+    /// Writes the requests in one transaction and answers them; with `look`, as if others had written.
     pub(super) fn write(&mut self, mut requests: Vec<Request>, look: bool) {
-        let others = self.lookout.others_committed(&self.conn) || look;
-        if !others && !requests.is_empty() {
+        if !look && !requests.is_empty() {
             requests = self.let_stand(requests);
             if requests.is_empty() {
                 return;
@@ -195,10 +194,13 @@ impl Writer {
             left: Vec::new(),
             ready: 0,
             claimed: 0,
-            look: others,
+            look,
         };
         let mut requests = requests.into_iter();
         let written = self.begin().and_then(|()| {
+            // Asked under the lock, where it costs no lock of its own and nobody can come in between.
+            let others = self.lookout.others_committed(&self.conn) || look;
+            batch.look = others;
             if others {
                 // Among other things, somebody may have come or gone.
                 self.doors.refresh(&self.conn).map_err(fault::before_commit)?;
@@ -218,6 +220,8 @@ impl Writer {
             })
         });
         if let Err(error) = &written {
+            // What others had written was not seen to.
+            self.lookout.forget();
             if !self.conn.is_autocommit() {
                 // Whatever this says, the error to tell is the one above.
                 let _ = self.conn.execute_batch("ROLLBACK");
@@ -500,8 +504,10 @@ impl Writer {
         if batch.ready > 0 || batch.look {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
-                // Whether it still is enlisted is asked again: it may have been taken for dead while it stood.
-                let claimed = match verbs::is_enlisted(&self.conn, turn.worker) {
+                // It may have been taken for dead while it stood, by others or in this batch: both are a reason to look.
+                let enlisted =
+                    if batch.look { verbs::is_enlisted(&self.conn, turn.worker) } else { Ok(true) };
+                let claimed = match enlisted {
                     Ok(true) => verbs::claim(&self.conn, &turn.want, turn.worker, batch.now),
                     Ok(false) => {
                         self.settle(batch, Err(taken_for_dead()), reply)?;
