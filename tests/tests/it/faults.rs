@@ -248,6 +248,17 @@ fn inner(mut command: Command, test: &str, path: &Path) {
 }
 
 #[test]
+fn what_was_written_reaches_the_database_itself_as_soon_as_nobody_writes() {
+    let (room, queue) = Room::with_queue();
+    let size = || std::fs::metadata(room.db()).unwrap().len();
+    let before = size();
+    queue.enqueue_all((0..300).map(Count::new)).unwrap();
+    assert_eq!(size(), before, "it is in the log, which is as safe");
+    // Nobody waits for work here: the writing thread wakes for this alone.
+    eventually(|| (size() > before + (30 << 10)).then_some(()));
+}
+
+#[test]
 #[cfg(unix)]
 fn the_files_of_a_queue_are_its_owners_alone_whatever_the_umask() {
     use std::os::unix::fs::PermissionsExt;

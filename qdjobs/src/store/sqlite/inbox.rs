@@ -49,6 +49,15 @@ impl Request {
         }
     }
 
+    /// About how many rows it writes.
+    fn rows(&self) -> usize {
+        match self {
+            Request::Insert(jobs, _) => jobs.len(),
+            Request::Turn(turn, _) => turn.done.len() + turn.want.limit,
+            _ => 1,
+        }
+    }
+
     /// About what it holds in memory while it waits.
     fn bytes(&self) -> usize {
         match self {
@@ -62,8 +71,9 @@ impl Request {
 /// once, rather than blocked or kept until memory ends.
 const BYTES_MAX: usize = 256 << 20;
 
-/// Most requests written in one transaction, so that no caller waits for strangers much longer than one commit takes.
-const BATCH_MAX: usize = 2_048;
+/// Most rows written in one transaction, so that no caller waits for strangers much longer than one commit takes: some twenty
+/// milliseconds. A single request may be larger; it is then alone.
+const BATCH_ROWS_MAX: usize = 4_096;
 
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
@@ -145,7 +155,12 @@ impl Inbox {
     /// Takes what waits, oldest first; empty if nothing does.
     pub(super) fn take(&self) -> Vec<Request> {
         let mut state = self.lock();
-        let many = state.waiting.len().min(BATCH_MAX);
+        let mut rows = 0;
+        let fits = |request: &&Request| {
+            rows += request.rows();
+            rows <= BATCH_ROWS_MAX
+        };
+        let many = state.waiting.iter().take_while(fits).count().max(1).min(state.waiting.len());
         let batch: Vec<Request> = state.waiting.drain(..many).collect();
         state.bytes = if state.waiting.is_empty() {
             0
@@ -198,5 +213,23 @@ impl Bell for Inbox {
     fn ring(&self) {
         // A closed inbox has nobody left to wake.
         let _ = self.push(Request::Look);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Pending;
+
+    #[test]
+    fn a_transaction_takes_what_fits_and_a_large_request_goes_alone() {
+        let inbox = Inbox::default();
+        for jobs in [1, BATCH_ROWS_MAX / 2, BATCH_ROWS_MAX / 2, 3 * BATCH_ROWS_MAX, 1] {
+            let jobs = vec![NewJob::new("a", "{}"); jobs];
+            inbox.push(Request::Insert(jobs, Pending::new().0)).unwrap();
+        }
+        let taken: Vec<usize> = std::iter::repeat_with(|| inbox.take().len()).take(5).collect();
+        assert_eq!(taken, [2, 1, 1, 1, 0]);
+        assert_eq!(inbox.lock().bytes, 0);
     }
 }

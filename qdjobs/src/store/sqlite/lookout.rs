@@ -58,13 +58,13 @@ enum Phase {
 }
 
 impl Lookout {
-    /// For the database at `path`; news are told to `inbox`.
-    pub(super) fn new(path: &Path, inbox: &Arc<Inbox>) -> Lookout {
+    /// For the database whose write-ahead log is `log`; news are told to `inbox`.
+    pub(super) fn new(log: &Path, inbox: &Arc<Inbox>) -> Lookout {
         #[cfg(not(target_os = "linux"))]
-        let _ = (path, inbox);
+        let _ = (log, inbox);
         Lookout {
             #[cfg(target_os = "linux")]
-            watch: Watch::new(path, inbox),
+            watch: Watch::new(log, inbox),
             #[cfg(target_os = "linux")]
             inbox: inbox.clone(),
             seen: None,
@@ -165,7 +165,7 @@ mod tests {
         ours.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE it (n)").unwrap();
         other.execute_batch("INSERT INTO it VALUES (1)").unwrap();
         let inbox = Arc::new(Inbox::default());
-        let mut lookout = Lookout::new(&path, &inbox);
+        let mut lookout = Lookout::new(&dir.join("some.db-wal"), &inbox);
         lookout.look(&ours);
         while lookout.look(&ours) {}
         assert!(lookout.nap().news, "{lookout:?}");

@@ -17,6 +17,7 @@ mod row;
 mod sql;
 mod transaction;
 mod verbs;
+mod wal;
 #[cfg(target_os = "linux")]
 mod watch;
 mod writer;

@@ -30,11 +30,8 @@ struct Listener {
 }
 
 impl Watch {
-    /// For the log of the database at `path`.
-    pub(super) fn new(path: &Path, inbox: &Arc<Inbox>) -> Watch {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push("-wal");
-        Watch { log: path.with_file_name(name), inbox: Arc::downgrade(inbox), listener: None, refused: false }
+    pub(super) fn new(log: &Path, inbox: &Arc<Inbox>) -> Watch {
+        Watch { log: log.to_owned(), inbox: Arc::downgrade(inbox), listener: None, refused: false }
     }
 
     /// Asks to be told of the next change; `false` if nobody would tell.

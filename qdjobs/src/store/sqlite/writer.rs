@@ -26,6 +26,7 @@ use super::live::Lives;
 use super::lookout::Lookout;
 use super::open::SqliteOptions;
 use super::verbs::{self, Finished};
+use super::wal::Wal;
 use super::{open, row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, WorkerId};
@@ -55,6 +56,7 @@ pub(super) struct Writer {
     /// The connection failed in a commit, or its user panicked: it must be opened anew before it is trusted.
     pub(super) broken: bool,
     courtesy: Courtesy,
+    wal: Wal,
     /// Batches of a single request, in a row.
     pub(super) lonely: usize,
 }
@@ -103,7 +105,8 @@ impl Writer {
         lives: Arc<Lives>,
         doors: Doors,
     ) -> Writer {
-        let lookout = Lookout::new(&path, &inbox);
+        let wal = Wal::of(&path);
+        let lookout = Lookout::new(wal.path(), &inbox);
         Writer {
             conn,
             path,
@@ -118,27 +121,30 @@ impl Writer {
             next_due: None,
             broken: false,
             courtesy: Courtesy::default(),
+            wal,
             lonely: 0,
         }
     }
 
-    /// How long to sleep when nothing waits: until something is due or it is time to look, and only if somebody waits for
-    /// it. A process without waiting workers sleeps for good.
+    /// How long to sleep when nothing waits: until the log is to be written back; and until something is due or it is time to
+    /// look, if somebody waits for it. A process without waiting workers sleeps for good in the end.
     pub(super) fn nap(&self) -> Nap {
+        let write_back = self.wal.nap(self.clock.monotonic()).and_then(|wait| self.clock.nap(wait));
         if self.standing.is_empty() && self.watchers.is_empty() {
-            return Nap::default();
+            return Nap { limit: write_back, ..Nap::default() };
         }
         let due = self.next_due.filter(|_| !self.standing.is_empty()).and_then(|due| {
             let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
             self.clock.nap(wait)
         });
         let nap = self.lookout.nap();
-        Nap { limit: due.into_iter().chain(nap.limit).min(), ..nap }
+        Nap { limit: due.into_iter().chain(nap.limit).chain(write_back).min(), ..nap }
     }
 
-    /// Looks for what became due or was written by others; begins a transaction only if there is something for those who wait
+    /// Nothing waits: sees to the log, and looks for what became due or was written by others; begins a transaction only if there is something for those who wait
     /// here.
     pub(super) fn look(&mut self) {
+        self.wal.write_back(&self.conn, self.clock.monotonic());
         let others = self.lookout.look(&self.conn);
         let due = self.next_due.is_some_and(|due| due <= self.clock.now());
         // What cannot be read is left to the transaction, which says why.
@@ -163,8 +169,9 @@ impl Writer {
         Ok(false)
     }
 
-    /// Leaves the lock open to others now and then, while there is much to write.
+    /// Between two transactions: leaves the lock open to others now and then, and the log no longer than it may be.
     pub(super) fn leave_room_for_others(&mut self) {
+        self.wal.cut(&self.conn, self.clock.monotonic());
         self.courtesy.pause(self.clock.monotonic(), self.doors.nobody_else());
     }
 
@@ -243,6 +250,8 @@ impl Writer {
             }
         }
         if written.is_ok() {
+            let rows = batch.ready + batch.claimed + batch.ended.len();
+            self.wal.has_grown(rows, self.clock.monotonic());
             // Before the answers, so that nothing is left when a stop returns; after the commit, since a proof of life that is
             // gone before the worker is off the list would make it look dead.
             for (worker, door) in &batch.left {
