@@ -31,6 +31,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
         "to start p50, ms (min–max)",
         "p99, ms",
         "bare commit p50, ms",
+        "p99, ms",
         "bare to start p50, ms",
         "to start less bare commit, ms",
     ];
@@ -77,6 +78,7 @@ fn row(
         Cell::text(format!("{:.2} ({:.2}–{:.2})", start.median, start.min, start.max)),
         Cell::Number(starts.ours(|run| run.p99), 2),
         Cell::Number(calls.bare(p50), 2),
+        Cell::Number(calls.bare(|run| run.p99), 2),
         if bare_starts { Cell::Number(starts.bare(p50), 2) } else { Cell::None },
         Cell::Number(measure::Spread::new(beyond), 2),
     ]);

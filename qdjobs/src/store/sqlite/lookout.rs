@@ -119,6 +119,11 @@ impl Lookout {
         version.is_ok_and(|version| self.seen.replace(version) != Some(version))
     }
 
+    /// Whether an answer that others have committed means that they have, and not that nobody has looked yet.
+    pub(super) fn has_looked(&self) -> bool {
+        self.seen.is_some()
+    }
+
     /// What the last look told of could not be seen to: the next one tells of it again, after a pause.
     pub(super) fn forget(&mut self) {
         self.seen = None;

@@ -206,9 +206,13 @@ impl Writer {
         let mut requests = requests.into_iter();
         let written = self.begin().and_then(|()| {
             // Asked under the lock, where it costs no lock of its own and nobody can come in between.
+            let looked = self.lookout.has_looked();
             let others = self.lookout.others_committed(&self.conn) || look;
             batch.look = others;
             if others {
+                if looked {
+                    self.courtesy.meet(self.clock.monotonic());
+                }
                 // Among other things, somebody may have come or gone.
                 self.doors.refresh(&self.conn).map_err(fault::before_commit)?;
             }
