@@ -34,6 +34,10 @@ const AHEAD: Duration = Duration::from_millis(10);
 /// Most jobs claimed ahead: they would all wait for the rescue if the process died.
 const AHEAD_MAX: usize = 1_024;
 
+/// Most jobs asked for in one turn: the first begin while the next are claimed, and no other caller waits for the claim of
+/// thousands.
+const CLAIM_MAX: usize = 1_024;
+
 /// A job claimed ahead that has waited for so long was a misjudgement: it goes back.
 const AHEAD_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -449,7 +453,7 @@ impl Lane {
         }
     }
 
-    /// How many more jobs this lane can hold.
+    /// How many jobs to ask for: as many more as this lane can hold, within reason.
     fn room(&self, state: &State) -> usize {
         if state.closed || state.suspended {
             return 0;
@@ -461,7 +465,7 @@ impl Lane {
             ((size as f64 * AHEAD.as_secs_f64() / state.average) as usize).min(AHEAD_MAX)
         };
         // A crew member that hangs beyond replacement still takes a place.
-        (size + ahead).saturating_sub(state.running.len() + state.waiting.len())
+        (size + ahead).saturating_sub(state.running.len() + state.waiting.len()).min(CLAIM_MAX)
     }
 
     /// Submits the turn that hands in what has ended, if there is something and none is under way.
@@ -576,6 +580,11 @@ impl Lane {
                 self.work.notify_all()
             }
             return;
+        }
+        let room = self.room(&state);
+        if room > 0 && state.turn.is_grounded() && state.standing.is_grounded() {
+            // More are claimed while these begin.
+            state = self.submit(state, room, true);
         }
         while let Some(attempt) = self.begin_next(&mut state) {
             drop(state);
