@@ -1,0 +1,159 @@
+//! apalis with apalis-sqlite.
+
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use apalis::prelude::*;
+use apalis_sqlite::callback::HookCallbackListener;
+use apalis_sqlite::{Config, SqliteStorage};
+use futures::{StreamExt, stream};
+use qdjobs_peers_common::{Params, Peer, Place, Result, Tally, Way, serve};
+use sqlx::query_scalar;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+
+const LEFT: &str = "SELECT count(*) FROM Jobs WHERE status <> 'Done'";
+const DONE: &str = "SELECT count(*) FROM Jobs WHERE status = 'Done'";
+/// What an application would choose that cannot wait for the heartbeat.
+const POLL: Duration = Duration::from_millis(100);
+
+const WAYS: &[Way<&str>] = &[
+    Way {
+        name: "default",
+        settings: "as documented: pool of 10, setup(), SqliteStorage::new, concurrency(8)",
+        bulk: 500,
+        note: "An idle worker looks again at its heartbeat, each 30 s. setup() makes one connection OFF.",
+        left: LEFT,
+        done: DONE,
+    },
+    Way {
+        name: "hooked",
+        settings: "connect_with_callback and an interval of 500 ms, as documented; batch_size(100)",
+        bulk: 500,
+        note: "Its event-driven worker.",
+        left: LEFT,
+        done: DONE,
+    },
+    Way {
+        name: "FULL",
+        settings: "setup() on a pool of its own, then WAL and FULL on each connection; poll 100 ms; batch_size(100)",
+        bulk: 500,
+        note: "",
+        left: LEFT,
+        done: DONE,
+    },
+];
+
+struct Apalis {
+    pool: SqlitePool,
+    way: &'static str,
+    /// What tells of inserts, until the worker takes it.
+    hook: Mutex<Option<HookCallbackListener>>,
+}
+
+async fn noop(params: Params, tally: Data<Arc<Tally>>) -> std::result::Result<(), BoxDynError> {
+    tally.note(&params);
+    Ok(())
+}
+
+impl Apalis {
+    fn config(&self) -> Config {
+        let config = Config::default().queue(std::any::type_name::<Params>());
+        if self.way == "default" { config } else { config.batch_size(100) }
+    }
+
+    fn storage(&self) -> SqliteStorage<Params> {
+        SqliteStorage::new(&self.pool).with_config(self.config())
+    }
+}
+
+impl Peer for Apalis {
+    const WAYS: &'static [Way<&'static str>] = WAYS;
+
+    async fn open(place: &Place) -> Result<Apalis> {
+        let url = format!("sqlite://{}?mode=rwc", place.path.display());
+        let mut hook = Mutex::default();
+        let pool = match place.way {
+            "hooked" => {
+                let (pool, listener) = SqliteStorage::connect_with_callback(&url)?;
+                SqliteStorage::setup(&pool).await?;
+                hook = Mutex::new(Some(listener));
+                pool
+            }
+            "FULL" => {
+                let passing = SqlitePool::connect(&url).await?;
+                SqliteStorage::setup(&passing).await?;
+                passing.close().await;
+                let options = SqliteConnectOptions::from_str(&url)?
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full);
+                SqlitePool::connect_with(options).await?
+            }
+            _ => {
+                let pool = SqlitePool::connect(&url).await?;
+                SqliteStorage::setup(&pool).await?;
+                pool
+            }
+        };
+        Ok(Apalis { pool, way: place.way, hook })
+    }
+
+    async fn enqueue(&self, params: Params) -> Result<()> {
+        Ok(self.storage().push(params).await?)
+    }
+
+    async fn bulk(&self, jobs: Vec<Params>) -> Result<()> {
+        Ok(self.storage().push_stream(&mut stream::iter(jobs)).await?)
+    }
+
+    async fn work(&self, slots: usize, tally: &Arc<Tally>) -> Result<()> {
+        let (storage, tally) = (self.storage(), tally.clone());
+        let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Each way has a type of its own; what follows the backend is the same.
+        macro_rules! start {
+            ($backend:expr) => {
+                tokio::spawn(
+                    WorkerBuilder::new("peers")
+                        .backend($backend)
+                        .concurrency(slots)
+                        .data(tally)
+                        .build(noop)
+                        .run(),
+                )
+            };
+        }
+        match (self.way, hook) {
+            ("hooked", Some(hook)) => {
+                let strategy =
+                    Strategy::new().stream(hook.ready_chunks(100)).interval(Duration::from_millis(500));
+                start!(storage.poll_with_strategy(strategy))
+            }
+            ("FULL", _) => start!(storage.poll_with_interval(POLL)),
+            _ => start!(storage),
+        };
+        Ok(())
+    }
+
+    async fn left(&self) -> Result<u64> {
+        let left: i64 = query_scalar(LEFT).fetch_one(&self.pool).await?;
+        Ok(left as u64)
+    }
+
+    async fn durability(&self) -> Result<String> {
+        // All connections at once, so that none is asked twice.
+        let mut held = Vec::new();
+        while let Some(conn) = self.pool.try_acquire() {
+            held.push(conn);
+        }
+        let mut levels = Vec::new();
+        for conn in &mut held {
+            levels
+                .push(query_scalar::<_, i64>("PRAGMA synchronous").fetch_one(&mut **conn).await?.to_string());
+        }
+        Ok(format!("synchronous {}, asked on its pool", levels.join(", ")))
+    }
+}
+
+fn main() -> Result<()> {
+    serve::<Apalis>()
+}

@@ -1,0 +1,27 @@
+//! Who takes part.
+
+/// A contestant's package.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Its folder beside this package's manifest; its program is `peer-` and this.
+    pub(crate) dir: &'static str,
+    /// The crate whose version is shown, as the contestant's lock file has it.
+    pub(crate) named: &'static str,
+    /// Built exactly as locked. Not so qdjobs itself, whose dependencies may have changed since.
+    pub(crate) locked: bool,
+}
+
+const fn published(dir: &'static str, named: &'static str) -> Entry {
+    Entry { dir, named, locked: true }
+}
+
+pub(crate) const ROSTER: &[Entry] = &[
+    Entry { dir: "qdjobs", named: "qdjobs", locked: false },
+    published("effectum", "effectum"),
+    published("apalis", "apalis-sqlite"),
+    published("honker", "honker"),
+    published("riverqueue", "riverqueue"),
+];
+
+/// Who does not, and why.
+pub(crate) const ABSENT: &[(&str, &str)] = &[];
