@@ -15,10 +15,12 @@ pub(crate) fn all(rounds: &Rounds, absent: &[(String, String)]) -> Vec<Table> {
 
 fn contestants(rows: &[Row], absent: &[(String, String)]) -> Table {
     let columns = ["contestant", "version", "settings", "durability as run", "remark"];
-    let note = "The journal mode is read from the file. `synchronous`: 0 OFF, 1 NORMAL, 2 FULL.";
+    let note =
+        "The journal mode is read from the file. `asked`: answered by the contestant's own connections.";
     let mut table = Table::new("Contestants", &columns, note);
     for row in rows {
-        let seen = row.runs.values().flatten().flatten().last();
+        // Busy connections cannot be asked: the run that saw most speaks.
+        let seen = row.runs.values().flatten().flatten().max_by_key(|run| run.report.durability.len());
         let durability = seen.map_or_else(
             || "no run succeeded".to_owned(),
             |run| format!("{}; {}", run.journal, run.report.durability),

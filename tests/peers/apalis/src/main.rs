@@ -8,14 +8,15 @@ use apalis::prelude::*;
 use apalis_sqlite::callback::HookCallbackListener;
 use apalis_sqlite::{Config, SqliteStorage};
 use futures::{StreamExt, stream};
-use qdjobs_peers_common::{Params, Peer, Place, Result, Tally, Way, serve};
+use qdjobs_peers_common::{Params, Peer, Place, Result, Tally, Way, asked, serve};
 use sqlx::query_scalar;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqliteSynchronous};
 
 const LEFT: &str = "SELECT count(*) FROM Jobs WHERE status <> 'Done'";
 const DONE: &str = "SELECT count(*) FROM Jobs WHERE status = 'Done'";
-/// What an application would choose that cannot wait for the heartbeat.
-const POLL: Duration = Duration::from_millis(100);
+
+/// Jobs that one fetch of the hooked ways asks for.
+const BATCH: usize = 100;
 
 const WAYS: &[Way<&str>] = &[
     Way {
@@ -36,7 +37,7 @@ const WAYS: &[Way<&str>] = &[
     },
     Way {
         name: "FULL",
-        settings: "setup() on a pool of its own, then WAL and FULL on each connection; poll 100 ms; batch_size(100)",
+        settings: "as hooked, but setup() on a pool that is closed again; then FULL on each connection",
         bulk: 500,
         note: "",
         left: LEFT,
@@ -59,7 +60,7 @@ async fn noop(params: Params, tally: Data<Arc<Tally>>) -> std::result::Result<()
 impl Apalis {
     fn config(&self) -> Config {
         let config = Config::default().queue(std::any::type_name::<Params>());
-        if self.way == "default" { config } else { config.batch_size(100) }
+        if self.way == "default" { config } else { config.batch_size(BATCH) }
     }
 
     fn storage(&self) -> SqliteStorage<Params> {
@@ -72,29 +73,23 @@ impl Peer for Apalis {
 
     async fn open(place: &Place) -> Result<Apalis> {
         let url = format!("sqlite://{}?mode=rwc", place.path.display());
-        let mut hook = Mutex::default();
-        let pool = match place.way {
-            "hooked" => {
-                let (pool, listener) = SqliteStorage::connect_with_callback(&url)?;
-                SqliteStorage::setup(&pool).await?;
-                hook = Mutex::new(Some(listener));
-                pool
-            }
-            "FULL" => {
-                let passing = SqlitePool::connect(&url).await?;
-                SqliteStorage::setup(&passing).await?;
-                passing.close().await;
-                let options = SqliteConnectOptions::from_str(&url)?
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full);
-                SqlitePool::connect_with(options).await?
-            }
-            _ => {
-                let pool = SqlitePool::connect(&url).await?;
-                SqliteStorage::setup(&pool).await?;
-                pool
-            }
-        };
+        if place.way == "default" {
+            let pool = SqlitePool::connect(&url).await?;
+            SqliteStorage::setup(&pool).await?;
+            return Ok(Apalis { pool, way: place.way, hook: Mutex::default() });
+        }
+        let (pool, listener) = SqliteStorage::connect_with_callback(&url)?;
+        if place.way == "FULL" {
+            // So that the connection which setup() turns OFF is none of those that work.
+            let passing = SqlitePool::connect(&url).await?;
+            SqliteStorage::setup(&passing).await?;
+            passing.close().await;
+            let options = SqliteConnectOptions::from_str(&url)?;
+            pool.set_connect_options(options.synchronous(SqliteSynchronous::Full));
+        } else {
+            SqliteStorage::setup(&pool).await?;
+        }
+        let hook = Mutex::new(Some(listener));
         Ok(Apalis { pool, way: place.way, hook })
     }
 
@@ -122,14 +117,13 @@ impl Peer for Apalis {
                 )
             };
         }
-        match (self.way, hook) {
-            ("hooked", Some(hook)) => {
+        match hook {
+            Some(hook) => {
                 let strategy =
-                    Strategy::new().stream(hook.ready_chunks(100)).interval(Duration::from_millis(500));
+                    Strategy::new().stream(hook.ready_chunks(BATCH)).interval(Duration::from_millis(500));
                 start!(storage.poll_with_strategy(strategy))
             }
-            ("FULL", _) => start!(storage.poll_with_interval(POLL)),
-            _ => start!(storage),
+            None => start!(storage),
         };
         Ok(())
     }
@@ -147,10 +141,9 @@ impl Peer for Apalis {
         }
         let mut levels = Vec::new();
         for conn in &mut held {
-            levels
-                .push(query_scalar::<_, i64>("PRAGMA synchronous").fetch_one(&mut **conn).await?.to_string());
+            levels.push(query_scalar("PRAGMA synchronous").fetch_one(&mut **conn).await?);
         }
-        Ok(format!("synchronous {}, asked on its pool", levels.join(", ")))
+        Ok(asked(&levels))
     }
 }
 

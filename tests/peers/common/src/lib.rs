@@ -22,7 +22,7 @@ use std::path::PathBuf;
 pub use figure::Figure;
 pub use params::Params;
 pub use peer::{Peer, Place, Way};
-pub use report::{Report, Ways};
+pub use report::{Report, Ways, asked};
 pub use tally::Tally;
 
 /// What any step may fail with: the run then ends, since a figure with an error in it is none.

@@ -1,5 +1,6 @@
 //! The lines between a contestant's process and the runner.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -30,4 +31,16 @@ pub struct Report {
     pub file: PathBuf,
     /// Journal mode and synchronous, and how one knows.
     pub durability: String,
+}
+
+/// What a contestant's own connections have answered to `PRAGMA synchronous`.
+pub fn asked(levels: &[i64]) -> String {
+    let distinct: BTreeSet<&i64> = levels.iter().collect();
+    let words = distinct.into_iter().map(|level| match level {
+        0 => "OFF",
+        1 => "NORMAL",
+        2 => "FULL",
+        _ => "EXTRA",
+    });
+    format!("synchronous {} (asked)", words.collect::<Vec<_>>().join(" and "))
 }

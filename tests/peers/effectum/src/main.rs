@@ -78,7 +78,7 @@ impl Peer for Effectum {
     }
 
     async fn durability(&self) -> Result<String> {
-        Ok("synchronous NORMAL, by its source; its connection cannot be asked".into())
+        Ok("synchronous NORMAL (its source)".into())
     }
 }
 

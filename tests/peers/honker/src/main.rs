@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use honker::{Database, EnqueueOpts, Queue, QueueOpts};
-use qdjobs_peers_common::{Params, Peer, Place, Result, Tally, Way, serve};
+use qdjobs_peers_common::{Params, Peer, Place, Result, Tally, Way, asked, serve};
 
 const LEFT: &str = "SELECT count(*) FROM _honker_live";
 
@@ -129,7 +129,7 @@ impl Peer for Honker {
     async fn durability(&self) -> Result<String> {
         let level: i64 =
             self.db.with_conn(|conn| conn.pragma_query_value(None, "synchronous", |row| row.get(0)))?;
-        Ok(format!("synchronous {level}, asked on its connection"))
+        Ok(asked(&[level]))
     }
 }
 

@@ -70,7 +70,7 @@ impl Peer for Ours {
 
     async fn durability(&self) -> Result<String> {
         let word = if self.durability == Durability::Full { "FULL" } else { "NORMAL" };
-        Ok(format!("synchronous {word}, by its documentation; its connections cannot be asked"))
+        Ok(format!("synchronous {word} (its documentation)"))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qdjobs_peers_common::{Params, Peer, Place, Result, Tally, Way, serve};
+use qdjobs_peers_common::{Params, Peer, Place, Result, Tally, Way, asked, serve};
 use riverqueue::migrate::SqliteMigrator;
 use riverqueue::sqlx::query_scalar;
 use riverqueue::sqlx::sqlite::{
@@ -138,10 +138,9 @@ impl Peer for River {
         }
         let mut levels = Vec::new();
         for conn in &mut held {
-            levels
-                .push(query_scalar::<_, i64>("PRAGMA synchronous").fetch_one(&mut **conn).await?.to_string());
+            levels.push(query_scalar("PRAGMA synchronous").fetch_one(&mut **conn).await?);
         }
-        Ok(format!("synchronous {}, asked on its pool", levels.join(", ")))
+        Ok(asked(&levels))
     }
 }
 
