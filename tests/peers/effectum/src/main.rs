@@ -7,7 +7,7 @@ use qdjobs_peers_common::{Params, Peer, Place, Result, Tally, Way, serve};
 use tokio::sync::Mutex;
 
 const LEFT: &str = "SELECT count(*) FROM active_jobs";
-const DONE: &str = "SELECT count(*) FROM jobs WHERE status = 'success'";
+const DONE: &str = "SELECT count(*) FROM jobs WHERE status = 'succeeded'";
 const KIND: &str = "noop";
 
 const WAYS: &[Way<&str>] = &[
