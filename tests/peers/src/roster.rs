@@ -21,6 +21,9 @@ pub(crate) const ROSTER: &[Entry] = &[
     published("apalis", "apalis-sqlite"),
     published("honker", "honker"),
     published("riverqueue", "riverqueue"),
+    published("aide-de-camp", "aide-de-camp-sqlite"),
+    published("rustvello", "rustvello"),
+    published("uf-boson", "uf-boson"),
 ];
 
 /// Who does not, and why.
