@@ -1,7 +1,7 @@
 //! A web service that answers at once and works later, in one program. This one runs until it is stopped.
 //!
 //! `cargo run --example axum`, then `curl localhost:3000/register -d email=ann@example.com`
-#![allow(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
 
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;

@@ -1,7 +1,7 @@
 //! The whole of it: a function, a file, a worker. No web, no async.
 //!
 //! `cargo run --example hello`
-#![allow(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
 
 use qdjobs::prelude::*;
 

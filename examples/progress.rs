@@ -1,7 +1,7 @@
 //! A long job that says how far it is, and a reader that looks.
 //!
 //! `cargo run --example progress`
-#![allow(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! What a task says when it fails: try again, try again then, or never.
 //!
 //! `cargo run --example retries`
-#![allow(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Jobs for later: after a while, at an instant, and in an order of importance.
 //!
 //! `cargo run --example scheduled`
-#![allow(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What tasks share (a client, a pool, a setting) comes from the worker, and is not stored with the job.
 //!
 //! `cargo run --example state`
-#![allow(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,7 +1,7 @@
 //! Tests of code that has tasks: the function as a function, the job it enqueues, and the whole with the time in hand.
 //!
 //! `cargo test --example testing`
-#![allow(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
 
 use qdjobs::prelude::*;
 

@@ -2,7 +2,7 @@
 //! completes its own job in the transaction that holds its effect has that effect exactly once.
 //!
 //! `cargo run --example transactional`
-#![allow(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};

@@ -22,8 +22,10 @@ use diagnostics::Errors;
 use expand::{Plan, emit};
 use options::Options;
 
-// The documentation stands at the re-export in the runtime crate, where its examples can run.
-#[allow(missing_docs)]
+#[expect(
+    missing_docs,
+    reason = "it stands at the re-export in the runtime crate, where its examples can run"
+)]
 #[proc_macro_attribute]
 pub fn task(attr: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand_task(attr.into(), item.into()).into()

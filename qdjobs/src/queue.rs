@@ -6,7 +6,7 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ impl JobQueue {
         &self,
         jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
     ) -> Result<Vec<JobId>> {
-        self.store().insert(gather(jobs)?).wait()
+        self.store().insert_here(gather(jobs)?)
     }
 
     /// The job, as it is now.
@@ -193,13 +193,41 @@ impl JobQueue {
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
     }
+
+    pub(crate) fn lent(&self) -> LentQueue {
+        LentQueue { queue: Arc::downgrade(&self.0), store: self.0.store.clone(), clock: self.0.clock.clone() }
+    }
+}
+
+/// A queue as the threads of its worker have it: they use it and do not keep it open. So it closes when its last handle is
+/// dropped, on the thread that drops it, whoever of them is still on the way out.
+#[derive(Clone, Debug)]
+pub(crate) struct LentQueue {
+    queue: Weak<Inner>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+}
+
+impl LentQueue {
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// A handle to be kept by a task; none if the queue is closed.
+    pub(crate) fn handle(&self) -> Option<JobQueue> {
+        self.queue.upgrade().map(JobQueue)
+    }
 }
 
 impl Enqueue for JobQueue {
     type Answer<R> = Result<JobHandle<R>>;
 
     fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
-        let ids = self.store().insert(vec![job?]).wait()?;
+        let ids = self.store().insert_here(vec![job?])?;
         Ok(self.handle(one(ids)?))
     }
 }

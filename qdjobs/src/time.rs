@@ -50,7 +50,7 @@ impl Clock {
     }
 
     /// The wall clock: what `scheduled_at`, `created_at` and their kin are measured by.
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             None => Timestamp::now(),
@@ -59,7 +59,7 @@ impl Clock {
     }
 
     /// Time since an arbitrary start, which no setting of the wall clock moves: leases and timeouts use this.
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
     pub fn monotonic(&self) -> Duration {
         static START: OnceLock<Instant> = OnceLock::new();
         match &self.0 {

@@ -26,9 +26,9 @@ fn unused() {}
 fn main() {
     here();
     let _ = Here::new();
-    #[allow(deprecated)]
+    #[expect(deprecated)]
     let _ = Old::new(1);
-    #[allow(deprecated)]
+    #[expect(deprecated)]
     old(1);
     assert_eq!(qdjobs::Registry::linked().len(), 2);
 }

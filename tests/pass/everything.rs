@@ -1,6 +1,5 @@
 //! Every form of a parameter, every option, every sort of function.
 #![deny(warnings)]
-#![allow(missing_docs, unreachable_pub)]
 use qdjobs::{Backoff, Enqueue, JobContext, Task, TaskError, task};
 use std::borrow::Cow;
 use std::collections::BTreeMap;

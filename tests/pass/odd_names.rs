@@ -1,7 +1,6 @@
 //! No name of a user meets one of the expansion's: parameters, functions, types that shadow the standard ones, and a
 //! runtime that is re-exported from elsewhere.
 #![deny(warnings)]
-#![allow(clippy::too_many_arguments)]
 
 mod house {
     pub use qdjobs as jobs;
@@ -9,17 +8,15 @@ mod house {
 
 use house::jobs::{Registry, Task};
 
-#[allow(dead_code)]
+#[expect(dead_code)]
 mod shadows {
     pub struct String;
     pub struct Option;
     pub struct Vec;
     pub struct Result;
     pub trait Into {}
-    
-
 }
-#[allow(unused_imports, non_snake_case)]
+#[expect(unused_imports)]
 use shadows::*;
 
 #[qdjobs::task("names")]

@@ -6,7 +6,7 @@
 //!
 //! A promise that is written but not listed in `promises!` at the end is dead code, which the compiler reports.
 
-#![allow(clippy::unwrap_used, reason = "a promise that is not kept is to panic")]
+#![expect(clippy::unwrap_used, reason = "a promise that is not kept is to panic")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The examples from outside: what the tasks write, read back by somebody else's code; the service, started as a
 //! program and spoken to over its port.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod http;
 mod mail;

@@ -7,8 +7,8 @@
 //!
 //! Rules for every store:
 //!
-//! - No method blocks. Each submits its request and returns a [`Pending`], which is a `Future` and has `wait()`.
-//!   Dropping a `Pending` cancels nothing.
+//! - No method blocks but [`insert_here`](Store::insert_here). Each submits its request and returns a [`Pending`], which is
+//!   a `Future` and has `wait()`. Dropping a `Pending` cancels nothing.
 //! - A request is answered after its effect is as durable as the store promises, never before.
 //! - One bad request fails alone. A failure of the storage fails every request it took down, and says so to each.
 //! - A job is changed by a worker only while it is running in exactly the claim that the worker shows
@@ -51,6 +51,11 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Each is [checked](NewJob::check) first, and one that is refused refuses this insert and no other. The ids come
     /// in the order of the jobs, grow, and are never used twice, not even after a deletion. No jobs is no error.
     fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>>;
+
+    /// As [`insert`](Store::insert), and waits for the answer. A store may do the work on the caller's thread.
+    fn insert_here(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
+        self.insert(jobs).wait()
+    }
 
     /// Keeps what the tasks of a program say about their jobs, for jobs that other programs store without saying it. A
     /// store into which nobody else can insert has no use for it.

@@ -12,7 +12,7 @@ use crate::chance::Chance;
 use crate::context::{JobContext, States, StopReason, StopSignal};
 use crate::event::Event;
 use crate::job::{JobId, WorkerId};
-use crate::queue::JobQueue;
+use crate::queue::LentQueue;
 use crate::registry::Registry;
 use crate::retry::{Budget, Outcome, Verdict, verdict};
 use crate::store::{Claimed, Finish};
@@ -22,7 +22,7 @@ use super::Listener;
 
 /// What all attempts of a worker share.
 pub(super) struct Shop {
-    pub(super) queue: JobQueue,
+    pub(super) queue: LentQueue,
     pub(super) registry: Registry,
     states: Arc<States>,
     /// The worker's number now: it gets a new one after it was taken for dead.
@@ -33,7 +33,7 @@ pub(super) struct Shop {
 
 impl Shop {
     pub(super) fn new(
-        queue: JobQueue,
+        queue: LentQueue,
         registry: Registry,
         states: States,
         worker: WorkerId,
@@ -97,15 +97,15 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Begins an attempt; gives the job back if its task is not known after all.
+    /// Begins an attempt; gives the job back if its task is not known after all, or the queue is closed.
     pub(super) fn begin(shop: &Shop, job: Claimed) -> Result<Arc<Attempt>, Done> {
-        let Some(task) = shop.registry.get(&job.task_name) else {
+        let (Some(task), Some(queue)) = (shop.registry.get(&job.task_name), shop.queue.handle()) else {
             return Err(release(&job, Duration::ZERO));
         };
         let begun = shop.monotonic();
         let stop = Arc::new(StopSignal::default());
         let now = shop.queue.clock().now();
-        let ctx = JobContext::new(job, now, shop.states.clone(), shop.queue.clone(), stop.clone());
+        let ctx = JobContext::new(job, now, shop.states.clone(), queue, stop.clone());
         Ok(Arc::new(Attempt {
             ctx,
             task,

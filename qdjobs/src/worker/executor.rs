@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::context::JobContext;
 use crate::error::{Error, ErrorKind, Result};
+use crate::job::JobId;
 use crate::retry::Outcome;
 use crate::task::{LocalFuture, Run, SharedFuture, TaskError};
 
@@ -99,19 +100,25 @@ struct State {
 
 /// A job on the executor.
 pub(super) struct Job {
-    lane: Arc<Lane>,
-    attempt: Arc<Attempt>,
+    id: JobId,
     /// Gone when the job has ended or was cancelled.
-    future: Mutex<Option<SharedFuture>>,
+    live: Mutex<Option<Live>>,
     /// In the queue of jobs to be polled, or being polled and woken again.
     queued: AtomicBool,
     cancelled: AtomicBool,
     shared: Arc<Shared>,
 }
 
+/// What a job holds on to while it runs. The attempt knows its job in turn: kept any longer, they would keep each other.
+struct Live {
+    future: SharedFuture,
+    lane: Arc<Lane>,
+    attempt: Arc<Attempt>,
+}
+
 impl std::fmt::Debug for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job").field("id", &self.attempt.id()).finish_non_exhaustive()
+        f.debug_struct("Job").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -144,9 +151,8 @@ impl Executor {
         // The first line of the future is the program's own code already, so it is made inside its first poll's guard.
         let future: SharedFuture = Box::pin(async move { run(ctx, params).await });
         let job = Arc::new(Job {
-            lane,
-            attempt: attempt.clone(),
-            future: Mutex::new(Some(future)),
+            id: attempt.id(),
+            live: Mutex::new(Some(Live { future, lane, attempt: attempt.clone() })),
             queued: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             shared: self.0.clone(),
@@ -188,27 +194,27 @@ impl Job {
     }
 
     fn poll(self: Arc<Job>) {
-        let mut future = self.future.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         // Before the poll: a wake during it must queue the job again.
         self.queued.store(false, Ordering::Release);
-        let Some(running) = future.as_mut() else { return };
+        let Some(Live { future, .. }) = live.as_mut() else { return };
         let outcome = if self.cancelled.load(Ordering::Acquire) {
             None
         } else {
             let waker = Waker::from(self.clone());
             let mut cx = Context::from_waker(&waker);
-            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut cx))) {
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
                 Ok(Poll::Pending) => return,
                 Ok(Poll::Ready(outcome)) => Some(outcome),
                 Err(panic) => Some(Err(panicked(&*panic))),
             }
         };
-        let ended = future.take();
-        drop(future);
+        let Some(Live { future, lane, attempt }) = live.take() else { return };
+        drop(live);
         // A future's drop is the program's own code too.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(ended)));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
         if let Some(outcome) = outcome {
-            self.lane.ended(&self.attempt, outcome);
+            lane.ended(attempt, outcome);
         }
     }
 }
@@ -244,7 +250,8 @@ impl Shared {
     fn work(self: Arc<Shared>) {
         let _in_reactor = self.reactor.enter();
         let mut state = self.lock();
-        while !state.closed {
+        loop {
+            // In the end too: what was cancelled is dropped by its last poll.
             if let Some(job) = state.ready.pop_front() {
                 state.polls += 1;
                 if state.idle == 0 && !state.ready.is_empty() {
@@ -254,6 +261,9 @@ impl Shared {
                 job.poll();
                 state = self.lock();
                 continue;
+            }
+            if state.closed {
+                break;
             }
             state.idle += 1;
             let extra = state.threads > THREADS;

@@ -1,8 +1,12 @@
 //! A [`Lane`]: the tasks of one kind, the jobs claimed for them, and the dispatcher that keeps the crew supplied.
 //!
-//! Leans on the store's contract. The dispatcher hands in finishes and asks for jobs in one turn, so that each finish shares
-//! its commit with the next claim; while a turn is being committed, finishes gather for the next one. With nothing to do it
-//! leaves one standing turn with the store and sleeps.
+//! Leans on the store's contract. Finishes are handed in and jobs asked for in one turn, so that each finish shares its
+//! commit with the next claim; while a turn is being committed, finishes gather for the next one. With nothing to do the
+//! lane leaves one standing turn with the store.
+//!
+//! The dispatcher sees to all this, but not every step waits for it: a crew member whose job has ended submits the turn
+//! itself if none is under way, and a job that answers the standing turn is laid out for the crew by the thread that brings
+//! it. So a single job costs no wake-up of a thread in between.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
@@ -60,6 +64,9 @@ pub(super) struct Lane {
     /// Rung when nothing runs any more.
     idle: Condvar,
     dispatcher: Mutex<Option<JoinHandle<Result<()>>>>,
+    /// Wakes for the answer to the turn that hands in, and to the one that stands.
+    answered: Waker,
+    served: Waker,
 }
 
 #[derive(Default)]
@@ -70,6 +77,11 @@ struct State {
     running: HashMap<JobId, Arc<Attempt>>,
     /// Ended, not yet handed in.
     done: Vec<Done>,
+    /// The turn that hands in what has ended.
+    turn: Flight,
+    /// The turn that waits for work.
+    standing: Flight,
+    trouble: Trouble,
     /// Jobs whose abandoned attempts still hang in threads of this process.
     hanging: HashSet<JobId>,
     /// Moving average of what a job takes, in seconds.
@@ -82,11 +94,56 @@ struct State {
     released: usize,
 }
 
-/// A turn that is under way.
-struct Flight {
+impl State {
+    fn flight(&mut self, stand: bool) -> &mut Flight {
+        if stand { &mut self.standing } else { &mut self.turn }
+    }
+}
+
+/// A turn on its way to the store and back.
+#[derive(Default)]
+enum Flight {
+    /// None.
+    #[default]
+    Grounded,
+    /// It is being submitted: its answer may come before this is over.
+    Boarding { limit: usize },
+    /// Its answer is to come.
+    Away(Leg),
+}
+
+struct Leg {
     pending: Pending<Turned>,
     turn: Turn,
+    /// Of each finish, what is told about it once it is written.
     told: Vec<(&'static str, Duration)>,
+}
+
+impl Flight {
+    fn is_grounded(&self) -> bool {
+        matches!(self, Flight::Grounded)
+    }
+
+    /// The jobs asked for.
+    fn limit(&self) -> usize {
+        match self {
+            Flight::Grounded => 0,
+            Flight::Boarding { limit } => *limit,
+            Flight::Away(leg) => leg.turn.want.limit,
+        }
+    }
+
+    /// The answer, if it is there; else `waker` will tell of it.
+    fn land(&mut self, waker: &Waker) -> Option<(Leg, Result<Turned>)> {
+        let Flight::Away(leg) = self else { return None };
+        let Poll::Ready(answer) = Pin::new(&mut leg.pending).poll(&mut Context::from_waker(waker)) else {
+            return None;
+        };
+        match std::mem::take(self) {
+            Flight::Away(leg) => Some((leg, answer)),
+            _ => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Lane {
@@ -103,7 +160,7 @@ impl Lane {
         queues: Option<Arc<[String]>>,
         crew: Crew,
     ) -> Result<Arc<Lane>> {
-        let lane = Arc::new(Lane {
+        let lane = Arc::new_cyclic(|lane: &Weak<Lane>| Lane {
             shop,
             steward,
             tasks,
@@ -114,6 +171,8 @@ impl Lane {
             stirred: Condvar::new(),
             idle: Condvar::new(),
             dispatcher: Mutex::default(),
+            answered: Waker::from(Arc::new(Stir(lane.clone()))),
+            served: Waker::from(Arc::new(Serve(lane.clone()))),
         });
         Crew::start(&lane)?;
         let dispatches = lane.clone();
@@ -141,10 +200,12 @@ impl Lane {
 
     /// Hands in what has ended and takes the next job; waits for one. `None` when there will be none.
     pub(super) fn next(&self, ended: Option<(Arc<Attempt>, Outcome)>) -> Option<Arc<Attempt>> {
+        // The attempt, which keeps the queue open, ends here: whoever stops the worker goes on as soon as nothing runs.
         let done = ended.map(|(attempt, outcome)| (attempt.id(), attempt.settle(&self.shop, outcome)));
         let mut state = self.lock();
         if let Some((id, done)) = done {
             self.hand_in(&mut state, id, done);
+            state = self.submit_done(state);
         }
         loop {
             if let Some(attempt) = self.begin_next(&mut state) {
@@ -159,10 +220,13 @@ impl Lane {
 
     /// Hands in what has ended on the executor.
     #[cfg(feature = "tokio")]
-    pub(super) fn ended(&self, attempt: &Attempt, outcome: Outcome) {
-        let done = attempt.settle(&self.shop, outcome);
+    pub(super) fn ended(&self, attempt: Arc<Attempt>, outcome: Outcome) {
+        let (id, done) = (attempt.id(), attempt.settle(&self.shop, outcome));
+        // It keeps the queue open, and whoever stops the worker goes on as soon as nothing runs.
+        drop(attempt);
         let mut state = self.lock();
-        self.hand_in(&mut state, attempt.id(), done);
+        self.hand_in(&mut state, id, done);
+        drop(self.submit_done(state));
     }
 
     /// An abandoned attempt has come to its end after all.
@@ -170,18 +234,22 @@ impl Lane {
         self.lock().hanging.remove(&id);
     }
 
+    /// Notes what has ended; the caller sees to it that it is submitted.
     fn hand_in(&self, state: &mut State, id: JobId, done: Option<Done>) {
         state.running.remove(&id);
-        if let Some(done) = done {
-            let given_back = matches!(done.finish.verdict, Verdict::Release { started: true, .. });
-            state.released += usize::from(state.closed && given_back);
-            let ran = done.ran.as_secs_f64();
-            // The first job sets the average, an eighth of each later one moves it.
-            state.average =
-                if state.average == 0.0 { ran } else { state.average + (ran - state.average) / 8.0 };
-            state.done.push(done);
+        match done {
+            Some(done) => {
+                let given_back = matches!(done.finish.verdict, Verdict::Release { started: true, .. });
+                state.released += usize::from(state.closed && given_back);
+                let ran = done.ran.as_secs_f64();
+                // The first job sets the average, an eighth of each later one moves it.
+                state.average =
+                    if state.average == 0.0 { ran } else { state.average + (ran - state.average) / 8.0 };
+                state.done.push(done);
+            }
+            // There is room again, and nothing to submit that would ask for jobs by the way.
+            None => self.stir(state),
         }
-        self.stir(state);
         if state.running.is_empty() {
             self.idle.notify_all();
         }
@@ -231,6 +299,7 @@ impl Lane {
             if let Some(done) = attempt.expire(&self.shop) {
                 self.abandon(&mut state, &attempt);
                 self.hand_in(&mut state, attempt.id(), Some(done));
+                self.stir(&mut state);
             }
         }
         state.running.values().filter_map(|attempt| attempt.deadline).min()
@@ -315,6 +384,7 @@ impl Lane {
             if let Some(done) = attempt.give_back(&self.shop) {
                 self.abandon(&mut state, &attempt);
                 self.hand_in(&mut state, attempt.id(), Some(done));
+                self.stir(&mut state);
             }
         }
         state.released
@@ -341,44 +411,37 @@ impl Lane {
     // -- the dispatcher
 
     fn dispatch(self: Arc<Lane>) -> Result<()> {
-        let waker = Waker::from(Arc::new(Stir(Arc::downgrade(&self))));
-        let mut turn: Option<Flight> = None;
-        let mut standing: Option<Flight> = None;
-        let mut trouble = Trouble::default();
         loop {
-            for flight in [&mut turn, &mut standing] {
-                if let Some(answer) = flight.as_mut().and_then(|flight| poll(&mut flight.pending, &waker))
-                    && let Some(flight) = flight.take()
-                {
-                    self.landed(flight, answer, &mut trouble);
-                }
-            }
-            if trouble.is_hopeless() && self.lock().closed {
-                return Err(trouble.last_words());
-            }
             let mut state = self.lock();
-            if state.closed
-                && state.done.is_empty()
-                && state.running.is_empty()
-                && turn.is_none()
-                && standing.is_none()
-            {
-                return Ok(());
+            if let Some((leg, answer)) = state.turn.land(&self.answered) {
+                drop(state);
+                self.landed(leg, answer);
+                continue;
+            }
+            if let Some((leg, answer)) = state.standing.land(&self.served) {
+                drop(state);
+                self.landed(leg, answer);
+                continue;
+            }
+            if state.closed {
+                if state.trouble.is_hopeless() {
+                    return Err(state.trouble.last_words());
+                }
+                let away = !state.turn.is_grounded() || !state.standing.is_grounded();
+                if state.done.is_empty() && state.running.is_empty() && !away {
+                    return Ok(());
+                }
             }
             let now = now();
             if state.waiting_since.is_some_and(|since| now.duration_since(since) > AHEAD_PATIENCE) {
                 self.give_back_waiting(&mut state);
             }
-            let pause = trouble.pause(now);
-            if pause.is_none() && turn.is_none() {
-                let promised = standing.as_ref().map_or(0, |flight| flight.turn.want.limit);
-                let room = self.room(&state).saturating_sub(promised);
-                if !state.done.is_empty() {
-                    turn = Some(self.submit(&mut state, room, false));
-                    continue;
-                }
-                if room > 0 && standing.is_none() {
-                    standing = Some(self.submit(&mut state, room, true));
+            state = self.submit_done(state);
+            let pause = state.trouble.pause(now);
+            if pause.is_none() && state.turn.is_grounded() && state.standing.is_grounded() {
+                let room = self.room(&state);
+                if room > 0 {
+                    drop(self.submit(state, room, true));
                     continue;
                 }
             }
@@ -401,21 +464,55 @@ impl Lane {
         (size + ahead).saturating_sub(state.running.len() + state.waiting.len())
     }
 
-    fn submit(&self, state: &mut State, limit: usize, stand: bool) -> Flight {
-        let done = std::mem::take(&mut state.done);
+    /// Submits the turn that hands in what has ended, if there is something and none is under way.
+    fn submit_done<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        if state.done.is_empty() || !state.turn.is_grounded() || state.trouble.pause_now().is_some() {
+            return state;
+        }
+        let room = self.room(&state).saturating_sub(state.standing.limit());
+        self.submit(state, room, false)
+    }
+
+    /// Submits a turn. Not under the lock: a store may answer while it takes the turn, this one or another of this lane.
+    fn submit<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        limit: usize,
+        stand: bool,
+    ) -> MutexGuard<'a, State> {
+        let done = if stand { Vec::new() } else { std::mem::take(&mut state.done) };
+        *state.flight(stand) = Flight::Boarding { limit };
+        drop(state);
         let (finishes, told) = done.into_iter().map(|done| (done.finish, (done.task_name, done.ran))).unzip();
         let want = Want { limit, tasks: self.tasks.clone(), queues: self.queues.clone(), stand };
         let turn = Turn { worker: self.shop.worker(), done: Arc::new(finishes), want };
-        Flight { pending: self.shop.queue.store().turn(turn.clone()), turn, told }
+        let pending = self.shop.queue.store().turn(turn.clone());
+        let mut state = self.lock();
+        *state.flight(stand) = Flight::Away(Leg { pending, turn, told });
+        let waker = if stand { &self.served } else { &self.answered };
+        if let Some((leg, answer)) = state.flight(stand).land(waker) {
+            // It is there already.
+            self.leave_to_dispatcher(&mut state, stand, leg, answer);
+        }
+        if stand && state.closed {
+            // The stop that closed the lane meanwhile may have recalled what stood before this did.
+            drop(state);
+            self.shop.queue.store().recall(self.shop.worker());
+            state = self.lock();
+        }
+        state
     }
 
-    fn landed(self: &Arc<Lane>, flight: Flight, answer: Result<Turned>, trouble: &mut Trouble) {
-        let Flight { turn, told, .. } = flight;
+    fn landed(self: &Arc<Lane>, leg: Leg, answer: Result<Turned>) {
+        let Leg { turn, told, .. } = leg;
         match answer {
-            Ok(turned) => {
-                trouble.over();
+            Ok(mut turned) => {
+                let claimed = std::mem::take(&mut turned.claimed);
+                let mut state = self.lock();
+                state.trouble.over();
+                // The crew goes on while its finishes are told.
+                self.arrived(state, claimed);
                 self.announce(&turn, &told, &turned);
-                self.arrived(turned.claimed);
             }
             Err(error) if error.kind() == ErrorKind::LeaseLost => {
                 for finish in turn.done.iter() {
@@ -423,7 +520,7 @@ impl Lane {
                 }
                 // If the number has changed meanwhile, the next turn shows the new one.
                 self.steward.lease_lost(turn.worker);
-                trouble.met(error, now());
+                self.lock().trouble.met(error, now());
             }
             Err(error) => {
                 self.shop.tell(&Event::Trouble { error: &error });
@@ -432,16 +529,38 @@ impl Lane {
                     again.map(|(finish, (task_name, ran))| Done { finish: finish.clone(), task_name, ran });
                 let mut state = self.lock();
                 state.done.extend(again);
-                trouble.met(error, now());
+                state.trouble.met(error, now());
             }
         }
     }
 
-    fn arrived(self: &Arc<Lane>, claimed: Vec<Claimed>) {
+    /// The standing turn is answered, on the thread that brings the answer: jobs are laid out for the crew at once. All else
+    /// is left to the dispatcher.
+    fn serve(self: &Arc<Lane>) {
+        let mut state = self.lock();
+        if self.crew.takes()
+            && let Some((leg, answer)) = state.standing.land(&self.served)
+        {
+            match answer {
+                Ok(turned) => {
+                    self.stir(&mut state);
+                    return self.arrived(state, turned.claimed);
+                }
+                answer => return self.leave_to_dispatcher(&mut state, true, leg, answer),
+            }
+        }
+        self.stir(&mut state);
+    }
+
+    fn leave_to_dispatcher(&self, state: &mut State, stand: bool, leg: Leg, answer: Result<Turned>) {
+        *state.flight(stand) = Flight::Away(Leg { pending: Pending::ready(answer), ..leg });
+        self.stir(state);
+    }
+
+    fn arrived<'a>(self: &'a Arc<Lane>, mut state: MutexGuard<'a, State>, claimed: Vec<Claimed>) {
         if claimed.is_empty() {
             return;
         }
-        let mut state = self.lock();
         let many = claimed.len();
         state.waiting.extend(claimed);
         state.waiting_since.get_or_insert_with(now);
@@ -501,16 +620,9 @@ impl Lane {
 }
 
 /// Real time, for pauses and patience that no test needs to hold.
-#[allow(clippy::disallowed_methods, reason = "pauses towards the operating system, in real time")]
+#[expect(clippy::disallowed_methods, reason = "pauses towards the operating system, in real time")]
 pub(super) fn now() -> Instant {
     Instant::now()
-}
-
-fn poll(pending: &mut Pending<Turned>, waker: &Waker) -> Option<Result<Turned>> {
-    match Pin::new(pending).poll(&mut Context::from_waker(waker)) {
-        Poll::Ready(answer) => Some(answer),
-        Poll::Pending => None,
-    }
 }
 
 /// Stirs the dispatcher when an answer is there.
@@ -521,6 +633,17 @@ impl Wake for Stir {
         if let Some(lane) = self.0.upgrade() {
             let mut state = lane.lock();
             lane.stir(&mut state);
+        }
+    }
+}
+
+/// Lays out what the standing turn has brought.
+struct Serve(Weak<Lane>);
+
+impl Wake for Serve {
+    fn wake(self: Arc<Self>) {
+        if let Some(lane) = self.0.upgrade() {
+            lane.serve();
         }
     }
 }
@@ -548,6 +671,11 @@ impl Trouble {
 
     fn pause(&self, now: Instant) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
+
+    /// The same, asking for the time only if there is trouble.
+    fn pause_now(&self) -> Option<Duration> {
+        self.until.and_then(|_| self.pause(now()))
     }
 
     fn is_hopeless(&self) -> bool {

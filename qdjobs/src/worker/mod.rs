@@ -179,7 +179,7 @@ impl Worker {
         queue.store().enlist(card.clone()).wait()?;
 
         let queues: Option<Arc<[String]>> = self.queues.map(Arc::from);
-        let shop = Arc::new(Shop::new(queue.clone(), registry, self.states, id, self.listener));
+        let shop = Arc::new(Shop::new(queue.lent(), registry, self.states, id, self.listener));
         let names = |wanted: fn(&Run) -> bool| {
             let tasks = shop.registry.iter().filter(|task| wanted(&task.run));
             Arc::new(TaskSet::new(tasks.flat_map(|task| task.names())))
@@ -215,6 +215,7 @@ impl Worker {
         shop.tell(&Event::Started { worker: id, tasks: &tasks });
         Ok(WorkerHandle {
             running: Some(Running {
+                _queue: queue,
                 shop,
                 lanes,
                 steward,
@@ -324,6 +325,8 @@ pub struct WorkerHandle {
 
 #[derive(Debug)]
 struct Running {
+    /// Keeps the queue open: the worker's threads do not.
+    _queue: JobQueue,
     shop: Arc<Shop>,
     lanes: Vec<Arc<Lane>>,
     steward: steward::Running,

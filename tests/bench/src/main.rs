@@ -3,7 +3,7 @@
 //! `cargo run --release -p qdjobs-bench -- --help` lists the options. One file for each figure; `measure` holds the clocks
 //! and the arithmetic, `stage` the databases and the check that every job was done, `bare` the engine to compare with,
 //! `crew` the tasks and workers of ours, `child` the other process.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
 mod args;
 mod async_jobs;

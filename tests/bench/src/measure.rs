@@ -22,7 +22,7 @@ fn read(clock: ClockId) -> Duration {
 }
 
 /// Creates idleness; nothing here waits for an event by sleeping.
-#[allow(clippy::disallowed_methods, reason = "an idle machine is what is measured")]
+#[expect(clippy::disallowed_methods, reason = "an idle machine is what is measured")]
 pub(crate) fn idle(time: Duration) {
     std::thread::sleep(time);
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use qdjobs::JobQueue;
+use qdjobs::rusqlite::config::DbConfig;
 use qdjobs::rusqlite::{Connection, OpenFlags, params};
 use qdjobs::store::sqlite::Durability;
 use tempfile::TempDir;
@@ -155,6 +156,7 @@ pub(crate) fn connect(path: &Path, durability: Durability) -> Result<Connection>
             "PRAGMA synchronous = {synchronous}; PRAGMA journal_size_limit = 67108864; PRAGMA trusted_schema = OFF;
              PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000"
         ))?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(format!("the database is in journal mode `{mode}` instead of `wal`").into());

@@ -10,7 +10,7 @@
 //! It says one line for each thing that happened, after it happened: `<microseconds since 1970> <pid> <what> <words…>`,
 //! on its standard output and, with `--ledger`, at the end of that file. It ends when its standard input does, so that
 //! none is left behind when a test dies.
-#![allow(clippy::disallowed_methods, reason = "it lives in real time")]
+#![expect(clippy::disallowed_methods, reason = "it lives in real time")]
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, Write};

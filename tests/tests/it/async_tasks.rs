@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Mutex;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -244,4 +244,16 @@ fn an_async_job_that_outlasts_the_grace_is_dropped_and_goes_back() {
     let waits = handle.job().unwrap();
     assert_eq!((waits.status, waits.attempt, waits.retry_count), (Status::Pending, 1, 0));
     gate.open();
+    // Nothing of the worker holds on to the shared values any more, the last sender among them.
+    assert_eq!(seen.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn async_jobs_that_have_ended_do_not_keep_the_queue_open() {
+    let (room, queue) = Room::with_queue();
+    let worker = Worker::new(&queue).only::<Double>().start().unwrap();
+    assert_eq!(Double::new(21).enqueue(&queue).unwrap().soon().unwrap(), 42);
+    worker.stop().unwrap();
+    drop(queue);
+    assert_eq!(room.files(), ["jobs.db"]);
 }

@@ -1,8 +1,9 @@
 //! The tests through the public door, in one binary: linking it once is enough.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod async_tasks;
+mod between;
 mod contract;
 mod faults;
 mod model;

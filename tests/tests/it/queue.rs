@@ -399,6 +399,19 @@ fn a_queue_that_closes_answers_what_waits_and_refuses_what_comes_later() {
 }
 
 #[test]
+fn a_queue_that_closes_leaves_nothing_beside_its_file() {
+    let room = Room::new();
+    // Its two connections close one after the other: of two that close at once, neither is the last that clears up.
+    for _ in 0..100 {
+        let queue = JobQueue::open(room.db()).unwrap();
+        Plain.enqueue(&queue).unwrap();
+        queue.counts().unwrap();
+        drop(queue);
+        assert_eq!(room.files(), ["jobs.db"]);
+    }
+}
+
+#[test]
 fn a_handle_keeps_its_queue_open() {
     let room = Room::new();
     let handle = Plain.enqueue(&JobQueue::open(room.db()).unwrap()).unwrap();

@@ -66,6 +66,15 @@ impl Room {
         self.dir.path().join("jobs.db")
     }
 
+    /// The names of the files in the room, in their order.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     /// Another connection to the database: the program's own.
     pub(crate) fn connection(&self) -> Connection {
         connect(&self.db())

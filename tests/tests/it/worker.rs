@@ -8,9 +8,10 @@ use std::time::Duration;
 use qdjobs::prelude::*;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
 use qdjobs::store::{Store, TaskSet, Turn, Want, WorkerCard};
-use qdjobs::{AttemptOutcome, Clock, JobId, Status, StopReason, WorkerId};
+use qdjobs::{AttemptOutcome, Clock, JobId, JobQueue, Status, StopReason, WorkerId};
 
-use crate::support::{Gate, Log, Room, Soon, Told, eventually, job, seconds, watch};
+use crate::between::{Asked, Between, Questions};
+use crate::support::{Gate, Log, Room, Soon, Told, block_on, eventually, held_clock, job, seconds, watch};
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Sum {
@@ -113,6 +114,21 @@ fn the_queue_in_memory_runs_the_same_worker() {
     let queue = JobQueue::in_memory();
     let _worker = Worker::new(&queue).only::<Add>().start().unwrap();
     assert_eq!(Add::new(vec![20, 22]).enqueue(&queue).unwrap().soon().unwrap().is, 42);
+}
+
+#[task("worker.at_once_again")]
+fn at_once_again(ctx: &JobContext) -> Result<u32, TaskError> {
+    // The turn that hands this in answers the one of the same lane that stands.
+    if ctx.attempt() == 1 { Err(TaskError::retry_in(Duration::ZERO, "again")) } else { Ok(ctx.attempt()) }
+}
+
+#[test]
+fn in_memory_too_a_retry_that_is_due_at_once_is_taken_by_the_lane_that_hands_it_in() {
+    let queue = JobQueue::in_memory();
+    let _worker = Worker::new(&queue).only::<AtOnceAgain>().concurrency(2).start().unwrap();
+    for _ in 0..100 {
+        assert_eq!(AtOnceAgain::new().enqueue(&queue).unwrap().soon().unwrap(), 2);
+    }
 }
 
 // -- what is claimed, and when
@@ -367,32 +383,28 @@ fn as_many_hanging_threads_as_there_are_slots_are_replaced() {
 
 #[test]
 fn a_stop_lets_running_jobs_end_and_leaves_nothing_behind() {
-    let (room, queue) = Room::with_queue();
+    let room = Room::new();
+    let (queue, _, _, questions) = with_store_between(&room, &Clock::system());
     let (gate, arrivals) = Gate::new();
     let (worker, events) = watch(Worker::new(&queue).only::<Wait>().state(gate.clone()));
+    let number = worker.id().unwrap();
     let handle = Wait.enqueue(&queue).unwrap();
     arrivals.next();
     let states = queue.workers().unwrap();
-    assert_eq!(
-        states.iter().map(|it| (Some(it.card.id), it.running)).collect::<Vec<_>>(),
-        [(worker.id(), 1)]
-    );
+    assert_eq!(states.iter().map(|it| (it.card.id, it.running)).collect::<Vec<_>>(), [(number, 1)]);
 
     let stopping = std::thread::spawn(move || worker.stop());
+    questions.expect(Asked::Recall(number));
     let unclaimed = Wait.enqueue(&queue).unwrap();
     gate.admit(1);
     stopping.join().unwrap().unwrap();
     assert_eq!(handle.soon().unwrap(), 1);
     events.expect(Told::Stopped { released: 0 });
     assert_eq!(queue.workers().unwrap(), []);
-    // The claims of a stopping worker end at once; whether this one was before or after does not matter to the job.
-    if unclaimed.job().unwrap().status == Status::Pending {
-        assert_eq!(unclaimed.job().unwrap().attempt, 0);
-    }
+    let waits = unclaimed.job().unwrap();
+    assert_eq!((waits.status, waits.attempt), (Status::Pending, 0));
     drop((queue, handle, unclaimed));
-    let left: Vec<_> =
-        std::fs::read_dir(room.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["jobs.db"]);
+    assert_eq!(room.files(), ["jobs.db"]);
 }
 
 #[test]
@@ -618,4 +630,66 @@ fn a_held_clock_may_be_moved_by_a_day_at_once_and_no_task_is_told_that_its_job_i
     events.until(|told| matches!(told, Told::Retrying { id, .. } if *id == hangs.id()));
     gate.open();
     assert_eq!(says.soon().unwrap(), None);
+}
+
+/// A queue with a store [`Between`], whose time is held; the store itself, for what a worker cannot do.
+fn with_store_between(room: &Room, clock: &Clock) -> (JobQueue, Arc<SqliteStore>, Arc<Between>, Questions) {
+    let real = SqliteStore::open(&room.db(), SqliteOptions::default(), clock.clone()).unwrap();
+    let (store, questions) = Between::new(real.clone());
+    (JobQueue::with_store(store.clone(), clock.clone()), real, store, questions)
+}
+
+/// Stands at its gate twice: when it begins, and when it is told to end.
+#[task("worker.linger")]
+fn linger(ctx: &JobContext, #[state] gate: &Gate) {
+    gate.pass_blocking(ctx);
+    block_on(ctx.cancelled());
+    gate.pass_blocking(ctx);
+}
+
+#[test]
+fn a_worker_that_is_sure_of_its_lease_again_asks_for_jobs_again() {
+    let (room, clock) = (Room::new(), held_clock());
+    let (queue, real, store, _questions) = with_store_between(&room, &clock);
+    let (gate, arrivals) = Gate::new();
+    let worker = Worker::new(&queue).only::<Linger>().only::<Add>().concurrency(2);
+    let (worker, events) = watch(worker.state(gate.clone()));
+    let lingers = Linger.enqueue(&queue).unwrap();
+    arrivals.next();
+    gate.admit(1);
+    // In doubt from here on.
+    store.keep_beats();
+    clock.advance(seconds(25));
+    arrivals.next();
+    // Its standing claim ends and is not made again, and it has nothing else to do.
+    real.recall(worker.id().unwrap());
+    gate.admit(1);
+    events.expect(Told::Completed(lingers.id()));
+
+    store.let_beats_go();
+    assert_eq!(Add::new(vec![7]).enqueue(&queue).unwrap().soon().unwrap().is, 7);
+}
+
+#[test]
+fn an_answer_to_a_beat_of_before_it_was_taken_for_dead_does_not_make_a_worker_come_back_twice() {
+    let (room, clock) = (Room::new(), held_clock());
+    let (queue, real, store, questions) = with_store_between(&room, &clock);
+    store.keep_beats();
+    let (worker, events) = watch(Worker::new(&queue).only::<Add>());
+    let before = worker.id().unwrap();
+    assert_eq!(questions.next(), Asked::Beat(before));
+
+    real.rescue(before).wait().unwrap();
+    events.expect(Told::LeaseLost(before));
+    let now = worker.id().unwrap();
+    assert_ne!(now, before);
+    // The answer says that the old number is not on the list. Until it is heard no further beat is sent, so it may come
+    // later than it is due.
+    store.let_beats_go();
+    let next = eventually(|| {
+        clock.advance(seconds(10));
+        questions.try_next(Duration::from_millis(20))
+    });
+    assert_eq!(next, Asked::Beat(now));
+    assert_eq!(worker.id(), Some(now));
 }

@@ -6,9 +6,9 @@
 //! `cargo test -p qdjobs-tests --test processes -- --nocapture` prints the figures measured on the way. With
 //! `QDJOBS_TORTURE_SECONDS=600` the kills of the exactly-once test go on for that long; `QDJOBS_SEED` repeats a run's
 //! choices.
-#![allow(clippy::disallowed_methods, reason = "processes live in real time")]
-#![allow(clippy::print_stdout, reason = "figures are printed for people")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::disallowed_methods, reason = "processes live in real time")]
+#![expect(clippy::print_stdout, reason = "figures are printed for people")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod kill;
 mod measure;

@@ -17,7 +17,7 @@ use crate::victim::{PATIENCE, Said};
 static QUIET: RwLock<()> = RwLock::new(());
 
 /// Held for as long as a test lasts.
-#[allow(dead_code, reason = "a guard does its work by being there")]
+#[expect(dead_code, reason = "a guard does its work by being there")]
 enum Company {
     Others(RwLockReadGuard<'static, ()>),
     Nobody(RwLockWriteGuard<'static, ()>),

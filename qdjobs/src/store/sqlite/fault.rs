@@ -107,12 +107,14 @@ impl Attempt {
 
     /// BEGIN IMMEDIATE, so that the transaction can never fail half-way for want of the lock.
     pub(super) fn begin_immediate(&self, conn: &Connection) -> crate::Result<()> {
-        self.retry(|| conn.execute_batch("BEGIN IMMEDIATE")).map_err(before_commit)
+        let begin =
+            || conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]).map(drop));
+        self.retry(begin).map_err(before_commit)
     }
 
     /// Repeats `step` while it reports a lock, until the limit. SQLite's own busy timeout does not cover every step that
     /// can meet a lock (switching to WAL fails at once), and sleeps for far longer than a group commit lasts.
-    #[allow(clippy::disallowed_methods, reason = "waits for another connection, in real time")]
+    #[expect(clippy::disallowed_methods, reason = "waits for another connection, in real time")]
     pub(super) fn retry<T>(&self, mut step: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let start = Instant::now();
         let mut nap = Duration::from_micros(50);

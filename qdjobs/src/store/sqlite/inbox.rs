@@ -1,4 +1,4 @@
-//! What waits for the writing thread: [`Request`] and the [`Inbox`] that gathers it.
+//! What waits for the writing thread: [`Request`] and the [`Inbox`] that gathers it, where the thread sleeps.
 //!
 //! Leans on std. The commit in flight is the window in which the next batch gathers; there is no timer.
 
@@ -69,7 +69,7 @@ const BATCH_MAX: usize = 2_048;
 pub(super) struct Inbox {
     /// Held for a push or a swap, never while SQLite works.
     state: Mutex<State>,
-    /// Rung when something arrives while the writer sleeps.
+    /// Rung when something arrives while the writing thread sleeps.
     arrived: Condvar,
 }
 
@@ -78,7 +78,20 @@ struct State {
     waiting: VecDeque<Request>,
     bytes: usize,
     asleep: bool,
+    /// The file has changed since somebody asked. Kept, for it may come before the thread that wants to know sleeps.
+    news: bool,
+    /// To be woken though no request waits.
+    stirred: bool,
     closed: bool,
+}
+
+/// How long the writing thread sleeps when nothing waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Nap {
+    /// `None` until it is woken.
+    pub(super) limit: Option<Duration>,
+    /// Whether [`Inbox::tell_news`] wakes it.
+    pub(super) news: bool,
 }
 
 impl Inbox {
@@ -108,24 +121,30 @@ impl Inbox {
         Ok(())
     }
 
-    /// Takes what waits, oldest first; sleeps while there is nothing, for at most `nap` (for ever if `None`). Empty after a
-    /// nap in which nothing came.
-    pub(super) fn take(&self, nap: Option<Duration>) -> Vec<Request> {
+    /// Sleeps until something waits, somebody stirs, or the nap is over.
+    pub(super) fn wait(&self, nap: Nap) {
         let mut state = self.lock();
-        if state.waiting.is_empty() {
+        let quiet =
+            |state: &mut State| state.waiting.is_empty() && !state.stirred && !(nap.news && state.news);
+        if quiet(&mut state) {
             state.asleep = true;
-            let quiet = |state: &mut State| state.waiting.is_empty();
-            state = match nap {
+            state = match nap.limit {
                 None => self.arrived.wait_while(state, quiet).unwrap_or_else(PoisonError::into_inner),
-                Some(nap) => {
+                Some(limit) => {
                     self.arrived
-                        .wait_timeout_while(state, nap, quiet)
+                        .wait_timeout_while(state, limit, quiet)
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
                 }
             };
             state.asleep = false;
         }
+        state.stirred = false;
+    }
+
+    /// Takes what waits, oldest first; empty if nothing does.
+    pub(super) fn take(&self) -> Vec<Request> {
+        let mut state = self.lock();
         let many = state.waiting.len().min(BATCH_MAX);
         let batch: Vec<Request> = state.waiting.drain(..many).collect();
         state.bytes = if state.waiting.is_empty() {
@@ -136,9 +155,38 @@ impl Inbox {
         batch
     }
 
-    /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.lock().waiting.is_empty()
+    /// Whether the writing thread sleeps, nothing waits for it, and more would be accepted.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.lock();
+        state.asleep && state.waiting.is_empty() && !state.closed
+    }
+
+    /// Wakes the writing thread, to look at the time.
+    pub(super) fn stir(&self) {
+        self.lock().stirred = true;
+        self.arrived.notify_one();
+    }
+
+    /// Tells that the file has changed: wakes the writing thread if it wants to know.
+    #[cfg(target_os = "linux")]
+    pub(super) fn tell_news(&self) {
+        self.lock().news = true;
+        self.arrived.notify_one();
+    }
+
+    /// Whether the file has changed since this was last asked.
+    #[cfg(target_os = "linux")]
+    pub(super) fn take_news(&self) -> bool {
+        std::mem::take(&mut self.lock().news)
+    }
+
+    /// Accepts nothing more, and drops what waits, which answers it: there is no writer any more.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        drop(waiting);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

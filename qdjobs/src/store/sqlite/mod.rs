@@ -1,12 +1,15 @@
-//! The store in a SQLite file: one writing thread, one reading thread, and the files beside the database.
+//! The store in a SQLite file: one writer, one reading thread, and the files beside the database.
 //!
 //! Leans on the contract in `store`. The only room that names rusqlite (`transaction` is its door for callers who bring a
 //! transaction of their own). Knows no task and no worker's thread.
 
+mod courtesy;
+mod desk;
 mod doors;
 mod fault;
 mod inbox;
 mod live;
+mod lookout;
 mod migrate;
 mod open;
 mod reader;
@@ -14,6 +17,8 @@ mod row;
 mod sql;
 mod transaction;
 mod verbs;
+#[cfg(target_os = "linux")]
+mod watch;
 mod writer;
 
 use std::fs::File;
@@ -24,6 +29,7 @@ use std::thread::JoinHandle;
 pub use open::{Durability, SqliteOptions};
 pub(crate) use transaction::complete_in;
 
+use self::desk::Desk;
 use self::inbox::{Inbox, Request};
 use self::live::Lives;
 use super::{
@@ -41,6 +47,7 @@ pub struct SqliteStore {
     clock: Clock,
     durability: Durability,
     inbox: Arc<Inbox>,
+    desk: Arc<Desk>,
     lives: Arc<Lives>,
     threads: Mutex<Threads>,
     /// Held against other processes, if the linked SQLite is only safe alone.
@@ -50,9 +57,9 @@ pub struct SqliteStore {
 /// What is running, until the store is closed.
 #[derive(Debug)]
 struct Threads {
-    /// Dropped to end the reader.
-    questions: Option<mpsc::Sender<reader::Question>>,
-    running: Vec<JoinHandle<()>>,
+    /// The reader, and what it hears: dropped, it ends.
+    reader: Option<(mpsc::Sender<reader::Question>, JoinHandle<()>)>,
+    writer: Option<JoinHandle<()>>,
 }
 
 impl SqliteStore {
@@ -82,15 +89,15 @@ impl SqliteStore {
             lives.clone(),
             doors,
         );
+        let desk = Arc::new(Desk::new(writer));
+        let writing = desk.clone();
         let (questions, asked) = mpsc::channel();
         let reading_clock = clock.clone();
-        let running = vec![
-            spawn("qdjobs-writer", move || writer.run())?,
-            spawn("qdjobs-reader", move || reader::run(&read, &reading_clock, &asked))?,
-        ];
-        let threads = Mutex::new(Threads { questions: Some(questions), running });
+        let writer = spawn("qdjobs-writer", move || writing.run())?;
+        let reader = spawn("qdjobs-reader", move || reader::run(&read, &reading_clock, &asked))?;
+        let threads = Mutex::new(Threads { reader: Some((questions, reader)), writer: Some(writer) });
         let name = path.display().to_string();
-        Ok(Arc::new(SqliteStore { name, clock, durability, inbox, lives, threads, _alone: alone }))
+        Ok(Arc::new(SqliteStore { name, clock, durability, inbox, desk, lives, threads, _alone: alone }))
     }
 
     /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
@@ -149,6 +156,16 @@ impl Store for SqliteStore {
         self.submit(|reply| Request::Insert(jobs, reply))
     }
 
+    fn insert_here(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
+        let now = self.clock.now();
+        jobs.iter().try_for_each(|job| job.check(now))?;
+        let (reply, stored) = Pending::new();
+        if let Err(request) = self.desk.write_here(Request::Insert(jobs, reply)) {
+            self.inbox.push(request)?;
+        }
+        stored.wait()
+    }
+
     fn publish(&self, tasks: Vec<TaskCard>) -> Pending<()> {
         self.submit(|reply| Request::Publish(tasks, reply))
     }
@@ -200,7 +217,7 @@ impl Store for SqliteStore {
 
     fn inspect(&self, query: Query) -> Pending<Answer> {
         let (reply, pending) = Pending::new();
-        if let Some(questions) = &self.threads().questions {
+        if let Some((questions, _)) = &self.threads().reader {
             // If the reader is gone, the reply comes back and is dropped, which answers "closed".
             let _ = questions.send((query, reply));
         }
@@ -224,20 +241,27 @@ impl Store for SqliteStore {
     }
 
     fn close(&self) {
+        let (reader, writer) = {
+            let mut threads = self.threads();
+            (threads.reader.take(), threads.writer.take())
+        };
+        // One after the other: the last connection to close takes the write-ahead log with it, and of two that close at
+        // once each may find that it is not the last.
+        if let Some((questions, thread)) = reader {
+            drop(questions);
+            join(thread);
+        }
         // Closed twice is closed.
         let _ = self.inbox.push(Request::Close);
-        let running = {
-            let mut threads = self.threads();
-            threads.questions = None;
-            std::mem::take(&mut threads.running)
-        };
-        for thread in running {
-            // The last handle may be dropped by one of the threads themselves; they then end on their own. A thread that
-            // panicked has closed its replies, which is all there is to tell.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
-        }
+        writer.into_iter().for_each(join);
+    }
+}
+
+/// The last handle may be dropped by one of the threads themselves, which then ends on its own. A thread that panicked has
+/// closed its replies, which is all there is to tell.
+fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() {
+        let _ = thread.join();
     }
 }
 
@@ -307,6 +331,30 @@ mod tests {
             next.get_status(rusqlite::StatementStatus::VmStep)
         };
         assert_eq!(steps(1_000), steps(10));
+    }
+
+    #[test]
+    fn no_hot_statement_is_prepared_anew_for_the_values_bound_to_it() {
+        let dir = std::env::temp_dir().join(format!("qdjobs-prepared-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
+        let hot = sql::HOT.iter().map(|(statement, _)| *statement);
+        for statement in hot.chain([sql::INSERT, sql::ENLISTED, sql::BEAT]) {
+            for round in 0..3 {
+                let mut prepared = conn.prepare_cached(statement).unwrap();
+                for binding in 1..=prepared.parameter_count() {
+                    prepared.raw_bind_parameter(binding, (binding + round) as i64).unwrap();
+                }
+                // Some of these values are refused, which is no matter here.
+                let _ = prepared.raw_query().next();
+            }
+            let prepared = conn.prepare_cached(statement).unwrap();
+            let times = |which| prepared.get_status(which);
+            assert_eq!(times(rusqlite::StatementStatus::Run), 3, "{statement}");
+            assert_eq!(times(rusqlite::StatementStatus::RePrepare), 0, "{statement}");
+        }
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     /// A list of constants in a check or an index costs a b-tree in memory at each write, made and thrown away.

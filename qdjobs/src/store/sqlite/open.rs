@@ -8,6 +8,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{self, Attempt};
@@ -82,6 +83,9 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection>
     set(&conn, "cell_size_check", 1)?;
     set(&conn, "temp_store", 2)?;
     set(&conn, "cache_size", -8_000)?;
+    // Plans by the statement alone. Else SQLite plans by the values bound to it, and prepares a statement anew each time it
+    // comes from the cache, whose bindings are cleared: a tenth of a millisecond for each job that comes alone.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(fault::while_opening)?;
     if cfg!(target_vendor = "apple") && options.durability == Durability::Full {
         // There a plain fsync leaves the data in the drive's cache.
         set(&conn, "fullfsync", 1)?;

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::sql;
+use super::{sql, verbs};
 use crate::job::{
     Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, Job, JobId, Progress, Status, WorkerId,
 };
@@ -58,21 +58,26 @@ pub(super) fn job_by_id(conn: &Connection, id: JobId) -> rusqlite::Result<Option
         .optional()
 }
 
-/// Reads what [`sql::CLAIM`] returns.
-pub(super) fn claimed(row: &Row<'_>, id: i64, worker: WorkerId, now: Timestamp) -> rusqlite::Result<Claimed> {
+/// Reads what [`sql::FIRST_READY`] gives for a pair of task and queue, as it is once it is claimed.
+pub(super) fn claimed(
+    row: &Row<'_>,
+    (task_name, queue): &verbs::Pair,
+    worker: WorkerId,
+    now: Timestamp,
+) -> rusqlite::Result<Claimed> {
     Ok(Claimed {
-        claim: Claim { id: JobId(id), attempt: count(row.get(0)?), worker },
-        task_name: row.get(1)?,
+        claim: Claim { id: JobId(row.get(0)?), attempt: count(row.get(1)?).saturating_add(1), worker },
+        task_name: task_name.clone(),
         params: row.get(2)?,
         name: row.get(3)?,
-        queue: row.get(4)?,
-        priority: row.get(5)?,
-        retry_count: count(row.get(6)?),
-        max_retries: count(row.get(7)?),
-        created_at: time(row.get(8)?),
-        scheduled_at: time(row.get(9)?),
+        queue: queue.clone(),
+        priority: row.get(4)?,
+        retry_count: count(row.get(5)?),
+        max_retries: count(row.get(6)?),
+        created_at: time(row.get(7)?),
+        scheduled_at: time(row.get(8)?),
         claimed_at: now,
-        metadata: row.get(10)?,
+        metadata: row.get(9)?,
     })
 }
 

@@ -60,13 +60,27 @@ pub(super) const READY: &str = "
     WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// Binds id, worker, now: gives the claimed job.
+/// Binds task_name, queue, limit: gives what is to be claimed, in the order of claims.
+pub(super) const FIRST_READY: &str = "
+    SELECT id, attempt, params, name, priority, retry_count, max_retries, created_at, scheduled_at, metadata
+    FROM qdjobs_jobs INDEXED BY qdjobs_ready
+    WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
+    ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
+
+/// Binds task_name, queue, limit, worker, now: claims what FIRST_READY gives. Two statements for any number of jobs, and not
+/// one with RETURNING, which would build a table of its rows first and costs a fifth more.
 pub(super) const CLAIM: &str = "
     UPDATE qdjobs_jobs
+    SET status = 'running', attempt = attempt + 1, worker = ?4, started_at = ?5, progress = NULL, progress_message = NULL
+    WHERE id IN (SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_ready
+                 WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
+                 ORDER BY priority DESC, scheduled_at, id LIMIT ?3)";
+
+/// Binds id, worker, now: claims one job, which is ready by FIRST_READY.
+pub(super) const CLAIM_ONE: &str = "
+    UPDATE qdjobs_jobs
     SET status = 'running', attempt = attempt + 1, worker = ?2, started_at = ?3, progress = NULL, progress_message = NULL
-    WHERE id = ?1
-    RETURNING attempt, task_name, params, name, queue, priority, retry_count, max_retries, created_at, scheduled_at,
-              metadata";
+    WHERE id = ?1 AND status = 'pending' AND ready = 1";
 
 // -- beat
 
@@ -212,7 +226,9 @@ pub(super) const DOORS: &str =
 pub(super) const HOT: &[(&str, &str)] = &[
     (NEXT_READY_PAIR, "COVERING INDEX qdjobs_ready (task_name=? AND queue>?)"),
     (READY, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
-    (CLAIM, "INTEGER PRIMARY KEY"),
+    (FIRST_READY, "INDEX qdjobs_ready (task_name=? AND queue=?)"),
+    (CLAIM_ONE, "INTEGER PRIMARY KEY"),
+    (CLAIM, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (CHECKPOINT, "INTEGER PRIMARY KEY"),
     (COMPLETE, "INTEGER PRIMARY KEY"),
     (END, "INTEGER PRIMARY KEY"),

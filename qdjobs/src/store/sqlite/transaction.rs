@@ -20,7 +20,8 @@ impl Enqueue for Connection {
         let job = job?;
         let now = Clock::system().now();
         job.check(now)?;
-        verbs::insert(self, &job, now).map(|(id, _)| id).map_err(fault::before_commit)
+        let stored = verbs::Insert::on(self).and_then(|mut insert| insert.job(&job, now));
+        stored.map(|(id, _)| id).map_err(fault::before_commit)
     }
 }
 

@@ -3,7 +3,9 @@
 //! Leans on `sql` and `row`. Runs inside a transaction that `writer` begins and commits: nothing here begins, commits or
 //! answers anybody.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use std::cmp::Reverse;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::{row, sql};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,24 +17,39 @@ use crate::time::{Timestamp, after_at_latest};
 
 type SqlResult<T> = rusqlite::Result<T>;
 
-/// Stores one job; answers its number and whether it may be claimed at once.
-pub(super) fn insert(conn: &Connection, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
-    // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
-    let at = job.scheduled_at(now).unwrap_or(now);
-    let ready = at <= now;
-    conn.prepare_cached(sql::INSERT)?.execute(params![
-        job.task_name,
-        job.name,
-        job.params,
-        job.queue,
-        job.priority,
-        job.max_retries,
-        at.as_microsecond(),
-        now.as_microsecond(),
-        job.metadata,
-        ready,
-    ])?;
-    Ok((JobId(conn.last_insert_rowid()), ready))
+/// A task and a queue.
+pub(super) type Pair = (String, String);
+
+/// Stores jobs, by a statement that is looked up once for all of them.
+pub(super) struct Insert<'c> {
+    conn: &'c Connection,
+    statement: CachedStatement<'c>,
+}
+
+impl<'c> Insert<'c> {
+    pub(super) fn on(conn: &'c Connection) -> SqlResult<Insert<'c>> {
+        Ok(Insert { conn, statement: conn.prepare_cached(sql::INSERT)? })
+    }
+
+    /// Stores one job; answers its number and whether it may be claimed at once.
+    pub(super) fn job(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
+        // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
+        let at = job.scheduled_at(now).unwrap_or(now);
+        let ready = at <= now;
+        self.statement.execute(params![
+            job.task_name,
+            job.name,
+            job.params,
+            job.queue,
+            job.priority,
+            job.max_retries,
+            at.as_microsecond(),
+            now.as_microsecond(),
+            job.metadata,
+            ready,
+        ])?;
+        Ok((JobId(self.conn.last_insert_rowid()), ready))
+    }
 }
 
 pub(super) fn publish(conn: &Connection, tasks: &[TaskCard]) -> SqlResult<()> {
@@ -61,46 +78,67 @@ pub(super) fn is_enlisted(conn: &Connection, worker: WorkerId) -> SqlResult<bool
 /// Claims the jobs that come first over all wanted tasks and queues.
 ///
 /// The index is ordered by task and queue first, so that jobs nobody here can run, a million of them, cost nothing. The
-/// price is a merge: each pair of task and queue that has jobs ready gives its first `limit`.
+/// price is a merge, where more than one pair of task and queue has jobs ready.
 pub(super) fn claim(
     conn: &Connection,
     want: &Want,
     worker: WorkerId,
     now: Timestamp,
 ) -> SqlResult<Vec<Claimed>> {
-    let ids = first_ready(conn, want)?;
-    let mut statement = conn.prepare_cached(sql::CLAIM)?;
-    ids.into_iter()
-        .map(|id| {
-            statement.query_row(params![id, worker.0, now.as_microsecond()], |found| {
-                row::claimed(found, id, worker, now)
-            })
-        })
-        .collect()
+    let mut first_ready = conn.prepare_cached(sql::FIRST_READY)?;
+    let mut claimed: Vec<Claimed> = Vec::new();
+    let shares = shares(conn, want)?;
+    for (pair, limit) in &shares {
+        let (before, limit) = (claimed.len(), *limit as i64);
+        let mut rows = first_ready.query(params![pair.0, pair.1, limit])?;
+        while let Some(found) = rows.next()? {
+            claimed.push(row::claimed(found, pair, worker, now)?);
+        }
+        drop(rows);
+        let now = now.as_microsecond();
+        let marked = match &claimed[before..] {
+            // The usual case of a queue that keeps up: no table of numbers is built for it.
+            [job] => conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])?,
+            _ => conn.prepare_cached(sql::CLAIM)?.execute(params![pair.0, pair.1, limit, worker.0, now])?,
+        };
+        debug_assert_eq!(marked, claimed.len() - before, "what was read is what was claimed");
+    }
+    if shares.len() > 1 {
+        claimed.sort_unstable_by_key(|job| (Reverse(job.priority), job.scheduled_at, job.claim.id));
+    }
+    Ok(claimed)
 }
 
-fn first_ready(conn: &Connection, want: &Want) -> SqlResult<Vec<i64>> {
-    let pairs = ready_pairs(conn, want)?;
-    let mut heads: Vec<(i64, i64, i64)> = Vec::new();
+/// How many of the first jobs of each pair of task and queue are among the first of all.
+fn shares(conn: &Connection, want: &Want) -> SqlResult<Vec<(Pair, usize)>> {
+    let mut pairs = ready_pairs(conn, want)?;
+    if pairs.len() <= 1 {
+        return Ok(pairs.pop().map(|pair| (pair, want.limit)).into_iter().collect());
+    }
     let mut statement = conn.prepare_cached(sql::READY)?;
-    for (task, queue) in &pairs {
+    let mut heads: Vec<(Reverse<i64>, i64, i64, usize)> = Vec::new();
+    for (index, (task, queue)) in pairs.iter().enumerate() {
         let mut rows = statement.query(params![task, queue, want.limit as i64])?;
         while let Some(row) = rows.next()? {
-            // Priority negated, so that all three are ascending.
-            heads.push((-row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?));
+            heads.push((Reverse(row.get(0)?), row.get(1)?, row.get(2)?, index));
         }
     }
-    if pairs.len() > 1 {
-        heads.sort_unstable();
-        heads.truncate(want.limit);
-    }
-    Ok(heads.into_iter().map(|(_, _, id)| id).collect())
+    heads.sort_unstable();
+    let mut shares: Vec<(Pair, usize)> = pairs.into_iter().map(|pair| (pair, 0)).collect();
+    heads.iter().take(want.limit).for_each(|&(.., index)| shares[index].1 += 1);
+    shares.retain(|(_, limit)| *limit > 0);
+    Ok(shares)
+}
+
+/// Whether a job is ready that is wanted.
+pub(super) fn has_ready(conn: &Connection, want: &Want) -> SqlResult<bool> {
+    Ok(!ready_pairs(conn, want)?.is_empty())
 }
 
 /// The wanted pairs of task and queue that have jobs ready, found by skipping through the index.
-fn ready_pairs(conn: &Connection, want: &Want) -> SqlResult<Vec<(String, String)>> {
+fn ready_pairs(conn: &Connection, want: &Want) -> SqlResult<Vec<Pair>> {
     let mut statement = conn.prepare_cached(sql::NEXT_READY_PAIR)?;
-    let mut next = |after: &(String, String)| -> SqlResult<Option<(String, String)>> {
+    let mut next = |after: &Pair| -> SqlResult<Option<Pair>> {
         statement.query_row(params![after.0, after.1], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     };
     let mut pairs = Vec::new();
@@ -147,8 +185,35 @@ pub(super) enum Finished {
     Waits(bool),
 }
 
-/// Writes what became of a job, if the claim still holds it.
-pub(super) fn finish(conn: &Connection, finish: &Finish, now: Timestamp) -> SqlResult<Finished> {
+/// Writes what became of jobs. The statement for the common case is looked up once for all of them.
+pub(super) struct Finishes<'c> {
+    conn: &'c Connection,
+    complete: CachedStatement<'c>,
+}
+
+impl<'c> Finishes<'c> {
+    pub(super) fn on(conn: &'c Connection) -> SqlResult<Finishes<'c>> {
+        Ok(Finishes { conn, complete: conn.prepare_cached(sql::COMPLETE)? })
+    }
+
+    /// Writes what became of one job, if the claim still holds it.
+    pub(super) fn write(&mut self, finish: &Finish, now: Timestamp) -> SqlResult<Finished> {
+        if let Verdict::Complete { result } = &finish.verdict
+            && finish.claim.attempt == 1
+        {
+            let Claim { id, attempt, worker } = finish.claim;
+            let (started, ended) = (finish.started_at.as_microsecond(), now.as_microsecond());
+            let changed = self.complete.execute(params![id.0, attempt, worker.0, result, started, ended])?;
+            if changed > 0 {
+                return Ok(Finished::Ended);
+            }
+        }
+        finish_with_history(self.conn, finish, now)
+    }
+}
+
+/// Writes what became of a job and puts its attempt on record.
+fn finish_with_history(conn: &Connection, finish: &Finish, now: Timestamp) -> SqlResult<Finished> {
     let Claim { id, attempt, worker } = finish.claim;
     let (started, ended) = (finish.started_at.as_microsecond(), now.as_microsecond());
     let due = |wait| after_at_latest(now, wait).as_microsecond();
@@ -285,7 +350,8 @@ pub(super) fn workers(conn: &Connection) -> SqlResult<Vec<WorkerState>> {
 
 /// Completes a job inside a transaction that is not ours.
 pub(super) fn complete_in(conn: &Connection, finish_of: &Finish, now: Timestamp) -> Result<()> {
-    match finish(conn, finish_of, now).map_err(super::fault::before_commit)? {
+    let fault = super::fault::before_commit;
+    match Finishes::on(conn).and_then(|mut finishes| finishes.write(finish_of, now)).map_err(fault)? {
         Finished::Lost => Err(Error::new(
             ErrorKind::LeaseLost,
             format!(

@@ -1,13 +1,15 @@
-//! The one writing thread: gather, begin, apply each request, commit once, and only then answer.
+//! The one writer: gather, begin, apply each request, commit once, and only then answer.
 //!
-//! Leans on `verbs` for the statements and on `inbox` for what waits. Owns the only connection that writes. Jobs are never
-//! run here, and no caller's code: a reply wakes its waiter, which goes on elsewhere.
+//! Leans on `verbs` for the statements, on `inbox` for what waits and on `lookout` for what others wrote. Owns the only
+//! connection that writes. Jobs are never run here, and no caller's code: a reply wakes its waiter, which goes on elsewhere.
 //!
 //! ```text
 //!   callers ──push──▶ inbox ──take──▶ [ BEGIN · verbs · claims for the standing · COMMIT ] ──▶ answers ──▶ doorbells
 //!                       ▲                                                                        │
 //!                       └─────────── the next batch gathers while this one commits ◀─────────────┘
 //! ```
+//!
+//! Which thread does this is the business of `desk`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,10 +18,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::courtesy::Courtesy;
 use super::doors::Doors;
 use super::fault::{self, Attempt};
-use super::inbox::{Inbox, Request};
+use super::inbox::{Inbox, Nap, Request};
 use super::live::Lives;
+use super::lookout::Lookout;
 use super::open::SqliteOptions;
 use super::verbs::{self, Finished};
 use super::{open, row};
@@ -29,37 +33,30 @@ use crate::queue::not_found;
 use crate::store::{Reply, Turn, Turned};
 use crate::time::{Clock, Timestamp};
 
-/// How often a waiting process looks whether another connection has written, in case nobody rang: plain inserts by other
-/// programs do not. Half of this is the median wait of such a job; one look costs 1 to 2 microseconds.
-const LOOK: Duration = Duration::from_millis(25);
-
 /// Jobs made ready in one statement, and statements of that kind in one transaction: a million jobs that are due at once
 /// must not hold up everybody else.
 const PROMOTE_MAX: usize = 1_000;
 const PROMOTE_ROUNDS: usize = 4;
-
-/// How long the writer works without a pause before it leaves the lock open to other processes, and for how long. Without
-/// it, a busy process would retake the lock within microseconds, and the others, which can only try, would starve.
-const TURN_OF_OTHERS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_micros(400));
 
 pub(super) struct Writer {
     conn: Connection,
     path: PathBuf,
     options: SqliteOptions,
     clock: Clock,
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
     lives: Arc<Lives>,
     doors: Doors,
     /// Turns that wait for work, oldest first.
     standing: Vec<(Turn, Reply<Turned>)>,
     /// Callers that wait for the end of a job.
     watchers: HashMap<JobId, Vec<Reply<Job>>>,
-    /// `PRAGMA data_version` when this writer last looked: it changes when another connection commits.
-    seen: i64,
-    next_due: Option<Timestamp>,
-    /// The connection failed in a commit and must be opened anew before it is trusted.
-    broken: bool,
-    busy_since: Option<Duration>,
+    lookout: Lookout,
+    pub(super) next_due: Option<Timestamp>,
+    /// The connection failed in a commit, or its user panicked: it must be opened anew before it is trusted.
+    pub(super) broken: bool,
+    courtesy: Courtesy,
+    /// Batches of a single request, in a row.
+    pub(super) lonely: usize,
 }
 
 /// Says to one caller how its request went, once the commit has succeeded or failed.
@@ -106,6 +103,7 @@ impl Writer {
         lives: Arc<Lives>,
         doors: Doors,
     ) -> Writer {
+        let lookout = Lookout::new(&path, &inbox);
         Writer {
             conn,
             path,
@@ -116,80 +114,77 @@ impl Writer {
             doors,
             standing: Vec::new(),
             watchers: HashMap::new(),
-            seen: 0,
+            lookout,
             next_due: None,
             broken: false,
-            busy_since: None,
-        }
-    }
-
-    /// Works until the inbox is closed and empty.
-    pub(super) fn run(mut self) {
-        loop {
-            let requests = self.inbox.take(self.nap());
-            if requests.is_empty() {
-                self.busy_since = None;
-                self.look();
-                continue;
-            }
-            let closing = matches!(requests.last(), Some(Request::Close));
-            self.write(requests, false);
-            if closing {
-                self.doors.close();
-                return;
-            }
-            self.leave_room_for_others();
+            courtesy: Courtesy::default(),
+            lonely: 0,
         }
     }
 
     /// How long to sleep when nothing waits: until something is due or it is time to look, and only if somebody waits for
     /// it. A process without waiting workers sleeps for good.
-    fn nap(&self) -> Option<Duration> {
+    pub(super) fn nap(&self) -> Nap {
         if self.standing.is_empty() && self.watchers.is_empty() {
-            return None;
+            return Nap::default();
         }
         let due = self.next_due.filter(|_| !self.standing.is_empty()).and_then(|due| {
             let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
             self.clock.nap(wait)
         });
-        Some(due.map_or(LOOK, |due| due.min(LOOK)))
+        let nap = self.lookout.nap();
+        Nap { limit: due.into_iter().chain(nap.limit).min(), ..nap }
     }
 
-    /// Looks for what became due or was written by others; begins a transaction only if there is something.
-    fn look(&mut self) {
-        let others = self.others_wrote();
+    /// Looks for what became due or was written by others; begins a transaction only if there is something for those who wait
+    /// here.
+    pub(super) fn look(&mut self) {
+        let others = self.lookout.look(&self.conn);
         let due = self.next_due.is_some_and(|due| due <= self.clock.now());
-        if others || due {
+        // What cannot be read is left to the transaction, which says why.
+        if due || (others && self.is_concerned().unwrap_or(true)) {
             self.write(Vec::new(), others);
         }
     }
 
-    fn others_wrote(&mut self) -> bool {
-        let version = self
-            .conn
-            .prepare_cached("PRAGMA data_version")
-            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)));
-        // A database that cannot be read is looked at by the next transaction, which says so.
-        version.is_ok_and(|version| std::mem::replace(&mut self.seen, version) != version)
+    /// Whether what others wrote matters to anybody who waits here. Reads only: a program that writes tables of its own into
+    /// the same file all the time must not meet us at the lock each time.
+    fn is_concerned(&mut self) -> rusqlite::Result<bool> {
+        self.doors.refresh(&self.conn)?;
+        self.next_due = verbs::next_due(&self.conn)?;
+        if !self.watchers.is_empty() || self.next_due.is_some_and(|due| due <= self.clock.now()) {
+            return Ok(true);
+        }
+        for (turn, _) in &self.standing {
+            if !verbs::is_enlisted(&self.conn, turn.worker)? || verbs::has_ready(&self.conn, &turn.want)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    #[allow(clippy::disallowed_methods, reason = "leaves the lock to other processes, in real time")]
-    fn leave_room_for_others(&mut self) {
-        if self.inbox.is_empty() || self.doors.nobody_else() {
-            self.busy_since = None;
-            return;
-        }
-        let now = self.clock.monotonic();
-        let since = *self.busy_since.get_or_insert(now);
-        if now.saturating_sub(since) > TURN_OF_OTHERS.0 {
-            std::thread::sleep(TURN_OF_OTHERS.1);
-            self.busy_since = None;
-        }
+    /// Leaves the lock open to others now and then, while there is much to write.
+    pub(super) fn leave_room_for_others(&mut self) {
+        self.courtesy.pause(self.clock.monotonic(), self.doors.nobody_else());
     }
 
-    /// Writes the requests in one transaction and answers them.
-    fn write(&mut self, requests: Vec<Request>, look: bool) {
-        let others = self.others_wrote() || look;
+    /// Ends what the writer has beside its connection.
+    pub(super) fn close(&mut self) {
+        self.doors.close();
+        self.lookout.close();
+    }
+
+    /// Writes the requests in one transaction and answers them; with `look`, as if others had written.
+    pub(super) fn write(&mut self, mut requests: Vec<Request>, look: bool) {
+        if !look && !requests.is_empty() {
+            requests = self.let_stand(requests);
+            if requests.is_empty() {
+                return;
+            }
+        }
+        self.lookout.has_worked();
+        self.courtesy.begin(self.clock.monotonic());
+        self.lonely = if requests.len() > 1 { 0 } else { self.lonely + 1 };
         let mut batch = Batch {
             now: self.clock.now(),
             answers: Vec::with_capacity(requests.len()),
@@ -199,10 +194,13 @@ impl Writer {
             left: Vec::new(),
             ready: 0,
             claimed: 0,
-            look: others,
+            look,
         };
         let mut requests = requests.into_iter();
         let written = self.begin().and_then(|()| {
+            // Asked under the lock, where it costs no lock of its own and nobody can come in between.
+            let others = self.lookout.others_committed(&self.conn) || look;
+            batch.look = others;
             if others {
                 // Among other things, somebody may have come or gone.
                 self.doors.refresh(&self.conn).map_err(fault::before_commit)?;
@@ -214,13 +212,16 @@ impl Writer {
             self.serve(&mut batch)?;
             self.tell_watchers(&mut batch, others)?;
             self.next_due = verbs::next_due(&self.conn).map_err(fault::before_commit)?;
-            self.conn.execute_batch("COMMIT").map_err(|error| {
+            let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+            committed.map(drop).map_err(|error| {
                 let error = fault::in_commit(error);
                 self.broken = error.kind() == ErrorKind::Indeterminate;
                 error
             })
         });
         if let Err(error) = &written {
+            // What others had written was not seen to.
+            self.lookout.forget();
             if !self.conn.is_autocommit() {
                 // Whatever this says, the error to tell is the one above.
                 let _ = self.conn.execute_batch("ROLLBACK");
@@ -262,6 +263,34 @@ impl Writer {
         }
     }
 
+    /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
+    /// followed by one. Gives back the rest.
+    fn let_stand(&mut self, requests: Vec<Request>) -> Vec<Request> {
+        let brings_nothing = |turn: &Turn| turn.done.is_empty() && turn.want.stand && turn.want.limit > 0;
+        if !requests.iter().all(|it| matches!(it, Request::Turn(turn, _) if brings_nothing(turn))) {
+            return requests;
+        }
+        // What cannot be read is left to the transaction, which says why.
+        let Ok(next_due) = verbs::next_due(&self.conn) else { return requests };
+        self.next_due = next_due;
+        let mut rest = Vec::new();
+        for request in requests {
+            match request {
+                Request::Turn(turn, reply) if self.has_nothing_for(&turn) => self.stand(turn, reply),
+                request => rest.push(request),
+            }
+        }
+        rest
+    }
+
+    /// Whether a turn can only wait.
+    fn has_nothing_for(&self, turn: &Turn) -> bool {
+        !self.broken
+            && self.next_due.is_none_or(|due| due > self.clock.now())
+            && verbs::is_enlisted(&self.conn, turn.worker).unwrap_or(false)
+            && !verbs::has_ready(&self.conn, &turn.want).unwrap_or(true)
+    }
+
     fn begin(&mut self) -> Result<()> {
         if self.broken {
             self.conn = open::writer(&self.path, &self.options)?;
@@ -277,9 +306,10 @@ impl Writer {
         match request {
             Request::Insert(jobs, reply) => {
                 let stored = self.alone(jobs.len() > 1, |conn| {
+                    let mut insert = verbs::Insert::on(conn).map_err(fault::before_commit)?;
                     let mut ready = 0;
                     let ids = jobs.iter().map(|job| {
-                        verbs::insert(conn, job, now).map(|(id, due)| {
+                        insert.job(job, now).map(|(id, due)| {
                             ready += usize::from(due);
                             id
                         })
@@ -356,15 +386,15 @@ impl Writer {
                 }
                 self.settle(batch, Ok(answers), reply)
             }
-            Request::Ended(id, reply) => {
-                match row::job_by_id(&self.conn, id).map_err(fault::before_commit) {
-                    Ok(Some(job)) if !job.status.is_ended() => batch.watch.push((id, reply)),
-                    Ok(Some(job)) => reply.send(Ok(job)),
-                    Ok(None) => reply.send(Err(not_found(id))),
-                    Err(error) => return self.settle(batch, Err(error), reply),
+            Request::Ended(id, reply) => match row::job_by_id(&self.conn, id).map_err(fault::before_commit) {
+                Ok(Some(job)) if !job.status.is_ended() => {
+                    batch.watch.push((id, reply));
+                    Ok(())
                 }
-                Ok(())
-            }
+                // Not before the commit: it may have ended, or be gone, by a request of this very batch.
+                Ok(job) => self.settle(batch, job.ok_or_else(|| not_found(id)), reply),
+                Err(error) => self.settle(batch, Err(error), reply),
+            },
             Request::Look => {
                 batch.look = true;
                 Ok(())
@@ -383,8 +413,9 @@ impl Writer {
                 return Err(taken_for_dead());
             }
             let mut lost = Vec::new();
+            let mut finishes = verbs::Finishes::on(conn).map_err(fault::before_commit)?;
             for finish in turn.done.iter() {
-                match verbs::finish(conn, finish, now).map_err(fault::before_commit)? {
+                match finishes.write(finish, now).map_err(fault::before_commit)? {
                     Finished::Lost => lost.push(finish.claim),
                     Finished::Ended => ended.push(finish.claim.id),
                     Finished::Waits(at_once) => ready += usize::from(at_once),
@@ -473,8 +504,10 @@ impl Writer {
         if batch.ready > 0 || batch.look {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
-                // Whether it still is enlisted is asked again: it may have been taken for dead while it stood.
-                let claimed = match verbs::is_enlisted(&self.conn, turn.worker) {
+                // It may have been taken for dead while it stood, by others or in this batch: both are a reason to look.
+                let enlisted =
+                    if batch.look { verbs::is_enlisted(&self.conn, turn.worker) } else { Ok(true) };
+                let claimed = match enlisted {
                     Ok(true) => verbs::claim(&self.conn, &turn.want, turn.worker, batch.now),
                     Ok(false) => {
                         self.settle(batch, Err(taken_for_dead()), reply)?;
@@ -552,4 +585,78 @@ impl Writer {
 fn taken_for_dead() -> Error {
     Error::new(ErrorKind::LeaseLost, "this worker was taken for dead, and its jobs were freed")
         .help("enlist again under a new number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::NewJob;
+    use crate::retry::Verdict;
+    use crate::store::{Finish, Pending, TaskSet, Want, WorkerCard};
+
+    /// A writer that is called and not run, since which requests share a commit is chance otherwise; in a directory of its
+    /// own. A commit with a row in it for which `fails` is true fails.
+    fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
+        let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("jobs.db");
+        let (options, lives) = (SqliteOptions::default(), Arc::new(Lives::beside(&path)));
+        let conn = open::writer(&path, &options).unwrap();
+        let tables = "CREATE TABLE parents (id INTEGER PRIMARY KEY);
+             CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+             PRAGMA foreign_keys = ON;";
+        let orphan = "BEGIN INSERT INTO children VALUES (1); END";
+        conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
+        let doors = Doors::new(lives.dir().to_owned());
+        (Writer::new(conn, path, options, Clock::system(), Arc::default(), lives, doors), dir)
+    }
+
+    #[test]
+    fn the_end_of_a_job_is_told_only_when_it_is_committed() {
+        let (mut writer, dir) = writer("ended", "UPDATE ON qdjobs_jobs WHEN new.status = 'completed'");
+        let worker = WorkerId(1);
+        let turn = |done| {
+            let tasks = Arc::new(TaskSet::new(["a"]));
+            let want = Want { limit: 1, tasks, queues: None, stand: false };
+            let (reply, turned) = Pending::new();
+            (Request::Turn(Turn { worker, done, want }, reply), turned)
+        };
+        let insert = Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0);
+        let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
+        let (begin, claimed) = turn(Arc::default());
+        writer.write(vec![insert, enlist, begin], false);
+        let job = claimed.wait().unwrap().claimed.remove(0);
+
+        let verdict = Verdict::Complete { result: "null".into() };
+        let (end, refused) =
+            turn(Arc::new(vec![Finish { claim: job.claim, started_at: job.claimed_at, verdict }]));
+        let (reply, ended) = Pending::new();
+        writer.write(vec![end, Request::Ended(job.claim.id, reply)], false);
+        assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(ended.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_worker_keeps_its_proof_of_life_until_it_is_off_the_list() {
+        let (mut writer, dir) = writer("proof", "DELETE ON qdjobs_workers");
+        let worker = WorkerId(1);
+        writer.lives.begin(worker).unwrap();
+        let proof = writer.lives.dir().join(format!("{worker}.live"));
+        let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
+        writer.write(vec![enlist], false);
+
+        for leave in [Request::Leave, Request::Rescue] {
+            let (reply, left) = Pending::new();
+            writer.write(vec![leave(worker, reply)], false);
+            assert_eq!(left.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert!(proof.exists() && !writer.lives.is_empty());
+        }
+        writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
+        let (reply, left) = Pending::new();
+        writer.write(vec![Request::Leave(worker, reply)], false);
+        assert_eq!(left.wait().unwrap(), 0);
+        assert!(!proof.exists() && writer.lives.is_empty());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }
