@@ -14,7 +14,7 @@ const WAYS: &[Way<&str>] = &[Way {
     name: "default",
     settings: "as documented; with_num_workers(8)",
     bulk: 0,
-    note: "0.9.1 asks for a later Rust than most have. FULL as it is, so matched.",
+    note: "0.9.1 asks for Rust 1.99. Its documentation asks all producers and workers for FULL, its default.",
     left: LEFT,
     done: "SELECT count(*) FROM status_records WHERE status = 'SUCCESS'",
 }];
@@ -32,7 +32,7 @@ fn noop(at: u64, filler: String) {
 struct Peers {
     place: Place,
     app: RustvelloApp,
-    /// To look into the file: the crate has no call that counts.
+    /// To count what is left in the file.
     look: Mutex<Connection>,
 }
 
@@ -74,7 +74,7 @@ impl Peer for Peers {
     }
 
     async fn durability(&self) -> Result<String> {
-        Ok("synchronous FULL (its documentation)".into())
+        Ok("synchronous FULL (its source)".into())
     }
 }
 
