@@ -1,7 +1,8 @@
 //! Runs the same work on qdjobs and on the published Rust peers, each in processes of its own, and prints tables.
 //!
 //! `roster` says who takes part, `contender` builds one and starts its runs, `check` counts afterwards what is in the file,
-//! `rounds` finds out how much work a round can hold and takes turns, `tables` shows what came of it.
+//! `rounds` finds out how much work a round can hold (`rung`: how many jobs a drain has) and takes turns, `tables` shows what came
+//! of it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
 mod args;
@@ -10,6 +11,7 @@ mod contender;
 mod machine;
 mod roster;
 mod rounds;
+mod rung;
 mod spread;
 mod table;
 mod tables;

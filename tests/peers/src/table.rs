@@ -19,6 +19,8 @@ pub(crate) enum Cell {
     Text(String),
     /// With so many digits behind the point, and the spread.
     Number(Spread, usize),
+    /// So many, in every round.
+    Count(u64),
     /// The figure has failed, and why.
     Failed(String),
     /// Does not apply.
@@ -63,6 +65,7 @@ impl Cell {
         match self {
             Cell::Text(text) => json!(text),
             Cell::Number(it, _) => json!({ "median": it.median, "min": it.min, "max": it.max }),
+            Cell::Count(count) => json!(count),
             Cell::Failed(why) => json!({ "failed": why }),
             Cell::None => Value::Null,
         }
@@ -77,6 +80,7 @@ impl Display for Cell {
                 let [median, min, max] = [it.median, it.min, it.max].map(|number| grouped(number, *digits));
                 write!(f, "{median} ({min}–{max})")
             }
+            Cell::Count(count) => f.write_str(&grouped(*count as f64, 0)),
             Cell::Failed(why) => write!(f, "– ({})", why.replace('|', "/")),
             Cell::None => f.write_str("–"),
         }

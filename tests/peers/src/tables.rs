@@ -3,7 +3,7 @@
 use qdjobs_peers_common::Figure;
 
 use crate::contender::Run;
-use crate::rounds::{Rounds, Row};
+use crate::rounds::{Outcome, Rounds, Row};
 use crate::spread::Spread;
 use crate::table::{Cell, Table};
 
@@ -46,7 +46,7 @@ fn enqueue(rows: &[Row]) -> Table {
     let mut table = Table::new("Enqueue", &columns, note);
     for row in rows {
         let cell = |figure| cell(row, figure, rate, 0);
-        let many = if row.way.bulk == 0 { Cell::None } else { Cell::text(row.way.bulk.to_string()) };
+        let many = if row.way.bulk == 0 { Cell::None } else { Cell::Count(row.way.bulk) };
         table.push(vec![
             Cell::text(row.label()),
             cell(Figure::Enqueue1),
@@ -60,17 +60,18 @@ fn enqueue(rows: &[Row]) -> Table {
 
 fn drain(rows: &[Row]) -> Table {
     let columns = ["contestant", "jobs", "jobs/s", "CPU µs a job"];
-    let note = "No-op jobs stored beforehand, 8 slots; the time ends when the last finish is stored. Fewer than 100,000 jobs for \
-                those who would take long.";
+    let note = "No-op jobs stored beforehand, 8 slots; the time ends when the last finish is stored. As many jobs as the contestant was \
+                expected to finish within 10 s; qdjobs also as many as each of the others.";
     let mut table = Table::new("Drain", &columns, note);
     for row in rows {
-        let jobs = row.measured(Figure::Drain).first().map(|run| run.report.jobs.to_string());
-        table.push(vec![
-            Cell::text(row.label()),
-            jobs.map_or(Cell::None, Cell::Text),
-            cell(row, Figure::Drain, rate, 0),
-            cell(row, Figure::Drain, |run| run.report.cpu * 1e6 / run.report.jobs as f64, 1),
-        ]);
+        for (jobs, outcome) in row.outcomes(Figure::Drain) {
+            table.push(vec![
+                Cell::text(row.label()),
+                if jobs == 0 { Cell::None } else { Cell::Count(jobs) },
+                spread(outcome, rate, 0),
+                spread(outcome, |run| run.report.cpu * 1e6 / run.report.jobs as f64, 1),
+            ]);
+        }
     }
     table
 }
@@ -91,20 +92,20 @@ fn waiting(rows: &[Row]) -> Table {
 }
 
 fn ratio(rows: &[Row]) -> Table {
-    let ours: Vec<&Row> = rows.iter().filter(|row| row.contender.name == "qdjobs").collect();
-    let columns = ["contestant", "qdjobs full drains × as fast", "qdjobs relaxed drains × as fast"];
-    let note = "Of runs of the same round.";
+    let columns = ["contestant", "jobs", "qdjobs FULL drains × as fast", "qdjobs NORMAL drains × as fast"];
+    let note = "Of runs of the same round and the same number of jobs.";
     let mut table = Table::new("qdjobs beside each peer, drain", &columns, note);
-    for row in rows.iter().filter(|row| row.contender.name != "qdjobs") {
-        let mut cells = vec![Cell::text(row.label())];
-        for way in ["full", "relaxed"] {
-            let ours = ours.iter().find(|ours| ours.way.name == way);
-            let ours = ours.map_or(&[][..], |ours| ours.measured(Figure::Drain));
-            let pairs = ours.iter().zip(row.measured(Figure::Drain));
-            let spread = Spread::new(pairs.map(|(ours, theirs)| rate(ours) / rate(theirs)));
-            cells.push(spread.map_or(Cell::None, |spread| Cell::Number(spread, 1)));
+    for row in rows.iter().filter(|row| !row.is_ours()) {
+        for (jobs, outcome) in row.outcomes(Figure::Drain) {
+            let Ok(theirs) = outcome else { continue };
+            let beside = |way: &str| {
+                let ours = rows.iter().find(|row| row.is_ours() && row.way.name == way)?.drains(jobs);
+                let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| rate(ours) / rate(theirs));
+                Some(Cell::Number(Spread::new(ratios)?, 1))
+            };
+            let [full, normal] = ["FULL", "NORMAL"].map(|way| beside(way).unwrap_or(Cell::None));
+            table.push(vec![Cell::text(row.label()), Cell::Count(jobs), full, normal]);
         }
-        table.push(cells);
     }
     table
 }
@@ -113,11 +114,15 @@ fn rate(run: &Run) -> f64 {
     run.report.jobs as f64 / run.report.seconds
 }
 
-/// One quantity of a figure over the rounds, or why there is none.
+/// One quantity of a figure that has one amount of work.
 fn cell(row: &Row, figure: Figure, of: impl Fn(&Run) -> f64, digits: usize) -> Cell {
-    match row.runs.get(&figure) {
-        Some(Ok(runs)) => Spread::new(runs.iter().map(of)).map_or(Cell::None, |it| Cell::Number(it, digits)),
-        Some(Err(why)) => Cell::Failed(why.clone()),
-        None => Cell::None,
+    row.outcomes(figure).next().map_or(Cell::None, |(_, outcome)| spread(outcome, of, digits))
+}
+
+/// One quantity over the rounds, or why there is none.
+fn spread(outcome: &Outcome, of: impl Fn(&Run) -> f64, digits: usize) -> Cell {
+    match outcome {
+        Ok(runs) => Spread::new(runs.iter().map(of)).map_or(Cell::None, |it| Cell::Number(it, digits)),
+        Err(why) => Cell::Failed(why.clone()),
     }
 }

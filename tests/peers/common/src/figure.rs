@@ -13,7 +13,7 @@ use crate::{Params, Peer, Place, Report, Result, Tally, Way, clock, crowd};
 /// Slots of every worker.
 const SLOTS: usize = 8;
 /// A drain that takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ mod tally;
 
 use std::path::PathBuf;
 
-pub use figure::Figure;
+pub use figure::{Figure, PATIENCE};
 pub use params::Params;
 pub use peer::{Peer, Place, Way};
 pub use report::{Report, Ways, asked};

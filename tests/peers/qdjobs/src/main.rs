@@ -8,7 +8,7 @@ use qdjobs_peers_common::{Params, Peer, Place, Result, Tally, Way, serve};
 
 const WAYS: &[Way<&str>] = &[
     Way {
-        name: "full",
+        name: "FULL",
         settings: "as documented: blocking enqueue, a worker of 8 slots",
         bulk: 500,
         note: "",
@@ -16,7 +16,7 @@ const WAYS: &[Way<&str>] = &[
         done: "SELECT count(*) FROM qdjobs_jobs WHERE status = 'completed'",
     },
     Way {
-        name: "relaxed",
+        name: "NORMAL",
         settings: "durability(Relaxed), else the same",
         bulk: 500,
         note: "",
@@ -42,7 +42,7 @@ impl Peer for Ours {
     const BLOCKING: bool = true;
 
     async fn open(place: &Place) -> Result<Ours> {
-        let durability = if place.way == "full" { Durability::Full } else { Durability::Relaxed };
+        let durability = if place.way == "FULL" { Durability::Full } else { Durability::Relaxed };
         let queue = JobQueue::options().durability(durability).open(&place.path)?;
         Ok(Ours { queue, durability, worker: Mutex::default() })
     }
