@@ -26,5 +26,11 @@ pub(crate) const ROSTER: &[Entry] = &[
     published("uf-boson", "uf-boson"),
 ];
 
-/// Who does not, and why.
-pub(crate) const ABSENT: &[(&str, &str)] = &[];
+/// Who else runs on SQLite but does not take part, and why.
+pub(crate) const ABSENT: &[(&str, &str)] = &[
+    ("fang 0.11.0", "Not tried: on SQLite it takes a task by SELECT, then UPDATE, without a transaction."),
+    ("rustqueue 0.3.0", "Not tried: its library client opens memory and redb, not SQLite."),
+    ("FlexiQ 2.1.0", "Not tried."),
+    ("forge-jobs 0.3.7", "Not tried."),
+    ("azums 1.0.1", "Not tried."),
+];
