@@ -18,7 +18,7 @@ const WAYS: &[Way<&str>] = &[
         name: "default",
         settings: "as documented: SqlitePool::connect, JobRunner of 8, polling each second",
         bulk: 0,
-        note: "Done jobs are deleted. Its documentation: two runners may get the same job.",
+        note: "Done jobs are deleted. Its README: a single job may get sent to two runners.",
         left: LEFT,
         done: "",
     },

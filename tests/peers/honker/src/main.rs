@@ -21,7 +21,7 @@ const WAYS: &[Way<&str>] = &[
         name: "claim 32",
         settings: "8 threads, each claim_batch(32), ack_batch; waits for update_events",
         bulk: 500,
-        note: "Its best: what its own benchmark does.",
+        note: "",
         left: LEFT,
         done: "",
     },

@@ -30,7 +30,7 @@ const WAYS: &[Way<&str>] = &[
         name: "tuned",
         settings: "fetch cooldown and poll interval 1 ms, its least; else the same",
         bulk: 500,
-        note: "8 jobs a fetch is what limits it.",
+        note: "",
         left: LEFT,
         done: DONE,
     },
