@@ -99,7 +99,7 @@ fn version(lock: &str, name: &str) -> Option<String> {
 mod tests {
     #[test]
     fn a_version_is_read_from_a_lock_file() {
-        let lock = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"ab\"\nversion = \"2.1.0\"\n";
+        let lock = "name = \"a\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"ab\"\nversion = \"2.1.0\"\n";
         assert_eq!(super::version(lock, "ab").as_deref(), Some("2.1.0"));
         assert_eq!(super::version(lock, "b"), None);
     }

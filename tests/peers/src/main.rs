@@ -1,8 +1,8 @@
 //! Runs the same work on qdjobs and on the published Rust peers, each in processes of its own, and prints tables.
 //!
-//! `roster` says who takes part, `contender` builds one and starts its runs, `check` counts afterwards what is in the file,
-//! `rounds` finds out how much work a round can hold (`rung`: how many jobs a drain has) and takes turns, `tables` shows what came
-//! of it.
+//! `roster` says who takes part, `contender` builds one and starts its runs, `check` counts afterwards what is in the
+//! file, `rounds` finds out how much work a round can hold (`rung`: how many jobs a drain has) and takes turns,
+//! `tables` shows what came of it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
 mod args;

@@ -97,7 +97,7 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    /// Each row does each of its works once a round, one row after the other, so that a slow minute of the machine strikes all.
+    /// Each row does each of its works once a round, one row after the other, so that a slow minute strikes all.
     pub(crate) fn run(mut rows: Vec<Row>, args: &Args) -> Result<Rounds> {
         let plan = plan(&mut rows, args);
         for round in 1..=args.rounds {
@@ -120,7 +120,7 @@ impl Rounds {
     }
 }
 
-/// Which works a round has, by figure and amount, so that those that are compared stand together; and for which of the rows.
+/// The works of a round and the rows that do them, in an order that puts those side by side which are compared.
 fn plan(rows: &mut [Row], args: &Args) -> BTreeSet<(Figure, u64, usize)> {
     let mut plan = BTreeSet::new();
     for (nth, row) in rows.iter_mut().enumerate() {

@@ -11,7 +11,7 @@ pub(crate) fn most(part: u64) -> u64 {
     RUNGS[RUNGS.len() - 1] / part
 }
 
-/// The rung for a contestant that drains so many jobs a second. Who is slow has the least one, as long as it is patient.
+/// The rung for a contestant that drains so many jobs a second; for the slow the least, if their patience lasts.
 pub(crate) fn choose(rate: f64, part: u64) -> Result<u64, String> {
     let rungs = RUNGS.map(|jobs| jobs / part);
     let seconds = |jobs: u64| jobs as f64 / rate;
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slow_take_the_least_while_they_are_patient() {
+    fn the_slow_take_the_least_if_their_patience_lasts() {
         assert_eq!(choose(8.4, 1), Ok(1_000));
         assert_eq!(choose(5.0, 1), Err("1000 jobs would take 200 s, more than 120 s".into()));
     }

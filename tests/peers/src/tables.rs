@@ -42,7 +42,8 @@ fn contestants(rows: &[Row], absent: &[(String, String)]) -> Table {
 fn enqueue(rows: &[Row]) -> Table {
     let columns =
         ["contestant", "1 producer, jobs/s", "8 producers, jobs/s", "bulk, jobs/s", "jobs a bulk call"];
-    let note = "Jobs of 100 bytes stored a second; each caller waits until its job is stored. Median (min–max) of the rounds.";
+    let note = "Jobs of 100 bytes stored a second; each caller waits until its job is stored. Median (min–max) of \
+                the rounds.";
     let mut table = Table::new("Enqueue", &columns, note);
     for row in rows {
         let cell = |figure| cell(row, figure, rate, 0);
@@ -60,8 +61,9 @@ fn enqueue(rows: &[Row]) -> Table {
 
 fn drain(rows: &[Row]) -> Table {
     let columns = ["contestant", "jobs", "jobs/s", "CPU µs a job"];
-    let note = "No-op jobs stored beforehand, 8 slots; the time ends when the last finish is stored. As many jobs as the contestant was \
-                expected to finish within 10 s; qdjobs also as many as each of the others.";
+    let note = "No-op jobs stored beforehand, 8 slots; the time ends when the last finish is stored. The jobs are the \
+                most of 1,000, 10,000 and 100,000 that were expected to take 10 s at most, or 1,000; in a quick run a \
+                twentieth. qdjobs also drains as many as each of the others.";
     let mut table = Table::new("Drain", &columns, note);
     for row in rows {
         for (jobs, outcome) in row.outcomes(Figure::Drain) {
@@ -78,8 +80,8 @@ fn drain(rows: &[Row]) -> Table {
 
 fn waiting(rows: &[Row]) -> Table {
     let columns = ["contestant", "pick-up p50, ms", "idle CPU, % of a core"];
-    let note = "Pick-up is from the call that stores a job to its handler in the same process, the worker of 8 slots being idle, the \
-                commit included.";
+    let note = "Pick-up is from the call that stores a job to its handler in the same process, the worker of 8 slots \
+                being idle, the commit included.";
     let mut table = Table::new("Idle worker", &columns, note);
     for row in rows {
         table.push(vec![

@@ -1,7 +1,7 @@
 //! What all contestants have in common: the work, the clocks, and the line in which a run is reported.
 //!
-//! A contestant implements [`Peer`] over the crate it stands for and calls [`serve`] in its `main`. The runner starts the program
-//! once for each run, so that no run inherits threads, caches or a warm pool from another:
+//! A contestant implements [`Peer`] over the crate it stands for and calls [`serve`] in its `main`. The runner starts
+//! the program once for each run, so that no run inherits threads, caches or a warm pool from another:
 //!
 //! ```text
 //! PROGRAM describe                          -> the ways it can be run, a line of JSON

@@ -58,7 +58,8 @@ pub trait Peer: Sized + Send + Sync + 'static {
         async move { Err(why.into()) }
     }
 
-    /// Starts a worker with so many slots, whose handler does nothing but [`Tally::note`]. It works until the process ends.
+    /// Starts a worker with so many slots, whose handler does nothing but [`Tally::note`].
+    /// It works until the process ends.
     fn work(&self, slots: usize, tally: &Arc<Tally>) -> impl Future<Output = Result<()>> + Send;
 
     /// How many jobs wait or run, as the contestant itself would tell.
