@@ -1,0 +1,33 @@
+//! What is in a contestant's file when its process has ended.
+
+use std::path::Path;
+
+use qdjobs_peers_common::{Figure, Report, Way};
+use rusqlite::Connection;
+
+use crate::Result;
+
+/// The journal mode that the file is in.
+pub(crate) fn journal(database: &Path) -> Result<String> {
+    Ok(Connection::open(database)?.pragma_query_value(None, "journal_mode", |row| row.get(0))?)
+}
+
+/// Every job was stored, or every job was done once: else the figure is none.
+pub(crate) fn jobs(way: &Way<String>, figure: Figure, report: &Report) -> Result<()> {
+    let conn = Connection::open(&report.file)?;
+    let count =
+        |sql: &str| -> Result<u64> { Ok(conn.query_row(sql, [], |row| row.get::<_, i64>(0))? as u64) };
+    let (stored, done) = match figure {
+        Figure::Enqueue1 | Figure::Enqueue8 | Figure::Bulk => (report.jobs, 0),
+        Figure::Drain | Figure::Pickup => (0, report.jobs),
+        Figure::Idle => (0, 0),
+    };
+    let left = count(&way.left)?;
+    let finished = if way.done.is_empty() { done } else { count(&way.done)? };
+    if (left, finished, report.calls) == (stored, done, done) {
+        return Ok(());
+    }
+    let calls = report.calls;
+    let expected = format!("expected {stored} jobs left, {done} done");
+    Err(format!("{expected}; found {left} left, {finished} done, {calls} calls of the handler").into())
+}
