@@ -36,7 +36,7 @@ const AHEAD_MAX: usize = 1_024;
 
 /// Most jobs asked for in one turn: the first begin while the next are claimed, and no other caller waits for the claim of
 /// thousands.
-const CLAIM_MAX: usize = 1_024;
+const CLAIM_MAX: usize = 512;
 
 /// A job claimed ahead that has waited for so long was a misjudgement: it goes back.
 const AHEAD_PATIENCE: Duration = Duration::from_secs(1);
