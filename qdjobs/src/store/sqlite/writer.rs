@@ -141,8 +141,8 @@ impl Writer {
         Nap { limit: due.into_iter().chain(nap.limit).chain(write_back).min(), ..nap }
     }
 
-    /// Nothing waits: sees to the log, and looks for what became due or was written by others; begins a transaction only if there is something for those who wait
-    /// here.
+    /// Nothing waits: sees to the log, and looks for what became due or was written by others; begins a transaction only if
+    /// there is something for those who wait here.
     pub(super) fn look(&mut self) {
         self.wal.write_back(&self.conn, self.clock.monotonic());
         let others = self.lookout.look(&self.conn);
