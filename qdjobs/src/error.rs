@@ -36,7 +36,7 @@ pub enum ErrorKind {
     TooLarge,
     /// There is no such job.
     NotFound,
-    /// The job exists, but its status does not allow the operation.
+    /// The job exists, but its status does not allow the operation; or a unique key is held by another job.
     Conflict,
     /// The program is not set up to run: no task linked, names taken twice, state missing, a bad worker option.
     Setup,
@@ -145,6 +145,9 @@ impl Error {
     ///
     /// A commit that ends in an I/O error is neither done nor undone until the file is read again: only then is
     /// this `true`. For every other kind the answer is certain: nothing was stored.
+    ///
+    /// A job enqueued with a [`unique_key`](crate::JobRequest::unique_key) needs no such question: repeat the call, and it is
+    /// stored once.
     pub fn may_be_stored(&self) -> bool {
         self.0.kind == ErrorKind::Indeterminate
     }

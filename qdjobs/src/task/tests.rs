@@ -73,6 +73,7 @@ fn context(states: States) -> JobContext {
         scheduled_at: epoch,
         claimed_at: epoch,
         metadata: None,
+        unique_key: None,
     };
     let queue = JobQueue::in_memory();
     JobContext::new(job, epoch, Arc::new(states), queue, Arc::new(StopSignal::default()))

@@ -12,6 +12,7 @@ use crate::request::Enqueue;
 use crate::retry::Verdict;
 use crate::store::{Claim, EnqueueStatement, Finish};
 use crate::time::{Clock, Timestamp};
+use crate::unique::check_all;
 
 impl Enqueue for Connection {
     type Answer<R> = Result<JobId>;
@@ -20,8 +21,8 @@ impl Enqueue for Connection {
         let job = job?;
         let now = Clock::system().now();
         job.check(now)?;
-        let stored = verbs::Insert::on(self).and_then(|mut insert| insert.job(&job, now));
-        stored.map(|(id, _)| id).map_err(fault::before_commit)
+        let mut insert = verbs::Insert::on(self).map_err(fault::before_commit)?;
+        insert.job_first(&job, now).map(|(id, _)| id)
     }
 }
 
@@ -65,20 +66,21 @@ pub(crate) fn complete_in(
 
 /// The jobs as the parameter of [`sql::INSERT_JSON`].
 pub(super) fn statement(jobs: &[NewJob], now: Timestamp) -> Result<EnqueueStatement> {
+    check_all(jobs, now)?;
     let jobs = jobs.iter().map(|job| {
-        job.check(now)?;
         let mut value = json!({
             "task_name": job.task_name, "name": job.name, "params": job.params, "queue": job.queue,
             "priority": job.priority, "max_retries": job.max_retries, "metadata": job.metadata,
+            "unique_key": job.unique_key,
         });
         match job.due {
             Due::Now => {}
             Due::After(wait) => value["after"] = json!(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)),
             Due::At(at) => value["at"] = json!(at.as_microsecond()),
         }
-        Ok(value)
+        value
     });
-    let jobs: Vec<serde_json::Value> = jobs.collect::<Result<_>>()?;
+    let jobs: Vec<serde_json::Value> = jobs.collect();
     Ok(EnqueueStatement {
         sql: sql::INSERT_JSON.trim_ascii(),
         json: serde_json::Value::Array(jobs).to_string(),

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::{row, sql};
+use super::{fault, row, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
 use crate::queue::not_found;
@@ -31,24 +31,74 @@ impl<'c> Insert<'c> {
         Ok(Insert { conn, statement: conn.prepare_cached(sql::INSERT)? })
     }
 
-    /// Stores one job; answers its number and whether it may be claimed at once.
-    pub(super) fn job(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
+    /// Stores one job, unless it repeats one; answers its number and whether it may be claimed at once.
+    ///
+    /// A key is looked up before anything is written: a repetition costs no number and no page of the log.
+    pub(super) fn job(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, bool)> {
+        match self.repeated(job)? {
+            Some(id) => Ok((id, false)),
+            None => self.job_first(job, now),
+        }
+    }
+
+    /// The same in a transaction that is not ours and may hold no lock yet: the lock comes first, and then the look.
+    pub(super) fn job_first(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, bool)> {
+        loop {
+            if let Some(stored) = self.write(job, now).map_err(fault::before_commit)? {
+                return Ok(stored);
+            }
+            // Held, unless the holder was deleted since: without a transaction somebody may come in between.
+            if let Some(id) = self.repeated(job)? {
+                return Ok((id, false));
+            }
+        }
+    }
+
+    /// The job that this one repeats, if its key is held.
+    fn repeated(&self, job: &NewJob) -> Result<Option<JobId>> {
+        let Some(key) = &job.unique_key else { return Ok(None) };
+        let holder = self
+            .conn
+            .prepare_cached(sql::HOLDER)
+            .and_then(|mut holder| holder.query_row([key], row::holder).optional());
+        holder.map_err(fault::before_commit)?.map(|holder| holder.answer_to(job)).transpose()
+    }
+
+    /// Writes one job; `None` if its key is held.
+    fn write(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<Option<(JobId, bool)>> {
         // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
         let at = job.scheduled_at(now).unwrap_or(now);
         let ready = at <= now;
-        self.statement.execute(params![
-            job.task_name,
-            job.name,
-            job.params,
-            job.queue,
-            job.priority,
-            job.max_retries,
-            at.as_microsecond(),
-            now.as_microsecond(),
-            job.metadata,
-            ready,
-        ])?;
-        Ok((JobId(self.conn.last_insert_rowid()), ready))
+        let (at, created) = (at.as_microsecond(), now.as_microsecond());
+        let NewJob { task_name, name, params, queue, priority, max_retries, metadata, .. } = job;
+        let written = match &job.unique_key {
+            None => self.statement.execute(params![
+                task_name,
+                name,
+                params,
+                queue,
+                priority,
+                max_retries,
+                at,
+                created,
+                metadata,
+                ready
+            ])?,
+            Some(key) => self.conn.prepare_cached(sql::INSERT_KEYED)?.execute(params![
+                task_name,
+                name,
+                params,
+                queue,
+                priority,
+                max_retries,
+                at,
+                created,
+                metadata,
+                ready,
+                key
+            ])?,
+        };
+        Ok((written > 0).then(|| (JobId(self.conn.last_insert_rowid()), ready)))
     }
 }
 
@@ -319,7 +369,7 @@ pub(super) fn free(conn: &Connection, worker: WorkerId, crashed: bool, now: Time
 
 /// Changes one job as a person asked; answers the job after it (before it, if it is deleted).
 pub(super) fn control(conn: &Connection, command: Control, now: Timestamp) -> Result<Job> {
-    let fault = super::fault::before_commit;
+    let fault = fault::before_commit;
     let id = command.id();
     let job = row::job_by_id(conn, id).map_err(fault)?.ok_or_else(|| not_found(id))?;
     command.permit(id, job.status, job.scheduled_at <= now)?;
@@ -350,7 +400,7 @@ pub(super) fn workers(conn: &Connection) -> SqlResult<Vec<WorkerState>> {
 
 /// Completes a job inside a transaction that is not ours.
 pub(super) fn complete_in(conn: &Connection, finish_of: &Finish, now: Timestamp) -> Result<()> {
-    let fault = super::fault::before_commit;
+    let fault = fault::before_commit;
     match Finishes::on(conn).and_then(|mut finishes| finishes.write(finish_of, now)).map_err(fault)? {
         Finished::Lost => Err(Error::new(
             ErrorKind::LeaseLost,

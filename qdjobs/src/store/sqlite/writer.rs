@@ -327,9 +327,7 @@ impl Writer {
                             id
                         })
                     });
-                    ids.collect::<rusqlite::Result<Vec<_>>>()
-                        .map(|ids| (ids, ready))
-                        .map_err(fault::before_commit)
+                    ids.collect::<Result<Vec<_>>>().map(|ids| (ids, ready))
                 });
                 batch.ready += stored.as_ref().map_or(0, |(_, ready)| *ready);
                 self.settle(batch, stored.map(|(ids, _)| ids), reply)
