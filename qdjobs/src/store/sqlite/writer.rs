@@ -318,7 +318,8 @@ impl Writer {
         let now = batch.now;
         match request {
             Request::Insert(jobs, reply) => {
-                let stored = self.alone(jobs.len() > 1, |conn| {
+                let several = jobs.len() > 1 || jobs.iter().any(verbs::is_large);
+                let stored = self.alone(several, |conn| {
                     let mut insert = verbs::Insert::on(conn).map_err(fault::before_commit)?;
                     let mut ready = 0;
                     let ids = jobs.iter().map(|job| {
