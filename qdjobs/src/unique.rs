@@ -39,11 +39,11 @@ impl Holder {
     }
 }
 
-/// Checks the jobs of one insert: each by itself, and that no two of them claim one key for different things.
+/// Checks the jobs of one insert: first each by itself, then that no two of them claim one key for different things.
 pub(crate) fn check_all(jobs: &[NewJob], now: Timestamp) -> Result<()> {
+    jobs.iter().try_for_each(|job| job.check(now))?;
     let mut keys: HashMap<&str, &NewJob> = HashMap::new();
     for job in jobs {
-        job.check(now)?;
         let Some(key) = &job.unique_key else { continue };
         let first = *keys.entry(key).or_insert(job);
         if first.task_name != job.task_name || !is_same_json(&first.params, &job.params) {

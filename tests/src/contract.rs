@@ -281,6 +281,21 @@ fn a_stored_job_reads_back_as_it_was_given(bench: &Bench) {
     assert_eq!(job.unique_key, new.unique_key);
 }
 
+fn params_of_any_size_come_back_as_they_were_given(bench: &Bench) {
+    let sized = |bytes: usize| NewJob::new("mail", format!(r#"{{"x":"{}"}}"#, "ü".repeat(bytes / 2)));
+    let jobs: Vec<NewJob> = [2, 490, 500, 510, 1_010, 20_000, 1 << 19].map(sized).into();
+    let given: Vec<String> = jobs.iter().map(|job| job.params.clone()).collect();
+    let ids = bench.insert(jobs);
+    let listed = bench.page(Filter::default()).jobs;
+    assert!(listed.iter().rev().map(|job| &job.params).eq(&given));
+    bench.enlist(ANN);
+    let claimed = bench.claim(ANN, want(9));
+    assert!(claimed.iter().map(|job| &job.params).eq(&given));
+    let ended: Vec<Job> = claimed.iter().map(|job| bench.finish(job.claim, complete())).collect();
+    assert!(ended.iter().map(|job| &job.params).eq(&given));
+    assert_eq!(bench.control(Control::Delete(ids[5])).unwrap().params, given[5]);
+}
+
 fn a_job_without_options_gets_the_defaults(bench: &Bench) {
     let job = bench.job(bench.insert_one(job()));
     assert_eq!(
@@ -398,6 +413,18 @@ fn params_are_the_same_as_json_and_not_as_text(bench: &Bench) {
             "{other}"
         );
     }
+}
+
+fn large_params_are_compared_as_small_ones_are(bench: &Bench) {
+    let of = |blanks: usize, n: u8| {
+        let mut job = keyed("k");
+        job.params = format!(r#"{{"n":{n},"text":"{}"{}}}"#, "x".repeat(5_000), " ".repeat(blanks));
+        job
+    };
+    let id = bench.insert_one(of(0, 1));
+    assert_eq!(bench.insert(vec![of(9, 1), job(), of(0, 1)]), [id, JobId(id.0 + 1), id]);
+    assert_eq!(kind(answer(bench.store.insert(vec![of(0, 2)]))), ErrorKind::Conflict);
+    assert_eq!(bench.job(id).params.len(), 5_017);
 }
 
 fn a_key_held_by_another_job_refuses_its_own_insert_and_no_other(bench: &Bench) {
@@ -1549,6 +1576,7 @@ macro_rules! promises {
 
 promises! { $
     a_stored_job_reads_back_as_it_was_given
+    params_of_any_size_come_back_as_they_were_given
     a_job_without_options_gets_the_defaults
     ids_come_in_the_order_of_the_jobs_and_are_never_used_twice
     nothing_to_insert_is_no_error
@@ -1560,6 +1588,7 @@ promises! { $
     a_dropped_answer_cancels_nothing
     the_same_job_under_its_key_is_stored_once_whatever_became_of_it
     params_are_the_same_as_json_and_not_as_text
+    large_params_are_compared_as_small_ones_are
     a_key_held_by_another_job_refuses_its_own_insert_and_no_other
     a_key_is_shared_within_one_insert_by_the_same_job_only
     a_key_is_free_again_when_its_job_is_deleted

@@ -21,8 +21,7 @@ impl Enqueue for Connection {
         let job = job?;
         let now = Clock::system().now();
         job.check(now)?;
-        let mut insert = verbs::Insert::on(self).map_err(fault::before_commit)?;
-        insert.job_first(&job, now).map(|(id, _)| id)
+        verbs::insert_in(self, &job, now)
     }
 }
 

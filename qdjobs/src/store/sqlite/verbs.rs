@@ -20,6 +20,10 @@ type SqlResult<T> = rusqlite::Result<T>;
 /// A task and a queue.
 pub(super) type Pair = (String, String);
 
+/// The longest params that stand in the job's own row, in bytes: longer ones stand in a table beside it, which is written once. At 1 kB a
+/// job costs as much to store either way, and half as much to claim and finish (`qdjobs-bench --only payload`).
+const PARAMS_BYTES_INLINE: usize = 500;
+
 /// Stores jobs, by a statement that is looked up once for all of them.
 pub(super) struct Insert<'c> {
     conn: &'c Connection,
@@ -31,7 +35,8 @@ impl<'c> Insert<'c> {
         Ok(Insert { conn, statement: conn.prepare_cached(sql::INSERT)? })
     }
 
-    /// Stores one job, unless it repeats one; answers its number and whether it may be claimed at once.
+    /// Stores one job, unless it repeats one; answers its number and whether it may be claimed at once. Of a [large](is_large) one
+    /// that fails, half may be there: it needs a savepoint.
     ///
     /// A key is looked up before anything is written: a repetition costs no number and no page of the log.
     pub(super) fn job(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, bool)> {
@@ -42,9 +47,9 @@ impl<'c> Insert<'c> {
     }
 
     /// The same in a transaction that is not ours and may hold no lock yet: the lock comes first, and then the look.
-    pub(super) fn job_first(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, bool)> {
+    fn job_first(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, bool)> {
         loop {
-            if let Some(stored) = self.write(job, now).map_err(fault::before_commit)? {
+            if let Some(stored) = self.rows(job, now).map_err(fault::before_commit)? {
                 return Ok(stored);
             }
             // Held, unless the holder was deleted since: without a transaction somebody may come in between.
@@ -52,6 +57,12 @@ impl<'c> Insert<'c> {
                 return Ok((id, false));
             }
         }
+    }
+
+    /// Stores a job that is [one row](is_one_row), by its one statement.
+    pub(super) fn one_row(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
+        let (_, ready) = self.row(job, Some(&job.params), now)?;
+        Ok((JobId(self.conn.last_insert_rowid()), ready))
     }
 
     /// The job that this one repeats, if its key is held.
@@ -64,42 +75,76 @@ impl<'c> Insert<'c> {
         holder.map_err(fault::before_commit)?.map(|holder| holder.answer_to(job)).transpose()
     }
 
-    /// Writes one job; `None` if its key is held.
-    fn write(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<Option<(JobId, bool)>> {
+    /// Writes what a job takes; `None` if its key is held.
+    fn rows(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<Option<(JobId, bool)>> {
+        let inline = (!is_large(job)).then_some(job.params.as_str());
+        let (written, ready) = self.row(job, inline, now)?;
+        if written == 0 {
+            return Ok(None);
+        }
+        let id = self.conn.last_insert_rowid();
+        if inline.is_none() {
+            self.conn.prepare_cached(sql::INSERT_PARAMS)?.execute(params![id, job.params])?;
+        }
+        Ok(Some((JobId(id), ready)))
+    }
+
+    /// Writes the job's own row, if its key is not held; answers how many rows that was, and whether it is due.
+    fn row(&mut self, job: &NewJob, params: Option<&str>, now: Timestamp) -> SqlResult<(usize, bool)> {
         // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
         let at = job.scheduled_at(now).unwrap_or(now);
         let ready = at <= now;
-        let (at, created) = (at.as_microsecond(), now.as_microsecond());
-        let NewJob { task_name, name, params, queue, priority, max_retries, metadata, .. } = job;
+        let (at, now) = (at.as_microsecond(), now.as_microsecond());
+        let values = params![
+            job.task_name,
+            job.name,
+            params,
+            job.queue,
+            job.priority,
+            job.max_retries,
+            at,
+            now,
+            job.metadata,
+            ready,
+        ];
         let written = match &job.unique_key {
-            None => self.statement.execute(params![
-                task_name,
-                name,
-                params,
-                queue,
-                priority,
-                max_retries,
-                at,
-                created,
-                metadata,
-                ready
-            ])?,
-            Some(key) => self.conn.prepare_cached(sql::INSERT_KEYED)?.execute(params![
-                task_name,
-                name,
-                params,
-                queue,
-                priority,
-                max_retries,
-                at,
-                created,
-                metadata,
-                ready,
-                key
-            ])?,
+            None => self.statement.execute(values)?,
+            Some(key) => {
+                let mut insert = self.conn.prepare_cached(sql::INSERT_KEYED)?;
+                insert.execute([values, params![key]].concat().as_slice())?
+            }
         };
-        Ok((written > 0).then(|| (JobId(self.conn.last_insert_rowid()), ready)))
+        Ok((written, ready))
     }
+}
+
+/// Whether a job takes two rows to store.
+pub(super) fn is_large(job: &NewJob) -> bool {
+    job.params.len() > PARAMS_BYTES_INLINE
+}
+
+/// Whether storing them is a single statement.
+pub(super) fn is_one_row(jobs: &[NewJob]) -> bool {
+    matches!(jobs, [job] if !is_large(job) && job.unique_key.is_none())
+}
+
+/// Stores one job on a connection that is not ours, whole or not at all: its owner may commit in spite of an error.
+pub(super) fn insert_in(conn: &Connection, job: &NewJob, now: Timestamp) -> Result<JobId> {
+    let step = |sql: &str| conn.execute_batch(sql).map_err(fault::before_commit);
+    let mut insert = Insert::on(conn).map_err(fault::before_commit)?;
+    if !is_large(job) {
+        return insert.job_first(job, now).map(|(id, _)| id);
+    }
+    step("SAVEPOINT qdjobs_job")?;
+    let stored = insert.job_first(job, now).and_then(|(id, _)| {
+        step("RELEASE qdjobs_job")?;
+        Ok(id)
+    });
+    // After some faults SQLite has rolled everything back on its own, and there is no savepoint any more.
+    if stored.is_err() && !conn.is_autocommit() {
+        step("ROLLBACK TO qdjobs_job; RELEASE qdjobs_job")?;
+    }
+    stored
 }
 
 pub(super) fn publish(conn: &Connection, tasks: &[TaskCard]) -> SqlResult<()> {
