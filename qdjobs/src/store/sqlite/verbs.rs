@@ -71,6 +71,11 @@ pub(super) fn is_large(job: &NewJob) -> bool {
     job.params.len() > PARAMS_BYTES_INLINE
 }
 
+/// Whether storing them is a single statement.
+pub(super) fn is_one_row(jobs: &[NewJob]) -> bool {
+    matches!(jobs, [job] if !is_large(job))
+}
+
 /// Stores one job on a connection that is not ours, whole or not at all: its owner may commit in spite of an error.
 pub(super) fn insert_in(conn: &Connection, job: &NewJob, now: Timestamp) -> SqlResult<JobId> {
     let mut insert = Insert::on(conn)?;
