@@ -33,7 +33,7 @@ pub const DEFAULT_QUEUE: &str = "default";
 pub const DEFAULT_RETRIES: u32 = 3;
 
 /// Largest params, result or metadata of a job, in bytes of JSON text: beyond it a job should hold a reference to
-/// its data, since every change of a row's status copies the row.
+/// its data, which is kept in memory for as long as the job waits in a worker.
 pub const JSON_BYTES_MAX: usize = 1 << 20;
 
 /// Longest error text stored, in bytes; the middle of a longer one is cut out.

@@ -279,6 +279,21 @@ fn a_stored_job_reads_back_as_it_was_given(bench: &Bench) {
     assert_eq!((job.scheduled_at, job.created_at, job.metadata), (at, START, new.metadata));
 }
 
+fn params_of_any_size_come_back_as_they_were_given(bench: &Bench) {
+    let sized = |bytes: usize| NewJob::new("mail", format!(r#"{{"x":"{}"}}"#, "ü".repeat(bytes / 2)));
+    let jobs: Vec<NewJob> = [2, 490, 500, 510, 1_010, 20_000, 1 << 19].map(sized).into();
+    let given: Vec<String> = jobs.iter().map(|job| job.params.clone()).collect();
+    let ids = bench.insert(jobs);
+    let listed = bench.page(Filter::default()).jobs;
+    assert!(listed.iter().rev().map(|job| &job.params).eq(&given));
+    bench.enlist(ANN);
+    let claimed = bench.claim(ANN, want(9));
+    assert!(claimed.iter().map(|job| &job.params).eq(&given));
+    let ended: Vec<Job> = claimed.iter().map(|job| bench.finish(job.claim, complete())).collect();
+    assert!(ended.iter().map(|job| &job.params).eq(&given));
+    assert_eq!(bench.control(Control::Delete(ids[5])).unwrap().params, given[5]);
+}
+
 fn a_job_without_options_gets_the_defaults(bench: &Bench) {
     let job = bench.job(bench.insert_one(job()));
     assert_eq!(
@@ -1447,6 +1462,7 @@ macro_rules! promises {
 
 promises! { $
     a_stored_job_reads_back_as_it_was_given
+    params_of_any_size_come_back_as_they_were_given
     a_job_without_options_gets_the_defaults
     ids_come_in_the_order_of_the_jobs_and_are_never_used_twice
     nothing_to_insert_is_no_error

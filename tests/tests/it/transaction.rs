@@ -206,12 +206,13 @@ fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
     let conn = room.connection();
     let long = "n".repeat(101);
     let large = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
-    let refused: [(&str, &str, &str); 14] = [
+    let refused: [(&str, &str, &str); 15] = [
         ("task_name", "''", "task_name has 1 to 100 characters"),
         ("task_name", &format!("'{long}'"), "task_name has 1 to 100 characters"),
         ("name", "''", "name has 1 to 100 bytes"),
         ("params", "'{'", "params is a JSON object"),
         ("params", "'[1]'", "params is a JSON object"),
+        ("params", "NULL", "params is a JSON object, and not NULL"),
         ("params", &format!("'{large}'"), "params has at most 1 MiB"),
         ("queue", "''", "queue has 1 to 100 characters"),
         ("priority", "2147483648", "priority fits 32 bits"),
@@ -231,6 +232,51 @@ fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
         assert!(error.contains(rule), "{rule}: {error}");
     }
     assert_eq!(queue.counts().unwrap().total(), 0);
+}
+
+#[test]
+fn the_large_params_of_a_plain_insert_are_kept_apart_and_run_all_the_same() {
+    let (room, queue) = Room::with_queue();
+    let conn = room.connection();
+    // A plain connection beside it, which numbers its own rows: theirs must not be taken for the job's.
+    let insert =
+        "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('tx.square', '{\"number\": ' || ?1 || '7}')";
+    for blanks in [10, 30_000] {
+        conn.execute(insert, [" ".repeat(blanks)]).unwrap();
+        assert_eq!(conn.last_insert_rowid(), queue.list(Filter::default()).unwrap().jobs[0].id.0);
+    }
+    let apart = "SELECT job_id, length(params), (SELECT params IS NULL FROM qdjobs_jobs WHERE id = job_id) FROM qdjobs_params";
+    let apart: Vec<(i64, i64, bool)> = {
+        let mut statement = conn.prepare(apart).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(apart, [(2, 30_013, true)]);
+    let worker = Worker::new(&queue).only::<Square>().start().unwrap();
+    assert_eq!(queue.handle::<i64>(JobId(2)).soon().unwrap(), 49);
+    worker.stop().unwrap();
+    queue.delete(JobId(2)).unwrap();
+    let left: i64 = conn.query_row("SELECT count(*) FROM qdjobs_params", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0, "they go with their job");
+}
+
+#[test]
+fn a_large_job_that_cannot_be_stored_whole_leaves_nothing_in_a_transaction_that_is_committed_all_the_same() {
+    let (room, queue) = Room::with_queue();
+    let mut conn = room.connection();
+    conn.execute_batch(
+        "CREATE TRIGGER no_room BEFORE INSERT ON qdjobs_params BEGIN SELECT RAISE(ABORT, 'no room'); END",
+    )
+    .unwrap();
+    let tx = conn.transaction().unwrap();
+    Square::new(1).enqueue(&tx).unwrap();
+    let refused = Order::new("x".repeat(600)).enqueue(&tx).unwrap_err();
+    assert!(refused.to_string().contains("no room"), "{refused}");
+    tx.commit().unwrap();
+    assert_eq!(queue.counts().unwrap().total(), 1);
+    let alone = Order::new("x".repeat(600)).enqueue(&conn).unwrap_err();
+    assert!(alone.to_string().contains("no room") && conn.is_autocommit());
+    assert_eq!(queue.counts().unwrap().total(), 1);
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Desk {
             return Err(request);
         }
         let due = writer.next_due;
-        writer.write(vec![request], false);
+        writer.write_one(request);
         writer.leave_room_for_others();
         if writer.next_due.is_some_and(|next| due.is_none_or(|due| next < due)) {
             // The thread would sleep for too long.

@@ -277,6 +277,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::retry::Verdict;
+    use crate::store::{Finish, TaskSet, Want};
 
     #[test]
     fn while_the_database_is_locked_each_caller_is_told_so_and_nothing_is_stored() {
@@ -354,6 +356,30 @@ mod tests {
             assert_eq!(times(rusqlite::StatementStatus::Run), 3, "{statement}");
             assert_eq!(times(rusqlite::StatementStatus::RePrepare), 0, "{statement}");
         }
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// Each change of a row writes all of it: so 500 kB of params would be written three times, were they part of the job's row.
+    #[test]
+    fn large_params_are_written_once_and_neither_by_the_claim_nor_by_the_finish() {
+        let dir = std::env::temp_dir().join(format!("qdjobs-large-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
+        let written = || std::fs::metadata(dir.join("jobs.db-wal")).unwrap().len();
+        let now = Clock::system().now();
+        let params = format!(r#"{{"x":"{}"}}"#, "x".repeat(500_000));
+        let before = written();
+        let (id, _) = verbs::Insert::on(&conn).unwrap().job(&NewJob::new("a", params.as_str()), now).unwrap();
+        let stored = written();
+        assert!((500_000..600_000).contains(&(stored - before)), "{}", stored - before);
+        let want = Want { limit: 9, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand: false };
+        let claimed = verbs::claim(&conn, &want, WorkerId(1), now).unwrap();
+        assert_eq!((claimed[0].claim.id, &claimed[0].params), (id, &params));
+        let verdict = Verdict::Complete { result: "null".into() };
+        let finish = Finish { claim: claimed[0].claim, started_at: now, verdict };
+        verbs::Finishes::on(&conn).unwrap().write(&finish, now).unwrap();
+        assert!(written() - stored < 50_000, "{}", written() - stored);
         drop(conn);
         std::fs::remove_dir_all(&dir).unwrap();
     }

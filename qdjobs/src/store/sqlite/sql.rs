@@ -12,6 +12,9 @@ pub(super) const INSERT: &str = "
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
+/// Binds id, params: what [`INSERT`] was given NULL for, being large.
+pub(super) const INSERT_PARAMS: &str = "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
+
 /// Binds one JSON text: an array of objects, as [`super::transaction`] writes it. For a caller's own transaction on any
 /// driver, whose clock is the database's: a delay is added to the `created_at` that the schema fills in.
 pub(super) const INSERT_JSON: &str = "
@@ -60,9 +63,11 @@ pub(super) const READY: &str = "
     WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// Binds task_name, queue, limit: gives what is to be claimed, in the order of claims.
+/// Binds task_name, queue, limit: gives what is to be claimed, in the order of claims. Params that are nowhere, which no code of ours
+/// leaves behind, are refused by the task and hold up no other job.
 pub(super) const FIRST_READY: &str = "
-    SELECT id, attempt, params, name, priority, retry_count, max_retries, created_at, scheduled_at, metadata
+    SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
+           name, priority, retry_count, max_retries, created_at, scheduled_at, metadata
     FROM qdjobs_jobs INDEXED BY qdjobs_ready
     WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
@@ -198,7 +203,8 @@ pub(super) const DELETE: &str = "DELETE FROM qdjobs_jobs WHERE id = ?1";
 
 /// The columns of a job, in the order in which `row::job` reads them.
 pub(super) const JOB_COLUMNS: &str = "
-    id, task_name, name, params, queue, priority, status, attempt, retry_count, max_retries, crash_count, scheduled_at,
+    id, task_name, name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
+    queue, priority, status, attempt, retry_count, max_retries, crash_count, scheduled_at,
     created_at, started_at, completed_at, worker, result, error, progress, progress_message, metadata";
 
 /// Binds id.

@@ -20,8 +20,7 @@ impl Enqueue for Connection {
         let job = job?;
         let now = Clock::system().now();
         job.check(now)?;
-        let stored = verbs::Insert::on(self).and_then(|mut insert| insert.job(&job, now));
-        stored.map(|(id, _)| id).map_err(fault::before_commit)
+        verbs::insert_in(self, &job, now).map_err(fault::before_commit)
     }
 }
 
