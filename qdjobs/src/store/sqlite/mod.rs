@@ -15,6 +15,8 @@ mod open;
 mod reader;
 mod row;
 mod sql;
+#[cfg(test)]
+pub(crate) mod stepped;
 mod transaction;
 mod verbs;
 mod wal;
@@ -33,6 +35,7 @@ pub(crate) use transaction::complete_in;
 use self::desk::Desk;
 use self::inbox::{Inbox, Request};
 use self::live::Lives;
+use self::reader::Reader;
 use super::{
     Answer, Beat, Control, EnqueueStatement, Note, Pending, Query, Reply, Store, TaskCard, Turn, Turned,
     WorkerCard,
@@ -59,14 +62,26 @@ pub struct SqliteStore {
 /// What is running, until the store is closed.
 #[derive(Debug)]
 struct Threads {
-    /// The reader, and what it hears: dropped, it ends.
-    reader: Option<(mpsc::Sender<reader::Question>, JoinHandle<()>)>,
+    /// What the reader hears: dropped, it ends.
+    questions: Option<mpsc::Sender<reader::Question>>,
+    reader: Option<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
 }
 
 impl SqliteStore {
     /// Opens the database at `path`, creating it (mode 0600) if there is none, and brings its schema up to date.
     pub fn open(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<SqliteStore>> {
+        let (store, reader) = SqliteStore::without_threads(path, options, clock)?;
+        let desk = store.desk.clone();
+        let writer = spawn("qdjobs-writer", move || desk.run())?;
+        store.threads().writer = Some(writer);
+        let reader = spawn("qdjobs-reader", move || reader.run())?;
+        store.threads().reader = Some(reader);
+        Ok(Arc::new(store))
+    }
+
+    /// All of it but the threads that write and read.
+    fn without_threads(path: &Path, options: SqliteOptions, clock: Clock) -> Result<(SqliteStore, Reader)> {
         refuse_special(path)?;
         let conn = open::writer(path, &options)?;
         let read = open::reader(path, &options)?;
@@ -92,14 +107,11 @@ impl SqliteStore {
             doors,
         );
         let desk = Arc::new(Desk::new(writer));
-        let writing = desk.clone();
         let (questions, asked) = mpsc::channel();
-        let reading_clock = clock.clone();
-        let writer = spawn("qdjobs-writer", move || writing.run())?;
-        let reader = spawn("qdjobs-reader", move || reader::run(&read, &reading_clock, &asked))?;
-        let threads = Mutex::new(Threads { reader: Some((questions, reader)), writer: Some(writer) });
+        let reader = Reader::new(read, clock.clone(), asked);
+        let threads = Mutex::new(Threads { questions: Some(questions), reader: None, writer: None });
         let name = path.display().to_string();
-        Ok(Arc::new(SqliteStore { name, clock, durability, inbox, desk, lives, threads, _alone: alone }))
+        Ok((SqliteStore { name, clock, durability, inbox, desk, lives, threads, _alone: alone }, reader))
     }
 
     /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
@@ -109,6 +121,16 @@ impl SqliteStore {
             Ok(()) => pending,
             Err(error) => Pending::ready(Err(error)),
         }
+    }
+
+    /// Writes on this thread if the writing thread sleeps; else it is left to that.
+    fn write_here(&self, jobs: Vec<NewJob>) -> Result<Pending<Vec<JobId>>> {
+        check_all(&jobs, self.clock.now())?;
+        let (reply, stored) = Pending::new();
+        if let Err(request) = self.desk.write_here(Request::Insert(jobs, reply)) {
+            self.inbox.push(request)?;
+        }
+        Ok(stored)
     }
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Threads> {
@@ -159,13 +181,7 @@ impl Store for SqliteStore {
     }
 
     fn insert_here(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
-        let now = self.clock.now();
-        check_all(&jobs, now)?;
-        let (reply, stored) = Pending::new();
-        if let Err(request) = self.desk.write_here(Request::Insert(jobs, reply)) {
-            self.inbox.push(request)?;
-        }
-        stored.wait()
+        self.write_here(jobs)?.wait()
     }
 
     fn publish(&self, tasks: Vec<TaskCard>) -> Pending<()> {
@@ -219,7 +235,7 @@ impl Store for SqliteStore {
 
     fn inspect(&self, query: Query) -> Pending<Answer> {
         let (reply, pending) = Pending::new();
-        if let Some((questions, _)) = &self.threads().reader {
+        if let Some(questions) = &self.threads().questions {
             // If the reader is gone, the reply comes back and is dropped, which answers "closed".
             let _ = questions.send((query, reply));
         }
@@ -245,14 +261,12 @@ impl Store for SqliteStore {
     fn close(&self) {
         let (reader, writer) = {
             let mut threads = self.threads();
+            threads.questions = None;
             (threads.reader.take(), threads.writer.take())
         };
         // One after the other: the last connection to close takes the write-ahead log with it, and of two that close at
         // once each may find that it is not the last.
-        if let Some((questions, thread)) = reader {
-            drop(questions);
-            join(thread);
-        }
+        reader.into_iter().for_each(join);
         // Closed twice is closed.
         let _ = self.inbox.push(Request::Close);
         writer.into_iter().for_each(join);

@@ -25,6 +25,8 @@ use super::inbox::{Inbox, Nap, Request};
 use super::live::Lives;
 use super::lookout::Lookout;
 use super::open::SqliteOptions;
+#[cfg(test)]
+use super::stepped;
 use super::verbs::{self, Finished};
 use super::wal::Wal;
 use super::{open, row};
@@ -107,6 +109,8 @@ impl Writer {
     ) -> Writer {
         let wal = Wal::of(&path);
         let lookout = Lookout::new(wal.path(), &inbox);
+        #[cfg(test)]
+        let (lookout, doors) = stepped::cut_off(lookout, doors, &clock);
         Writer {
             conn,
             path,
@@ -615,7 +619,10 @@ impl Writer {
             self.watchers.entry(id).or_default().push(reply);
         }
         let ids: Vec<JobId> = if all || batch.look {
-            self.watchers.keys().copied().collect()
+            let mut ids: Vec<JobId> = self.watchers.keys().copied().collect();
+            // The map's own order is another one in each process.
+            ids.sort_unstable();
+            ids
         } else {
             batch.ended.iter().copied().filter(|id| self.watchers.contains_key(id)).collect()
         };
