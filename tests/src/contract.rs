@@ -921,6 +921,15 @@ fn a_wait_past_the_end_of_the_calendar_ends_there(bench: &Bench) {
     }
 }
 
+fn a_wait_shorter_than_an_instant_can_tell_is_none(bench: &Bench) {
+    for verdict in [retry(Duration::from_nanos(1)), release(Duration::from_nanos(999), true)] {
+        let claim = bench.held_job(ANN);
+        let done = vec![bench.finish_of(claim, verdict)];
+        assert_eq!(given(bench.ask(ANN, done, want(1))), [claim.id], "in the same turn");
+        bench.finish(Claim { attempt: 2, ..claim }, complete());
+    }
+}
+
 fn a_failed_job_stays_failed_and_says_why(bench: &Bench) {
     let claim = bench.held_job(ANN);
     bench.report(claim, 0.5, "half");
@@ -1628,6 +1637,7 @@ promises! { $
     a_failed_attempt_waits_for_its_retry_and_says_why
     a_success_clears_the_error_and_history_keeps_it
     a_wait_past_the_end_of_the_calendar_ends_there
+    a_wait_shorter_than_an_instant_can_tell_is_none
     a_failed_job_stays_failed_and_says_why
     a_task_may_cancel_its_own_job
     a_released_job_loses_no_retry

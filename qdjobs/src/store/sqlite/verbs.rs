@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ffi, params};
 
 use super::{fault, row, sql};
 use crate::error::{Error, ErrorKind, Result};
@@ -196,12 +196,21 @@ pub(super) fn claim(
             [job] => conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])?,
             _ => conn.prepare_cached(sql::CLAIM)?.execute(params![pair.0, pair.1, limit, worker.0, now])?,
         };
-        debug_assert_eq!(marked, claimed.len() - before, "what was read is what was claimed");
+        if marked != claimed.len() - before {
+            return Err(unclaimable());
+        }
     }
     if shares.len() > 1 {
         claimed.sort_unstable_by_key(|job| (Reverse(job.priority), job.scheduled_at, job.claim.id));
     }
     Ok(claimed)
+}
+
+/// What was read is not what was marked, so a job would be started that is not ours: a trigger of somebody's forbids the change,
+/// or the index does not fit its table.
+fn unclaimable() -> rusqlite::Error {
+    let why = "jobs that are ready cannot be claimed: the index qdjobs_ready does not fit its table, or a trigger keeps them back";
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(why.to_owned()))
 }
 
 /// How many of the first jobs of each pair of task and queue are among the first of all.
@@ -337,21 +346,17 @@ fn finish_with_history(conn: &Connection, finish: &Finish, now: Timestamp) -> Sq
         }
         Verdict::Retry { wait, error } => {
             let error = clip_error(error);
-            let ready = wait.is_zero();
-            let changed = conn.prepare_cached(sql::RETRY)?.execute(params![
-                id.0,
-                attempt,
-                worker.0,
-                error,
-                started,
-                due(*wait),
-                ready
-            ])?;
+            let at = due(*wait);
+            let ready = at <= ended;
+            let changed = conn
+                .prepare_cached(sql::RETRY)?
+                .execute(params![id.0, attempt, worker.0, error, started, at, ready])?;
             (changed, AttemptOutcome::Failed, Some(error), Finished::Waits(ready))
         }
         Verdict::Release { wait, started: begun } => {
-            let ready = wait.is_zero();
-            let at = (!ready).then(|| due(*wait));
+            let at = (!wait.is_zero()).then(|| due(*wait));
+            // A wait shorter than an instant can tell is none.
+            let ready = at.is_none_or(|at| at <= ended);
             let changed = conn
                 .prepare_cached(sql::RELEASE)?
                 .execute(params![id.0, attempt, worker.0, begun, at, ready, started])?;
