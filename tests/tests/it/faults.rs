@@ -164,6 +164,23 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
 }
 
 #[test]
+fn tables_of_which_nothing_says_who_made_them_are_refused_untouched() {
+    for damage in ["DROP TABLE qdjobs_meta", "DELETE FROM qdjobs_meta"] {
+        let room = Room::new();
+        drop(JobQueue::open(room.db()).unwrap());
+        let conn = room.connection();
+        conn.execute_batch(&format!("PRAGMA journal_mode = DELETE; {damage}")).unwrap();
+        drop(conn);
+        let before = std::fs::read(room.db()).unwrap();
+        let (kind, error) = refused(&room.db());
+        assert_eq!(kind, ErrorKind::Corrupt, "{error}");
+        assert!(error.contains("qdjobs_jobs") && error.contains("qdjobs_meta"), "{error}");
+        assert!(before == std::fs::read(room.db()).unwrap(), "not even its journal mode");
+        assert_eq!(room.files(), ["jobs.db"]);
+    }
+}
+
+#[test]
 fn a_lock_that_is_held_for_too_long_refuses_the_write_stores_nothing_and_harms_nothing() {
     let room = Room::new();
     let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(room.db()).unwrap();
