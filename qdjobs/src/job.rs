@@ -385,7 +385,7 @@ enum JsonText<'a> {
 }
 
 /// ISO 8601 as the existing clients of the wire format parse it: UTC, microseconds, no offset.
-fn wire_time(at: Timestamp) -> String {
+pub(crate) fn wire_time(at: Timestamp) -> String {
     format!("{at:.6}").trim_end_matches('Z').to_owned()
 }
 

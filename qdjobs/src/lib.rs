@@ -72,7 +72,7 @@ pub use time::{Clock, Timestamp};
 pub mod store;
 
 pub use store::sqlite::Durability;
-pub use store::{Counts, EnqueueStatement, Filter, Page, WorkerState};
+pub use store::{Counts, EnqueueStatement, Filter, Health, HealthState, Page, WorkerState};
 
 // Second floor: work.
 mod context;

@@ -18,7 +18,7 @@ use crate::request::{Enqueue, JobRequest};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{Durability, SqliteOptions, SqliteStore};
 use crate::store::{
-    Answer, Control, Counts, EnqueueStatement, Filter, Page, Pending, Query, Store, WorkerState,
+    Answer, Control, Counts, EnqueueStatement, Filter, Health, Page, Pending, Query, Store, WorkerState,
 };
 use crate::time::Clock;
 
@@ -180,6 +180,14 @@ impl JobQueue {
         self.store().poke();
     }
 
+    /// How the queue's store is: whether the disk is full or has failed, how long the write-ahead log is and who holds it back.
+    ///
+    /// Cheap, and never waits: made to be asked by a health check each second. After
+    /// [`Stopped`](crate::store::HealthState::Stopped) look at the disk and restart the program.
+    pub fn health(&self) -> Health {
+        self.store().health()
+    }
+
     /// The clock of this queue.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
@@ -289,6 +297,11 @@ impl AsyncQueue {
     /// See [`JobQueue::delete`].
     pub async fn delete(&self, id: JobId) -> Result<Job> {
         only(self.0.store().control(vec![Control::Delete(id)]).await?)
+    }
+
+    /// See [`JobQueue::health`].
+    pub fn health(&self) -> Health {
+        self.0.health()
     }
 
     /// See [`JobQueue::handle`].

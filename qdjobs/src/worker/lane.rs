@@ -350,6 +350,17 @@ impl Lane {
         self.stir(&mut state);
     }
 
+    /// The store has stopped for good: begins nothing more, and forgets what was claimed, since its end could not be stored.
+    pub(super) fn store_stopped(&self, error: &Error) {
+        let mut state = self.lock();
+        state.running.values().for_each(|attempt| attempt.tell_to_stop(StopReason::StoreStopped));
+        state.suspended = true;
+        state.waiting.clear();
+        state.waiting_since = None;
+        state.trouble.met(error.repeat(), now());
+        self.stir(&mut state);
+    }
+
     /// The worker goes on under a new number: what was refused may be asked for again.
     pub(super) fn renumbered(&self) {
         self.stir(&mut self.lock());
@@ -442,6 +453,11 @@ impl Lane {
             }
             state = self.submit_done(state);
             let pause = state.trouble.pause(now);
+            if state.trouble.is_final() {
+                // There is nothing to ask for and nothing to hand in until the worker stops.
+                self.sleep(state, None);
+                continue;
+            }
             if pause.is_none() && state.turn.is_grounded() && state.standing.is_grounded() {
                 let room = self.room(&state);
                 if room > 0 {
@@ -470,7 +486,11 @@ impl Lane {
 
     /// Submits the turn that hands in what has ended, if there is something and none is under way.
     fn submit_done<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        if state.done.is_empty() || !state.turn.is_grounded() || state.trouble.pause_now().is_some() {
+        if state.done.is_empty()
+            || !state.turn.is_grounded()
+            || state.trouble.is_final()
+            || state.trouble.pause_now().is_some()
+        {
             return state;
         }
         let room = self.room(&state).saturating_sub(state.standing.limit());
@@ -525,6 +545,11 @@ impl Lane {
                 // If the number has changed meanwhile, the next turn shows the new one.
                 self.steward.lease_lost(turn.worker);
                 self.lock().trouble.met(error, now());
+            }
+            Err(error) if error.kind() == ErrorKind::Stopped => {
+                // What was to be handed in is lost with all else that this process knows; the restart runs it again.
+                self.lock().trouble.met(error, now());
+                self.steward.store_stopped();
             }
             Err(error) => {
                 self.shop.tell(&Event::Trouble { error: &error });
@@ -687,9 +712,14 @@ impl Trouble {
         self.until.and_then(|_| self.pause(now()))
     }
 
+    /// Whether no turn will ever succeed again.
+    fn is_final(&self) -> bool {
+        self.last.as_ref().is_some_and(|error| error.kind() == ErrorKind::Stopped)
+    }
+
     fn is_hopeless(&self) -> bool {
         let closed = self.last.as_ref().is_some_and(|error| error.kind() == ErrorKind::Closed);
-        closed || self.since.is_some_and(|since| now().duration_since(since) > LAST_WORDS)
+        closed || self.is_final() || self.since.is_some_and(|since| now().duration_since(since) > LAST_WORDS)
     }
 
     fn last_words(&mut self) -> Error {

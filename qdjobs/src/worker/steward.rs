@@ -24,6 +24,9 @@ use super::lane::Lane;
 /// How often the others are looked at: half of it is how long a job waits, in the mean, after its worker was killed.
 const LOOK: Duration = Duration::from_millis(1_000);
 
+/// On the monotonic clock, and in microseconds still a number of 64 bits.
+const NEVER: Duration = Duration::from_secs(1 << 40);
+
 pub(super) struct Steward {
     shop: Arc<Shop>,
     card: WorkerCard,
@@ -40,6 +43,8 @@ pub(super) struct Steward {
     sure_at: Duration,
     submitted_at: Duration,
     suspended: bool,
+    /// The store has stopped for good: there is nobody left to beat for.
+    store_stopped: bool,
 }
 
 /// The steward at work.
@@ -82,6 +87,11 @@ impl StewardBell {
         self.call(|call| call.lost = Some(worker));
     }
 
+    /// The store has refused a turn since it has stopped for good.
+    pub(super) fn store_stopped(&self) {
+        self.0.ring();
+    }
+
     fn call(&self, change: impl FnOnce(&mut Call)) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
@@ -121,6 +131,7 @@ impl Steward {
             sure_at: now,
             submitted_at: now,
             suspended: false,
+            store_stopped: false,
         }
     }
 
@@ -143,6 +154,7 @@ impl Steward {
     fn serve(mut self) {
         loop {
             let now = self.shop.monotonic();
+            self.mind_the_store();
             if now >= self.next_beat {
                 self.send_beat(now);
             }
@@ -152,12 +164,18 @@ impl Steward {
             if now >= self.next_look {
                 self.look(now);
             }
-            self.mind_own_lease(now);
+            if !self.store_stopped {
+                self.mind_own_lease(now);
+            }
             let deadline = self.lanes.iter().filter_map(|lane| lane.expire(now)).min();
             let wake_at = deadline.into_iter().chain([self.next_look, self.next_beat]).min().unwrap_or(now);
             match self.sleep(wake_at) {
                 Some(Call { closed: true, .. }) => return,
-                Some(Call { lost: Some(worker), .. }) if worker == self.shop.worker() => self.come_back(),
+                Some(Call { lost: Some(worker), .. })
+                    if worker == self.shop.worker() && !self.store_stopped =>
+                {
+                    self.come_back();
+                }
                 _ => {}
             }
         }
@@ -189,6 +207,20 @@ impl Steward {
         Some(call)
     }
 
+    /// Asks how the store is, which costs nothing. One that has stopped for good is told of once: to the program, and to all that
+    /// runs. From then on only timeouts are watched.
+    fn mind_the_store(&mut self) {
+        if self.store_stopped {
+            return;
+        }
+        let Some(error) = self.shop.queue.store().stopped() else { return };
+        self.store_stopped = true;
+        (self.next_beat, self.next_look) = (NEVER, NEVER);
+        (self.beat, self.census) = (None, None);
+        self.lanes.iter().for_each(|lane| lane.store_stopped(&error));
+        self.shop.tell(&Event::StoreStopped { error: &error });
+    }
+
     fn send_beat(&mut self, now: Duration) {
         self.next_beat = now + self.lease / 3;
         if self.beat.is_none() {
@@ -211,6 +243,8 @@ impl Steward {
                 self.sure_at = self.submitted_at;
             }
             Ok(_) => self.come_back(),
+            // Told by itself, in the next round.
+            Err(error) if error.kind() == ErrorKind::Stopped => self.next_beat = now,
             Err(error) => {
                 self.shop.tell(&Event::Trouble { error: &error });
                 self.next_beat = now + LOOK;
@@ -268,6 +302,7 @@ impl Steward {
             if store.is_proven_dead(worker) || silent.contains(&worker) {
                 match store.rescue(worker).wait() {
                     Ok(jobs) => self.shop.tell(&Event::Rescued { worker, jobs }),
+                    Err(error) if error.kind() == ErrorKind::Stopped => return self.bell.store_stopped(),
                     Err(error) => self.shop.tell(&Event::Trouble { error: &error }),
                 }
             }
@@ -289,6 +324,7 @@ impl Steward {
                 self.sure_at = self.shop.monotonic();
                 self.lanes.iter().for_each(|lane| lane.renumbered());
             }
+            Err(error) if error.kind() == ErrorKind::Stopped => self.bell.store_stopped(),
             Err(error) => {
                 self.shop.tell(&Event::Trouble { error: &error });
                 self.next_beat = self.shop.monotonic() + LOOK;

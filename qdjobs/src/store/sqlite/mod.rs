@@ -3,9 +3,11 @@
 //! Leans on the contract in `store`. The only room that names rusqlite (`transaction` is its door for callers who bring a
 //! transaction of their own). Knows no task and no worker's thread.
 
+mod condition;
 mod courtesy;
 mod desk;
 mod doors;
+mod doubt;
 mod fault;
 mod inbox;
 mod live;
@@ -30,12 +32,13 @@ use std::thread::JoinHandle;
 pub use open::{Durability, SqliteOptions};
 pub(crate) use transaction::complete_in;
 
+use self::condition::Condition;
 use self::desk::Desk;
 use self::inbox::{Inbox, Request};
 use self::live::Lives;
 use super::{
-    Answer, Beat, Control, EnqueueStatement, Note, Pending, Query, Reply, Store, TaskCard, Turn, Turned,
-    WorkerCard,
+    Answer, Beat, Control, EnqueueStatement, Health, Note, Pending, Query, Reply, Store, TaskCard, Turn,
+    Turned, WorkerCard,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
@@ -50,6 +53,7 @@ pub struct SqliteStore {
     inbox: Arc<Inbox>,
     desk: Arc<Desk>,
     lives: Arc<Lives>,
+    condition: Arc<Condition>,
     threads: Mutex<Threads>,
     /// Held against other processes, if the linked SQLite is only safe alone.
     _alone: Option<File>,
@@ -81,6 +85,7 @@ impl SqliteStore {
             if open::has_wal_reset_bug(rusqlite::version_number()) { Some(alone(&lives)?) } else { None };
         let doors = doors::Doors::new(lives.dir().to_owned());
         let durability = options.durability;
+        let condition = Arc::new(Condition::of(&path, &wal::log_of(&path)));
         let writer = writer::Writer::new(
             conn,
             path.clone(),
@@ -89,16 +94,28 @@ impl SqliteStore {
             inbox.clone(),
             lives.clone(),
             doors,
+            condition.clone(),
         );
         let desk = Arc::new(Desk::new(writer));
         let writing = desk.clone();
         let (questions, asked) = mpsc::channel();
-        let reading_clock = clock.clone();
+        let (reading_clock, reading_inbox) = (clock.clone(), inbox.clone());
         let writer = spawn("qdjobs-writer", move || writing.run())?;
-        let reader = spawn("qdjobs-reader", move || reader::run(&read, &reading_clock, &asked))?;
+        let reader =
+            spawn("qdjobs-reader", move || reader::run(&read, &reading_clock, &reading_inbox, &asked))?;
         let threads = Mutex::new(Threads { reader: Some((questions, reader)), writer: Some(writer) });
         let name = path.display().to_string();
-        Ok(Arc::new(SqliteStore { name, clock, durability, inbox, desk, lives, threads, _alone: alone }))
+        Ok(Arc::new(SqliteStore {
+            name,
+            clock,
+            durability,
+            inbox,
+            desk,
+            lives,
+            condition,
+            threads,
+            _alone: alone,
+        }))
     }
 
     /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
@@ -231,6 +248,14 @@ impl Store for SqliteStore {
 
     fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement> {
         transaction::statement(jobs, self.clock.now())
+    }
+
+    fn health(&self) -> Health {
+        self.condition.health(self.inbox.stopped())
+    }
+
+    fn stopped(&self) -> Option<Error> {
+        self.inbox.stopped()
     }
 
     fn survives_power_loss(&self) -> bool {

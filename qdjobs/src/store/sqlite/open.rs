@@ -54,6 +54,12 @@ const STATEMENTS: usize = 64;
 /// Opens the one writing connection, creating the file and bringing its schema up to date.
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     create(path)?;
+    writer_again(path, options)
+}
+
+/// Opens it anew, after a fault. A file that is gone meanwhile is not replaced by an empty one: that would look as if all were
+/// well.
+pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let patience = Attempt::new(options.busy_timeout);
     conn.busy_timeout(options.busy_timeout).map_err(fault::while_opening)?;
@@ -85,7 +91,9 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection>
     set(&conn, "cache_size", -8_000)?;
     // Plans by the statement alone. Else SQLite plans by the values bound to it, and prepares a statement anew each time it
     // comes from the cache, whose bindings are cleared: a tenth of a millisecond for each job that comes alone.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(fault::while_opening)?;
+    turn_on(&conn, "the query planner's stability guarantee", DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG)?;
+    // No statement, of a trigger that somebody has left in the file for example, may change the schema behind SQLite's back.
+    turn_on(&conn, "the defensive mode", DbConfig::SQLITE_DBCONFIG_DEFENSIVE)?;
     if cfg!(target_vendor = "apple") && options.durability == Durability::Full {
         // There a plain fsync leaves the data in the drive's cache.
         set(&conn, "fullfsync", 1)?;
@@ -155,7 +163,22 @@ fn create(path: &Path) -> Result<()> {
 fn at(path: &Path, error: Error) -> Error {
     let kind = error.kind();
     let help = error.suggestion().unwrap_or("check the path").to_owned();
-    Error::new(kind, format!("`{}`: {error}", path.display())).help(help)
+    Error::new(kind, format!("`{}`: {error}", path.display())).help(help).fatal(error.is_fatal())
+}
+
+/// Sees to it that the connection's end changes no file: the last one to close would else write the log back and remove it.
+pub(super) fn leave_as_it_is(conn: &Connection) {
+    // A switch in memory, which cannot fail.
+    let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+}
+
+/// Turns a switch on and makes sure that it is.
+fn turn_on(conn: &Connection, what: &str, switch: DbConfig) -> Result<()> {
+    if conn.set_db_config(switch, true).map_err(fault::while_opening)? {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Storage, format!("SQLite keeps {what} off"))
+        .help("the linked SQLite may be built without it: use the feature `bundled`"))
 }
 
 /// Sets a pragma and reads it back.

@@ -8,7 +8,8 @@ use std::sync::mpsc;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::{fault, row, sql, verbs};
+use super::inbox::Inbox;
+use super::{fault, open, row, sql, verbs};
 use crate::error::Result;
 use crate::job::{Attempt, AttemptOutcome, JobId, Status};
 use crate::store::{Answer, Counts, Filter, Page, Query, Reply};
@@ -17,9 +18,19 @@ use crate::time::Clock;
 pub(super) type Question = (Query, Reply<Answer>);
 
 /// Answers questions until nobody can ask any more.
-pub(super) fn run(conn: &Connection, clock: &Clock, questions: &mpsc::Receiver<Question>) {
+pub(super) fn run(conn: &Connection, clock: &Clock, inbox: &Inbox, questions: &mpsc::Receiver<Question>) {
     while let Ok((query, reply)) = questions.recv() {
-        reply.send(answer(conn, clock, query));
+        let answer = answer(conn, clock, query);
+        if let Err(error) = &answer
+            && error.is_fatal()
+        {
+            // Nothing more is written to a damaged file. It may still be read, as far as that goes.
+            inbox.stop(fault::stopped(error));
+        }
+        reply.send(answer);
+    }
+    if inbox.is_stopped() {
+        open::leave_as_it_is(conn);
     }
 }
 
