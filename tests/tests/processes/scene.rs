@@ -93,11 +93,20 @@ impl Scene {
 
     /// Stores jobs in one transaction, as a program in any language may.
     pub(crate) fn insert(&self, jobs: &[(&str, &str)]) -> Vec<i64> {
+        self.insert_with_retries(jobs, 3)
+    }
+
+    /// As [`Scene::insert`], for jobs that a single failure ends.
+    pub(crate) fn insert_once(&self, jobs: &[(&str, &str)]) -> Vec<i64> {
+        self.insert_with_retries(jobs, 0)
+    }
+
+    fn insert_with_retries(&self, jobs: &[(&str, &str)], retries: u32) -> Vec<i64> {
         let tx = self.sql.unchecked_transaction().unwrap();
         let ids = jobs.iter().map(|(task, params)| {
             tx.execute(
-                "INSERT INTO qdjobs_jobs (task_name, params, max_retries) VALUES (?1, ?2, 3)",
-                (task, params),
+                "INSERT INTO qdjobs_jobs (task_name, params, max_retries) VALUES (?1, ?2, ?3)",
+                (task, params, retries),
             )
             .unwrap();
             tx.last_insert_rowid()
