@@ -25,6 +25,8 @@ mod signals;
 #[cfg(unix)]
 mod stops;
 mod torture;
+#[cfg(unix)]
+mod versions;
 mod victim;
 
 /// How long or how often, if somebody wants more than the usual.

@@ -8,8 +8,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use qdjobs::JobQueue;
-use qdjobs::rusqlite::types::FromSql;
-use qdjobs::rusqlite::{Connection, Params};
+use qdjobs::rusqlite::types::{FromSql, Value};
+use qdjobs::rusqlite::{Connection, Params, Row};
 
 use crate::victim::{PATIENCE, Said};
 
@@ -189,6 +189,22 @@ impl Scene {
             [],
         );
         assert!(strange.is_empty(), "half-written jobs: {strange:?}");
+    }
+
+    /// Every row of every table of qdjobs.
+    pub(crate) fn dump(&self) -> Vec<String> {
+        let tables: Vec<String> =
+            self.all("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'qdjobs%'", []);
+        let rows = tables.iter().flat_map(|table| {
+            let mut statement = self.sql.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let columns = statement.column_count();
+            let row = |row: &Row<'_>| {
+                (0..columns).map(|column| row.get::<_, Value>(column)).collect::<Result<Vec<_>, _>>()
+            };
+            let rows = statement.query_map([], row).unwrap();
+            rows.map(|row| format!("{table} {:?}", row.unwrap())).collect::<Vec<_>>()
+        });
+        rows.collect()
     }
 
     /// The jobs that have not completed, for a failure's text.

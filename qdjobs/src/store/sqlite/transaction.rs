@@ -5,7 +5,7 @@
 use rusqlite::{Connection, Savepoint, Transaction};
 use serde_json::json;
 
-use super::{fault, sql, verbs};
+use super::{fault, migrate, sql, verbs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Due, JobId, NewJob};
 use crate::request::Enqueue;
@@ -20,6 +20,7 @@ impl Enqueue for Connection {
         let job = job?;
         let now = Clock::system().now();
         job.check(now)?;
+        migrate::refuse_if_outgrown(self)?;
         let stored = verbs::Insert::on(self).and_then(|mut insert| insert.job(&job, now));
         stored.map(|(id, _)| id).map_err(fault::before_commit)
     }
@@ -60,6 +61,7 @@ pub(crate) fn complete_in(
         )
         .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
     }
+    migrate::refuse_if_outgrown(tx)?;
     verbs::complete_in(tx, &Finish { claim, started_at, verdict: Verdict::Complete { result } }, now)
 }
 

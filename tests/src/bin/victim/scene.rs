@@ -26,6 +26,8 @@ impl Scene {
 
     /// One write a line, so that a kill cannot tear it and processes cannot mix theirs.
     pub(crate) fn say(&self, what: std::fmt::Arguments<'_>) {
+        // An error's text has several lines.
+        let what = what.to_string().replace('\n', " ");
         let line = format!("{} {} {what}\n", micros(), std::process::id());
         // Nobody listens any more: then it does not matter.
         let _ = std::io::stdout().lock().write_all(line.as_bytes());
