@@ -128,23 +128,11 @@ pub(super) fn is_one_row(jobs: &[NewJob]) -> bool {
     matches!(jobs, [job] if !is_large(job) && job.unique_key.is_none())
 }
 
-/// Stores one job on a connection that is not ours, whole or not at all: its owner may commit in spite of an error.
+/// Stores one job in a transaction that is not ours; answers its number. Writes before it reads: a transaction that begins by reading could be
+/// refused the lock later, for good.
 pub(super) fn insert_in(conn: &Connection, job: &NewJob, now: Timestamp) -> Result<JobId> {
-    let step = |sql: &str| conn.execute_batch(sql).map_err(fault::before_commit);
     let mut insert = Insert::on(conn).map_err(fault::before_commit)?;
-    if !is_large(job) {
-        return insert.job_first(job, now).map(|(id, _)| id);
-    }
-    step("SAVEPOINT qdjobs_job")?;
-    let stored = insert.job_first(job, now).and_then(|(id, _)| {
-        step("RELEASE qdjobs_job")?;
-        Ok(id)
-    });
-    // After some faults SQLite has rolled everything back on its own, and there is no savepoint any more.
-    if stored.is_err() && !conn.is_autocommit() {
-        step("ROLLBACK TO qdjobs_job; RELEASE qdjobs_job")?;
-    }
-    stored
+    insert.job_first(job, now).map(|(id, _)| id)
 }
 
 pub(super) fn publish(conn: &Connection, tasks: &[TaskCard]) -> SqlResult<()> {
