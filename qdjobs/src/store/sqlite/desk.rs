@@ -38,28 +38,35 @@ impl Desk {
         let mut nap = Nap::default();
         loop {
             self.inbox.wait(nap);
-            let mut desk = self.sit_down();
-            let Some(writer) = desk.as_mut() else { return };
-            // Taken only now: what came while a caller sat here is part of the batch.
-            let requests = self.inbox.take();
-            let closing = matches!(requests.last(), Some(Request::Close));
-            work(writer, |writer| {
-                if requests.is_empty() {
-                    writer.look();
-                } else {
-                    writer.write(requests, false);
-                    if !closing {
-                        writer.leave_room_for_others();
-                    }
-                }
-            });
-            if closing {
-                writer.close();
-                *desk = None;
-                return;
+            match self.step() {
+                Some(next) => nap = next,
+                None => return,
             }
-            nap = writer.nap();
         }
+    }
+
+    /// Writes what waits, or looks around if nothing does; then how long to sleep, or `None` once the inbox is closed and empty.
+    pub(super) fn step(&self) -> Option<Nap> {
+        let mut desk = self.sit_down();
+        let writer = desk.as_mut()?;
+        // Taken only now: what came while a caller sat here is part of the batch.
+        let requests = self.inbox.take();
+        let closing = matches!(requests.last(), Some(Request::Close));
+        work(writer, |writer| {
+            if requests.is_empty() {
+                return writer.look();
+            }
+            writer.write(requests, false);
+            if !closing {
+                writer.leave_room_for_others();
+            }
+        });
+        if closing {
+            writer.close();
+            *desk = None;
+            return None;
+        }
+        Some(writer.nap())
     }
 
     /// Writes a request on the caller's own thread; gives it back if that is not the way now.
@@ -79,7 +86,7 @@ impl Desk {
         }
         let (due, chores) = (writer.next_due, writer.has_chores());
         work(writer, |writer| {
-            writer.write(vec![request], false);
+            writer.write_one(request);
             writer.leave_room_for_others();
         });
         let sooner = writer.next_due.is_some_and(|next| due.is_none_or(|due| next < due));

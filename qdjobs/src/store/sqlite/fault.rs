@@ -110,15 +110,27 @@ pub(super) fn while_opening(error: rusqlite::Error) -> Error {
     before_commit(error)
 }
 
-/// A fault of the commit itself; `open` if the transaction is still there.
+/// A fault of the commit itself, or of a statement that is a transaction of its own; `open` if the transaction is still there.
 ///
 /// SQLite refuses a commit without ending the transaction where it has not begun to write: a lock, a deferred constraint.
-/// Nothing is stored then. A full disk ends the transaction, and is certain too: it is met while the frames are written, of
-/// which the commit record is the last, and a record that is cut short does not count. Any other fault may come when the record
-/// stands whole in the log: in the sync, but also behind it, where the index of the log grows, for want of memory or of
-/// room for its file. A later recovery would find the record, so nobody can say.
+/// Nothing is stored then. A full disk is certain too: it is met while the frames are written, of which the commit record is
+/// the last, and a record that is cut short does not count. What else may come from the disk or for want of memory may come
+/// when the record stands whole in the log: in the sync, but also behind it, where the index of the log has to grow. A
+/// later recovery would find the record, so nobody can say. All other faults are those of a statement, before any of this.
 pub(super) fn in_commit(error: rusqlite::Error, open: bool) -> Error {
-    if open || code(&error) == Some(ErrorCode::DiskFull) {
+    let is_doubtful = matches!(
+        code(&error),
+        Some(
+            ErrorCode::SystemIoFailure
+                | ErrorCode::OutOfMemory
+                | ErrorCode::CannotOpen
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::InternalMalfunction
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+        )
+    );
+    if open || !is_doubtful {
         return before_commit(error);
     }
     let fatal = is_fatal(&error);

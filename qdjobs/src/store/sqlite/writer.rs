@@ -27,11 +27,13 @@ use super::inbox::{Inbox, Nap, Request};
 use super::live::Lives;
 use super::lookout::Lookout;
 use super::open::SqliteOptions;
+#[cfg(test)]
+use super::stepped;
 use super::verbs::{self, Finished};
 use super::wal::Wal;
-use super::{open, row};
+use super::{migrate, open, row};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Job, JobId, WorkerId};
+use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::queue::not_found;
 use crate::store::{Claim, Reply, Turn, Turned};
 use crate::time::{Clock, Timestamp};
@@ -123,6 +125,8 @@ impl Writer {
     ) -> Writer {
         let wal = Wal::of(&path, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
+        #[cfg(test)]
+        let (lookout, doors) = stepped::cut_off(lookout, doors, &clock);
         Writer {
             conn,
             path,
@@ -198,6 +202,16 @@ impl Writer {
         self.must_mend() || self.wal.nap(self.clock.monotonic()).is_some()
     }
 
+    /// A transaction has failed as a whole, and is over.
+    fn has_failed(&mut self, error: &Error, now: Timestamp) {
+        self.condition.note_failure(now, error);
+        self.broken |= error.may_be_stored() || !self.conn.is_autocommit();
+        self.mend = (self.mend * 2).min(MEND.1);
+        if error.is_fatal() {
+            self.stop(error);
+        }
+    }
+
     /// Hears what a step beside the transactions says of the disk.
     fn mind(&mut self, step: Result<()>) {
         if let Err(error) = step {
@@ -223,12 +237,7 @@ impl Writer {
     fn end_all(&mut self) {
         let Some(stopped) = self.inbox.stopped() else { return };
         open::leave_as_it_is(&self.conn);
-        for (_, reply) in self.standing.drain(..) {
-            reply.send(Err(stopped.repeat()));
-        }
-        for reply in self.watchers.drain().flat_map(|(_, replies)| replies) {
-            reply.send(Err(stopped.repeat()));
-        }
+        self.refuse_those_who_wait(&stopped);
     }
 
     /// Whether what others wrote matters to anybody who waits here. Reads only: a program that writes tables of its own into
@@ -236,6 +245,10 @@ impl Writer {
     fn is_concerned(&mut self) -> rusqlite::Result<bool> {
         self.doors.refresh(&self.conn)?;
         self.next_due = verbs::next_due(&self.conn)?;
+        if migrate::refuse_if_outgrown(&self.conn).is_err() {
+            // The transaction says so.
+            return Ok(true);
+        }
         if !self.watchers.is_empty() || self.next_due.is_some_and(|due| due <= self.clock.now()) {
             return Ok(true);
         }
@@ -261,6 +274,50 @@ impl Writer {
     pub(super) fn close(&mut self) {
         self.doors.close();
         self.lookout.close();
+    }
+
+    /// Writes what a caller brings who is alone here. A single job is stored by one statement, which is a transaction of its own
+    /// and spares five others, if nobody in this process waits for jobs.
+    pub(super) fn write_one(&mut self, request: Request) {
+        match request {
+            Request::Insert(jobs, reply) if self.is_unattended() && verbs::is_one_row(&jobs) => {
+                self.store(&jobs[0], reply);
+            }
+            request => self.write(vec![request], false),
+        }
+    }
+
+    fn is_unattended(&self) -> bool {
+        self.standing.is_empty() && self.watchers.is_empty() && !self.must_be_mended()
+    }
+
+    /// Whether the next transaction has more to do than what is asked of it.
+    fn must_be_mended(&self) -> bool {
+        self.broken || !self.doubt.is_empty() || self.inbox.is_stopped()
+    }
+
+    fn store(&mut self, job: &NewJob, reply: Reply<Vec<JobId>>) {
+        self.lookout.has_worked();
+        self.courtesy.begin(self.clock.monotonic());
+        let now = self.clock.now();
+        let insert = || verbs::Insert::on(&self.conn)?.one_row(job, now);
+        let stored = Attempt::new(self.options.busy_timeout).retry(insert);
+        let stored = stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit()));
+        if let Err(error) = &stored {
+            self.has_failed(error, now);
+        }
+        if stored.is_ok() {
+            self.wal.has_grown(1, self.clock.monotonic());
+            // After the commit: whoever began to wait before it is on the list by now.
+            if self.lookout.others_committed(&self.conn) && self.doors.refresh(&self.conn).is_err() {
+                self.lookout.forget();
+            }
+        }
+        let ready = stored.as_ref().is_ok_and(|(_, ready)| *ready);
+        reply.send(stored.map(|(id, _)| vec![id]));
+        if ready {
+            self.doors.ring(1);
+        }
     }
 
     /// Writes the requests in one transaction and answers them; with `look`, as if others had written.
@@ -300,6 +357,8 @@ impl Writer {
                 if looked {
                     self.courtesy.meet(self.clock.monotonic());
                 }
+                // One of them may be of a later version, and have raised the schema beyond this one.
+                migrate::refuse_if_outgrown(&self.conn)?;
                 // Among other things, somebody may have come or gone.
                 self.doors.refresh(&self.conn).map_err(fault::before_commit)?;
             }
@@ -325,18 +384,13 @@ impl Writer {
                 // Whatever this says, the error to tell is the one above.
                 let _ = self.conn.execute_batch("ROLLBACK");
             }
-            self.condition.note_failure(batch.now, error);
-            self.broken |= error.may_be_stored() || !self.conn.is_autocommit();
-            self.mend = (self.mend * 2).min(MEND.1);
             if error.may_be_stored() {
                 self.doubt.claims.append(&mut batch.claims);
                 self.doubt.workers.append(&mut batch.enlisted);
             }
             // Nobody will show these numbers again; their proof of life would only use up files.
             batch.enlisted.iter().for_each(|worker| self.lives.end(*worker));
-            if error.is_fatal() {
-                self.stop(error);
-            }
+            self.has_failed(error, batch.now);
             // Those whose turn never came are told the same, and not that the queue was closed.
             for request in requests {
                 match &request {
@@ -353,6 +407,9 @@ impl Writer {
             }
             for (_, reply) in batch.watch.drain(..) {
                 reply.send(Err(error.repeat()));
+            }
+            if error.kind() == ErrorKind::NewerSchema {
+                self.refuse_those_who_wait(error);
             }
         }
         if written.is_ok() {
@@ -404,8 +461,7 @@ impl Writer {
 
     /// Whether a turn can only wait.
     fn has_nothing_for(&self, turn: &Turn) -> bool {
-        !self.broken
-            && self.doubt.is_empty()
+        !self.must_be_mended()
             && self.next_due.is_none_or(|due| due > self.clock.now())
             && verbs::is_enlisted(&self.conn, turn.worker).unwrap_or(false)
             && !verbs::has_ready(&self.conn, &turn.want).unwrap_or(true)
@@ -425,7 +481,7 @@ impl Writer {
         let now = batch.now;
         match request {
             Request::Insert(jobs, reply) => {
-                let stored = self.alone(jobs.len() > 1, |conn| {
+                let stored = self.alone(!verbs::is_one_row(&jobs), |conn| {
                     let mut insert = verbs::Insert::on(conn).map_err(fault::before_commit)?;
                     let mut ready = 0;
                     let ids = jobs.iter().map(|job| {
@@ -434,9 +490,7 @@ impl Writer {
                             id
                         })
                     });
-                    ids.collect::<rusqlite::Result<Vec<_>>>()
-                        .map(|ids| (ids, ready))
-                        .map_err(fault::before_commit)
+                    ids.collect::<Result<Vec<_>>>().map(|ids| (ids, ready))
                 });
                 batch.ready += stored.as_ref().map_or(0, |(_, ready)| *ready);
                 self.settle(batch, stored.map(|(ids, _)| ids), reply)
@@ -560,6 +614,16 @@ impl Writer {
                 batch.turns.push((turn, Turned { lost, claimed: Vec::new() }, reply));
                 Ok(())
             }
+        }
+    }
+
+    /// Nothing more will ever be written here for those who wait.
+    fn refuse_those_who_wait(&mut self, error: &Error) {
+        for (_, reply) in self.standing.drain(..) {
+            reply.send(Err(error.repeat()));
+        }
+        for reply in self.watchers.drain().flat_map(|(_, replies)| replies) {
+            reply.send(Err(error.repeat()));
         }
     }
 
@@ -698,7 +762,10 @@ impl Writer {
             self.watchers.entry(id).or_default().push(reply);
         }
         let ids: Vec<JobId> = if all || batch.look {
-            self.watchers.keys().copied().collect()
+            let mut ids: Vec<JobId> = self.watchers.keys().copied().collect();
+            // The map's own order is another one in each process.
+            ids.sort_unstable();
+            ids
         } else {
             batch.ended.iter().copied().filter(|id| self.watchers.contains_key(id)).collect()
         };
