@@ -61,6 +61,11 @@ pub(crate) fn has_timeout(task: &str) -> bool {
     task.starts_with("overdue")
 }
 
+/// Whether it completes in a transaction of its own.
+pub(crate) fn completes_itself(task: &str) -> bool {
+    matches!(task, "effect" | "follow")
+}
+
 /// What the tasks share.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {

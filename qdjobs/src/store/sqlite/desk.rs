@@ -36,24 +36,32 @@ impl Desk {
         let mut nap = Nap::default();
         loop {
             self.inbox.wait(nap);
-            let mut desk = self.sit_down();
-            let Some(writer) = desk.as_mut() else { return };
-            // Taken only now: what came while a caller sat here is part of the batch.
-            let requests = self.inbox.take();
-            if requests.is_empty() {
-                writer.look();
-            } else {
-                let closing = matches!(requests.last(), Some(Request::Close));
-                writer.write(requests, false);
-                if closing {
-                    writer.close();
-                    *desk = None;
-                    return;
-                }
-                writer.leave_room_for_others();
+            match self.step() {
+                Some(next) => nap = next,
+                None => return,
             }
-            nap = writer.nap();
         }
+    }
+
+    /// Writes what waits, or looks around if nothing does; then how long to sleep, or `None` once the inbox is closed and empty.
+    pub(super) fn step(&self) -> Option<Nap> {
+        let mut desk = self.sit_down();
+        let writer = desk.as_mut()?;
+        // Taken only now: what came while a caller sat here is part of the batch.
+        let requests = self.inbox.take();
+        if requests.is_empty() {
+            writer.look();
+            return Some(writer.nap());
+        }
+        let closing = matches!(requests.last(), Some(Request::Close));
+        writer.write(requests, false);
+        if closing {
+            writer.close();
+            *desk = None;
+            return None;
+        }
+        writer.leave_room_for_others();
+        Some(writer.nap())
     }
 
     /// Writes a request on the caller's own thread; gives it back if that is not the way now.
@@ -71,7 +79,7 @@ impl Desk {
             return Err(request);
         }
         let due = writer.next_due;
-        writer.write(vec![request], false);
+        writer.write_one(request);
         writer.leave_room_for_others();
         if writer.next_due.is_some_and(|next| due.is_none_or(|due| next < due)) {
             // The thread would sleep for too long.

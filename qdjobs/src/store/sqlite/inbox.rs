@@ -152,6 +152,21 @@ impl Inbox {
         state.stirred = false;
     }
 
+    /// Whether the thread would be woken, or not sleep at all, if its nap were `nap`.
+    #[cfg(test)]
+    pub(super) fn wakes(&self, nap: Nap) -> bool {
+        let state = self.lock();
+        !state.waiting.is_empty() || state.stirred || (nap.news && state.news)
+    }
+
+    /// Notes that the thread goes to sleep, or has woken: what [`wait`](Inbox::wait) does at its two ends.
+    #[cfg(test)]
+    pub(super) fn set_asleep(&self, asleep: bool) {
+        let mut state = self.lock();
+        state.asleep = asleep && state.waiting.is_empty();
+        state.stirred &= asleep;
+    }
+
     /// Takes what waits, oldest first; empty if nothing does.
     pub(super) fn take(&self) -> Vec<Request> {
         let mut state = self.lock();

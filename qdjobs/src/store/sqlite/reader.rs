@@ -16,10 +16,33 @@ use crate::time::Clock;
 
 pub(super) type Question = (Query, Reply<Answer>);
 
-/// Answers questions until nobody can ask any more.
-pub(super) fn run(conn: &Connection, clock: &Clock, questions: &mpsc::Receiver<Question>) {
-    while let Ok((query, reply)) = questions.recv() {
-        reply.send(answer(conn, clock, query));
+/// The connection that reads, and whoever asks.
+pub(super) struct Reader {
+    conn: Connection,
+    clock: Clock,
+    questions: mpsc::Receiver<Question>,
+}
+
+impl Reader {
+    pub(super) fn new(conn: Connection, clock: Clock, questions: mpsc::Receiver<Question>) -> Reader {
+        Reader { conn, clock, questions }
+    }
+
+    /// The reading thread's life: answers questions until nobody can ask any more.
+    pub(super) fn run(self) {
+        while let Ok(question) = self.questions.recv() {
+            self.serve(question);
+        }
+    }
+
+    /// The next question, if there is one.
+    #[cfg(test)]
+    pub(super) fn asked(&self) -> Option<Question> {
+        self.questions.try_recv().ok()
+    }
+
+    pub(super) fn serve(&self, (query, reply): Question) {
+        reply.send(answer(&self.conn, &self.clock, query));
     }
 }
 

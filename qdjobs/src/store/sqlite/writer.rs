@@ -25,11 +25,13 @@ use super::inbox::{Inbox, Nap, Request};
 use super::live::Lives;
 use super::lookout::Lookout;
 use super::open::SqliteOptions;
+#[cfg(test)]
+use super::stepped;
 use super::verbs::{self, Finished};
 use super::wal::Wal;
-use super::{open, row};
+use super::{migrate, open, row};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Job, JobId, WorkerId};
+use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::queue::not_found;
 use crate::store::{Reply, Turn, Turned};
 use crate::time::{Clock, Timestamp};
@@ -107,6 +109,8 @@ impl Writer {
     ) -> Writer {
         let wal = Wal::of(&path);
         let lookout = Lookout::new(wal.path(), &inbox);
+        #[cfg(test)]
+        let (lookout, doors) = stepped::cut_off(lookout, doors, &clock);
         Writer {
             conn,
             path,
@@ -158,6 +162,10 @@ impl Writer {
     fn is_concerned(&mut self) -> rusqlite::Result<bool> {
         self.doors.refresh(&self.conn)?;
         self.next_due = verbs::next_due(&self.conn)?;
+        if migrate::refuse_if_outgrown(&self.conn).is_err() {
+            // The transaction says so.
+            return Ok(true);
+        }
         if !self.watchers.is_empty() || self.next_due.is_some_and(|due| due <= self.clock.now()) {
             return Ok(true);
         }
@@ -179,6 +187,45 @@ impl Writer {
     pub(super) fn close(&mut self) {
         self.doors.close();
         self.lookout.close();
+    }
+
+    /// Writes what a caller brings who is alone here. A single job is stored by one statement, which is a transaction of its own
+    /// and spares five others, if nobody in this process waits for jobs.
+    pub(super) fn write_one(&mut self, request: Request) {
+        match request {
+            Request::Insert(jobs, reply) if self.is_unattended() && verbs::is_one_row(&jobs) => {
+                self.store(&jobs[0], reply);
+            }
+            request => self.write(vec![request], false),
+        }
+    }
+
+    fn is_unattended(&self) -> bool {
+        self.standing.is_empty() && self.watchers.is_empty() && !self.broken
+    }
+
+    fn store(&mut self, job: &NewJob, reply: Reply<Vec<JobId>>) {
+        self.lookout.has_worked();
+        self.courtesy.begin(self.clock.monotonic());
+        let now = self.clock.now();
+        let insert = || verbs::Insert::on(&self.conn)?.one_row(job, now);
+        let stored = Attempt::new(self.options.busy_timeout).retry(insert).map_err(|error| {
+            let error = fault::in_commit(error);
+            self.broken = error.kind() == ErrorKind::Indeterminate;
+            error
+        });
+        if stored.is_ok() {
+            self.wal.has_grown(1, self.clock.monotonic());
+            // After the commit: whoever began to wait before it is on the list by now.
+            if self.lookout.others_committed(&self.conn) && self.doors.refresh(&self.conn).is_err() {
+                self.lookout.forget();
+            }
+        }
+        let ready = stored.as_ref().is_ok_and(|(_, ready)| *ready);
+        reply.send(stored.map(|(id, _)| vec![id]));
+        if ready {
+            self.doors.ring(1);
+        }
     }
 
     /// Writes the requests in one transaction and answers them; with `look`, as if others had written.
@@ -213,6 +260,8 @@ impl Writer {
                 if looked {
                     self.courtesy.meet(self.clock.monotonic());
                 }
+                // One of them may be of a later version, and have raised the schema beyond this one.
+                migrate::refuse_if_outgrown(&self.conn)?;
                 // Among other things, somebody may have come or gone.
                 self.doors.refresh(&self.conn).map_err(fault::before_commit)?;
             }
@@ -251,6 +300,9 @@ impl Writer {
             }
             for (_, reply) in batch.watch.drain(..) {
                 reply.send(Err(error.repeat()));
+            }
+            if error.kind() == ErrorKind::NewerSchema {
+                self.refuse_those_who_wait(error);
             }
         }
         if written.is_ok() {
@@ -318,7 +370,7 @@ impl Writer {
         let now = batch.now;
         match request {
             Request::Insert(jobs, reply) => {
-                let stored = self.alone(jobs.len() > 1, |conn| {
+                let stored = self.alone(!verbs::is_one_row(&jobs), |conn| {
                     let mut insert = verbs::Insert::on(conn).map_err(fault::before_commit)?;
                     let mut ready = 0;
                     let ids = jobs.iter().map(|job| {
@@ -327,9 +379,7 @@ impl Writer {
                             id
                         })
                     });
-                    ids.collect::<rusqlite::Result<Vec<_>>>()
-                        .map(|ids| (ids, ready))
-                        .map_err(fault::before_commit)
+                    ids.collect::<Result<Vec<_>>>().map(|ids| (ids, ready))
                 });
                 batch.ready += stored.as_ref().map_or(0, |(_, ready)| *ready);
                 self.settle(batch, stored.map(|(ids, _)| ids), reply)
@@ -444,6 +494,16 @@ impl Writer {
                 batch.turns.push((turn, Turned { lost, claimed: Vec::new() }, reply));
                 Ok(())
             }
+        }
+    }
+
+    /// Nothing more will ever be written here for those who wait.
+    fn refuse_those_who_wait(&mut self, error: &Error) {
+        for (_, reply) in self.standing.drain(..) {
+            reply.send(Err(error.repeat()));
+        }
+        for reply in self.watchers.drain().flat_map(|(_, replies)| replies) {
+            reply.send(Err(error.repeat()));
         }
     }
 
@@ -578,7 +638,10 @@ impl Writer {
             self.watchers.entry(id).or_default().push(reply);
         }
         let ids: Vec<JobId> = if all || batch.look {
-            self.watchers.keys().copied().collect()
+            let mut ids: Vec<JobId> = self.watchers.keys().copied().collect();
+            // The map's own order is another one in each process.
+            ids.sort_unstable();
+            ids
         } else {
             batch.ended.iter().copied().filter(|id| self.watchers.contains_key(id)).collect()
         };
@@ -603,7 +666,6 @@ fn taken_for_dead() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::NewJob;
     use crate::retry::Verdict;
     use crate::store::{Finish, Pending, TaskSet, Want, WorkerCard};
 

@@ -6,7 +6,7 @@ use qdjobs::Status;
 
 use super::{Case, Findings, Life};
 use crate::evidence::State;
-use crate::tasks::{expected_end, has_timeout};
+use crate::tasks::{completes_itself, expected_end, has_timeout};
 
 /// A claim of a job by a worker, by the log.
 #[derive(Clone, Copy, Debug)]
@@ -195,7 +195,9 @@ fn look_at_claim(case: &Case<'_>, job: i64, life: &Life, claim: &Claim, findings
             format!("attempt {attempt} of job {job} ended as {:?} and never began", claim.outcome)
         });
     }
-    if life.last.is_none() {
+    // A number that was given back belongs to the claim that got it next.
+    let used_again = life.claims.iter().any(|other| other.attempt == attempt && other.seq > claim.seq);
+    if life.last.is_none() || used_again {
         return;
     }
     let recorded = case.evidence.attempts.get(&(job, attempt)).filter(|row| row.worker == claim.worker);
@@ -221,7 +223,7 @@ pub(super) fn effects_are_exactly_once(case: &Case<'_>, findings: &mut Findings)
     }
     for (job, life) in &case.lives {
         let Some(called) = life.mark.and_then(|mark| case.calls.get(&mark)) else { continue };
-        if !["effect", "follow"].contains(&called.task.as_str()) {
+        if !completes_itself(&called.task) {
             continue;
         }
         let completing = life.claims.iter().find(|claim| claim.outcome == Outcome::Completed);

@@ -7,6 +7,7 @@ use qdjobs::Status;
 use super::account::Outcome;
 use super::{Case, Findings};
 use crate::history::{Fact, Verb};
+use crate::tasks::completes_itself;
 
 /// I1
 pub(super) fn nothing_acknowledged_is_lost(case: &Case<'_>, findings: &mut Findings) {
@@ -51,9 +52,11 @@ pub(super) fn nothing_acknowledged_is_lost(case: &Case<'_>, findings: &mut Findi
                         && claim.outcome == Outcome::Completed
                         && case.owners.get(&claim.worker) == Some(&line.by)
                 });
-                // Deleted between the commit of the task's own transaction and its return, it is gone for the worker.
-                let deleted = case.asked.contains(&(Verb::Delete, job));
-                findings.must(accepted.is_none() || deleted, || {
+                // What completed in a transaction of the task's own counts, and only what it returned came too late: the job
+                // was deleted meanwhile, or its worker taken for dead.
+                let row = case.evidence.jobs.get(&job);
+                let by_itself = row.is_none_or(|row| completes_itself(&row.task));
+                findings.must(accepted.is_none() || by_itself, || {
                     format!("attempt {attempt} of job {job} was refused, and has completed it all the same")
                 });
             }

@@ -187,8 +187,11 @@ fn good() -> Story {
     story.start(2);
     story.finish(2, Status::Pending, "released", |_| {});
     story.claim(2, SECOND);
-    // Given back before it began: without a trace.
+    // Given back before it began: without a trace, and the number is used again.
     story.change(2, |it| (it.status, it.worker, it.attempt) = (Status::Pending, None, it.attempt - 1));
+    story.claim(2, SECOND);
+    story.start(2);
+    story.finish(2, Status::Pending, "released", |_| {});
     story.done(2);
     // An effect with its follow-up.
     story.store(3, 30, "effect");
