@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! victim work    <db> [--ledger f] [--concurrency n] [--lease ms] [--grace ms] [--tasks a,b] [--until signal|stop]
+//!                     [--max-crashes n]
 //! victim enqueue <db> <task> <n> [gap ms]     through qdjobs, one by one
 //! victim insert  <db> <task> <n> [gap ms]     by a plain connection that knows nothing of qdjobs
 //! victim open    <db>                         opens the file when told to, enqueues, runs a worker for a moment
@@ -262,7 +263,9 @@ fn scene(db: &str) -> Scene {
 
 fn work(db: &str, options: &[&str], told: &mpsc::Receiver<String>) -> Fallible {
     let mut scene = scene(db);
-    let queue = JobQueue::open(db)?;
+    let max_crashes = options.chunks(2).find(|option| option[0] == "--max-crashes");
+    let max_crashes = max_crashes.map_or(Ok(qdjobs::CRASHES_MAX), |option| option[1].parse())?;
+    let queue = JobQueue::options().max_crashes(max_crashes).open(db)?;
     let mut worker = Worker::new(&queue);
     let mut until = "signal";
     for option in options.chunks(2) {
@@ -276,6 +279,8 @@ fn work(db: &str, options: &[&str], told: &mpsc::Receiver<String>) -> Fallible {
             ["--lease", ms] => worker.lease(Duration::from_millis(ms.parse()?)),
             ["--grace", ms] => worker.grace(Duration::from_millis(ms.parse()?)),
             ["--tasks", names] => worker.tasks(names.split(',')),
+            // Of the queue, which is open.
+            ["--max-crashes", _] => worker,
             ["--until", what] => {
                 until = what;
                 worker
