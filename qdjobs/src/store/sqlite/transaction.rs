@@ -5,7 +5,7 @@
 use rusqlite::{Connection, Savepoint, Transaction};
 use serde_json::json;
 
-use super::{fault, sql, verbs};
+use super::{fault, migrate, sql, verbs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Due, JobId, NewJob};
 use crate::request::Enqueue;
@@ -21,7 +21,7 @@ impl Enqueue for Connection {
         let job = job?;
         let now = Clock::system().now();
         job.check(now)?;
-        verbs::insert_in(self, &job, now)
+        whole(self, |conn| verbs::insert_in(conn, &job, now))
     }
 }
 
@@ -60,7 +60,28 @@ pub(crate) fn complete_in(
         )
         .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
     }
-    verbs::complete_in(tx, &Finish { claim, started_at, verdict: Verdict::Complete { result } }, now)
+    let finish = Finish { claim, started_at, verdict: Verdict::Complete { result } };
+    whole(tx, |conn| verbs::complete_in(conn, &finish, now))
+}
+
+/// Writes in a transaction that is not ours, all or nothing: its owner may commit in spite of an error. What a later version of the schema has
+/// to say against it is asked last, since the lock has to come first.
+fn whole<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let step = |sql| {
+        conn.prepare_cached(sql).and_then(|mut step| step.execute([]).map(drop)).map_err(fault::before_commit)
+    };
+    step("SAVEPOINT qdjobs")?;
+    let written = write(conn).and_then(|written| {
+        migrate::refuse_if_outgrown(conn)?;
+        step("RELEASE qdjobs")?;
+        Ok(written)
+    });
+    // After some faults SQLite has rolled everything back on its own, and there is no savepoint any more.
+    if written.is_err() && !conn.is_autocommit() {
+        step("ROLLBACK TO qdjobs")?;
+        step("RELEASE qdjobs")?;
+    }
+    written
 }
 
 /// The jobs as the parameter of [`sql::INSERT_JSON`].
