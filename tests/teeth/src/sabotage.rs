@@ -141,8 +141,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "no-autocommit-check",
         breaks: "after a fault that has ended the transaction nothing of the batch is stored",
         file: WRITER,
-        old: "Err(error) if self.conn.is_autocommit() => Some(error.repeat()),",
-        new: "Err(error) if self.conn.is_autocommit() && error.to_string().is_empty() => Some(error.repeat()),",
+        old: "Err(error) if error.is_fatal() || self.conn.is_autocommit() =>",
+        new: "Err(error) if error.is_fatal() =>",
         caught_by: it("faults::a_fault_that_ends_the_transaction_stores_nothing_of_those_who_are_told_so"),
     },
     Sabotage {
@@ -159,18 +159,16 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "standing-turn-not-served",
         breaks: "a worker that waits is answered when a job is stored",
         file: WRITER,
-        old: "if batch.ready > 0 || batch.look {
-            let mut standing",
-        new: "if batch.look {
-            let mut standing",
+        old: "if batch.ready > 0 || batch.look || self.may_begin_suspects(batch)? {",
+        new: "if batch.look || self.may_begin_suspects(batch)? {",
         caught_by: it("contract::in_a_sqlite_file::a_standing_turn_is_answered_when_a_job_is_stored"),
     },
     Sabotage {
         name: "close-leaves-waiters",
         breaks: "a queue that closes answers everybody who waits",
         file: "qdjobs/src/store/pending.rs",
-        old: "deliver(&slot, Err(closed));",
-        new: "drop((slot, closed));",
+        old: "deliver(&slot, Err(unanswered));",
+        new: "drop((slot, unanswered));",
         caught_by: it("contract::in_a_sqlite_file::a_closed_store_says_so_to_everybody"),
     },
     // -- claim
@@ -186,8 +184,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "priority-ignored",
         breaks: "higher priority goes first",
         file: VERBS,
-        old: "heads.push((Reverse(row.get(0)?), row.get(1)?, row.get(2)?, index));",
-        new: "heads.push((Reverse(0 * row.get::<_, i64>(0)?), row.get(1)?, row.get(2)?, index));",
+        old: "heads.push((Reverse(row.get(0)?),",
+        new: "heads.push((Reverse(0 * row.get::<_, i64>(0)?),",
         caught_by: it("contract::in_a_sqlite_file::one_order_holds_over_all_queues_and_tasks_wanted"),
     },
     Sabotage {
@@ -265,11 +263,9 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "retry-after-the-end",
         breaks: "a job that has ended is not retried by a late finish",
         file: SQL,
-        old: "ready = ?7,
-        worker = NULL
+        old: "ready = ?7 * (1 + (crash_count > 0)), worker = NULL
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3",
-        new: "ready = ?7,
-        worker = NULL
+        new: "ready = ?7 * (1 + (crash_count > 0)), worker = NULL
     WHERE id = ?1 AND attempt = ?2 AND worker = ?3",
         caught_by: it("contract::in_a_sqlite_file::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
     },
@@ -348,8 +344,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "crash-counted-as-failure",
         breaks: "a crash of the worker costs the job no retry",
         file: SQL,
-        old: "crash_count = crash_count + 1",
-        new: "retry_count = retry_count + 1, crash_count = crash_count + 1",
+        old: "scheduled_at = ?2, crash_count = crash_count + 1",
+        new: "scheduled_at = ?2, retry_count = retry_count + 1, crash_count = crash_count + 1",
         caught_by: it(
             "contract::in_a_sqlite_file::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted",
         ),
@@ -366,6 +362,22 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         caught_by: within(
             "store::sqlite::writer::tests::a_worker_keeps_its_proof_of_life_until_it_is_off_the_list",
         ),
+    },
+    Sabotage {
+        name: "crash-limit-removed",
+        breaks: "a job whose worker died three times is failed",
+        file: "qdjobs/src/crash.rs",
+        old: "if crash_count < crashes_max {",
+        new: "if crash_count < crashes_max.max(1_000) {",
+        caught_by: it("contract::in_a_sqlite_file::a_job_is_failed_with_its_third_crash_and_says_so"),
+    },
+    Sabotage {
+        name: "bystanders-blamed",
+        breaks: "of the jobs of a dead worker its suspect alone is blamed",
+        file: "qdjobs/src/crash.rs",
+        old: "suspect.is_none() || crash_count > 0;",
+        new: "suspect.is_none() || crash_count < u32::MAX;",
+        caught_by: it("contract::in_a_sqlite_file::the_suspect_that_a_dead_worker_held_is_blamed_alone"),
     },
     // -- control
     Sabotage {
