@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::fault::{self, Attempt};
 use super::migrate;
 use super::wal::log_of;
+use crate::crash::CRASHES_MAX;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a job survives once `enqueue` has returned.
@@ -37,11 +38,17 @@ pub struct SqliteOptions {
     pub durability: Durability,
     /// How long a write waits for another connection's write lock.
     pub busy_timeout: Duration,
+    /// With the crash of this number a job is failed.
+    pub max_crashes: u32,
 }
 
 impl Default for SqliteOptions {
     fn default() -> SqliteOptions {
-        SqliteOptions { durability: Durability::Full, busy_timeout: Duration::from_secs(5) }
+        SqliteOptions {
+            durability: Durability::Full,
+            busy_timeout: Duration::from_secs(5),
+            max_crashes: CRASHES_MAX,
+        }
     }
 }
 

@@ -97,6 +97,8 @@ struct Batch {
     claims: Vec<Claim>,
     /// Workers that come onto the list with this batch.
     enlisted: Vec<WorkerId>,
+    /// Whether a worker has spent claims in this batch: with that of a suspect it may hold another.
+    spent: bool,
     /// Whether something else than this batch may have made jobs claimable.
     look: bool,
 }
@@ -253,7 +255,9 @@ impl Writer {
             return Ok(true);
         }
         for (turn, _) in &self.standing {
-            if !verbs::is_enlisted(&self.conn, turn.worker)? || verbs::has_ready(&self.conn, &turn.want)? {
+            if !verbs::is_enlisted(&self.conn, turn.worker)?
+                || verbs::has_ready(&self.conn, &turn.want, turn.worker)?
+            {
                 return Ok(true);
             }
         }
@@ -345,6 +349,7 @@ impl Writer {
             ready: 0,
             claims: Vec::new(),
             enlisted: Vec::new(),
+            spent: false,
             look,
         };
         let mut requests = requests.into_iter();
@@ -464,7 +469,7 @@ impl Writer {
         !self.must_be_mended()
             && self.next_due.is_none_or(|due| due > self.clock.now())
             && verbs::is_enlisted(&self.conn, turn.worker).unwrap_or(false)
-            && !verbs::has_ready(&self.conn, &turn.want).unwrap_or(true)
+            && !verbs::has_ready(&self.conn, &turn.want, turn.worker).unwrap_or(true)
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -534,23 +539,25 @@ impl Writer {
             }
             Request::Rescue(worker, reply) => {
                 let door = verbs::door(&self.conn, worker).ok().flatten();
-                let freed = self
-                    .alone(true, |conn| verbs::free(conn, worker, true, now).map_err(fault::before_commit));
-                batch.ready += freed.as_ref().copied().unwrap_or(0);
-                // A turn of the dead worker that stands here is told.
+                let max_crashes = self.options.max_crashes;
+                let freed = self.alone(true, |conn| {
+                    verbs::rescue(conn, worker, max_crashes, now).map_err(fault::before_commit)
+                });
+                batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
+                // A turn of the dead worker that stands here is told, and so is who waits for a job that has failed with it.
                 batch.look = true;
                 batch.claim_nothing_for(worker);
                 batch.left.extend(freed.is_ok().then_some((worker, door)));
-                self.settle(batch, freed, reply)
+                self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
             Request::Leave(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
-                let freed = self
-                    .alone(true, |conn| verbs::free(conn, worker, false, now).map_err(fault::before_commit));
-                batch.ready += freed.as_ref().copied().unwrap_or(0);
+                let freed =
+                    self.alone(true, |conn| verbs::leave(conn, worker, now).map_err(fault::before_commit));
+                batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
                 batch.left.extend(freed.is_ok().then_some((worker, None)));
-                self.settle(batch, freed, reply)
+                self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
             Request::Control(commands, reply) => {
                 let mut answers = Vec::with_capacity(commands.len());
@@ -611,6 +618,7 @@ impl Writer {
             Ok(lost) => {
                 batch.ended.extend(ended);
                 batch.ready += ready;
+                batch.spent |= !turn.done.is_empty();
                 batch.turns.push((turn, Turned { lost, claimed: Vec::new() }, reply));
                 Ok(())
             }
@@ -695,7 +703,7 @@ impl Writer {
 
     /// Claims: first for those who have waited longest.
     fn serve(&mut self, batch: &mut Batch) -> Result<()> {
-        if batch.ready > 0 || batch.look {
+        if batch.ready > 0 || batch.look || self.may_begin_suspects(batch)? {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
                 // It may have been taken for dead while it stood, by others or in this batch: both are a reason to look.
@@ -744,6 +752,12 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Whether a turn stands that may have got the right to a suspect which waited before.
+    fn may_begin_suspects(&self, batch: &Batch) -> Result<bool> {
+        let may = batch.spent && !self.standing.is_empty();
+        Ok(may && verbs::has_suspects(&self.conn).map_err(fault::before_commit)?)
     }
 
     /// Leaves a turn standing; one of the same worker for the same tasks ends with it.
