@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{self, Attempt};
 use super::migrate;
+use super::reserve::RESERVE_BYTES;
 use super::wal::log_of;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -37,11 +38,18 @@ pub struct SqliteOptions {
     pub durability: Durability,
     /// How long a write waits for another connection's write lock.
     pub busy_timeout: Duration,
+    /// Bytes kept free beside the database while workers run, so that they can finish what they hold on a full disk; 0 for
+    /// none.
+    pub reserve: u64,
 }
 
 impl Default for SqliteOptions {
     fn default() -> SqliteOptions {
-        SqliteOptions { durability: Durability::Full, busy_timeout: Duration::from_secs(5) }
+        SqliteOptions {
+            durability: Durability::Full,
+            busy_timeout: Duration::from_secs(5),
+            reserve: RESERVE_BYTES,
+        }
     }
 }
 
