@@ -84,6 +84,11 @@ pub enum Event<'a> {
         /// What it said.
         error: &'a Error,
     },
+    /// The store has stopped for good. This worker claims nothing more and begins nothing more; what it runs is told. Told once.
+    StoreStopped {
+        /// What happened, and what to do.
+        error: &'a Error,
+    },
     /// The worker has stopped.
     Stopped {
         /// Its number.

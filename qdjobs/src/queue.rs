@@ -18,7 +18,7 @@ use crate::request::{Enqueue, JobRequest};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{Durability, SqliteOptions, SqliteStore};
 use crate::store::{
-    Answer, Control, Counts, EnqueueStatement, Filter, Page, Pending, Query, Store, WorkerState,
+    Answer, Control, Counts, EnqueueStatement, Filter, Health, Page, Pending, Query, Store, WorkerState,
 };
 use crate::time::Clock;
 
@@ -109,7 +109,8 @@ impl JobQueue {
         AsyncQueue(self.clone())
     }
 
-    /// Stores many jobs at once, all or none, in the order given.
+    /// Stores many jobs at once, all or none, in the order given. A [`unique_key`](JobRequest::unique_key) that is held answers
+    /// its holder in that place, or refuses them all.
     pub fn enqueue_all<R>(
         &self,
         jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
@@ -166,6 +167,9 @@ impl JobQueue {
     /// One SQL statement that stores these jobs through any driver, inside your own transaction there: bind
     /// [`json`](EnqueueStatement::json) as its one text parameter and execute it.
     ///
+    /// A [`unique_key`](JobRequest::unique_key) that is held makes the statement pass over that job or, for another task or
+    /// other params (here as JSON text without its spaces), fail.
+    ///
     /// After your commit [`poke`](JobQueue::poke) starts the jobs at once; without it they are found a little later.
     pub fn statement<R>(
         &self,
@@ -178,6 +182,14 @@ impl JobQueue {
     /// instead of in a moment.
     pub fn poke(&self) {
         self.store().poke();
+    }
+
+    /// How the queue's store is: whether the disk is full or has failed, how long the write-ahead log is and who holds it back.
+    ///
+    /// Cheap, and never waits: made to be asked by a health check each second. After
+    /// [`Stopped`](crate::store::HealthState::Stopped) look at the disk and restart the program.
+    pub fn health(&self) -> Health {
+        self.store().health()
     }
 
     /// The clock of this queue.
@@ -289,6 +301,11 @@ impl AsyncQueue {
     /// See [`JobQueue::delete`].
     pub async fn delete(&self, id: JobId) -> Result<Job> {
         only(self.0.store().control(vec![Control::Delete(id)]).await?)
+    }
+
+    /// See [`JobQueue::health`].
+    pub fn health(&self) -> Health {
+        self.0.health()
     }
 
     /// See [`JobQueue::handle`].
