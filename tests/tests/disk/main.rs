@@ -13,5 +13,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cuts;
+mod nth;
 mod room;
 mod story;

@@ -51,6 +51,10 @@ impl Room {
         SqliteStore::open(&self.path(), options, self.clock.clone())
     }
 
+    pub(crate) fn open(&self) -> Arc<SqliteStore> {
+        self.try_open(Durability::Full).unwrap()
+    }
+
     /// A connection of a program's own.
     pub(crate) fn connect(&self) -> qdjobs::rusqlite::Result<Connection> {
         let conn = Connection::open(self.path())?;
