@@ -78,9 +78,7 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
         .map_err(fault::while_opening)?;
     migrate::refuse_newer(&conn).inspect_err(|_| leave_the_log(&conn, path))?;
 
-    let mode = patience
-        .retry(|| conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)))
-        .map_err(fault::while_opening)?;
+    let mode = patience.retry(|| switch_to_wal(&conn)).map_err(fault::while_opening)?;
     if mode != "wal" {
         return Err(Error::new(
             ErrorKind::Storage,
@@ -196,6 +194,16 @@ fn turn_on(conn: &Connection, what: &str, switch: DbConfig) -> Result<()> {
     }
     Err(Error::new(ErrorKind::Storage, format!("SQLite keeps {what} off"))
         .help("the linked SQLite may be built without it: use the feature `bundled`"))
+}
+
+/// Switches the journal mode; answers the mode that SQLite says it is now.
+fn switch_to_wal(conn: &Connection) -> rusqlite::Result<String> {
+    let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mode = rows.next()?.map(|row| row.get(0)).transpose()?;
+    // The switch is a write, committed when the statement ends: after its row, which tells of a mode that may not come.
+    rows.next()?;
+    mode.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// Sets a pragma and reads it back.
