@@ -15,6 +15,7 @@ mod lookout;
 mod migrate;
 mod open;
 mod reader;
+mod reserve;
 mod row;
 mod sql;
 #[cfg(test)]
