@@ -1531,6 +1531,16 @@ fn who_waits_for_the_end_of_a_job_gets_it_as_it_ended(bench: &Bench) {
     }
 }
 
+fn who_waits_hears_how_the_job_ended_though_a_person_changes_it_at_once(bench: &Bench) {
+    for next in [Control::Delete, Control::Retry] {
+        let id = bench.insert_one(job());
+        let wait = bench.store.ended(id);
+        let answers = answer(bench.store.control(vec![Control::Cancel(id), next(id)])).unwrap();
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(answer(wait).unwrap().status, Status::Cancelled);
+    }
+}
+
 fn a_retry_a_release_and_a_rescue_are_no_end(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let wait = bench.store.ended(claim.id);
@@ -1878,6 +1888,7 @@ promises! { $
     a_command_about_no_job_is_told_so
     each_command_stands_or_falls_alone_and_in_order
     who_waits_for_the_end_of_a_job_gets_it_as_it_ended
+    who_waits_hears_how_the_job_ended_though_a_person_changes_it_at_once
     a_retry_a_release_and_a_rescue_are_no_end
     the_wait_for_a_job_that_is_not_there_is_told_so_now_or_later
     what_was_answered_is_seen_by_the_next_read
