@@ -1,6 +1,7 @@
 //! Processes that share one file, and its one lock.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::scene::Scene;
 use crate::victim::Victim;
@@ -46,4 +47,24 @@ fn a_worker_whose_beats_were_held_up_ends_what_it_runs_and_goes_on_when_they_are
     let outcomes: Vec<String> = scene.all("SELECT outcome FROM qdjobs_attempts", []);
     assert_eq!(outcomes, ["released"]);
     assert!(!worker.said().iter().any(|said| said.is("lost") || said.is("refused")));
+}
+
+#[test]
+fn workers_that_all_wait_for_the_lock_do_not_take_each_other_for_dead() {
+    let scene = Scene::new();
+    let mut workers = [0; 3].map(|_| Victim::worker(&scene, ["--concurrency", "1", "--lease", "1000"]));
+    scene.insert(&[("slow", r#"{"ms": 20}"#); 12]);
+    scene.wait_drained();
+    // Nobody's beats get through for three leases, as when a process was stopped with the lock in its hands.
+    scene.while_nobody_writes(|| std::thread::sleep(Duration::from_secs(3)));
+    scene.insert(&[("slow", r#"{"ms": 20}"#); 12]);
+    scene.wait_drained();
+    scene.assert_all_completed();
+    for worker in &mut workers {
+        assert!(
+            !worker.said().iter().any(|said| said.is("lost") || said.is("rescued")),
+            "{:?}",
+            worker.said()
+        );
+    }
 }

@@ -93,6 +93,8 @@ struct Batch {
     ended: Vec<JobId>,
     /// Callers who began to wait in this batch.
     watch: Vec<(JobId, Reply<Job>)>,
+    /// Whether somebody came onto the list with this batch.
+    came: bool,
     /// Workers that are off the list with this batch, and the doors of those that are dead.
     left: Vec<(WorkerId, Option<String>)>,
     /// Jobs that became claimable in this batch.
@@ -391,6 +393,7 @@ impl Writer {
             turns: Vec::new(),
             ended: Vec::new(),
             watch: Vec::new(),
+            came: false,
             left: Vec::new(),
             ready: 0,
             claims: Vec::new(),
@@ -482,6 +485,9 @@ impl Writer {
                 self.enlisted.remove(worker);
                 door.iter().for_each(|door| self.doors.clear(door));
             }
+            if batch.came {
+                self.clear_up();
+            }
             if !batch.left.is_empty() && self.lives.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
                 self.doors.close();
@@ -495,6 +501,15 @@ impl Writer {
         if written.is_ok() && batch.ready > batch.claims.len() {
             self.doors.ring(batch.ready - batch.claims.len());
         }
+    }
+
+    /// Removes what processes have left beside the database that died on their way onto the list. What cannot be read counts as
+    /// listed, and stays.
+    fn clear_up(&mut self) {
+        if self.doors.refresh(&self.conn).is_ok() {
+            self.doors.clear_unlisted();
+        }
+        self.lives.clear(|worker| verbs::is_enlisted(&self.conn, worker).unwrap_or(true));
     }
 
     /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
@@ -563,7 +578,7 @@ impl Writer {
                 let enlisted = self.alone(false, |conn| {
                     verbs::enlist(conn, &card, door.as_deref(), now).map_err(fault::before_commit)
                 });
-                batch.look = true;
+                (batch.look, batch.came) = (true, true);
                 match &enlisted {
                     _ if self.enlisted.contains(&card.id) => {}
                     Ok(()) => batch.enlisted.push(card.id),
