@@ -12,7 +12,9 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod batch;
 mod cuts;
 mod nth;
 mod room;
+mod rot;
 mod story;
