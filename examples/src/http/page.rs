@@ -25,7 +25,7 @@ const ENDPOINTS: [(&str, &str, &str); 9] = [
     (
         "POST",
         "/jobs",
-        "Create a job: task, params; also name, queue, priority, delay, scheduled_at, max_retries, metadata",
+        "Create a job: task, params; also name, queue, priority, delay, scheduled_at, max_retries, metadata, unique_key",
     ),
     (
         "GET",
@@ -43,6 +43,7 @@ const ENDPOINTS: [(&str, &str, &str); 9] = [
     ("POST", "/jobs/:id/cancel", "Cancel a pending job"),
     ("DELETE", "/jobs/:id", "Delete a job that is not running"),
     ("GET", "/reports/:file", "A report that generate_report has written"),
+    ("GET", "/health", "Whether jobs are stored and run (200) or not (503), and how the database is"),
 ];
 
 /// What the page tells of the service that shows it.

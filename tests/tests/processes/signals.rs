@@ -8,14 +8,14 @@ use crate::scene::Scene;
 use crate::victim::Victim;
 
 /// What a stop may take beyond the grace.
-const MARGIN: Duration = Duration::from_secs(2);
+pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 
-fn workers(scene: &Scene) -> i64 {
+pub(crate) fn workers(scene: &Scene) -> i64 {
     scene.one("SELECT count(*) FROM qdjobs_workers", [])
 }
 
 /// Neither a lock nor a socket stays behind.
-fn assert_nothing_beside_the_file(scene: &Scene) {
+pub(crate) fn assert_nothing_beside_the_file(scene: &Scene) {
     let left = std::fs::read_dir(scene.path("jobs.db-workers"));
     assert!(left.is_err(), "left behind: {:?}", left.unwrap().collect::<Vec<_>>());
 }
@@ -96,7 +96,7 @@ fn sigterm_gives_back_what_outlasts_the_grace_and_no_retry_is_lost() {
 fn a_second_sigterm_ends_the_process_at_once() {
     let scene = Scene::new();
     let mut worker = Victim::worker(&scene, ["--concurrency", "2", "--grace", "600000"]);
-    let job = scene.insert(&[("hang", "{}")])[0];
+    let job = scene.insert(&[("hang", r#"{"how": "park"}"#)])[0];
     worker.wait("the job to start", |said| said.is_start_of(job, 1));
     let first = Instant::now();
     // Two signals that arrive together are one, and nobody says when the first was heard: insist.
@@ -113,25 +113,6 @@ fn a_second_sigterm_ends_the_process_at_once() {
     next.wait("the job to start again", |said| said.is_start_of(job, 2));
 }
 
-#[test]
-fn a_task_that_hangs_does_not_keep_the_process_from_ending() {
-    for task in ["hang", "hang_async"] {
-        let scene = Scene::new();
-        let grace = Duration::from_millis(300);
-        let mut worker = Victim::worker(&scene, ["--grace", "300"]);
-        let job = scene.insert(&[(task, "{}")])[0];
-        worker.wait("the job to start", |said| said.is_start_of(job, 1));
-        let asked = Instant::now();
-        worker.signal(Signal::TERM);
-        worker.wait_success();
-        let took = asked.elapsed();
-        println!("SIGTERM with a grace of {grace:?} and a `{task}`: gone after {took:.2?}");
-        assert!(took < grace + MARGIN, "{took:?}");
-        assert_eq!(scene.counts(), "pending 1");
-        assert_eq!(workers(&scene), 0);
-    }
-}
-
 /// Both kinds of end: a plain result, and a transaction of the task's own. They arrive while the second attempt runs, when
 /// nothing but the fence can tell them apart.
 #[test]
@@ -145,12 +126,11 @@ fn a_worker_that_stood_still_beyond_its_lease_is_refused_and_comes_back_under_a_
     for id in [plain, effect] {
         frozen.wait("the first attempts", |said| said.is_start_of(id, 1));
     }
-    let mut other = Victim::worker(&scene, options);
+    // Each of them may hold one of the jobs with which a worker seems to have died.
+    let mut others = [0; 2].map(|_| Victim::worker(&scene, options));
     freeze(&scene, &frozen);
     let stopped = Instant::now();
-    for id in [plain, effect] {
-        other.wait("the second attempts", |said| said.is_start_of(id, 2));
-    }
+    scene.wait("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND attempt = 2", [], 2);
     let taken = stopped.elapsed();
     println!("a worker that stands still, with a lease of 1 s: its jobs ran elsewhere after {taken:.2?}");
     assert!(taken > Duration::from_millis(900), "taken before the lease was over: {taken:?}");
@@ -173,8 +153,10 @@ fn a_worker_that_stood_still_beyond_its_lease_is_refused_and_comes_back_under_a_
     assert_eq!(scene.all::<i64>("SELECT attempt FROM effects", []), [2]);
 
     // It works on, under a number that is its own.
-    other.signal(Signal::TERM);
-    other.wait_success();
+    for other in &mut others {
+        other.signal(Signal::TERM);
+        other.wait_success();
+    }
     let more = scene.insert(&[("noop", r#"{"n": 1}"#); 10]);
     scene.wait_drained();
     scene.assert_all_completed();

@@ -24,6 +24,9 @@ pub(super) struct Doors {
     others: Vec<String>,
     /// Whose turn it is: one job must not wake everybody, and not always the same one.
     next: usize,
+    /// Opens none: the process finds work by looking, as where there are no such sockets.
+    #[cfg(test)]
+    pub(super) walled: bool,
 }
 
 impl Doors {
@@ -35,11 +38,17 @@ impl Doors {
             dir,
             others: Vec::new(),
             next: 0,
+            #[cfg(test)]
+            walled: false,
         }
     }
 
     /// Opens this process's door, once; its address, or `None` where there are no such sockets.
     pub(super) fn open(&mut self, inbox: &Arc<Inbox>) -> Option<String> {
+        #[cfg(test)]
+        if self.walled {
+            return None;
+        }
         #[cfg(unix)]
         {
             if self.own.is_none() {
