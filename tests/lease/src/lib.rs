@@ -185,9 +185,9 @@ fn a_rescue_that_does_not_ask_again_takes_the_jobs_of_a_worker_that_has_come_to(
 }
 
 #[test]
-fn an_observer_that_takes_the_time_once_waits_for_less_than_a_lease() {
+fn an_observer_that_judges_by_late_answers_waits_for_less_than_a_lease() {
     let budget = Budget { aways: 2, ..NONE };
-    breaks(Rule::OneStamp, budget, "a worker that has beaten within a lease is not rescued for silence");
+    breaks(Rule::LateAnswers, budget, "a worker that has beaten within a lease is not rescued for silence");
 }
 
 #[test]

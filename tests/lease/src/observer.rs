@@ -13,6 +13,9 @@ pub(crate) const LEASE: u8 = 6;
 /// `lease / 4`, rounded up to the first tick that is past it.
 pub(crate) const GAP: u8 = 2;
 
+/// `lease / 8`, rounded up: an answer that was under way for so long is not judged by.
+const LATE: u8 = 1;
+
 /// Whoever is not watched.
 const UNSEEN: u8 = u8::MAX;
 
@@ -53,9 +56,15 @@ impl Observer {
         self.still.iter_mut().filter(|age| **age != UNSEEN).for_each(|age| older(age, LEASE + 1));
     }
 
-    /// `Observer::look`: who of those `read` has been silent for a lease. `asked` is how long ago the look was begun.
+    /// `Observer::look`: who of those `read` has been silent for a lease. `asked` is how long ago the look was begun, which is by
+    /// which the product judges; so it judges by nothing that was asked too long ago (`Steward::look`).
     pub(crate) fn look(&mut self, rule: Rule, read: Read, asked: u8) -> u8 {
-        let blind = if rule == Rule::OneStamp { self.looked - asked >= GAP } else { self.looked >= GAP };
+        if asked >= LATE && rule != Rule::LateAnswers {
+            // As if it had not been read.
+            self.beaten |= read.beaten;
+            return 0;
+        }
+        let blind = self.looked - asked >= GAP;
         self.looked = asked;
         let mut silent = 0;
         for (number, still) in (0..).zip(&mut self.still) {
@@ -65,7 +74,7 @@ impl Observer {
                 continue;
             }
             if blind || *still == UNSEEN || has(read.beaten) {
-                *still = if rule == Rule::OneStamp { asked } else { 0 };
+                *still = asked;
             }
             if still.saturating_sub(asked) >= LEASE {
                 silent |= 1 << number;

@@ -21,8 +21,8 @@ pub(crate) enum Rule {
     RescueById,
     /// A rescue for silence does not ask whether the worker is silent still.
     RescueUnasked,
-    /// An observer takes the time once, before it reads the beats.
-    OneStamp,
+    /// An observer judges by what it has read however long ago it asked.
+    LateAnswers,
     /// A worker that stops beats no more while its last jobs run.
     NoBeatInDrain,
     /// What a job ended under is not looked up when its finish comes again.
