@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(crate) use super::attempt::guarded;
 use super::attempt::{Attempt, Shop};
 use super::crew::Crew;
 use super::lane::{self, Lane, Step};
@@ -274,7 +275,7 @@ impl SteppedWorker {
                 self.stage = Stage::Parting(now + lane::PARTING);
             }
             Stage::Parting(until) if idle || now >= *until => {
-                self.stands.iter().for_each(|stand| drop(stand.lane.release_running()));
+                self.stands.iter().for_each(|stand| _ = stand.lane.release_running());
                 self.stage = Stage::Emptying;
             }
             Stage::Emptying if self.stands.iter().all(|stand| stand.over.is_some()) => {

@@ -11,6 +11,8 @@ mod inbox;
 mod live;
 mod lookout;
 mod migrate;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod onlooker;
 mod open;
 mod reader;
 mod row;
