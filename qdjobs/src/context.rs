@@ -95,6 +95,11 @@ impl JobContext {
         self.0.job.metadata.as_deref()
     }
 
+    /// The key under which the job was enqueued, if it has one.
+    pub fn unique_key(&self) -> Option<&str> {
+        self.0.job.unique_key.as_deref()
+    }
+
     /// The queue itself: to enqueue what comes next.
     pub fn queue(&self) -> &JobQueue {
         &self.0.queue

@@ -25,6 +25,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{FAR_FUTURE_MICROS, Timestamp};
+use crate::unique::check_key;
 
 /// The queue of a job when neither the task nor the caller names one.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -163,6 +164,8 @@ pub struct NewJob {
     pub due: Due,
     /// Free JSON for the caller's own use, as an object.
     pub metadata: Option<String>,
+    /// At most one job of the database has it; the same job enqueued with it again is the job that is there.
+    pub unique_key: Option<String>,
 }
 
 impl NewJob {
@@ -178,6 +181,7 @@ impl NewJob {
             max_retries: DEFAULT_RETRIES,
             due: Due::Now,
             metadata: None,
+            unique_key: None,
         }
     }
 
@@ -202,6 +206,7 @@ impl NewJob {
         if let Some(metadata) = &self.metadata {
             check_size("metadata", metadata)?;
         }
+        self.unique_key.as_deref().map_or(Ok(()), check_key)?;
         self.scheduled_at(now).map(drop)
     }
 
@@ -317,6 +322,8 @@ pub struct Job {
     pub progress: Option<Progress>,
     /// The caller's own JSON object.
     pub metadata: Option<String>,
+    /// The key under which it was enqueued, which no other job has.
+    pub unique_key: Option<String>,
 }
 
 impl Job {
@@ -368,6 +375,7 @@ impl Serialize for Job {
         let message = self.progress.as_ref().and_then(|progress| progress.message.as_deref());
         map.serialize_entry("progress_message", &message)?;
         map.serialize_entry("metadata", &self.metadata.as_deref().map(json))?;
+        map.serialize_entry("unique_key", &self.unique_key)?;
         map.end()
     }
 }
@@ -502,6 +510,7 @@ mod tests {
             (NewJob { params: " ".repeat(JSON_BYTES_MAX + 1), ..job() }, ErrorKind::TooLarge),
             (NewJob { due: Due::After(Duration::MAX), ..job() }, ErrorKind::InvalidInput),
             (NewJob { due: Due::At(Timestamp::MIN), ..job() }, ErrorKind::InvalidInput),
+            (NewJob { unique_key: Some(String::new()), ..job() }, ErrorKind::InvalidInput),
         ] {
             assert_eq!(bad.check(now).unwrap_err().kind(), kind);
         }

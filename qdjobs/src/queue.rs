@@ -109,7 +109,8 @@ impl JobQueue {
         AsyncQueue(self.clone())
     }
 
-    /// Stores many jobs at once, all or none, in the order given.
+    /// Stores many jobs at once, all or none, in the order given. A [`unique_key`](JobRequest::unique_key) that is held answers
+    /// its holder in that place, or refuses them all.
     pub fn enqueue_all<R>(
         &self,
         jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
@@ -165,6 +166,9 @@ impl JobQueue {
 
     /// One SQL statement that stores these jobs through any driver, inside your own transaction there: bind
     /// [`json`](EnqueueStatement::json) as its one text parameter and execute it.
+    ///
+    /// A [`unique_key`](JobRequest::unique_key) that is held makes the statement pass over that job or, for another task or
+    /// other params (here as JSON text without its spaces), fail.
     ///
     /// After your commit [`poke`](JobQueue::poke) starts the jobs at once; without it they are found a little later.
     pub fn statement<R>(

@@ -125,6 +125,9 @@ impl Clock {
         let Source::Held(held) = &self.0 else { return };
         let bells = {
             let mut state = held.lock();
+            // Both stop at the end of the calendar, far from the end of what a duration can hold.
+            let left = Timestamp::MAX.duration_since(state.now).unsigned_abs();
+            let by = by.min(left);
             state.now = state.now.checked_add(by).unwrap_or(Timestamp::MAX);
             state.since_start += by;
             state.bells.retain(|bell| bell.strong_count() > 0);
@@ -195,6 +198,16 @@ mod tests {
         clock.advance(Duration::from_secs(90));
         assert_eq!(twin.now().as_second(), 90);
         assert_eq!(twin.monotonic(), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_held_clock_stops_at_the_end_of_the_calendar() {
+        let clock = Clock::held(Timestamp::UNIX_EPOCH);
+        for _ in 0..2 {
+            clock.advance(Duration::MAX);
+            assert_eq!(clock.now(), Timestamp::MAX);
+        }
+        assert_eq!(clock.monotonic(), Timestamp::MAX.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs());
     }
 
     #[test]

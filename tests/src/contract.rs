@@ -268,6 +268,7 @@ fn a_stored_job_reads_back_as_it_was_given(bench: &Bench) {
     new.max_retries = 0;
     new.due = Due::At(at);
     new.metadata = Some(r#"{"tenant":"ü"}"#.into());
+    new.unique_key = Some("picture/ü 1".into());
     let id = bench.insert_one(new.clone());
     let job = bench.job(id);
     assert_eq!((job.id, job.status), (id, Status::Pending));
@@ -277,6 +278,7 @@ fn a_stored_job_reads_back_as_it_was_given(bench: &Bench) {
     );
     assert_eq!((&job.queue, job.priority, job.max_retries), (&new.queue, i32::MIN, 0));
     assert_eq!((job.scheduled_at, job.created_at, job.metadata), (at, START, new.metadata));
+    assert_eq!(job.unique_key, new.unique_key);
 }
 
 fn params_of_any_size_come_back_as_they_were_given(bench: &Bench) {
@@ -304,6 +306,7 @@ fn a_job_without_options_gets_the_defaults(bench: &Bench) {
     assert_eq!((job.scheduled_at, job.created_at), (START, START));
     assert_eq!((job.started_at, job.completed_at, job.worker), (None, None, None));
     assert_eq!((job.result, job.error, job.progress, job.metadata), (None, None, None, None));
+    assert_eq!(job.unique_key, None);
 }
 
 fn ids_come_in_the_order_of_the_jobs_and_are_never_used_twice(bench: &Bench) {
@@ -371,6 +374,115 @@ fn a_dropped_answer_cancels_nothing(bench: &Bench) {
     assert_eq!(bench.counts().of(Status::Pending), 2);
 }
 
+fn keyed(key: &str) -> NewJob {
+    with(|job| job.unique_key = Some(key.into()))
+}
+
+fn the_same_job_under_its_key_is_stored_once_whatever_became_of_it(bench: &Bench) {
+    let id = bench.insert_one(keyed("k"));
+    let again = || {
+        // What else the repeated call says changes nothing.
+        let mut new = keyed("k");
+        (new.priority, new.queue, new.due) = (9, "other".into(), Due::After(SECOND));
+        bench.insert_one(new)
+    };
+    assert_eq!(again(), id, "pending");
+    bench.enlist(ANN);
+    let claim = bench.claim_one(ANN);
+    assert_eq!(again(), id, "running");
+    bench.finish(claim, complete());
+    assert_eq!(again(), id, "completed");
+    assert_eq!(bench.counts().total(), 1);
+    let job = bench.job(id);
+    assert_eq!((job.priority, job.queue.as_str(), job.scheduled_at), (0, "default", START));
+    assert_eq!(bench.insert_one(task("mail")), JobId(id.0 + 1), "a repetition takes no number");
+}
+
+fn params_are_the_same_as_json_and_not_as_text(bench: &Bench) {
+    let with_params = |params: &str| {
+        let mut job = keyed("k");
+        job.params = params.into();
+        job
+    };
+    let id = bench.insert_one(with_params(r#"{"a":1,"b":[2,{"c":3,"d":4}]}"#));
+    assert_eq!(bench.insert_one(with_params(r#"{ "b": [2, {"d": 4, "c": 3}], "a": 1 }"#)), id);
+    for other in [r#"{"a":1,"b":[2]}"#, r#"{"a":1}"#, r#"{"a":1,"b":[2,{"c":3,"d":4}],"e":null}"#] {
+        assert_eq!(
+            kind(answer(bench.store.insert(vec![with_params(other)]))),
+            ErrorKind::Conflict,
+            "{other}"
+        );
+    }
+}
+
+fn large_params_are_compared_as_small_ones_are(bench: &Bench) {
+    let of = |blanks: usize, n: u8| {
+        let mut job = keyed("k");
+        job.params = format!(r#"{{"n":{n},"text":"{}"{}}}"#, "x".repeat(5_000), " ".repeat(blanks));
+        job
+    };
+    let id = bench.insert_one(of(0, 1));
+    assert_eq!(bench.insert(vec![of(9, 1), job(), of(0, 1)]), [id, JobId(id.0 + 1), id]);
+    assert_eq!(kind(answer(bench.store.insert(vec![of(0, 2)]))), ErrorKind::Conflict);
+    assert_eq!(bench.job(id).params.len(), 5_017);
+}
+
+fn a_key_held_by_another_job_refuses_its_own_insert_and_no_other(bench: &Bench) {
+    let holder = bench.insert_one(keyed("k"));
+    let other = || {
+        let mut job = task("ping");
+        job.unique_key = Some("k".into());
+        job
+    };
+    // Asked for together, so that a store which gathers requests has them in one transaction.
+    let asked: Vec<_> = (0..30)
+        .map(|n| bench.store.insert(if n % 3 == 1 { vec![job(), other()] } else { vec![job(), keyed("k")] }))
+        .collect();
+    for (n, pending) in asked.into_iter().enumerate() {
+        match answer(pending) {
+            Ok(ids) => assert!(n % 3 != 1 && ids[1] == holder, "insert {n}"),
+            Err(error) => {
+                assert!(n % 3 == 1 && error.kind() == ErrorKind::Conflict, "insert {n}: {error}");
+                assert!(error.to_string().contains(&format!("held by job {holder}")), "{error}");
+            }
+        }
+    }
+    assert_eq!(bench.counts().total(), 21, "all or none of each");
+}
+
+fn a_key_is_shared_within_one_insert_by_the_same_job_only(bench: &Bench) {
+    let ids = bench.insert(vec![keyed("k"), job(), keyed("k"), keyed("l")]);
+    assert_eq!((ids[0], ids[1] > ids[0], ids[3] > ids[1]), (ids[2], true, true));
+    assert_eq!(bench.counts().total(), 3);
+    let different = with(|job| (job.unique_key, job.params) = (Some("m".into()), r#"{"n":1}"#.into()));
+    assert_eq!(kind(answer(bench.store.insert(vec![keyed("m"), different]))), ErrorKind::Conflict);
+    assert_eq!(bench.counts().total(), 3);
+}
+
+fn a_key_is_free_again_when_its_job_is_deleted(bench: &Bench) {
+    let first = bench.insert_one(keyed("k"));
+    bench.control(Control::Delete(first)).unwrap();
+    let mut other = task("ping");
+    other.unique_key = Some("k".into());
+    let second = bench.insert_one(other.clone());
+    assert!(second > first);
+    assert_eq!(bench.insert_one(other), second);
+    assert_eq!(kind(answer(bench.store.insert(vec![keyed("k")]))), ErrorKind::Conflict);
+}
+
+fn callers_that_enqueue_one_key_at_once_get_one_job(bench: &Bench) {
+    let ids: Vec<JobId> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| (0..50).map(|n| bench.insert_one(keyed(&format!("k{n}")))).collect()))
+            .collect();
+        let each: Vec<Vec<JobId>> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(each.iter().all(|ids| *ids == each[0]), "{each:?}");
+        each.into_iter().next().unwrap()
+    });
+    assert_eq!(bench.counts().total(), 50);
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 50);
+}
+
 // ---- enlist, claim ---------------------------------------------------------------------------------------------
 
 fn a_worker_that_is_not_enlisted_claims_nothing(bench: &Bench) {
@@ -399,6 +511,7 @@ fn a_claim_is_the_token_of_the_running_job(bench: &Bench) {
         job.priority = 7;
         job.max_retries = 5;
         job.metadata = Some("{}".into());
+        job.unique_key = Some("greeting-1".into());
     });
     let id = bench.insert_one(new.clone());
     bench.clock.advance(SECOND);
@@ -417,6 +530,7 @@ fn a_claim_is_the_token_of_the_running_job(bench: &Bench) {
         scheduled_at: START,
         claimed_at: now,
         metadata: new.metadata,
+        unique_key: new.unique_key,
     };
     assert_eq!(claimed, [expected]);
     let job = bench.job(id);
@@ -804,6 +918,15 @@ fn a_wait_past_the_end_of_the_calendar_ends_there(bench: &Bench) {
         assert_eq!(job.status, Status::Pending);
         assert_eq!(job.scheduled_at.as_microsecond(), Timestamp::MAX.as_microsecond());
         bench.control(Control::Delete(claim.id)).unwrap();
+    }
+}
+
+fn a_wait_shorter_than_an_instant_can_tell_is_none(bench: &Bench) {
+    for verdict in [retry(Duration::from_nanos(1)), release(Duration::from_nanos(999), true)] {
+        let claim = bench.held_job(ANN);
+        let done = vec![bench.finish_of(claim, verdict)];
+        assert_eq!(given(bench.ask(ANN, done, want(1))), [claim.id], "in the same turn");
+        bench.finish(Claim { attempt: 2, ..claim }, complete());
     }
 }
 
@@ -1472,6 +1595,13 @@ promises! { $
     a_job_for_the_past_is_due_at_once_and_keeps_its_instant
     instants_are_stored_as_whole_microseconds
     a_dropped_answer_cancels_nothing
+    the_same_job_under_its_key_is_stored_once_whatever_became_of_it
+    params_are_the_same_as_json_and_not_as_text
+    large_params_are_compared_as_small_ones_are
+    a_key_held_by_another_job_refuses_its_own_insert_and_no_other
+    a_key_is_shared_within_one_insert_by_the_same_job_only
+    a_key_is_free_again_when_its_job_is_deleted
+    callers_that_enqueue_one_key_at_once_get_one_job
     a_worker_that_is_not_enlisted_claims_nothing
     a_worker_that_enlists_twice_stays_as_it_is
     a_claim_is_the_token_of_the_running_job
@@ -1507,6 +1637,7 @@ promises! { $
     a_failed_attempt_waits_for_its_retry_and_says_why
     a_success_clears_the_error_and_history_keeps_it
     a_wait_past_the_end_of_the_calendar_ends_there
+    a_wait_shorter_than_an_instant_can_tell_is_none
     a_failed_job_stays_failed_and_says_why
     a_task_may_cancel_its_own_job
     a_released_job_loses_no_retry

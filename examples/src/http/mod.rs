@@ -132,10 +132,12 @@ async fn create(State(service): App, headers: HeaderMap, body: Body) -> Result<R
     let body = read_body(body).await?;
     let posted = Posted::read(&body)?;
     Registry::linked().get(&posted.task).ok_or_else(|| Refusal::no_task(&posted.task))?;
+    // Posted again under its key it may be a job that is long done, and is told as it stands.
+    let keyed = posted.unique_key.is_some();
     let id = request(posted)?.enqueue(&service.queue).await?.id();
     let job = service.queue.get(id).await?.ok_or_else(|| Refusal::no_job(&id.to_string()))?;
-    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/jobs/{id}"))], json(&as_created(job)))
-        .into_response())
+    let job = if keyed { job } else { as_created(job) };
+    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/jobs/{id}"))], json(&job)).into_response())
 }
 
 /// The job as it was stored. A worker may have taken it on, or even have finished it, before it was read back, and a
@@ -200,6 +202,9 @@ fn request(posted: Posted) -> qdjobs::Result<JobRequest<Value>> {
     }
     if let Some(metadata) = posted.metadata {
         job = job.metadata(metadata);
+    }
+    if let Some(key) = posted.unique_key {
+        job = job.unique_key(key);
     }
     Ok(job)
 }

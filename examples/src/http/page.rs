@@ -25,7 +25,7 @@ const ENDPOINTS: [(&str, &str, &str); 9] = [
     (
         "POST",
         "/jobs",
-        "Create a job: task, params; also name, queue, priority, delay, scheduled_at, max_retries, metadata",
+        "Create a job: task, params; also name, queue, priority, delay, scheduled_at, max_retries, metadata, unique_key",
     ),
     (
         "GET",

@@ -25,6 +25,7 @@ use crate::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, 
 use crate::queue::not_found;
 use crate::retry::Verdict;
 use crate::time::{Bell, Clock, Timestamp, after_at_latest, whole_micros};
+use crate::unique::{Holder, check_all};
 
 /// Jobs in the memory of this process: for tests, and for work that may be forgotten.
 pub struct MemoryStore {
@@ -248,6 +249,8 @@ impl fmt::Debug for Shared {
 #[derive(Default)]
 struct Books {
     rows: BTreeMap<JobId, Row>,
+    /// Who holds which unique key.
+    keys: BTreeMap<String, JobId>,
     /// The last id given out: ids are not used again when their jobs are deleted.
     last_id: i64,
     /// The pending jobs that are due, in the order of their claims.
@@ -305,9 +308,23 @@ impl Mail {
 // insert
 impl Books {
     fn insert(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Result<Vec<JobId>> {
-        let due = |job: &NewJob| job.check(now).and_then(|()| job.scheduled_at(now));
-        let dues = jobs.iter().map(due).collect::<Result<Vec<_>>>()?;
-        Ok(jobs.into_iter().zip(dues).map(|(job, due)| self.store(job, whole_micros(due), now)).collect())
+        check_all(&jobs, now)?;
+        let dues = jobs.iter().map(|job| job.scheduled_at(now)).collect::<Result<Vec<_>>>()?;
+        // Before the first is stored: all or none.
+        jobs.iter().try_for_each(|job| self.repeated(job).map(drop))?;
+        let stored = jobs.into_iter().zip(dues).map(|(job, due)| match self.repeated(&job)? {
+            Some(id) => Ok(id),
+            None => Ok(self.store(job, whole_micros(due), now)),
+        });
+        stored.collect()
+    }
+
+    /// The job that this one repeats, if its key is held.
+    fn repeated(&self, new: &NewJob) -> Result<Option<JobId>> {
+        let holder = new.unique_key.as_ref().and_then(|key| self.keys.get(key));
+        let Some(Row { job, .. }) = holder.and_then(|id| self.rows.get(id)) else { return Ok(None) };
+        let holder = Holder { id: job.id, task_name: job.task_name.clone(), params: job.params.clone() };
+        holder.answer_to(new).map(Some)
     }
 
     fn store(&mut self, new: NewJob, scheduled_at: Timestamp, now: Timestamp) -> JobId {
@@ -334,7 +351,9 @@ impl Books {
             error: None,
             progress: None,
             metadata: new.metadata,
+            unique_key: new.unique_key,
         };
+        self.keys.extend(job.unique_key.clone().map(|key| (key, id)));
         self.rows.insert(id, Row { job, own_name: new.name, history: Vec::new() });
         self.line_up(id);
         id
@@ -387,6 +406,7 @@ impl Books {
                 scheduled_at: job.scheduled_at,
                 claimed_at: now,
                 metadata: job.metadata.clone(),
+                unique_key: job.unique_key.clone(),
             }
         })
     }
@@ -613,6 +633,7 @@ impl Books {
     fn delete(&mut self, id: JobId) -> Result<Job> {
         self.leave_line(id);
         let row = self.rows.remove(&id).ok_or_else(|| not_found(id))?;
+        row.job.unique_key.iter().for_each(|key| _ = self.keys.remove(key));
         for reply in self.waiting.remove(&id).unwrap_or_default() {
             self.mail.ends.push((reply, Err(not_found(id))));
         }

@@ -50,6 +50,10 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// Each is [checked](NewJob::check) first, and one that is refused refuses this insert and no other. The ids come
     /// in the order of the jobs, grow, and are never used twice, not even after a deletion. No jobs is no error.
+    ///
+    /// A job whose [`unique_key`](NewJob::unique_key) is held already, by a job of whatever status, is not stored: in its place
+    /// stands the id of the holder, if that has the same task and the same params as JSON; else the insert is refused with
+    /// [`ErrorKind::Conflict`]. This holds within one insert too.
     fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>>;
 
     /// As [`insert`](Store::insert), and waits for the answer. A store may do the work on the caller's thread.
@@ -127,7 +131,8 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     fn poke(&self);
 
     /// The statement that stores jobs through any driver, for a caller's own transaction; [`ErrorKind::Setup`] if the
-    /// store has no SQL. Refuses jobs as [`insert`](Store::insert) does.
+    /// store has no SQL. Refuses jobs as [`insert`](Store::insert) does; a job whose unique key is held is passed over when the
+    /// statement runs, or makes it fail.
     fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement>;
 
     /// Whether a write survives a power cut once it is answered.
@@ -297,6 +302,8 @@ pub struct Claimed {
     pub claimed_at: Timestamp,
     /// The caller's own JSON object.
     pub metadata: Option<String>,
+    /// The key under which it was enqueued.
+    pub unique_key: Option<String>,
 }
 
 /// The answer to a beat.

@@ -732,8 +732,9 @@ impl Trouble {
     }
 
     fn is_hopeless(&self, now: Duration) -> bool {
-        let closed = self.last.as_ref().is_some_and(|error| error.kind() == ErrorKind::Closed);
-        closed || self.since.is_some_and(|since| now.saturating_sub(since) > LAST_WORDS)
+        let refused = |error: &Error| matches!(error.kind(), ErrorKind::Closed | ErrorKind::NewerSchema);
+        self.last.as_ref().is_some_and(refused)
+            || self.since.is_some_and(|since| now.saturating_sub(since) > LAST_WORDS)
     }
 
     fn last_words(&mut self) -> Error {

@@ -98,11 +98,15 @@ struct Draft {
     queue: &'static str,
     priority: i32,
     wait: Duration,
+    /// A unique key, and the number that tells the params apart.
+    key: Option<&'static str>,
+    n: u8,
 }
 
 impl Draft {
     fn new_job(&self) -> NewJob {
-        let mut job = NewJob::new(self.task.unwrap_or("no such name"), r#"{"n":1}"#);
+        let mut job = NewJob::new(self.task.unwrap_or("no such name"), format!(r#"{{"n":{}}}"#, self.n));
+        job.unique_key = self.key.map(str::to_owned);
         job.queue = self.queue.to_owned();
         job.priority = self.priority;
         job.due = Due::After(self.wait);
@@ -150,12 +154,10 @@ fn wait() -> impl Strategy<Value = Duration> {
 
 fn draft() -> impl Strategy<Value = Draft> {
     let task = prop_oneof![12 => select(vec!["mail", "ping"]).prop_map(Some), 1 => Just(None)];
-    (task, select(vec!["a", "b"]), -1..=1, wait()).prop_map(|(task, queue, priority, wait)| Draft {
-        task,
-        queue,
-        priority,
-        wait,
-    })
+    let key = prop_oneof![5 => Just(None), 2 => select(vec!["k", "l"]).prop_map(Some)];
+    let n = prop_oneof![5 => Just(1_u8), 1 => Just(2_u8)];
+    (task, select(vec!["a", "b"]), -1..=1, wait(), key, n)
+        .prop_map(|(task, queue, priority, wait, key, n)| Draft { task, queue, priority, wait, key, n })
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -240,6 +242,8 @@ struct Reference {
 #[derive(Clone, Debug, PartialEq)]
 struct RefJob {
     task: String,
+    n: u8,
+    key: Option<String>,
     queue: String,
     priority: i32,
     status: Status,
@@ -285,11 +289,26 @@ impl Reference {
         if drafts.iter().any(|draft| draft.task.is_none()) {
             return Said::Refused(ErrorKind::InvalidInput);
         }
-        let first = self.last_id + 1;
+        let (before, last_id) = (self.jobs.clone(), self.last_id);
+        let mut ids = Vec::new();
         for draft in drafts {
+            let holder =
+                self.jobs.iter().find(|(_, job)| draft.key.is_some() && job.key.as_deref() == draft.key);
+            if let Some((&id, job)) = holder {
+                if (Some(job.task.as_str()), job.n) != (draft.task, draft.n) {
+                    // All or none, and no number is lost.
+                    (self.jobs, self.last_id) = (before, last_id);
+                    return Said::Refused(ErrorKind::Conflict);
+                }
+                ids.push(id);
+                continue;
+            }
             self.last_id += 1;
+            ids.push(JobId(self.last_id));
             let job = RefJob {
                 task: draft.task.unwrap_or_default().to_owned(),
+                n: draft.n,
+                key: draft.key.map(str::to_owned),
                 queue: draft.queue.to_owned(),
                 priority: draft.priority,
                 status: Status::Pending,
@@ -304,7 +323,7 @@ impl Reference {
             };
             self.jobs.insert(JobId(self.last_id), job);
         }
-        Said::Stored((first..=self.last_id).map(JobId).collect())
+        Said::Stored(ids)
     }
 
     fn claim(&mut self, worker: WorkerId, wish: Wish) -> Vec<Claim> {
@@ -459,6 +478,8 @@ impl RefJob {
     fn of(job: &Job, attempts_over: usize) -> RefJob {
         RefJob {
             task: job.task_name.clone(),
+            n: if job.params == r#"{"n":1}"# { 1 } else { 2 },
+            key: job.unique_key.clone(),
             queue: job.queue.clone(),
             priority: job.priority,
             status: job.status,
@@ -764,7 +785,16 @@ impl Referee<'_> {
     fn note(&mut self, number: usize, asked: &Move, answers: &Answers) {
         for (of, said) in answers {
             match said {
-                Said::Stored(ids) => self.jobs.extend(ids),
+                Said::Stored(ids) => {
+                    let known = ids.iter().filter(|id| self.jobs.contains(id)).count();
+                    if known > 0 {
+                        self.count("insert repeated".into());
+                    }
+                    self.jobs.extend(ids);
+                }
+                Said::Refused(ErrorKind::Conflict) if matches!(asked, Move::Insert(_)) && *of == number => {
+                    self.count("insert of a held key".into());
+                }
                 Said::Turned { claimed, .. } => self.claims.extend(claimed),
                 _ => {}
             }
@@ -847,6 +877,8 @@ fn word(asked: &Move) -> &'static str {
 const REACHED: &[&str] = &[
     "insert good",
     "insert bad",
+    "insert repeated",
+    "insert of a held key",
     "enlist",
     "recall",
     "beat",

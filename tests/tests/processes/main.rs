@@ -10,12 +10,26 @@
 #![expect(clippy::print_stdout, reason = "figures are printed for people")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod blocked;
+mod choices;
+#[cfg(unix)]
+mod deaths;
 mod kill;
 mod measure;
 mod open;
+mod panics;
 mod scene;
 mod share;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod stops;
 mod torture;
+#[cfg(unix)]
+mod versions;
 mod victim;
+
+/// How long or how often, if somebody wants more than the usual.
+fn number_from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|number| number.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}

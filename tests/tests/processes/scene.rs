@@ -8,8 +8,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use qdjobs::JobQueue;
-use qdjobs::rusqlite::types::FromSql;
-use qdjobs::rusqlite::{Connection, Params};
+use qdjobs::rusqlite::types::{FromSql, Value};
+use qdjobs::rusqlite::{Connection, Params, Row};
 
 use crate::victim::{PATIENCE, Said};
 
@@ -93,11 +93,20 @@ impl Scene {
 
     /// Stores jobs in one transaction, as a program in any language may.
     pub(crate) fn insert(&self, jobs: &[(&str, &str)]) -> Vec<i64> {
+        self.insert_with_retries(jobs, 3)
+    }
+
+    /// As [`Scene::insert`], for jobs that a single failure ends.
+    pub(crate) fn insert_once(&self, jobs: &[(&str, &str)]) -> Vec<i64> {
+        self.insert_with_retries(jobs, 0)
+    }
+
+    fn insert_with_retries(&self, jobs: &[(&str, &str)], retries: u32) -> Vec<i64> {
         let tx = self.sql.unchecked_transaction().unwrap();
         let ids = jobs.iter().map(|(task, params)| {
             tx.execute(
-                "INSERT INTO qdjobs_jobs (task_name, params, max_retries) VALUES (?1, ?2, 3)",
-                (task, params),
+                "INSERT INTO qdjobs_jobs (task_name, params, max_retries) VALUES (?1, ?2, ?3)",
+                (task, params, retries),
             )
             .unwrap();
             tx.last_insert_rowid()
@@ -180,6 +189,22 @@ impl Scene {
             [],
         );
         assert!(strange.is_empty(), "half-written jobs: {strange:?}");
+    }
+
+    /// Every row of every table of qdjobs.
+    pub(crate) fn dump(&self) -> Vec<String> {
+        let tables: Vec<String> =
+            self.all("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'qdjobs%'", []);
+        let rows = tables.iter().flat_map(|table| {
+            let mut statement = self.sql.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let columns = statement.column_count();
+            let row = |row: &Row<'_>| {
+                (0..columns).map(|column| row.get::<_, Value>(column)).collect::<Result<Vec<_>, _>>()
+            };
+            let rows = statement.query_map([], row).unwrap();
+            rows.map(|row| format!("{table} {:?}", row.unwrap())).collect::<Vec<_>>()
+        });
+        rows.collect()
     }
 
     /// The jobs that have not completed, for a failure's text.

@@ -8,14 +8,14 @@ use crate::scene::Scene;
 use crate::victim::Victim;
 
 /// What a stop may take beyond the grace.
-const MARGIN: Duration = Duration::from_secs(2);
+pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 
-fn workers(scene: &Scene) -> i64 {
+pub(crate) fn workers(scene: &Scene) -> i64 {
     scene.one("SELECT count(*) FROM qdjobs_workers", [])
 }
 
 /// Neither a lock nor a socket stays behind.
-fn assert_nothing_beside_the_file(scene: &Scene) {
+pub(crate) fn assert_nothing_beside_the_file(scene: &Scene) {
     let left = std::fs::read_dir(scene.path("jobs.db-workers"));
     assert!(left.is_err(), "left behind: {:?}", left.unwrap().collect::<Vec<_>>());
 }
@@ -96,7 +96,7 @@ fn sigterm_gives_back_what_outlasts_the_grace_and_no_retry_is_lost() {
 fn a_second_sigterm_ends_the_process_at_once() {
     let scene = Scene::new();
     let mut worker = Victim::worker(&scene, ["--concurrency", "2", "--grace", "600000"]);
-    let job = scene.insert(&[("hang", "{}")])[0];
+    let job = scene.insert(&[("hang", r#"{"how": "park"}"#)])[0];
     worker.wait("the job to start", |said| said.is_start_of(job, 1));
     let first = Instant::now();
     // Two signals that arrive together are one, and nobody says when the first was heard: insist.
@@ -111,25 +111,6 @@ fn a_second_sigterm_ends_the_process_at_once() {
     assert_eq!(left, 1);
     let mut next = Victim::worker(&scene, []);
     next.wait("the job to start again", |said| said.is_start_of(job, 2));
-}
-
-#[test]
-fn a_task_that_hangs_does_not_keep_the_process_from_ending() {
-    for task in ["hang", "hang_async"] {
-        let scene = Scene::new();
-        let grace = Duration::from_millis(300);
-        let mut worker = Victim::worker(&scene, ["--grace", "300"]);
-        let job = scene.insert(&[(task, "{}")])[0];
-        worker.wait("the job to start", |said| said.is_start_of(job, 1));
-        let asked = Instant::now();
-        worker.signal(Signal::TERM);
-        worker.wait_success();
-        let took = asked.elapsed();
-        println!("SIGTERM with a grace of {grace:?} and a `{task}`: gone after {took:.2?}");
-        assert!(took < grace + MARGIN, "{took:?}");
-        assert_eq!(scene.counts(), "pending 1");
-        assert_eq!(workers(&scene), 0);
-    }
 }
 
 /// Both kinds of end: a plain result, and a transaction of the task's own. They arrive while the second attempt runs, when

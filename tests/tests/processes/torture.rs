@@ -1,41 +1,20 @@
 //! Effects exactly once: a task's own row, its follow-up job and its completion in one transaction, under kills at random
 //! moments (and, where there are signals, under stops that outlast the lease).
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use crate::choices::Choices;
 use crate::scene::Scene;
 use crate::victim::Victim;
 
 const KILLS: usize = 25;
 const JOBS_A_KILL: usize = 16;
 
-/// A sequence that can be had again: xorshift64*.
-struct Choices(u64);
-
-impl Choices {
-    fn new() -> Choices {
-        let seed =
-            std::env::var("QDJOBS_SEED").ok().map(|seed| seed.parse().expect("QDJOBS_SEED is a number"));
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let seed = seed.unwrap_or(now.as_nanos() as u64 % 1_000_000);
-        println!("QDJOBS_SEED={seed}");
-        Choices(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % end
-    }
-}
-
 #[test]
 fn a_transaction_with_its_completion_and_its_follow_up_happens_exactly_once() {
     let scene = Scene::new();
     let mut choices = Choices::new();
-    let torture = std::env::var("QDJOBS_TORTURE_SECONDS").ok();
-    let torture = torture.map(|seconds| seconds.parse().expect("QDJOBS_TORTURE_SECONDS is a number"));
+    let torture = crate::number_from_env("QDJOBS_TORTURE_SECONDS");
     let until = Instant::now() + Duration::from_secs(torture.unwrap_or(0));
     let options = ["--concurrency", "3", "--lease", "1000"];
     let mut workers = [0; 3].map(|_| Victim::worker(&scene, options));

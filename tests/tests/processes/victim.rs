@@ -70,10 +70,17 @@ impl Victim {
 
     /// As [`Victim::worker`], without waiting for it.
     pub(crate) fn worker_soon<'a>(scene: &Scene, options: impl IntoIterator<Item = &'a str>) -> Victim {
-        let ledger = scene.ledger();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_victim"));
-        command.args(["work", scene.db(), "--ledger", &ledger]).args(options);
-        Victim::spawn(&mut command, scene)
+        Victim::worker_by(&mut Command::new(env!("CARGO_BIN_EXE_victim")), scene, options)
+    }
+
+    /// As [`Victim::worker_soon`], by a command that ends with the name of the program.
+    pub(crate) fn worker_by<'a>(
+        command: &mut Command,
+        scene: &Scene,
+        options: impl IntoIterator<Item = &'a str>,
+    ) -> Victim {
+        command.args(["work", scene.db(), "--ledger", &scene.ledger()]).args(options);
+        Victim::spawn(command, scene)
     }
 
     pub(crate) fn spawn(command: &mut Command, scene: &Scene) -> Victim {

@@ -58,27 +58,38 @@ fn upgrade(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to go on writing, if a newer program has meanwhile raised what a writer has to know. For those who have the file
+/// open: asked inside their transaction, so that no upgrade can come in between.
+pub(super) fn refuse_if_outgrown(conn: &Connection) -> Result<()> {
+    taken_and_known(conn).map(drop)
+}
+
 /// The steps taken so far: none in a database without tables of ours. An error if this program is too old for it.
 fn steps_taken(conn: &Connection) -> Result<usize> {
     let ours = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'qdjobs_meta'";
     if conn.query_row(ours, [], |row| row.get::<_, i64>(0)).map_err(fault::while_opening)? == 0 {
         return Ok(0);
     }
+    taken_and_known(conn)
+}
+
+/// The steps taken by the database's own word. An error if this program does not know enough of them to write here.
+fn taken_and_known(conn: &Connection) -> Result<usize> {
     let row: Option<(i64, i64)> = conn
-        .query_row("SELECT version, min_writer FROM qdjobs_meta", [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()
+        .prepare_cached("SELECT version, min_writer FROM qdjobs_meta")
+        .and_then(|mut meta| meta.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .map_err(fault::while_opening)?;
     let Some((version, min_writer)) = row else { return Ok(0) };
     if min_writer > STEPS.len() as i64 {
         return Err(Error::new(
             ErrorKind::NewerSchema,
             format!(
-                "the database was written by a newer qdjobs: its schema is {version}, which needs a program that knows \
+                "the database was upgraded by a newer qdjobs: its schema is {version}, which needs a program that knows \
                  schema {min_writer}, and this one knows {}",
                 STEPS.len()
             ),
         )
-        .help("update this program; nothing in the file was changed"));
+        .help("update this program; nothing was changed"));
     }
     Ok(usize::try_from(version).unwrap_or(0))
 }

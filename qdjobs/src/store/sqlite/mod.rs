@@ -45,6 +45,7 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::time::{Bell, Clock};
+use crate::unique::check_all;
 
 /// Jobs in a SQLite database. Several processes may open the same file.
 #[derive(Debug)]
@@ -126,8 +127,7 @@ impl SqliteStore {
 
     /// Writes on this thread if the writing thread sleeps; else it is left to that.
     fn write_here(&self, jobs: Vec<NewJob>) -> Result<Pending<Vec<JobId>>> {
-        let now = self.clock.now();
-        jobs.iter().try_for_each(|job| job.check(now))?;
+        check_all(&jobs, self.clock.now())?;
         let (reply, stored) = Pending::new();
         if let Err(request) = self.desk.write_here(Request::Insert(jobs, reply)) {
             self.inbox.push(request)?;
@@ -176,7 +176,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 impl Store for SqliteStore {
     fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>> {
         let now = self.clock.now();
-        if let Err(error) = jobs.iter().try_for_each(|job| job.check(now)) {
+        if let Err(error) = check_all(&jobs, now) {
             return Pending::ready(Err(error));
         }
         self.submit(|reply| Request::Insert(jobs, reply))
@@ -359,7 +359,7 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
         let hot = sql::HOT.iter().map(|(statement, _)| *statement);
-        for statement in hot.chain([sql::INSERT, sql::ENLISTED, sql::BEAT]) {
+        for statement in hot.chain([sql::INSERT, sql::INSERT_KEYED, sql::ENLISTED, sql::BEAT]) {
             for round in 0..3 {
                 let mut prepared = conn.prepare_cached(statement).unwrap();
                 for binding in 1..=prepared.parameter_count() {

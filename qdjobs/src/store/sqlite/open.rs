@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{self, Attempt};
 use super::migrate;
+use super::wal::Wal;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a job survives once `enqueue` has returned.
@@ -61,7 +62,7 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection>
     patience
         .retry(|| conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)))
         .map_err(fault::while_opening)?;
-    migrate::refuse_newer(&conn)?;
+    migrate::refuse_newer(&conn).inspect_err(|_| leave_the_log(&conn, path))?;
 
     let mode = patience
         .retry(|| conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)))
@@ -95,6 +96,15 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection>
     // From here on the writer waits for locks itself, in naps as short as a commit; SQLite's own grow to a tenth of a second.
     conn.busy_timeout(Duration::ZERO).map_err(fault::while_opening)?;
     Ok(conn)
+}
+
+/// A connection that closes as the last one writes the log back to the database. Not to a file that is not ours to write: a
+/// log that a dead program left there stays as it is, until the program that may write it comes back.
+fn leave_the_log(conn: &Connection, path: &Path) {
+    if std::fs::metadata(Wal::of(path).path()).is_ok_and(|log| log.len() > 0) {
+        // What was committed is safe either way.
+        let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    }
 }
 
 /// Whether this version of SQLite can lose committed data when two connections write and checkpoint at the same time: the

@@ -15,17 +15,35 @@ pub(super) const INSERT: &str = "
 /// Binds id, params: what [`INSERT`] was given NULL for, being large.
 pub(super) const INSERT_PARAMS: &str = "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
 
+/// As [`INSERT`], and unique_key: changes no row if the key is held.
+pub(super) const INSERT_KEYED: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready, unique_key)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO NOTHING";
+
+/// Binds unique_key: gives id, task_name, params of the job that holds it.
+pub(super) const HOLDER: &str = "
+    SELECT id, task_name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null')
+    FROM qdjobs_jobs INDEXED BY qdjobs_unique_key WHERE unique_key = ?1";
+
 /// Binds one JSON text: an array of objects, as [`super::transaction`] writes it. For a caller's own transaction on any
-/// driver, whose clock is the database's: a delay is added to the `created_at` that the schema fills in.
+/// driver, whose clock is the database's: a delay is added to the `created_at` that the schema fills in. A job whose key is held by
+/// the same task and params is passed over; the update of any other holder is refused by a trigger.
 pub(super) const INSERT_JSON: &str = "
-    INSERT INTO qdjobs_jobs (task_name, name, params, queue, priority, max_retries, metadata, scheduled_at)
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, metadata, unique_key, scheduled_at)
     SELECT json_extract(value, '$.task_name'), json_extract(value, '$.name'), json_extract(value, '$.params'),
            json_extract(value, '$.queue'), json_extract(value, '$.priority'), json_extract(value, '$.max_retries'),
-           json_extract(value, '$.metadata'),
+           json_extract(value, '$.metadata'), json_extract(value, '$.unique_key'),
            coalesce(json_extract(value, '$.at'),
                     json_extract(value, '$.after')
                         + CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000)
-    FROM json_each(?1) ORDER BY key";
+    FROM json_each(?1) WHERE true ORDER BY key
+    ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO UPDATE SET unique_key = excluded.unique_key
+        WHERE task_name <> excluded.task_name
+           OR json(coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id)))
+              IS NOT json(excluded.params)";
 
 /// Binds name, queue, priority, max_retries.
 pub(super) const PUBLISH: &str = "
@@ -67,7 +85,7 @@ pub(super) const READY: &str = "
 /// leaves behind, are refused by the task and hold up no other job.
 pub(super) const FIRST_READY: &str = "
     SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
-           name, priority, retry_count, max_retries, created_at, scheduled_at, metadata
+           name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, unique_key
     FROM qdjobs_jobs INDEXED BY qdjobs_ready
     WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
@@ -205,7 +223,8 @@ pub(super) const DELETE: &str = "DELETE FROM qdjobs_jobs WHERE id = ?1";
 pub(super) const JOB_COLUMNS: &str = "
     id, task_name, name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
     queue, priority, status, attempt, retry_count, max_retries, crash_count, scheduled_at,
-    created_at, started_at, completed_at, worker, result, error, progress, progress_message, metadata";
+    created_at, started_at, completed_at, worker, result, error, progress, progress_message, metadata,
+    unique_key";
 
 /// Binds id.
 pub(super) const ATTEMPTS: &str = "
@@ -230,6 +249,7 @@ pub(super) const DOORS: &str =
 /// The statements on the path of a job, each with what its plan has to name.
 #[cfg(test)]
 pub(super) const HOT: &[(&str, &str)] = &[
+    (HOLDER, "INDEX qdjobs_unique_key (unique_key=?)"),
     (NEXT_READY_PAIR, "COVERING INDEX qdjobs_ready (task_name=? AND queue>?)"),
     (READY, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (FIRST_READY, "INDEX qdjobs_ready (task_name=? AND queue=?)"),

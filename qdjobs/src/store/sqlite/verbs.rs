@@ -5,9 +5,9 @@
 
 use std::cmp::Reverse;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ffi, params};
 
-use super::{row, sql};
+use super::{fault, row, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
 use crate::queue::not_found;
@@ -35,34 +35,86 @@ impl<'c> Insert<'c> {
         Ok(Insert { conn, statement: conn.prepare_cached(sql::INSERT)? })
     }
 
-    /// Stores one job; answers its number and whether it may be claimed at once. Of a [large](is_large) one that fails, half may be
-    /// there: it needs a savepoint.
-    pub(super) fn job(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
-        if !is_large(job) {
-            return self.row(job, Some(&job.params), now);
+    /// Stores one job, unless it repeats one; answers its number and whether it may be claimed at once. Of a [large](is_large) one
+    /// that fails, half may be there: it needs a savepoint.
+    ///
+    /// A key is looked up before anything is written: a repetition costs no number and no page of the log.
+    pub(super) fn job(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, bool)> {
+        match self.repeated(job)? {
+            Some(id) => Ok((id, false)),
+            None => self.job_first(job, now),
         }
-        let stored = self.row(job, None, now)?;
-        self.conn.prepare_cached(sql::INSERT_PARAMS)?.execute(params![stored.0.0, job.params])?;
-        Ok(stored)
     }
 
-    fn row(&mut self, job: &NewJob, params: Option<&str>, now: Timestamp) -> SqlResult<(JobId, bool)> {
+    /// The same in a transaction that is not ours and may hold no lock yet: the lock comes first, and then the look.
+    fn job_first(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, bool)> {
+        loop {
+            if let Some(stored) = self.rows(job, now).map_err(fault::before_commit)? {
+                return Ok(stored);
+            }
+            // Held, unless the holder was deleted since: without a transaction somebody may come in between.
+            if let Some(id) = self.repeated(job)? {
+                return Ok((id, false));
+            }
+        }
+    }
+
+    /// Stores a job that is [one row](is_one_row), by its one statement.
+    pub(super) fn one_row(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
+        let (_, ready) = self.row(job, Some(&job.params), now)?;
+        Ok((JobId(self.conn.last_insert_rowid()), ready))
+    }
+
+    /// The job that this one repeats, if its key is held.
+    fn repeated(&self, job: &NewJob) -> Result<Option<JobId>> {
+        let Some(key) = &job.unique_key else { return Ok(None) };
+        let holder = self
+            .conn
+            .prepare_cached(sql::HOLDER)
+            .and_then(|mut holder| holder.query_row([key], row::holder).optional());
+        holder.map_err(fault::before_commit)?.map(|holder| holder.answer_to(job)).transpose()
+    }
+
+    /// Writes what a job takes; `None` if its key is held.
+    fn rows(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<Option<(JobId, bool)>> {
+        let inline = (!is_large(job)).then_some(job.params.as_str());
+        let (written, ready) = self.row(job, inline, now)?;
+        if written == 0 {
+            return Ok(None);
+        }
+        let id = self.conn.last_insert_rowid();
+        if inline.is_none() {
+            self.conn.prepare_cached(sql::INSERT_PARAMS)?.execute(params![id, job.params])?;
+        }
+        Ok(Some((JobId(id), ready)))
+    }
+
+    /// Writes the job's own row, if its key is not held; answers how many rows that was, and whether it is due.
+    fn row(&mut self, job: &NewJob, params: Option<&str>, now: Timestamp) -> SqlResult<(usize, bool)> {
         // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
         let at = job.scheduled_at(now).unwrap_or(now);
         let ready = at <= now;
-        self.statement.execute(params![
+        let (at, now) = (at.as_microsecond(), now.as_microsecond());
+        let values = params![
             job.task_name,
             job.name,
             params,
             job.queue,
             job.priority,
             job.max_retries,
-            at.as_microsecond(),
-            now.as_microsecond(),
+            at,
+            now,
             job.metadata,
             ready,
-        ])?;
-        Ok((JobId(self.conn.last_insert_rowid()), ready))
+        ];
+        let written = match &job.unique_key {
+            None => self.statement.execute(values)?,
+            Some(key) => {
+                let mut insert = self.conn.prepare_cached(sql::INSERT_KEYED)?;
+                insert.execute([values, params![key]].concat().as_slice())?
+            }
+        };
+        Ok((written, ready))
     }
 }
 
@@ -73,25 +125,14 @@ pub(super) fn is_large(job: &NewJob) -> bool {
 
 /// Whether storing them is a single statement.
 pub(super) fn is_one_row(jobs: &[NewJob]) -> bool {
-    matches!(jobs, [job] if !is_large(job))
+    matches!(jobs, [job] if !is_large(job) && job.unique_key.is_none())
 }
 
-/// Stores one job on a connection that is not ours, whole or not at all: its owner may commit in spite of an error.
-pub(super) fn insert_in(conn: &Connection, job: &NewJob, now: Timestamp) -> SqlResult<JobId> {
-    let mut insert = Insert::on(conn)?;
-    if !is_large(job) {
-        return insert.job(job, now).map(|(id, _)| id);
-    }
-    conn.execute_batch("SAVEPOINT qdjobs_job")?;
-    let stored = insert.job(job, now).and_then(|(id, _)| {
-        conn.execute_batch("RELEASE qdjobs_job")?;
-        Ok(id)
-    });
-    // After some faults SQLite has rolled everything back on its own, and there is no savepoint any more.
-    if stored.is_err() && !conn.is_autocommit() {
-        conn.execute_batch("ROLLBACK TO qdjobs_job; RELEASE qdjobs_job")?;
-    }
-    stored
+/// Stores one job in a transaction that is not ours; answers its number. Writes before it reads: a transaction that begins by reading could be
+/// refused the lock later, for good.
+pub(super) fn insert_in(conn: &Connection, job: &NewJob, now: Timestamp) -> Result<JobId> {
+    let mut insert = Insert::on(conn).map_err(fault::before_commit)?;
+    insert.job_first(job, now).map(|(id, _)| id)
 }
 
 pub(super) fn publish(conn: &Connection, tasks: &[TaskCard]) -> SqlResult<()> {
@@ -143,12 +184,21 @@ pub(super) fn claim(
             [job] => conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])?,
             _ => conn.prepare_cached(sql::CLAIM)?.execute(params![pair.0, pair.1, limit, worker.0, now])?,
         };
-        debug_assert_eq!(marked, claimed.len() - before, "what was read is what was claimed");
+        if marked != claimed.len() - before {
+            return Err(unclaimable());
+        }
     }
     if shares.len() > 1 {
         claimed.sort_unstable_by_key(|job| (Reverse(job.priority), job.scheduled_at, job.claim.id));
     }
     Ok(claimed)
+}
+
+/// What was read is not what was marked, so a job would be started that is not ours: a trigger of somebody's forbids the change,
+/// or the index does not fit its table.
+fn unclaimable() -> rusqlite::Error {
+    let why = "jobs that are ready cannot be claimed: the index qdjobs_ready does not fit its table, or a trigger keeps them back";
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(why.to_owned()))
 }
 
 /// How many of the first jobs of each pair of task and queue are among the first of all.
@@ -284,21 +334,17 @@ fn finish_with_history(conn: &Connection, finish: &Finish, now: Timestamp) -> Sq
         }
         Verdict::Retry { wait, error } => {
             let error = clip_error(error);
-            let ready = wait.is_zero();
-            let changed = conn.prepare_cached(sql::RETRY)?.execute(params![
-                id.0,
-                attempt,
-                worker.0,
-                error,
-                started,
-                due(*wait),
-                ready
-            ])?;
+            let at = due(*wait);
+            let ready = at <= ended;
+            let changed = conn
+                .prepare_cached(sql::RETRY)?
+                .execute(params![id.0, attempt, worker.0, error, started, at, ready])?;
             (changed, AttemptOutcome::Failed, Some(error), Finished::Waits(ready))
         }
         Verdict::Release { wait, started: begun } => {
-            let ready = wait.is_zero();
-            let at = (!ready).then(|| due(*wait));
+            let at = (!wait.is_zero()).then(|| due(*wait));
+            // A wait shorter than an instant can tell is none.
+            let ready = at.is_none_or(|at| at <= ended);
             let changed = conn
                 .prepare_cached(sql::RELEASE)?
                 .execute(params![id.0, attempt, worker.0, begun, at, ready, started])?;
@@ -361,7 +407,7 @@ pub(super) fn free(conn: &Connection, worker: WorkerId, crashed: bool, now: Time
 
 /// Changes one job as a person asked; answers the job after it (before it, if it is deleted).
 pub(super) fn control(conn: &Connection, command: Control, now: Timestamp) -> Result<Job> {
-    let fault = super::fault::before_commit;
+    let fault = fault::before_commit;
     let id = command.id();
     let job = row::job_by_id(conn, id).map_err(fault)?.ok_or_else(|| not_found(id))?;
     command.permit(id, job.status, job.scheduled_at <= now)?;
@@ -392,7 +438,7 @@ pub(super) fn workers(conn: &Connection) -> SqlResult<Vec<WorkerState>> {
 
 /// Completes a job inside a transaction that is not ours.
 pub(super) fn complete_in(conn: &Connection, finish_of: &Finish, now: Timestamp) -> Result<()> {
-    let fault = super::fault::before_commit;
+    let fault = fault::before_commit;
     match Finishes::on(conn).and_then(|mut finishes| finishes.write(finish_of, now)).map_err(fault)? {
         Finished::Lost => Err(Error::new(
             ErrorKind::LeaseLost,

@@ -29,7 +29,7 @@ use super::open::SqliteOptions;
 use super::stepped;
 use super::verbs::{self, Finished};
 use super::wal::Wal;
-use super::{open, row};
+use super::{migrate, open, row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::queue::not_found;
@@ -162,6 +162,10 @@ impl Writer {
     fn is_concerned(&mut self) -> rusqlite::Result<bool> {
         self.doors.refresh(&self.conn)?;
         self.next_due = verbs::next_due(&self.conn)?;
+        if migrate::refuse_if_outgrown(&self.conn).is_err() {
+            // The transaction says so.
+            return Ok(true);
+        }
         if !self.watchers.is_empty() || self.next_due.is_some_and(|due| due <= self.clock.now()) {
             return Ok(true);
         }
@@ -204,7 +208,7 @@ impl Writer {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let insert = || verbs::Insert::on(&self.conn)?.job(job, now);
+        let insert = || verbs::Insert::on(&self.conn)?.one_row(job, now);
         let stored = Attempt::new(self.options.busy_timeout).retry(insert).map_err(|error| {
             let error = fault::in_commit(error);
             self.broken = error.kind() == ErrorKind::Indeterminate;
@@ -256,6 +260,8 @@ impl Writer {
                 if looked {
                     self.courtesy.meet(self.clock.monotonic());
                 }
+                // One of them may be of a later version, and have raised the schema beyond this one.
+                migrate::refuse_if_outgrown(&self.conn)?;
                 // Among other things, somebody may have come or gone.
                 self.doors.refresh(&self.conn).map_err(fault::before_commit)?;
             }
@@ -294,6 +300,9 @@ impl Writer {
             }
             for (_, reply) in batch.watch.drain(..) {
                 reply.send(Err(error.repeat()));
+            }
+            if error.kind() == ErrorKind::NewerSchema {
+                self.refuse_those_who_wait(error);
             }
         }
         if written.is_ok() {
@@ -370,9 +379,7 @@ impl Writer {
                             id
                         })
                     });
-                    ids.collect::<rusqlite::Result<Vec<_>>>()
-                        .map(|ids| (ids, ready))
-                        .map_err(fault::before_commit)
+                    ids.collect::<Result<Vec<_>>>().map(|ids| (ids, ready))
                 });
                 batch.ready += stored.as_ref().map_or(0, |(_, ready)| *ready);
                 self.settle(batch, stored.map(|(ids, _)| ids), reply)
@@ -487,6 +494,16 @@ impl Writer {
                 batch.turns.push((turn, Turned { lost, claimed: Vec::new() }, reply));
                 Ok(())
             }
+        }
+    }
+
+    /// Nothing more will ever be written here for those who wait.
+    fn refuse_those_who_wait(&mut self, error: &Error) {
+        for (_, reply) in self.standing.drain(..) {
+            reply.send(Err(error.repeat()));
+        }
+        for reply in self.watchers.drain().flat_map(|(_, replies)| replies) {
+            reply.send(Err(error.repeat()));
         }
     }
 

@@ -34,6 +34,8 @@ CREATE TABLE qdjobs_jobs (
     progress     REAL    CHECK (progress BETWEEN 0.0 AND 1.0),
     progress_message TEXT,
     metadata     TEXT    CONSTRAINT "metadata is JSON" CHECK (metadata IS NULL OR json_valid(metadata)),
+    -- At most one job has it: whoever enqueues the same again gets the job that is there.
+    unique_key   TEXT    CONSTRAINT "unique_key has 1 to 200 bytes" CHECK (length(CAST(unique_key AS BLOB)) BETWEEN 1 AND 200),
     -- 1: may be claimed now. 0: its time has not come. Kept by qdjobs, so that jobs in the future cost a claim nothing.
     ready        INTEGER CHECK (ready IN (0, 1))
 ) STRICT;
@@ -51,6 +53,14 @@ CREATE INDEX qdjobs_running ON qdjobs_jobs (worker) WHERE status = 'running';
 -- The rare ends that people look for among millions of good ones.
 CREATE INDEX qdjobs_failed ON qdjobs_jobs (id) WHERE status = 'failed';
 CREATE INDEX qdjobs_cancelled ON qdjobs_jobs (id) WHERE status = 'cancelled';
+
+-- Which job holds a unique key. Jobs without one, which most are, are not in it.
+CREATE UNIQUE INDEX qdjobs_unique_key ON qdjobs_jobs (unique_key) WHERE unique_key IS NOT NULL;
+
+-- A job keeps its key for life. So a statement that meets a held key can refuse it by naming it in an UPDATE.
+CREATE TRIGGER qdjobs_jobs_unique_key BEFORE UPDATE OF unique_key ON qdjobs_jobs BEGIN
+    SELECT RAISE(ABORT, 'unique_key is held by a job of another task or with other params');
+END;
 
 -- Params of more than 500 bytes. Each change of a job writes its whole row anew, so what is large stands apart, is written once, and
 -- costs a claim and a finish nothing but the reading. A plain INSERT need not know: the trigger below moves its params here.

@@ -1,0 +1,76 @@
+//! Tasks that take their process with them, in each way there is: what the process held is free again at once, and a crash is
+//! counted apart from a failure.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::scene::{Scene, Spread};
+use crate::victim::Victim;
+
+/// How soon the jobs of a process that died can be claimed again on the same machine, by promise.
+const RESCUE: Duration = Duration::from_secs(2);
+
+/// What a loaded machine may add to it.
+const LOAD: Duration = Duration::from_secs(1);
+
+/// A task for each kind of death.
+const DEATHS: [&str; 3] = ["abort", "overflow", "hog"];
+
+/// A worker that may not have more than 4 GiB of addresses, as `hog` needs it.
+fn limited<'a>(scene: &Scene, options: impl IntoIterator<Item = &'a str>) -> Victim {
+    let mut shell = Command::new("sh");
+    let limit_and_become = r#"ulimit -v 4194304 && exec "$0" "$@""#;
+    shell.args(["-c", limit_and_become, env!("CARGO_BIN_EXE_victim")]);
+    let mut worker = Victim::worker_by(&mut shell, scene, options);
+    worker.wait("its worker to start", |said| said.is("started"));
+    worker
+}
+
+#[test]
+fn what_a_dead_process_held_is_free_within_two_seconds_and_counts_a_crash_and_no_failure() {
+    let scene = Scene::alone();
+    let mut frees = Vec::new();
+    for death in DEATHS {
+        // Each could run it: this one takes the whole process along, and only this one.
+        let mut doomed = limited(&scene, ["--tasks", &format!("{death},gated")]);
+        let gated = scene.insert_once(&[("gated", "{}")])[0];
+        doomed.wait("a bystander to run", |said| said.is_start_of(gated, 1));
+        // One who frees what the dead one held, and cannot run it.
+        let survivor = Victim::worker(&scene, ["--tasks", "noop"]);
+        let culprit = scene.insert_once(&[(death, r#"{"times": 1}"#)])[0];
+        doomed.wait("the culprit to begin", |said| said.is_start_of(culprit, 1));
+        let status = doomed.wait_exit();
+        let died = Instant::now();
+        assert_eq!(signal_of(status), Some(rustix::process::Signal::ABORT.as_raw()), "{death}: {status}");
+        let free = scene.wait("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running'", [], 0_i64) - died;
+        println!("{death}: its jobs were free after {free:.2?}");
+        frees.push(free);
+        for id in [culprit, gated] {
+            let stands: String = scene.one(
+                "SELECT status || ' attempt ' || attempt || ' retries ' || retry_count || ' crashes ' || crash_count
+                 FROM qdjobs_jobs WHERE id = ?1",
+                [id],
+            );
+            assert_eq!(stands, "pending attempt 1 retries 0 crashes 1", "{death}");
+        }
+        // They may not be retried, and are run again all the same: no attempt of theirs has failed.
+        let mut next = Victim::worker(&scene, []);
+        scene.open_gate(gated, 2);
+        for id in [culprit, gated] {
+            next.wait("it to run again", |said| said.is_start_of(id, 2));
+        }
+        scene.wait_drained();
+        drop(survivor);
+    }
+    scene.assert_all_completed();
+    let outcomes: Vec<String> =
+        scene.all("SELECT group_concat(outcome) FROM qdjobs_attempts GROUP BY job_id", []);
+    assert_eq!(outcomes, ["crashed,completed"; 2 * DEATHS.len()]);
+    let frees = Spread::of(frees);
+    println!("a death to rows that are free again: {frees}");
+    assert!(frees.worst() < RESCUE + LOAD);
+}
+
+fn signal_of(status: std::process::ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
