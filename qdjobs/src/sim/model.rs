@@ -35,7 +35,6 @@ pub(super) enum End {
 struct Run {
     worker: i64,
     end: Option<End>,
-    timed: bool,
 }
 
 /// What is known of a worker when the list changes.
@@ -120,9 +119,9 @@ impl Model {
 
     // ---- What handlers do ----------------------------------------------------------------------------------------
 
-    pub(super) fn begins(&mut self, key: (i64, i64), worker: i64, timed: bool) -> Verdict {
+    pub(super) fn begins(&mut self, key: (i64, i64), worker: i64) -> Verdict {
         let (id, attempt) = key;
-        let before = self.runs.insert(key, Run { worker, end: None, timed });
+        let before = self.runs.insert(key, Run { worker, end: None });
         hold!(before.is_none(), "attempt {attempt} of job {id} begins twice");
         let held = self.books.jobs.get(&id).is_some_and(|job| {
             job.status == "running" && job.attempt == attempt && job.worker == Some(worker)
@@ -253,7 +252,8 @@ impl Model {
                 trace.saw("failed");
                 let spent = job.retries == job.max_retries;
                 let permanent = run.is_some_and(|run| run.end == Some(End::Permanent));
-                let timed_out = run.is_some_and(|run| run.timed);
+                // Perhaps before the first line of its code ran.
+                let timed_out = job.task.ends_with("timed");
                 let failed = run.is_some_and(|run| run.end == Some(End::Failed));
                 hold!(
                     permanent || (spent && (failed || timed_out)),

@@ -523,7 +523,7 @@ impl<'t> World<'t> {
         if lasts > 10 * lease {
             self.trace.saw("ran for ten leases");
         }
-        self.model.begins((claim.id.0, i64::from(claim.attempt)), claim.worker.0, timed)?;
+        self.model.begins((claim.id.0, i64::from(claim.attempt)), claim.worker.0)?;
         let ends_at = self.now + Duration::from_micros(lasts);
         let listens = self.dice.once_in(2);
         if self.dice.once_in(4) {
@@ -856,10 +856,7 @@ impl<'t> World<'t> {
     /// When all must have ended: what runs may run on; silence is noticed within two leases; retries have their waits.
     fn drained_by(&self) -> Duration {
         let handlers = self.processes.iter().filter_map(|process| process.life.as_ref());
-        let longest = handlers
-            .flat_map(|life| &life.handlers)
-            .map(|handler| handler.ends_at)
-            .max();
+        let longest = handlers.flat_map(|life| &life.handlers).map(|handler| handler.ends_at).max();
         longest.unwrap_or(self.now).max(self.now) + self.plan.lease * 4 + Duration::from_secs(120)
     }
 }
