@@ -223,6 +223,10 @@ impl Store for SqliteStore {
         self.submit(|reply| Request::Rescue(dead, reply))
     }
 
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize> {
+        self.submit(|reply| Request::RescueSilent(silent, beats, reply))
+    }
+
     fn leave(&self, worker: WorkerId) -> Pending<usize> {
         self.submit(|reply| Request::Leave(worker, reply))
     }
