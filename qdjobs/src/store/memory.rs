@@ -112,9 +112,10 @@ impl Store for MemoryStore {
     }
 
     fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize> {
+        let max_crashes = self.shared.max_crashes;
         self.shared.answer(|books, now| {
             let still = books.workers.get(&silent).is_some_and(|state| state.beats == beats);
-            Ok(if still { books.rescue(silent, now) } else { 0 })
+            Ok(if still { books.rescue(silent, max_crashes, now) } else { 0 })
         })
     }
 
