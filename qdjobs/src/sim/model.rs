@@ -8,6 +8,9 @@ use std::time::Duration;
 use super::trace::{Trace, note};
 use crate::store::sqlite::onlooker::{Books, JobRow};
 
+/// Deaths of a worker after which the job it ran is failed.
+const CRASHES_MAX: i64 = crate::crash::CRASHES_MAX as i64;
+
 /// What a rule that does not hold says.
 pub(super) type Verdict = Result<(), String>;
 
@@ -107,6 +110,10 @@ impl Model {
         self.deleted_by_hand.contains(&id)
     }
 
+    pub(super) fn is_stored(&self, tag: u64) -> bool {
+        self.books.jobs.values().any(|job| tag_of(job) == tag)
+    }
+
     /// The numbers that callers know.
     pub(super) fn known(&self) -> Vec<i64> {
         let stored = |word: &Word| if let Word::Stored(id) = word { Some(*id) } else { None };
@@ -159,6 +166,10 @@ impl Model {
     ) -> Verdict {
         let orphans = books.orphans();
         hold!(orphans.is_empty(), "running under workers that are not on the list: {orphans:?}");
+        let mut suspects = BTreeSet::new();
+        for (id, job) in books.jobs.iter().filter(|(_, job)| job.status == "running" && job.crashes > 0) {
+            hold!(suspects.insert(job.worker), "job {id} is the second suspect of worker {:?}", job.worker);
+        }
         let mut tags = BTreeMap::new();
         for (id, job) in &books.jobs {
             let tag = tag_of(job);
@@ -229,7 +240,7 @@ impl Model {
                 before.attempt,
                 job.attempt
             );
-            hold!(job.crashes >= before.crashes, "job {id} has fewer crashes than before");
+            hold!(job.crashes >= before.crashes || by_hand, "job {id} has fewer crashes than before");
             hold!(job.retries >= before.retries || by_hand, "job {id} has fewer retries than before");
         }
         let key = (id, job.attempt);
@@ -255,8 +266,12 @@ impl Model {
                 // Perhaps before the first line of its code ran.
                 let timed_out = job.task.ends_with("timed");
                 let failed = run.is_some_and(|run| run.end == Some(End::Failed));
+                let crashed = record == Some("crashed") && job.crashes >= CRASHES_MAX;
+                if crashed {
+                    trace.saw("failed after three crashes");
+                }
                 hold!(
-                    permanent || (spent && (failed || timed_out)),
+                    crashed || permanent || (spent && (failed || timed_out)),
                     "job {id} failed after {} of {} retries by {run:?}",
                     job.retries,
                     job.max_retries
@@ -306,14 +321,15 @@ impl Model {
             job.attempt
         );
         let count = |outcome| records.iter().filter(|(_, it)| *it == outcome).count() as i64;
-        hold!(
-            job.crashes == count("crashed"),
-            "job {id} counts {} crashes of {}",
-            job.crashes,
-            count("crashed")
-        );
         if !self.retried_by_hand.contains(&id) {
-            let failures = count("failed") - i64::from(job.status == "failed");
+            hold!(
+                job.crashes == count("crashed"),
+                "job {id} counts {} crashes of {}",
+                job.crashes,
+                count("crashed")
+            );
+            let by_crash = books.attempts.get(&(id, job.attempt)).is_some_and(|(_, it)| it == "crashed");
+            let failures = count("failed") - i64::from(job.status == "failed" && !by_crash);
             hold!(job.retries == failures, "job {id} counts {} retries of {failures}", job.retries);
         }
         Ok(())

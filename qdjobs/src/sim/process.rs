@@ -13,7 +13,7 @@ use super::plan::Plan;
 use crate::chance::Chance;
 use crate::error::ErrorKind;
 use crate::event::Event;
-use crate::job::{Job, JobId, WorkerId};
+use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::queue::JobQueue;
 use crate::registry::Registry;
 use crate::retry::{Backoff, Outcome};
@@ -84,7 +84,8 @@ pub(super) struct Handler {
 
 /// What a caller waits for.
 pub(super) enum Call {
-    Insert(Vec<u64>, Pending<Vec<JobId>>),
+    /// With the jobs that could be stored again if no answer comes, since they have a key.
+    Insert(Vec<u64>, Vec<NewJob>, Pending<Vec<JobId>>),
     Control(&'static str, i64, Pending<Vec<crate::error::Result<Job>>>),
     Look(i64, Pending<Answer>),
     Ended(i64, Pending<Job>),
@@ -205,6 +206,11 @@ impl Life {
     pub(super) fn is(&self, worker: i64) -> bool {
         let starting = self.starting.as_ref().is_some_and(|(card, _)| card.id.0 == worker);
         starting || self.worker.as_ref().is_some_and(|it| it.id().0 == worker)
+    }
+
+    /// The store has stopped for good: this program can only end.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.store.store().stopped().is_some()
     }
 
     pub(super) fn asks_about(&mut self, id: i64) {

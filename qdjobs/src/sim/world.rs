@@ -14,7 +14,7 @@ use super::trace::{Trace, note};
 use crate::error::{Error, ErrorKind};
 use crate::job::{Due, JobId, NewJob};
 use crate::queue::not_found;
-use crate::store::sqlite::onlooker::Onlooker;
+use crate::store::sqlite::onlooker::{self, Onlooker};
 use crate::store::{Answer, Control, Store};
 use crate::task::TaskError;
 use crate::time::{Clock, Timestamp};
@@ -64,6 +64,8 @@ pub(super) struct World<'t> {
     mishap: Option<Mishap>,
     outage: Option<(Fault, Duration)>,
     loses_news: bool,
+    /// Jobs with a key of which nobody knows whether they are stored.
+    doubtful: Vec<(u64, NewJob)>,
     tags: u64,
     steps: usize,
     /// Faults are over.
@@ -96,6 +98,7 @@ impl<'t> World<'t> {
             onlooker: None,
             mishap: None,
             outage: None,
+            doubtful: Vec::new(),
             tags: 0,
             steps: 0,
             heals: false,
@@ -347,6 +350,11 @@ impl<'t> World<'t> {
             return Ok(());
         }
         let Some(life) = &mut self.processes[index].life else { return Ok(()) };
+        if life.has_stopped() {
+            self.trace.saw("a store stopped for good");
+            self.kill(index);
+            return Ok(());
+        }
         if let Some(worker) = &mut life.worker {
             life.handlers.retain(|handler| !worker.drop_settled(handler.lane, &handler.running));
         }
@@ -419,7 +427,13 @@ impl<'t> World<'t> {
     fn drop_life(&mut self, index: usize) {
         let pause = Duration::from_millis(self.dice.below(3_000));
         let process = &mut self.processes[index];
-        process.life = None;
+        if let Some(life) = process.life.take() {
+            for call in life.calls {
+                if let Call::Insert(tags, keyed, _) = call {
+                    self.doubtful.extend(tags.into_iter().zip(keyed));
+                }
+            }
+        }
         process.starts_at = self.now + pause;
         process.frozen_until = Duration::ZERO;
         if self.processes.iter().all(|process| process.life.is_none()) {
@@ -583,6 +597,8 @@ impl<'t> World<'t> {
         let id = self.dice.pick(&known).copied();
         match (self.dice.below(10), id) {
             (0, Some(id)) => self.control(index, "retry", id),
+            (5..8, _) if !self.doubtful.is_empty() => return self.insert_again(index),
+            (8, _) if self.dice.once_in(2) => return self.insert_plainly(),
             (1, Some(id)) => self.control(index, "cancel", id),
             (2, Some(id)) if self.dice.once_in(3) => self.control(index, "delete", id),
             (3, Some(id)) => {
@@ -608,6 +624,7 @@ impl<'t> World<'t> {
         let many = 1 + self.dice.below(4).saturating_sub(1);
         let tags: Vec<u64> = (0..many).map(|more| self.tags + more).collect();
         self.tags += many;
+        let keyed = self.dice.once_in(2);
         let kinds = if self.plan.futures > 0 { TASKS.len() as u64 } else { 2 };
         let mut jobs = Vec::new();
         for tag in &tags {
@@ -616,19 +633,56 @@ impl<'t> World<'t> {
             let mut job = NewJob::new(task.name, format!("{{\"tag\":{tag}}}"));
             job.max_retries = task.options.retries;
             job.priority = self.dice.below(3) as i32;
+            job.unique_key = keyed.then(|| format!("key {tag}"));
             if self.dice.once_in(4) {
                 job.due = Due::After(Duration::from_millis(self.dice.below(40_000)));
             }
             jobs.push(job);
         }
+        self.store(index, tags, jobs)
+    }
+
+    /// Stores a job again of which nobody knows whether it is stored.
+    fn insert_again(&mut self, index: usize) -> Verdict {
+        let at = self.dice.below(self.doubtful.len() as u64) as usize;
+        let (tag, job) = self.doubtful.swap_remove(at);
+        let stored = self.model.is_stored(tag);
+        self.trace.saw(if stored { "stored again, and was" } else { "stored again, and was not" });
+        self.store(index, vec![tag], vec![job])
+    }
+
+    fn store(&mut self, index: usize, tags: Vec<u64>, jobs: Vec<NewJob>) -> Verdict {
+        let keyed = if jobs.iter().all(|job| job.unique_key.is_some()) { jobs.clone() } else { Vec::new() };
         let here = self.dice.once_in(3);
         note!(self.trace, "{:?} process {index} stores {tags:?}, here: {here}", self.now);
         self.on_disk(index, |world| {
             let Some(life) = &mut world.processes[index].life else { return };
             let stored = if here { life.store.insert_here(jobs) } else { life.store.store().insert(jobs) };
-            life.calls.push(Call::Insert(tags, stored));
+            life.calls.push(Call::Insert(tags, keyed, stored));
         })?;
         self.after(index)
+    }
+
+    /// Another program stores a job by plain SQL.
+    fn insert_plainly(&mut self) -> Verdict {
+        if self.tags >= self.plan.jobs || self.disk.is_off() {
+            return Ok(());
+        }
+        let tag = self.tags;
+        self.tags += 1;
+        self.model.asks_to_store(tag);
+        let (number, params) = (self.next_number, format!("{{\"tag\":{tag}}}"));
+        self.next_number += 1;
+        let stored =
+            as_process(number, || onlooker::insert_plainly(&self.path(), &params, self.wall_micros()));
+        self.disk.kill(number);
+        note!(self.trace, "{:?} another program stores {tag}: {stored:?}", self.now);
+        self.trace.saw("stored by plain SQL");
+        self.look()?;
+        match stored {
+            Ok(id) => self.model.hears(tag, Word::Stored(id)),
+            Err(_) => self.model.hears(tag, Word::Refused),
+        }
     }
 
     fn control(&mut self, index: usize, verb: &'static str, id: i64) {
@@ -656,8 +710,10 @@ impl<'t> World<'t> {
     /// An answer has come, or the call stays open.
     fn hear(&mut self, call: Call) -> Result<Option<Call>, String> {
         match call {
-            Call::Insert(tags, stored) => {
-                let Some(answer) = stored.try_take() else { return Ok(Some(Call::Insert(tags, stored))) };
+            Call::Insert(tags, keyed, stored) => {
+                let Some(answer) = stored.try_take() else {
+                    return Ok(Some(Call::Insert(tags, keyed, stored)));
+                };
                 note!(self.trace, "  stored {tags:?}: {:?}", answer.as_ref().map_err(Error::kind));
                 match answer {
                     Ok(ids) => {
@@ -676,8 +732,11 @@ impl<'t> World<'t> {
                         } else {
                             "insert refused"
                         });
-                        for tag in tags {
-                            self.model.hears(tag, word)?;
+                        for tag in &tags {
+                            self.model.hears(*tag, word)?;
+                        }
+                        if word == Word::Unknown {
+                            self.doubtful.extend(tags.into_iter().zip(keyed));
                         }
                     }
                 }

@@ -123,3 +123,12 @@ impl Books {
         self.jobs.iter().filter(|(_, job)| orphaned(job)).map(|(id, _)| *id).collect()
     }
 }
+
+/// Stores a job of the first task as a program without qdjobs does; its number.
+pub(crate) fn insert_plainly(path: &Path, params: &str, now: i64) -> rusqlite::Result<i64> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.busy_timeout(std::time::Duration::ZERO)?;
+    let sql = "INSERT INTO qdjobs_jobs (task_name, params, created_at) VALUES ('thread', ?1, ?2)";
+    conn.execute(sql, rusqlite::params![params, now])?;
+    Ok(conn.last_insert_rowid())
+}
