@@ -72,6 +72,15 @@ impl QueueOptions {
         self
     }
 
+    /// How many bytes are kept free beside the database while workers run; 8 MiB unless you choose otherwise, 0 for none.
+    ///
+    /// When the disk is full, new jobs are refused with [`ErrorKind::Full`] and none is started; these bytes let the running
+    /// ones finish. All resumes by itself once twice as much is free again. [`JobQueue::health`] tells of it.
+    pub fn reserve(mut self, bytes: u64) -> Self {
+        self.sqlite.reserve = bytes;
+        self
+    }
+
     /// The clock that tells the queue and its workers the time; for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;

@@ -17,6 +17,7 @@ mod migrate;
 pub(crate) mod onlooker;
 mod open;
 mod reader;
+mod reserve;
 mod row;
 mod sql;
 #[cfg(test)]

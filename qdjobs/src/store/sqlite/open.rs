@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{self, Attempt};
 use super::migrate;
+use super::reserve::RESERVE_BYTES;
 use super::wal::log_of;
 use crate::crash::CRASHES_MAX;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,6 +41,9 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// With the crash of this number a job is failed.
     pub max_crashes: u32,
+    /// Bytes kept free beside the database while workers run, so that they can finish what they hold on a full disk; 0 for
+    /// none.
+    pub reserve: u64,
 }
 
 impl Default for SqliteOptions {
@@ -48,6 +52,7 @@ impl Default for SqliteOptions {
             durability: Durability::Full,
             busy_timeout: Duration::from_secs(5),
             max_crashes: CRASHES_MAX,
+            reserve: RESERVE_BYTES,
         }
     }
 }
@@ -77,9 +82,7 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
         .map_err(fault::while_opening)?;
     migrate::refuse_newer(&conn).inspect_err(|_| leave_the_log(&conn, path))?;
 
-    let mode = patience
-        .retry(|| conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)))
-        .map_err(fault::while_opening)?;
+    let mode = patience.retry(|| switch_to_wal(&conn)).map_err(fault::while_opening)?;
     if mode != "wal" {
         return Err(Error::new(
             ErrorKind::Storage,
@@ -203,6 +206,16 @@ fn turn_on(conn: &Connection, what: &str, switch: DbConfig) -> Result<()> {
     }
     Err(Error::new(ErrorKind::Storage, format!("SQLite keeps {what} off"))
         .help("the linked SQLite may be built without it: use the feature `bundled`"))
+}
+
+/// Switches the journal mode; answers the mode that SQLite says it is now.
+fn switch_to_wal(conn: &Connection) -> rusqlite::Result<String> {
+    let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mode = rows.next()?.map(|row| row.get(0)).transpose()?;
+    // The switch is a write, committed when the statement ends: after its row, which tells of a mode that may not come.
+    rows.next()?;
+    mode.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// Sets a pragma and reads it back.
