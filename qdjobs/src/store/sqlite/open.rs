@@ -236,6 +236,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pragma_that_sqlite_does_not_take_as_it_was_set_is_an_error() {
+        let conn = Connection::open_in_memory().unwrap();
+        set(&conn, "journal_size_limit", 5).unwrap();
+        // SQLite accepts each of these without a word.
+        for (pragma, value) in [("journal_size_limit", -5), ("synchronous", 7), ("journal_sise_limit", 5)] {
+            set(&conn, pragma, value).unwrap_err();
+        }
+    }
+
+    #[test]
     fn the_versions_that_are_only_safe_alone_are_known() {
         for (version, unsafe_together) in [
             (3_044_005, true),
