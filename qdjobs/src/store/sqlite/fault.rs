@@ -107,8 +107,20 @@ impl Attempt {
 
     /// BEGIN IMMEDIATE, so that the transaction can never fail half-way for want of the lock.
     pub(super) fn begin_immediate(&self, conn: &Connection) -> crate::Result<()> {
-        let begin =
-            || conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]).map(drop));
+        self.begin_politely(conn, || None)
+    }
+
+    /// As [`begin_immediate`](Attempt::begin_immediate), without a try while `rest` says that the lock is left to others.
+    #[expect(clippy::disallowed_methods, reason = "leaves the lock to others, in real time")]
+    pub(super) fn begin_politely(
+        &self,
+        conn: &Connection,
+        rest: impl Fn() -> Option<Duration>,
+    ) -> crate::Result<()> {
+        let begin = || {
+            rest().into_iter().for_each(std::thread::sleep);
+            conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]).map(drop))
+        };
         self.retry(begin).map_err(before_commit)
     }
 

@@ -11,6 +11,7 @@
 //!
 //! Which thread does this is the business of `desk`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -318,7 +319,15 @@ impl Writer {
             self.conn = open::writer(&self.path, &self.options)?;
             self.broken = false;
         }
-        Attempt::new(self.options.busy_timeout).begin_immediate(&self.conn)
+        let rested = Cell::new(Duration::ZERO);
+        let rest = || {
+            let rest = self.courtesy.rest(self.clock.monotonic(), self.clock.now());
+            rested.set(rested.get() + rest.unwrap_or_default());
+            rest
+        };
+        Attempt::new(self.options.busy_timeout).begin_politely(&self.conn, rest)?;
+        self.courtesy.has_begun(self.clock.monotonic(), rested.get());
+        Ok(())
     }
 
     /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
