@@ -54,9 +54,6 @@ const DOUBLINGS: u32 = 3;
 const ASSEMBLY: Duration = Duration::from_millis(110);
 const ASSEMBLY_EVERY: Duration = Duration::from_millis(1_100);
 
-/// Many are those for whom the lock is waited for so many times as long as a transaction takes.
-const CROWD: u32 = 2;
-
 /// How the work goes, and when it last paused.
 #[derive(Debug, Default)]
 pub(super) struct Courtesy {
@@ -136,8 +133,9 @@ impl Courtesy {
         if alone { self.is_known(now).then_some(KNOWN) } else { Some(SHORT) }
     }
 
+    /// Two who take turns wait for as long as one transaction takes, each for that of the other.
     fn is_crowded(&self) -> bool {
-        self.wait > self.usual * CROWD
+        self.wait > self.usual
     }
 
     fn is_known(&self, now: Duration) -> bool {
