@@ -12,9 +12,12 @@
 
 mod blocked;
 mod choices;
+#[cfg(target_os = "linux")]
+mod clocks;
 #[cfg(unix)]
 mod deaths;
 mod kill;
+mod log;
 mod measure;
 mod open;
 mod panics;
