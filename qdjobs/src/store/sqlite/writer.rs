@@ -325,7 +325,7 @@ impl Writer {
             rested.set(rested.get() + rest.unwrap_or_default());
             rest
         };
-        Attempt::new(self.options.busy_timeout).begin_politely(&self.conn, rest)?;
+        Attempt::new(self.options.busy_timeout).begin(&self.conn, rest)?;
         self.courtesy.has_begun(self.clock.monotonic(), rested.get());
         Ok(())
     }

@@ -127,12 +127,14 @@ pub(crate) fn scribble(db: &str, n: u64, held: Duration) -> Fallible {
 }
 
 /// Waits for the word, then does everything that a process does first with a new file.
-pub(crate) fn open(db: &str, told: &mpsc::Receiver<String>) -> Fallible {
+pub(crate) fn open(db: &str, n: u64, told: &mpsc::Receiver<String>) -> Fallible {
     let scene = Scene::of(db);
     scene.say(format_args!("up"));
     let _ = told.recv();
+    let before = micros();
     let queue = JobQueue::open(db)?;
-    for i in 0..5 {
+    scene.say(format_args!("opened {before}"));
+    for i in 0..n {
         let id = Noop::new(i).enqueue(&queue)?.id();
         scene.say(format_args!("acked {id} 0"));
     }
@@ -152,7 +154,7 @@ pub(crate) fn attempt(db: &str) -> Fallible {
     match JobQueue::open(db) {
         Err(error) => refused("open", error),
         Ok(queue) => {
-            scene.say(format_args!("opened"));
+            scene.say(format_args!("opened 0"));
             match Noop::new(1).enqueue(&queue) {
                 Err(error) => refused("enqueue", error),
                 Ok(job) => scene.say(format_args!("acked {} 0", job.id())),
