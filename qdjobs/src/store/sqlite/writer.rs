@@ -11,6 +11,7 @@
 //!
 //! Which thread does this is the business of `desk`.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -341,9 +342,11 @@ impl Writer {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let insert = || verbs::insert_alone(&self.conn, &jobs[0], now);
-        let stored = Attempt::new(self.options.busy_timeout).retry(insert);
-        let stored = match stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit())) {
+        let insert = || {
+            verbs::insert_alone(&self.conn, &jobs[0], now)
+                .map_err(|error| fault::in_commit(error, !self.conn.is_autocommit()))
+        };
+        let stored = match Attempt::new(self.options.busy_timeout).retry(insert) {
             Ok(Some(stored)) => Ok(stored),
             // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
             Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
@@ -545,7 +548,15 @@ impl Writer {
             self.conn = open::writer_again(&self.path, &self.options)?;
             self.broken = false;
         }
-        Attempt::new(self.options.busy_timeout).begin_immediate(&self.conn)
+        let rested = Cell::new(Duration::ZERO);
+        let rest = || {
+            let rest = self.courtesy.rest(self.clock.monotonic(), self.clock.now());
+            rested.set(rested.get() + rest.unwrap_or_default());
+            rest
+        };
+        Attempt::new(self.options.busy_timeout).begin(&self.conn, rest)?;
+        self.courtesy.has_begun(self.clock.monotonic(), rested.get());
+        Ok(())
     }
 
     /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
