@@ -13,6 +13,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cuts;
+mod fork;
 mod nth;
 mod room;
+mod stop;
 mod story;
