@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{self, Attempt};
 use super::migrate;
+use super::remote;
 use super::reserve::RESERVE_BYTES;
 use super::wal::log_of;
 use crate::crash::CRASHES_MAX;
@@ -44,6 +45,8 @@ pub struct SqliteOptions {
     /// Bytes kept free beside the database while workers run, so that they can finish what they hold on a full disk; 0 for
     /// none.
     pub reserve: u64,
+    /// Whether a database on a file system of another machine is opened nevertheless.
+    pub allow_remote_disk: bool,
 }
 
 impl Default for SqliteOptions {
@@ -53,6 +56,7 @@ impl Default for SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             max_crashes: CRASHES_MAX,
             reserve: RESERVE_BYTES,
+            allow_remote_disk: false,
         }
     }
 }
@@ -66,6 +70,9 @@ const STATEMENTS: usize = 64;
 
 /// Opens the one writing connection, creating the file and bringing its schema up to date.
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
+    if !options.allow_remote_disk {
+        remote::refuse(path)?;
+    }
     create(path)?;
     writer_again(path, options)
 }

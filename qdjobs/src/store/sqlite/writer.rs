@@ -96,6 +96,8 @@ struct Batch {
     watch: Vec<(JobId, Reply<Job>)>,
     /// Whether somebody came onto the list with this batch.
     came: bool,
+    /// Ends of jobs that are to be told, and to whom: a commit that fails has not told them, and they wait on.
+    told: Vec<(JobId, Result<Job>, Vec<Reply<Job>>)>,
     /// Workers that are off the list with this batch, and the doors of those that are dead.
     left: Vec<(WorkerId, Option<String>)>,
     /// Jobs that became claimable in this batch.
@@ -129,9 +131,9 @@ impl Writer {
         clock: Clock,
         inbox: Arc<Inbox>,
         lives: Arc<Lives>,
-        doors: Doors,
         condition: Arc<Condition>,
     ) -> Writer {
+        let doors = Doors::new(lives.dir().to_owned());
         let wal = Wal::of(&path, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
         let reserve = Reserve::new(lives.dir(), options.reserve);
@@ -397,6 +399,7 @@ impl Writer {
             ended: Vec::new(),
             watch: Vec::new(),
             came: false,
+            told: Vec::new(),
             left: Vec::new(),
             ready: 0,
             claims: Vec::new(),
@@ -445,6 +448,13 @@ impl Writer {
                 self.doubt.claims.append(&mut batch.claims);
                 self.doubt.workers.append(&mut batch.enlisted);
             }
+            // Who waits for the end of a job waits on.
+            for (id, reply) in batch.watch.drain(..) {
+                self.watchers.entry(id).or_default().push(reply);
+            }
+            for (id, _, replies) in batch.told.drain(..) {
+                self.watchers.entry(id).or_default().extend(replies);
+            }
             // Nobody will show these numbers again; their proof of life would only use up files.
             batch.enlisted.iter().for_each(|worker| self.lives.end(*worker));
             self.has_failed(error, batch.now);
@@ -460,9 +470,6 @@ impl Writer {
             }
             // A turn that could not claim is told so: its worker asks again, after a pause.
             for (_, _, reply) in batch.turns.drain(..) {
-                reply.send(Err(error.repeat()));
-            }
-            for (_, reply) in batch.watch.drain(..) {
                 reply.send(Err(error.repeat()));
             }
             if error.kind() == ErrorKind::NewerSchema {
@@ -495,6 +502,11 @@ impl Writer {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
                 self.doors.close();
                 self.reserve.leave();
+            }
+        }
+        for (_, job, replies) in batch.told {
+            for reply in replies {
+                reply.send(job.as_ref().map(Job::clone).map_err(Error::repeat));
             }
         }
         for answer in batch.answers {
@@ -665,7 +677,10 @@ impl Writer {
                     Ok(())
                 }
                 // Not before the commit: it may have ended, or be gone, by a request of this very batch.
-                Ok(job) => self.settle(batch, job.ok_or_else(|| not_found(id)), reply),
+                Ok(job) => {
+                    batch.told.push((id, job.ok_or_else(|| not_found(id)), vec![reply]));
+                    Ok(())
+                }
                 Err(error) => self.settle(batch, Err(error), reply),
             },
             Request::Look => {
@@ -873,9 +888,8 @@ impl Writer {
             if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
                 continue;
             }
-            for reply in self.watchers.remove(&id).unwrap_or_default() {
-                self.settle(batch, job.clone().ok_or_else(|| not_found(id)), reply)?;
-            }
+            let waiting = self.watchers.remove(&id).unwrap_or_default();
+            batch.told.push((id, job.ok_or_else(|| not_found(id)), waiting));
         }
         Ok(())
     }
