@@ -81,6 +81,13 @@ impl QueueOptions {
         self
     }
 
+    /// Opens a database on a disk of another machine (NFS, SMB, virtiofs, …) too, which is refused otherwise: SQLite's locks and
+    /// shared memory do not reach across. Only if nobody else ever opens it there.
+    pub fn allow_remote_disk(mut self) -> Self {
+        self.sqlite.allow_remote_disk = true;
+        self
+    }
+
     /// The clock that tells the queue and its workers the time; for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;

@@ -585,6 +585,14 @@ fn one_order_holds_over_all_queues_and_tasks_wanted(bench: &Bench) {
     assert_eq!(ids(&bench.claim(ANN, wanted)), [3, 1, 2, 0].map(|at| stored[at]));
 }
 
+fn a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks(bench: &Bench) {
+    let low = bench.insert_one(with(|job| job.queue = "a".into()));
+    let high = bench.insert_one(with(|job| (job.queue, job.priority) = ("b".into(), 5)));
+    bench.enlist(ANN);
+    assert_eq!(ids(&bench.claim(ANN, want(1))), [high]);
+    assert_eq!(ids(&bench.claim(ANN, want(1))), [low]);
+}
+
 fn a_claim_takes_only_wanted_tasks_from_wanted_queues(bench: &Bench) {
     bench.enlist(ANN);
     let elsewhere = bench.insert_one(with(|job| job.queue = "other".into()));
@@ -1139,6 +1147,23 @@ fn a_rescue_is_won_once_and_forgets_the_worker(bench: &Bench) {
     assert!(bench.workers().is_empty());
     assert_eq!(answer(bench.store.rescue(ANN)).unwrap(), 0);
     assert_eq!(answer(bench.store.rescue(CAT)).unwrap(), 0, "never heard of");
+}
+
+fn a_silent_worker_that_has_beaten_since_is_left_alone(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let beats = || {
+        let Answer::Workers(workers) = answer(bench.store.inspect(Query::Workers)).unwrap() else {
+            panic!("workers were asked for")
+        };
+        workers.iter().find(|state| state.card.id == ANN).map(|state| state.beats)
+    };
+    let seen = beats().unwrap();
+    answer(bench.store.beat(ANN)).unwrap();
+    assert_eq!(answer(bench.store.rescue_silent(ANN, seen)).unwrap(), 0);
+    assert_eq!(bench.job(claim.id).worker, Some(ANN));
+    assert_eq!(answer(bench.store.rescue_silent(ANN, beats().unwrap())).unwrap(), 1);
+    assert_eq!(beats(), None);
+    assert_eq!(answer(bench.store.rescue_silent(ANN, seen)).unwrap(), 0, "it is not on the list any more");
 }
 
 fn a_stale_claim_cannot_finish_a_rescued_job(bench: &Bench) {
@@ -1817,6 +1842,7 @@ promises! { $
     a_job_without_a_name_of_its_own_is_claimed_without_one
     higher_priority_goes_first_then_earlier_due_then_lower_id
     one_order_holds_over_all_queues_and_tasks_wanted
+    a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks
     a_claim_takes_only_wanted_tasks_from_wanted_queues
     a_claim_takes_no_more_than_its_limit
     a_scheduled_job_is_not_claimed_a_microsecond_early
@@ -1864,6 +1890,7 @@ promises! { $
     a_worker_that_lives_is_never_proven_dead
     the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted
     a_rescue_is_won_once_and_forgets_the_worker
+    a_silent_worker_that_has_beaten_since_is_left_alone
     a_stale_claim_cannot_finish_a_rescued_job
     a_rescued_worker_claims_nothing_and_hears_so_while_it_stands
     a_worker_that_leaves_gives_back_all_and_no_failure_is_counted

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::fault::{self, Attempt};
+use super::fault;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Each step's SQL; its number is its place, counted from 1.
@@ -41,12 +41,13 @@ const OURS: &str = "
     WHERE type = 'table'
         AND name IN ('qdjobs_jobs', 'qdjobs_params', 'qdjobs_tasks', 'qdjobs_attempts', 'qdjobs_workers')";
 
-/// Creates or brings up to date the tables of qdjobs. Two processes may do so at once: the second finds it done.
-pub(super) fn migrate(conn: &Connection, patience: &Attempt) -> Result<()> {
+/// Creates or brings up to date the tables of qdjobs. Two processes may do so at once: the second is told that the database is
+/// locked, or finds it done.
+pub(super) fn migrate(conn: &Connection) -> Result<()> {
     if steps_taken(conn)? >= STEPS.len() {
         return Ok(());
     }
-    patience.begin_immediate(conn)?;
+    fault::begin_immediate(conn)?;
     let done = upgrade(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(fault::while_opening));
     if done.is_err() && !conn.is_autocommit() {
         // The error that counts is the one above.
