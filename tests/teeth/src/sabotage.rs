@@ -42,6 +42,10 @@ const fn on_disk(name: &'static str) -> Test {
     Test { package: "qdjobs-tests", target: Some("disk"), name }
 }
 
+const fn processes(name: &'static str) -> Test {
+    Test { package: "qdjobs-tests", target: Some("processes"), name }
+}
+
 const fn it(name: &'static str) -> Test {
     Test { package: "qdjobs-tests", target: Some("it"), name }
 }
@@ -126,6 +130,24 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
             "stop::after_a_sync_that_failed_nothing_more_is_promised_and_what_was_promised_is_there",
         ),
     },
+    Sabotage {
+        name: "reserve-removed",
+        breaks: "on a full disk what runs can finish",
+        file: WRITER,
+        old: "self.reserve.spend(self.clock.elapsed());",
+        new: "self.reserve.look_soon();",
+        caught_by: processes(
+            "disk_full::on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_room",
+        ),
+    },
+    Sabotage {
+        name: "fork-not-noticed",
+        breaks: "a queue in a fork of its process is refused",
+        file: "qdjobs/src/store/sqlite/home.rs",
+        old: "if process == self.process { Ok(()) }",
+        new: "if process == self.process || process > 0 { Ok(()) }",
+        caught_by: on_disk("fork::a_queue_in_a_forked_child_is_refused_and_the_parents_goes_on"),
+    },
     // -- insert
     Sabotage {
         name: "params-not-checked",
@@ -188,7 +210,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/sqlite/inbox.rs",
         old: "if std::mem::take(&mut state.asleep) {
             drop(state);",
-        new: "if std::mem::take(&mut state.asleep) && state.closed {
+        new: "if state.closed && std::mem::take(&mut state.asleep) {
             drop(state);",
         caught_by: it("contract::in_a_sqlite_file::a_stored_job_reads_back_as_it_was_given"),
     },
@@ -417,6 +439,14 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "suspect.is_none() || crash_count > 0;",
         new: "suspect.is_none() || crash_count < u32::MAX;",
         caught_by: it("contract::in_a_sqlite_file::the_suspect_that_a_dead_worker_held_is_blamed_alone"),
+    },
+    Sabotage {
+        name: "time-by-the-wall-clock",
+        breaks: "leases and timeouts take no notice of the wall clock",
+        file: ATTEMPT,
+        old: "self.queue.clock().monotonic()",
+        new: "self.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs()",
+        caught_by: processes("clocks::jumps_of_the_wall_clock_take_no_lease_and_no_time_from_running_jobs"),
     },
     // -- control
     Sabotage {
