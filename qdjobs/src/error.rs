@@ -23,6 +23,8 @@ struct Inner {
     help: Option<Cow<'static, str>>,
     problems: Vec<ParamProblem>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// A store that met this must not go on.
+    fatal: bool,
 }
 
 /// The sorts of [`Error`] that a program may want to tell apart.
@@ -55,6 +57,9 @@ pub enum ErrorKind {
     NewerSchema,
     /// The storage failed while it committed: the write may or may not be there after the next open.
     Indeterminate,
+    /// The store has stopped for good in this process, since going on could lose what was answered before: a sync failed,
+    /// the file is damaged, or the writing thread panicked. The text says what came first. Nothing was stored.
+    Stopped,
     /// Any other failure of the operating system or of SQLite.
     Storage,
     /// The queue is closed, or closed while the request waited.
@@ -98,6 +103,7 @@ impl Error {
             help: None,
             problems: Vec::new(),
             source: None,
+            fatal: false,
         }))
     }
 
@@ -117,6 +123,16 @@ impl Error {
         self
     }
 
+    /// Says that a store that met this must not go on: what it believes to be on the disk may not be there.
+    pub(crate) fn fatal(mut self, fatal: bool) -> Error {
+        self.0.fatal = fatal;
+        self
+    }
+
+    pub(crate) fn is_fatal(&self) -> bool {
+        self.0.fatal
+    }
+
     /// The same error once more, for each of several callers whose writes shared one transaction.
     pub(crate) fn repeat(&self) -> Error {
         let source = self.0.source.as_ref().map(|source| source.to_string().into());
@@ -126,6 +142,7 @@ impl Error {
             help: self.0.help.clone(),
             problems: self.0.problems.clone(),
             source,
+            fatal: self.0.fatal,
         }))
     }
 

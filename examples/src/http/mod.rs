@@ -82,6 +82,7 @@ pub fn router(service: Service) -> Router {
         .route("/jobs/{id}/retry", post(retry))
         .route("/jobs/{id}/cancel", post(cancel))
         .route("/reports/{file}", get(report))
+        .route("/health", get(health))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_this_way)
         .layer(middleware::from_fn_with_state(service.clone(), front_door))
@@ -312,6 +313,15 @@ async fn report(State(service): App, Segment(file): Segment) -> Result<Response,
     let (document, content_type) = read.ok().flatten().ok_or(missing)?;
     let headers = [(header::CONTENT_TYPE, content_type), (header::CONTENT_SECURITY_POLICY, REPORT_POLICY)];
     Ok((headers, document).into_response())
+}
+
+/// 200 while jobs are stored and run, 503 while they are not: made for whoever restarts or routes by it.
+async fn health(State(service): App) -> Response {
+    let health = service.queue.health();
+    let status = if health.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = json(&health);
+    *response.status_mut() = status;
+    response
 }
 
 async fn nowhere() -> Refusal {

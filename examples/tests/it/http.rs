@@ -363,6 +363,31 @@ fn the_page_names_what_there_is_and_shows_hostile_jobs_as_text() {
 }
 
 #[test]
+fn health_is_green_until_the_database_is_found_damaged() {
+    let service = Service::start("http-health");
+    let well = service.get("/health");
+    assert_eq!((well.status().as_u16(), &json(&well)["state"]), (200, &json!("ok")));
+    let id = service.create("send_email", seed()["params"].clone());
+    service.ended(id);
+
+    let db = service.folder.0.join("jobs.db");
+    let conn = qdjobs::rusqlite::Connection::open(&db).unwrap();
+    conn.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+    // Nothing is left in the log, and nothing of it in the service's cache.
+    conn.execute_batch("UPDATE qdjobs_jobs SET name = 'x'; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(conn);
+    let mut bytes = fs::read(&db).unwrap();
+    bytes[4096..].fill(0xd7);
+    fs::write(&db, bytes).unwrap();
+
+    refused(&service.post(waiting()), 500, "damaged");
+    refused(&service.post(waiting()), 503, "stopped for good");
+    let ill = service.get("/health");
+    assert_eq!((ill.status().as_u16(), &json(&ill)["state"]), (503, &json!("stopped")));
+    assert!(json(&ill)["reason"].as_str().unwrap().contains("restart the program"), "{}", ill.body());
+}
+
+#[test]
 fn every_route_answers_its_own_names_only() {
     let service = Service::start("http-rebinding");
     for (method, path) in [
@@ -377,6 +402,7 @@ fn every_route_answers_its_own_names_only() {
         ("POST", "/jobs/1/retry"),
         ("POST", "/jobs/1/cancel"),
         ("GET", "/reports/a.pdf"),
+        ("GET", "/health"),
         ("GET", "/nowhere"),
         ("PUT", "/jobs"),
     ] {

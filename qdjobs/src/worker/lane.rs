@@ -384,6 +384,17 @@ impl Lane {
         self.stir(&mut state);
     }
 
+    /// The store has stopped for good: begins nothing more, and forgets what was claimed, since its end could not be stored.
+    pub(super) fn store_stopped(&self, error: &Error) {
+        let mut state = self.lock();
+        state.running.values().for_each(|attempt| attempt.tell_to_stop(StopReason::StoreStopped));
+        state.suspended = true;
+        state.waiting.clear();
+        state.waiting_since = None;
+        state.trouble.met(error.repeat(), self.shop.elapsed());
+        self.stir(&mut state);
+    }
+
     /// The worker goes on under a new number: what was refused may be asked for again.
     pub(super) fn renumbered(&self) {
         self.stir(&mut self.lock());
@@ -483,6 +494,10 @@ impl Lane {
         if state.waiting_since.is_some_and(|since| now.saturating_sub(since) > AHEAD_PATIENCE) {
             self.give_back_waiting(&mut state);
         }
+        if state.trouble.is_final() {
+            // There is nothing to ask for and nothing to hand in until the worker stops.
+            return Step::Sleep(state, None);
+        }
         state = self.submit_done(state);
         let pause = state.trouble.pause(now);
         if pause.is_none() && state.turn.is_grounded() && state.standing.is_grounded() {
@@ -524,7 +539,8 @@ impl Lane {
 
     /// Whether a turn that failed has to be paused after; asks for the time only if there is trouble.
     fn is_in_trouble(&self, state: &State) -> bool {
-        state.trouble.until.is_some() && state.trouble.pause(self.shop.elapsed()).is_some()
+        state.trouble.is_final()
+            || state.trouble.until.is_some() && state.trouble.pause(self.shop.elapsed()).is_some()
     }
 
     /// Submits a turn. Not under the lock: a store may answer while it takes the turn, this one or another of this lane.
@@ -575,6 +591,11 @@ impl Lane {
                 // If the number has changed meanwhile, the next turn shows the new one.
                 self.steward.lease_lost(turn.worker);
                 self.lock().trouble.met(error, self.shop.elapsed());
+            }
+            Err(error) if error.kind() == ErrorKind::Stopped => {
+                // What was to be handed in is lost with all else that this process knows; the restart runs it again.
+                self.lock().trouble.met(error, self.shop.elapsed());
+                self.steward.store_stopped();
             }
             Err(error) => {
                 self.shop.tell(&Event::Trouble { error: &error });
@@ -731,8 +752,15 @@ impl Trouble {
         self.until.map(|until| until.saturating_sub(now)).filter(|left| !left.is_zero())
     }
 
+    /// Whether no turn will ever succeed again.
+    fn is_final(&self) -> bool {
+        self.last.as_ref().is_some_and(|error| error.kind() == ErrorKind::Stopped)
+    }
+
     fn is_hopeless(&self, now: Duration) -> bool {
-        let refused = |error: &Error| matches!(error.kind(), ErrorKind::Closed | ErrorKind::NewerSchema);
+        let refused = |error: &Error| {
+            matches!(error.kind(), ErrorKind::Closed | ErrorKind::NewerSchema | ErrorKind::Stopped)
+        };
         self.last.as_ref().is_some_and(refused)
             || self.since.is_some_and(|since| now.saturating_sub(since) > LAST_WORDS)
     }

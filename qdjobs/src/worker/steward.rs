@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_millis(1_000);
 /// How long a worker that has not looked for a while asks whether its lease still holds, before it doubts that.
 const ASK: Duration = Duration::from_millis(250);
 
+/// On the monotonic clock, and in microseconds still a number of 64 bits.
+const NEVER: Duration = Duration::from_secs(1 << 40);
+
 pub(super) struct Steward {
     shop: Arc<Shop>,
     card: WorkerCard,
@@ -53,6 +56,8 @@ pub(super) struct Steward {
     /// Until when the store is asked whether the lease still holds, before that is doubted; in the clock's elapsed time.
     asking_until: Option<Duration>,
     suspended: bool,
+    /// The store has stopped for good: there is nobody left to beat for.
+    store_stopped: bool,
 }
 
 /// The steward at work.
@@ -93,6 +98,11 @@ impl StewardBell {
     /// The store refused `worker`.
     pub(super) fn lease_lost(&self, worker: WorkerId) {
         self.call(|call| call.lost = Some(worker));
+    }
+
+    /// The store has refused a turn since it has stopped for good.
+    pub(super) fn store_stopped(&self) {
+        self.0.ring();
     }
 
     fn call(&self, change: impl FnOnce(&mut Call)) {
@@ -164,6 +174,7 @@ impl Steward {
             submitted_at: now,
             asking_until: None,
             suspended: false,
+            store_stopped: false,
         }
     }
 
@@ -195,6 +206,13 @@ impl Steward {
     /// Does what is due, and says when to wake; `None` when all is over.
     pub(super) fn step(&mut self) -> Option<Wake> {
         let call = self.bell.answer();
+        self.mind_the_store();
+        if self.store_stopped {
+            // There is nobody to beat for any more; timeouts are still kept.
+            let now = self.shop.monotonic();
+            let at = self.lanes.iter().filter_map(|lane| lane.expire(now)).min().unwrap_or(NEVER);
+            return (!call.closed).then_some(Wake { at, patience: None });
+        }
         if call.lost.is_some_and(|worker| worker == self.shop.worker()) {
             self.come_back();
         }
@@ -245,6 +263,28 @@ impl Steward {
         drop(woken);
     }
 
+    /// Asks how the store is, which costs nothing. One that has stopped for good is told of once: to the program, and to all that
+    /// runs.
+    fn mind_the_store(&mut self) {
+        if self.store_stopped {
+            return;
+        }
+        let Some(error) = self.shop.queue.store().stopped() else { return };
+        self.store_stopped = true;
+        (self.beat, self.census, self.returning) = (None, None, None);
+        self.rescues.clear();
+        self.lanes.iter().for_each(|lane| lane.store_stopped(&error));
+        self.shop.tell(&Event::StoreStopped { error: &error });
+    }
+
+    /// Tells that the store failed. That it has stopped is told by the next step, once.
+    fn has_trouble(&self, error: &Error) {
+        match error.kind() {
+            ErrorKind::Stopped => self.bell.store_stopped(),
+            _ => self.shop.tell(&Event::Trouble { error }),
+        }
+    }
+
     fn send_beat(&mut self, now: Duration) {
         self.next_beat = now + self.lease / 3;
         if self.beat.is_none() && self.returning.is_none() {
@@ -267,7 +307,7 @@ impl Steward {
             }
             Ok(_) => self.come_back(),
             Err(error) => {
-                self.shop.tell(&Event::Trouble { error: &error });
+                self.has_trouble(&error);
                 self.next_beat = now + LOOK;
             }
         }
@@ -342,11 +382,12 @@ impl Steward {
     }
 
     fn hear_rescues(&mut self) {
-        let (shop, answered) = (&self.shop, &self.answered);
+        let (shop, bell, answered) = (&self.shop, &self.bell, &self.answered);
         self.rescues.retain_mut(|(worker, rescue)| {
             match heard(rescue, answered) {
                 None => return true,
                 Some(Ok(jobs)) => shop.tell(&Event::Rescued { worker: *worker, jobs }),
+                Some(Err(error)) if error.kind() == ErrorKind::Stopped => bell.store_stopped(),
                 Some(Err(error)) => shop.tell(&Event::Trouble { error: &error }),
             }
             false
@@ -381,8 +422,9 @@ impl Steward {
                 self.sure_at = asked;
                 self.lanes.iter().for_each(|lane| lane.renumbered());
             }
+            Err(error) if error.kind() == ErrorKind::Stopped => self.bell.store_stopped(),
             Err(error) => {
-                self.shop.tell(&Event::Trouble { error: &error });
+                self.has_trouble(&error);
                 self.next_beat = self.shop.monotonic() + LOOK;
             }
         }

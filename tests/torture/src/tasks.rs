@@ -45,6 +45,13 @@ impl Order {
 /// The bit in the mark of a job that follows from another.
 pub(crate) const FOLLOWS: u64 = 1 << 61;
 
+/// The bit in the mark of a job with a unique key, which several processes enqueue at about the same time.
+pub(crate) const UNIQUE: u64 = 1 << 60;
+
+/// How often a worker may die with a job before the job has failed: more than unless one chooses, since here most die of a kill
+/// and not of their jobs.
+pub(crate) const CRASHES_MAX: u32 = 5;
+
 /// How a job of a task ends if nobody interferes: by a person's hand, or by too many deaths of its workers.
 pub(crate) fn expected_end(task: &str) -> &'static [Status] {
     match task {

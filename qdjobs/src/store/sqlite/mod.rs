@@ -3,9 +3,11 @@
 //! Leans on the contract in `store`. The only room that names rusqlite (`transaction` is its door for callers who bring a
 //! transaction of their own). Knows no task and no worker's thread.
 
+mod condition;
 mod courtesy;
 mod desk;
 mod doors;
+mod doubt;
 mod fault;
 mod inbox;
 mod live;
@@ -13,6 +15,7 @@ mod lookout;
 mod migrate;
 mod open;
 mod reader;
+mod reserve;
 mod row;
 mod sql;
 #[cfg(test)]
@@ -32,13 +35,14 @@ use std::thread::JoinHandle;
 pub use open::{Durability, SqliteOptions};
 pub(crate) use transaction::complete_in;
 
+use self::condition::Condition;
 use self::desk::Desk;
 use self::inbox::{Inbox, Request};
 use self::live::Lives;
 use self::reader::Reader;
 use super::{
-    Answer, Beat, Control, EnqueueStatement, Note, Pending, Query, Reply, Store, TaskCard, Turn, Turned,
-    WorkerCard,
+    Answer, Beat, Control, EnqueueStatement, Health, Note, Pending, Query, Reply, Store, TaskCard, Turn,
+    Turned, WorkerCard,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
@@ -54,6 +58,7 @@ pub struct SqliteStore {
     inbox: Arc<Inbox>,
     desk: Arc<Desk>,
     lives: Arc<Lives>,
+    condition: Arc<Condition>,
     threads: Mutex<Threads>,
     /// Held against other processes, if the linked SQLite is only safe alone.
     _alone: Option<File>,
@@ -97,6 +102,7 @@ impl SqliteStore {
             if open::has_wal_reset_bug(rusqlite::version_number()) { Some(alone(&lives)?) } else { None };
         let doors = doors::Doors::new(lives.dir().to_owned());
         let durability = options.durability;
+        let condition = Arc::new(Condition::of(&path, &wal::log_of(&path)));
         let writer = writer::Writer::new(
             conn,
             path.clone(),
@@ -105,13 +111,16 @@ impl SqliteStore {
             inbox.clone(),
             lives.clone(),
             doors,
+            condition.clone(),
         );
         let desk = Arc::new(Desk::new(writer));
         let (questions, asked) = mpsc::channel();
-        let reader = Reader::new(read, clock.clone(), asked);
+        let reader = Reader::new(read, clock.clone(), inbox.clone(), asked);
         let threads = Mutex::new(Threads { questions: Some(questions), reader: None, writer: None });
         let name = path.display().to_string();
-        Ok((SqliteStore { name, clock, durability, inbox, desk, lives, threads, _alone: alone }, reader))
+        let store =
+            SqliteStore { name, clock, durability, inbox, desk, lives, condition, threads, _alone: alone };
+        Ok((store, reader))
     }
 
     /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
@@ -248,6 +257,14 @@ impl Store for SqliteStore {
 
     fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement> {
         transaction::statement(jobs, self.clock.now())
+    }
+
+    fn health(&self) -> Health {
+        self.condition.health(self.inbox.stopped())
+    }
+
+    fn stopped(&self) -> Option<Error> {
+        self.inbox.stopped()
     }
 
     fn survives_power_loss(&self) -> bool {
@@ -404,7 +421,8 @@ mod tests {
     fn storing_and_finishing_a_job_build_no_temporary_tables() {
         let conn = rusqlite::Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("migrations/0001_jobs.sql")).unwrap();
-        for statement in [sql::INSERT, sql::CHECKPOINT, sql::COMPLETE, sql::END, sql::RETRY] {
+        let stored = [sql::INSERT, sql::INSERT_KEYED, sql::CLAIM_ONE, sql::CHECKPOINT];
+        for statement in stored.into_iter().chain([sql::COMPLETE, sql::END, sql::RETRY, sql::CRASH]) {
             let mut explained = conn.prepare(&format!("EXPLAIN {statement}")).unwrap();
             let none = vec![rusqlite::types::Null; explained.parameter_count()];
             let steps =
