@@ -33,6 +33,8 @@ const MENU: &[(&str, u32, std::ops::Range<u64>)] = &[
     ("overdue", 8, 0..20),
     ("overdue_async", 8, 0..20),
     ("effect", 160, 0..40),
+    ("effect", 6, 1_000..3_000),
+    ("overdue_effect", 10, 0..1),
     ("abort", 3, 0..1),
 ];
 
