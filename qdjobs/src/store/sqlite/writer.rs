@@ -94,8 +94,6 @@ struct Batch {
     ended: Vec<JobId>,
     /// Callers who began to wait in this batch.
     watch: Vec<(JobId, Reply<Job>)>,
-    /// Whether somebody came onto the list with this batch.
-    came: bool,
     /// Ends of jobs that are to be told, and to whom: a commit that fails has not told them, and they wait on.
     told: Vec<(JobId, Result<Job>, Vec<Reply<Job>>)>,
     /// Workers that are off the list with this batch, and the doors of those that are dead.
@@ -398,7 +396,6 @@ impl Writer {
             turns: Vec::new(),
             ended: Vec::new(),
             watch: Vec::new(),
-            came: false,
             told: Vec::new(),
             left: Vec::new(),
             ready: 0,
@@ -484,6 +481,7 @@ impl Writer {
             }
             if !batch.enlisted.is_empty() {
                 self.reserve.look_soon();
+                self.clear_up();
             }
             self.enlisted.extend(batch.enlisted);
             let rows = batch.ready + batch.claims.len() + batch.ended.len();
@@ -494,9 +492,6 @@ impl Writer {
                 self.lives.end(*worker);
                 self.enlisted.remove(worker);
                 door.iter().for_each(|door| self.doors.clear(door));
-            }
-            if batch.came {
-                self.clear_up();
             }
             if !batch.left.is_empty() && self.lives.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
@@ -601,7 +596,7 @@ impl Writer {
                 let enlisted = self.alone(false, |conn| {
                     verbs::enlist(conn, &card, door.as_deref(), now).map_err(fault::before_commit)
                 });
-                (batch.look, batch.came) = (true, true);
+                batch.look = true;
                 match &enlisted {
                     _ if self.enlisted.contains(&card.id) => {}
                     Ok(()) => batch.enlisted.push(card.id),
