@@ -129,7 +129,7 @@ impl Writer {
         doors: Doors,
         condition: Arc<Condition>,
     ) -> Writer {
-        let wal = Wal::of(&path, clock.clone(), condition.clone());
+        let wal = Wal::of(&path, options.durability, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
         let reserve = Reserve::new(lives.dir(), options.reserve);
         #[cfg(test)]
