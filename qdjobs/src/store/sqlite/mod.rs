@@ -3,6 +3,8 @@
 //! Leans on the contract in `store`. The only room that names rusqlite (`transaction` is its door for callers who bring a
 //! transaction of their own). Knows no task and no worker's thread.
 
+mod backup;
+mod check;
 mod condition;
 mod courtesy;
 mod desk;
@@ -21,6 +23,7 @@ mod reader;
 mod remote;
 mod reserve;
 mod row;
+mod salvage;
 mod sql;
 #[cfg(test)]
 pub(crate) mod stepped;
@@ -32,11 +35,13 @@ mod watch;
 mod writer;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
+pub use check::{Findings, check};
 pub use open::{Durability, SqliteOptions};
+pub use salvage::{Salvage, salvage};
 pub(crate) use transaction::complete_in;
 
 use self::condition::Condition;
@@ -57,6 +62,7 @@ use crate::unique::check_all;
 /// Jobs in a SQLite database. Several processes may open the same file.
 #[derive(Debug)]
 pub struct SqliteStore {
+    path: PathBuf,
     name: String,
     clock: Clock,
     durability: Durability,
@@ -125,6 +131,7 @@ impl SqliteStore {
         let threads = Mutex::new(Threads { questions: Some(questions), reader: None, writer: None });
         let name = path.display().to_string();
         let store = SqliteStore {
+            path,
             name,
             clock,
             durability,
@@ -303,6 +310,11 @@ impl Store for SqliteStore {
 
     fn stopped(&self) -> Option<Error> {
         self.home.check().err().or_else(|| self.inbox.stopped())
+    }
+
+    fn backup(&self, to: &Path) -> Result<()> {
+        self.home.check()?;
+        backup::write(&self.path, to)
     }
 
     fn survives_power_loss(&self) -> bool {

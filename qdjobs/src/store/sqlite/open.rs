@@ -118,6 +118,10 @@ fn make_ready(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result
         Durability::Relaxed => 1,
     };
     set(conn, "synchronous", synchronous)?;
+    if options.durability == Durability::Relaxed {
+        // `wal` does it, and hears what it comes to.
+        set(conn, "wal_autocheckpoint", 0)?;
+    }
     set(conn, "journal_size_limit", WAL_BYTES_KEPT)?;
     set(conn, "trusted_schema", 0)?;
     set(conn, "cell_size_check", 1)?;

@@ -132,7 +132,7 @@ impl Writer {
         condition: Arc<Condition>,
     ) -> Writer {
         let doors = Doors::new(lives.dir().to_owned());
-        let wal = Wal::of(&path, clock.clone(), condition.clone());
+        let wal = Wal::of(&path, options.durability, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
         let reserve = Reserve::new(lives.dir(), options.reserve);
         #[cfg(test)]
