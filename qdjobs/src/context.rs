@@ -95,6 +95,11 @@ impl JobContext {
         self.0.job.metadata.as_deref()
     }
 
+    /// The key under which the job was enqueued, if it has one.
+    pub fn unique_key(&self) -> Option<&str> {
+        self.0.job.unique_key.as_deref()
+    }
+
     /// The queue itself: to enqueue what comes next.
     pub fn queue(&self) -> &JobQueue {
         &self.0.queue
@@ -191,6 +196,9 @@ pub enum StopReason {
     Stopping,
     /// Another worker may run the job by now; whatever this attempt returns is refused.
     LeaseLost,
+    /// The store has stopped for good, so whatever this attempt returns cannot be stored; the job is run again after a
+    /// restart.
+    StoreStopped,
 }
 
 /// Tells one attempt to come to an end. Set once; the first reason stands.
@@ -209,6 +217,7 @@ impl StopSignal {
             StopReason::TimedOut => 1,
             StopReason::Stopping => 2,
             StopReason::LeaseLost => 3,
+            StopReason::StoreStopped => 4,
         };
         if self.reason.compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.wake();
@@ -245,6 +254,7 @@ impl StopSignal {
             1 => Some(StopReason::TimedOut),
             2 => Some(StopReason::Stopping),
             3 => Some(StopReason::LeaseLost),
+            4 => Some(StopReason::StoreStopped),
             _ => None,
         }
     }

@@ -3,7 +3,10 @@
 //! Leans on nothing. How a *task* fails (retry, permanent, cancel) is not here but in `task/error.rs`.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
+
+/// Longest message shown, in bytes: whatever a stranger wrote is in it, and a log has other lines.
+const SHOWN_BYTES_MAX: usize = 16 << 10;
 
 /// The result of every fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -20,6 +23,8 @@ struct Inner {
     help: Option<Cow<'static, str>>,
     problems: Vec<ParamProblem>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// A store that met this must not go on.
+    fatal: bool,
 }
 
 /// The sorts of [`Error`] that a program may want to tell apart.
@@ -36,7 +41,7 @@ pub enum ErrorKind {
     TooLarge,
     /// There is no such job.
     NotFound,
-    /// The job exists, but its status does not allow the operation.
+    /// The job exists, but its status does not allow the operation; or a unique key is held by another job.
     Conflict,
     /// The program is not set up to run: no task linked, names taken twice, state missing, a bad worker option.
     Setup,
@@ -52,6 +57,9 @@ pub enum ErrorKind {
     NewerSchema,
     /// The storage failed while it committed: the write may or may not be there after the next open.
     Indeterminate,
+    /// The store has stopped for good in this process, since going on could lose what was answered before: a sync failed,
+    /// the file is damaged, or the writing thread panicked. The text says what came first. Nothing was stored.
+    Stopped,
     /// Any other failure of the operating system or of SQLite.
     Storage,
     /// The queue is closed, or closed while the request waited.
@@ -95,6 +103,7 @@ impl Error {
             help: None,
             problems: Vec::new(),
             source: None,
+            fatal: false,
         }))
     }
 
@@ -114,6 +123,16 @@ impl Error {
         self
     }
 
+    /// Says that a store that met this must not go on: what it believes to be on the disk may not be there.
+    pub(crate) fn fatal(mut self, fatal: bool) -> Error {
+        self.0.fatal = fatal;
+        self
+    }
+
+    pub(crate) fn is_fatal(&self) -> bool {
+        self.0.fatal
+    }
+
     /// The same error once more, for each of several callers whose writes shared one transaction.
     pub(crate) fn repeat(&self) -> Error {
         let source = self.0.source.as_ref().map(|source| source.to_string().into());
@@ -123,6 +142,7 @@ impl Error {
             help: self.0.help.clone(),
             problems: self.0.problems.clone(),
             source,
+            fatal: self.0.fatal,
         }))
     }
 
@@ -145,6 +165,9 @@ impl Error {
     ///
     /// A commit that ends in an I/O error is neither done nor undone until the file is read again: only then is
     /// this `true`. For every other kind the answer is certain: nothing was stored.
+    ///
+    /// A job enqueued with a [`unique_key`](crate::JobRequest::unique_key) needs no such question: repeat the call, and it is
+    /// stored once.
     pub fn may_be_stored(&self) -> bool {
         self.0.kind == ErrorKind::Indeterminate
     }
@@ -152,12 +175,40 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)?;
+        let mut plain = Plain(f);
+        let message = &self.0.message;
+        let mut shown = message.len().min(SHOWN_BYTES_MAX);
+        while !message.is_char_boundary(shown) {
+            shown -= 1;
+        }
+        plain.write_str(&message[..shown])?;
+        if shown < message.len() {
+            plain.write_str(" …")?;
+        }
         for problem in &self.0.problems {
-            write!(f, "\n  {}: {}", problem.param, problem.problem)?;
+            write!(plain, "\n  {}: {}", problem.param, problem.problem)?;
         }
         if let Some(help) = &self.0.help {
-            write!(f, "\nhelp: {help}")?;
+            write!(plain, "\nhelp: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes characters that are commands to a terminal as escapes: names, params and values of strangers are in these texts.
+struct Plain<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Plain<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let is_command = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+        for piece in text.split_inclusive(is_command) {
+            match piece.chars().next_back().filter(|last| is_command(*last)) {
+                Some(last) => {
+                    self.0.write_str(&piece[..piece.len() - last.len_utf8()])?;
+                    write!(self.0, "{}", last.escape_default())?;
+                }
+                None => self.0.write_str(piece)?,
+            }
         }
         Ok(())
     }
@@ -179,5 +230,22 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_wrote_is_shown_without_commands_to_a_terminal_and_in_part() {
+        let problem = ParamProblem::new("na\u{1b}[31mme", "tab\tand line\nstay");
+        let error =
+            Error::new(ErrorKind::InvalidParams, "\u{7}ü\u{9b}").with_problems(vec![problem]).help("\0");
+        let text = "\\u{7}ü\\u{9b}\n  na\\u{1b}[31mme: tab\tand line\nstay\nhelp: \\u{0}";
+        assert_eq!(error.to_string(), text);
+
+        let long = Error::new(ErrorKind::InvalidInput, "ü".repeat(SHOWN_BYTES_MAX)).to_string();
+        assert!(long.len() <= SHOWN_BYTES_MAX + 4 && long.ends_with("ü …"), "{} bytes", long.len());
     }
 }

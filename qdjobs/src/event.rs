@@ -71,7 +71,7 @@ pub enum Event<'a> {
     Rescued {
         /// The dead worker.
         worker: WorkerId,
-        /// How many jobs.
+        /// How many jobs; those among them that had crashed too often have failed.
         jobs: usize,
     },
     /// The worker was taken for dead and goes on under a new number; what it ran is refused.
@@ -82,6 +82,11 @@ pub enum Event<'a> {
     /// The store failed; the worker tries again.
     Trouble {
         /// What it said.
+        error: &'a Error,
+    },
+    /// The store has stopped for good. This worker claims nothing more and begins nothing more; what it runs is told. Told once.
+    StoreStopped {
+        /// What happened, and what to do.
         error: &'a Error,
     },
     /// The worker has stopped.

@@ -9,6 +9,7 @@
 //!      │ └──────▶ cancelled ◀─────┘  │    the task says cancel
 //!      └─────────────────────────────┘
 //!        retry (after its backoff) · release (worker stops) · rescue (worker died)
+//!        (a rescue that counts one crash too many ends in failed)
 //!
 //!   failed, cancelled ──retry by hand──▶ pending
 //! ```
@@ -25,6 +26,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{FAR_FUTURE_MICROS, Timestamp};
+use crate::unique::check_key;
 
 /// The queue of a job when neither the task nor the caller names one.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -33,7 +35,7 @@ pub const DEFAULT_QUEUE: &str = "default";
 pub const DEFAULT_RETRIES: u32 = 3;
 
 /// Largest params, result or metadata of a job, in bytes of JSON text: beyond it a job should hold a reference to
-/// its data, since every change of a row's status copies the row.
+/// its data, which is kept in memory for as long as the job waits in a worker.
 pub const JSON_BYTES_MAX: usize = 1 << 20;
 
 /// Longest error text stored, in bytes; the middle of a longer one is cut out.
@@ -163,6 +165,8 @@ pub struct NewJob {
     pub due: Due,
     /// Free JSON for the caller's own use, as an object.
     pub metadata: Option<String>,
+    /// At most one job of the database has it; the same job enqueued with it again is the job that is there.
+    pub unique_key: Option<String>,
 }
 
 impl NewJob {
@@ -178,6 +182,7 @@ impl NewJob {
             max_retries: DEFAULT_RETRIES,
             due: Due::Now,
             metadata: None,
+            unique_key: None,
         }
     }
 
@@ -202,6 +207,7 @@ impl NewJob {
         if let Some(metadata) = &self.metadata {
             check_size("metadata", metadata)?;
         }
+        self.unique_key.as_deref().map_or(Ok(()), check_key)?;
         self.scheduled_at(now).map(drop)
     }
 
@@ -297,7 +303,7 @@ pub struct Job {
     pub retry_count: u32,
     /// Retries allowed.
     pub max_retries: u32,
-    /// How often a worker died while it ran it.
+    /// How often a worker died while it ran it, and no other job was to blame; since it was last retried by hand.
     pub crash_count: u32,
     /// When it is (or was) due.
     pub scheduled_at: Timestamp,
@@ -317,6 +323,8 @@ pub struct Job {
     pub progress: Option<Progress>,
     /// The caller's own JSON object.
     pub metadata: Option<String>,
+    /// The key under which it was enqueued, which no other job has.
+    pub unique_key: Option<String>,
 }
 
 impl Job {
@@ -334,6 +342,11 @@ impl Job {
     /// A pending job that has failed before.
     pub fn is_retrying(&self) -> bool {
         self.status == Status::Pending && self.retry_count > 0
+    }
+
+    /// A job with which a worker has died: none holds two of them.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.crash_count > 0
     }
 
     /// The params as values by name.
@@ -368,6 +381,7 @@ impl Serialize for Job {
         let message = self.progress.as_ref().and_then(|progress| progress.message.as_deref());
         map.serialize_entry("progress_message", &message)?;
         map.serialize_entry("metadata", &self.metadata.as_deref().map(json))?;
+        map.serialize_entry("unique_key", &self.unique_key)?;
         map.end()
     }
 }
@@ -385,7 +399,7 @@ enum JsonText<'a> {
 }
 
 /// ISO 8601 as the existing clients of the wire format parse it: UTC, microseconds, no offset.
-fn wire_time(at: Timestamp) -> String {
+pub(crate) fn wire_time(at: Timestamp) -> String {
     format!("{at:.6}").trim_end_matches('Z').to_owned()
 }
 
@@ -408,9 +422,9 @@ pub enum AttemptOutcome {
     Failed,
     /// The task cancelled the job.
     Cancelled,
-    /// The worker stopped before the task was done and gave the job back.
+    /// The worker stopped before the task was done and gave the job back; or it died, and another job is to blame.
     Released,
-    /// The worker died.
+    /// The worker died, and this job may have been the cause.
     Crashed,
 }
 
@@ -502,6 +516,7 @@ mod tests {
             (NewJob { params: " ".repeat(JSON_BYTES_MAX + 1), ..job() }, ErrorKind::TooLarge),
             (NewJob { due: Due::After(Duration::MAX), ..job() }, ErrorKind::InvalidInput),
             (NewJob { due: Due::At(Timestamp::MIN), ..job() }, ErrorKind::InvalidInput),
+            (NewJob { unique_key: Some(String::new()), ..job() }, ErrorKind::InvalidInput),
         ] {
             assert_eq!(bad.check(now).unwrap_err().kind(), kind);
         }

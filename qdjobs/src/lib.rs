@@ -37,7 +37,35 @@
 //! ```
 //!
 //! Instants are microseconds since 1970, UTC. Columns one may set: `task_name`, `name`, `params`, `queue`, `priority`,
-//! `max_retries`, `scheduled_at`, `metadata`.
+//! `max_retries`, `scheduled_at`, `metadata`, `unique_key`.
+//!
+//! # Enqueueing twice
+//!
+//! A caller that got no answer (the process died, a request timed out, the disk failed in the commit) does not know whether the
+//! job is stored. With a [`unique_key`](JobRequest::unique_key) it need not know: at most one job of a database has a key,
+//! and an enqueue with the same key, task and params answers the job that is there, whatever its status, and stores
+//! nothing. So the call can be repeated until it is answered, from any thread and any process.
+//!
+//! ```
+//! # use qdjobs::prelude::*;
+//! # #[task("lib.welcome")]
+//! # fn welcome(customer: u64) { let _ = customer; }
+//! # let queue = JobQueue::in_memory();
+//! let first = Welcome::new(42).unique_key("welcome-42").enqueue(&queue)?;
+//! let again = Welcome::new(42).unique_key("welcome-42").enqueue(&queue)?;
+//! assert_eq!(first.id(), again.id());
+//! # Ok::<(), qdjobs::Error>(())
+//! ```
+//!
+//! The same key for another task or other params is refused with [`ErrorKind::Conflict`]. A key is free again when its job is
+//! deleted.
+//!
+//! # Jobs that end their process
+//!
+//! A job whose worker dies is run again, and the death is counted in [`Job::crash_count`], apart from its failures. Which of
+//! the jobs of a dead worker ended it is not known, so each becomes a suspect; a worker runs at most one suspect at a time, and if it
+//! dies again that one alone is counted. After [`CRASHES_MAX`] deaths a job is `failed` and says so: see
+//! [`QueueOptions::max_crashes`]. All others complete.
 //!
 //! # Threads
 //!
@@ -51,6 +79,7 @@ extern crate self as qdjobs;
 
 // Ground: decisions. No lock but the clock's, no SQL, no thread.
 mod chance;
+mod crash;
 mod error;
 mod event;
 mod job;
@@ -58,7 +87,9 @@ mod lease;
 mod nearest;
 mod retry;
 mod time;
+mod unique;
 
+pub use crash::CRASHES_MAX;
 pub use error::{Error, ErrorKind, ParamProblem, Result};
 pub use event::Event;
 pub use job::{
@@ -67,12 +98,13 @@ pub use job::{
 };
 pub use retry::{Backoff, Budget, Outcome, Verdict, verdict};
 pub use time::{Clock, Timestamp};
+pub use unique::UNIQUE_KEY_BYTES_MAX;
 
 // First floor: memory. Only here does anyone speak to a database.
 pub mod store;
 
 pub use store::sqlite::Durability;
-pub use store::{Counts, EnqueueStatement, Filter, Page, WorkerState};
+pub use store::{Counts, EnqueueStatement, Filter, Health, HealthState, Page, WorkerState};
 
 // Second floor: work.
 mod context;

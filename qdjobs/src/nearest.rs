@@ -4,8 +4,14 @@
 
 use strsim::osa_distance;
 
+use crate::job::NAME_BYTES_MAX;
+
 /// The candidate that differs from `word` by a slip of the keyboard, if there is one.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No name is so long, and the distance costs the product of the lengths.
+    if word.len() > 2 * NAME_BYTES_MAX {
+        return None;
+    }
     let reach = (word.len() / 3).max(2);
     candidates
         .into_iter()

@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::crash::CRASHES_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Attempt, Job, JobId, NewJob, Status};
 use crate::request::{Enqueue, JobRequest};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{Durability, SqliteOptions, SqliteStore};
 use crate::store::{
-    Answer, Control, Counts, EnqueueStatement, Filter, Page, Pending, Query, Store, WorkerState,
+    Answer, Control, Counts, EnqueueStatement, Filter, Health, Page, Pending, Query, Store, WorkerState,
 };
 use crate::time::Clock;
 
@@ -47,6 +48,7 @@ impl Drop for Inner {
 pub struct QueueOptions {
     clock: Clock,
     sqlite: SqliteOptions,
+    max_crashes: u32,
 }
 
 impl QueueOptions {
@@ -63,6 +65,22 @@ impl QueueOptions {
         self
     }
 
+    /// How often a worker may die while it runs a job before the job is `failed`; [`CRASHES_MAX`] unless you choose
+    /// otherwise, and at least once. What counts is the queue of the worker that finds the dead one: choose the same everywhere.
+    pub fn max_crashes(mut self, limit: u32) -> Self {
+        self.max_crashes = limit;
+        self
+    }
+
+    /// How many bytes are kept free beside the database while workers run; 8 MiB unless you choose otherwise, 0 for none.
+    ///
+    /// When the disk is full, new jobs are refused with [`ErrorKind::Full`] and none is started; these bytes let the running
+    /// ones finish. All resumes by itself once twice as much is free again. [`JobQueue::health`] tells of it.
+    pub fn reserve(mut self, bytes: u64) -> Self {
+        self.sqlite.reserve = bytes;
+        self
+    }
+
     /// The clock that tells the queue and its workers the time; for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -73,13 +91,14 @@ impl QueueOptions {
     ///
     /// The file may be your application's own: all tables of qdjobs are named `qdjobs_…`. It is switched to WAL mode.
     pub fn open(self, path: impl AsRef<Path>) -> Result<JobQueue> {
-        let store = SqliteStore::open(path.as_ref(), self.sqlite, self.clock.clone())?;
+        let sqlite = SqliteOptions { max_crashes: self.max_crashes, ..self.sqlite };
+        let store = SqliteStore::open(path.as_ref(), sqlite, self.clock.clone())?;
         Ok(JobQueue::with_store(store, self.clock))
     }
 
     /// A queue that lives and dies with the process.
     pub fn in_memory(self) -> JobQueue {
-        JobQueue::with_store(MemoryStore::new(self.clock.clone()), self.clock)
+        JobQueue::with_store(MemoryStore::with_max_crashes(self.clock.clone(), self.max_crashes), self.clock)
     }
 }
 
@@ -96,7 +115,7 @@ impl JobQueue {
 
     /// Options to open a queue with.
     pub fn options() -> QueueOptions {
-        QueueOptions { clock: Clock::system(), sqlite: SqliteOptions::default() }
+        QueueOptions { clock: Clock::system(), sqlite: SqliteOptions::default(), max_crashes: CRASHES_MAX }
     }
 
     /// A queue on any store.
@@ -109,7 +128,8 @@ impl JobQueue {
         AsyncQueue(self.clone())
     }
 
-    /// Stores many jobs at once, all or none, in the order given.
+    /// Stores many jobs at once, all or none, in the order given. A [`unique_key`](JobRequest::unique_key) that is held answers
+    /// its holder in that place, or refuses them all.
     pub fn enqueue_all<R>(
         &self,
         jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
@@ -142,7 +162,7 @@ impl JobQueue {
         answer_workers(self.store().inspect(Query::Workers).wait()?)
     }
 
-    /// Makes a failed or cancelled job, or one that waits for its time, due now, with a fresh budget of retries.
+    /// Makes a failed or cancelled job, or one that waits for its time, due now, with a fresh budget of retries and crashes.
     pub fn retry(&self, id: JobId) -> Result<Job> {
         only(self.store().control(vec![Control::Retry(id)]).wait()?)
     }
@@ -166,6 +186,9 @@ impl JobQueue {
     /// One SQL statement that stores these jobs through any driver, inside your own transaction there: bind
     /// [`json`](EnqueueStatement::json) as its one text parameter and execute it.
     ///
+    /// A [`unique_key`](JobRequest::unique_key) that is held makes the statement pass over that job or, for another task or
+    /// other params (here as JSON text without its spaces), fail.
+    ///
     /// After your commit [`poke`](JobQueue::poke) starts the jobs at once; without it they are found a little later.
     pub fn statement<R>(
         &self,
@@ -178,6 +201,14 @@ impl JobQueue {
     /// instead of in a moment.
     pub fn poke(&self) {
         self.store().poke();
+    }
+
+    /// How the queue's store is: whether the disk is full or has failed, how long the write-ahead log is and who holds it back.
+    ///
+    /// Cheap, and never waits: made to be asked by a health check each second. After
+    /// [`Stopped`](crate::store::HealthState::Stopped) look at the disk and restart the program.
+    pub fn health(&self) -> Health {
+        self.store().health()
     }
 
     /// The clock of this queue.
@@ -289,6 +320,11 @@ impl AsyncQueue {
     /// See [`JobQueue::delete`].
     pub async fn delete(&self, id: JobId) -> Result<Job> {
         only(self.0.store().control(vec![Control::Delete(id)]).await?)
+    }
+
+    /// See [`JobQueue::health`].
+    pub fn health(&self) -> Health {
+        self.0.health()
     }
 
     /// See [`JobQueue::handle`].

@@ -130,6 +130,17 @@ impl<R> JobRequest<R> {
         }
     }
 
+    /// At most one job of the database has this key, 1 to 200 bytes: enqueueing the same task and params with it again answers
+    /// the job that is there, whatever its status, and stores nothing. So a call whose answer got lost can be repeated, from
+    /// any process.
+    ///
+    /// The params are the same if they are the same JSON, in whatever order; a parameter that is left out is not the same as
+    /// its default written out. The other options of the repeated call change nothing. The key for another task or other params
+    /// is refused with [`ErrorKind::Conflict`], until the job that holds it is deleted.
+    pub fn unique_key(self, key: impl Into<String>) -> Self {
+        self.set(|job| job.unique_key = Some(key.into()))
+    }
+
     /// Stores the job; see [`Enqueue`] for the targets and what they answer.
     pub fn enqueue<Q: Enqueue + ?Sized>(self, target: &Q) -> Q::Answer<R> {
         target.accept(self.job)

@@ -17,7 +17,24 @@ pub(crate) const FAR_FUTURE_MICROS: i64 = 253_402_207_200_999_999;
 /// [`advance`](Clock::advance): everything that waits for an instant (scheduled jobs, retries, timeouts, leases) wakes
 /// as if that time had passed.
 #[derive(Clone, Debug)]
-pub struct Clock(Option<Arc<Held>>);
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    Held(Arc<Held>),
+    /// For those who wait it is the system's; a simulation says what it tells.
+    #[cfg(test)]
+    Simulated(Arc<Simulated>),
+}
+
+/// The time of a simulation, for one process of it.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct Simulated {
+    now: std::sync::atomic::AtomicI64,
+    monotonic: std::sync::atomic::AtomicU64,
+}
 
 #[derive(Debug)]
 struct Held {
@@ -40,40 +57,77 @@ pub(crate) trait Bell: std::fmt::Debug + Send + Sync {
 impl Clock {
     /// The clocks of the operating system.
     pub fn system() -> Clock {
-        Clock(None)
+        Clock(Source::System)
     }
 
     /// A clock that stands at `now` until it is told to [`advance`](Clock::advance). Clones move together.
     pub fn held(now: Timestamp) -> Clock {
         let state = Mutex::new(HeldState { now, since_start: Duration::ZERO, bells: Vec::new() });
-        Clock(Some(Arc::new(Held { state })))
+        Clock(Source::Held(Arc::new(Held { state })))
+    }
+
+    /// A clock that tells what [`set`](Clock::set) says, to those who wait by it as to those on the system's.
+    #[cfg(test)]
+    pub(crate) fn simulated(now: Timestamp) -> Clock {
+        let clock = Simulated { now: now.as_microsecond().into(), monotonic: 0.into() };
+        Clock(Source::Simulated(Arc::new(clock)))
+    }
+
+    /// Sets a simulated clock's two hands, each for itself: a wall clock may be set, and both may stand.
+    #[cfg(test)]
+    pub(crate) fn set(&self, now: Timestamp, monotonic: Duration) {
+        use std::sync::atomic::Ordering;
+        if let Source::Simulated(clock) = &self.0 {
+            clock.now.store(now.as_microsecond(), Ordering::Relaxed);
+            clock.monotonic.store(monotonic.as_micros() as u64, Ordering::Relaxed);
+        }
     }
 
     /// The wall clock: what `scheduled_at`, `created_at` and their kin are measured by.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            None => Timestamp::now(),
-            Some(held) => held.lock().now,
+            Source::System => Timestamp::now(),
+            Source::Held(held) => held.lock().now,
+            #[cfg(test)]
+            Source::Simulated(clock) => {
+                let micros = clock.now.load(std::sync::atomic::Ordering::Relaxed);
+                Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+            }
         }
     }
 
     /// Time since an arbitrary start, which no setting of the wall clock moves: leases and timeouts use this.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
     pub fn monotonic(&self) -> Duration {
+        match &self.0 {
+            Source::Held(held) => held.lock().since_start,
+            _ => self.elapsed(),
+        }
+    }
+
+    /// As [`monotonic`](Clock::monotonic), and goes on though a test holds the clock: for pauses and patience towards the
+    /// operating system, which no test needs to hold.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
+    pub(crate) fn elapsed(&self) -> Duration {
         static START: OnceLock<Instant> = OnceLock::new();
         match &self.0 {
-            None => START.get_or_init(Instant::now).elapsed(),
-            Some(held) => held.lock().since_start,
+            #[cfg(test)]
+            Source::Simulated(clock) => {
+                Duration::from_micros(clock.monotonic.load(std::sync::atomic::Ordering::Relaxed))
+            }
+            _ => START.get_or_init(Instant::now).elapsed(),
         }
     }
 
     /// Moves a held clock forward by `by` and wakes everything that sleeps by it. Has no effect on the system's
     /// clock.
     pub fn advance(&self, by: Duration) {
-        let Some(held) = &self.0 else { return };
+        let Source::Held(held) = &self.0 else { return };
         let bells = {
             let mut state = held.lock();
+            // Both stop at the end of the calendar, far from the end of what a duration can hold.
+            let left = Timestamp::MAX.duration_since(state.now).unsigned_abs();
+            let by = by.min(left);
             state.now = state.now.checked_add(by).unwrap_or(Timestamp::MAX);
             state.since_start += by;
             state.bells.retain(|bell| bell.strong_count() > 0);
@@ -86,7 +140,13 @@ impl Clock {
 
     /// Whether a test holds this clock.
     pub fn is_held(&self) -> bool {
-        self.0.is_some()
+        matches!(self.0, Source::Held(_))
+    }
+
+    /// Whether there is nothing of the system's behind it: no thread to be woken, no file that another could change.
+    #[cfg(test)]
+    pub(crate) fn is_simulated(&self) -> bool {
+        matches!(self.0, Source::Simulated(_))
     }
 
     /// How long a thread may sleep when it wants to look again after `wait`: a sleeper on a held clock sleeps until
@@ -98,7 +158,7 @@ impl Clock {
 
     /// Rings `bell` at each advance, as long as somebody keeps it. Does nothing on the system's clock.
     pub(crate) fn subscribe(&self, bell: Weak<dyn Bell>) {
-        if let Some(held) = &self.0 {
+        if let Source::Held(held) = &self.0 {
             held.lock().bells.push(bell);
         }
     }
@@ -138,6 +198,16 @@ mod tests {
         clock.advance(Duration::from_secs(90));
         assert_eq!(twin.now().as_second(), 90);
         assert_eq!(twin.monotonic(), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_held_clock_stops_at_the_end_of_the_calendar() {
+        let clock = Clock::held(Timestamp::UNIX_EPOCH);
+        for _ in 0..2 {
+            clock.advance(Duration::MAX);
+            assert_eq!(clock.now(), Timestamp::MAX);
+        }
+        assert_eq!(clock.monotonic(), Timestamp::MAX.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs());
     }
 
     #[test]

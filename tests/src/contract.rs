@@ -268,6 +268,7 @@ fn a_stored_job_reads_back_as_it_was_given(bench: &Bench) {
     new.max_retries = 0;
     new.due = Due::At(at);
     new.metadata = Some(r#"{"tenant":"ü"}"#.into());
+    new.unique_key = Some("picture/ü 1".into());
     let id = bench.insert_one(new.clone());
     let job = bench.job(id);
     assert_eq!((job.id, job.status), (id, Status::Pending));
@@ -277,6 +278,22 @@ fn a_stored_job_reads_back_as_it_was_given(bench: &Bench) {
     );
     assert_eq!((&job.queue, job.priority, job.max_retries), (&new.queue, i32::MIN, 0));
     assert_eq!((job.scheduled_at, job.created_at, job.metadata), (at, START, new.metadata));
+    assert_eq!(job.unique_key, new.unique_key);
+}
+
+fn params_of_any_size_come_back_as_they_were_given(bench: &Bench) {
+    let sized = |bytes: usize| NewJob::new("mail", format!(r#"{{"x":"{}"}}"#, "ü".repeat(bytes / 2)));
+    let jobs: Vec<NewJob> = [2, 490, 500, 510, 1_010, 20_000, 1 << 19].map(sized).into();
+    let given: Vec<String> = jobs.iter().map(|job| job.params.clone()).collect();
+    let ids = bench.insert(jobs);
+    let listed = bench.page(Filter::default()).jobs;
+    assert!(listed.iter().rev().map(|job| &job.params).eq(&given));
+    bench.enlist(ANN);
+    let claimed = bench.claim(ANN, want(9));
+    assert!(claimed.iter().map(|job| &job.params).eq(&given));
+    let ended: Vec<Job> = claimed.iter().map(|job| bench.finish(job.claim, complete())).collect();
+    assert!(ended.iter().map(|job| &job.params).eq(&given));
+    assert_eq!(bench.control(Control::Delete(ids[5])).unwrap().params, given[5]);
 }
 
 fn a_job_without_options_gets_the_defaults(bench: &Bench) {
@@ -289,6 +306,7 @@ fn a_job_without_options_gets_the_defaults(bench: &Bench) {
     assert_eq!((job.scheduled_at, job.created_at), (START, START));
     assert_eq!((job.started_at, job.completed_at, job.worker), (None, None, None));
     assert_eq!((job.result, job.error, job.progress, job.metadata), (None, None, None, None));
+    assert_eq!(job.unique_key, None);
 }
 
 fn ids_come_in_the_order_of_the_jobs_and_are_never_used_twice(bench: &Bench) {
@@ -356,6 +374,115 @@ fn a_dropped_answer_cancels_nothing(bench: &Bench) {
     assert_eq!(bench.counts().of(Status::Pending), 2);
 }
 
+fn keyed(key: &str) -> NewJob {
+    with(|job| job.unique_key = Some(key.into()))
+}
+
+fn the_same_job_under_its_key_is_stored_once_whatever_became_of_it(bench: &Bench) {
+    let id = bench.insert_one(keyed("k"));
+    let again = || {
+        // What else the repeated call says changes nothing.
+        let mut new = keyed("k");
+        (new.priority, new.queue, new.due) = (9, "other".into(), Due::After(SECOND));
+        bench.insert_one(new)
+    };
+    assert_eq!(again(), id, "pending");
+    bench.enlist(ANN);
+    let claim = bench.claim_one(ANN);
+    assert_eq!(again(), id, "running");
+    bench.finish(claim, complete());
+    assert_eq!(again(), id, "completed");
+    assert_eq!(bench.counts().total(), 1);
+    let job = bench.job(id);
+    assert_eq!((job.priority, job.queue.as_str(), job.scheduled_at), (0, "default", START));
+    assert_eq!(bench.insert_one(task("mail")), JobId(id.0 + 1), "a repetition takes no number");
+}
+
+fn params_are_the_same_as_json_and_not_as_text(bench: &Bench) {
+    let with_params = |params: &str| {
+        let mut job = keyed("k");
+        job.params = params.into();
+        job
+    };
+    let id = bench.insert_one(with_params(r#"{"a":1,"b":[2,{"c":3,"d":4}]}"#));
+    assert_eq!(bench.insert_one(with_params(r#"{ "b": [2, {"d": 4, "c": 3}], "a": 1 }"#)), id);
+    for other in [r#"{"a":1,"b":[2]}"#, r#"{"a":1}"#, r#"{"a":1,"b":[2,{"c":3,"d":4}],"e":null}"#] {
+        assert_eq!(
+            kind(answer(bench.store.insert(vec![with_params(other)]))),
+            ErrorKind::Conflict,
+            "{other}"
+        );
+    }
+}
+
+fn large_params_are_compared_as_small_ones_are(bench: &Bench) {
+    let of = |blanks: usize, n: u8| {
+        let mut job = keyed("k");
+        job.params = format!(r#"{{"n":{n},"text":"{}"{}}}"#, "x".repeat(5_000), " ".repeat(blanks));
+        job
+    };
+    let id = bench.insert_one(of(0, 1));
+    assert_eq!(bench.insert(vec![of(9, 1), job(), of(0, 1)]), [id, JobId(id.0 + 1), id]);
+    assert_eq!(kind(answer(bench.store.insert(vec![of(0, 2)]))), ErrorKind::Conflict);
+    assert_eq!(bench.job(id).params.len(), 5_017);
+}
+
+fn a_key_held_by_another_job_refuses_its_own_insert_and_no_other(bench: &Bench) {
+    let holder = bench.insert_one(keyed("k"));
+    let other = || {
+        let mut job = task("ping");
+        job.unique_key = Some("k".into());
+        job
+    };
+    // Asked for together, so that a store which gathers requests has them in one transaction.
+    let asked: Vec<_> = (0..30)
+        .map(|n| bench.store.insert(if n % 3 == 1 { vec![job(), other()] } else { vec![job(), keyed("k")] }))
+        .collect();
+    for (n, pending) in asked.into_iter().enumerate() {
+        match answer(pending) {
+            Ok(ids) => assert!(n % 3 != 1 && ids[1] == holder, "insert {n}"),
+            Err(error) => {
+                assert!(n % 3 == 1 && error.kind() == ErrorKind::Conflict, "insert {n}: {error}");
+                assert!(error.to_string().contains(&format!("held by job {holder}")), "{error}");
+            }
+        }
+    }
+    assert_eq!(bench.counts().total(), 21, "all or none of each");
+}
+
+fn a_key_is_shared_within_one_insert_by_the_same_job_only(bench: &Bench) {
+    let ids = bench.insert(vec![keyed("k"), job(), keyed("k"), keyed("l")]);
+    assert_eq!((ids[0], ids[1] > ids[0], ids[3] > ids[1]), (ids[2], true, true));
+    assert_eq!(bench.counts().total(), 3);
+    let different = with(|job| (job.unique_key, job.params) = (Some("m".into()), r#"{"n":1}"#.into()));
+    assert_eq!(kind(answer(bench.store.insert(vec![keyed("m"), different]))), ErrorKind::Conflict);
+    assert_eq!(bench.counts().total(), 3);
+}
+
+fn a_key_is_free_again_when_its_job_is_deleted(bench: &Bench) {
+    let first = bench.insert_one(keyed("k"));
+    bench.control(Control::Delete(first)).unwrap();
+    let mut other = task("ping");
+    other.unique_key = Some("k".into());
+    let second = bench.insert_one(other.clone());
+    assert!(second > first);
+    assert_eq!(bench.insert_one(other), second);
+    assert_eq!(kind(answer(bench.store.insert(vec![keyed("k")]))), ErrorKind::Conflict);
+}
+
+fn callers_that_enqueue_one_key_at_once_get_one_job(bench: &Bench) {
+    let ids: Vec<JobId> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| (0..50).map(|n| bench.insert_one(keyed(&format!("k{n}")))).collect()))
+            .collect();
+        let each: Vec<Vec<JobId>> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(each.iter().all(|ids| *ids == each[0]), "{each:?}");
+        each.into_iter().next().unwrap()
+    });
+    assert_eq!(bench.counts().total(), 50);
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 50);
+}
+
 // ---- enlist, claim ---------------------------------------------------------------------------------------------
 
 fn a_worker_that_is_not_enlisted_claims_nothing(bench: &Bench) {
@@ -384,6 +511,7 @@ fn a_claim_is_the_token_of_the_running_job(bench: &Bench) {
         job.priority = 7;
         job.max_retries = 5;
         job.metadata = Some("{}".into());
+        job.unique_key = Some("greeting-1".into());
     });
     let id = bench.insert_one(new.clone());
     bench.clock.advance(SECOND);
@@ -402,6 +530,7 @@ fn a_claim_is_the_token_of_the_running_job(bench: &Bench) {
         scheduled_at: START,
         claimed_at: now,
         metadata: new.metadata,
+        unique_key: new.unique_key,
     };
     assert_eq!(claimed, [expected]);
     let job = bench.job(id);
@@ -792,6 +921,15 @@ fn a_wait_past_the_end_of_the_calendar_ends_there(bench: &Bench) {
     }
 }
 
+fn a_wait_shorter_than_an_instant_can_tell_is_none(bench: &Bench) {
+    for verdict in [retry(Duration::from_nanos(1)), release(Duration::from_nanos(999), true)] {
+        let claim = bench.held_job(ANN);
+        let done = vec![bench.finish_of(claim, verdict)];
+        assert_eq!(given(bench.ask(ANN, done, want(1))), [claim.id], "in the same turn");
+        bench.finish(Claim { attempt: 2, ..claim }, complete());
+    }
+}
+
 fn a_failed_job_stays_failed_and_says_why(bench: &Bench) {
     let claim = bench.held_job(ANN);
     bench.report(claim, 0.5, "half");
@@ -1058,6 +1196,205 @@ fn leave_answers_the_standing_turn_of_the_worker_with_nothing(bench: &Bench) {
     assert!(turned.claimed.is_empty() && turned.lost.is_empty(), "not even what it has just given back");
     assert_eq!(kind(answer(bench.ask(ANN, vec![], want(1)))), ErrorKind::LeaseLost);
     assert_eq!(bench.job(claim.id).status, Status::Pending);
+}
+
+// ---- rescue, of those with which a worker has died ---------------------------------------------------------------
+
+/// A job with which a worker has died, of each of `jobs`.
+fn suspects(bench: &Bench, jobs: Vec<NewJob>) -> Vec<JobId> {
+    const DEAD: WorkerId = WorkerId(0xdead);
+    let stored = bench.insert(jobs);
+    bench.enlist(DEAD);
+    let tasks = Arc::new(TaskSet::new(["mail", "ping"]));
+    assert_eq!(bench.claim(DEAD, Want { tasks, ..want(stored.len()) }).len(), stored.len());
+    assert_eq!(answer(bench.store.rescue(DEAD)).unwrap(), stored.len());
+    assert!(stored.iter().all(|id| bench.job(*id).crash_count == 1));
+    stored
+}
+
+fn a_worker_holds_one_suspect_at_a_time_beside_other_jobs(bench: &Bench) {
+    let suspects = suspects(bench, vec![job(); 3]);
+    bench.enlist(BOB);
+    bench.enlist(CAT);
+    bench.clock.advance(SECOND);
+    let others = bench.insert(vec![job(), job()]);
+    let claimed = bench.claim(BOB, want(9));
+    assert_eq!(ids(&claimed), [suspects[0], others[0], others[1]]);
+    assert_eq!(bench.claim(BOB, want(9)), []);
+    assert_eq!(ids(&bench.claim(CAT, want(9))), [suspects[1]], "another worker may hold one too");
+    let finish = bench.finish_of(claimed[1].claim, complete());
+    assert_eq!(answer(bench.ask(BOB, vec![finish], want(9))).unwrap().claimed, [], "that was none");
+    let finish = bench.finish_of(claimed[0].claim, complete());
+    assert_eq!(given(bench.ask(BOB, vec![finish], want(9))), [suspects[2]]);
+}
+
+fn suspects_stand_in_the_line_as_all_jobs_do(bench: &Bench) {
+    bench.enlist(ANN);
+    let ranked = |priority| with(|job| job.priority = priority);
+    let early = bench.insert_one(task("unheard_of"));
+    let suspects = suspects(bench, vec![ranked(0), ranked(1), ranked(-1)]);
+    let others = bench.insert(vec![ranked(2), ranked(1), ranked(0)]);
+    assert_eq!(bench.claim_one(ANN).id, others[0]);
+    assert_eq!(ids(&bench.claim(ANN, want(9))), [suspects[1], others[1], others[2]]);
+    assert_eq!(bench.job(early).status, Status::Pending);
+}
+
+fn a_suspect_behind_the_limit_is_not_claimed(bench: &Bench) {
+    bench.enlist(ANN);
+    let suspect = suspects(bench, vec![with(|job| job.priority = -1)])[0];
+    let others = bench.insert(vec![job(), job()]);
+    assert_eq!(bench.claim(ANN, want(0)), []);
+    assert_eq!(ids(&bench.claim(ANN, want(2))), others);
+    assert_eq!(bench.job(suspect).status, Status::Pending);
+    assert_eq!(ids(&bench.claim(ANN, want(2))), [suspect]);
+}
+
+fn suspects_are_claimed_over_all_tasks_and_queues_wanted_and_no_others(bench: &Bench) {
+    bench.enlist(ANN);
+    let of = |name: &str, queue: &str, priority| {
+        let mut job = task(name);
+        (job.queue, job.priority) = (queue.into(), priority);
+        job
+    };
+    let suspects =
+        suspects(bench, vec![of("ping", "a", 9), of("mail", "a", 1), of("mail", "b", 2), of("mail", "c", 3)]);
+    let from = |queues: &[&str]| {
+        let queues = queues.iter().map(|queue| (*queue).to_owned()).collect::<Vec<_>>();
+        Want { queues: Some(queues.into()), ..want(9) }
+    };
+    assert_eq!(bench.claim(ANN, from(&["d"])), []);
+    assert_eq!(ids(&bench.claim(ANN, from(&["a", "b"]))), [suspects[2]]);
+}
+
+fn the_suspect_that_a_dead_worker_held_is_blamed_alone(bench: &Bench) {
+    let suspects = suspects(bench, vec![job(), job()]);
+    bench.enlist(BOB);
+    bench.clock.advance(SECOND);
+    let others = bench.insert(vec![job(), job()]);
+    assert_eq!(ids(&bench.claim(BOB, want(9))), [suspects[0], others[0], others[1]]);
+    let stored_at = bench.now();
+    bench.clock.advance(SECOND);
+    assert_eq!(answer(bench.store.rescue(BOB)).unwrap(), 3);
+    let blamed = bench.job(suspects[0]);
+    assert_eq!((blamed.status, blamed.crash_count, blamed.retry_count), (Status::Pending, 2, 0));
+    assert_eq!((blamed.scheduled_at, blamed.worker), (bench.now(), None));
+    assert_eq!(bench.outcomes(suspects[0]), [(1, AttemptOutcome::Crashed), (2, AttemptOutcome::Crashed)]);
+    for id in &others {
+        let job = bench.job(*id);
+        assert_eq!((job.status, job.crash_count, job.retry_count, job.error), (Status::Pending, 0, 0, None));
+        assert_eq!((job.scheduled_at, job.attempt, job.worker), (stored_at, 1, None), "in its place");
+        let attempt = bench.attempts(*id).pop().unwrap();
+        assert_eq!((attempt.attempt, attempt.outcome), (1, AttemptOutcome::Released));
+        let error = attempt.error.unwrap();
+        assert!(
+            error.contains("the worker died") && error.contains(&format!("job {}", suspects[0])),
+            "{error}"
+        );
+    }
+    // And so they are claimed at once, together, beside one suspect.
+    bench.enlist(CAT);
+    assert_eq!(ids(&bench.claim(CAT, want(9))), [suspects[1], others[0], others[1]]);
+}
+
+fn a_job_is_failed_with_its_third_crash_and_says_so(bench: &Bench) {
+    let id = bench.insert_one(job());
+    let wait = bench.store.ended(id);
+    for (number, worker) in [ANN, BOB, CAT].into_iter().enumerate() {
+        bench.enlist(worker);
+        assert_eq!(bench.job(id).status, Status::Pending);
+        assert_eq!(bench.claim_one(worker).attempt, number as u32 + 1);
+        bench.clock.advance(SECOND);
+        assert_eq!(answer(bench.store.rescue(worker)).unwrap(), 1);
+    }
+    let job = bench.job(id);
+    assert_eq!((job.status, job.crash_count, job.retry_count, job.attempt), (Status::Failed, 3, 0, 3));
+    assert_eq!((job.completed_at, job.worker), (Some(bench.now()), Some(CAT)));
+    let error = job.error.unwrap();
+    assert!(error.starts_with("the worker died 3 times while it ran this job"), "{error}");
+    let attempts = bench.attempts(id);
+    assert!(attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::Crashed));
+    assert_eq!((attempts.len(), attempts[2].error.as_ref()), (3, Some(&error)));
+    assert_eq!(answer(wait).unwrap().status, Status::Failed);
+    bench.enlist(ANN);
+    bench.clock.advance(3600 * SECOND);
+    assert_eq!(bench.claim(ANN, want(9)), []);
+}
+
+fn a_retry_by_hand_clears_a_suspect(bench: &Bench) {
+    let suspects = suspects(bench, vec![job(), job(), job()]);
+    bench.enlist(ANN);
+    let held = bench.claim_one(ANN);
+    bench.finish(held, fail());
+    bench.control(Control::Cancel(suspects[1])).unwrap();
+    for id in &suspects[..2] {
+        let job = bench.control(Control::Retry(*id)).unwrap();
+        assert_eq!((job.crash_count, job.attempt), (0, 1 + u32::from(*id == held.id)));
+    }
+    assert_eq!(ids(&bench.claim(ANN, want(9))), suspects, "one suspect, and two that are none any more");
+    answer(bench.store.rescue(ANN)).unwrap();
+    assert_eq!(suspects.iter().map(|id| bench.job(*id).crash_count).collect::<Vec<_>>(), [0, 0, 2]);
+}
+
+fn a_suspect_stays_one_while_it_waits_for_a_retry_or_goes_back(bench: &Bench) {
+    let suspects = suspects(bench, vec![job(); 4]);
+    bench.enlist(ANN);
+    bench.enlist(BOB);
+    for verdict in [retry(SECOND), release(SECOND, true), release(Duration::ZERO, false)] {
+        bench.finish(bench.claim_one(ANN), verdict);
+    }
+    let left = bench.claim_one(ANN);
+    answer(bench.store.leave(ANN)).unwrap();
+    bench.clock.advance(SECOND);
+    for _ in 0..4 {
+        let held = bench.claim(BOB, want(9));
+        assert_eq!(held.len(), 1);
+        assert_eq!(bench.claim(BOB, want(9)), []);
+        bench.finish(held[0].claim, complete());
+    }
+    assert!(suspects.contains(&left.id) && bench.counts().of(Status::Completed) == 4);
+}
+
+fn a_standing_turn_is_answered_when_its_worker_may_hold_the_next_suspect(bench: &Bench) {
+    for verdict in [complete(), fail(), retry(SECOND), release(SECOND, true), release(SECOND, false)] {
+        let [first, second] = suspects(bench, vec![job(), job()])[..] else { panic!("two suspects") };
+        bench.enlist(ANN);
+        let held = bench.claim_one(ANN);
+        assert_eq!(held.id, first);
+        let turn = bench.stand(ANN, standing());
+        bench.finish(held, verdict);
+        let next = answer(turn).unwrap().claimed;
+        assert_eq!(ids(&next), [second]);
+        bench.finish(next[0].claim, complete());
+        if bench.job(first).status == Status::Pending {
+            bench.control(Control::Cancel(first)).unwrap();
+        }
+    }
+}
+
+fn a_standing_turn_is_answered_when_its_worker_completes_the_suspect_of_another_lane(bench: &Bench) {
+    let suspects = suspects(bench, vec![task("ping"), job()]);
+    bench.enlist(ANN);
+    let pings = || Want { tasks: Arc::new(TaskSet::new(["ping"])), ..want(9) };
+    let held = bench.claim(ANN, pings())[0].claim;
+    let mails = bench.stand(ANN, standing());
+    let turned = answer(bench.ask(ANN, vec![bench.finish_of(held, complete())], pings())).unwrap();
+    assert_eq!((turned.lost, turned.claimed), (vec![], vec![]));
+    assert_eq!(given(mails), [suspects[1]]);
+}
+
+fn suspects_that_are_freed_wake_each_worker_that_holds_none(bench: &Bench) {
+    bench.enlist(CAT);
+    let stored = bench.insert(vec![job(); 3]);
+    bench.claim(CAT, want(3));
+    bench.enlist(ANN);
+    bench.enlist(BOB);
+    let turns = [bench.stand(ANN, standing()), bench.stand(BOB, standing())];
+    answer(bench.store.rescue(CAT)).unwrap();
+    assert_eq!(turns.map(given), [[stored[0]], [stored[1]]]);
+    let turn = bench.stand(ANN, standing());
+    bench.enlist(CAT);
+    assert_eq!(ids(&bench.claim(CAT, want(9))), [stored[2]]);
+    bench.stands(&turn);
 }
 
 // ---- cancel, and what else people ask for -----------------------------------------------------------------------
@@ -1447,6 +1784,7 @@ macro_rules! promises {
 
 promises! { $
     a_stored_job_reads_back_as_it_was_given
+    params_of_any_size_come_back_as_they_were_given
     a_job_without_options_gets_the_defaults
     ids_come_in_the_order_of_the_jobs_and_are_never_used_twice
     nothing_to_insert_is_no_error
@@ -1456,6 +1794,13 @@ promises! { $
     a_job_for_the_past_is_due_at_once_and_keeps_its_instant
     instants_are_stored_as_whole_microseconds
     a_dropped_answer_cancels_nothing
+    the_same_job_under_its_key_is_stored_once_whatever_became_of_it
+    params_are_the_same_as_json_and_not_as_text
+    large_params_are_compared_as_small_ones_are
+    a_key_held_by_another_job_refuses_its_own_insert_and_no_other
+    a_key_is_shared_within_one_insert_by_the_same_job_only
+    a_key_is_free_again_when_its_job_is_deleted
+    callers_that_enqueue_one_key_at_once_get_one_job
     a_worker_that_is_not_enlisted_claims_nothing
     a_worker_that_enlists_twice_stays_as_it_is
     a_claim_is_the_token_of_the_running_job
@@ -1491,6 +1836,7 @@ promises! { $
     a_failed_attempt_waits_for_its_retry_and_says_why
     a_success_clears_the_error_and_history_keeps_it
     a_wait_past_the_end_of_the_calendar_ends_there
+    a_wait_shorter_than_an_instant_can_tell_is_none
     a_failed_job_stays_failed_and_says_why
     a_task_may_cancel_its_own_job
     a_released_job_loses_no_retry
@@ -1512,6 +1858,17 @@ promises! { $
     a_rescued_worker_claims_nothing_and_hears_so_while_it_stands
     a_worker_that_leaves_gives_back_all_and_no_failure_is_counted
     leave_answers_the_standing_turn_of_the_worker_with_nothing
+    a_worker_holds_one_suspect_at_a_time_beside_other_jobs
+    suspects_stand_in_the_line_as_all_jobs_do
+    a_suspect_behind_the_limit_is_not_claimed
+    suspects_are_claimed_over_all_tasks_and_queues_wanted_and_no_others
+    the_suspect_that_a_dead_worker_held_is_blamed_alone
+    a_job_is_failed_with_its_third_crash_and_says_so
+    a_retry_by_hand_clears_a_suspect
+    a_suspect_stays_one_while_it_waits_for_a_retry_or_goes_back
+    a_standing_turn_is_answered_when_its_worker_may_hold_the_next_suspect
+    a_standing_turn_is_answered_when_its_worker_completes_the_suspect_of_another_lane
+    suspects_that_are_freed_wake_each_worker_that_holds_none
     a_failed_or_cancelled_job_is_retried_by_hand_with_a_fresh_budget
     a_job_that_waits_for_its_time_is_due_now_when_retried_by_hand
     a_job_that_is_due_running_or_completed_is_not_retried

@@ -19,8 +19,18 @@ const DEPTH_MAX: usize = qdjobs::JSON_DEPTH_MAX + 1;
 /// Longest delay. Beyond a hundred years a delay is a mistake in its unit.
 const DELAY_SECONDS_MAX: f64 = 100.0 * 365.25 * 86_400.0;
 
-const FIELDS: [&str; 9] =
-    ["task", "params", "name", "queue", "priority", "delay", "scheduled_at", "max_retries", "metadata"];
+const FIELDS: [&str; 10] = [
+    "task",
+    "params",
+    "name",
+    "queue",
+    "priority",
+    "delay",
+    "scheduled_at",
+    "max_retries",
+    "metadata",
+    "unique_key",
+];
 
 /// A job that somebody asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +53,8 @@ pub(super) struct Posted {
     pub(super) max_retries: Option<u32>,
     /// Anything, kept with the job.
     pub(super) metadata: Option<Value>,
+    /// Whoever posts the same with it again gets the job that is there.
+    pub(super) unique_key: Option<String>,
 }
 
 impl Posted {
@@ -73,6 +85,7 @@ impl Posted {
             ),
             max_retries: take.read("max_retries", "a whole number from 0 on", whole),
             metadata: take.read("metadata", "an object", |value| object(value).map(Value::Object)),
+            unique_key: take.read("unique_key", "a text of 1 to 200 bytes, as in \"welcome-42\"", key),
         };
         if posted.task.is_empty() && !problems.iter().any(|problem| problem.field == "task") {
             problems.push(problem("task", "is missing; write the name of a task, as in \"send_email\""));
@@ -114,6 +127,11 @@ fn text(value: Value) -> Option<String> {
 
 fn name(value: Value) -> Option<String> {
     text(value).filter(|text| text.len() <= qdjobs::NAME_BYTES_MAX)
+}
+
+fn key(value: Value) -> Option<String> {
+    text(value)
+        .filter(|text| text.len() <= qdjobs::UNIQUE_KEY_BYTES_MAX && !text.chars().any(char::is_control))
 }
 
 fn object(value: Value) -> Option<Map<String, Value>> {
@@ -298,8 +316,9 @@ mod tests {
     #[test]
     fn every_option_is_understood() {
         let body = r#"{"task": "t", "params": null, "name": "n", "queue": "q", "priority": -3, "delay": 1.5,
-                       "max_retries": 0, "metadata": {"a": 1}}"#;
+                       "max_retries": 0, "metadata": {"a": 1}, "unique_key": "n-1"}"#;
         let posted = Posted::read(body.as_bytes()).unwrap();
+        assert_eq!(posted.unique_key.as_deref(), Some("n-1"));
         assert_eq!((posted.priority, posted.max_retries), (Some(-3), Some(0)));
         assert_eq!(posted.delay, Some(Duration::from_millis(1500)));
         for text in ["2026-11-23T16:40:39.5Z", "2026-11-23T16:40:39.5", "2026-11-23T17:40:39.5+01:00"] {
@@ -325,6 +344,8 @@ mod tests {
             (r#""max_retries": -1"#, "max_retries"),
             (r#""max_retries": 99999999999"#, "max_retries"),
             (r#""metadata": [1]"#, "metadata"),
+            (r#""unique_key": """#, "unique_key"),
+            (r#""unique_key": "a\tb""#, "unique_key"),
             (r#""params": []"#, "params"),
             (r#""params": "x""#, "params"),
             (r#""name": """#, "name"),

@@ -82,6 +82,7 @@ pub fn router(service: Service) -> Router {
         .route("/jobs/{id}/retry", post(retry))
         .route("/jobs/{id}/cancel", post(cancel))
         .route("/reports/{file}", get(report))
+        .route("/health", get(health))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_this_way)
         .layer(middleware::from_fn_with_state(service.clone(), front_door))
@@ -132,10 +133,12 @@ async fn create(State(service): App, headers: HeaderMap, body: Body) -> Result<R
     let body = read_body(body).await?;
     let posted = Posted::read(&body)?;
     Registry::linked().get(&posted.task).ok_or_else(|| Refusal::no_task(&posted.task))?;
+    // Posted again under its key it may be a job that is long done, and is told as it stands.
+    let keyed = posted.unique_key.is_some();
     let id = request(posted)?.enqueue(&service.queue).await?.id();
     let job = service.queue.get(id).await?.ok_or_else(|| Refusal::no_job(&id.to_string()))?;
-    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/jobs/{id}"))], json(&as_created(job)))
-        .into_response())
+    let job = if keyed { job } else { as_created(job) };
+    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/jobs/{id}"))], json(&job)).into_response())
 }
 
 /// The job as it was stored. A worker may have taken it on, or even have finished it, before it was read back, and a
@@ -200,6 +203,9 @@ fn request(posted: Posted) -> qdjobs::Result<JobRequest<Value>> {
     }
     if let Some(metadata) = posted.metadata {
         job = job.metadata(metadata);
+    }
+    if let Some(key) = posted.unique_key {
+        job = job.unique_key(key);
     }
     Ok(job)
 }
@@ -307,6 +313,15 @@ async fn report(State(service): App, Segment(file): Segment) -> Result<Response,
     let (document, content_type) = read.ok().flatten().ok_or(missing)?;
     let headers = [(header::CONTENT_TYPE, content_type), (header::CONTENT_SECURITY_POLICY, REPORT_POLICY)];
     Ok((headers, document).into_response())
+}
+
+/// 200 while jobs are stored and run, 503 while they are not: made for whoever restarts or routes by it.
+async fn health(State(service): App) -> Response {
+    let health = service.queue.health();
+    let status = if health.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = json(&health);
+    *response.status_mut() = status;
+    response
 }
 
 async fn nowhere() -> Refusal {

@@ -21,11 +21,11 @@ pub(super) const SCRIPT: &str = include_str!("live.js");
 /// Letters of a result or an error that are shown.
 const NOTE_LETTERS_MAX: usize = 160;
 
-const ENDPOINTS: [(&str, &str, &str); 9] = [
+const ENDPOINTS: [(&str, &str, &str); 10] = [
     (
         "POST",
         "/jobs",
-        "Create a job: task, params; also name, queue, priority, delay, scheduled_at, max_retries, metadata",
+        "Create a job: task, params; also name, queue, priority, delay, scheduled_at, max_retries, metadata, unique_key",
     ),
     (
         "GET",
@@ -43,6 +43,7 @@ const ENDPOINTS: [(&str, &str, &str); 9] = [
     ("POST", "/jobs/:id/cancel", "Cancel a pending job"),
     ("DELETE", "/jobs/:id", "Delete a job that is not running"),
     ("GET", "/reports/:file", "A report that generate_report has written"),
+    ("GET", "/health", "Whether jobs are stored and run (200) or not (503), and how the database is"),
 ];
 
 /// What the page tells of the service that shows it.

@@ -91,7 +91,9 @@ impl From<Error> for Refusal {
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Conflict => StatusCode::CONFLICT,
-            ErrorKind::Locked | ErrorKind::Overloaded | ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Locked | ErrorKind::Overloaded | ErrorKind::Closed | ErrorKind::Stopped => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             ErrorKind::Full => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };

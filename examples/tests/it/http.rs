@@ -221,7 +221,7 @@ fn options_reach_the_job() {
     let service = Service::start("http-options");
     let job = json!({
         "task": "send_email", "params": seed()["params"], "name": "Welcome, Ann", "queue": "slow", "priority": 7,
-        "scheduled_at": "2999-01-01T00:00:00", "max_retries": 9, "metadata": {"order": 12}
+        "scheduled_at": "2999-01-01T00:00:00", "max_retries": 9, "metadata": {"order": 12}, "unique_key": "welcome-12"
     });
     let stored = json(&service.get(&format!("/jobs/{}", json(&service.post(&job))["id"])));
     for (field, value) in job.as_object().unwrap() {
@@ -231,6 +231,26 @@ fn options_reach_the_job() {
             field => assert_eq!(stored[field], *value, "{field}"),
         }
     }
+}
+
+#[test]
+fn a_job_posted_again_under_its_key_is_the_job_that_is_there() {
+    let service = Service::start("http-unique");
+    let mut job = waiting();
+    job["unique_key"] = json!("welcome-42");
+    let first = service.post(&job);
+    assert_eq!(first.status(), 201, "{}", first.body());
+    let id = json(&first)["id"].as_i64().unwrap();
+    service.order(&format!("/jobs/{id}/cancel"));
+    let again = service.post(&job);
+    assert_eq!(again.status(), 201, "{}", again.body());
+    assert_eq!((&json(&again)["id"], &json(&again)["status"]), (&json!(id), &json!("cancelled")));
+    assert_eq!(again.headers()["location"].to_str().unwrap(), format!("/jobs/{id}"));
+    job["params"]["subject"] = json!("something else");
+    refused(&service.post(&job), 409, &format!("held by job {id}"));
+    assert_eq!(ids(&service.get("/jobs")), [id]);
+    service.delete(&format!("/jobs/{id}"));
+    assert_eq!(service.post(&job).status(), 201);
 }
 
 #[test]
@@ -343,6 +363,31 @@ fn the_page_names_what_there_is_and_shows_hostile_jobs_as_text() {
 }
 
 #[test]
+fn health_is_green_until_the_database_is_found_damaged() {
+    let service = Service::start("http-health");
+    let well = service.get("/health");
+    assert_eq!((well.status().as_u16(), &json(&well)["state"]), (200, &json!("ok")));
+    let id = service.create("send_email", seed()["params"].clone());
+    service.ended(id);
+
+    let db = service.folder.0.join("jobs.db");
+    let conn = qdjobs::rusqlite::Connection::open(&db).unwrap();
+    conn.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+    // Nothing is left in the log, and nothing of it in the service's cache.
+    conn.execute_batch("UPDATE qdjobs_jobs SET name = 'x'; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(conn);
+    let mut bytes = fs::read(&db).unwrap();
+    bytes[4096..].fill(0xd7);
+    fs::write(&db, bytes).unwrap();
+
+    refused(&service.post(waiting()), 500, "damaged");
+    refused(&service.post(waiting()), 503, "stopped for good");
+    let ill = service.get("/health");
+    assert_eq!((ill.status().as_u16(), &json(&ill)["state"]), (503, &json!("stopped")));
+    assert!(json(&ill)["reason"].as_str().unwrap().contains("restart the program"), "{}", ill.body());
+}
+
+#[test]
 fn every_route_answers_its_own_names_only() {
     let service = Service::start("http-rebinding");
     for (method, path) in [
@@ -357,6 +402,7 @@ fn every_route_answers_its_own_names_only() {
         ("POST", "/jobs/1/retry"),
         ("POST", "/jobs/1/cancel"),
         ("GET", "/reports/a.pdf"),
+        ("GET", "/health"),
         ("GET", "/nowhere"),
         ("PUT", "/jobs"),
     ] {

@@ -20,11 +20,13 @@ use super::{
     Answer, Beat, Claim, Claimed, Control, Counts, EnqueueStatement, Filter, Finish, Note, Page, Pending,
     Query, Reply, Store, TaskSet, Turn, Turned, Want, WorkerCard, WorkerState,
 };
+use crate::crash::{CRASHES_MAX, Crash, blame};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
 use crate::queue::not_found;
 use crate::retry::Verdict;
 use crate::time::{Bell, Clock, Timestamp, after_at_latest, whole_micros};
+use crate::unique::{Holder, check_all};
 
 /// Jobs in the memory of this process: for tests, and for work that may be forgotten.
 pub struct MemoryStore {
@@ -33,6 +35,7 @@ pub struct MemoryStore {
 
 struct Shared {
     clock: Clock,
+    max_crashes: u32,
     /// One mutex for everything, so that each verb is one step to every other: what a transaction is elsewhere.
     books: Mutex<Books>,
     /// Tells the timer that the next due instant is another one, or that the store is closed.
@@ -42,7 +45,12 @@ struct Shared {
 impl MemoryStore {
     /// An empty store whose time is `clock`'s.
     pub fn new(clock: Clock) -> Arc<MemoryStore> {
-        let shared = Arc::new(Shared { clock, books: Mutex::default(), moved: Condvar::new() });
+        MemoryStore::with_max_crashes(clock, CRASHES_MAX)
+    }
+
+    /// The same; a job is failed with the crash of this number.
+    pub fn with_max_crashes(clock: Clock, max_crashes: u32) -> Arc<MemoryStore> {
+        let shared = Arc::new(Shared { clock, max_crashes, books: Mutex::default(), moved: Condvar::new() });
         let bell: Weak<Shared> = Arc::downgrade(&shared);
         shared.clock.subscribe(bell);
         Arc::new(MemoryStore { shared })
@@ -99,7 +107,8 @@ impl Store for MemoryStore {
     }
 
     fn rescue(&self, dead: WorkerId) -> Pending<usize> {
-        self.shared.answer(|books, now| Ok(books.rescue(dead, now)))
+        let max_crashes = self.shared.max_crashes;
+        self.shared.answer(|books, now| Ok(books.rescue(dead, max_crashes, now)))
     }
 
     fn leave(&self, worker: WorkerId) -> Pending<usize> {
@@ -248,6 +257,8 @@ impl fmt::Debug for Shared {
 #[derive(Default)]
 struct Books {
     rows: BTreeMap<JobId, Row>,
+    /// Who holds which unique key.
+    keys: BTreeMap<String, JobId>,
     /// The last id given out: ids are not used again when their jobs are deleted.
     last_id: i64,
     /// The pending jobs that are due, in the order of their claims.
@@ -305,9 +316,23 @@ impl Mail {
 // insert
 impl Books {
     fn insert(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Result<Vec<JobId>> {
-        let due = |job: &NewJob| job.check(now).and_then(|()| job.scheduled_at(now));
-        let dues = jobs.iter().map(due).collect::<Result<Vec<_>>>()?;
-        Ok(jobs.into_iter().zip(dues).map(|(job, due)| self.store(job, whole_micros(due), now)).collect())
+        check_all(&jobs, now)?;
+        let dues = jobs.iter().map(|job| job.scheduled_at(now)).collect::<Result<Vec<_>>>()?;
+        // Before the first is stored: all or none.
+        jobs.iter().try_for_each(|job| self.repeated(job).map(drop))?;
+        let stored = jobs.into_iter().zip(dues).map(|(job, due)| match self.repeated(&job)? {
+            Some(id) => Ok(id),
+            None => Ok(self.store(job, whole_micros(due), now)),
+        });
+        stored.collect()
+    }
+
+    /// The job that this one repeats, if its key is held.
+    fn repeated(&self, new: &NewJob) -> Result<Option<JobId>> {
+        let holder = new.unique_key.as_ref().and_then(|key| self.keys.get(key));
+        let Some(Row { job, .. }) = holder.and_then(|id| self.rows.get(id)) else { return Ok(None) };
+        let holder = Holder { id: job.id, task_name: job.task_name.clone(), params: job.params.clone() };
+        holder.answer_to(new).map(Some)
     }
 
     fn store(&mut self, new: NewJob, scheduled_at: Timestamp, now: Timestamp) -> JobId {
@@ -334,7 +359,9 @@ impl Books {
             error: None,
             progress: None,
             metadata: new.metadata,
+            unique_key: new.unique_key,
         };
+        self.keys.extend(job.unique_key.clone().map(|key| (key, id)));
         self.rows.insert(id, Row { job, own_name: new.name, history: Vec::new() });
         self.line_up(id);
         id
@@ -361,7 +388,14 @@ impl Books {
     }
 
     fn claim(&mut self, worker: WorkerId, want: &Want, now: Timestamp) -> Vec<Claimed> {
-        let wanted = |place: &&Place| self.rows.get(&place.id).is_some_and(|row| wants(want, &row.job));
+        // One suspect, if it holds none. Asked only when one comes up, of which there are few.
+        let mut chosen = false;
+        let mut may_hold = |job: &Job| {
+            !job.is_suspect() || (!mem::replace(&mut chosen, true) && !self.holds_suspect(worker))
+        };
+        let wanted = |place: &&Place| {
+            self.rows.get(&place.id).is_some_and(|row| wants(want, &row.job) && may_hold(&row.job))
+        };
         let ids: Vec<JobId> =
             self.ready.iter().filter(wanted).take(want.limit).map(|place| place.id).collect();
         ids.into_iter().filter_map(|id| self.hand_over(id, worker, now)).collect()
@@ -387,6 +421,7 @@ impl Books {
                 scheduled_at: job.scheduled_at,
                 claimed_at: now,
                 metadata: job.metadata.clone(),
+                unique_key: job.unique_key.clone(),
             }
         })
     }
@@ -559,13 +594,17 @@ impl Books {
 
 // rescue
 impl Books {
-    fn rescue(&mut self, dead: WorkerId, now: Timestamp) -> usize {
-        let freed = self.free(dead, |row| {
-            let error = "the worker died while it ran this job".to_owned();
-            row.record(AttemptOutcome::Crashed, Some(error.clone()), now);
-            row.job.crash_count += 1;
-            row.job.error = Some(error);
-            row.give_back(now);
+    fn rescue(&mut self, dead: WorkerId, max_crashes: u32, now: Timestamp) -> usize {
+        let crash_count = |id: JobId| self.rows.get(&id).map_or(0, |row| row.job.crash_count);
+        let held: Vec<(JobId, u32)> =
+            self.held_by(dead).into_iter().map(|id| (id, crash_count(id))).collect();
+        let blame = blame(&held, max_crashes);
+        let freed = self.free(dead, |row| match blame.crashes.get(&row.job.id) {
+            Some(crash) => row.crash(crash, now),
+            None => {
+                row.record(AttemptOutcome::Released, Some(blame.spared.clone()), now);
+                row.give_back(row.job.scheduled_at);
+            }
         });
         self.dismiss(dead, || Err(not_enlisted(dead)));
         freed
@@ -590,9 +629,25 @@ impl Books {
         held.len()
     }
 
+    fn holds_suspect(&self, worker: WorkerId) -> bool {
+        self.held_by(worker).iter().any(|id| self.rows.get(id).is_some_and(|row| row.job.is_suspect()))
+    }
+
     fn held_by(&self, worker: WorkerId) -> Vec<JobId> {
         let held = |job: &&Job| job.status == Status::Running && job.worker == Some(worker);
         self.rows.values().map(|row| &row.job).filter(held).map(|job| job.id).collect()
+    }
+}
+
+impl Row {
+    fn crash(&mut self, crash: &Crash, now: Timestamp) {
+        self.record(AttemptOutcome::Crashed, Some(crash.error.clone()), now);
+        self.job.crash_count += 1;
+        if crash.is_last {
+            return self.end(Status::Failed, Some(crash.error.clone()), now);
+        }
+        self.job.error = Some(crash.error.clone());
+        self.give_back(now);
     }
 }
 
@@ -613,6 +668,7 @@ impl Books {
     fn delete(&mut self, id: JobId) -> Result<Job> {
         self.leave_line(id);
         let row = self.rows.remove(&id).ok_or_else(|| not_found(id))?;
+        row.job.unique_key.iter().for_each(|key| _ = self.keys.remove(key));
         for reply in self.waiting.remove(&id).unwrap_or_default() {
             self.mail.ends.push((reply, Err(not_found(id))));
         }
@@ -632,7 +688,7 @@ impl Row {
     /// Due now with a fresh budget. The error stays until an attempt says something else.
     fn renew(&mut self, now: Timestamp) {
         self.give_back(now);
-        self.job.retry_count = 0;
+        (self.job.retry_count, self.job.crash_count) = (0, 0);
         self.job.completed_at = None;
         self.job.result = None;
         self.job.progress = None;

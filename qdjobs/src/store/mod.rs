@@ -10,7 +10,11 @@
 //! - No method blocks but [`insert_here`](Store::insert_here). Each submits its request and returns a [`Pending`], which is
 //!   a `Future` and has `wait()`. Dropping a `Pending` cancels nothing.
 //! - A request is answered after its effect is as durable as the store promises, never before.
-//! - One bad request fails alone. A failure of the storage fails every request it took down, and says so to each.
+//! - One bad request fails alone. A failure of the storage fails every request it took down, and says so to each: as a
+//!   certain one, after which nothing is stored, or as [`ErrorKind::Indeterminate`]. What an indeterminate turn may have claimed is
+//!   given back by the store itself as soon as it can write again, since its worker never heard of it.
+//! - A store whose storage can no longer be trusted stops for good: what comes later, what stands and what waits gets
+//!   [`ErrorKind::Stopped`] at once, and nothing is written any more. Reads may go on.
 //! - A job is changed by a worker only while it is running in exactly the claim that the worker shows
 //!   ([`Claim`]: id, attempt and worker); anything else is refused as lost.
 //! - The store reads its [`Clock`](crate::Clock) once per batch of requests, so instants within a batch agree.
@@ -29,6 +33,7 @@
 //!
 //! [`ERROR_BYTES_MAX`]: crate::ERROR_BYTES_MAX
 
+pub mod health;
 pub mod memory;
 mod pending;
 pub mod sqlite;
@@ -37,6 +42,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use health::{Health, HealthState};
 pub use pending::{Pending, Reply};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -50,6 +56,10 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// Each is [checked](NewJob::check) first, and one that is refused refuses this insert and no other. The ids come
     /// in the order of the jobs, grow, and are never used twice, not even after a deletion. No jobs is no error.
+    ///
+    /// A job whose [`unique_key`](NewJob::unique_key) is held already, by a job of whatever status, is not stored: in its place
+    /// stands the id of the holder, if that has the same task and the same params as JSON; else the insert is refused with
+    /// [`ErrorKind::Conflict`]. This holds within one insert too.
     fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>>;
 
     /// As [`insert`](Store::insert), and waits for the answer. A store may do the work on the caller's thread.
@@ -69,7 +79,10 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Writes what became of finished jobs, then claims further ones, in one transaction.
     ///
     /// Order of claims: higher priority first, then earlier `scheduled_at`, then lower id, over all the queues and
-    /// tasks wanted. A turn with [`Want::stand`] that finishes nothing and finds nothing is answered when there is
+    /// tasks wanted. A worker holds at most one *suspect*, a job with a crash counted: others are passed over until that one
+    /// has ended or gone back, which is a reason to answer a turn that stands.
+    ///
+    /// A turn with [`Want::stand`] that finishes nothing and finds nothing is answered when there is
     /// something to claim, the moment it is stored or due; at most one such turn stands for a worker and its set of
     /// tasks, and a further one is the end of the one before. It is answered empty by [`leave`](Store::leave),
     /// [`recall`](Store::recall) and by its successor. A turn that brings finishes is answered at once, even if each of
@@ -103,8 +116,12 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Frees the jobs of a worker that is proven dead, counting a crash for each and no retry, and forgets the worker:
-    /// they are due now. Answers how many jobs it freed; 0 if somebody else was quicker.
+    /// Frees the jobs of a worker that is proven dead, and forgets the worker. Answers how many jobs it held; 0 if somebody
+    /// else was quicker.
+    ///
+    /// If one of them is a suspect, a crash is counted for that one alone, and the others go back as by
+    /// [`leave`](Store::leave), with a record that names the suspect. Else one is counted for each. A job for which a crash is
+    /// counted is due now, as a suspect, and loses no retry; with the last crash that the store allows it is failed.
     fn rescue(&self, dead: WorkerId) -> Pending<usize>;
 
     /// Gives back whatever `worker` still holds, none of it counted as an attempt that failed, and forgets the worker.
@@ -127,8 +144,20 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     fn poke(&self);
 
     /// The statement that stores jobs through any driver, for a caller's own transaction; [`ErrorKind::Setup`] if the
-    /// store has no SQL. Refuses jobs as [`insert`](Store::insert) does.
+    /// store has no SQL. Refuses jobs as [`insert`](Store::insert) does; a job whose unique key is held is passed over when the
+    /// statement runs, or makes it fail.
     fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement>;
+
+    /// How the store is. Asks nobody, waits for nobody, and answers also when the store is closed or has stopped.
+    fn health(&self) -> Health {
+        Health::default()
+    }
+
+    /// What every request is refused with, if the store has stopped for good. As cheap as [`health`](Store::health), and asked by
+    /// each worker once a second.
+    fn stopped(&self) -> Option<Error> {
+        None
+    }
 
     /// Whether a write survives a power cut once it is answered.
     fn survives_power_loss(&self) -> bool {
@@ -297,6 +326,8 @@ pub struct Claimed {
     pub claimed_at: Timestamp,
     /// The caller's own JSON object.
     pub metadata: Option<String>,
+    /// The key under which it was enqueued.
+    pub unique_key: Option<String>,
 }
 
 /// The answer to a beat.
@@ -372,8 +403,8 @@ impl Note {
 /// A change of one job asked for by a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// A failed or cancelled job, or one that waits for its time: due now, with a fresh budget of retries. What it ran
-    /// so far stays in its history, and `attempt` and `crash_count` go on from there.
+    /// A failed or cancelled job, or one that waits for its time: due now, with a fresh budget of retries and crashes: it is no
+    /// suspect any more. What it ran so far stays in its history, and `attempt` goes on from there.
     Retry(JobId),
     /// A pending job: cancelled.
     Cancel(JobId),

@@ -4,6 +4,7 @@
 //! [`wait`](Pending::wait). Measured against a runtime's channel it costs the same or less.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -129,9 +130,18 @@ impl<T> Reply<T> {
 impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            let closed = Error::new(ErrorKind::Closed, "the queue was closed before it could answer")
-                .help("keep the JobQueue open until every answer is there");
-            deliver(&slot, Err(closed));
+            let unanswered = if std::thread::panicking() {
+                // By whoever was to answer: before the commit or after it, nobody can say.
+                Error::new(
+                    ErrorKind::Indeterminate,
+                    "the thread that was to answer has panicked; the write may or may not be stored",
+                )
+                .help("look at the job before you repeat the request, and please report the panic")
+            } else {
+                Error::new(ErrorKind::Closed, "the queue was closed before it could answer")
+                    .help("keep the JobQueue open until every answer is there")
+            };
+            deliver(&slot, Err(unanswered));
         }
     }
 }
@@ -140,7 +150,8 @@ fn deliver<T>(slot: &Slot<T>, answer: Result<T>) {
     let before = std::mem::replace(&mut *slot.lock(), State::Answered(answer));
     slot.answered.notify_all();
     if let State::Waiting(Some(waker)) = before {
-        waker.wake();
+        // A foreign executor's own code: its panic is its own, and must not end the thread that answers everybody.
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
     }
 }
 
@@ -184,6 +195,33 @@ mod tests {
         let (reply, pending) = Pending::<()>::new();
         drop(reply);
         assert_eq!(pending.wait().unwrap_err().kind(), ErrorKind::Closed);
+    }
+
+    #[test]
+    fn a_reply_lost_in_a_panic_does_not_say_that_nothing_was_stored() {
+        let (reply, pending) = Pending::<()>::new();
+        std::thread::spawn(move || {
+            let _reply = reply;
+            panic!("in the middle of something");
+        })
+        .join()
+        .unwrap_err();
+        assert!(pending.wait().unwrap_err().may_be_stored());
+    }
+
+    #[test]
+    fn a_waker_that_panics_does_not_harm_whoever_answers() {
+        struct Grenade;
+        impl Wake for Grenade {
+            fn wake(self: Arc<Self>) {
+                panic!("a waker of somebody else's");
+            }
+        }
+        let waker = Waker::from(Arc::new(Grenade));
+        let (reply, mut pending) = Pending::new();
+        assert!(Pin::new(&mut pending).poll(&mut Context::from_waker(&waker)).is_pending());
+        reply.send(Ok(7));
+        assert_eq!(pending.wait().unwrap(), 7);
     }
 
     #[test]

@@ -87,4 +87,10 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sized + 'static {
     fn metadata(self, metadata: impl Serialize) -> JobRequest<Self::Output> {
         self.request().metadata(metadata)
     }
+
+    /// At most one job of the database has this key; the same job enqueued with it again is the job that is there. See
+    /// [`JobRequest::unique_key`].
+    fn unique_key(self, key: impl Into<String>) -> JobRequest<Self::Output> {
+        self.request().unique_key(key)
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{ParamInfo, TaskError};
 use crate::error::{Error, ErrorKind, ParamProblem, Result};
-use crate::job::{JSON_DEPTH_MAX, check_size};
+use crate::job::{JSON_DEPTH_MAX, NAME_BYTES_MAX, check_size};
 use crate::nearest::nearest;
 use crate::task::TaskDef;
 
@@ -192,8 +192,25 @@ pub fn check<P>(
 ) -> Vec<ParamProblem> {
     let mut object = Object::new(values.clone());
     drop(read(&mut object));
-    let flaws = object.flaws.iter().map(|(name, flaw)| ParamProblem::new(*name, flaw.words()));
-    flaws.chain(object.values.keys().map(|key| unknown(key, params))).collect()
+    let flaws = object.flaws.iter();
+    let mut problems: Vec<ParamProblem> =
+        flaws.map(|(name, flaw)| ParamProblem::new(*name, clip(&flaw.words(), LETTERS_MAX))).collect();
+    problems.extend(object.values.keys().take(UNKNOWN_MAX).map(|key| unknown(key, params)));
+    if let Some(more @ 1..) = object.values.len().checked_sub(UNKNOWN_MAX) {
+        problems
+            .push(ParamProblem::new("…", format!("{more} further members are no parameters of the task")));
+    }
+    problems
+}
+
+/// Unknown parameters that are told one by one, and letters that are told of a wrong value: whoever sends a mebibyte of
+/// nonsense need not get more than that back.
+const UNKNOWN_MAX: usize = 20;
+const LETTERS_MAX: usize = 500;
+
+fn clip(text: &str, letters: usize) -> String {
+    let end = text.char_indices().nth(letters).map_or(text.len(), |(at, _)| at);
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
 }
 
 impl Flaw {
@@ -222,7 +239,7 @@ fn unknown(key: &str, params: &'static [ParamInfo]) -> ParamProblem {
         None if params.is_empty() => "the task takes none".to_owned(),
         None => format!("the task takes {}", names().collect::<Vec<_>>().join(", ")),
     };
-    ParamProblem::new(key, format!("not a parameter of the task; {help}"))
+    ParamProblem::new(clip(key, NAME_BYTES_MAX), format!("not a parameter of the task; {help}"))
 }
 
 /// The one door for params that come as text, over HTTP, from a shell or by name: refuses what the task could not

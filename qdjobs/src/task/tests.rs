@@ -73,6 +73,7 @@ fn context(states: States) -> JobContext {
         scheduled_at: epoch,
         claimed_at: epoch,
         metadata: None,
+        unique_key: None,
     };
     let queue = JobQueue::in_memory();
     JobContext::new(job, epoch, Arc::new(states), queue, Arc::new(StopSignal::default()))
@@ -238,6 +239,21 @@ fn the_registry_finds_tasks_by_name_and_by_alias() {
     let mut again = registry.clone();
     again.add(Greet::DEF);
     assert_eq!(again.len(), registry.len());
+}
+
+#[test]
+fn nonsense_is_told_in_part_however_much_of_it_there_is() {
+    let mut params = serde_json::Map::from_iter([("name".to_owned(), json!(["x".repeat(500_000)]))]);
+    params.insert("times".to_owned(), json!("y".repeat(300_000)));
+    params.extend((0..1_000).map(|n| (format!("unknown {n} {}", "z".repeat(100)), json!(n))));
+    let error = check_params(Greet::DEF, &serde_json::Value::Object(params).to_string()).unwrap_err();
+    let told = error.problems();
+    assert_eq!(told.len(), 2 + 20 + 1, "{error}");
+    assert!(
+        told.iter().all(|it| it.param.chars().count() <= 101 && it.problem.chars().count() <= 501),
+        "{error}"
+    );
+    assert_eq!(told[22].problem, "980 further members are no parameters of the task");
 }
 
 #[test]

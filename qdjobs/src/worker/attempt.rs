@@ -38,9 +38,10 @@ impl Shop {
         states: States,
         worker: WorkerId,
         listener: Listener,
+        chance: Chance,
     ) -> Shop {
         let worker = AtomicI64::new(worker.0);
-        Shop { queue, registry, states: Arc::new(states), worker, listener, chance: Chance::new() }
+        Shop { queue, registry, states: Arc::new(states), worker, listener, chance }
     }
 
     pub(super) fn worker(&self) -> WorkerId {
@@ -62,6 +63,11 @@ impl Shop {
 
     pub(super) fn monotonic(&self) -> Duration {
         self.queue.clock().monotonic()
+    }
+
+    /// Goes on though a test holds the clock.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.queue.clock().elapsed()
     }
 }
 
@@ -117,6 +123,12 @@ impl Attempt {
             #[cfg(feature = "tokio")]
             future: std::sync::OnceLock::new(),
         }))
+    }
+
+    /// Whether its end is decided.
+    #[cfg(test)]
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
     }
 
     pub(super) fn id(&self) -> JobId {

@@ -23,6 +23,9 @@ pub(super) enum Crew {
     /// Many jobs on few threads.
     #[cfg(feature = "tokio")]
     Executor { size: usize, executor: super::executor::Executor },
+    /// Nobody: a simulation runs the jobs.
+    #[cfg(test)]
+    Simulated(super::stepped::Bench),
 }
 
 impl Crew {
@@ -48,11 +51,17 @@ impl Crew {
             Crew::Threads { size, .. } => *size,
             #[cfg(feature = "tokio")]
             Crew::Executor { size, .. } => *size,
+            #[cfg(test)]
+            Crew::Simulated(bench) => bench.size,
         }
     }
 
     /// Whether jobs wait in the lane for a member of the crew to take them; else each is started as it arrives.
     pub(super) fn takes(&self) -> bool {
+        #[cfg(test)]
+        if let Crew::Simulated(bench) = self {
+            return bench.takes;
+        }
         matches!(self, Crew::Threads { .. })
     }
 
@@ -66,6 +75,11 @@ impl Crew {
 
     /// Starts one more thread.
     pub(super) fn hire(lane: &Arc<Lane>) -> Result<()> {
+        #[cfg(test)]
+        if let Crew::Simulated(bench) = &lane.crew {
+            bench.hire();
+            return Ok(());
+        }
         let works = lane.clone();
         let spawned = std::thread::Builder::new().name("qdjobs-task".into()).spawn(move || work(&works));
         spawned.map(drop).map_err(|error| {
@@ -79,6 +93,11 @@ impl Crew {
         #[cfg(feature = "tokio")]
         if let Crew::Executor { executor, .. } = self {
             executor.spawn(lane.clone(), attempt);
+            return;
+        }
+        #[cfg(test)]
+        if let Crew::Simulated(bench) = self {
+            bench.begin(attempt);
             return;
         }
         let _ = (lane, attempt);

@@ -214,7 +214,7 @@ impl Job {
         // A future's drop is the program's own code too.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
         if let Some(outcome) = outcome {
-            lane.ended(attempt, outcome);
+            drop(lane.ended(attempt, outcome));
         }
     }
 }

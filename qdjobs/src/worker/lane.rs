@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::context::StopReason;
 use crate::error::{Error, ErrorKind, Result};
@@ -74,10 +74,11 @@ pub(super) struct Lane {
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// Claimed, not begun.
     waiting: VecDeque<Claimed>,
-    waiting_since: Option<Instant>,
+    /// As the clock's elapsed time, like all patience here.
+    waiting_since: Option<Duration>,
     running: HashMap<JobId, Arc<Attempt>>,
     /// Ended, not yet handed in.
     done: Vec<Done>,
@@ -99,6 +100,13 @@ struct State {
 }
 
 impl State {
+    /// Some of what runs, in the order of their numbers: the map's own order is another one in each process.
+    fn running(&self, which: impl Fn(&Attempt) -> bool) -> Vec<Arc<Attempt>> {
+        let mut found: Vec<_> = self.running.values().filter(|attempt| which(attempt)).cloned().collect();
+        found.sort_unstable_by_key(|attempt| attempt.id());
+        found
+    }
+
     fn flight(&mut self, stand: bool) -> &mut Flight {
         if stand { &mut self.standing } else { &mut self.turn }
     }
@@ -157,14 +165,14 @@ impl std::fmt::Debug for Lane {
 }
 
 impl Lane {
-    pub(super) fn start(
+    pub(super) fn new(
         shop: Arc<Shop>,
         steward: StewardBell,
         tasks: Arc<TaskSet>,
         queues: Option<Arc<[String]>>,
         crew: Crew,
-    ) -> Result<Arc<Lane>> {
-        let lane = Arc::new_cyclic(|lane: &Weak<Lane>| Lane {
+    ) -> Arc<Lane> {
+        Arc::new_cyclic(|lane: &Weak<Lane>| Lane {
             shop,
             steward,
             tasks,
@@ -177,7 +185,12 @@ impl Lane {
             dispatcher: Mutex::default(),
             answered: Waker::from(Arc::new(Stir(lane.clone()))),
             served: Waker::from(Arc::new(Serve(lane.clone()))),
-        });
+        })
+    }
+
+    /// Starts its threads.
+    pub(super) fn start(self: Arc<Lane>) -> Result<Arc<Lane>> {
+        let lane = self;
         Crew::start(&lane)?;
         let dispatches = lane.clone();
         let thread =
@@ -204,13 +217,10 @@ impl Lane {
 
     /// Hands in what has ended and takes the next job; waits for one. `None` when there will be none.
     pub(super) fn next(&self, ended: Option<(Arc<Attempt>, Outcome)>) -> Option<Arc<Attempt>> {
-        // The attempt, which keeps the queue open, ends here: whoever stops the worker goes on as soon as nothing runs.
-        let done = ended.map(|(attempt, outcome)| (attempt.id(), attempt.settle(&self.shop, outcome)));
-        let mut state = self.lock();
-        if let Some((id, done)) = done {
-            self.hand_in(&mut state, id, done);
-            state = self.submit_done(state);
-        }
+        let mut state = match ended {
+            Some((attempt, outcome)) => self.ended(attempt, outcome),
+            None => self.lock(),
+        };
         loop {
             if let Some(attempt) = self.begin_next(&mut state) {
                 return Some(attempt);
@@ -222,15 +232,40 @@ impl Lane {
         }
     }
 
-    /// Hands in what has ended on the executor.
-    #[cfg(feature = "tokio")]
-    pub(super) fn ended(&self, attempt: Arc<Attempt>, outcome: Outcome) {
+    /// As [`next`](Lane::next), for a member that has ended nothing and does not wait.
+    #[cfg(test)]
+    pub(super) fn try_next(&self) -> Option<Arc<Attempt>> {
+        self.begin_next(&mut self.lock())
+    }
+
+    /// What those who wait on this lane wait for: whether the dispatcher is called, and whether a member of the crew finds a
+    /// job.
+    #[cfg(test)]
+    pub(super) fn calls(&self) -> (bool, bool) {
+        let state = self.lock();
+        (state.stirred, !state.waiting.is_empty() && !state.suspended && !state.closed)
+    }
+
+    /// The dispatcher has woken.
+    #[cfg(test)]
+    pub(super) fn wake(&self) {
+        self.lock().stirred = false;
+    }
+
+    /// Whether nothing runs.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().running.is_empty()
+    }
+
+    /// Hands in what has ended, and submits it if no turn is under way.
+    pub(super) fn ended(&self, attempt: Arc<Attempt>, outcome: Outcome) -> MutexGuard<'_, State> {
         let (id, done) = (attempt.id(), attempt.settle(&self.shop, outcome));
         // It keeps the queue open, and whoever stops the worker goes on as soon as nothing runs.
         drop(attempt);
         let mut state = self.lock();
         self.hand_in(&mut state, id, done);
-        drop(self.submit_done(state));
+        self.submit_done(state)
     }
 
     /// An abandoned attempt has come to its end after all.
@@ -293,13 +328,7 @@ impl Lane {
     /// Ends what is overdue at `now`; the next deadline.
     pub(super) fn expire(self: &Arc<Lane>, now: Duration) -> Option<Duration> {
         let mut state = self.lock();
-        let overdue: Vec<Arc<Attempt>> = state
-            .running
-            .values()
-            .filter(|attempt| attempt.deadline.is_some_and(|at| at <= now))
-            .cloned()
-            .collect();
-        for attempt in overdue {
+        for attempt in state.running(|attempt| attempt.deadline.is_some_and(|at| at <= now)) {
             if let Some(done) = attempt.expire(&self.shop) {
                 self.abandon(&mut state, &attempt);
                 self.hand_in(&mut state, attempt.id(), Some(done));
@@ -319,6 +348,11 @@ impl Lane {
         #[cfg(feature = "tokio")]
         if let Some(job) = attempt.future.get() {
             job.cancel();
+            return;
+        }
+        #[cfg(test)]
+        if !self.crew.takes() {
+            // A simulation sees that it is settled, and drops it.
             return;
         }
         // A thread cannot be ended from outside. As many as the lane is wide are replaced; more would be a leak without end.
@@ -350,6 +384,17 @@ impl Lane {
         self.stir(&mut state);
     }
 
+    /// The store has stopped for good: begins nothing more, and forgets what was claimed, since its end could not be stored.
+    pub(super) fn store_stopped(&self, error: &Error) {
+        let mut state = self.lock();
+        state.running.values().for_each(|attempt| attempt.tell_to_stop(StopReason::StoreStopped));
+        state.suspended = true;
+        state.waiting.clear();
+        state.waiting_since = None;
+        state.trouble.met(error.repeat(), self.shop.elapsed());
+        self.stir(&mut state);
+    }
+
     /// The worker goes on under a new number: what was refused may be asked for again.
     pub(super) fn renumbered(&self) {
         self.stir(&mut self.lock());
@@ -367,10 +412,10 @@ impl Lane {
         self.work.notify_all();
     }
 
-    /// Waits until nothing runs, at most until `until`.
-    pub(super) fn wait_idle(&self, until: Instant) {
+    /// Waits until nothing runs, at most until `until` of the clock's elapsed time.
+    pub(super) fn wait_idle(&self, until: Duration) {
         let state = self.lock();
-        let left = until.saturating_duration_since(now());
+        let left = until.saturating_sub(self.shop.elapsed());
         let running = |state: &mut State| !state.running.is_empty();
         drop(self.idle.wait_timeout_while(state, left, running).unwrap_or_else(PoisonError::into_inner));
     }
@@ -383,8 +428,7 @@ impl Lane {
     /// Gives back what still runs; answers how many jobs this stop gave back, with those that ended early by themselves.
     pub(super) fn release_running(self: &Arc<Lane>) -> usize {
         let mut state = self.lock();
-        let running: Vec<Arc<Attempt>> = state.running.values().cloned().collect();
-        for attempt in running {
+        for attempt in state.running(|_| true) {
             if let Some(done) = attempt.give_back(&self.shop) {
                 self.abandon(&mut state, &attempt);
                 self.hand_in(&mut state, attempt.id(), Some(done));
@@ -416,41 +460,57 @@ impl Lane {
 
     fn dispatch(self: Arc<Lane>) -> Result<()> {
         loop {
-            let mut state = self.lock();
-            if let Some((leg, answer)) = state.turn.land(&self.answered) {
-                drop(state);
-                self.landed(leg, answer);
-                continue;
+            match self.step() {
+                Step::Again => {}
+                Step::Sleep(state, limit) => self.sleep(state, limit),
+                Step::Over(written) => return written,
             }
-            if let Some((leg, answer)) = state.standing.land(&self.served) {
-                drop(state);
-                self.landed(leg, answer);
-                continue;
-            }
-            if state.closed {
-                if state.trouble.is_hopeless() {
-                    return Err(state.trouble.last_words());
-                }
-                let away = !state.turn.is_grounded() || !state.standing.is_grounded();
-                if state.done.is_empty() && state.running.is_empty() && !away {
-                    return Ok(());
-                }
-            }
-            let now = now();
-            if state.waiting_since.is_some_and(|since| now.duration_since(since) > AHEAD_PATIENCE) {
-                self.give_back_waiting(&mut state);
-            }
-            state = self.submit_done(state);
-            let pause = state.trouble.pause(now);
-            if pause.is_none() && state.turn.is_grounded() && state.standing.is_grounded() {
-                let room = self.room(&state);
-                if room > 0 {
-                    drop(self.submit(state, room, true));
-                    continue;
-                }
-            }
-            self.sleep(state, pause);
         }
+    }
+
+    /// One thing of what the dispatcher has to do.
+    pub(super) fn step(self: &Arc<Lane>) -> Step<'_> {
+        let mut state = self.lock();
+        if let Some((leg, answer)) = state.turn.land(&self.answered) {
+            drop(state);
+            self.landed(leg, answer);
+            return Step::Again;
+        }
+        if let Some((leg, answer)) = state.standing.land(&self.served) {
+            drop(state);
+            self.landed(leg, answer);
+            return Step::Again;
+        }
+        let now = self.shop.elapsed();
+        if state.closed {
+            if state.trouble.is_hopeless(now) {
+                return Step::Over(Err(state.trouble.last_words()));
+            }
+            let away = !state.turn.is_grounded() || !state.standing.is_grounded();
+            if state.done.is_empty() && state.running.is_empty() && !away {
+                return Step::Over(Ok(()));
+            }
+        }
+        if state.waiting_since.is_some_and(|since| now.saturating_sub(since) > AHEAD_PATIENCE) {
+            self.give_back_waiting(&mut state);
+        }
+        if state.trouble.is_final() {
+            // There is nothing to ask for and nothing to hand in until the worker stops.
+            return Step::Sleep(state, None);
+        }
+        state = self.submit_done(state);
+        let pause = state.trouble.pause(now);
+        if pause.is_none() && state.turn.is_grounded() && state.standing.is_grounded() {
+            let room = self.room(&state);
+            if room > 0 {
+                drop(self.submit(state, room, true));
+                return Step::Again;
+            }
+        }
+        // Only what was claimed ahead and a pause after trouble are measured in time; everything else stirs.
+        let patience = state.waiting_since.map(|_| AHEAD_PATIENCE);
+        let limit = pause.into_iter().chain(patience).min();
+        Step::Sleep(state, limit)
     }
 
     /// How many jobs to ask for: as many more as this lane can hold, within reason.
@@ -470,11 +530,17 @@ impl Lane {
 
     /// Submits the turn that hands in what has ended, if there is something and none is under way.
     fn submit_done<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        if state.done.is_empty() || !state.turn.is_grounded() || state.trouble.pause_now().is_some() {
+        if state.done.is_empty() || !state.turn.is_grounded() || self.is_in_trouble(&state) {
             return state;
         }
         let room = self.room(&state).saturating_sub(state.standing.limit());
         self.submit(state, room, false)
+    }
+
+    /// Whether a turn that failed has to be paused after; asks for the time only if there is trouble.
+    fn is_in_trouble(&self, state: &State) -> bool {
+        state.trouble.is_final()
+            || state.trouble.until.is_some() && state.trouble.pause(self.shop.elapsed()).is_some()
     }
 
     /// Submits a turn. Not under the lock: a store may answer while it takes the turn, this one or another of this lane.
@@ -524,7 +590,12 @@ impl Lane {
                 }
                 // If the number has changed meanwhile, the next turn shows the new one.
                 self.steward.lease_lost(turn.worker);
-                self.lock().trouble.met(error, now());
+                self.lock().trouble.met(error, self.shop.elapsed());
+            }
+            Err(error) if error.kind() == ErrorKind::Stopped => {
+                // What was to be handed in is lost with all else that this process knows; the restart runs it again.
+                self.lock().trouble.met(error, self.shop.elapsed());
+                self.steward.store_stopped();
             }
             Err(error) => {
                 self.shop.tell(&Event::Trouble { error: &error });
@@ -533,7 +604,7 @@ impl Lane {
                     again.map(|(finish, (task_name, ran))| Done { finish: finish.clone(), task_name, ran });
                 let mut state = self.lock();
                 state.done.extend(again);
-                state.trouble.met(error, now());
+                state.trouble.met(error, self.shop.elapsed());
             }
         }
     }
@@ -567,7 +638,7 @@ impl Lane {
         }
         let many = claimed.len();
         state.waiting.extend(claimed);
-        state.waiting_since.get_or_insert_with(now);
+        state.waiting_since.get_or_insert_with(|| self.shop.elapsed());
         if state.closed {
             return self.give_back_waiting(&mut state);
         }
@@ -611,27 +682,26 @@ impl Lane {
         }
     }
 
-    fn sleep(&self, mut state: MutexGuard<'_, State>, pause: Option<Duration>) {
-        // Only what was claimed ahead and a pause after trouble are measured in time; everything else stirs.
-        let patience = state.waiting_since.map(|_| AHEAD_PATIENCE);
+    fn sleep(&self, state: MutexGuard<'_, State>, limit: Option<Duration>) {
         let quiet = |state: &mut State| !state.stirred;
-        let mut state = match pause.into_iter().chain(patience).min() {
+        let mut state = match limit {
             Some(nap) => {
                 self.stirred.wait_timeout_while(state, nap, quiet).unwrap_or_else(PoisonError::into_inner).0
             }
-            None => {
-                state = self.stirred.wait_while(state, quiet).unwrap_or_else(PoisonError::into_inner);
-                state
-            }
+            None => self.stirred.wait_while(state, quiet).unwrap_or_else(PoisonError::into_inner),
         };
         state.stirred = false;
     }
 }
 
-/// Real time, for pauses and patience that no test needs to hold.
-#[expect(clippy::disallowed_methods, reason = "pauses towards the operating system, in real time")]
-pub(super) fn now() -> Instant {
-    Instant::now()
+/// What a step of the dispatcher came to.
+pub(super) enum Step<'a> {
+    /// There may be more to do.
+    Again,
+    /// Nothing is to be done until something stirs, or for so long. Under the lock, so that nothing is missed in between.
+    Sleep(MutexGuard<'a, State>, Option<Duration>),
+    /// All is handed in, and nothing comes any more.
+    Over(Result<()>),
 }
 
 /// Stirs the dispatcher when an answer is there.
@@ -660,14 +730,14 @@ impl Wake for Serve {
 /// Turns that fail, and the pauses between them.
 #[derive(Default)]
 struct Trouble {
-    since: Option<Instant>,
-    until: Option<Instant>,
+    since: Option<Duration>,
+    until: Option<Duration>,
     wait: Duration,
     last: Option<Error>,
 }
 
 impl Trouble {
-    fn met(&mut self, error: Error, now: Instant) {
+    fn met(&mut self, error: Error, now: Duration) {
         self.wait = (self.wait * 2).clamp(TROUBLE.0, TROUBLE.1);
         self.since.get_or_insert(now);
         self.until = Some(now + self.wait);
@@ -678,19 +748,21 @@ impl Trouble {
         *self = Trouble::default();
     }
 
-    fn pause(&self, now: Instant) -> Option<Duration> {
-        self.until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    fn pause(&self, now: Duration) -> Option<Duration> {
+        self.until.map(|until| until.saturating_sub(now)).filter(|left| !left.is_zero())
     }
 
-    /// The same, asking for the time only if there is trouble.
-    fn pause_now(&self) -> Option<Duration> {
-        self.until.and_then(|_| self.pause(now()))
+    /// Whether no turn will ever succeed again.
+    fn is_final(&self) -> bool {
+        self.last.as_ref().is_some_and(|error| error.kind() == ErrorKind::Stopped)
     }
 
-    fn is_hopeless(&self) -> bool {
-        let refused = |error: &Error| matches!(error.kind(), ErrorKind::Closed | ErrorKind::NewerSchema);
+    fn is_hopeless(&self, now: Duration) -> bool {
+        let refused = |error: &Error| {
+            matches!(error.kind(), ErrorKind::Closed | ErrorKind::NewerSchema | ErrorKind::Stopped)
+        };
         self.last.as_ref().is_some_and(refused)
-            || self.since.is_some_and(|since| now().duration_since(since) > LAST_WORDS)
+            || self.since.is_some_and(|since| now.saturating_sub(since) > LAST_WORDS)
     }
 
     fn last_words(&mut self) -> Error {

@@ -15,6 +15,8 @@ mod crew;
 #[cfg(feature = "tokio")]
 mod executor;
 mod lane;
+#[cfg(test)]
+pub(crate) mod stepped;
 mod steward;
 
 use std::sync::Arc;
@@ -164,7 +166,8 @@ impl Worker {
         let registry = self.served()?;
         self.check(&registry)?;
         let queue = self.queue.clone();
-        let id = WorkerId(Chance::new().id());
+        let chance = Chance::new();
+        let id = WorkerId(chance.id());
         let card = WorkerCard::new(id, host(), std::process::id());
 
         let cards = registry.iter().flat_map(|task| {
@@ -179,7 +182,7 @@ impl Worker {
         queue.store().enlist(card.clone()).wait()?;
 
         let queues: Option<Arc<[String]>> = self.queues.map(Arc::from);
-        let shop = Arc::new(Shop::new(queue.lent(), registry, self.states, id, self.listener));
+        let shop = Arc::new(Shop::new(queue.lent(), registry, self.states, id, self.listener, chance));
         let names = |wanted: fn(&Run) -> bool| {
             let tasks = shop.registry.iter().filter(|task| wanted(&task.run));
             Arc::new(TaskSet::new(tasks.flat_map(|task| task.names())))
@@ -192,7 +195,7 @@ impl Worker {
             shop.registry.iter().any(|task| !matches!(task.run, Run::Blocking(_))),
         )?;
 
-        let steward = Steward::new(shop.clone(), card, self.lease);
+        let mut steward = Steward::new(shop.clone(), card, self.lease);
         let mut lanes = Vec::new();
         if !on_threads.is_empty() {
             let crew = Crew::threads(
@@ -200,16 +203,17 @@ impl Worker {
                 #[cfg(feature = "tokio")]
                 reactor.handle(),
             );
-            lanes.push(Lane::start(shop.clone(), steward.bell(), on_threads, queues.clone(), crew)?);
+            lanes.push(Lane::new(shop.clone(), steward.bell(), on_threads, queues.clone(), crew).start()?);
         }
         #[cfg(feature = "tokio")]
         if !on_executor.is_empty() {
             let crew = Crew::executor(self.async_concurrency, &reactor)?;
-            lanes.push(Lane::start(shop.clone(), steward.bell(), on_executor, queues, crew)?);
+            lanes.push(Lane::new(shop.clone(), steward.bell(), on_executor, queues, crew).start()?);
         }
         #[cfg(not(feature = "tokio"))]
         let _ = (on_executor, queues);
-        let steward = steward.start(lanes.clone())?;
+        steward.serve_lanes(lanes.clone());
+        let steward = steward.start()?;
 
         let tasks: Vec<&str> = shop.registry.iter().map(|task| task.name).collect();
         shop.tell(&Event::Started { worker: id, tasks: &tasks });
@@ -366,11 +370,11 @@ impl Running {
         shop.queue.store().recall(shop.worker());
         // 2. What runs may end, all lanes sharing one grace. Beats go on: a worker that is still working must not be taken
         //    for dead.
-        let until = lane::now() + grace;
+        let until = shop.elapsed() + grace;
         lanes.iter().for_each(|lane| lane.wait_idle(until));
         // 3. What still runs is told to stop, gets a moment to do so, and is given back.
         lanes.iter().for_each(|lane| lane.tell_to_stop());
-        let until = lane::now() + lane::PARTING;
+        let until = shop.elapsed() + lane::PARTING;
         lanes.iter().for_each(|lane| lane.wait_idle(until));
         let released: usize = lanes.iter().map(|lane| lane.release_running()).sum();
         // 4. The last finishes are written; then the dispatchers have nothing left to do.

@@ -1,13 +1,14 @@
-//! The [`Steward`]: the thread that keeps a worker's standing while its tasks do as they please.
+//! The [`Steward`]: keeps a worker's standing while its tasks do as they please.
 //!
 //! Leans on `lease` for the judgement and on the store's beat and rescue. A thread of its own, so that no task can keep it
-//! from beating; it beats until the last job has ended.
+//! from beating; it beats until the last job has ended. It waits for no answer: a store that is slow to free the jobs of the
+//! dead must not hold up its own beats and the timeouts.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,22 +25,39 @@ use super::lane::Lane;
 /// How often the others are looked at: half of it is how long a job waits, in the mean, after its worker was killed.
 const LOOK: Duration = Duration::from_millis(1_000);
 
+/// How long a worker that has not looked for a while asks whether its lease still holds, before it doubts that.
+const ASK: Duration = Duration::from_millis(250);
+
+/// On the monotonic clock, and in microseconds still a number of 64 bits.
+const NEVER: Duration = Duration::from_secs(1 << 40);
+
 pub(super) struct Steward {
     shop: Arc<Shop>,
     card: WorkerCard,
     lease: Duration,
     bell: StewardBell,
+    /// Wakes for every answer.
+    answered: Waker,
     observer: Observer,
     lanes: Vec<Arc<Lane>>,
     /// Under way, with the number it was sent under.
     beat: Option<(WorkerId, Pending<Beat>)>,
-    census: Option<Pending<Answer>>,
+    /// Under way, with the time it was asked.
+    census: Option<(Duration, Pending<Answer>)>,
+    /// Under way, each with the worker that is dead.
+    rescues: Vec<(WorkerId, Pending<usize>)>,
+    /// The worker was taken for dead: the new number it asked for, and when.
+    returning: Option<(Duration, WorkerCard, Pending<()>)>,
     next_beat: Duration,
     next_look: Duration,
     /// When the last answered beat was submitted: from then on the lease counts.
     sure_at: Duration,
     submitted_at: Duration,
+    /// Until when the store is asked whether the lease still holds, before that is doubted; in the clock's elapsed time.
+    asking_until: Option<Duration>,
     suspended: bool,
+    /// The store has stopped for good: there is nobody left to beat for.
+    store_stopped: bool,
 }
 
 /// The steward at work.
@@ -82,23 +100,53 @@ impl StewardBell {
         self.call(|call| call.lost = Some(worker));
     }
 
+    /// The store has refused a turn since it has stopped for good.
+    pub(super) fn store_stopped(&self) {
+        self.0.ring();
+    }
+
     fn call(&self, change: impl FnOnce(&mut Call)) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         change(&mut state);
         state.called = true;
         self.0.called.notify_one();
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_called(&self) -> bool {
+        self.0.lock().called
+    }
+
+    /// Tells the steward to end.
+    pub(super) fn close(&self) {
+        self.call(|call| call.closed = true);
+    }
+
+    /// What it was called for.
+    fn answer(&self) -> Call {
+        let mut state = self.0.lock();
+        let closed = state.closed;
+        let call = std::mem::take(&mut *state);
+        state.closed = closed;
+        call
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Call> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Bell for Shared {
     fn ring(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).called = true;
+        self.lock().called = true;
         self.called.notify_one();
     }
 }
 
 /// An answer has come.
-impl Wake for Shared {
+impl std::task::Wake for Shared {
     fn wake(self: Arc<Self>) {
         self.ring();
     }
@@ -107,20 +155,26 @@ impl Wake for Shared {
 impl Steward {
     pub(super) fn new(shop: Arc<Shop>, card: WorkerCard, lease: Duration) -> Steward {
         let now = shop.monotonic();
+        let bell = StewardBell(Arc::default());
         Steward {
             shop,
             card,
             lease,
-            bell: StewardBell(Arc::default()),
+            answered: Waker::from(bell.0.clone()),
+            bell,
             observer: Observer::new(lease),
             lanes: Vec::new(),
             beat: None,
             census: None,
+            rescues: Vec::new(),
+            returning: None,
             next_beat: now,
             next_look: now,
             sure_at: now,
             submitted_at: now,
+            asking_until: None,
             suspended: false,
+            store_stopped: false,
         }
     }
 
@@ -128,70 +182,112 @@ impl Steward {
         self.bell.clone()
     }
 
-    pub(super) fn start(mut self, lanes: Vec<Arc<Lane>>) -> Result<Running> {
+    /// Looks after `lanes` from now on.
+    pub(super) fn serve_lanes(&mut self, lanes: Vec<Arc<Lane>>) {
         self.lanes = lanes;
+    }
+
+    pub(super) fn start(mut self) -> Result<Running> {
         let bell = self.bell.clone();
         let rung: Arc<dyn Bell> = bell.0.clone();
         self.shop.queue.clock().subscribe(Arc::downgrade(&rung));
-        let thread = std::thread::Builder::new().name("qdjobs-steward".into()).spawn(move || self.serve());
+        let work = move || {
+            while let Some(wake) = self.step() {
+                self.sleep(wake);
+            }
+        };
+        let thread = std::thread::Builder::new().name("qdjobs-steward".into()).spawn(work);
         let thread = thread.map_err(|error| {
             Error::new(ErrorKind::Setup, format!("a worker's thread cannot be started: {error}"))
         })?;
         Ok(Running { bell, thread: Some(thread) })
     }
 
-    fn serve(mut self) {
-        loop {
+    /// Does what is due, and says when to wake; `None` when all is over.
+    pub(super) fn step(&mut self) -> Option<Wake> {
+        let call = self.bell.answer();
+        self.mind_the_store();
+        if self.store_stopped {
+            // There is nobody to beat for any more; timeouts are still kept.
             let now = self.shop.monotonic();
-            if now >= self.next_beat {
-                self.send_beat(now);
-            }
-            // After it was sent: a worker that doubts its lease must be woken by the answer, or it would go on doubting until
-            // the next beat is due, which on a held clock is never.
-            self.hear_beat(now);
-            if now >= self.next_look {
-                self.look(now);
-            }
-            self.mind_own_lease(now);
-            let deadline = self.lanes.iter().filter_map(|lane| lane.expire(now)).min();
-            let wake_at = deadline.into_iter().chain([self.next_look, self.next_beat]).min().unwrap_or(now);
-            match self.sleep(wake_at) {
-                Some(Call { closed: true, .. }) => return,
-                Some(Call { lost: Some(worker), .. }) if worker == self.shop.worker() => self.come_back(),
-                _ => {}
+            let at = self.lanes.iter().filter_map(|lane| lane.expire(now)).min().unwrap_or(NEVER);
+            return (!call.closed).then_some(Wake { at, patience: None });
+        }
+        if call.lost.is_some_and(|worker| worker == self.shop.worker()) {
+            self.come_back();
+        }
+        self.be_back();
+        // A new number that is on its way onto the list has to be known to whoever takes the worker off it.
+        if call.closed && self.returning.is_none() {
+            return None;
+        }
+        let now = self.shop.monotonic();
+        if now >= self.next_beat {
+            self.send_beat(now);
+        }
+        // After it was sent: a worker that doubts its lease must be woken by the answer, or it would go on doubting until
+        // the next beat is due, which on a held clock is never.
+        self.hear_beat(now);
+        self.hear_rescues();
+        if now >= self.next_look {
+            self.next_look = now + LOOK.min(self.lease / 8);
+            if self.census.is_none() {
+                self.census = Some((now, self.shop.queue.store().inspect(Query::Workers)));
             }
         }
+        self.look(now);
+        let patience = self.mind_own_lease(now);
+        let deadline = self.lanes.iter().filter_map(|lane| lane.expire(now)).min();
+        let at = deadline.into_iter().chain([self.next_look, self.next_beat]).min().unwrap_or(now);
+        Some(Wake { at, patience })
     }
 
-    fn sleep(&self, wake_at: Duration) -> Option<Call> {
+    fn sleep(&self, wake: Wake) {
         let shared = &self.bell.0;
-        let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.wakes_at.store(wake_at.as_micros() as u64, Ordering::Release);
+        let state = shared.lock();
+        shared.wakes_at.store(wake.at.as_micros() as u64, Ordering::Release);
         // After the store above: a deadline that was set before it is seen now, one that is set after it calls.
-        let sooner = self.lanes.iter().any(|lane| lane.has_deadline_before(wake_at));
-        let wait = wake_at.saturating_sub(self.shop.monotonic());
-        if !state.called && !sooner && !wait.is_zero() {
-            let quiet = |call: &mut Call| !call.called;
-            state = match self.shop.queue.clock().nap(wait) {
-                None => shared.called.wait_while(state, quiet).unwrap_or_else(PoisonError::into_inner),
-                Some(nap) => {
-                    shared
-                        .called
-                        .wait_timeout_while(state, nap, quiet)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
+        let sooner = self.lanes.iter().any(|lane| lane.has_deadline_before(wake.at));
+        let wait = wake.at.saturating_sub(self.shop.monotonic());
+        if sooner || wait.is_zero() {
+            return;
         }
-        let closed = state.closed;
-        let call = std::mem::take(&mut *state);
-        state.closed = closed;
-        Some(call)
+        let quiet = |call: &mut Call| !call.called;
+        let nap = self.shop.queue.clock().nap(wait).into_iter().chain(wake.patience).min();
+        let woken = match nap {
+            None => shared.called.wait_while(state, quiet).unwrap_or_else(PoisonError::into_inner),
+            Some(nap) => {
+                shared.called.wait_timeout_while(state, nap, quiet).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        drop(woken);
+    }
+
+    /// Asks how the store is, which costs nothing. One that has stopped for good is told of once: to the program, and to all that
+    /// runs.
+    fn mind_the_store(&mut self) {
+        if self.store_stopped {
+            return;
+        }
+        let Some(error) = self.shop.queue.store().stopped() else { return };
+        self.store_stopped = true;
+        (self.beat, self.census, self.returning) = (None, None, None);
+        self.rescues.clear();
+        self.lanes.iter().for_each(|lane| lane.store_stopped(&error));
+        self.shop.tell(&Event::StoreStopped { error: &error });
+    }
+
+    /// Tells that the store failed. That it has stopped is told by the next step, once.
+    fn has_trouble(&self, error: &Error) {
+        match error.kind() {
+            ErrorKind::Stopped => self.bell.store_stopped(),
+            _ => self.shop.tell(&Event::Trouble { error }),
+        }
     }
 
     fn send_beat(&mut self, now: Duration) {
         self.next_beat = now + self.lease / 3;
-        if self.beat.is_none() {
+        if self.beat.is_none() && self.returning.is_none() {
             self.submitted_at = now;
             let worker = self.shop.worker();
             self.beat = Some((worker, self.shop.queue.store().beat(worker)));
@@ -201,8 +297,7 @@ impl Steward {
     fn hear_beat(&mut self, now: Duration) {
         let Some((worker, beat)) = self.beat.as_mut() else { return };
         let worker = *worker;
-        let waker = Waker::from(self.bell.0.clone());
-        let Poll::Ready(answer) = Pin::new(beat).poll(&mut Context::from_waker(&waker)) else { return };
+        let Some(answer) = heard(beat, &self.answered) else { return };
         self.beat = None;
         match answer {
             // Sent before the worker came back: it says nothing about the number of now.
@@ -212,94 +307,150 @@ impl Steward {
             }
             Ok(_) => self.come_back(),
             Err(error) => {
-                self.shop.tell(&Event::Trouble { error: &error });
+                self.has_trouble(&error);
                 self.next_beat = now + LOOK;
             }
         }
     }
 
     /// A worker whose beats are not answered must assume that others will take it for dead, before they do. One that only did
-    /// not look for a while (the machine slept, a held clock was moved) asks before it alarms its tasks.
-    fn mind_own_lease(&mut self, now: Duration) {
+    /// not look for a while (the machine slept, a held clock was moved) asks before it alarms its tasks. Gives how much longer
+    /// it waits for the answer.
+    fn mind_own_lease(&mut self, now: Duration) -> Option<Duration> {
         let longest = self.lease.mul_f64(0.8);
-        let is_doubtful = |sure_at| now.saturating_sub(sure_at) > longest;
-        // Twice: an answer to a beat from before the gap proves nothing about now.
-        for _ in 0..2 {
-            if is_doubtful(self.sure_at) {
-                self.send_beat(now);
-                self.await_beat(now);
-            }
+        if now.saturating_sub(self.sure_at) <= longest {
+            self.asking_until = None;
+            self.suspend(false);
+            return None;
         }
-        let doubtful = is_doubtful(self.sure_at);
-        if doubtful != self.suspended {
-            self.suspended = doubtful;
+        if self.suspended {
+            return None;
+        }
+        // An answer to a beat from before the gap proves nothing about now: one more is sent when it is there.
+        if now.saturating_sub(self.submitted_at) > longest {
+            self.send_beat(now);
+            self.hear_beat(now);
+        }
+        let elapsed = self.shop.elapsed();
+        let until = *self.asking_until.get_or_insert(elapsed + ASK);
+        if now.saturating_sub(self.sure_at) <= longest {
+            return self.mind_own_lease(now);
+        }
+        if elapsed < until {
+            return Some(until - elapsed);
+        }
+        self.suspend(true);
+        None
+    }
+
+    fn suspend(&mut self, doubtful: bool) {
+        if std::mem::replace(&mut self.suspended, doubtful) != doubtful {
             self.lanes.iter().for_each(|lane| lane.suspend(doubtful));
         }
     }
 
-    /// Hears the beat that is under way, if its answer comes in a moment.
-    fn await_beat(&mut self, now: Duration) {
-        let Some((worker, beat)) = self.beat.take() else { return };
-        let beat = match beat.wait_timeout(LOOK / 4) {
-            Ok(answer) => Pending::ready(answer),
-            Err(late) => late,
-        };
-        self.beat = Some((worker, beat));
-        self.hear_beat(now);
-    }
-
-    /// Looks for workers that are dead, and frees their jobs.
+    /// Looks, once the census is there, for workers that are dead, and frees their jobs.
     fn look(&mut self, now: Duration) {
-        self.next_look = now + LOOK.min(self.lease / 8);
-        let census = self.census.take().unwrap_or_else(|| self.shop.queue.store().inspect(Query::Workers));
-        let others = match census.wait_timeout(LOOK / 4) {
-            Ok(Ok(Answer::Workers(workers))) => workers,
-            Ok(_) => return,
-            Err(late) => {
-                self.census = Some(late);
-                return;
-            }
-        };
+        let Some((asked, census)) = self.census.as_mut() else { return };
+        let asked = *asked;
+        let Some(answer) = heard(census, &self.answered) else { return };
+        self.census = None;
+        let Ok(Answer::Workers(workers)) = answer else { return };
         let own = self.shop.worker();
-        let others: Vec<WorkerState> = others.into_iter().filter(|state| state.card.id != own).collect();
-        let silent = self.observer.look(others.iter().map(|state| (state.card.id, state.beats)), now);
-        let store = self.shop.queue.store().clone();
+        let others: Vec<WorkerState> = workers.into_iter().filter(|state| state.card.id != own).collect();
+        // Of an answer that was long under way nobody knows of which moment it tells. With less than this the observer
+        // judges later than the one it judges gives itself up.
+        let fresh = now.saturating_sub(asked) < self.lease / 8;
+        // While our own beats do not get through (somebody holds the lock), nobody's do: then silence proves nothing.
+        let heard_ourselves = now.saturating_sub(self.sure_at) < self.lease / 2;
+        if !heard_ourselves {
+            self.observer.forget();
+        }
+        let silent = if fresh && heard_ourselves {
+            self.observer.look(others.iter().map(|state| (state.card.id, state.beats)), asked)
+        } else {
+            Vec::new()
+        };
+        let store = self.shop.queue.store();
         for worker in others.iter().map(|state| state.card.id) {
-            if store.is_proven_dead(worker) || silent.contains(&worker) {
-                match store.rescue(worker).wait() {
-                    Ok(jobs) => self.shop.tell(&Event::Rescued { worker, jobs }),
-                    Err(error) => self.shop.tell(&Event::Trouble { error: &error }),
-                }
+            let under_way = self.rescues.iter().any(|(dead, _)| *dead == worker);
+            if !under_way && (store.is_proven_dead(worker) || silent.contains(&worker)) {
+                self.rescues.push((worker, store.rescue(worker)));
             }
         }
+        self.hear_rescues();
+    }
+
+    fn hear_rescues(&mut self) {
+        let (shop, bell, answered) = (&self.shop, &self.bell, &self.answered);
+        self.rescues.retain_mut(|(worker, rescue)| {
+            match heard(rescue, answered) {
+                None => return true,
+                Some(Ok(jobs)) => shop.tell(&Event::Rescued { worker: *worker, jobs }),
+                Some(Err(error)) if error.kind() == ErrorKind::Stopped => bell.store_stopped(),
+                Some(Err(error)) => shop.tell(&Event::Trouble { error: &error }),
+            }
+            false
+        });
     }
 
     /// Taken for dead, but alive: what is held is lost; the worker goes on as a new one.
     fn come_back(&mut self) {
-        let before = self.shop.worker();
-        self.lanes.iter().for_each(|lane| lane.lease_lost());
-        let card = WorkerCard { id: self.shop.new_id(), ..self.card.clone() };
-        match self.shop.queue.store().enlist(card.clone()).wait() {
+        if self.returning.is_none() {
+            self.lanes.iter().for_each(|lane| lane.lease_lost());
+            let card = WorkerCard { id: self.shop.new_id(), ..self.card.clone() };
+            let enlisted = self.shop.queue.store().enlist(card.clone());
+            self.returning = Some((self.shop.monotonic(), card, enlisted));
+        }
+        self.be_back();
+    }
+
+    /// Takes up the new number, once it is on the list.
+    fn be_back(&mut self) {
+        let Some((asked, card, enlisted)) = self.returning.as_mut() else { return };
+        let (asked, new) = (*asked, card.id);
+        let Some(answer) = heard(enlisted, &self.answered) else { return };
+        self.returning = None;
+        match answer {
             Ok(()) => {
-                self.shop.set_worker(card.id);
+                let before = self.shop.worker();
+                self.shop.set_worker(new);
                 self.shop.tell(&Event::LeaseLost { worker: before });
                 // Nothing is held under the old number any more. This lets go of its proof of life, and of a turn that stands
                 // under it.
                 drop(self.shop.queue.store().leave(before));
-                self.sure_at = self.shop.monotonic();
+                self.sure_at = asked;
                 self.lanes.iter().for_each(|lane| lane.renumbered());
             }
+            Err(error) if error.kind() == ErrorKind::Stopped => self.bell.store_stopped(),
             Err(error) => {
-                self.shop.tell(&Event::Trouble { error: &error });
+                self.has_trouble(&error);
                 self.next_beat = self.shop.monotonic() + LOOK;
             }
         }
     }
 }
 
+/// When a steward has to be woken if nobody calls it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wake {
+    /// On the monotonic clock.
+    pub(super) at: Duration,
+    /// From now, in time that goes on though a test holds the clock.
+    pub(super) patience: Option<Duration>,
+}
+
+/// The answer, if it is there; else `waker` will tell of it.
+fn heard<T>(pending: &mut Pending<T>, waker: &Waker) -> Option<Result<T>> {
+    match Pin::new(pending).poll(&mut Context::from_waker(waker)) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}
+
 impl Running {
     pub(super) fn stop(mut self) {
-        self.bell.call(|call| call.closed = true);
+        self.bell.close();
         if let Some(thread) = self.thread.take() {
             // A steward that panicked has nothing more to do.
             let _ = thread.join();

@@ -30,13 +30,19 @@ const INSERT: &str = "
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
+/// Where params of more than [`INLINE`] bytes stand. Binds job_id, params.
+const INSERT_PARAMS: &str = "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
+
+/// The longest params, in bytes, that the schema keeps in the job's own row.
+const INLINE: usize = 500;
+
 /// Binds worker, now, task_name, queue, limit.
 const CLAIM: &str = "
     UPDATE qdjobs_jobs SET status = 'running', attempt = attempt + 1, worker = ?1, started_at = ?2
     WHERE id IN (SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_ready
                  WHERE status = 'pending' AND ready = 1 AND task_name = ?3 AND queue = ?4
                  ORDER BY priority DESC, scheduled_at, id LIMIT ?5)
-    RETURNING id, attempt, params";
+    RETURNING id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id))";
 
 /// Binds id, attempt, worker, result, now.
 const FINISH: &str = "
@@ -163,7 +169,7 @@ impl Writer {
                 match request {
                     Request::Insert(jobs, caller) => {
                         for text in &jobs {
-                            insert_one(&mut insert, self.task, text, now)?;
+                            insert_one(&self.conn, &mut insert, self.task, text, now)?;
                         }
                         callers.push(caller);
                     }
@@ -225,15 +231,25 @@ pub(crate) fn insert_alone(
 ) -> Result<()> {
     let mut insert = conn.prepare_cached(INSERT)?;
     for text in jobs {
-        insert_one(&mut insert, task, &text, micros())?;
+        insert_one(conn, &mut insert, task, &text, micros())?;
         stored();
     }
     Ok(())
 }
 
-fn insert_one(insert: &mut CachedStatement<'_>, task: &str, text: &str, now: i64) -> Result<()> {
+fn insert_one(
+    conn: &Connection,
+    insert: &mut CachedStatement<'_>,
+    task: &str,
+    text: &str,
+    now: i64,
+) -> Result<()> {
     let nothing = None::<&str>;
-    insert.execute(params![task, nothing, text, "default", 0, 3, now, now, nothing, true])?;
+    let inline = (text.len() <= INLINE).then_some(text);
+    insert.execute(params![task, nothing, inline, "default", 0, 3, now, now, nothing, true])?;
+    if inline.is_none() {
+        conn.prepare_cached(INSERT_PARAMS)?.execute(params![conn.last_insert_rowid(), text])?;
+    }
     Ok(())
 }
 

@@ -99,7 +99,7 @@ impl Stage {
                  INSERT INTO qdjobs_jobs
                      (task_name, params, queue, priority, max_retries, scheduled_at, created_at, ready, status, attempt,
                       worker, started_at, completed_at, result)
-                 SELECT ?2, ?3, 'default', 0, 3, micros - ?1 + n + ?4, micros - ?1 + n, ?4 = 0, ?5, ?6,
+                 SELECT ?2, iif(length(?3) > 500, NULL, ?3), 'default', 0, 3, micros - ?1 + n + ?4, micros - ?1 + n, ?4 = 0, ?5, ?6,
                         iif(?6, 1, NULL), iif(?6, micros, NULL), iif(?6, micros, NULL), iif(?6, 'null', NULL)
                  FROM job, clock",
             )?;
@@ -114,6 +114,12 @@ impl Stage {
                     status,
                     status == "completed"
                 ])?;
+                // As an insert by qdjobs does it.
+                conn.execute(
+                    "INSERT INTO qdjobs_params (job_id, params) SELECT id, ?1 FROM qdjobs_jobs
+                     WHERE params IS NULL AND id NOT IN (SELECT job_id FROM qdjobs_params)",
+                    [&text],
+                )?;
             }
         }
         conn.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)")?;

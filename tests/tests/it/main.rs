@@ -6,6 +6,7 @@ mod async_tasks;
 mod between;
 mod contract;
 mod faults;
+mod health;
 mod model;
 mod queue;
 mod setup;

@@ -20,6 +20,12 @@ fn greet(name: &str) -> String {
 #[task("queue.plain")]
 fn plain() {}
 
+#[task("queue.pay")]
+fn pay(order: u32, to: &str, ctx: &JobContext) -> String {
+    let _ = (order, to);
+    ctx.unique_key().unwrap_or("none").to_owned()
+}
+
 #[task("queue.end", retries = 0)]
 fn end(how: &str, ctx: &JobContext, #[state] gate: &Gate) -> Result<String, TaskError> {
     gate.pass_blocking(ctx);
@@ -87,6 +93,61 @@ fn many_jobs_are_stored_in_their_order_all_or_none() {
 }
 
 #[test]
+fn a_call_repeated_under_its_key_answers_the_job_that_is_there_and_its_task_knows_the_key() {
+    for (_room, queue) in [Room::with_queue(), (Room::new(), JobQueue::in_memory())] {
+        let pay = || Pay { order: 12, to: "Ann".into() }.unique_key("order-12");
+        let first = pay().enqueue(&queue).unwrap();
+        let by_name = JobRequest::<String>::by_name("queue.pay", &json!({"to": "Ann", "order": 12})).unwrap();
+        // By name the members come in another order.
+        assert_eq!(by_name.unique_key("order-12").enqueue(&queue).unwrap().id(), first.id());
+        let _worker = Worker::new(&queue).only::<Pay>().start().unwrap();
+        assert_eq!(first.wait().unwrap(), "order-12");
+        let again = block_on(pay().enqueue(&queue.to_async())).unwrap();
+        assert_eq!((again.id(), again.wait().unwrap().as_str()), (first.id(), "order-12"));
+        assert_eq!(first.job().unwrap().unique_key.as_deref(), Some("order-12"));
+        let error = block_on(Plain.unique_key("order-12").enqueue(&queue.to_async())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().contains("of the task `queue.pay`"), "{error}");
+        assert!(!error.may_be_stored());
+        queue.delete(first.id()).unwrap();
+        assert_ne!(Plain.unique_key("order-12").enqueue(&queue).unwrap().id(), first.id());
+    }
+}
+
+#[test]
+fn two_queues_on_one_file_that_enqueue_one_key_at_once_store_one_job() {
+    let (room, queue) = Room::with_queue();
+    let other = JobQueue::open(room.db()).unwrap();
+    let enqueue = |queue: &JobQueue, mut conn: Option<qdjobs::rusqlite::Connection>| -> Vec<JobId> {
+        let each = (0..100).map(|n| {
+            let request = Pay { order: n, to: "Ann".into() }.unique_key(format!("order-{n}"));
+            match &mut conn {
+                None => request.enqueue(queue).unwrap().id(),
+                Some(conn) => {
+                    // Deferred: the lock is taken by the enqueue itself.
+                    let tx = conn.transaction().unwrap();
+                    let id = request.enqueue(&tx).unwrap();
+                    tx.commit().unwrap();
+                    id
+                }
+            }
+        });
+        each.collect()
+    };
+    let ids: Vec<Vec<JobId>> = std::thread::scope(|scope| {
+        let threads = [
+            scope.spawn(|| enqueue(&queue, None)),
+            scope.spawn(|| enqueue(&queue, None)),
+            scope.spawn(|| enqueue(&other, None)),
+            scope.spawn(|| enqueue(&other, Some(room.connection()))),
+        ];
+        threads.map(|thread| thread.join().unwrap()).into()
+    });
+    assert!(ids.iter().all(|of_one| *of_one == ids[0]));
+    assert_eq!(queue.counts().unwrap().total(), 100);
+}
+
+#[test]
 fn a_job_that_cannot_be_kept_is_refused_by_the_call_and_nothing_is_stored() {
     let (_room, queue) = Room::with_queue();
     let mebibyte = "x".repeat(1 << 20);
@@ -98,6 +159,8 @@ fn a_job_that_cannot_be_kept_is_refused_by_the_call_and_nothing_is_stored() {
         (Plain.queue("q".repeat(101)), ErrorKind::InvalidInput, "cannot be the name of a queue"),
         (Plain.display_name(""), ErrorKind::InvalidInput, "1 to 100 bytes"),
         (Plain.display_name("ü".repeat(51)), ErrorKind::InvalidInput, "this one has 102"),
+        (Plain.unique_key(""), ErrorKind::InvalidInput, "cannot be the unique key of a job"),
+        (Plain.unique_key("k".repeat(201)), ErrorKind::InvalidInput, "1 to 200 bytes"),
         (Plain.metadata(7), ErrorKind::InvalidInput, "not a JSON object"),
         (Plain.metadata(BTreeMap::from([((1, 2), 3)])), ErrorKind::InvalidInput, "metadata cannot be stored"),
         (

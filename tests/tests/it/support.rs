@@ -100,6 +100,7 @@ pub(crate) enum Told {
     Rescued { worker: WorkerId, jobs: usize },
     LeaseLost(WorkerId),
     Trouble(ErrorKind),
+    StoreStopped(ErrorKind),
     Stopped { released: usize },
     Other,
 }
@@ -118,6 +119,7 @@ impl From<&Event<'_>> for Told {
             Event::Rescued { worker, jobs } => Told::Rescued { worker, jobs },
             Event::LeaseLost { worker } => Told::LeaseLost(worker),
             Event::Trouble { error } => Told::Trouble(error.kind()),
+            Event::StoreStopped { error } => Told::StoreStopped(error.kind()),
             Event::Stopped { released, .. } => Told::Stopped { released },
             _ => Told::Other,
         }

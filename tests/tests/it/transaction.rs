@@ -6,7 +6,7 @@ use qdjobs::prelude::*;
 use qdjobs::rusqlite::{Connection, TransactionBehavior, params};
 use qdjobs::store::Filter;
 use qdjobs::store::sqlite::Durability;
-use qdjobs::{ErrorKind, JobId, Status};
+use qdjobs::{ErrorKind, JobId, JobRequest, Status};
 use serde_json::json;
 
 use crate::support::{Gate, Room, Soon, Told, connect, job, seconds, watch};
@@ -177,6 +177,85 @@ fn a_statement_checks_its_jobs_and_needs_a_database() {
     assert_eq!(error.kind(), ErrorKind::Setup);
 }
 
+#[test]
+fn a_job_with_a_key_is_stored_once_in_whatever_way_it_is_enqueued() {
+    let (room, queue) = Room::with_queue();
+    let mut conn = room.connection();
+    conn.execute(
+        r#"INSERT INTO qdjobs_jobs (task_name, params, unique_key) VALUES ('tx.square', '{ "number": 3 }', 'three')"#,
+        [],
+    )
+    .unwrap();
+    let id = JobId(conn.last_insert_rowid());
+    let three = || Square::new(3).unique_key("three");
+    assert_eq!(three().enqueue(&queue).unwrap().id(), id);
+    assert_eq!(three().enqueue(&conn).unwrap(), id);
+    let tx = conn.transaction().unwrap();
+    assert_eq!(three().enqueue(&tx).unwrap(), id);
+    let four = Square::new(4).unique_key("four").enqueue(&tx).unwrap();
+    assert_eq!(Square::new(4).unique_key("four").enqueue(&tx).unwrap(), four, "not yet committed");
+    tx.commit().unwrap();
+    let by_name = JobRequest::<i64>::by_name("tx.square", &json!({"number": 4})).unwrap();
+    assert_eq!(queue.enqueue_all([three(), by_name.unique_key("four")]).unwrap(), [id, four]);
+
+    // In one statement: two that are there, one that is new, twice.
+    let five = || Square::new(5).unique_key("five");
+    let jobs = [three(), five(), Square::new(4).unique_key("four"), five(), Square::new(6).request()];
+    let statement = queue.statement(jobs).unwrap();
+    assert_eq!(conn.execute(statement.sql, [&statement.json]).unwrap(), 2);
+    assert_eq!(conn.execute(statement.sql, [&statement.json]).unwrap(), 1, "only the one without a key");
+    let stored = queue.list(Filter::default()).unwrap().jobs;
+    let keys: Vec<_> = stored.iter().rev().map(|job| job.unique_key.as_deref()).collect();
+    assert_eq!(keys, [Some("three"), Some("four"), Some("five"), None, None]);
+}
+
+#[test]
+fn a_large_job_with_a_key_is_stored_once_too() {
+    let (room, queue) = Room::with_queue();
+    let mut conn = room.connection();
+    let large = |how: &str| Order::new(how.repeat(600)).unique_key("large");
+    let statement = queue.statement([large("x"), large("x")]).unwrap();
+    assert_eq!(conn.execute(statement.sql, [&statement.json]).unwrap(), 1);
+    let id = queue.list(Filter::default()).unwrap().jobs[0].id;
+    assert_eq!(conn.execute(statement.sql, [&statement.json]).unwrap(), 0);
+    assert_eq!((large("x").enqueue(&queue).unwrap().id(), large("x").enqueue(&conn).unwrap()), (id, id));
+    let tx = conn.transaction().unwrap();
+    assert_eq!(large("x").enqueue(&tx).unwrap(), id);
+    assert_eq!(large("y").enqueue(&tx).unwrap_err().kind(), ErrorKind::Conflict);
+    tx.commit().unwrap();
+    let other = queue.statement([large("y")]).unwrap();
+    conn.execute(other.sql, [&other.json]).unwrap_err();
+    assert_eq!(queue.counts().unwrap().total(), 1);
+}
+
+#[test]
+fn a_key_that_another_job_holds_is_a_conflict_in_whatever_way_it_is_enqueued() {
+    let (room, queue) = Room::with_queue();
+    let conn = room.connection();
+    let id = Square::new(3).unique_key("k").enqueue(&queue).unwrap().id();
+    let other = || Square::new(4).unique_key("k");
+    for error in [
+        other().enqueue(&queue).unwrap_err(),
+        other().enqueue(&conn).unwrap_err(),
+        queue.enqueue_all([Square::new(1).request(), other()]).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        assert!(error.to_string().contains(&format!("`k` is held by job {id} with other params")), "{error}");
+    }
+    let statement = queue.statement([Square::new(1).request(), other()]).unwrap();
+    let error = conn.execute(statement.sql, [&statement.json]).unwrap_err();
+    assert!(
+        error.to_string().contains("unique_key is held by a job of another task or with other params"),
+        "{error}"
+    );
+    let twice =
+        queue.statement([Square::new(1).unique_key("m"), Square::new(2).unique_key("m")]).unwrap_err();
+    assert_eq!(twice.kind(), ErrorKind::Conflict);
+    assert_eq!(queue.counts().unwrap().total(), 1);
+    queue.delete(id).unwrap();
+    assert_ne!(other().enqueue(&conn).unwrap(), id);
+}
+
 // -- plain SQL
 
 #[test]
@@ -206,12 +285,14 @@ fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
     let conn = room.connection();
     let long = "n".repeat(101);
     let large = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
-    let refused: [(&str, &str, &str); 14] = [
+    Square::new(1).unique_key("held").enqueue(&queue).unwrap();
+    let refused: [(&str, &str, &str); 18] = [
         ("task_name", "''", "task_name has 1 to 100 characters"),
         ("task_name", &format!("'{long}'"), "task_name has 1 to 100 characters"),
         ("name", "''", "name has 1 to 100 bytes"),
         ("params", "'{'", "params is a JSON object"),
         ("params", "'[1]'", "params is a JSON object"),
+        ("params", "NULL", "params is a JSON object, and not NULL"),
         ("params", &format!("'{large}'"), "params has at most 1 MiB"),
         ("queue", "''", "queue has 1 to 100 characters"),
         ("priority", "2147483648", "priority fits 32 bits"),
@@ -220,6 +301,9 @@ fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
         ("scheduled_at", "-1", "scheduled_at is microseconds between 1970 and 9999"),
         ("scheduled_at", "253402300800000000", "scheduled_at is microseconds between 1970 and 9999"),
         ("metadata", "'{'", "metadata is JSON"),
+        ("unique_key", "''", "unique_key has 1 to 200 bytes"),
+        ("unique_key", &format!("'{}'", "k".repeat(201)), "unique_key has 1 to 200 bytes"),
+        ("unique_key", "'held'", "UNIQUE constraint failed: qdjobs_jobs.unique_key"),
         ("task_name", "NULL", "NOT NULL constraint failed: qdjobs_jobs.task_name"),
     ];
     for (column, value, rule) in refused {
@@ -230,7 +314,52 @@ fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
         let error = conn.execute(&insert, []).unwrap_err().to_string();
         assert!(error.contains(rule), "{rule}: {error}");
     }
-    assert_eq!(queue.counts().unwrap().total(), 0);
+    assert_eq!(queue.counts().unwrap().total(), 1, "the holder of the key");
+}
+
+#[test]
+fn the_large_params_of_a_plain_insert_are_kept_apart_and_run_all_the_same() {
+    let (room, queue) = Room::with_queue();
+    let conn = room.connection();
+    // A plain connection beside it, which numbers its own rows: theirs must not be taken for the job's.
+    let insert =
+        "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('tx.square', '{\"number\": ' || ?1 || '7}')";
+    for blanks in [10, 30_000] {
+        conn.execute(insert, [" ".repeat(blanks)]).unwrap();
+        assert_eq!(conn.last_insert_rowid(), queue.list(Filter::default()).unwrap().jobs[0].id.0);
+    }
+    let apart = "SELECT job_id, length(params), (SELECT params IS NULL FROM qdjobs_jobs WHERE id = job_id) FROM qdjobs_params";
+    let apart: Vec<(i64, i64, bool)> = {
+        let mut statement = conn.prepare(apart).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(apart, [(2, 30_013, true)]);
+    let worker = Worker::new(&queue).only::<Square>().start().unwrap();
+    assert_eq!(queue.handle::<i64>(JobId(2)).soon().unwrap(), 49);
+    worker.stop().unwrap();
+    queue.delete(JobId(2)).unwrap();
+    let left: i64 = conn.query_row("SELECT count(*) FROM qdjobs_params", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0, "they go with their job");
+}
+
+#[test]
+fn a_large_job_that_cannot_be_stored_whole_leaves_nothing_in_a_transaction_that_is_committed_all_the_same() {
+    let (room, queue) = Room::with_queue();
+    let mut conn = room.connection();
+    conn.execute_batch(
+        "CREATE TRIGGER no_room BEFORE INSERT ON qdjobs_params BEGIN SELECT RAISE(ABORT, 'no room'); END",
+    )
+    .unwrap();
+    let tx = conn.transaction().unwrap();
+    Square::new(1).enqueue(&tx).unwrap();
+    let refused = Order::new("x".repeat(600)).enqueue(&tx).unwrap_err();
+    assert!(refused.to_string().contains("no room"), "{refused}");
+    tx.commit().unwrap();
+    assert_eq!(queue.counts().unwrap().total(), 1);
+    let alone = Order::new("x".repeat(600)).enqueue(&conn).unwrap_err();
+    assert!(alone.to_string().contains("no room") && conn.is_autocommit());
+    assert_eq!(queue.counts().unwrap().total(), 1);
 }
 
 #[test]

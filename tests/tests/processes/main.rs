@@ -16,6 +16,7 @@ mod choices;
 mod clocks;
 #[cfg(unix)]
 mod deaths;
+mod disk_full;
 mod kill;
 mod log;
 mod measure;

@@ -46,6 +46,26 @@ fn a_worker_whose_beats_were_held_up_ends_what_it_runs_and_goes_on_when_they_are
     assert!(!worker.said().iter().any(|said| said.is("lost") || said.is("refused")));
 }
 
+#[test]
+fn workers_that_all_wait_for_the_lock_do_not_take_each_other_for_dead() {
+    let scene = Scene::new();
+    let mut workers = [0; 3].map(|_| Victim::worker(&scene, ["--concurrency", "1", "--lease", "1000"]));
+    scene.insert(&[("slow", r#"{"ms": 20}"#); 12]);
+    scene.wait_drained();
+    // Nobody's beats get through for three leases, as when a process was stopped with the lock in its hands.
+    scene.while_nobody_writes(|| std::thread::sleep(Duration::from_secs(3)));
+    scene.insert(&[("slow", r#"{"ms": 20}"#); 12]);
+    scene.wait_drained();
+    scene.assert_all_completed();
+    for worker in &mut workers {
+        assert!(
+            !worker.said().iter().any(|said| said.is("lost") || said.is("rescued")),
+            "{:?}",
+            worker.said()
+        );
+    }
+}
+
 /// Eight processes fall upon what is there at the same moment.
 #[test]
 fn in_a_storm_of_claims_by_eight_processes_each_job_runs_exactly_once() {

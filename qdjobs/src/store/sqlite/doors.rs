@@ -24,6 +24,9 @@ pub(super) struct Doors {
     others: Vec<String>,
     /// Whose turn it is: one job must not wake everybody, and not always the same one.
     next: usize,
+    /// Opens none: the process finds work by looking, as where there are no such sockets.
+    #[cfg(test)]
+    pub(super) walled: bool,
 }
 
 impl Doors {
@@ -35,11 +38,17 @@ impl Doors {
             dir,
             others: Vec::new(),
             next: 0,
+            #[cfg(test)]
+            walled: false,
         }
     }
 
     /// Opens this process's door, once; its address, or `None` where there are no such sockets.
     pub(super) fn open(&mut self, inbox: &Arc<Inbox>) -> Option<String> {
+        #[cfg(test)]
+        if self.walled {
+            return None;
+        }
         #[cfg(unix)]
         {
             if self.own.is_none() {
@@ -86,6 +95,19 @@ impl Doors {
             door.close();
             // Goes only when the last one has left.
             let _ = std::fs::remove_dir(&self.dir);
+        }
+    }
+
+    /// Removes the sockets of processes that died before they were on the list.
+    pub(super) fn clear_unlisted(&self) {
+        #[cfg(unix)]
+        for name in super::live::names(&self.dir, ".door") {
+            let address = std::path::absolute(&self.dir).map(|dir| dir.join(format!("{name}.door")));
+            let address = address.ok().and_then(|path| path.to_str().map(str::to_owned));
+            // One on the list goes with its worker.
+            if let Some(address) = address.filter(|address| !self.others.contains(address)) {
+                self.clear(&address);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! Leans on std. The commit in flight is the window in which the next batch gathers; there is no timer.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ pub(super) struct Inbox {
     state: Mutex<State>,
     /// Rung when something arrives while the writing thread sleeps.
     arrived: Condvar,
+    /// Whether the store has stopped for good: asked once a batch, without the lock.
+    is_stopped: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +96,8 @@ struct State {
     /// To be woken though no request waits.
     stirred: bool,
     closed: bool,
+    /// What every request is refused with, once the store has stopped for good.
+    stopped: Option<Error>,
 }
 
 /// How long the writing thread sleeps when nothing waits.
@@ -112,6 +117,11 @@ impl Inbox {
         if state.closed {
             return Err(Error::new(ErrorKind::Closed, "the queue is closed")
                 .help("keep a JobQueue for as long as you use it"));
+        }
+        if let Some(stopped) = &state.stopped
+            && !matches!(request, Request::Close)
+        {
+            return Err(stopped.repeat());
         }
         let bytes = request.bytes();
         if matches!(request, Request::Insert(..)) && state.bytes > 0 && state.bytes + bytes > BYTES_MAX {
@@ -152,6 +162,21 @@ impl Inbox {
         state.stirred = false;
     }
 
+    /// Whether the thread would be woken, or not sleep at all, if its nap were `nap`.
+    #[cfg(test)]
+    pub(super) fn wakes(&self, nap: Nap) -> bool {
+        let state = self.lock();
+        !state.waiting.is_empty() || state.stirred || (nap.news && state.news)
+    }
+
+    /// Notes that the thread goes to sleep, or has woken: what [`wait`](Inbox::wait) does at its two ends.
+    #[cfg(test)]
+    pub(super) fn set_asleep(&self, asleep: bool) {
+        let mut state = self.lock();
+        state.asleep = asleep && state.waiting.is_empty();
+        state.stirred &= asleep;
+    }
+
     /// Takes what waits, oldest first; empty if nothing does.
     pub(super) fn take(&self) -> Vec<Request> {
         let mut state = self.lock();
@@ -173,7 +198,27 @@ impl Inbox {
     /// Whether the writing thread sleeps, nothing waits for it, and more would be accepted.
     pub(super) fn is_quiet(&self) -> bool {
         let state = self.lock();
-        state.asleep && state.waiting.is_empty() && !state.closed
+        state.asleep && state.waiting.is_empty() && !state.closed && state.stopped.is_none()
+    }
+
+    /// Refuses everything from now on but the close, with `stopped`; the first who says so is heard. The writing thread is
+    /// woken, to refuse what waits.
+    pub(super) fn stop(&self, stopped: Error) {
+        let mut state = self.lock();
+        state.stopped.get_or_insert(stopped);
+        state.stirred = true;
+        self.is_stopped.store(true, Ordering::Release);
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
+    }
+
+    /// What every request is refused with, if the store has stopped for good.
+    pub(super) fn stopped(&self) -> Option<Error> {
+        if self.is_stopped() { self.lock().stopped.as_ref().map(Error::repeat) } else { None }
     }
 
     /// Wakes the writing thread, to look at the time.

@@ -72,6 +72,15 @@ impl Lookout {
         }
     }
 
+    /// News come from a simulation.
+    #[cfg(test)]
+    pub(super) fn simulate(&mut self) {
+        #[cfg(target_os = "linux")]
+        {
+            self.watch.simulated = true;
+        }
+    }
+
     /// Until the next look.
     pub(super) fn nap(&self) -> Nap {
         let (limit, news) = match self.phase {

@@ -3,9 +3,11 @@
 //! Leans on the contract in `store`. The only room that names rusqlite (`transaction` is its door for callers who bring a
 //! transaction of their own). Knows no task and no worker's thread.
 
+mod condition;
 mod courtesy;
 mod desk;
 mod doors;
+mod doubt;
 mod fault;
 mod inbox;
 mod live;
@@ -13,8 +15,11 @@ mod lookout;
 mod migrate;
 mod open;
 mod reader;
+mod reserve;
 mod row;
 mod sql;
+#[cfg(test)]
+pub(crate) mod stepped;
 mod transaction;
 mod verbs;
 mod wal;
@@ -30,16 +35,19 @@ use std::thread::JoinHandle;
 pub use open::{Durability, SqliteOptions};
 pub(crate) use transaction::complete_in;
 
+use self::condition::Condition;
 use self::desk::Desk;
 use self::inbox::{Inbox, Request};
 use self::live::Lives;
+use self::reader::Reader;
 use super::{
-    Answer, Beat, Control, EnqueueStatement, Note, Pending, Query, Reply, Store, TaskCard, Turn, Turned,
-    WorkerCard,
+    Answer, Beat, Control, EnqueueStatement, Health, Note, Pending, Query, Reply, Store, TaskCard, Turn,
+    Turned, WorkerCard,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::time::{Bell, Clock};
+use crate::unique::check_all;
 
 /// Jobs in a SQLite database. Several processes may open the same file.
 #[derive(Debug)]
@@ -50,6 +58,7 @@ pub struct SqliteStore {
     inbox: Arc<Inbox>,
     desk: Arc<Desk>,
     lives: Arc<Lives>,
+    condition: Arc<Condition>,
     threads: Mutex<Threads>,
     /// Held against other processes, if the linked SQLite is only safe alone.
     _alone: Option<File>,
@@ -58,14 +67,26 @@ pub struct SqliteStore {
 /// What is running, until the store is closed.
 #[derive(Debug)]
 struct Threads {
-    /// The reader, and what it hears: dropped, it ends.
-    reader: Option<(mpsc::Sender<reader::Question>, JoinHandle<()>)>,
+    /// What the reader hears: dropped, it ends.
+    questions: Option<mpsc::Sender<reader::Question>>,
+    reader: Option<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
 }
 
 impl SqliteStore {
     /// Opens the database at `path`, creating it (mode 0600) if there is none, and brings its schema up to date.
     pub fn open(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<SqliteStore>> {
+        let (store, reader) = SqliteStore::without_threads(path, options, clock)?;
+        let desk = store.desk.clone();
+        let writer = spawn("qdjobs-writer", move || desk.run())?;
+        store.threads().writer = Some(writer);
+        let reader = spawn("qdjobs-reader", move || reader.run())?;
+        store.threads().reader = Some(reader);
+        Ok(Arc::new(store))
+    }
+
+    /// All of it but the threads that write and read.
+    fn without_threads(path: &Path, options: SqliteOptions, clock: Clock) -> Result<(SqliteStore, Reader)> {
         refuse_special(path)?;
         let conn = open::writer(path, &options)?;
         let read = open::reader(path, &options)?;
@@ -81,6 +102,7 @@ impl SqliteStore {
             if open::has_wal_reset_bug(rusqlite::version_number()) { Some(alone(&lives)?) } else { None };
         let doors = doors::Doors::new(lives.dir().to_owned());
         let durability = options.durability;
+        let condition = Arc::new(Condition::of(&path, &wal::log_of(&path)));
         let writer = writer::Writer::new(
             conn,
             path.clone(),
@@ -89,16 +111,16 @@ impl SqliteStore {
             inbox.clone(),
             lives.clone(),
             doors,
+            condition.clone(),
         );
         let desk = Arc::new(Desk::new(writer));
-        let writing = desk.clone();
         let (questions, asked) = mpsc::channel();
-        let reading_clock = clock.clone();
-        let writer = spawn("qdjobs-writer", move || writing.run())?;
-        let reader = spawn("qdjobs-reader", move || reader::run(&read, &reading_clock, &asked))?;
-        let threads = Mutex::new(Threads { reader: Some((questions, reader)), writer: Some(writer) });
+        let reader = Reader::new(read, clock.clone(), inbox.clone(), asked);
+        let threads = Mutex::new(Threads { questions: Some(questions), reader: None, writer: None });
         let name = path.display().to_string();
-        Ok(Arc::new(SqliteStore { name, clock, durability, inbox, desk, lives, threads, _alone: alone }))
+        let store =
+            SqliteStore { name, clock, durability, inbox, desk, lives, condition, threads, _alone: alone };
+        Ok((store, reader))
     }
 
     /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
@@ -108,6 +130,16 @@ impl SqliteStore {
             Ok(()) => pending,
             Err(error) => Pending::ready(Err(error)),
         }
+    }
+
+    /// Writes on this thread if the writing thread sleeps; else it is left to that.
+    fn write_here(&self, jobs: Vec<NewJob>) -> Result<Pending<Vec<JobId>>> {
+        check_all(&jobs, self.clock.now())?;
+        let (reply, stored) = Pending::new();
+        if let Err(request) = self.desk.write_here(Request::Insert(jobs, reply)) {
+            self.inbox.push(request)?;
+        }
+        Ok(stored)
     }
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Threads> {
@@ -151,20 +183,14 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 impl Store for SqliteStore {
     fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>> {
         let now = self.clock.now();
-        if let Err(error) = jobs.iter().try_for_each(|job| job.check(now)) {
+        if let Err(error) = check_all(&jobs, now) {
             return Pending::ready(Err(error));
         }
         self.submit(|reply| Request::Insert(jobs, reply))
     }
 
     fn insert_here(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
-        let now = self.clock.now();
-        jobs.iter().try_for_each(|job| job.check(now))?;
-        let (reply, stored) = Pending::new();
-        if let Err(request) = self.desk.write_here(Request::Insert(jobs, reply)) {
-            self.inbox.push(request)?;
-        }
-        stored.wait()
+        self.write_here(jobs)?.wait()
     }
 
     fn publish(&self, tasks: Vec<TaskCard>) -> Pending<()> {
@@ -218,7 +244,7 @@ impl Store for SqliteStore {
 
     fn inspect(&self, query: Query) -> Pending<Answer> {
         let (reply, pending) = Pending::new();
-        if let Some((questions, _)) = &self.threads().reader {
+        if let Some(questions) = &self.threads().questions {
             // If the reader is gone, the reply comes back and is dropped, which answers "closed".
             let _ = questions.send((query, reply));
         }
@@ -233,6 +259,14 @@ impl Store for SqliteStore {
         transaction::statement(jobs, self.clock.now())
     }
 
+    fn health(&self) -> Health {
+        self.condition.health(self.inbox.stopped())
+    }
+
+    fn stopped(&self) -> Option<Error> {
+        self.inbox.stopped()
+    }
+
     fn survives_power_loss(&self) -> bool {
         self.durability == Durability::Full
     }
@@ -244,14 +278,12 @@ impl Store for SqliteStore {
     fn close(&self) {
         let (reader, writer) = {
             let mut threads = self.threads();
+            threads.questions = None;
             (threads.reader.take(), threads.writer.take())
         };
         // One after the other: the last connection to close takes the write-ahead log with it, and of two that close at
         // once each may find that it is not the last.
-        if let Some((questions, thread)) = reader {
-            drop(questions);
-            join(thread);
-        }
+        reader.into_iter().for_each(join);
         // Closed twice is closed.
         let _ = self.inbox.push(Request::Close);
         writer.into_iter().for_each(join);
@@ -277,6 +309,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::retry::Verdict;
+    use crate::store::{Finish, TaskSet, Want};
 
     #[test]
     fn while_the_database_is_locked_each_caller_is_told_so_and_nothing_is_stored() {
@@ -340,7 +374,7 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
         let hot = sql::HOT.iter().map(|(statement, _)| *statement);
-        for statement in hot.chain([sql::INSERT, sql::ENLISTED, sql::BEAT]) {
+        for statement in hot.chain([sql::INSERT, sql::INSERT_KEYED, sql::ENLISTED, sql::BEAT]) {
             for round in 0..3 {
                 let mut prepared = conn.prepare_cached(statement).unwrap();
                 for binding in 1..=prepared.parameter_count() {
@@ -358,12 +392,37 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
+    /// Each change of a row writes all of it: so 500 kB of params would be written three times, were they part of the job's row.
+    #[test]
+    fn large_params_are_written_once_and_neither_by_the_claim_nor_by_the_finish() {
+        let dir = std::env::temp_dir().join(format!("qdjobs-large-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
+        let written = || std::fs::metadata(dir.join("jobs.db-wal")).unwrap().len();
+        let now = Clock::system().now();
+        let params = format!(r#"{{"x":"{}"}}"#, "x".repeat(500_000));
+        let before = written();
+        let (id, _) = verbs::Insert::on(&conn).unwrap().job(&NewJob::new("a", params.as_str()), now).unwrap();
+        let stored = written();
+        assert!((500_000..600_000).contains(&(stored - before)), "{}", stored - before);
+        let want = Want { limit: 9, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand: false };
+        let claimed = verbs::claim(&conn, &want, WorkerId(1), now).unwrap();
+        assert_eq!((claimed[0].claim.id, &claimed[0].params), (id, &params));
+        let verdict = Verdict::Complete { result: "null".into() };
+        let finish = Finish { claim: claimed[0].claim, started_at: now, verdict };
+        verbs::Finishes::on(&conn).unwrap().write(&finish, now).unwrap();
+        assert!(written() - stored < 50_000, "{}", written() - stored);
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
     /// A list of constants in a check or an index costs a b-tree in memory at each write, made and thrown away.
     #[test]
     fn storing_and_finishing_a_job_build_no_temporary_tables() {
         let conn = rusqlite::Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("migrations/0001_jobs.sql")).unwrap();
-        for statement in [sql::INSERT, sql::CHECKPOINT, sql::COMPLETE, sql::END, sql::RETRY] {
+        let stored = [sql::INSERT, sql::INSERT_KEYED, sql::CLAIM_ONE, sql::CHECKPOINT];
+        for statement in stored.into_iter().chain([sql::COMPLETE, sql::END, sql::RETRY, sql::CRASH]) {
             let mut explained = conn.prepare(&format!("EXPLAIN {statement}")).unwrap();
             let none = vec![rusqlite::types::Null; explained.parameter_count()];
             let steps =

@@ -13,7 +13,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{self, Attempt};
 use super::migrate;
-use super::wal::Wal;
+use super::reserve::RESERVE_BYTES;
+use super::wal::log_of;
+use crate::crash::CRASHES_MAX;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a job survives once `enqueue` has returned.
@@ -37,11 +39,21 @@ pub struct SqliteOptions {
     pub durability: Durability,
     /// How long a write waits for another connection's write lock.
     pub busy_timeout: Duration,
+    /// With the crash of this number a job is failed.
+    pub max_crashes: u32,
+    /// Bytes kept free beside the database while workers run, so that they can finish what they hold on a full disk; 0 for
+    /// none.
+    pub reserve: u64,
 }
 
 impl Default for SqliteOptions {
     fn default() -> SqliteOptions {
-        SqliteOptions { durability: Durability::Full, busy_timeout: Duration::from_secs(5) }
+        SqliteOptions {
+            durability: Durability::Full,
+            busy_timeout: Duration::from_secs(5),
+            max_crashes: CRASHES_MAX,
+            reserve: RESERVE_BYTES,
+        }
     }
 }
 
@@ -55,6 +67,12 @@ const STATEMENTS: usize = 64;
 /// Opens the one writing connection, creating the file and bringing its schema up to date.
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     create(path)?;
+    writer_again(path, options)
+}
+
+/// Opens it anew, after a fault. A file that is gone meanwhile is not replaced by an empty one: that would look as if all were
+/// well.
+pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Locks are waited for here, in naps as short as a commit. SQLite's own grow to a tenth of a second, with which one that comes
     // late to a new file would wait until those who came first have nothing more to write.
@@ -68,7 +86,7 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection>
         )
         .help("check the owner and mode of the file, and whether the disk is mounted read-only"));
     }
-    Attempt::new(options.busy_timeout).retry(|| make_ready(&conn, path, options))?;
+    Attempt::new(options.busy_timeout).until_free(|| make_ready(&conn, path, options))?;
     Ok(conn)
 }
 
@@ -80,8 +98,7 @@ fn make_ready(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result
         .map_err(fault::while_opening)?;
     migrate::refuse_newer(conn).inspect_err(|_| leave_the_log(conn, path))?;
 
-    let mode: String =
-        conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(fault::while_opening)?;
+    let mode = switch_to_wal(conn).map_err(fault::while_opening)?;
     if mode != "wal" {
         return Err(Error::new(
             ErrorKind::Storage,
@@ -101,7 +118,9 @@ fn make_ready(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result
     set(conn, "cache_size", -8_000)?;
     // Plans by the statement alone. Else SQLite plans by the values bound to it, and prepares a statement anew each time it
     // comes from the cache, whose bindings are cleared: a tenth of a millisecond for each job that comes alone.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(fault::while_opening)?;
+    turn_on(conn, "the query planner's stability guarantee", DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG)?;
+    // No statement, of a trigger that somebody has left in the file for example, may change the schema behind SQLite's back.
+    turn_on(conn, "the defensive mode", DbConfig::SQLITE_DBCONFIG_DEFENSIVE)?;
     if cfg!(target_vendor = "apple") && options.durability == Durability::Full {
         // There a plain fsync leaves the data in the drive's cache.
         set(conn, "fullfsync", 1)?;
@@ -132,9 +151,8 @@ fn is_read_only(conn: &Connection) -> rusqlite::Result<bool> {
 /// A connection that closes as the last one writes the log back to the database. Not to a file that is not ours to write: a
 /// log that a dead program left there stays as it is, until the program that may write it comes back.
 fn leave_the_log(conn: &Connection, path: &Path) {
-    if std::fs::metadata(Wal::of(path).path()).is_ok_and(|log| log.len() > 0) {
-        // What was committed is safe either way.
-        let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    if std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
+        leave_as_it_is(conn);
     }
 }
 
@@ -196,7 +214,32 @@ fn create(path: &Path) -> Result<()> {
 fn at(path: &Path, error: Error) -> Error {
     let kind = error.kind();
     let help = error.suggestion().unwrap_or("check the path").to_owned();
-    Error::new(kind, format!("`{}`: {error}", path.display())).help(help)
+    Error::new(kind, format!("`{}`: {error}", path.display())).help(help).fatal(error.is_fatal())
+}
+
+/// Sees to it that the connection's end changes no file: the last one to close would else write the log back and remove it.
+pub(super) fn leave_as_it_is(conn: &Connection) {
+    // A switch in memory, which cannot fail.
+    let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+}
+
+/// Turns a switch on and makes sure that it is.
+fn turn_on(conn: &Connection, what: &str, switch: DbConfig) -> Result<()> {
+    if conn.set_db_config(switch, true).map_err(fault::while_opening)? {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Storage, format!("SQLite keeps {what} off"))
+        .help("the linked SQLite may be built without it: use the feature `bundled`"))
+}
+
+/// Switches the journal mode; answers the mode that SQLite says it is now.
+fn switch_to_wal(conn: &Connection) -> rusqlite::Result<String> {
+    let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mode = rows.next()?.map(|row| row.get(0)).transpose()?;
+    // The switch is a write, committed when the statement ends: after its row, which tells of a mode that may not come.
+    rows.next()?;
+    mode.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// Sets a pragma and reads it back.

@@ -3,12 +3,13 @@
 //! Leans on `sql` and `row`. Each query is one statement or one short read transaction: no cursor is held while somebody else
 //! works, so the write-ahead log is never pinned.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::{fault, row, sql, verbs};
+use super::inbox::Inbox;
+use super::{fault, open, row, sql, verbs};
 use crate::error::Result;
 use crate::job::{Attempt, AttemptOutcome, JobId, Status};
 use crate::store::{Answer, Counts, Filter, Page, Query, Reply};
@@ -16,10 +17,54 @@ use crate::time::Clock;
 
 pub(super) type Question = (Query, Reply<Answer>);
 
-/// Answers questions until nobody can ask any more.
-pub(super) fn run(conn: &Connection, clock: &Clock, questions: &mpsc::Receiver<Question>) {
-    while let Ok((query, reply)) = questions.recv() {
-        reply.send(answer(conn, clock, query));
+/// The connection that reads, and whoever asks.
+pub(super) struct Reader {
+    conn: Connection,
+    clock: Clock,
+    inbox: Arc<Inbox>,
+    questions: mpsc::Receiver<Question>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        conn: Connection,
+        clock: Clock,
+        inbox: Arc<Inbox>,
+        questions: mpsc::Receiver<Question>,
+    ) -> Reader {
+        Reader { conn, clock, inbox, questions }
+    }
+
+    /// The reading thread's life: answers questions until nobody can ask any more.
+    pub(super) fn run(self) {
+        while let Ok(question) = self.questions.recv() {
+            self.serve(question);
+        }
+    }
+
+    /// The next question, if there is one.
+    #[cfg(test)]
+    pub(super) fn asked(&self) -> Option<Question> {
+        self.questions.try_recv().ok()
+    }
+
+    pub(super) fn serve(&self, (query, reply): Question) {
+        let answer = answer(&self.conn, &self.clock, query);
+        if let Err(error) = &answer
+            && error.is_fatal()
+        {
+            // Nothing more is written to a damaged file. It may still be read, as far as that goes.
+            self.inbox.stop(fault::stopped(error));
+        }
+        reply.send(answer);
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if self.inbox.is_stopped() {
+            open::leave_as_it_is(&self.conn);
+        }
     }
 }
 

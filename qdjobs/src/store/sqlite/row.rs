@@ -11,6 +11,7 @@ use crate::job::{
 };
 use crate::store::{Claim, Claimed, WorkerCard, WorkerState};
 use crate::time::Timestamp;
+use crate::unique::Holder;
 
 pub(super) fn time(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
@@ -48,6 +49,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         error: row.get(17)?,
         progress: fraction.map(|fraction| Progress::new(fraction, message)),
         metadata: row.get(20)?,
+        unique_key: row.get(21)?,
     })
 }
 
@@ -56,6 +58,11 @@ pub(super) fn job_by_id(conn: &Connection, id: JobId) -> rusqlite::Result<Option
     conn.prepare_cached(&format!("SELECT {} FROM qdjobs_jobs WHERE id = ?1", sql::JOB_COLUMNS))?
         .query_row([id.0], job)
         .optional()
+}
+
+/// Reads what [`sql::HOLDER`] gives.
+pub(super) fn holder(row: &Row<'_>) -> rusqlite::Result<Holder> {
+    Ok(Holder { id: JobId(row.get(0)?), task_name: row.get(1)?, params: row.get(2)? })
 }
 
 /// Reads what [`sql::FIRST_READY`] gives for a pair of task and queue, as it is once it is claimed.
@@ -78,6 +85,7 @@ pub(super) fn claimed(
         scheduled_at: time(row.get(8)?),
         claimed_at: now,
         metadata: row.get(9)?,
+        unique_key: row.get(10)?,
     })
 }
 

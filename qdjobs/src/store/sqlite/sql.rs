@@ -12,17 +12,45 @@ pub(super) const INSERT: &str = "
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
+/// As [`INSERT`], and the schema that this program knows: changes no row if writers have to know a later one. For a statement that is a
+/// transaction of its own.
+pub(super) const INSERT_ALONE: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE (SELECT min_writer FROM qdjobs_meta) <= ?11";
+
+/// Binds id, params: what [`INSERT`] was given NULL for, being large.
+pub(super) const INSERT_PARAMS: &str = "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
+
+/// As [`INSERT`], and unique_key: changes no row if the key is held.
+pub(super) const INSERT_KEYED: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready, unique_key)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO NOTHING";
+
+/// Binds unique_key: gives id, task_name, params of the job that holds it.
+pub(super) const HOLDER: &str = "
+    SELECT id, task_name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null')
+    FROM qdjobs_jobs INDEXED BY qdjobs_unique_key WHERE unique_key = ?1";
+
 /// Binds one JSON text: an array of objects, as [`super::transaction`] writes it. For a caller's own transaction on any
-/// driver, whose clock is the database's: a delay is added to the `created_at` that the schema fills in.
+/// driver, whose clock is the database's: a delay is added to the `created_at` that the schema fills in. A job whose key is held by
+/// the same task and params is passed over; the update of any other holder is refused by a trigger.
 pub(super) const INSERT_JSON: &str = "
-    INSERT INTO qdjobs_jobs (task_name, name, params, queue, priority, max_retries, metadata, scheduled_at)
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, metadata, unique_key, scheduled_at)
     SELECT json_extract(value, '$.task_name'), json_extract(value, '$.name'), json_extract(value, '$.params'),
            json_extract(value, '$.queue'), json_extract(value, '$.priority'), json_extract(value, '$.max_retries'),
-           json_extract(value, '$.metadata'),
+           json_extract(value, '$.metadata'), json_extract(value, '$.unique_key'),
            coalesce(json_extract(value, '$.at'),
                     json_extract(value, '$.after')
                         + CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000)
-    FROM json_each(?1) ORDER BY key";
+    FROM json_each(?1) WHERE true ORDER BY key
+    ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO UPDATE SET unique_key = excluded.unique_key
+        WHERE task_name <> excluded.task_name
+           OR json(coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id)))
+              IS NOT json(excluded.params)";
 
 /// Binds name, queue, priority, max_retries.
 pub(super) const PUBLISH: &str = "
@@ -54,17 +82,46 @@ pub(super) const NEXT_READY_PAIR: &str = "
         WHERE status = 'pending' AND ready = 1 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
     LIMIT 1";
 
+/// The same for suspects: jobs with a crash counted, of which a worker holds one at a time.
+pub(super) const NEXT_SUSPECT_PAIR: &str = "
+    SELECT * FROM (
+        SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_suspects
+        WHERE status = 'pending' AND ready = 2 AND task_name = ?1 AND queue > ?2 ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT * FROM (
+        SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_suspects
+        WHERE status = 'pending' AND ready = 2 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
+    LIMIT 1";
+
+/// One row if a suspect waits for a worker that holds none.
+pub(super) const HAS_SUSPECTS: &str = "
+    SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_suspects WHERE status = 'pending' AND ready = 2 LIMIT 1";
+
+/// Binds worker. One row if it holds a suspect.
+pub(super) const HOLDS_SUSPECT: &str = "
+    SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_running WHERE status = 'running' AND worker = ?1 AND ready = 2 LIMIT 1";
+
 /// Binds task_name, queue, limit: gives priority, scheduled_at, id in the order of claims. Reads qdjobs_ready alone.
 pub(super) const READY: &str = "
     SELECT priority, scheduled_at, id FROM qdjobs_jobs INDEXED BY qdjobs_ready
     WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// Binds task_name, queue, limit: gives what is to be claimed, in the order of claims.
+/// Binds task_name, queue, limit: gives what is to be claimed, in the order of claims. Params that are nowhere, which no code of ours
+/// leaves behind, are refused by the task and hold up no other job.
 pub(super) const FIRST_READY: &str = "
-    SELECT id, attempt, params, name, priority, retry_count, max_retries, created_at, scheduled_at, metadata
+    SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
+           name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, unique_key
     FROM qdjobs_jobs INDEXED BY qdjobs_ready
     WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
+    ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
+
+/// The same of the suspects.
+pub(super) const FIRST_SUSPECT: &str = "
+    SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
+           name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, unique_key
+    FROM qdjobs_jobs INDEXED BY qdjobs_suspects
+    WHERE status = 'pending' AND ready = 2 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
 /// Binds task_name, queue, limit, worker, now: claims what FIRST_READY gives. Two statements for any number of jobs, and not
@@ -76,11 +133,11 @@ pub(super) const CLAIM: &str = "
                  WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
                  ORDER BY priority DESC, scheduled_at, id LIMIT ?3)";
 
-/// Binds id, worker, now: claims one job, which is ready by FIRST_READY.
+/// Binds id, worker, now: claims one job, which is ready by FIRST_READY or FIRST_SUSPECT.
 pub(super) const CLAIM_ONE: &str = "
     UPDATE qdjobs_jobs
     SET status = 'running', attempt = attempt + 1, worker = ?2, started_at = ?3, progress = NULL, progress_message = NULL
-    WHERE id = ?1 AND status = 'pending' AND ready = 1";
+    WHERE id = ?1 AND status = 'pending' AND ready > 0";
 
 // -- beat
 
@@ -93,7 +150,7 @@ pub(super) const HELD: &str = "SELECT count(*) FROM qdjobs_jobs WHERE status = '
 /// Running jobs whose worker is not on the list, which no code of ours leaves behind, but a person with a database shell
 /// may. Reads qdjobs_running, which holds only what runs.
 pub(super) const FREE_ORPHANS: &str = "
-    UPDATE qdjobs_jobs SET status = 'pending', ready = 1, worker = NULL
+    UPDATE qdjobs_jobs SET status = 'pending', ready = 1 + (crash_count > 0), worker = NULL
     WHERE status = 'running' AND (worker IS NULL OR worker NOT IN (SELECT id FROM qdjobs_workers))";
 
 // -- checkpoint
@@ -117,17 +174,18 @@ pub(super) const END: &str = "
     UPDATE qdjobs_jobs SET status = ?7, error = ?4, started_at = ?5, completed_at = ?6
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
 
-/// Binds error, started_at, scheduled_at, ready.
+/// Binds error, started_at, scheduled_at, due (1 or 0).
 pub(super) const RETRY: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', retry_count = retry_count + 1, error = ?4, started_at = ?5, scheduled_at = ?6, ready = ?7,
-        worker = NULL
+    SET status = 'pending', retry_count = retry_count + 1, error = ?4, started_at = ?5, scheduled_at = ?6,
+        ready = ?7 * (1 + (crash_count > 0)), worker = NULL
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
 
-/// Binds started (1 if the task began), scheduled_at or NULL to leave it, ready, started_at.
+/// Binds started (1 if the task began), scheduled_at or NULL to leave it, due (1 or 0), started_at.
 pub(super) const RELEASE: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', attempt = attempt - (1 - ?4), scheduled_at = coalesce(?5, scheduled_at), ready = ?6,
+    SET status = 'pending', attempt = attempt - (1 - ?4), scheduled_at = coalesce(?5, scheduled_at),
+        ready = ?6 * (1 + (crash_count > 0)),
         started_at = CASE WHEN ?4 THEN ?7 ELSE
             (SELECT started_at FROM qdjobs_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT 1) END,
         worker = NULL
@@ -147,7 +205,7 @@ pub(super) const ENDED_UNDER: &str = "
 
 /// Binds now, limit. Reads qdjobs_scheduled up to now.
 pub(super) const PROMOTE: &str = "
-    UPDATE qdjobs_jobs SET ready = 1 WHERE id IN (
+    UPDATE qdjobs_jobs SET ready = 1 + (crash_count > 0) WHERE id IN (
         SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
         WHERE status = 'pending' AND ready = 0 AND scheduled_at <= ?1 ORDER BY scheduled_at LIMIT ?2)";
 
@@ -169,22 +227,36 @@ pub(super) const RECORD_HELD: &str = "
 
 /// Binds worker. They keep their place in the line.
 pub(super) const RELEASE_HELD: &str = "
-    UPDATE qdjobs_jobs SET status = 'pending', ready = 1, worker = NULL
+    UPDATE qdjobs_jobs SET status = 'pending', ready = 1 + (crash_count > 0), worker = NULL
     WHERE status = 'running' AND worker = ?1";
 
-/// Binds worker, now, error.
-pub(super) const RESCUE_HELD: &str = "
+/// Binds worker: gives id and crash_count of what it holds.
+pub(super) const HELD_CRASHES: &str =
+    "SELECT id, crash_count FROM qdjobs_jobs WHERE status = 'running' AND worker = ?1";
+
+/// Binds id, now, error: of a job that is still as its dead worker held it.
+pub(super) const RECORD_CRASH: &str = "
+    INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker, outcome, error)
+    SELECT id, attempt, coalesce(started_at, ?2), ?2, worker, 'crashed', ?3 FROM qdjobs_jobs WHERE id = ?1";
+
+/// Binds id, now, error: it waits again, as a suspect.
+pub(super) const CRASH: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', ready = 1, worker = NULL, scheduled_at = ?2, crash_count = crash_count + 1, error = ?3
-    WHERE status = 'running' AND worker = ?1";
+    SET status = 'pending', ready = 2, worker = NULL, scheduled_at = ?2, crash_count = crash_count + 1, error = ?3
+    WHERE id = ?1";
+
+/// Binds id, now, error: it was one crash too many.
+pub(super) const CRASH_FOR_GOOD: &str = "
+    UPDATE qdjobs_jobs SET status = 'failed', completed_at = ?2, crash_count = crash_count + 1, error = ?3
+    WHERE id = ?1";
 
 // -- cancel, and the other controls. All bind id; what they may do was decided before.
 
 /// Binds id, now.
 pub(super) const RETRY_BY_HAND: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', ready = 1, scheduled_at = ?2, retry_count = 0, completed_at = NULL, worker = NULL,
-        result = NULL, progress = NULL, progress_message = NULL
+    SET status = 'pending', ready = 1, scheduled_at = ?2, retry_count = 0, crash_count = 0, completed_at = NULL,
+        worker = NULL, result = NULL, progress = NULL, progress_message = NULL
     WHERE id = ?1";
 
 /// Binds id, now.
@@ -198,8 +270,10 @@ pub(super) const DELETE: &str = "DELETE FROM qdjobs_jobs WHERE id = ?1";
 
 /// The columns of a job, in the order in which `row::job` reads them.
 pub(super) const JOB_COLUMNS: &str = "
-    id, task_name, name, params, queue, priority, status, attempt, retry_count, max_retries, crash_count, scheduled_at,
-    created_at, started_at, completed_at, worker, result, error, progress, progress_message, metadata";
+    id, task_name, name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
+    queue, priority, status, attempt, retry_count, max_retries, crash_count, scheduled_at,
+    created_at, started_at, completed_at, worker, result, error, progress, progress_message, metadata,
+    unique_key";
 
 /// Binds id.
 pub(super) const ATTEMPTS: &str = "
@@ -224,9 +298,14 @@ pub(super) const DOORS: &str =
 /// The statements on the path of a job, each with what its plan has to name.
 #[cfg(test)]
 pub(super) const HOT: &[(&str, &str)] = &[
+    (HOLDER, "INDEX qdjobs_unique_key (unique_key=?)"),
     (NEXT_READY_PAIR, "COVERING INDEX qdjobs_ready (task_name=? AND queue>?)"),
     (READY, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (FIRST_READY, "INDEX qdjobs_ready (task_name=? AND queue=?)"),
+    (NEXT_SUSPECT_PAIR, "COVERING INDEX qdjobs_suspects (task_name=? AND queue>?)"),
+    (HAS_SUSPECTS, "COVERING INDEX qdjobs_suspects"),
+    (HOLDS_SUSPECT, "COVERING INDEX qdjobs_running (worker=? AND ready=?)"),
+    (FIRST_SUSPECT, "INDEX qdjobs_suspects (task_name=? AND queue=?)"),
     (CLAIM_ONE, "INTEGER PRIMARY KEY"),
     (CLAIM, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (CHECKPOINT, "INTEGER PRIMARY KEY"),
@@ -240,6 +319,9 @@ pub(super) const HOT: &[(&str, &str)] = &[
     (HELD, "INDEX qdjobs_running (worker=?)"),
     (RECORD_HELD, "INDEX qdjobs_running (worker=?)"),
     (RELEASE_HELD, "INDEX qdjobs_running (worker=?)"),
-    (RESCUE_HELD, "INDEX qdjobs_running (worker=?)"),
+    (HELD_CRASHES, "INDEX qdjobs_running (worker=?)"),
+    (RECORD_CRASH, "INTEGER PRIMARY KEY"),
+    (CRASH, "INTEGER PRIMARY KEY"),
+    (CRASH_FOR_GOOD, "INTEGER PRIMARY KEY"),
     (FREE_ORPHANS, "qdjobs_running"),
 ];

@@ -12,6 +12,7 @@ use crate::request::Enqueue;
 use crate::retry::Verdict;
 use crate::store::{Claim, EnqueueStatement, Finish};
 use crate::time::{Clock, Timestamp};
+use crate::unique::check_all;
 
 impl Enqueue for Connection {
     type Answer<R> = Result<JobId>;
@@ -20,9 +21,7 @@ impl Enqueue for Connection {
         let job = job?;
         let now = Clock::system().now();
         job.check(now)?;
-        migrate::refuse_if_outgrown(self)?;
-        let stored = verbs::Insert::on(self).and_then(|mut insert| insert.job(&job, now));
-        stored.map(|(id, _)| id).map_err(fault::before_commit)
+        whole(self, |conn| verbs::insert_in(conn, &job, now))
     }
 }
 
@@ -61,26 +60,47 @@ pub(crate) fn complete_in(
         )
         .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
     }
-    migrate::refuse_if_outgrown(tx)?;
-    verbs::complete_in(tx, &Finish { claim, started_at, verdict: Verdict::Complete { result } }, now)
+    let finish = Finish { claim, started_at, verdict: Verdict::Complete { result } };
+    whole(tx, |conn| verbs::complete_in(conn, &finish, now))
+}
+
+/// Writes in a transaction that is not ours, all or nothing: its owner may commit in spite of an error. What a later version of the schema has
+/// to say against it is asked last, since the lock has to come first.
+fn whole<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let step = |sql| {
+        conn.prepare_cached(sql).and_then(|mut step| step.execute([]).map(drop)).map_err(fault::before_commit)
+    };
+    step("SAVEPOINT qdjobs")?;
+    let written = write(conn).and_then(|written| {
+        migrate::refuse_if_outgrown(conn)?;
+        step("RELEASE qdjobs")?;
+        Ok(written)
+    });
+    // After some faults SQLite has rolled everything back on its own, and there is no savepoint any more.
+    if written.is_err() && !conn.is_autocommit() {
+        step("ROLLBACK TO qdjobs")?;
+        step("RELEASE qdjobs")?;
+    }
+    written
 }
 
 /// The jobs as the parameter of [`sql::INSERT_JSON`].
 pub(super) fn statement(jobs: &[NewJob], now: Timestamp) -> Result<EnqueueStatement> {
+    check_all(jobs, now)?;
     let jobs = jobs.iter().map(|job| {
-        job.check(now)?;
         let mut value = json!({
             "task_name": job.task_name, "name": job.name, "params": job.params, "queue": job.queue,
             "priority": job.priority, "max_retries": job.max_retries, "metadata": job.metadata,
+            "unique_key": job.unique_key,
         });
         match job.due {
             Due::Now => {}
             Due::After(wait) => value["after"] = json!(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)),
             Due::At(at) => value["at"] = json!(at.as_microsecond()),
         }
-        Ok(value)
+        value
     });
-    let jobs: Vec<serde_json::Value> = jobs.collect::<Result<_>>()?;
+    let jobs: Vec<serde_json::Value> = jobs.collect();
     Ok(EnqueueStatement {
         sql: sql::INSERT_JSON.trim_ascii(),
         json: serde_json::Value::Array(jobs).to_string(),

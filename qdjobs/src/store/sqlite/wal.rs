@@ -5,15 +5,25 @@
 //! reads is never begun anew by SQLite, so that it grows without end: past the ceiling the readers are waited for.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
+
+use super::condition::Condition;
+use super::fault;
+use crate::error::Result;
+use crate::time::Clock;
 
 /// A moment is quiet when nothing was written for so long.
 const QUIET: Duration = Duration::from_millis(250);
 
 /// Rows written since the log was last written back: for fewer it is not worth two syncs.
 const ROWS_MIN: usize = 250;
+
+/// The size of the log past which it is looked at, while the work goes on without a quiet moment: what keeps it from being begun
+/// anew is told by [`health`](crate::JobQueue::health).
+const LARGE_BYTES: u64 = 8 << 20;
 
 /// The size of the log past which readers are waited for, and how often and for how long.
 const CEILING_BYTES: u64 = 64 << 20;
@@ -23,6 +33,8 @@ const CEILING_PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Wal {
     path: PathBuf,
+    clock: Clock,
+    condition: Arc<Condition>,
     ceiling: u64,
     /// Rows written since the log was written back.
     rows: usize,
@@ -34,11 +46,16 @@ pub(super) struct Wal {
 
 impl Wal {
     /// The log of the database at `path`.
-    pub(super) fn of(path: &Path) -> Wal {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push("-wal");
-        let path = path.with_file_name(name);
-        Wal { path, ceiling: CEILING_BYTES, rows: 0, wrote: Duration::ZERO, measured: Duration::ZERO }
+    pub(super) fn of(path: &Path, clock: Clock, condition: Arc<Condition>) -> Wal {
+        Wal {
+            path: log_of(path),
+            clock,
+            condition,
+            ceiling: CEILING_BYTES,
+            rows: 0,
+            wrote: Duration::ZERO,
+            measured: Duration::ZERO,
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -57,32 +74,56 @@ impl Wal {
     }
 
     /// Writes it back, if the moment is quiet and there is enough.
-    pub(super) fn write_back(&mut self, conn: &Connection, now: Duration) {
-        if self.nap(now).is_some_and(|left| left.is_zero()) {
-            // What a reader or another process keeps from being written back now, the next round does.
-            self.rows = 0;
-            let _ = checkpoint(conn, "PASSIVE");
+    pub(super) fn write_back(&mut self, conn: &Connection, now: Duration) -> Result<()> {
+        if self.nap(now).is_none_or(|left| !left.is_zero()) {
+            return Ok(());
         }
+        // What a reader or another process keeps from being written back now, the next round does.
+        self.rows = 0;
+        self.checkpoint(conn, "PASSIVE")
     }
 
     /// Cuts it if it has grown past the ceiling: waits a moment for those who read in it.
-    pub(super) fn cut(&mut self, conn: &Connection, now: Duration) {
+    pub(super) fn cut(&mut self, conn: &Connection, now: Duration) -> Result<()> {
         if now < self.measured + CEILING_EVERY {
-            return;
+            return Ok(());
         }
         self.measured = now;
         // Its size alone is asked for; opened, it would cost SQLite its locks.
-        if std::fs::metadata(&self.path).is_ok_and(|log| log.len() > self.ceiling) {
-            let _ = conn.busy_timeout(CEILING_PATIENCE).and_then(|()| checkpoint(conn, "TRUNCATE"));
-            // The writer waits for locks itself.
-            let _ = conn.busy_timeout(Duration::ZERO);
+        match std::fs::metadata(&self.path).map_or(0, |log| log.len()) {
+            bytes if bytes > self.ceiling => {
+                let _ = conn.busy_timeout(CEILING_PATIENCE);
+                let cut = self.checkpoint(conn, "TRUNCATE");
+                // The writer waits for locks itself.
+                let _ = conn.busy_timeout(Duration::ZERO);
+                cut
+            }
+            bytes if bytes > LARGE_BYTES => self.checkpoint(conn, "PASSIVE"),
+            _ => Ok(()),
         }
+    }
+
+    /// What cannot be written back is no loss: in the log it is as safe as in the database. So a failure is told only for what it
+    /// says of the disk.
+    fn checkpoint(&self, conn: &Connection, mode: &str) -> Result<()> {
+        let step = format!("PRAGMA wal_checkpoint({mode})");
+        let (busy, pages, written_back) = conn
+            .query_row(&step, [], |row| {
+                Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+            })
+            .map_err(fault::before_commit)?;
+        // -1 if there was nothing to look at.
+        let [pages, written_back] = [pages, written_back].map(|pages| u64::try_from(pages).unwrap_or(0));
+        self.condition.note_checkpoint(self.clock.now(), pages, written_back, busy);
+        Ok(())
     }
 }
 
-/// A failure is no loss: what is in the log is as safe as in the database.
-fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<()> {
-    conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
+/// Where SQLite keeps the log of the database at `path`.
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push("-wal");
+    path.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -107,20 +148,24 @@ mod tests {
         (open::writer(&path, &SqliteOptions::default()).unwrap(), path, dir)
     }
 
+    fn wal(path: &Path) -> Wal {
+        Wal::of(path, Clock::system(), Arc::new(Condition::of(path, &log_of(path))))
+    }
+
     #[test]
     fn it_is_written_back_when_nothing_was_written_for_a_while() {
         let (conn, path, dir) = database("quiet");
         let size = || std::fs::metadata(&path).unwrap().len();
-        let mut wal = Wal::of(&path);
+        let mut wal = wal(&path);
         fill(&conn, 300);
         let before = size();
         wal.has_grown(ROWS_MIN - 1, SECOND);
         assert_eq!(wal.nap(SECOND), None, "too little");
         wal.has_grown(1, SECOND);
         assert_eq!(wal.nap(SECOND), Some(QUIET));
-        wal.write_back(&conn, SECOND + QUIET / 2);
+        wal.write_back(&conn, SECOND + QUIET / 2).unwrap();
         assert_eq!(size(), before, "somebody may be about to write");
-        wal.write_back(&conn, SECOND + QUIET);
+        wal.write_back(&conn, SECOND + QUIET).unwrap();
         assert!(size() > before + (200 << 10));
         assert_eq!(wal.nap(SECOND + QUIET), None);
         drop(conn);
@@ -130,18 +175,22 @@ mod tests {
     #[test]
     fn it_is_cut_as_soon_as_nobody_reads_in_it_any_more() {
         let (conn, path, dir) = database("ceiling");
-        let mut wal = Wal { ceiling: 1 << 20, ..Wal::of(&path) };
+        let mut wal = Wal { ceiling: 1 << 20, ..wal(&path) };
         let size = |wal: &Wal| std::fs::metadata(wal.path()).unwrap().len();
         let reader = open::reader(&path, &SqliteOptions::default()).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM qdjobs_jobs").unwrap();
         fill(&conn, 2_000);
-        wal.cut(&conn, SECOND);
+        wal.cut(&conn, SECOND).unwrap();
         assert!(size(&wal) > 2 << 20, "a reader still needs it");
         fill(&conn, 1);
         reader.execute_batch("COMMIT").unwrap();
-        wal.cut(&conn, SECOND * 3 / 2);
+        wal.cut(&conn, SECOND * 3 / 2).unwrap();
         assert!(size(&wal) > 2 << 20, "too soon to try again");
-        wal.cut(&conn, 2 * SECOND);
+        let held = wal.condition.health(None);
+        assert!(held.log_held_since.is_some() && held.last_checkpoint.is_some_and(|it| it.held_back));
+        wal.cut(&conn, 2 * SECOND).unwrap();
+        let held = wal.condition.health(None);
+        assert!(held.log_held_since.is_none() && held.wal_bytes == 0, "{held:?}");
         assert_eq!(size(&wal), 0);
         drop((conn, reader));
         std::fs::remove_dir_all(&dir).unwrap();

@@ -20,6 +20,9 @@ pub(super) struct Watch {
     listener: Option<Listener>,
     /// The kernel has refused: its limit of listeners is reached, or it has none.
     refused: bool,
+    /// News come from a simulation, which needs no kernel for them.
+    #[cfg(test)]
+    pub(super) simulated: bool,
 }
 
 #[derive(Debug)]
@@ -31,11 +34,25 @@ struct Listener {
 
 impl Watch {
     pub(super) fn new(log: &Path, inbox: &Arc<Inbox>) -> Watch {
-        Watch { log: log.to_owned(), inbox: Arc::downgrade(inbox), listener: None, refused: false }
+        Watch {
+            log: log.to_owned(),
+            inbox: Arc::downgrade(inbox),
+            listener: None,
+            refused: false,
+            #[cfg(test)]
+            simulated: false,
+        }
     }
 
     /// Asks to be told of the next change; `false` if nobody would tell.
     pub(super) fn set(&mut self) -> bool {
+        #[cfg(test)]
+        if self.simulated {
+            return self.inbox.upgrade().is_some_and(|inbox| {
+                inbox.take_news();
+                true
+            });
+        }
         if self.listener.is_none() && !self.refused {
             self.listener = Listener::open(&self.inbox);
             self.refused = self.listener.is_none();

@@ -12,33 +12,42 @@
 //! Which thread does this is the business of `desk`.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::condition::Condition;
 use super::courtesy::Courtesy;
 use super::doors::Doors;
+use super::doubt::Doubt;
 use super::fault::{self, Attempt};
 use super::inbox::{Inbox, Nap, Request};
 use super::live::Lives;
 use super::lookout::Lookout;
 use super::open::SqliteOptions;
+use super::reserve::Reserve;
+#[cfg(test)]
+use super::stepped;
 use super::verbs::{self, Finished};
 use super::wal::Wal;
 use super::{migrate, open, row};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Job, JobId, WorkerId};
+use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::queue::not_found;
-use crate::store::{Reply, Turn, Turned};
+use crate::store::{Claim, Reply, Turn, Turned};
 use crate::time::{Clock, Timestamp};
 
 /// Jobs made ready in one statement, and statements of that kind in one transaction: a million jobs that are due at once
 /// must not hold up everybody else.
 const PROMOTE_MAX: usize = 1_000;
 const PROMOTE_ROUNDS: usize = 4;
+
+/// How soon the writer tries by itself to open a connection anew that has failed, and how much later at most if that fails,
+/// too.
+const MEND: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 pub(super) struct Writer {
     conn: Connection,
@@ -54,10 +63,20 @@ pub(super) struct Writer {
     watchers: HashMap<JobId, Vec<Reply<Job>>>,
     lookout: Lookout,
     pub(super) next_due: Option<Timestamp>,
-    /// The connection failed in a commit, or its user panicked: it must be opened anew before it is trusted.
-    pub(super) broken: bool,
+    /// The connection failed in a commit: it must be opened anew before it is trusted.
+    broken: bool,
+    /// What that commit may have left behind.
+    doubt: Doubt,
+    /// The pause before the next try to mend this.
+    mend: Duration,
+    /// Workers of this process that are on the list.
+    enlisted: HashSet<WorkerId>,
+    condition: Arc<Condition>,
     courtesy: Courtesy,
     wal: Wal,
+    reserve: Reserve,
+    /// The last write found no room.
+    full: bool,
     /// Batches of a single request, in a row.
     pub(super) lonely: usize,
 }
@@ -75,12 +94,18 @@ struct Batch {
     ended: Vec<JobId>,
     /// Callers who began to wait in this batch.
     watch: Vec<(JobId, Reply<Job>)>,
+    /// Whether somebody came onto the list with this batch.
+    came: bool,
     /// Workers that are off the list with this batch, and the doors of those that are dead.
     left: Vec<(WorkerId, Option<String>)>,
     /// Jobs that became claimable in this batch.
     ready: usize,
-    /// Jobs claimed in this batch.
-    claimed: usize,
+    /// Claims made in this batch.
+    claims: Vec<Claim>,
+    /// Workers that come onto the list with this batch.
+    enlisted: Vec<WorkerId>,
+    /// Whether a worker has spent claims in this batch: with that of a suspect it may hold another.
+    spent: bool,
     /// Whether something else than this batch may have made jobs claimable.
     look: bool,
 }
@@ -105,9 +130,13 @@ impl Writer {
         inbox: Arc<Inbox>,
         lives: Arc<Lives>,
         doors: Doors,
+        condition: Arc<Condition>,
     ) -> Writer {
-        let wal = Wal::of(&path);
+        let wal = Wal::of(&path, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
+        let reserve = Reserve::new(lives.dir(), options.reserve);
+        #[cfg(test)]
+        let (lookout, doors) = stepped::cut_off(lookout, doors, &clock);
         Writer {
             conn,
             path,
@@ -121,37 +150,126 @@ impl Writer {
             lookout,
             next_due: None,
             broken: false,
+            doubt: Doubt::default(),
+            mend: MEND.0,
+            enlisted: HashSet::new(),
+            condition,
             courtesy: Courtesy::default(),
             wal,
+            reserve,
+            full: false,
             lonely: 0,
         }
     }
 
-    /// How long to sleep when nothing waits: until the log is to be written back; and until something is due or it is time to
+    /// How long to sleep when nothing waits: until the log is to be written back or it is time to look
+    /// whether the disk has room again; and until something is due or it is time to
     /// look, if somebody waits for it. A process without waiting workers sleeps for good in the end.
     pub(super) fn nap(&self) -> Nap {
+        if self.inbox.is_stopped() {
+            return Nap::default();
+        }
+        if self.must_mend() {
+            // The disk's time, whatever the queue's clock says.
+            return Nap { limit: Some(self.mend), ..Nap::default() };
+        }
         let write_back = self.wal.nap(self.clock.monotonic()).and_then(|wait| self.clock.nap(wait));
+        let chores = write_back.into_iter().chain(self.reserve.nap(self.clock.elapsed())).min();
         if self.standing.is_empty() && self.watchers.is_empty() {
-            return Nap { limit: write_back, ..Nap::default() };
+            return Nap { limit: chores, ..Nap::default() };
         }
         let due = self.next_due.filter(|_| !self.standing.is_empty()).and_then(|due| {
             let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
             self.clock.nap(wait)
         });
         let nap = self.lookout.nap();
-        Nap { limit: due.into_iter().chain(nap.limit).chain(write_back).min(), ..nap }
+        Nap { limit: due.into_iter().chain(nap.limit).chain(chores).min(), ..nap }
     }
 
     /// Nothing waits: sees to the log, and looks for what became due or was written by others; begins a transaction only if
     /// there is something for those who wait here.
     pub(super) fn look(&mut self) {
-        self.wal.write_back(&self.conn, self.clock.monotonic());
+        if self.inbox.is_stopped() {
+            return self.end_all();
+        }
+        if self.must_mend() {
+            return self.write(Vec::new(), true);
+        }
+        let written_back = self.wal.write_back(&self.conn, self.clock.monotonic());
+        self.mind(written_back);
+        if self.reserve.try_anew(self.clock.elapsed()) {
+            // There is room again.
+            self.note_room(false);
+            return self.write(Vec::new(), true);
+        }
         let others = self.lookout.look(&self.conn);
         let due = self.next_due.is_some_and(|due| due <= self.clock.now());
         // What cannot be read is left to the transaction, which says why.
         if due || (others && self.is_concerned().unwrap_or(true)) {
             self.write(Vec::new(), others);
         }
+    }
+
+    /// Whether the connection is to be opened anew though nobody asks for anything: there is something to take back, or
+    /// somebody waits.
+    fn must_mend(&self) -> bool {
+        !self.doubt.is_empty() || (self.broken && !(self.standing.is_empty() && self.watchers.is_empty()))
+    }
+
+    /// Whether there is something to do later though nobody asks: the thread must not sleep for good.
+    pub(super) fn has_chores(&self) -> bool {
+        self.must_mend() || self.reserve.is_spent() || self.wal.nap(self.clock.monotonic()).is_some()
+    }
+
+    /// A transaction has failed as a whole, and is over.
+    fn has_failed(&mut self, error: &Error, now: Timestamp) {
+        self.condition.note_failure(now, error);
+        self.broken |= error.may_be_stored() || !self.conn.is_autocommit();
+        self.mend = (self.mend * 2).min(MEND.1);
+        self.weigh(error);
+    }
+
+    /// Draws from an error what it means for all that is to come.
+    fn weigh(&mut self, error: &Error) {
+        if error.is_fatal() {
+            self.stop(error);
+        } else if error.kind() == ErrorKind::Full {
+            self.reserve.spend(self.clock.elapsed());
+            self.note_room(true);
+        }
+    }
+
+    fn note_room(&mut self, full: bool) {
+        if self.full != full || full {
+            self.full = full;
+            self.condition.note_full(full, self.clock.now());
+        }
+    }
+
+    /// Hears what a step beside the transactions says of the disk.
+    fn mind(&mut self, step: Result<()>) {
+        if let Err(error) = step {
+            self.condition.note_failure(self.clock.now(), &error);
+            self.weigh(&error);
+        }
+    }
+
+    /// Stops for good, since going on could lose what was answered before (see [`fault::is_fatal`]). Nothing is written any more,
+    /// no file is changed, and everybody is told so at once: whoever is here now, and whoever comes later.
+    pub(super) fn stop(&mut self, first: &Error) {
+        self.inbox.stop(fault::stopped(first));
+        if !self.conn.is_autocommit() {
+            // Forgets what is written and lets go of the lock; this writes nothing.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+        self.end_all();
+    }
+
+    /// Tells all who wait here that the store has stopped.
+    fn end_all(&mut self) {
+        let Some(stopped) = self.inbox.stopped() else { return };
+        open::leave_as_it_is(&self.conn);
+        self.refuse_those_who_wait(&stopped);
     }
 
     /// Whether what others wrote matters to anybody who waits here. Reads only: a program that writes tables of its own into
@@ -167,7 +285,9 @@ impl Writer {
             return Ok(true);
         }
         for (turn, _) in &self.standing {
-            if !verbs::is_enlisted(&self.conn, turn.worker)? || verbs::has_ready(&self.conn, &turn.want)? {
+            if !verbs::is_enlisted(&self.conn, turn.worker)?
+                || verbs::has_ready(&self.conn, &turn.want, turn.worker)?
+            {
                 return Ok(true);
             }
         }
@@ -176,8 +296,20 @@ impl Writer {
 
     /// Between two transactions: leaves the lock open to others now and then, and the log no longer than it may be.
     pub(super) fn leave_room_for_others(&mut self) {
-        self.wal.cut(&self.conn, self.clock.monotonic());
+        if self.inbox.is_stopped() {
+            return;
+        }
+        let cut = self.wal.cut(&self.conn, self.clock.monotonic());
+        self.mind(cut);
+        self.look_at_the_reserve();
         self.courtesy.pause(self.clock.monotonic(), self.doors.nobody_else());
+    }
+
+    fn look_at_the_reserve(&mut self) {
+        self.reserve.look(self.clock.elapsed(), !self.lives.is_empty());
+        if self.reserve.is_spent() {
+            self.note_room(true);
+        }
     }
 
     /// Ends what the writer has beside its connection.
@@ -186,8 +318,66 @@ impl Writer {
         self.lookout.close();
     }
 
+    /// Writes what a caller brings who is alone here. A single job is stored by one statement, which is a transaction of its own
+    /// and spares five others, if nobody in this process waits for jobs.
+    pub(super) fn write_one(&mut self, request: Request) {
+        match request {
+            Request::Insert(jobs, reply) if self.is_unattended() && verbs::is_one_row(&jobs) => {
+                self.store(jobs, reply);
+            }
+            request => self.write(vec![request], false),
+        }
+    }
+
+    fn is_unattended(&self) -> bool {
+        self.standing.is_empty() && self.watchers.is_empty() && !self.must_be_mended()
+    }
+
+    /// Whether the next transaction has more to do than what is asked of it.
+    fn must_be_mended(&self) -> bool {
+        self.broken || !self.doubt.is_empty() || self.inbox.is_stopped() || self.full
+    }
+
+    fn store(&mut self, jobs: Vec<NewJob>, reply: Reply<Vec<JobId>>) {
+        self.lookout.has_worked();
+        self.courtesy.begin(self.clock.monotonic());
+        let now = self.clock.now();
+        let stored = self.at_the_lock(|conn| verbs::insert_alone(conn, &jobs[0], now));
+        let stored = match stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit())) {
+            Ok(Some(stored)) => Ok(stored),
+            // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
+            Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
+            Err(error) => {
+                self.has_failed(&error, now);
+                Err(error)
+            }
+        };
+        if stored.is_ok() {
+            self.wal.has_grown(1, self.clock.monotonic());
+            // After the commit: whoever began to wait before it is on the list by now.
+            if self.lookout.others_committed(&self.conn) && self.doors.refresh(&self.conn).is_err() {
+                self.lookout.forget();
+            }
+        }
+        let ready = stored.as_ref().is_ok_and(|(_, ready)| *ready);
+        reply.send(stored.map(|(id, _)| vec![id]));
+        if ready {
+            self.doors.ring(1);
+        }
+    }
+
     /// Writes the requests in one transaction and answers them; with `look`, as if others had written.
     pub(super) fn write(&mut self, mut requests: Vec<Request>, look: bool) {
+        if let Some(stopped) = self.inbox.stopped() {
+            self.end_all();
+            return requests.into_iter().for_each(|request| request.refuse(&stopped));
+        }
+        if self.reserve.is_spent() {
+            requests = refuse_inserts(requests);
+            if requests.is_empty() && !look {
+                return;
+            }
+        }
         if !look && !requests.is_empty() {
             requests = self.let_stand(requests);
             if requests.is_empty() {
@@ -203,9 +393,12 @@ impl Writer {
             turns: Vec::new(),
             ended: Vec::new(),
             watch: Vec::new(),
+            came: false,
             left: Vec::new(),
             ready: 0,
-            claimed: 0,
+            claims: Vec::new(),
+            enlisted: Vec::new(),
+            spent: false,
             look,
         };
         let mut requests = requests.into_iter();
@@ -223,6 +416,11 @@ impl Writer {
                 // Among other things, somebody may have come or gone.
                 self.doors.refresh(&self.conn).map_err(fault::before_commit)?;
             }
+            if !self.doubt.is_empty() {
+                batch.ready += self.doubt.settle(&self.conn, batch.now).map_err(fault::before_commit)?;
+                batch.left.extend(self.doubt.workers.iter().map(|worker| (*worker, None)));
+                batch.look = true;
+            }
             for request in requests.by_ref() {
                 self.apply(request, &mut batch)?;
             }
@@ -231,11 +429,7 @@ impl Writer {
             self.tell_watchers(&mut batch, others)?;
             self.next_due = verbs::next_due(&self.conn).map_err(fault::before_commit)?;
             let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-            committed.map(drop).map_err(|error| {
-                let error = fault::in_commit(error);
-                self.broken = error.kind() == ErrorKind::Indeterminate;
-                error
-            })
+            committed.map(drop).map_err(|error| fault::in_commit(error, !self.conn.is_autocommit()))
         });
         if let Err(error) = &written {
             // What others had written was not seen to.
@@ -244,11 +438,20 @@ impl Writer {
                 // Whatever this says, the error to tell is the one above.
                 let _ = self.conn.execute_batch("ROLLBACK");
             }
+            if error.may_be_stored() {
+                self.doubt.claims.append(&mut batch.claims);
+                self.doubt.workers.append(&mut batch.enlisted);
+            }
+            // Nobody will show these numbers again; their proof of life would only use up files.
+            batch.enlisted.iter().for_each(|worker| self.lives.end(*worker));
+            self.has_failed(error, batch.now);
             // Those whose turn never came are told the same, and not that the queue was closed.
             for request in requests {
-                // A recall needs no database, and a worker that stops waits for it.
-                if let Request::Recall(worker) = request {
-                    self.end_standing(|turn| turn.worker == worker);
+                match &request {
+                    // A recall needs no database, and a worker that stops waits for it.
+                    Request::Recall(worker) => self.end_standing(|turn| turn.worker == *worker),
+                    Request::Enlist(card, _) if !self.enlisted.contains(&card.id) => self.lives.end(card.id),
+                    _ => {}
                 }
                 request.refuse(error);
             }
@@ -264,26 +467,49 @@ impl Writer {
             }
         }
         if written.is_ok() {
-            let rows = batch.ready + batch.claimed + batch.ended.len();
+            self.doubt = Doubt::default();
+            self.mend = MEND.0;
+            if !self.reserve.is_spent() {
+                self.note_room(false);
+            }
+            if !batch.enlisted.is_empty() {
+                self.reserve.look_soon();
+            }
+            self.enlisted.extend(batch.enlisted);
+            let rows = batch.ready + batch.claims.len() + batch.ended.len();
             self.wal.has_grown(rows, self.clock.monotonic());
             // Before the answers, so that nothing is left when a stop returns; after the commit, since a proof of life that is
             // gone before the worker is off the list would make it look dead.
             for (worker, door) in &batch.left {
                 self.lives.end(*worker);
+                self.enlisted.remove(worker);
                 door.iter().for_each(|door| self.doors.clear(door));
+            }
+            if batch.came {
+                self.clear_up();
             }
             if !batch.left.is_empty() && self.lives.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
                 self.doors.close();
+                self.reserve.leave();
             }
         }
         for answer in batch.answers {
             answer(written.as_ref().map(drop));
         }
         // After the answers: nobody is woken for what a crash could still take back.
-        if written.is_ok() && batch.ready > batch.claimed {
-            self.doors.ring(batch.ready - batch.claimed);
+        if written.is_ok() && batch.ready > batch.claims.len() {
+            self.doors.ring(batch.ready - batch.claims.len());
         }
+    }
+
+    /// Removes what processes have left beside the database that died on their way onto the list. What cannot be read counts as
+    /// listed, and stays.
+    fn clear_up(&mut self) {
+        if self.doors.refresh(&self.conn).is_ok() {
+            self.doors.clear_unlisted();
+        }
+        self.lives.clear(|worker| verbs::is_enlisted(&self.conn, worker).unwrap_or(true));
     }
 
     /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
@@ -308,26 +534,33 @@ impl Writer {
 
     /// Whether a turn can only wait.
     fn has_nothing_for(&self, turn: &Turn) -> bool {
-        !self.broken
+        !self.must_be_mended()
             && self.next_due.is_none_or(|due| due > self.clock.now())
             && verbs::is_enlisted(&self.conn, turn.worker).unwrap_or(false)
-            && !verbs::has_ready(&self.conn, &turn.want).unwrap_or(true)
+            && !verbs::has_ready(&self.conn, &turn.want, turn.worker).unwrap_or(true)
     }
 
     fn begin(&mut self) -> Result<()> {
         if self.broken {
-            self.conn = open::writer(&self.path, &self.options)?;
+            self.conn = open::writer_again(&self.path, &self.options)?;
             self.broken = false;
         }
-        let rested = Cell::new(Duration::ZERO);
-        let rest = || {
-            let rest = self.courtesy.rest(self.clock.monotonic(), self.clock.now());
-            rested.set(rested.get() + rest.unwrap_or_default());
-            rest
-        };
-        Attempt::new(self.options.busy_timeout).begin(&self.conn, rest)?;
-        self.courtesy.has_begun(self.clock.monotonic(), rested.get());
-        Ok(())
+        self.at_the_lock(fault::begin_immediate).map_err(fault::before_commit)
+    }
+
+    /// Takes a step that needs the lock, as soon as it is free and not left to others.
+    fn at_the_lock<T>(
+        &mut self,
+        mut step: impl FnMut(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let (rest, tried) = (Cell::new(Duration::ZERO), Cell::new(Duration::ZERO));
+        let taken = Attempt::new(self.options.busy_timeout).retry(|| {
+            rest.set(rest.get() + self.courtesy.keep_rest(self.clock.monotonic(), self.clock.now()));
+            tried.set(self.clock.monotonic());
+            step(&self.conn)
+        });
+        self.courtesy.has_begun(tried.get(), rest.get());
+        taken
     }
 
     /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
@@ -336,7 +569,7 @@ impl Writer {
         let now = batch.now;
         match request {
             Request::Insert(jobs, reply) => {
-                let stored = self.alone(jobs.len() > 1, |conn| {
+                let stored = self.alone(!verbs::is_one_row(&jobs), |conn| {
                     let mut insert = verbs::Insert::on(conn).map_err(fault::before_commit)?;
                     let mut ready = 0;
                     let ids = jobs.iter().map(|job| {
@@ -345,9 +578,7 @@ impl Writer {
                             id
                         })
                     });
-                    ids.collect::<rusqlite::Result<Vec<_>>>()
-                        .map(|ids| (ids, ready))
-                        .map_err(fault::before_commit)
+                    ids.collect::<Result<Vec<_>>>().map(|ids| (ids, ready))
                 });
                 batch.ready += stored.as_ref().map_or(0, |(_, ready)| *ready);
                 self.settle(batch, stored.map(|(ids, _)| ids), reply)
@@ -362,7 +593,12 @@ impl Writer {
                 let enlisted = self.alone(false, |conn| {
                     verbs::enlist(conn, &card, door.as_deref(), now).map_err(fault::before_commit)
                 });
-                batch.look = true;
+                (batch.look, batch.came) = (true, true);
+                match &enlisted {
+                    _ if self.enlisted.contains(&card.id) => {}
+                    Ok(()) => batch.enlisted.push(card.id),
+                    Err(_) => self.lives.end(card.id),
+                }
                 self.settle(batch, enlisted, reply)
             }
             Request::Turn(turn, reply) => self.apply_turn(turn, reply, batch),
@@ -380,33 +616,39 @@ impl Writer {
                 let noted =
                     self.alone(false, |conn| verbs::checkpoint(conn, &note).map_err(fault::before_commit));
                 // Progress that could not be written is followed by later progress; only a dead transaction matters.
-                noted.or_else(|error| if self.conn.is_autocommit() { Err(error) } else { Ok(()) })
+                noted.or_else(
+                    |error| if error.is_fatal() || self.conn.is_autocommit() { Err(error) } else { Ok(()) },
+                )
             }
             Request::Rescue(worker, reply) => {
                 let door = verbs::door(&self.conn, worker).ok().flatten();
-                let freed = self
-                    .alone(true, |conn| verbs::free(conn, worker, true, now).map_err(fault::before_commit));
-                batch.ready += freed.as_ref().copied().unwrap_or(0);
-                // A turn of the dead worker that stands here is told.
+                let max_crashes = self.options.max_crashes;
+                let freed = self.alone(true, |conn| {
+                    verbs::rescue(conn, worker, max_crashes, now).map_err(fault::before_commit)
+                });
+                batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
+                // A turn of the dead worker that stands here is told, and so is who waits for a job that has failed with it.
                 batch.look = true;
                 batch.claim_nothing_for(worker);
                 batch.left.extend(freed.is_ok().then_some((worker, door)));
-                self.settle(batch, freed, reply)
+                self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
             Request::Leave(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
-                let freed = self
-                    .alone(true, |conn| verbs::free(conn, worker, false, now).map_err(fault::before_commit));
-                batch.ready += freed.as_ref().copied().unwrap_or(0);
+                let freed =
+                    self.alone(true, |conn| verbs::leave(conn, worker, now).map_err(fault::before_commit));
+                batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
                 batch.left.extend(freed.is_ok().then_some((worker, None)));
-                self.settle(batch, freed, reply)
+                self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
             Request::Control(commands, reply) => {
                 let mut answers = Vec::with_capacity(commands.len());
                 for command in commands {
                     let answer = self.alone(false, |conn| verbs::control(conn, command, now));
-                    if answer.is_err() && self.conn.is_autocommit() {
+                    if answer.as_ref().is_err_and(Error::is_fatal)
+                        || (answer.is_err() && self.conn.is_autocommit())
+                    {
                         return self.settle(batch, answer.map(|_| Vec::new()), reply);
                     }
                     if answer.is_ok() {
@@ -459,6 +701,7 @@ impl Writer {
             Ok(lost) => {
                 batch.ended.extend(ended);
                 batch.ready += ready;
+                batch.spent |= !turn.done.is_empty();
                 batch.turns.push((turn, Turned { lost, claimed: Vec::new() }, reply));
                 Ok(())
             }
@@ -508,10 +751,11 @@ impl Writer {
     }
 
     /// Keeps an answer until the commit. If the fault has ended the transaction, the batch is over: going on would write each
-    /// further statement in a transaction of its own.
+    /// further statement in a transaction of its own. So it is if the fault ends the store.
     fn settle<T: 'static>(&self, batch: &mut Batch, answer: Result<T>, reply: Reply<T>) -> Result<()> {
         let dead = match &answer {
-            Err(error) if self.conn.is_autocommit() => Some(error.repeat()),
+            // Of a damaged file nothing is believed any more, what this batch has read of it neither.
+            Err(error) if error.is_fatal() || self.conn.is_autocommit() => Some(error.repeat()),
             _ => None,
         };
         batch.answers.push(Box::new(move |commit| {
@@ -542,7 +786,9 @@ impl Writer {
 
     /// Claims: first for those who have waited longest.
     fn serve(&mut self, batch: &mut Batch) -> Result<()> {
-        if batch.ready > 0 || batch.look {
+        // What is begun on a full disk could not be finished.
+        let may_claim = !self.reserve.is_spent();
+        if may_claim && (batch.ready > 0 || batch.look || self.may_begin_suspects(batch)?) {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
                 // It may have been taken for dead while it stood, by others or in this batch: both are a reason to look.
@@ -559,7 +805,7 @@ impl Writer {
                 match claimed {
                     Ok(claimed) if claimed.is_empty() => self.standing.push((turn, reply)),
                     Ok(claimed) => {
-                        batch.claimed += claimed.len();
+                        batch.claims.extend(claimed.iter().map(|job| job.claim));
                         self.settle(batch, Ok(Turned { lost: Vec::new(), claimed }), reply)?;
                     }
                     Err(error) => {
@@ -570,17 +816,20 @@ impl Writer {
                 }
             }
         }
-        for (turn, mut turned, reply) in std::mem::take(&mut batch.turns) {
-            if turn.want.limit > 0 {
+        let mut turns = std::mem::take(&mut batch.turns).into_iter();
+        while let Some((turn, mut turned, reply)) = turns.next() {
+            if turn.want.limit > 0 && may_claim {
                 match verbs::claim(&self.conn, &turn.want, turn.worker, batch.now) {
                     Ok(claimed) => turned.claimed = claimed,
                     Err(error) => {
                         let error = fault::before_commit(error);
+                        // They are told the same.
+                        batch.turns.extend(turns);
                         return Err(self.settle(batch, Err(error.repeat()), reply).err().unwrap_or(error));
                     }
                 }
             }
-            batch.claimed += turned.claimed.len();
+            batch.claims.extend(turned.claimed.iter().map(|job| job.claim));
             if turn.want.stand && turned.claimed.is_empty() && turn.done.is_empty() {
                 self.stand(turn, reply);
             } else {
@@ -588,6 +837,12 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Whether a turn stands that may have got the right to a suspect which waited before.
+    fn may_begin_suspects(&self, batch: &Batch) -> Result<bool> {
+        let may = batch.spent && !self.standing.is_empty();
+        Ok(may && verbs::has_suspects(&self.conn).map_err(fault::before_commit)?)
     }
 
     /// Leaves a turn standing; one of the same worker for the same tasks ends with it.
@@ -606,7 +861,10 @@ impl Writer {
             self.watchers.entry(id).or_default().push(reply);
         }
         let ids: Vec<JobId> = if all || batch.look {
-            self.watchers.keys().copied().collect()
+            let mut ids: Vec<JobId> = self.watchers.keys().copied().collect();
+            // The map's own order is another one in each process.
+            ids.sort_unstable();
+            ids
         } else {
             batch.ended.iter().copied().filter(|id| self.watchers.contains_key(id)).collect()
         };
@@ -623,81 +881,18 @@ impl Writer {
     }
 }
 
+/// Refuses what would take room, and gives back the rest.
+fn refuse_inserts(requests: Vec<Request>) -> Vec<Request> {
+    let (inserts, rest): (Vec<_>, Vec<_>) =
+        requests.into_iter().partition(|request| matches!(request, Request::Insert(..)));
+    inserts.into_iter().for_each(|insert| insert.refuse(&fault::full()));
+    rest
+}
+
 fn taken_for_dead() -> Error {
     Error::new(ErrorKind::LeaseLost, "this worker was taken for dead, and its jobs were freed")
         .help("enlist again under a new number")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::job::NewJob;
-    use crate::retry::Verdict;
-    use crate::store::{Finish, Pending, TaskSet, Want, WorkerCard};
-
-    /// A writer that is called and not run, since which requests share a commit is chance otherwise; in a directory of its
-    /// own. A commit with a row in it for which `fails` is true fails.
-    fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
-        let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let path = dir.join("jobs.db");
-        let (options, lives) = (SqliteOptions::default(), Arc::new(Lives::beside(&path)));
-        let conn = open::writer(&path, &options).unwrap();
-        let tables = "CREATE TABLE parents (id INTEGER PRIMARY KEY);
-             CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
-             PRAGMA foreign_keys = ON;";
-        let orphan = "BEGIN INSERT INTO children VALUES (1); END";
-        conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
-        let doors = Doors::new(lives.dir().to_owned());
-        (Writer::new(conn, path, options, Clock::system(), Arc::default(), lives, doors), dir)
-    }
-
-    #[test]
-    fn the_end_of_a_job_is_told_only_when_it_is_committed() {
-        let (mut writer, dir) = writer("ended", "UPDATE ON qdjobs_jobs WHEN new.status = 'completed'");
-        let worker = WorkerId(1);
-        let turn = |done| {
-            let tasks = Arc::new(TaskSet::new(["a"]));
-            let want = Want { limit: 1, tasks, queues: None, stand: false };
-            let (reply, turned) = Pending::new();
-            (Request::Turn(Turn { worker, done, want }, reply), turned)
-        };
-        let insert = Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0);
-        let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
-        let (begin, claimed) = turn(Arc::default());
-        writer.write(vec![insert, enlist, begin], false);
-        let job = claimed.wait().unwrap().claimed.remove(0);
-
-        let verdict = Verdict::Complete { result: "null".into() };
-        let (end, refused) =
-            turn(Arc::new(vec![Finish { claim: job.claim, started_at: job.claimed_at, verdict }]));
-        let (reply, ended) = Pending::new();
-        writer.write(vec![end, Request::Ended(job.claim.id, reply)], false);
-        assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
-        assert_eq!(ended.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
-        std::fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn a_worker_keeps_its_proof_of_life_until_it_is_off_the_list() {
-        let (mut writer, dir) = writer("proof", "DELETE ON qdjobs_workers");
-        let worker = WorkerId(1);
-        writer.lives.begin(worker).unwrap();
-        let proof = writer.lives.dir().join(format!("{worker}.live"));
-        let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
-        writer.write(vec![enlist], false);
-
-        for leave in [Request::Leave, Request::Rescue] {
-            let (reply, left) = Pending::new();
-            writer.write(vec![leave(worker, reply)], false);
-            assert_eq!(left.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
-            assert!(proof.exists() && !writer.lives.is_empty());
-        }
-        writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
-        let (reply, left) = Pending::new();
-        writer.write(vec![Request::Leave(worker, reply)], false);
-        assert_eq!(left.wait().unwrap(), 0);
-        assert!(!proof.exists() && writer.lives.is_empty());
-        std::fs::remove_dir_all(&dir).unwrap();
-    }
-}
+mod tests;

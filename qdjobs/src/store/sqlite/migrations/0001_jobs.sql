@@ -6,7 +6,8 @@ CREATE TABLE qdjobs_jobs (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     task_name    TEXT    NOT NULL CONSTRAINT "task_name has 1 to 100 characters" CHECK (length(task_name) BETWEEN 1 AND 100),
     name         TEXT    CONSTRAINT "name has 1 to 100 bytes" CHECK (length(CAST(name AS BLOB)) BETWEEN 1 AND 100),
-    params       TEXT    NOT NULL DEFAULT '{}'
+    -- NULL while they stand in qdjobs_params, since they are large.
+    params       TEXT    DEFAULT '{}'
                          CONSTRAINT "params is a JSON object" CHECK (json_valid(params) AND substr(ltrim(params, char(32, 9, 10, 13)), 1, 1) = '{')
                          CONSTRAINT "params has at most 1 MiB" CHECK (length(params) <= 1048576),
     -- NULL on insert means "as the task says"; see the trigger below.
@@ -33,23 +34,47 @@ CREATE TABLE qdjobs_jobs (
     progress     REAL    CHECK (progress BETWEEN 0.0 AND 1.0),
     progress_message TEXT,
     metadata     TEXT    CONSTRAINT "metadata is JSON" CHECK (metadata IS NULL OR json_valid(metadata)),
-    -- 1: may be claimed now. 0: its time has not come. Kept by qdjobs, so that jobs in the future cost a claim nothing.
-    ready        INTEGER CHECK (ready IN (0, 1))
+    -- At most one job has it: whoever enqueues the same again gets the job that is there.
+    unique_key   TEXT    CONSTRAINT "unique_key has 1 to 200 bytes" CHECK (length(CAST(unique_key AS BLOB)) BETWEEN 1 AND 200),
+    -- 1: may be claimed now. 2: so may this one, a suspect (crash_count is above 0), of which a worker holds one at a time.
+    -- 0: its time has not come. Kept by qdjobs, so that jobs in the future and suspects cost a claim nothing.
+    ready        INTEGER CHECK (ready BETWEEN 0 AND 2)
 ) STRICT;
 
 -- The claim's index: only jobs that are ready, in the order they are claimed within one task and queue.
 CREATE INDEX qdjobs_ready ON qdjobs_jobs (task_name, queue, priority DESC, scheduled_at)
     WHERE status = 'pending' AND ready = 1;
 
+-- The same for the suspects.
+CREATE INDEX qdjobs_suspects ON qdjobs_jobs (task_name, queue, priority DESC, scheduled_at)
+    WHERE status = 'pending' AND ready = 2;
+
 -- The timer's index: its first entry is the next instant at which something is due.
 CREATE INDEX qdjobs_scheduled ON qdjobs_jobs (scheduled_at) WHERE status = 'pending' AND ready = 0;
 
--- What a worker holds: for its release and its rescue.
-CREATE INDEX qdjobs_running ON qdjobs_jobs (worker) WHERE status = 'running';
+-- What a worker holds: for its release and its rescue; and whether that is a suspect.
+CREATE INDEX qdjobs_running ON qdjobs_jobs (worker, ready) WHERE status = 'running';
 
 -- The rare ends that people look for among millions of good ones.
 CREATE INDEX qdjobs_failed ON qdjobs_jobs (id) WHERE status = 'failed';
 CREATE INDEX qdjobs_cancelled ON qdjobs_jobs (id) WHERE status = 'cancelled';
+
+-- Which job holds a unique key. Jobs without one, which most are, are not in it.
+CREATE UNIQUE INDEX qdjobs_unique_key ON qdjobs_jobs (unique_key) WHERE unique_key IS NOT NULL;
+
+-- A job keeps its key for life. So a statement that meets a held key can refuse it by naming it in an UPDATE.
+CREATE TRIGGER qdjobs_jobs_unique_key BEFORE UPDATE OF unique_key ON qdjobs_jobs BEGIN
+    SELECT RAISE(ABORT, 'unique_key is held by a job of another task or with other params');
+END;
+
+-- Params of more than 500 bytes. Each change of a job writes its whole row anew, so what is large stands apart, is written once, and
+-- costs a claim and a finish nothing but the reading. A plain INSERT need not know: the trigger below moves its params here.
+CREATE TABLE qdjobs_params (
+    job_id       INTEGER PRIMARY KEY,
+    params       TEXT    NOT NULL
+                         CONSTRAINT "params is a JSON object" CHECK (json_valid(params) AND substr(ltrim(params, char(32, 9, 10, 13)), 1, 1) = '{')
+                         CONSTRAINT "params has at most 1 MiB" CHECK (length(params) <= 1048576)
+) STRICT;
 
 -- What the tasks say about their jobs, as the latest worker published it: for jobs inserted by plain SQL.
 CREATE TABLE qdjobs_tasks (
@@ -62,7 +87,10 @@ CREATE TABLE qdjobs_tasks (
 -- INSERT INTO qdjobs_jobs (task_name, params) VALUES (…) is a supported way to enqueue, from any language: whatever the
 -- insert leaves out is filled in here. Inserts by qdjobs itself leave nothing out.
 CREATE TRIGGER qdjobs_jobs_defaults AFTER INSERT ON qdjobs_jobs WHEN NEW.ready IS NULL BEGIN
+    SELECT RAISE(ABORT, 'params is a JSON object, and not NULL') WHERE NEW.params IS NULL;
+    INSERT INTO qdjobs_params (job_id, params) SELECT NEW.id, NEW.params WHERE length(NEW.params) > 500;
     UPDATE qdjobs_jobs SET
+        params       = CASE WHEN length(NEW.params) <= 500 THEN NEW.params END,
         queue        = coalesce(NEW.queue, (SELECT queue FROM qdjobs_tasks WHERE name = NEW.task_name), 'default'),
         priority     = coalesce(NEW.priority, (SELECT priority FROM qdjobs_tasks WHERE name = NEW.task_name), 0),
         max_retries  = coalesce(NEW.max_retries, (SELECT max_retries FROM qdjobs_tasks WHERE name = NEW.task_name), 3),
@@ -87,6 +115,7 @@ CREATE TABLE qdjobs_attempts (
 -- A trigger and not a foreign key: it also holds for a DELETE from a database shell, where foreign keys are off.
 CREATE TRIGGER qdjobs_jobs_deleted AFTER DELETE ON qdjobs_jobs BEGIN
     DELETE FROM qdjobs_attempts WHERE job_id = OLD.id;
+    DELETE FROM qdjobs_params WHERE job_id = OLD.id;
 END;
 
 -- Workers that live, or died without saying so. `beats` only grows while a worker lives; its value means nothing.

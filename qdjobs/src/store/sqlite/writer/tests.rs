@@ -1,0 +1,181 @@
+//! The writer, called and not run.
+
+use std::path::Path;
+
+use super::*;
+use crate::job::NewJob;
+use crate::retry::Verdict;
+use crate::store::{Finish, Pending, TaskSet, Want, WorkerCard};
+
+/// A writer that is called and not run, since which requests share a commit is chance otherwise; in a directory of its
+/// own. A commit with a row in it for which `fails` is true fails.
+fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
+    let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("jobs.db");
+    let (options, lives) = (SqliteOptions::default(), Arc::new(Lives::beside(&path)));
+    let conn = open::writer(&path, &options).unwrap();
+    let tables = "CREATE TABLE parents (id INTEGER PRIMARY KEY);
+         CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+         PRAGMA foreign_keys = ON;";
+    let orphan = "BEGIN INSERT INTO children VALUES (1); END";
+    conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
+    let doors = Doors::new(lives.dir().to_owned());
+    let condition = Arc::new(Condition::of(&path, Path::new("none")));
+    (Writer::new(conn, path, options, Clock::system(), Arc::default(), lives, doors, condition), dir)
+}
+
+#[test]
+fn the_end_of_a_job_is_told_only_when_it_is_committed() {
+    let (mut writer, dir) = writer("ended", "UPDATE ON qdjobs_jobs WHEN new.status = 'completed'");
+    let worker = WorkerId(1);
+    let turn = |done| {
+        let tasks = Arc::new(TaskSet::new(["a"]));
+        let want = Want { limit: 1, tasks, queues: None, stand: false };
+        let (reply, turned) = Pending::new();
+        (Request::Turn(Turn { worker, done, want }, reply), turned)
+    };
+    let insert = Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0);
+    let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
+    let (begin, claimed) = turn(Arc::default());
+    writer.write(vec![insert, enlist, begin], false);
+    let job = claimed.wait().unwrap().claimed.remove(0);
+
+    let verdict = Verdict::Complete { result: "null".into() };
+    let (end, refused) =
+        turn(Arc::new(vec![Finish { claim: job.claim, started_at: job.claimed_at, verdict }]));
+    let (reply, ended) = Pending::new();
+    writer.write(vec![end, Request::Ended(job.claim.id, reply)], false);
+    assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(ended.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_worker_keeps_its_proof_of_life_until_it_is_off_the_list() {
+    let (mut writer, dir) = writer("proof", "DELETE ON qdjobs_workers");
+    let worker = WorkerId(1);
+    writer.lives.begin(worker).unwrap();
+    let proof = writer.lives.dir().join(format!("{worker}.live"));
+    let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
+    writer.write(vec![enlist], false);
+
+    for leave in [Request::Leave, Request::Rescue] {
+        let (reply, left) = Pending::new();
+        writer.write(vec![leave(worker, reply)], false);
+        assert_eq!(left.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert!(proof.exists() && !writer.lives.is_empty());
+    }
+    writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
+    let (reply, left) = Pending::new();
+    writer.write(vec![Request::Leave(worker, reply)], false);
+    assert_eq!(left.wait().unwrap(), 0);
+    assert!(!proof.exists() && writer.lives.is_empty());
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+fn turn(worker: WorkerId, limit: usize, stand: bool) -> (Request, Pending<Turned>) {
+    let want = Want { limit, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand };
+    let (reply, turned) = Pending::new();
+    (Request::Turn(Turn { worker, done: Arc::default(), want }, reply), turned)
+}
+
+fn enlist(writer: &mut Writer, worker: WorkerId) {
+    writer.write(vec![Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0)], false);
+}
+
+fn insert(writer: &mut Writer) {
+    writer.write(vec![Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0)], false);
+}
+
+/// Status and attempt of the job 1.
+fn job(writer: &Writer) -> (String, i64) {
+    let read = "SELECT status, attempt FROM qdjobs_jobs WHERE id = 1";
+    writer.conn.query_row(read, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+#[test]
+fn a_claim_made_in_a_commit_in_doubt_is_taken_back_and_goes_to_who_waits() {
+    let (mut writer, dir) = writer("doubt", "UPDATE ON qdjobs_jobs WHEN 0");
+    let worker = WorkerId(1);
+    enlist(&mut writer, worker);
+    insert(&mut writer);
+    let (request, claimed) = turn(worker, 1, false);
+    writer.write(vec![request], false);
+    // As if the answer had been that nobody knows.
+    let claim = claimed.wait().unwrap().claimed[0].claim;
+    let strange = [WorkerId(2), worker].map(|worker| Claim { worker, attempt: claim.attempt + 1, ..claim });
+    writer.doubt.claims.extend(strange);
+    writer.look();
+    assert_eq!(job(&writer), ("running".into(), 1), "a claim of somebody else is none of ours");
+
+    writer.doubt.claims.push(claim);
+    let (request, claimed) = turn(worker, 1, true);
+    writer.write(vec![request], false);
+    assert_eq!(claimed.wait().unwrap().claimed[0].claim, claim);
+    assert!(writer.doubt.is_empty());
+    writer.doubt.claims.push(claim);
+    assert!(writer.nap().limit.is_some(), "it does not wait for somebody to ask");
+    writer.look();
+    assert_eq!(job(&writer), ("pending".into(), 0));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn all_turns_of_a_batch_that_cannot_claim_are_told_the_same() {
+    let (mut writer, dir) = writer("turns", "UPDATE ON qdjobs_jobs WHEN 0");
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT raise(ABORT, 'no'); END";
+    writer.conn.execute_batch(refuse).unwrap();
+    enlist(&mut writer, WorkerId(1));
+    insert(&mut writer);
+    let (requests, turned): (Vec<_>, Vec<_>) = (0..3).map(|_| turn(WorkerId(1), 1, false)).unzip();
+    writer.write(requests, false);
+    let kinds: Vec<ErrorKind> = turned.into_iter().map(|it| it.wait().unwrap_err().kind()).collect();
+    assert_eq!(kinds, [ErrorKind::InvalidInput; 3]);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_worker_that_could_not_be_enlisted_leaves_no_proof_of_life() {
+    let (mut writer, dir) = writer("enlist", "INSERT ON qdjobs_workers");
+    writer.lives.begin(WorkerId(1)).unwrap();
+    let (reply, enlisted) = Pending::new();
+    writer.write(vec![Request::Enlist(WorkerCard::new(WorkerId(1), "host", 1), reply)], false);
+    enlisted.wait().unwrap_err();
+    assert!(writer.lives.is_empty());
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_store_that_stops_tells_who_stands_who_waits_and_who_comes_and_writes_nothing() {
+    let (mut writer, dir) = writer("stop", "UPDATE ON qdjobs_jobs WHEN 0");
+    enlist(&mut writer, WorkerId(1));
+    let (stands, standing) = turn(WorkerId(1), 1, true);
+    writer.write(vec![stands], false);
+    let mut later = NewJob::new("a", "{}");
+    later.due = crate::job::Due::After(Duration::from_secs(1_000));
+    let (reply, watching) = Pending::new();
+    writer
+        .write(vec![Request::Insert(vec![later], Pending::new().0), Request::Ended(JobId(1), reply)], false);
+
+    writer.conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM qdjobs_jobs").unwrap();
+    writer.stop(&fault::panicked());
+    assert_eq!(job(&writer).0, "pending");
+    assert_eq!(standing.wait().unwrap_err().kind(), ErrorKind::Stopped);
+    assert_eq!(watching.wait().unwrap_err().kind(), ErrorKind::Stopped);
+    let (reply, refused) = Pending::new();
+    writer.write(vec![Request::Insert(vec![NewJob::new("a", "{}")], reply)], false);
+    let refused = refused.wait().unwrap_err();
+    assert!(!refused.may_be_stored() && refused.to_string().contains("has panicked"), "{refused}");
+    assert!(refused.suggestion().unwrap().contains("restart the program"));
+    assert_eq!(writer.nap().limit, None, "it does not spin");
+    assert_eq!(writer.inbox.push(Request::Look).unwrap_err().kind(), ErrorKind::Stopped);
+    writer.inbox.push(Request::Close).unwrap();
+
+    // The last connection to close leaves the log where it is.
+    let log = crate::store::sqlite::wal::log_of(&dir.join("jobs.db"));
+    let size = std::fs::metadata(&log).unwrap().len();
+    drop(writer);
+    assert!(size > 0 && std::fs::metadata(&log).unwrap().len() == size);
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -1,0 +1,244 @@
+//! The book-keeping of attempts: each claim of a job, how it ended, and whether all the counts follow from that.
+
+use std::collections::HashMap;
+
+use qdjobs::Status;
+
+use super::{Case, Findings, Life};
+use crate::evidence::State;
+use crate::tasks::{completes_itself, expected_end, has_timeout};
+
+/// A claim of a job by a worker, by the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) attempt: i64,
+    pub(super) worker: i64,
+    /// The transition that made it, and the one that ended it with its wall clock.
+    pub(super) seq: i64,
+    pub(super) over: Option<(i64, i64)>,
+    pub(super) outcome: Outcome,
+}
+
+/// How a claim ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Running,
+    Completed,
+    Failed,
+    Cancelled,
+    /// Failed, and another attempt follows.
+    Retried,
+    /// Its worker died, and it goes back, or has died with it too often.
+    Crashed {
+        last: bool,
+    },
+    Released,
+    /// Given back before the task began: it leaves no trace.
+    Unbegun,
+}
+
+impl Outcome {
+    /// The word that the row in `qdjobs_attempts` has.
+    fn word(self) -> Option<&'static str> {
+        match self {
+            Outcome::Running | Outcome::Unbegun => None,
+            Outcome::Completed => Some("completed"),
+            Outcome::Failed | Outcome::Retried => Some("failed"),
+            Outcome::Cancelled => Some("cancelled"),
+            Outcome::Crashed { .. } => Some("crashed"),
+            Outcome::Released => Some("released"),
+        }
+    }
+
+    /// Whether a task has said how it went.
+    pub(super) fn is_told(self) -> bool {
+        matches!(self, Outcome::Completed | Outcome::Failed | Outcome::Cancelled | Outcome::Retried)
+    }
+}
+
+impl Life {
+    /// The next transition.
+    pub(super) fn go_on(&mut self, seq: i64, wall: i64, old: State, new: Option<State>) {
+        if self.last.is_none_or(|last| last != old) {
+            self.strange.push(format!(
+                "transition {seq} begins at {old:?}, and the one before ended at {:?}",
+                self.last
+            ));
+        }
+        self.last = new;
+        match (old.status, new) {
+            (Status::Running, Some(new)) => self.end_claim(seq, wall, old, new),
+            (Status::Pending, Some(new)) if new.status == Status::Running => self.claim(seq, old, new),
+            // A job that waits for its time is due now: its budget is fresh.
+            (Status::Pending, Some(new)) if new.status == Status::Pending && old.worker.is_none() => {
+                self.by_hand.push((old, Some(new)));
+                self.fresh_budget(old, new);
+            }
+            (Status::Pending, Some(new)) if new.status == Status::Cancelled => {
+                self.by_hand.push((old, Some(new)))
+            }
+            (Status::Failed | Status::Cancelled, Some(new)) if new.status == Status::Pending => {
+                self.by_hand.push((old, Some(new)));
+                self.fresh_budget(old, new);
+            }
+            (Status::Running, None) => self.strange.push(format!("transition {seq} deletes a running job")),
+            (_, None) => self.by_hand.push((old, None)),
+            (_, Some(new)) => self.strange.push(format!("transition {seq} leads from {old:?} to {new:?}")),
+        }
+    }
+
+    fn claim(&mut self, seq: i64, old: State, new: State) {
+        let counts_stay = (old.retry_count, old.crash_count) == (new.retry_count, new.crash_count);
+        let Some(worker) = new.worker.filter(|_| old.worker.is_none() && counts_stay) else {
+            self.strange.push(format!("transition {seq} claims {old:?} as {new:?}"));
+            return;
+        };
+        self.claims.push(Claim { attempt: new.attempt, worker, seq, over: None, outcome: Outcome::Running });
+    }
+
+    fn end_claim(&mut self, seq: i64, wall: i64, old: State, new: State) {
+        let (retried, crashed) = (new.retry_count - old.retry_count, new.crash_count - old.crash_count);
+        let outcome = match (new.status, new.attempt - old.attempt, retried, crashed) {
+            (Status::Completed, 0, 0, 0) => Outcome::Completed,
+            (Status::Failed, 0, 0, 0) => Outcome::Failed,
+            (Status::Failed, 0, 0, 1) => Outcome::Crashed { last: true },
+            (Status::Cancelled, 0, 0, 0) => Outcome::Cancelled,
+            (Status::Pending, 0, 1, 0) => Outcome::Retried,
+            (Status::Pending, 0, 0, 1) => Outcome::Crashed { last: false },
+            (Status::Pending, 0, 0, 0) => Outcome::Released,
+            (Status::Pending, -1, 0, 0) => Outcome::Unbegun,
+            _ => {
+                self.strange.push(format!("transition {seq} leads from {old:?} to {new:?}"));
+                return;
+            }
+        };
+        let keeps_worker =
+            if new.status == Status::Pending { new.worker.is_none() } else { new.worker == old.worker };
+        match self.claims.last_mut() {
+            Some(claim) if claim.outcome == Outcome::Running && keeps_worker => {
+                (claim.outcome, claim.over) = (outcome, Some((seq, wall)));
+            }
+            _ => self.strange.push(format!("transition {seq} ends no claim: {old:?} to {new:?}")),
+        }
+        self.completed |= outcome == Outcome::Completed;
+        self.retries += retried;
+        self.crashes += crashed;
+    }
+
+    fn fresh_budget(&mut self, old: State, new: State) {
+        self.retries = 0;
+        // Whether crashes are forgiven by hand is the product's to say; both are seen here.
+        if new.crash_count != old.crash_count {
+            self.crashes = new.crash_count;
+        }
+    }
+}
+
+/// I7
+pub(super) fn starts_are_accounted_for(case: &Case<'_>, findings: &mut Findings) {
+    for (job, life) in &case.lives {
+        let row = case.evidence.jobs.get(job);
+        let begun = life.claims.iter().filter(|claim| claim.outcome != Outcome::Unbegun);
+        let attempt = life.last.map(|last| last.attempt);
+        findings.must(attempt.is_none_or(|attempt| attempt == begun.clone().count() as i64), || {
+            format!(
+                "job {job} is at attempt {attempt:?} after {} claims that were not given back",
+                begun.clone().count()
+            )
+        });
+        let counted = life.last.map(|last| (last.retry_count, last.crash_count));
+        findings.must(counted.is_none_or(|counted| counted == (life.retries, life.crashes)), || {
+            format!(
+                "job {job} counts {counted:?} retries and crashes, by the log {:?}",
+                (life.retries, life.crashes)
+            )
+        });
+        for claim in &life.claims {
+            look_at_claim(case, *job, life, claim, findings);
+        }
+        let Some(row) = row else { continue };
+        findings.must(row.state.retry_count <= row.max_retries, || {
+            format!("job {job} was retried {} times, allowed are {}", row.state.retry_count, row.max_retries)
+        });
+        let last = life.claims.last().map(|claim| claim.outcome);
+        let by_hand =
+            life.by_hand.last().is_some_and(|(_, new)| new.is_some_and(|new| new.status == row.state.status));
+        let died = matches!(last, Some(Outcome::Crashed { last: true }));
+        let expected = expected_end(&row.task).contains(&row.state.status);
+        findings.must(expected || died || (by_hand && row.state.status == Status::Cancelled), || {
+            format!("job {job} of `{}` ended as {}, which its task does not do", row.task, row.state.status)
+        });
+    }
+    let mut known: HashMap<(i64, i64), i64> = HashMap::new();
+    for (job, life) in &case.lives {
+        known.extend(life.claims.iter().map(|claim| ((*job, claim.attempt), claim.worker)));
+    }
+    for ((job, attempt), row) in &case.evidence.attempts {
+        findings.must(known.get(&(*job, *attempt)) == Some(&row.worker), || {
+            format!(
+                "attempt {attempt} of job {job} by worker {} is on record, and was never claimed by it",
+                row.worker
+            )
+        });
+    }
+}
+
+fn look_at_claim(case: &Case<'_>, job: i64, life: &Life, claim: &Claim, findings: &mut Findings) {
+    let attempt = claim.attempt;
+    let runs = u32::try_from(attempt).ok().and_then(|attempt| case.runs.get(&(job, attempt)));
+    let own = |process: u32| case.owners.get(&claim.worker) == Some(&process);
+    let runs: Vec<_> = runs.into_iter().flatten().filter(|run| own(run.process)).collect();
+    let task = case.evidence.jobs.get(&job).map(|row| row.task.as_str());
+    if claim.outcome.is_told() && !task.is_some_and(has_timeout) {
+        let deleted = task.is_none() && runs.is_empty();
+        findings.must(deleted || !runs.is_empty(), || {
+            format!("attempt {attempt} of job {job} ended as {:?} and never began", claim.outcome)
+        });
+    }
+    // A number that was given back belongs to the claim that got it next.
+    let used_again = life.claims.iter().any(|other| other.attempt == attempt && other.seq > claim.seq);
+    if life.last.is_none() || used_again {
+        return;
+    }
+    let recorded = case.evidence.attempts.get(&(job, attempt)).filter(|row| row.worker == claim.worker);
+    let recorded = recorded.map(|row| row.outcome.as_str());
+    // A success at once is on record in the job's own row.
+    let wanted = claim.outcome.word().filter(|_| !(claim.outcome == Outcome::Completed && attempt == 1));
+    findings.must(recorded == wanted, || {
+        format!("attempt {attempt} of job {job} ended as {:?}, on record is {recorded:?}", claim.outcome)
+    });
+}
+
+/// I6
+pub(super) fn effects_are_exactly_once(case: &Case<'_>, findings: &mut Findings) {
+    let mut effects: HashMap<i64, Vec<i64>> = HashMap::new();
+    for effect in &case.evidence.effects {
+        effects.entry(effect.job).or_default().push(effect.attempt);
+    }
+    let mut follow_ups: HashMap<u64, usize> = HashMap::new();
+    for life in case.lives.values() {
+        if let Some(mark) = life.mark.filter(|mark| mark & crate::tasks::FOLLOWS != 0) {
+            *follow_ups.entry(mark).or_default() += 1;
+        }
+    }
+    for (job, life) in &case.lives {
+        let Some(called) = life.mark.and_then(|mark| case.calls.get(&mark)) else { continue };
+        if !completes_itself(&called.task) {
+            continue;
+        }
+        let completing = life.claims.iter().find(|claim| claim.outcome == Outcome::Completed);
+        let wanted: Vec<i64> = completing.map(|claim| claim.attempt).into_iter().collect();
+        let left = effects.remove(job).unwrap_or_default();
+        findings.must(left == wanted, || {
+            format!("job {job} left effects of the attempts {left:?}, it was completed by {wanted:?}")
+        });
+        if called.task == "effect" {
+            let follows = life.mark.map_or(0, |mark| mark | crate::tasks::FOLLOWS);
+            let jobs = follow_ups.get(&follows).copied().unwrap_or(0);
+            findings.must(jobs == wanted.len(), || {
+                format!("job {job} completed {} times and has {jobs} follow-ups", wanted.len())
+            });
+        }
+    }
+    findings.must(effects.is_empty(), || format!("effects of jobs that are not known: {effects:?}"));
+}
