@@ -124,6 +124,10 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// counted is due now, as a suspect, and loses no retry; with the last crash that the store allows it is failed.
     fn rescue(&self, dead: WorkerId) -> Pending<usize>;
 
+    /// As [`rescue`](Store::rescue), for a worker that nothing proves dead but that its `beats`, as they were last seen, have stood
+    /// still. One that has beaten since is left alone: between the look and this the disk may have been away for everybody.
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize>;
+
     /// Gives back whatever `worker` still holds, none of it counted as an attempt that failed, and forgets the worker.
     /// Whether a task began is not known here: each claim is over as a released attempt and keeps its number. The jobs
     /// keep their `scheduled_at`. Answers how many there were.

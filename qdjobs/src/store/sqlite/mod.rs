@@ -13,6 +13,8 @@ mod inbox;
 mod live;
 mod lookout;
 mod migrate;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod onlooker;
 mod open;
 mod reader;
 mod reserve;
@@ -228,6 +230,10 @@ impl Store for SqliteStore {
 
     fn rescue(&self, dead: WorkerId) -> Pending<usize> {
         self.submit(|reply| Request::Rescue(dead, reply))
+    }
+
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize> {
+        self.submit(|reply| Request::RescueSilent(silent, beats, reply))
     }
 
     fn leave(&self, worker: WorkerId) -> Pending<usize> {

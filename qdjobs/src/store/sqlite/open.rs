@@ -87,6 +87,7 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
         .help("check the owner and mode of the file, and whether the disk is mounted read-only"));
     }
     Attempt::new(options.busy_timeout).until_free(|| make_ready(&conn, path, options))?;
+    write_back(&conn);
     Ok(conn)
 }
 
@@ -154,6 +155,13 @@ fn leave_the_log(conn: &Connection, path: &Path) {
     if std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
         leave_as_it_is(conn);
     }
+}
+
+/// Writes back to the database what stands in the log. A sync of the log that failed in a process that died soon after may have left
+/// a commit there that can be read and will not survive the power; what is committed behind it would go with it.
+fn write_back(conn: &Connection) {
+    // Somebody who reads in the log keeps a part of it there; whoever reads has it open, and the log was not found by us.
+    let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
 }
 
 /// Whether this version of SQLite can lose committed data when two connections write and checkpoint at the same time: the
@@ -260,6 +268,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pragma_that_sqlite_does_not_take_as_it_was_set_is_an_error() {
+        let conn = Connection::open_in_memory().unwrap();
+        set(&conn, "journal_size_limit", 5).unwrap();
+        // SQLite accepts each of these without a word.
+        for (pragma, value) in [("journal_size_limit", -5), ("synchronous", 7), ("journal_sise_limit", 5)] {
+            set(&conn, pragma, value).unwrap_err();
+        }
+    }
+
+    #[test]
     fn the_versions_that_are_only_safe_alone_are_known() {
         for (version, unsafe_together) in [
             (3_044_005, true),
@@ -272,6 +290,41 @@ mod tests {
             (3_054_001, false),
         ] {
             assert_eq!(has_wal_reset_bug(version), unsafe_together, "{version}");
+        }
+    }
+
+    /// A sync that fails is final for what it should have written, though programs go on reading that.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_commit_that_only_the_dead_could_not_sync_takes_no_later_one_with_it() {
+        use qdjobs_disk::{Disk, Fault, Lasts, Op, as_process};
+
+        for seed in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let disk = Disk::mount(dir.path(), seed).unwrap();
+            let open = || writer(&dir.path().join("jobs.db"), &SqliteOptions::default()).unwrap();
+            let insert = "INSERT INTO qdjobs_jobs (task_name) VALUES (?1)";
+            as_process(1, || {
+                let conn = open();
+                disk.fail(1, Fault::Io(Op::Sync), Lasts::ForGood);
+                conn.execute(insert, ["unsynced"]).unwrap_err();
+                disk.kill(1);
+                disk.heal();
+            });
+            as_process(2, || {
+                let conn = open();
+                conn.execute(insert, ["acknowledged"]).unwrap();
+                disk.cut();
+            });
+            disk.power_on();
+            let found = as_process(3, || {
+                open().query_row(
+                    "SELECT count(*) FROM qdjobs_jobs WHERE task_name = 'acknowledged'",
+                    [],
+                    |row| row.get::<_, i64>(0),
+                )
+            });
+            assert_eq!(found, Ok(1), "seed {seed}");
         }
     }
 }

@@ -633,6 +633,10 @@ impl Writer {
                 batch.left.extend(freed.is_ok().then_some((worker, door)));
                 self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
+            Request::RescueSilent(worker, beats, reply) => match verbs::beats(&self.conn, worker) {
+                Ok(found) if found == Some(beats) => self.apply(Request::Rescue(worker, reply), batch),
+                found => self.settle(batch, found.map(|_| 0).map_err(fault::before_commit), reply),
+            },
             Request::Leave(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
