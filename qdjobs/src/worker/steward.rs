@@ -372,10 +372,15 @@ impl Steward {
             Vec::new()
         };
         let store = self.shop.queue.store();
-        for worker in others.iter().map(|state| state.card.id) {
-            let under_way = self.rescues.iter().any(|(dead, _)| *dead == worker);
-            if !under_way && (store.is_proven_dead(worker) || silent.contains(&worker)) {
+        for WorkerState { card, beats, .. } in &others {
+            let worker = card.id;
+            if self.rescues.iter().any(|(dead, _)| *dead == worker) {
+                continue;
+            }
+            if store.is_proven_dead(worker) {
                 self.rescues.push((worker, store.rescue(worker)));
+            } else if silent.contains(&worker) {
+                self.rescues.push((worker, store.rescue_silent(worker, *beats)));
             }
         }
         self.hear_rescues();

@@ -160,3 +160,25 @@ fn options() -> OpenOptions {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_proves_nothing_and_one_that_nobody_locks_proves_a_death() {
+        let dir = std::env::temp_dir().join(format!("qdjobs-live-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let worker = WorkerId(7);
+        // As two processes see it: what is held is looked at through a descriptor of one's own.
+        let (own, other) = (Lives::beside(&dir.join("jobs.db")), Lives::beside(&dir.join("jobs.db")));
+        assert!(!other.is_proven_dead(worker), "no file");
+        own.begin(worker).unwrap();
+        assert!(!other.is_proven_dead(worker) && !own.is_proven_dead(worker), "it lives");
+        drop(own);
+        assert!(other.is_proven_dead(worker), "it let go of its file, and did not say so");
+        other.end(worker);
+        assert!(!other.is_proven_dead(worker), "no file any more");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
