@@ -43,7 +43,7 @@ fn run(root: &Path, args: Vec<String>) -> Result<()> {
             Ok(())
         }
         ["--check"] => check::check(root, SABOTAGES),
-        [ref names @ ..] => bite(root, &chosen(names)?),
+        ref names => bite(root, &chosen(names)?),
     }
 }
 

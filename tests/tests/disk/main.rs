@@ -14,7 +14,9 @@
 
 mod batch;
 mod cuts;
+mod fork;
 mod nth;
 mod room;
 mod rot;
+mod stop;
 mod story;

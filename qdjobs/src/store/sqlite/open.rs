@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{self, Attempt};
 use super::migrate;
+use super::remote;
 use super::reserve::RESERVE_BYTES;
 use super::wal::log_of;
 use crate::crash::CRASHES_MAX;
@@ -44,6 +45,8 @@ pub struct SqliteOptions {
     /// Bytes kept free beside the database while workers run, so that they can finish what they hold on a full disk; 0 for
     /// none.
     pub reserve: u64,
+    /// Whether a database on a file system of another machine is opened nevertheless.
+    pub allow_remote_disk: bool,
 }
 
 impl Default for SqliteOptions {
@@ -53,6 +56,7 @@ impl Default for SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             max_crashes: CRASHES_MAX,
             reserve: RESERVE_BYTES,
+            allow_remote_disk: false,
         }
     }
 }
@@ -66,6 +70,9 @@ const STATEMENTS: usize = 64;
 
 /// Opens the one writing connection, creating the file and bringing its schema up to date.
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
+    if !options.allow_remote_disk {
+        remote::refuse(path)?;
+    }
     create(path)?;
     writer_again(path, options)
 }
@@ -86,8 +93,7 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
         )
         .help("check the owner and mode of the file, and whether the disk is mounted read-only"));
     }
-    Attempt::new(options.busy_timeout).until_free(|| make_ready(&conn, path, options))?;
-    write_back(&conn);
+    Attempt::new(options.busy_timeout).retry(|| make_ready(&conn, path, options))?;
     Ok(conn)
 }
 
@@ -112,6 +118,10 @@ fn make_ready(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result
         Durability::Relaxed => 1,
     };
     set(conn, "synchronous", synchronous)?;
+    if options.durability == Durability::Relaxed {
+        // `wal` does it, and hears what it comes to.
+        set(conn, "wal_autocheckpoint", 0)?;
+    }
     set(conn, "journal_size_limit", WAL_BYTES_KEPT)?;
     set(conn, "trusted_schema", 0)?;
     set(conn, "cell_size_check", 1)?;
@@ -127,7 +137,9 @@ fn make_ready(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result
         set(conn, "fullfsync", 1)?;
         set(conn, "checkpoint_fullfsync", 1)?;
     }
-    migrate::migrate(conn)
+    migrate::migrate(conn)?;
+    write_back(conn);
+    Ok(())
 }
 
 /// What the main database is called, for versions of rusqlite that take its name as a text.

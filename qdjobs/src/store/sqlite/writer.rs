@@ -94,8 +94,8 @@ struct Batch {
     ended: Vec<JobId>,
     /// Callers who began to wait in this batch.
     watch: Vec<(JobId, Reply<Job>)>,
-    /// Whether somebody came onto the list with this batch.
-    came: bool,
+    /// Ends of jobs that are to be told, and to whom: a commit that fails has not told them, and they wait on.
+    told: Vec<(JobId, Result<Job>, Vec<Reply<Job>>)>,
     /// Workers that are off the list with this batch, and the doors of those that are dead.
     left: Vec<(WorkerId, Option<String>)>,
     /// Jobs that became claimable in this batch.
@@ -129,10 +129,10 @@ impl Writer {
         clock: Clock,
         inbox: Arc<Inbox>,
         lives: Arc<Lives>,
-        doors: Doors,
         condition: Arc<Condition>,
     ) -> Writer {
-        let wal = Wal::of(&path, clock.clone(), condition.clone());
+        let doors = Doors::new(lives.dir().to_owned());
+        let wal = Wal::of(&path, options.durability, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
         let reserve = Reserve::new(lives.dir(), options.reserve);
         #[cfg(test)]
@@ -342,8 +342,11 @@ impl Writer {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let stored = self.at_the_lock(|conn| verbs::insert_alone(conn, &jobs[0], now));
-        let stored = match stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit())) {
+        let stored = self.at_the_lock(|conn| {
+            verbs::insert_alone(conn, &jobs[0], now)
+                .map_err(|error| fault::in_commit(error, !conn.is_autocommit()))
+        });
+        let stored = match stored {
             Ok(Some(stored)) => Ok(stored),
             // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
             Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
@@ -393,7 +396,7 @@ impl Writer {
             turns: Vec::new(),
             ended: Vec::new(),
             watch: Vec::new(),
-            came: false,
+            told: Vec::new(),
             left: Vec::new(),
             ready: 0,
             claims: Vec::new(),
@@ -442,6 +445,13 @@ impl Writer {
                 self.doubt.claims.append(&mut batch.claims);
                 self.doubt.workers.append(&mut batch.enlisted);
             }
+            // Who waits for the end of a job waits on.
+            for (id, reply) in batch.watch.drain(..) {
+                self.watchers.entry(id).or_default().push(reply);
+            }
+            for (id, _, replies) in batch.told.drain(..) {
+                self.watchers.entry(id).or_default().extend(replies);
+            }
             // Nobody will show these numbers again; their proof of life would only use up files.
             batch.enlisted.iter().for_each(|worker| self.lives.end(*worker));
             self.has_failed(error, batch.now);
@@ -459,9 +469,6 @@ impl Writer {
             for (_, _, reply) in batch.turns.drain(..) {
                 reply.send(Err(error.repeat()));
             }
-            for (_, reply) in batch.watch.drain(..) {
-                reply.send(Err(error.repeat()));
-            }
             if error.kind() == ErrorKind::NewerSchema {
                 self.refuse_those_who_wait(error);
             }
@@ -474,6 +481,7 @@ impl Writer {
             }
             if !batch.enlisted.is_empty() {
                 self.reserve.look_soon();
+                self.clear_up();
             }
             self.enlisted.extend(batch.enlisted);
             let rows = batch.ready + batch.claims.len() + batch.ended.len();
@@ -485,13 +493,15 @@ impl Writer {
                 self.enlisted.remove(worker);
                 door.iter().for_each(|door| self.doors.clear(door));
             }
-            if batch.came {
-                self.clear_up();
-            }
             if !batch.left.is_empty() && self.lives.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
                 self.doors.close();
                 self.reserve.leave();
+            }
+        }
+        for (_, job, replies) in batch.told {
+            for reply in replies {
+                reply.send(job.as_ref().map(Job::clone).map_err(Error::repeat));
             }
         }
         for answer in batch.answers {
@@ -545,14 +555,11 @@ impl Writer {
             self.conn = open::writer_again(&self.path, &self.options)?;
             self.broken = false;
         }
-        self.at_the_lock(fault::begin_immediate).map_err(fault::before_commit)
+        self.at_the_lock(fault::begin_immediate)
     }
 
     /// Takes a step that needs the lock, as soon as it is free and not left to others.
-    fn at_the_lock<T>(
-        &mut self,
-        mut step: impl FnMut(&Connection) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
+    fn at_the_lock<T>(&mut self, mut step: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
         let (rest, tried) = (Cell::new(Duration::ZERO), Cell::new(Duration::ZERO));
         let taken = Attempt::new(self.options.busy_timeout).retry(|| {
             rest.set(rest.get() + self.courtesy.keep_rest(self.clock.monotonic(), self.clock.now()));
@@ -593,7 +600,7 @@ impl Writer {
                 let enlisted = self.alone(false, |conn| {
                     verbs::enlist(conn, &card, door.as_deref(), now).map_err(fault::before_commit)
                 });
-                (batch.look, batch.came) = (true, true);
+                batch.look = true;
                 match &enlisted {
                     _ if self.enlisted.contains(&card.id) => {}
                     Ok(()) => batch.enlisted.push(card.id),
@@ -669,7 +676,10 @@ impl Writer {
                     Ok(())
                 }
                 // Not before the commit: it may have ended, or be gone, by a request of this very batch.
-                Ok(job) => self.settle(batch, job.ok_or_else(|| not_found(id)), reply),
+                Ok(job) => {
+                    batch.told.push((id, job.ok_or_else(|| not_found(id)), vec![reply]));
+                    Ok(())
+                }
                 Err(error) => self.settle(batch, Err(error), reply),
             },
             Request::Look => {
@@ -877,9 +887,8 @@ impl Writer {
             if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
                 continue;
             }
-            for reply in self.watchers.remove(&id).unwrap_or_default() {
-                self.settle(batch, job.clone().ok_or_else(|| not_found(id)), reply)?;
-            }
+            let waiting = self.watchers.remove(&id).unwrap_or_default();
+            batch.told.push((id, job.ok_or_else(|| not_found(id)), waiting));
         }
         Ok(())
     }
