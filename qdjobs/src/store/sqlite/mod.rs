@@ -463,7 +463,7 @@ mod tests {
         let written = || std::fs::metadata(dir.join("jobs.db-wal")).unwrap().len();
         let now = Clock::system().now();
         let params = format!(r#"{{"x":"{}"}}"#, "x".repeat(500_000));
-        // Empty, so that it grows by what is written.
+        // A log that was written back is begun anew, over what stands in it.
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         let before = written();
         let (id, _) = verbs::Insert::on(&conn).unwrap().job(&NewJob::new("a", params.as_str()), now).unwrap();

@@ -93,8 +93,7 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
         )
         .help("check the owner and mode of the file, and whether the disk is mounted read-only"));
     }
-    Attempt::new(options.busy_timeout).until_free(|| make_ready(&conn, path, options))?;
-    write_back(&conn);
+    Attempt::new(options.busy_timeout).retry(|| make_ready(&conn, path, options))?;
     Ok(conn)
 }
 

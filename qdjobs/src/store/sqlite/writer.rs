@@ -342,8 +342,11 @@ impl Writer {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let stored = self.at_the_lock(|conn| verbs::insert_alone(conn, &jobs[0], now));
-        let stored = match stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit())) {
+        let stored = self.at_the_lock(|conn| {
+            verbs::insert_alone(conn, &jobs[0], now)
+                .map_err(|error| fault::in_commit(error, !conn.is_autocommit()))
+        });
+        let stored = match stored {
             Ok(Some(stored)) => Ok(stored),
             // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
             Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
@@ -552,14 +555,11 @@ impl Writer {
             self.conn = open::writer_again(&self.path, &self.options)?;
             self.broken = false;
         }
-        self.at_the_lock(fault::begin_immediate).map_err(fault::before_commit)
+        self.at_the_lock(fault::begin_immediate)
     }
 
     /// Takes a step that needs the lock, as soon as it is free and not left to others.
-    fn at_the_lock<T>(
-        &mut self,
-        mut step: impl FnMut(&Connection) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
+    fn at_the_lock<T>(&mut self, mut step: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
         let (rest, tried) = (Cell::new(Duration::ZERO), Cell::new(Duration::ZERO));
         let taken = Attempt::new(self.options.busy_timeout).retry(|| {
             rest.set(rest.get() + self.courtesy.keep_rest(self.clock.monotonic(), self.clock.now()));
