@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::crash::CRASHES_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Attempt, Job, JobId, NewJob, Status};
 use crate::request::{Enqueue, JobRequest};
@@ -47,6 +48,7 @@ impl Drop for Inner {
 pub struct QueueOptions {
     clock: Clock,
     sqlite: SqliteOptions,
+    max_crashes: u32,
 }
 
 impl QueueOptions {
@@ -60,6 +62,13 @@ impl QueueOptions {
     /// otherwise.
     pub fn busy_timeout(mut self, limit: Duration) -> Self {
         self.sqlite.busy_timeout = limit;
+        self
+    }
+
+    /// How often a worker may die while it runs a job before the job is `failed`; [`CRASHES_MAX`] unless you choose
+    /// otherwise, and at least once. What counts is the queue of the worker that finds the dead one: choose the same everywhere.
+    pub fn max_crashes(mut self, limit: u32) -> Self {
+        self.max_crashes = limit;
         self
     }
 
@@ -89,13 +98,14 @@ impl QueueOptions {
     ///
     /// The file may be your application's own: all tables of qdjobs are named `qdjobs_…`. It is switched to WAL mode.
     pub fn open(self, path: impl AsRef<Path>) -> Result<JobQueue> {
-        let store = SqliteStore::open(path.as_ref(), self.sqlite, self.clock.clone())?;
+        let sqlite = SqliteOptions { max_crashes: self.max_crashes, ..self.sqlite };
+        let store = SqliteStore::open(path.as_ref(), sqlite, self.clock.clone())?;
         Ok(JobQueue::with_store(store, self.clock))
     }
 
     /// A queue that lives and dies with the process.
     pub fn in_memory(self) -> JobQueue {
-        JobQueue::with_store(MemoryStore::new(self.clock.clone()), self.clock)
+        JobQueue::with_store(MemoryStore::with_max_crashes(self.clock.clone(), self.max_crashes), self.clock)
     }
 }
 
@@ -112,7 +122,7 @@ impl JobQueue {
 
     /// Options to open a queue with.
     pub fn options() -> QueueOptions {
-        QueueOptions { clock: Clock::system(), sqlite: SqliteOptions::default() }
+        QueueOptions { clock: Clock::system(), sqlite: SqliteOptions::default(), max_crashes: CRASHES_MAX }
     }
 
     /// A queue on any store.
@@ -159,7 +169,7 @@ impl JobQueue {
         answer_workers(self.store().inspect(Query::Workers).wait()?)
     }
 
-    /// Makes a failed or cancelled job, or one that waits for its time, due now, with a fresh budget of retries.
+    /// Makes a failed or cancelled job, or one that waits for its time, due now, with a fresh budget of retries and crashes.
     pub fn retry(&self, id: JobId) -> Result<Job> {
         only(self.store().control(vec![Control::Retry(id)]).wait()?)
     }

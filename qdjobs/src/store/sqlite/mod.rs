@@ -16,6 +16,8 @@ mod inbox;
 mod live;
 mod lookout;
 mod migrate;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod onlooker;
 mod open;
 mod reader;
 mod remote;
@@ -112,7 +114,6 @@ impl SqliteStore {
 
         let alone =
             if open::has_wal_reset_bug(rusqlite::version_number()) { Some(alone(&lives)?) } else { None };
-        let doors = doors::Doors::new(lives.dir().to_owned());
         let durability = options.durability;
         let condition = Arc::new(Condition::of(&path, &wal::log_of(&path)));
         let writer = writer::Writer::new(
@@ -122,7 +123,6 @@ impl SqliteStore {
             clock.clone(),
             inbox.clone(),
             lives.clone(),
-            doors,
             condition.clone(),
         );
         let desk = Arc::new(Desk::new(writer));
@@ -259,6 +259,10 @@ impl Store for SqliteStore {
 
     fn rescue(&self, dead: WorkerId) -> Pending<usize> {
         self.submit(|reply| Request::Rescue(dead, reply))
+    }
+
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize> {
+        self.submit(|reply| Request::RescueSilent(silent, beats, reply))
     }
 
     fn leave(&self, worker: WorkerId) -> Pending<usize> {
@@ -475,7 +479,8 @@ mod tests {
     fn storing_and_finishing_a_job_build_no_temporary_tables() {
         let conn = rusqlite::Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("migrations/0001_jobs.sql")).unwrap();
-        for statement in [sql::INSERT, sql::CHECKPOINT, sql::COMPLETE, sql::END, sql::RETRY] {
+        let stored = [sql::INSERT, sql::INSERT_KEYED, sql::CLAIM_ONE, sql::CHECKPOINT];
+        for statement in stored.into_iter().chain([sql::COMPLETE, sql::END, sql::RETRY, sql::CRASH]) {
             let mut explained = conn.prepare(&format!("EXPLAIN {statement}")).unwrap();
             let none = vec![rusqlite::types::Null; explained.parameter_count()];
             let steps =

@@ -11,6 +11,7 @@
 //!
 //! Which thread does this is the business of `desk`.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,6 +94,8 @@ struct Batch {
     ended: Vec<JobId>,
     /// Callers who began to wait in this batch.
     watch: Vec<(JobId, Reply<Job>)>,
+    /// Whether somebody came onto the list with this batch.
+    came: bool,
     /// Ends of jobs that are to be told, and to whom: a commit that fails has not told them, and they wait on.
     told: Vec<(JobId, Result<Job>, Vec<Reply<Job>>)>,
     /// Workers that are off the list with this batch, and the doors of those that are dead.
@@ -103,6 +106,8 @@ struct Batch {
     claims: Vec<Claim>,
     /// Workers that come onto the list with this batch.
     enlisted: Vec<WorkerId>,
+    /// Whether a worker has spent claims in this batch: with that of a suspect it may hold another.
+    spent: bool,
     /// Whether something else than this batch may have made jobs claimable.
     look: bool,
 }
@@ -126,9 +131,9 @@ impl Writer {
         clock: Clock,
         inbox: Arc<Inbox>,
         lives: Arc<Lives>,
-        doors: Doors,
         condition: Arc<Condition>,
     ) -> Writer {
+        let doors = Doors::new(lives.dir().to_owned());
         let wal = Wal::of(&path, options.durability, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
         let reserve = Reserve::new(lives.dir(), options.reserve);
@@ -282,7 +287,9 @@ impl Writer {
             return Ok(true);
         }
         for (turn, _) in &self.standing {
-            if !verbs::is_enlisted(&self.conn, turn.worker)? || verbs::has_ready(&self.conn, &turn.want)? {
+            if !verbs::is_enlisted(&self.conn, turn.worker)?
+                || verbs::has_ready(&self.conn, &turn.want, turn.worker)?
+            {
                 return Ok(true);
             }
         }
@@ -318,7 +325,7 @@ impl Writer {
     pub(super) fn write_one(&mut self, request: Request) {
         match request {
             Request::Insert(jobs, reply) if self.is_unattended() && verbs::is_one_row(&jobs) => {
-                self.store(&jobs[0], reply);
+                self.store(jobs, reply);
             }
             request => self.write(vec![request], false),
         }
@@ -333,16 +340,23 @@ impl Writer {
         self.broken || !self.doubt.is_empty() || self.inbox.is_stopped() || self.full
     }
 
-    fn store(&mut self, job: &NewJob, reply: Reply<Vec<JobId>>) {
+    fn store(&mut self, jobs: Vec<NewJob>, reply: Reply<Vec<JobId>>) {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let insert = || verbs::Insert::on(&self.conn)?.one_row(job, now);
-        let stored = Attempt::new(self.options.busy_timeout).retry(insert);
-        let stored = stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit()));
-        if let Err(error) = &stored {
-            self.has_failed(error, now);
-        }
+        let insert = || {
+            verbs::insert_alone(&self.conn, &jobs[0], now)
+                .map_err(|error| fault::in_commit(error, !self.conn.is_autocommit()))
+        };
+        let stored = match Attempt::new(self.options.busy_timeout).retry(insert) {
+            Ok(Some(stored)) => Ok(stored),
+            // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
+            Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
+            Err(error) => {
+                self.has_failed(&error, now);
+                Err(error)
+            }
+        };
         if stored.is_ok() {
             self.wal.has_grown(1, self.clock.monotonic());
             // After the commit: whoever began to wait before it is on the list by now.
@@ -384,11 +398,13 @@ impl Writer {
             turns: Vec::new(),
             ended: Vec::new(),
             watch: Vec::new(),
+            came: false,
             told: Vec::new(),
             left: Vec::new(),
             ready: 0,
             claims: Vec::new(),
             enlisted: Vec::new(),
+            spent: false,
             look,
         };
         let mut requests = requests.into_iter();
@@ -479,6 +495,9 @@ impl Writer {
                 self.enlisted.remove(worker);
                 door.iter().for_each(|door| self.doors.clear(door));
             }
+            if batch.came {
+                self.clear_up();
+            }
             if !batch.left.is_empty() && self.lives.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
                 self.doors.close();
@@ -497,6 +516,15 @@ impl Writer {
         if written.is_ok() && batch.ready > batch.claims.len() {
             self.doors.ring(batch.ready - batch.claims.len());
         }
+    }
+
+    /// Removes what processes have left beside the database that died on their way onto the list. What cannot be read counts as
+    /// listed, and stays.
+    fn clear_up(&mut self) {
+        if self.doors.refresh(&self.conn).is_ok() {
+            self.doors.clear_unlisted();
+        }
+        self.lives.clear(|worker| verbs::is_enlisted(&self.conn, worker).unwrap_or(true));
     }
 
     /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
@@ -524,7 +552,7 @@ impl Writer {
         !self.must_be_mended()
             && self.next_due.is_none_or(|due| due > self.clock.now())
             && verbs::is_enlisted(&self.conn, turn.worker).unwrap_or(false)
-            && !verbs::has_ready(&self.conn, &turn.want).unwrap_or(true)
+            && !verbs::has_ready(&self.conn, &turn.want, turn.worker).unwrap_or(true)
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -532,7 +560,15 @@ impl Writer {
             self.conn = open::writer_again(&self.path, &self.options)?;
             self.broken = false;
         }
-        Attempt::new(self.options.busy_timeout).begin_immediate(&self.conn)
+        let rested = Cell::new(Duration::ZERO);
+        let rest = || {
+            let rest = self.courtesy.rest(self.clock.monotonic(), self.clock.now());
+            rested.set(rested.get() + rest.unwrap_or_default());
+            rest
+        };
+        Attempt::new(self.options.busy_timeout).begin(&self.conn, rest)?;
+        self.courtesy.has_begun(self.clock.monotonic(), rested.get());
+        Ok(())
     }
 
     /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
@@ -565,7 +601,7 @@ impl Writer {
                 let enlisted = self.alone(false, |conn| {
                     verbs::enlist(conn, &card, door.as_deref(), now).map_err(fault::before_commit)
                 });
-                batch.look = true;
+                (batch.look, batch.came) = (true, true);
                 match &enlisted {
                     _ if self.enlisted.contains(&card.id) => {}
                     Ok(()) => batch.enlisted.push(card.id),
@@ -594,23 +630,29 @@ impl Writer {
             }
             Request::Rescue(worker, reply) => {
                 let door = verbs::door(&self.conn, worker).ok().flatten();
-                let freed = self
-                    .alone(true, |conn| verbs::free(conn, worker, true, now).map_err(fault::before_commit));
-                batch.ready += freed.as_ref().copied().unwrap_or(0);
-                // A turn of the dead worker that stands here is told.
+                let max_crashes = self.options.max_crashes;
+                let freed = self.alone(true, |conn| {
+                    verbs::rescue(conn, worker, max_crashes, now).map_err(fault::before_commit)
+                });
+                batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
+                // A turn of the dead worker that stands here is told, and so is who waits for a job that has failed with it.
                 batch.look = true;
                 batch.claim_nothing_for(worker);
                 batch.left.extend(freed.is_ok().then_some((worker, door)));
-                self.settle(batch, freed, reply)
+                self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
+            Request::RescueSilent(worker, beats, reply) => match verbs::beats(&self.conn, worker) {
+                Ok(found) if found == Some(beats) => self.apply(Request::Rescue(worker, reply), batch),
+                found => self.settle(batch, found.map(|_| 0).map_err(fault::before_commit), reply),
+            },
             Request::Leave(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
-                let freed = self
-                    .alone(true, |conn| verbs::free(conn, worker, false, now).map_err(fault::before_commit));
-                batch.ready += freed.as_ref().copied().unwrap_or(0);
+                let freed =
+                    self.alone(true, |conn| verbs::leave(conn, worker, now).map_err(fault::before_commit));
+                batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
                 batch.left.extend(freed.is_ok().then_some((worker, None)));
-                self.settle(batch, freed, reply)
+                self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
             Request::Control(commands, reply) => {
                 let mut answers = Vec::with_capacity(commands.len());
@@ -674,6 +716,7 @@ impl Writer {
             Ok(lost) => {
                 batch.ended.extend(ended);
                 batch.ready += ready;
+                batch.spent |= !turn.done.is_empty();
                 batch.turns.push((turn, Turned { lost, claimed: Vec::new() }, reply));
                 Ok(())
             }
@@ -760,7 +803,7 @@ impl Writer {
     fn serve(&mut self, batch: &mut Batch) -> Result<()> {
         // What is begun on a full disk could not be finished.
         let may_claim = !self.reserve.is_spent();
-        if may_claim && (batch.ready > 0 || batch.look) {
+        if may_claim && (batch.ready > 0 || batch.look || self.may_begin_suspects(batch)?) {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
                 // It may have been taken for dead while it stood, by others or in this batch: both are a reason to look.
@@ -809,6 +852,12 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Whether a turn stands that may have got the right to a suspect which waited before.
+    fn may_begin_suspects(&self, batch: &Batch) -> Result<bool> {
+        let may = batch.spent && !self.standing.is_empty();
+        Ok(may && verbs::has_suspects(&self.conn).map_err(fault::before_commit)?)
     }
 
     /// Leaves a turn standing; one of the same worker for the same tasks ends with it.

@@ -15,7 +15,9 @@ use crate::tasks::{Effect, Noop, Slow};
 
 pub(crate) fn work(db: &str, options: &[&str], told: &mpsc::Receiver<String>) -> Fallible {
     let mut scene = Scene::of(db);
-    let queue = JobQueue::open(db)?;
+    let max_crashes = options.chunks(2).find(|option| option[0] == "--max-crashes");
+    let max_crashes = max_crashes.map_or(Ok(qdjobs::CRASHES_MAX), |option| option[1].parse())?;
+    let queue = JobQueue::options().max_crashes(max_crashes).open(db)?;
     let mut worker = Worker::new(&queue);
     let mut until = "signal";
     for option in options.chunks(2) {
@@ -30,6 +32,8 @@ pub(crate) fn work(db: &str, options: &[&str], told: &mpsc::Receiver<String>) ->
             ["--lease", ms] => worker.lease(Duration::from_millis(ms.parse()?)),
             ["--grace", ms] => worker.grace(Duration::from_millis(ms.parse()?)),
             ["--tasks", names] => worker.tasks(names.split(',')),
+            // Of the queue, which is open.
+            ["--max-crashes", _] => worker,
             ["--until", what] => {
                 until = what;
                 worker
@@ -119,19 +123,22 @@ pub(crate) fn scribble(db: &str, n: u64, held: Duration) -> Fallible {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => overtaken += 1,
             Err(error) => return Err(error.into()),
         }
-        pause(Duration::from_millis(1));
+        // It is no hog: most of the time the lock is free of it.
+        pause(3 * held);
     }
     scene.say(format_args!("bye {written} {overtaken}"));
     Ok(())
 }
 
 /// Waits for the word, then does everything that a process does first with a new file.
-pub(crate) fn open(db: &str, told: &mpsc::Receiver<String>) -> Fallible {
+pub(crate) fn open(db: &str, n: u64, told: &mpsc::Receiver<String>) -> Fallible {
     let scene = Scene::of(db);
     scene.say(format_args!("up"));
     let _ = told.recv();
+    let before = micros();
     let queue = JobQueue::open(db)?;
-    for i in 0..5 {
+    scene.say(format_args!("opened {before}"));
+    for i in 0..n {
         let id = Noop::new(i).enqueue(&queue)?.id();
         scene.say(format_args!("acked {id} 0"));
     }
@@ -151,7 +158,7 @@ pub(crate) fn attempt(db: &str) -> Fallible {
     match JobQueue::open(db) {
         Err(error) => refused("open", error),
         Ok(queue) => {
-            scene.say(format_args!("opened"));
+            scene.say(format_args!("opened 0"));
             match Noop::new(1).enqueue(&queue) {
                 Err(error) => refused("enqueue", error),
                 Ok(job) => scene.say(format_args!("acked {} 0", job.id())),

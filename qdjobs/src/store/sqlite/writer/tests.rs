@@ -20,9 +20,8 @@ fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
          PRAGMA foreign_keys = ON;";
     let orphan = "BEGIN INSERT INTO children VALUES (1); END";
     conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
-    let doors = Doors::new(lives.dir().to_owned());
     let condition = Arc::new(Condition::of(&path, Path::new("none")));
-    (Writer::new(conn, path, options, Clock::system(), Arc::default(), lives, doors, condition), dir)
+    (Writer::new(conn, path, options, Clock::system(), Arc::default(), lives, condition), dir)
 }
 
 #[test]
