@@ -509,6 +509,7 @@ impl<'t> World<'t> {
         let timed = running.job().task_name.ends_with("timed");
         let lease = self.plan.lease.as_micros() as u64;
         let lasts = match self.dice.below(if self.heals { 12 } else { 20 }) {
+            _ if self.plan.long && self.dice.once_in(2) => self.dice.below(2 * lease),
             0..8 => 0,
             8..12 => self.dice.below(1_000_000),
             12..18 => self.dice.below(lease),
@@ -820,7 +821,7 @@ impl<'t> World<'t> {
             }
             Trouble::KillInStep => self.mishap = Some(Mishap::Kill(nth)),
             Trouble::Freeze => {
-                let time = Duration::from_micros(self.dice.below(2 * lease));
+                let time = Duration::from_micros(self.dice.below(3 * lease));
                 self.processes[index].frozen_until = self.now + time;
             }
             Trouble::Stall => {
@@ -896,12 +897,11 @@ impl<'t> World<'t> {
         self.dice.pick(&faults).copied().unwrap_or(Fault::Any)
     }
 
-    /// Everything works again from now on, and the wall clock is set to a time at which all is due.
+    /// Everything works again from now on, but for processes that stand still, which come back later; and the wall clock is set to a time at which all is due.
     fn heal(&mut self) {
         self.heals = true;
         (self.mishap, self.outage) = (None, None);
         for process in &mut self.processes {
-            process.frozen_until = process.frozen_until.min(self.now);
             process.writes_from = Duration::ZERO;
             process.reads_from = Duration::ZERO;
             process.starts_at = process.starts_at.min(self.now);
@@ -914,8 +914,10 @@ impl<'t> World<'t> {
 
     /// When all must have ended: what runs may run on; silence is noticed within two leases; retries have their waits.
     fn drained_by(&self) -> Duration {
-        let handlers = self.processes.iter().filter_map(|process| process.life.as_ref());
-        let longest = handlers.flat_map(|life| &life.handlers).map(|handler| handler.ends_at).max();
+        let lives = self.processes.iter().filter_map(|process| process.life.as_ref());
+        let handlers = lives.flat_map(|life| &life.handlers).map(|handler| handler.ends_at);
+        let frozen = self.processes.iter().map(|process| process.frozen_until);
+        let longest = handlers.chain(frozen).max();
         longest.unwrap_or(self.now).max(self.now) + self.plan.lease * 4 + Duration::from_secs(120)
     }
 }
