@@ -33,6 +33,7 @@ const FRESH: u64 = 50;
 
 /// What a run has to have seen at least once, or it has not looked where it should.
 const SEEN: &[&str] = &[
+    "a rescue was written before the end of a job",
     "a fault struck",
     "a store stopped for good",
     "came back under a new number",
