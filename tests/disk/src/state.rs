@@ -172,8 +172,9 @@ impl State {
         let struck = self.begin_change(Op::Write, process, |state| state.write_into(file, offset, data));
         if let Err(code) = struck {
             if self.handles.get(&handle).is_some_and(|handle| !handle.dead) {
-                // What a disk has written when it fails is anybody's guess.
-                let part = self.dice.below(data.len() as u64 + 1) as usize;
+                // What a disk has written when it fails is anybody's guess; when it is full, less than it should.
+                let whole = usize::from(code != ffi::SQLITE_FULL);
+                let part = self.dice.below((data.len() + whole) as u64) as usize;
                 self.write_into(file, offset, &data[..part]);
             }
             return Err(code);

@@ -12,7 +12,11 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod batch;
 mod cuts;
+mod fork;
 mod nth;
 mod room;
+mod rot;
+mod stop;
 mod story;

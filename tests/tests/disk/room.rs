@@ -48,6 +48,8 @@ impl Room {
     pub(crate) fn try_open(&self, durability: Durability) -> qdjobs::Result<Arc<SqliteStore>> {
         let mut options = SqliteOptions::default();
         options.durability = durability;
+        // That file would be on a real disk, which never fills.
+        options.reserve = 0;
         SqliteStore::open(&self.path(), options, self.clock.clone())
     }
 

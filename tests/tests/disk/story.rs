@@ -161,8 +161,12 @@ impl Story {
         }
     }
 
-    /// Several callers at once, of whom each waits for an answer of its own.
+    /// Several callers at once, of whom each waits for an answer of its own. Not while a turn stands: it claims from all that
+    /// share a commit, and which these are is chance.
     fn insert_many(&mut self) {
+        if self.standing.is_some() {
+            return self.insert_here(3);
+        }
         let store = self.any_store();
         let mut waiting = Vec::new();
         for _ in 0..2 + self.dice.below(5) {

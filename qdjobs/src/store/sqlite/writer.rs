@@ -11,6 +11,7 @@
 //!
 //! Which thread does this is the business of `desk`.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,6 +94,8 @@ struct Batch {
     ended: Vec<JobId>,
     /// Callers who began to wait in this batch.
     watch: Vec<(JobId, Reply<Job>)>,
+    /// Ends of jobs that are to be told, and to whom: a commit that fails has not told them, and they wait on.
+    told: Vec<(JobId, Result<Job>, Vec<Reply<Job>>)>,
     /// Workers that are off the list with this batch, and the doors of those that are dead.
     left: Vec<(WorkerId, Option<String>)>,
     /// Jobs that became claimable in this batch.
@@ -126,10 +129,10 @@ impl Writer {
         clock: Clock,
         inbox: Arc<Inbox>,
         lives: Arc<Lives>,
-        doors: Doors,
         condition: Arc<Condition>,
     ) -> Writer {
-        let wal = Wal::of(&path, clock.clone(), condition.clone());
+        let doors = Doors::new(lives.dir().to_owned());
+        let wal = Wal::of(&path, options.durability, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
         let reserve = Reserve::new(lives.dir(), options.reserve);
         #[cfg(test)]
@@ -339,8 +342,7 @@ impl Writer {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let insert = || verbs::insert_alone(&self.conn, &jobs[0], now);
-        let stored = Attempt::new(self.options.busy_timeout).retry(insert);
+        let stored = self.at_the_lock(|conn| verbs::insert_alone(conn, &jobs[0], now));
         let stored = match stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit())) {
             Ok(Some(stored)) => Ok(stored),
             // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
@@ -391,6 +393,7 @@ impl Writer {
             turns: Vec::new(),
             ended: Vec::new(),
             watch: Vec::new(),
+            told: Vec::new(),
             left: Vec::new(),
             ready: 0,
             claims: Vec::new(),
@@ -439,6 +442,13 @@ impl Writer {
                 self.doubt.claims.append(&mut batch.claims);
                 self.doubt.workers.append(&mut batch.enlisted);
             }
+            // Who waits for the end of a job waits on.
+            for (id, reply) in batch.watch.drain(..) {
+                self.watchers.entry(id).or_default().push(reply);
+            }
+            for (id, _, replies) in batch.told.drain(..) {
+                self.watchers.entry(id).or_default().extend(replies);
+            }
             // Nobody will show these numbers again; their proof of life would only use up files.
             batch.enlisted.iter().for_each(|worker| self.lives.end(*worker));
             self.has_failed(error, batch.now);
@@ -456,9 +466,6 @@ impl Writer {
             for (_, _, reply) in batch.turns.drain(..) {
                 reply.send(Err(error.repeat()));
             }
-            for (_, reply) in batch.watch.drain(..) {
-                reply.send(Err(error.repeat()));
-            }
             if error.kind() == ErrorKind::NewerSchema {
                 self.refuse_those_who_wait(error);
             }
@@ -471,6 +478,7 @@ impl Writer {
             }
             if !batch.enlisted.is_empty() {
                 self.reserve.look_soon();
+                self.clear_up();
             }
             self.enlisted.extend(batch.enlisted);
             let rows = batch.ready + batch.claims.len() + batch.ended.len();
@@ -488,6 +496,11 @@ impl Writer {
                 self.reserve.leave();
             }
         }
+        for (_, job, replies) in batch.told {
+            for reply in replies {
+                reply.send(job.as_ref().map(Job::clone).map_err(Error::repeat));
+            }
+        }
         for answer in batch.answers {
             answer(written.as_ref().map(drop));
         }
@@ -495,6 +508,15 @@ impl Writer {
         if written.is_ok() && batch.ready > batch.claims.len() {
             self.doors.ring(batch.ready - batch.claims.len());
         }
+    }
+
+    /// Removes what processes have left beside the database that died on their way onto the list. What cannot be read counts as
+    /// listed, and stays.
+    fn clear_up(&mut self) {
+        if self.doors.refresh(&self.conn).is_ok() {
+            self.doors.clear_unlisted();
+        }
+        self.lives.clear(|worker| verbs::is_enlisted(&self.conn, worker).unwrap_or(true));
     }
 
     /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
@@ -530,7 +552,22 @@ impl Writer {
             self.conn = open::writer_again(&self.path, &self.options)?;
             self.broken = false;
         }
-        Attempt::new(self.options.busy_timeout).begin_immediate(&self.conn)
+        self.at_the_lock(fault::begin_immediate).map_err(fault::before_commit)
+    }
+
+    /// Takes a step that needs the lock, as soon as it is free and not left to others.
+    fn at_the_lock<T>(
+        &mut self,
+        mut step: impl FnMut(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let (rest, tried) = (Cell::new(Duration::ZERO), Cell::new(Duration::ZERO));
+        let taken = Attempt::new(self.options.busy_timeout).retry(|| {
+            rest.set(rest.get() + self.courtesy.keep_rest(self.clock.monotonic(), self.clock.now()));
+            tried.set(self.clock.monotonic());
+            step(&self.conn)
+        });
+        self.courtesy.has_begun(tried.get(), rest.get());
+        taken
     }
 
     /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
@@ -639,7 +676,10 @@ impl Writer {
                     Ok(())
                 }
                 // Not before the commit: it may have ended, or be gone, by a request of this very batch.
-                Ok(job) => self.settle(batch, job.ok_or_else(|| not_found(id)), reply),
+                Ok(job) => {
+                    batch.told.push((id, job.ok_or_else(|| not_found(id)), vec![reply]));
+                    Ok(())
+                }
                 Err(error) => self.settle(batch, Err(error), reply),
             },
             Request::Look => {
@@ -847,9 +887,8 @@ impl Writer {
             if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
                 continue;
             }
-            for reply in self.watchers.remove(&id).unwrap_or_default() {
-                self.settle(batch, job.clone().ok_or_else(|| not_found(id)), reply)?;
-            }
+            let waiting = self.watchers.remove(&id).unwrap_or_default();
+            batch.told.push((id, job.ok_or_else(|| not_found(id)), waiting));
         }
         Ok(())
     }
