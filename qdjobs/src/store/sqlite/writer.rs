@@ -656,7 +656,9 @@ impl Writer {
             Request::Control(commands, reply) => {
                 let mut answers = Vec::with_capacity(commands.len());
                 for command in commands {
-                    let answer = self.alone(false, |conn| verbs::control(conn, command, now));
+                    let told = self.tell_end_of(command.id(), batch);
+                    let answer =
+                        told.and_then(|()| self.alone(false, |conn| verbs::control(conn, command, now)));
                     if answer.as_ref().is_err_and(Error::is_fatal)
                         || (answer.is_err() && self.conn.is_autocommit())
                     {
@@ -886,14 +888,33 @@ impl Writer {
         } else {
             batch.ended.iter().copied().filter(|id| self.watchers.contains_key(id)).collect()
         };
-        for id in ids {
-            let job = row::job_by_id(&self.conn, id).map_err(fault::before_commit)?;
-            if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
-                continue;
-            }
-            let waiting = self.watchers.remove(&id).unwrap_or_default();
-            batch.told.push((id, job.ok_or_else(|| not_found(id)), waiting));
+        ids.into_iter().try_for_each(|id| self.tell_watchers_of(id, batch))
+    }
+
+    /// Before a person changes a job that has ended in this very batch: whoever waited for its end hears of this one.
+    fn tell_end_of(&mut self, id: JobId, batch: &mut Batch) -> Result<()> {
+        if !batch.ended.contains(&id) {
+            return Ok(());
         }
+        let (waits, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut batch.watch).into_iter().partition(|(watched, _)| *watched == id);
+        batch.watch = others;
+        for (_, reply) in waits {
+            self.watchers.entry(id).or_default().push(reply);
+        }
+        self.tell_watchers_of(id, batch)
+    }
+
+    fn tell_watchers_of(&mut self, id: JobId, batch: &mut Batch) -> Result<()> {
+        if !self.watchers.contains_key(&id) {
+            return Ok(());
+        }
+        let job = row::job_by_id(&self.conn, id).map_err(fault::before_commit)?;
+        if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
+            return Ok(());
+        }
+        let waiting = self.watchers.remove(&id).unwrap_or_default();
+        batch.told.push((id, job.ok_or_else(|| not_found(id)), waiting));
         Ok(())
     }
 }
