@@ -71,7 +71,7 @@ pub enum Event<'a> {
     Rescued {
         /// The dead worker.
         worker: WorkerId,
-        /// How many jobs.
+        /// How many jobs; those among them that had crashed too often have failed.
         jobs: usize,
     },
     /// The worker was taken for dead and goes on under a new number; what it ran is refused.

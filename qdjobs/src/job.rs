@@ -9,6 +9,7 @@
 //!      │ └──────▶ cancelled ◀─────┘  │    the task says cancel
 //!      └─────────────────────────────┘
 //!        retry (after its backoff) · release (worker stops) · rescue (worker died)
+//!        (a rescue that counts one crash too many ends in failed)
 //!
 //!   failed, cancelled ──retry by hand──▶ pending
 //! ```
@@ -302,7 +303,7 @@ pub struct Job {
     pub retry_count: u32,
     /// Retries allowed.
     pub max_retries: u32,
-    /// How often a worker died while it ran it.
+    /// How often a worker died while it ran it, and no other job was to blame; since it was last retried by hand.
     pub crash_count: u32,
     /// When it is (or was) due.
     pub scheduled_at: Timestamp,
@@ -341,6 +342,11 @@ impl Job {
     /// A pending job that has failed before.
     pub fn is_retrying(&self) -> bool {
         self.status == Status::Pending && self.retry_count > 0
+    }
+
+    /// A job with which a worker has died: none holds two of them.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.crash_count > 0
     }
 
     /// The params as values by name.
@@ -416,9 +422,9 @@ pub enum AttemptOutcome {
     Failed,
     /// The task cancelled the job.
     Cancelled,
-    /// The worker stopped before the task was done and gave the job back.
+    /// The worker stopped before the task was done and gave the job back; or it died, and another job is to blame.
     Released,
-    /// The worker died.
+    /// The worker died, and this job may have been the cause.
     Crashed,
 }
 

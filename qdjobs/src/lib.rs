@@ -60,6 +60,13 @@
 //! The same key for another task or other params is refused with [`ErrorKind::Conflict`]. A key is free again when its job is
 //! deleted.
 //!
+//! # Jobs that end their process
+//!
+//! A job whose worker dies is run again, and the death is counted in [`Job::crash_count`], apart from its failures. Which of
+//! the jobs of a dead worker ended it is not known, so each becomes a suspect; a worker runs at most one suspect at a time, and if it
+//! dies again that one alone is counted. After [`CRASHES_MAX`] deaths a job is `failed` and says so: see
+//! [`QueueOptions::max_crashes`]. All others complete.
+//!
 //! # Threads
 //!
 //! Each queue has a thread that writes and one that reads; each worker has one that keeps its standing, one for each kind of task
@@ -72,6 +79,7 @@ extern crate self as qdjobs;
 
 // Ground: decisions. No lock but the clock's, no SQL, no thread.
 mod chance;
+mod crash;
 mod error;
 mod event;
 mod job;
@@ -81,6 +89,7 @@ mod retry;
 mod time;
 mod unique;
 
+pub use crash::CRASHES_MAX;
 pub use error::{Error, ErrorKind, ParamProblem, Result};
 pub use event::Event;
 pub use job::{

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::crash::CRASHES_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Attempt, Job, JobId, NewJob, Status};
 use crate::request::{Enqueue, JobRequest};
@@ -47,6 +48,7 @@ impl Drop for Inner {
 pub struct QueueOptions {
     clock: Clock,
     sqlite: SqliteOptions,
+    max_crashes: u32,
 }
 
 impl QueueOptions {
@@ -63,6 +65,22 @@ impl QueueOptions {
         self
     }
 
+    /// How often a worker may die while it runs a job before the job is `failed`; [`CRASHES_MAX`] unless you choose
+    /// otherwise, and at least once. What counts is the queue of the worker that finds the dead one: choose the same everywhere.
+    pub fn max_crashes(mut self, limit: u32) -> Self {
+        self.max_crashes = limit;
+        self
+    }
+
+    /// How many bytes are kept free beside the database while workers run; 8 MiB unless you choose otherwise, 0 for none.
+    ///
+    /// When the disk is full, new jobs are refused with [`ErrorKind::Full`] and none is started; these bytes let the running
+    /// ones finish. All resumes by itself once twice as much is free again. [`JobQueue::health`] tells of it.
+    pub fn reserve(mut self, bytes: u64) -> Self {
+        self.sqlite.reserve = bytes;
+        self
+    }
+
     /// The clock that tells the queue and its workers the time; for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -73,13 +91,14 @@ impl QueueOptions {
     ///
     /// The file may be your application's own: all tables of qdjobs are named `qdjobs_…`. It is switched to WAL mode.
     pub fn open(self, path: impl AsRef<Path>) -> Result<JobQueue> {
-        let store = SqliteStore::open(path.as_ref(), self.sqlite, self.clock.clone())?;
+        let sqlite = SqliteOptions { max_crashes: self.max_crashes, ..self.sqlite };
+        let store = SqliteStore::open(path.as_ref(), sqlite, self.clock.clone())?;
         Ok(JobQueue::with_store(store, self.clock))
     }
 
     /// A queue that lives and dies with the process.
     pub fn in_memory(self) -> JobQueue {
-        JobQueue::with_store(MemoryStore::new(self.clock.clone()), self.clock)
+        JobQueue::with_store(MemoryStore::with_max_crashes(self.clock.clone(), self.max_crashes), self.clock)
     }
 }
 
@@ -96,7 +115,7 @@ impl JobQueue {
 
     /// Options to open a queue with.
     pub fn options() -> QueueOptions {
-        QueueOptions { clock: Clock::system(), sqlite: SqliteOptions::default() }
+        QueueOptions { clock: Clock::system(), sqlite: SqliteOptions::default(), max_crashes: CRASHES_MAX }
     }
 
     /// A queue on any store.
@@ -143,7 +162,7 @@ impl JobQueue {
         answer_workers(self.store().inspect(Query::Workers).wait()?)
     }
 
-    /// Makes a failed or cancelled job, or one that waits for its time, due now, with a fresh budget of retries.
+    /// Makes a failed or cancelled job, or one that waits for its time, due now, with a fresh budget of retries and crashes.
     pub fn retry(&self, id: JobId) -> Result<Job> {
         only(self.store().control(vec![Control::Retry(id)]).wait()?)
     }

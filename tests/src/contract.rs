@@ -1198,6 +1198,205 @@ fn leave_answers_the_standing_turn_of_the_worker_with_nothing(bench: &Bench) {
     assert_eq!(bench.job(claim.id).status, Status::Pending);
 }
 
+// ---- rescue, of those with which a worker has died ---------------------------------------------------------------
+
+/// A job with which a worker has died, of each of `jobs`.
+fn suspects(bench: &Bench, jobs: Vec<NewJob>) -> Vec<JobId> {
+    const DEAD: WorkerId = WorkerId(0xdead);
+    let stored = bench.insert(jobs);
+    bench.enlist(DEAD);
+    let tasks = Arc::new(TaskSet::new(["mail", "ping"]));
+    assert_eq!(bench.claim(DEAD, Want { tasks, ..want(stored.len()) }).len(), stored.len());
+    assert_eq!(answer(bench.store.rescue(DEAD)).unwrap(), stored.len());
+    assert!(stored.iter().all(|id| bench.job(*id).crash_count == 1));
+    stored
+}
+
+fn a_worker_holds_one_suspect_at_a_time_beside_other_jobs(bench: &Bench) {
+    let suspects = suspects(bench, vec![job(); 3]);
+    bench.enlist(BOB);
+    bench.enlist(CAT);
+    bench.clock.advance(SECOND);
+    let others = bench.insert(vec![job(), job()]);
+    let claimed = bench.claim(BOB, want(9));
+    assert_eq!(ids(&claimed), [suspects[0], others[0], others[1]]);
+    assert_eq!(bench.claim(BOB, want(9)), []);
+    assert_eq!(ids(&bench.claim(CAT, want(9))), [suspects[1]], "another worker may hold one too");
+    let finish = bench.finish_of(claimed[1].claim, complete());
+    assert_eq!(answer(bench.ask(BOB, vec![finish], want(9))).unwrap().claimed, [], "that was none");
+    let finish = bench.finish_of(claimed[0].claim, complete());
+    assert_eq!(given(bench.ask(BOB, vec![finish], want(9))), [suspects[2]]);
+}
+
+fn suspects_stand_in_the_line_as_all_jobs_do(bench: &Bench) {
+    bench.enlist(ANN);
+    let ranked = |priority| with(|job| job.priority = priority);
+    let early = bench.insert_one(task("unheard_of"));
+    let suspects = suspects(bench, vec![ranked(0), ranked(1), ranked(-1)]);
+    let others = bench.insert(vec![ranked(2), ranked(1), ranked(0)]);
+    assert_eq!(bench.claim_one(ANN).id, others[0]);
+    assert_eq!(ids(&bench.claim(ANN, want(9))), [suspects[1], others[1], others[2]]);
+    assert_eq!(bench.job(early).status, Status::Pending);
+}
+
+fn a_suspect_behind_the_limit_is_not_claimed(bench: &Bench) {
+    bench.enlist(ANN);
+    let suspect = suspects(bench, vec![with(|job| job.priority = -1)])[0];
+    let others = bench.insert(vec![job(), job()]);
+    assert_eq!(bench.claim(ANN, want(0)), []);
+    assert_eq!(ids(&bench.claim(ANN, want(2))), others);
+    assert_eq!(bench.job(suspect).status, Status::Pending);
+    assert_eq!(ids(&bench.claim(ANN, want(2))), [suspect]);
+}
+
+fn suspects_are_claimed_over_all_tasks_and_queues_wanted_and_no_others(bench: &Bench) {
+    bench.enlist(ANN);
+    let of = |name: &str, queue: &str, priority| {
+        let mut job = task(name);
+        (job.queue, job.priority) = (queue.into(), priority);
+        job
+    };
+    let suspects =
+        suspects(bench, vec![of("ping", "a", 9), of("mail", "a", 1), of("mail", "b", 2), of("mail", "c", 3)]);
+    let from = |queues: &[&str]| {
+        let queues = queues.iter().map(|queue| (*queue).to_owned()).collect::<Vec<_>>();
+        Want { queues: Some(queues.into()), ..want(9) }
+    };
+    assert_eq!(bench.claim(ANN, from(&["d"])), []);
+    assert_eq!(ids(&bench.claim(ANN, from(&["a", "b"]))), [suspects[2]]);
+}
+
+fn the_suspect_that_a_dead_worker_held_is_blamed_alone(bench: &Bench) {
+    let suspects = suspects(bench, vec![job(), job()]);
+    bench.enlist(BOB);
+    bench.clock.advance(SECOND);
+    let others = bench.insert(vec![job(), job()]);
+    assert_eq!(ids(&bench.claim(BOB, want(9))), [suspects[0], others[0], others[1]]);
+    let stored_at = bench.now();
+    bench.clock.advance(SECOND);
+    assert_eq!(answer(bench.store.rescue(BOB)).unwrap(), 3);
+    let blamed = bench.job(suspects[0]);
+    assert_eq!((blamed.status, blamed.crash_count, blamed.retry_count), (Status::Pending, 2, 0));
+    assert_eq!((blamed.scheduled_at, blamed.worker), (bench.now(), None));
+    assert_eq!(bench.outcomes(suspects[0]), [(1, AttemptOutcome::Crashed), (2, AttemptOutcome::Crashed)]);
+    for id in &others {
+        let job = bench.job(*id);
+        assert_eq!((job.status, job.crash_count, job.retry_count, job.error), (Status::Pending, 0, 0, None));
+        assert_eq!((job.scheduled_at, job.attempt, job.worker), (stored_at, 1, None), "in its place");
+        let attempt = bench.attempts(*id).pop().unwrap();
+        assert_eq!((attempt.attempt, attempt.outcome), (1, AttemptOutcome::Released));
+        let error = attempt.error.unwrap();
+        assert!(
+            error.contains("the worker died") && error.contains(&format!("job {}", suspects[0])),
+            "{error}"
+        );
+    }
+    // And so they are claimed at once, together, beside one suspect.
+    bench.enlist(CAT);
+    assert_eq!(ids(&bench.claim(CAT, want(9))), [suspects[1], others[0], others[1]]);
+}
+
+fn a_job_is_failed_with_its_third_crash_and_says_so(bench: &Bench) {
+    let id = bench.insert_one(job());
+    let wait = bench.store.ended(id);
+    for (number, worker) in [ANN, BOB, CAT].into_iter().enumerate() {
+        bench.enlist(worker);
+        assert_eq!(bench.job(id).status, Status::Pending);
+        assert_eq!(bench.claim_one(worker).attempt, number as u32 + 1);
+        bench.clock.advance(SECOND);
+        assert_eq!(answer(bench.store.rescue(worker)).unwrap(), 1);
+    }
+    let job = bench.job(id);
+    assert_eq!((job.status, job.crash_count, job.retry_count, job.attempt), (Status::Failed, 3, 0, 3));
+    assert_eq!((job.completed_at, job.worker), (Some(bench.now()), Some(CAT)));
+    let error = job.error.unwrap();
+    assert!(error.starts_with("the worker died 3 times while it ran this job"), "{error}");
+    let attempts = bench.attempts(id);
+    assert!(attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::Crashed));
+    assert_eq!((attempts.len(), attempts[2].error.as_ref()), (3, Some(&error)));
+    assert_eq!(answer(wait).unwrap().status, Status::Failed);
+    bench.enlist(ANN);
+    bench.clock.advance(3600 * SECOND);
+    assert_eq!(bench.claim(ANN, want(9)), []);
+}
+
+fn a_retry_by_hand_clears_a_suspect(bench: &Bench) {
+    let suspects = suspects(bench, vec![job(), job(), job()]);
+    bench.enlist(ANN);
+    let held = bench.claim_one(ANN);
+    bench.finish(held, fail());
+    bench.control(Control::Cancel(suspects[1])).unwrap();
+    for id in &suspects[..2] {
+        let job = bench.control(Control::Retry(*id)).unwrap();
+        assert_eq!((job.crash_count, job.attempt), (0, 1 + u32::from(*id == held.id)));
+    }
+    assert_eq!(ids(&bench.claim(ANN, want(9))), suspects, "one suspect, and two that are none any more");
+    answer(bench.store.rescue(ANN)).unwrap();
+    assert_eq!(suspects.iter().map(|id| bench.job(*id).crash_count).collect::<Vec<_>>(), [0, 0, 2]);
+}
+
+fn a_suspect_stays_one_while_it_waits_for_a_retry_or_goes_back(bench: &Bench) {
+    let suspects = suspects(bench, vec![job(); 4]);
+    bench.enlist(ANN);
+    bench.enlist(BOB);
+    for verdict in [retry(SECOND), release(SECOND, true), release(Duration::ZERO, false)] {
+        bench.finish(bench.claim_one(ANN), verdict);
+    }
+    let left = bench.claim_one(ANN);
+    answer(bench.store.leave(ANN)).unwrap();
+    bench.clock.advance(SECOND);
+    for _ in 0..4 {
+        let held = bench.claim(BOB, want(9));
+        assert_eq!(held.len(), 1);
+        assert_eq!(bench.claim(BOB, want(9)), []);
+        bench.finish(held[0].claim, complete());
+    }
+    assert!(suspects.contains(&left.id) && bench.counts().of(Status::Completed) == 4);
+}
+
+fn a_standing_turn_is_answered_when_its_worker_may_hold_the_next_suspect(bench: &Bench) {
+    for verdict in [complete(), fail(), retry(SECOND), release(SECOND, true), release(SECOND, false)] {
+        let [first, second] = suspects(bench, vec![job(), job()])[..] else { panic!("two suspects") };
+        bench.enlist(ANN);
+        let held = bench.claim_one(ANN);
+        assert_eq!(held.id, first);
+        let turn = bench.stand(ANN, standing());
+        bench.finish(held, verdict);
+        let next = answer(turn).unwrap().claimed;
+        assert_eq!(ids(&next), [second]);
+        bench.finish(next[0].claim, complete());
+        if bench.job(first).status == Status::Pending {
+            bench.control(Control::Cancel(first)).unwrap();
+        }
+    }
+}
+
+fn a_standing_turn_is_answered_when_its_worker_completes_the_suspect_of_another_lane(bench: &Bench) {
+    let suspects = suspects(bench, vec![task("ping"), job()]);
+    bench.enlist(ANN);
+    let pings = || Want { tasks: Arc::new(TaskSet::new(["ping"])), ..want(9) };
+    let held = bench.claim(ANN, pings())[0].claim;
+    let mails = bench.stand(ANN, standing());
+    let turned = answer(bench.ask(ANN, vec![bench.finish_of(held, complete())], pings())).unwrap();
+    assert_eq!((turned.lost, turned.claimed), (vec![], vec![]));
+    assert_eq!(given(mails), [suspects[1]]);
+}
+
+fn suspects_that_are_freed_wake_each_worker_that_holds_none(bench: &Bench) {
+    bench.enlist(CAT);
+    let stored = bench.insert(vec![job(); 3]);
+    bench.claim(CAT, want(3));
+    bench.enlist(ANN);
+    bench.enlist(BOB);
+    let turns = [bench.stand(ANN, standing()), bench.stand(BOB, standing())];
+    answer(bench.store.rescue(CAT)).unwrap();
+    assert_eq!(turns.map(given), [[stored[0]], [stored[1]]]);
+    let turn = bench.stand(ANN, standing());
+    bench.enlist(CAT);
+    assert_eq!(ids(&bench.claim(CAT, want(9))), [stored[2]]);
+    bench.stands(&turn);
+}
+
 // ---- cancel, and what else people ask for -----------------------------------------------------------------------
 
 fn a_failed_or_cancelled_job_is_retried_by_hand_with_a_fresh_budget(bench: &Bench) {
@@ -1659,6 +1858,17 @@ promises! { $
     a_rescued_worker_claims_nothing_and_hears_so_while_it_stands
     a_worker_that_leaves_gives_back_all_and_no_failure_is_counted
     leave_answers_the_standing_turn_of_the_worker_with_nothing
+    a_worker_holds_one_suspect_at_a_time_beside_other_jobs
+    suspects_stand_in_the_line_as_all_jobs_do
+    a_suspect_behind_the_limit_is_not_claimed
+    suspects_are_claimed_over_all_tasks_and_queues_wanted_and_no_others
+    the_suspect_that_a_dead_worker_held_is_blamed_alone
+    a_job_is_failed_with_its_third_crash_and_says_so
+    a_retry_by_hand_clears_a_suspect
+    a_suspect_stays_one_while_it_waits_for_a_retry_or_goes_back
+    a_standing_turn_is_answered_when_its_worker_may_hold_the_next_suspect
+    a_standing_turn_is_answered_when_its_worker_completes_the_suspect_of_another_lane
+    suspects_that_are_freed_wake_each_worker_that_holds_none
     a_failed_or_cancelled_job_is_retried_by_hand_with_a_fresh_budget
     a_job_that_waits_for_its_time_is_due_now_when_retried_by_hand
     a_job_that_is_due_running_or_completed_is_not_retried

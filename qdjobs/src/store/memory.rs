@@ -20,6 +20,7 @@ use super::{
     Answer, Beat, Claim, Claimed, Control, Counts, EnqueueStatement, Filter, Finish, Note, Page, Pending,
     Query, Reply, Store, TaskSet, Turn, Turned, Want, WorkerCard, WorkerState,
 };
+use crate::crash::{CRASHES_MAX, Crash, blame};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
 use crate::queue::not_found;
@@ -34,6 +35,7 @@ pub struct MemoryStore {
 
 struct Shared {
     clock: Clock,
+    max_crashes: u32,
     /// One mutex for everything, so that each verb is one step to every other: what a transaction is elsewhere.
     books: Mutex<Books>,
     /// Tells the timer that the next due instant is another one, or that the store is closed.
@@ -43,7 +45,12 @@ struct Shared {
 impl MemoryStore {
     /// An empty store whose time is `clock`'s.
     pub fn new(clock: Clock) -> Arc<MemoryStore> {
-        let shared = Arc::new(Shared { clock, books: Mutex::default(), moved: Condvar::new() });
+        MemoryStore::with_max_crashes(clock, CRASHES_MAX)
+    }
+
+    /// The same; a job is failed with the crash of this number.
+    pub fn with_max_crashes(clock: Clock, max_crashes: u32) -> Arc<MemoryStore> {
+        let shared = Arc::new(Shared { clock, max_crashes, books: Mutex::default(), moved: Condvar::new() });
         let bell: Weak<Shared> = Arc::downgrade(&shared);
         shared.clock.subscribe(bell);
         Arc::new(MemoryStore { shared })
@@ -100,7 +107,8 @@ impl Store for MemoryStore {
     }
 
     fn rescue(&self, dead: WorkerId) -> Pending<usize> {
-        self.shared.answer(|books, now| Ok(books.rescue(dead, now)))
+        let max_crashes = self.shared.max_crashes;
+        self.shared.answer(|books, now| Ok(books.rescue(dead, max_crashes, now)))
     }
 
     fn leave(&self, worker: WorkerId) -> Pending<usize> {
@@ -380,7 +388,14 @@ impl Books {
     }
 
     fn claim(&mut self, worker: WorkerId, want: &Want, now: Timestamp) -> Vec<Claimed> {
-        let wanted = |place: &&Place| self.rows.get(&place.id).is_some_and(|row| wants(want, &row.job));
+        // One suspect, if it holds none. Asked only when one comes up, of which there are few.
+        let mut chosen = false;
+        let mut may_hold = |job: &Job| {
+            !job.is_suspect() || (!mem::replace(&mut chosen, true) && !self.holds_suspect(worker))
+        };
+        let wanted = |place: &&Place| {
+            self.rows.get(&place.id).is_some_and(|row| wants(want, &row.job) && may_hold(&row.job))
+        };
         let ids: Vec<JobId> =
             self.ready.iter().filter(wanted).take(want.limit).map(|place| place.id).collect();
         ids.into_iter().filter_map(|id| self.hand_over(id, worker, now)).collect()
@@ -579,13 +594,17 @@ impl Books {
 
 // rescue
 impl Books {
-    fn rescue(&mut self, dead: WorkerId, now: Timestamp) -> usize {
-        let freed = self.free(dead, |row| {
-            let error = "the worker died while it ran this job".to_owned();
-            row.record(AttemptOutcome::Crashed, Some(error.clone()), now);
-            row.job.crash_count += 1;
-            row.job.error = Some(error);
-            row.give_back(now);
+    fn rescue(&mut self, dead: WorkerId, max_crashes: u32, now: Timestamp) -> usize {
+        let crash_count = |id: JobId| self.rows.get(&id).map_or(0, |row| row.job.crash_count);
+        let held: Vec<(JobId, u32)> =
+            self.held_by(dead).into_iter().map(|id| (id, crash_count(id))).collect();
+        let blame = blame(&held, max_crashes);
+        let freed = self.free(dead, |row| match blame.crashes.get(&row.job.id) {
+            Some(crash) => row.crash(crash, now),
+            None => {
+                row.record(AttemptOutcome::Released, Some(blame.spared.clone()), now);
+                row.give_back(row.job.scheduled_at);
+            }
         });
         self.dismiss(dead, || Err(not_enlisted(dead)));
         freed
@@ -610,9 +629,25 @@ impl Books {
         held.len()
     }
 
+    fn holds_suspect(&self, worker: WorkerId) -> bool {
+        self.held_by(worker).iter().any(|id| self.rows.get(id).is_some_and(|row| row.job.is_suspect()))
+    }
+
     fn held_by(&self, worker: WorkerId) -> Vec<JobId> {
         let held = |job: &&Job| job.status == Status::Running && job.worker == Some(worker);
         self.rows.values().map(|row| &row.job).filter(held).map(|job| job.id).collect()
+    }
+}
+
+impl Row {
+    fn crash(&mut self, crash: &Crash, now: Timestamp) {
+        self.record(AttemptOutcome::Crashed, Some(crash.error.clone()), now);
+        self.job.crash_count += 1;
+        if crash.is_last {
+            return self.end(Status::Failed, Some(crash.error.clone()), now);
+        }
+        self.job.error = Some(crash.error.clone());
+        self.give_back(now);
     }
 }
 
@@ -653,7 +688,7 @@ impl Row {
     /// Due now with a fresh budget. The error stays until an attempt says something else.
     fn renew(&mut self, now: Timestamp) {
         self.give_back(now);
-        self.job.retry_count = 0;
+        (self.job.retry_count, self.job.crash_count) = (0, 0);
         self.job.completed_at = None;
         self.job.result = None;
         self.job.progress = None;

@@ -79,7 +79,10 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Writes what became of finished jobs, then claims further ones, in one transaction.
     ///
     /// Order of claims: higher priority first, then earlier `scheduled_at`, then lower id, over all the queues and
-    /// tasks wanted. A turn with [`Want::stand`] that finishes nothing and finds nothing is answered when there is
+    /// tasks wanted. A worker holds at most one *suspect*, a job with a crash counted: others are passed over until that one
+    /// has ended or gone back, which is a reason to answer a turn that stands.
+    ///
+    /// A turn with [`Want::stand`] that finishes nothing and finds nothing is answered when there is
     /// something to claim, the moment it is stored or due; at most one such turn stands for a worker and its set of
     /// tasks, and a further one is the end of the one before. It is answered empty by [`leave`](Store::leave),
     /// [`recall`](Store::recall) and by its successor. A turn that brings finishes is answered at once, even if each of
@@ -113,8 +116,12 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Frees the jobs of a worker that is proven dead, counting a crash for each and no retry, and forgets the worker:
-    /// they are due now. Answers how many jobs it freed; 0 if somebody else was quicker.
+    /// Frees the jobs of a worker that is proven dead, and forgets the worker. Answers how many jobs it held; 0 if somebody
+    /// else was quicker.
+    ///
+    /// If one of them is a suspect, a crash is counted for that one alone, and the others go back as by
+    /// [`leave`](Store::leave), with a record that names the suspect. Else one is counted for each. A job for which a crash is
+    /// counted is due now, as a suspect, and loses no retry; with the last crash that the store allows it is failed.
     fn rescue(&self, dead: WorkerId) -> Pending<usize>;
 
     /// Gives back whatever `worker` still holds, none of it counted as an attempt that failed, and forgets the worker.
@@ -396,8 +403,8 @@ impl Note {
 /// A change of one job asked for by a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// A failed or cancelled job, or one that waits for its time: due now, with a fresh budget of retries. What it ran
-    /// so far stays in its history, and `attempt` and `crash_count` go on from there.
+    /// A failed or cancelled job, or one that waits for its time: due now, with a fresh budget of retries and crashes: it is no
+    /// suspect any more. What it ran so far stays in its history, and `attempt` goes on from there.
     Retry(JobId),
     /// A pending job: cancelled.
     Cancel(JobId),

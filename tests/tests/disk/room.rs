@@ -48,6 +48,8 @@ impl Room {
     pub(crate) fn try_open(&self, durability: Durability) -> qdjobs::Result<Arc<SqliteStore>> {
         let mut options = SqliteOptions::default();
         options.durability = durability;
+        // A file of the real file system, of which this disk knows nothing.
+        options.reserve = 0;
         SqliteStore::open(&self.path(), options, self.clock.clone())
     }
 

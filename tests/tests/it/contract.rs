@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qdjobs::store::memory::MemoryStore;
-use qdjobs::store::sqlite::{Durability, SqliteOptions, SqliteStore};
+use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
 use qdjobs::store::{Store, TaskSet, Turn, Want, WorkerCard};
 use qdjobs::{Clock, Due, NewJob, WorkerId};
 use qdjobs_tests::contract::answer;
 use qdjobs_tests::store_contract;
 use tempfile::TempDir;
 
-pub(crate) fn memory(clock: Clock) -> (Arc<dyn Store>, ()) {
+fn memory(clock: Clock) -> (Arc<dyn Store>, ()) {
     (MemoryStore::new(clock), ())
 }
 
@@ -20,14 +20,7 @@ fn sqlite(clock: Clock) -> (Arc<dyn Store>, TempDir) {
     open(SqliteOptions::default(), clock)
 }
 
-/// The same without syncs, for tests of many steps: what they prove does not depend on the power.
-pub(crate) fn sqlite_relaxed(clock: Clock) -> (Arc<dyn Store>, TempDir) {
-    let mut options = SqliteOptions::default();
-    options.durability = Durability::Relaxed;
-    open(options, clock)
-}
-
-fn open(options: SqliteOptions, clock: Clock) -> (Arc<dyn Store>, TempDir) {
+pub(crate) fn open(options: SqliteOptions, clock: Clock) -> (Arc<dyn Store>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&dir.path().join("jobs.db"), options, clock).unwrap();
     (store, dir)

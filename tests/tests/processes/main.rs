@@ -14,6 +14,7 @@ mod blocked;
 mod choices;
 #[cfg(unix)]
 mod deaths;
+mod disk_full;
 mod kill;
 mod measure;
 mod open;

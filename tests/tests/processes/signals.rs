@@ -126,15 +126,15 @@ fn a_worker_that_stood_still_beyond_its_lease_is_refused_and_comes_back_under_a_
     for id in [plain, effect] {
         frozen.wait("the first attempts", |said| said.is_start_of(id, 1));
     }
-    let mut other = Victim::worker(&scene, options);
+    // Each of them may hold one of the jobs with which a worker seems to have died.
+    let mut others = [0; 2].map(|_| Victim::worker(&scene, options));
     freeze(&scene, &frozen);
     let stopped = Instant::now();
-    for id in [plain, effect] {
-        other.wait("the second attempts", |said| said.is_start_of(id, 2));
-    }
+    scene.wait("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND attempt = 2", [], 2);
     let taken = stopped.elapsed();
     println!("a worker that stands still, with a lease of 1 s: its jobs ran elsewhere after {taken:.2?}");
-    assert!(taken > Duration::from_millis(900), "taken before the lease was over: {taken:?}");
+    // The lease counts from the last beat, which may have come a third of it before the stop.
+    assert!(taken > Duration::from_millis(600), "taken before the lease was over: {taken:?}");
 
     frozen.signal(Signal::CONT);
     frozen.wait("it to notice", |said| said.is("lost") && said.number(0) == number);
@@ -154,8 +154,10 @@ fn a_worker_that_stood_still_beyond_its_lease_is_refused_and_comes_back_under_a_
     assert_eq!(scene.all::<i64>("SELECT attempt FROM effects", []), [2]);
 
     // It works on, under a number that is its own.
-    other.signal(Signal::TERM);
-    other.wait_success();
+    for other in &mut others {
+        other.signal(Signal::TERM);
+        other.wait_success();
+    }
     let more = scene.insert(&[("noop", r#"{"n": 1}"#); 10]);
     scene.wait_drained();
     scene.assert_all_completed();

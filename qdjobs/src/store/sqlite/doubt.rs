@@ -36,7 +36,7 @@ impl Doubt {
             ready += usize::from(released == Finished::Waits(true));
         }
         for &worker in &self.workers {
-            ready += verbs::free(conn, worker, false, now)?;
+            ready += verbs::leave(conn, worker, now)?.waiting;
         }
         Ok(ready)
     }

@@ -12,6 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// Each step's SQL; its number is its place, counted from 1.
 const STEPS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
 
+/// The steps that this program knows.
+pub(super) const KNOWN: i64 = STEPS.len() as i64;
+
 /// The oldest program that can still write a database of this schema: the number of steps it knows.
 const MIN_WRITER: i64 = 1;
 
@@ -49,11 +52,8 @@ fn upgrade(conn: &Connection) -> Result<()> {
     }
     if taken < STEPS.len() {
         conn.execute("DELETE FROM qdjobs_meta", []).map_err(fault::while_opening)?;
-        conn.execute(
-            "INSERT INTO qdjobs_meta (version, min_writer) VALUES (?1, ?2)",
-            (STEPS.len() as i64, MIN_WRITER),
-        )
-        .map_err(fault::while_opening)?;
+        conn.execute("INSERT INTO qdjobs_meta (version, min_writer) VALUES (?1, ?2)", (KNOWN, MIN_WRITER))
+            .map_err(fault::while_opening)?;
     }
     Ok(())
 }
@@ -80,13 +80,12 @@ fn taken_and_known(conn: &Connection) -> Result<usize> {
         .and_then(|mut meta| meta.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .map_err(fault::while_opening)?;
     let Some((version, min_writer)) = row else { return Ok(0) };
-    if min_writer > STEPS.len() as i64 {
+    if min_writer > KNOWN {
         return Err(Error::new(
             ErrorKind::NewerSchema,
             format!(
                 "the database was upgraded by a newer qdjobs: its schema is {version}, which needs a program that knows \
-                 schema {min_writer}, and this one knows {}",
-                STEPS.len()
+                 schema {min_writer}, and this one knows {KNOWN}"
             ),
         )
         .help("update this program; nothing was changed"));

@@ -15,6 +15,7 @@ mod lookout;
 mod migrate;
 mod open;
 mod reader;
+mod reserve;
 mod row;
 mod sql;
 #[cfg(test)]
@@ -420,7 +421,8 @@ mod tests {
     fn storing_and_finishing_a_job_build_no_temporary_tables() {
         let conn = rusqlite::Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("migrations/0001_jobs.sql")).unwrap();
-        for statement in [sql::INSERT, sql::CHECKPOINT, sql::COMPLETE, sql::END, sql::RETRY] {
+        let stored = [sql::INSERT, sql::INSERT_KEYED, sql::CLAIM_ONE, sql::CHECKPOINT];
+        for statement in stored.into_iter().chain([sql::COMPLETE, sql::END, sql::RETRY, sql::CRASH]) {
             let mut explained = conn.prepare(&format!("EXPLAIN {statement}")).unwrap();
             let none = vec![rusqlite::types::Null; explained.parameter_count()];
             let steps =

@@ -13,7 +13,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{self, Attempt};
 use super::migrate;
+use super::reserve::RESERVE_BYTES;
 use super::wal::log_of;
+use crate::crash::CRASHES_MAX;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a job survives once `enqueue` has returned.
@@ -37,11 +39,21 @@ pub struct SqliteOptions {
     pub durability: Durability,
     /// How long a write waits for another connection's write lock.
     pub busy_timeout: Duration,
+    /// With the crash of this number a job is failed.
+    pub max_crashes: u32,
+    /// Bytes kept free beside the database while workers run, so that they can finish what they hold on a full disk; 0 for
+    /// none.
+    pub reserve: u64,
 }
 
 impl Default for SqliteOptions {
     fn default() -> SqliteOptions {
-        SqliteOptions { durability: Durability::Full, busy_timeout: Duration::from_secs(5) }
+        SqliteOptions {
+            durability: Durability::Full,
+            busy_timeout: Duration::from_secs(5),
+            max_crashes: CRASHES_MAX,
+            reserve: RESERVE_BYTES,
+        }
     }
 }
 

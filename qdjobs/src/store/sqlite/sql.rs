@@ -12,6 +12,13 @@ pub(super) const INSERT: &str = "
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
+/// As [`INSERT`], and the schema that this program knows: changes no row if writers have to know a later one. For a statement that is a
+/// transaction of its own.
+pub(super) const INSERT_ALONE: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE (SELECT min_writer FROM qdjobs_meta) <= ?11";
+
 /// Binds id, params: what [`INSERT`] was given NULL for, being large.
 pub(super) const INSERT_PARAMS: &str = "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
 
@@ -75,6 +82,25 @@ pub(super) const NEXT_READY_PAIR: &str = "
         WHERE status = 'pending' AND ready = 1 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
     LIMIT 1";
 
+/// The same for suspects: jobs with a crash counted, of which a worker holds one at a time.
+pub(super) const NEXT_SUSPECT_PAIR: &str = "
+    SELECT * FROM (
+        SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_suspects
+        WHERE status = 'pending' AND ready = 2 AND task_name = ?1 AND queue > ?2 ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT * FROM (
+        SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_suspects
+        WHERE status = 'pending' AND ready = 2 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
+    LIMIT 1";
+
+/// One row if a suspect waits for a worker that holds none.
+pub(super) const HAS_SUSPECTS: &str = "
+    SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_suspects WHERE status = 'pending' AND ready = 2 LIMIT 1";
+
+/// Binds worker. One row if it holds a suspect.
+pub(super) const HOLDS_SUSPECT: &str = "
+    SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_running WHERE status = 'running' AND worker = ?1 AND ready = 2 LIMIT 1";
+
 /// Binds task_name, queue, limit: gives priority, scheduled_at, id in the order of claims. Reads qdjobs_ready alone.
 pub(super) const READY: &str = "
     SELECT priority, scheduled_at, id FROM qdjobs_jobs INDEXED BY qdjobs_ready
@@ -90,6 +116,14 @@ pub(super) const FIRST_READY: &str = "
     WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
+/// The same of the suspects.
+pub(super) const FIRST_SUSPECT: &str = "
+    SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
+           name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, unique_key
+    FROM qdjobs_jobs INDEXED BY qdjobs_suspects
+    WHERE status = 'pending' AND ready = 2 AND task_name = ?1 AND queue = ?2
+    ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
+
 /// Binds task_name, queue, limit, worker, now: claims what FIRST_READY gives. Two statements for any number of jobs, and not
 /// one with RETURNING, which would build a table of its rows first and costs a fifth more.
 pub(super) const CLAIM: &str = "
@@ -99,11 +133,11 @@ pub(super) const CLAIM: &str = "
                  WHERE status = 'pending' AND ready = 1 AND task_name = ?1 AND queue = ?2
                  ORDER BY priority DESC, scheduled_at, id LIMIT ?3)";
 
-/// Binds id, worker, now: claims one job, which is ready by FIRST_READY.
+/// Binds id, worker, now: claims one job, which is ready by FIRST_READY or FIRST_SUSPECT.
 pub(super) const CLAIM_ONE: &str = "
     UPDATE qdjobs_jobs
     SET status = 'running', attempt = attempt + 1, worker = ?2, started_at = ?3, progress = NULL, progress_message = NULL
-    WHERE id = ?1 AND status = 'pending' AND ready = 1";
+    WHERE id = ?1 AND status = 'pending' AND ready > 0";
 
 // -- beat
 
@@ -116,7 +150,7 @@ pub(super) const HELD: &str = "SELECT count(*) FROM qdjobs_jobs WHERE status = '
 /// Running jobs whose worker is not on the list, which no code of ours leaves behind, but a person with a database shell
 /// may. Reads qdjobs_running, which holds only what runs.
 pub(super) const FREE_ORPHANS: &str = "
-    UPDATE qdjobs_jobs SET status = 'pending', ready = 1, worker = NULL
+    UPDATE qdjobs_jobs SET status = 'pending', ready = 1 + (crash_count > 0), worker = NULL
     WHERE status = 'running' AND (worker IS NULL OR worker NOT IN (SELECT id FROM qdjobs_workers))";
 
 // -- checkpoint
@@ -140,17 +174,18 @@ pub(super) const END: &str = "
     UPDATE qdjobs_jobs SET status = ?7, error = ?4, started_at = ?5, completed_at = ?6
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
 
-/// Binds error, started_at, scheduled_at, ready.
+/// Binds error, started_at, scheduled_at, due (1 or 0).
 pub(super) const RETRY: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', retry_count = retry_count + 1, error = ?4, started_at = ?5, scheduled_at = ?6, ready = ?7,
-        worker = NULL
+    SET status = 'pending', retry_count = retry_count + 1, error = ?4, started_at = ?5, scheduled_at = ?6,
+        ready = ?7 * (1 + (crash_count > 0)), worker = NULL
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
 
-/// Binds started (1 if the task began), scheduled_at or NULL to leave it, ready, started_at.
+/// Binds started (1 if the task began), scheduled_at or NULL to leave it, due (1 or 0), started_at.
 pub(super) const RELEASE: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', attempt = attempt - (1 - ?4), scheduled_at = coalesce(?5, scheduled_at), ready = ?6,
+    SET status = 'pending', attempt = attempt - (1 - ?4), scheduled_at = coalesce(?5, scheduled_at),
+        ready = ?6 * (1 + (crash_count > 0)),
         started_at = CASE WHEN ?4 THEN ?7 ELSE
             (SELECT started_at FROM qdjobs_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT 1) END,
         worker = NULL
@@ -170,7 +205,7 @@ pub(super) const ENDED_UNDER: &str = "
 
 /// Binds now, limit. Reads qdjobs_scheduled up to now.
 pub(super) const PROMOTE: &str = "
-    UPDATE qdjobs_jobs SET ready = 1 WHERE id IN (
+    UPDATE qdjobs_jobs SET ready = 1 + (crash_count > 0) WHERE id IN (
         SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
         WHERE status = 'pending' AND ready = 0 AND scheduled_at <= ?1 ORDER BY scheduled_at LIMIT ?2)";
 
@@ -192,22 +227,36 @@ pub(super) const RECORD_HELD: &str = "
 
 /// Binds worker. They keep their place in the line.
 pub(super) const RELEASE_HELD: &str = "
-    UPDATE qdjobs_jobs SET status = 'pending', ready = 1, worker = NULL
+    UPDATE qdjobs_jobs SET status = 'pending', ready = 1 + (crash_count > 0), worker = NULL
     WHERE status = 'running' AND worker = ?1";
 
-/// Binds worker, now, error.
-pub(super) const RESCUE_HELD: &str = "
+/// Binds worker: gives id and crash_count of what it holds.
+pub(super) const HELD_CRASHES: &str =
+    "SELECT id, crash_count FROM qdjobs_jobs WHERE status = 'running' AND worker = ?1";
+
+/// Binds id, now, error: of a job that is still as its dead worker held it.
+pub(super) const RECORD_CRASH: &str = "
+    INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker, outcome, error)
+    SELECT id, attempt, coalesce(started_at, ?2), ?2, worker, 'crashed', ?3 FROM qdjobs_jobs WHERE id = ?1";
+
+/// Binds id, now, error: it waits again, as a suspect.
+pub(super) const CRASH: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', ready = 1, worker = NULL, scheduled_at = ?2, crash_count = crash_count + 1, error = ?3
-    WHERE status = 'running' AND worker = ?1";
+    SET status = 'pending', ready = 2, worker = NULL, scheduled_at = ?2, crash_count = crash_count + 1, error = ?3
+    WHERE id = ?1";
+
+/// Binds id, now, error: it was one crash too many.
+pub(super) const CRASH_FOR_GOOD: &str = "
+    UPDATE qdjobs_jobs SET status = 'failed', completed_at = ?2, crash_count = crash_count + 1, error = ?3
+    WHERE id = ?1";
 
 // -- cancel, and the other controls. All bind id; what they may do was decided before.
 
 /// Binds id, now.
 pub(super) const RETRY_BY_HAND: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', ready = 1, scheduled_at = ?2, retry_count = 0, completed_at = NULL, worker = NULL,
-        result = NULL, progress = NULL, progress_message = NULL
+    SET status = 'pending', ready = 1, scheduled_at = ?2, retry_count = 0, crash_count = 0, completed_at = NULL,
+        worker = NULL, result = NULL, progress = NULL, progress_message = NULL
     WHERE id = ?1";
 
 /// Binds id, now.
@@ -253,6 +302,10 @@ pub(super) const HOT: &[(&str, &str)] = &[
     (NEXT_READY_PAIR, "COVERING INDEX qdjobs_ready (task_name=? AND queue>?)"),
     (READY, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (FIRST_READY, "INDEX qdjobs_ready (task_name=? AND queue=?)"),
+    (NEXT_SUSPECT_PAIR, "COVERING INDEX qdjobs_suspects (task_name=? AND queue>?)"),
+    (HAS_SUSPECTS, "COVERING INDEX qdjobs_suspects"),
+    (HOLDS_SUSPECT, "COVERING INDEX qdjobs_running (worker=? AND ready=?)"),
+    (FIRST_SUSPECT, "INDEX qdjobs_suspects (task_name=? AND queue=?)"),
     (CLAIM_ONE, "INTEGER PRIMARY KEY"),
     (CLAIM, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (CHECKPOINT, "INTEGER PRIMARY KEY"),
@@ -266,6 +319,9 @@ pub(super) const HOT: &[(&str, &str)] = &[
     (HELD, "INDEX qdjobs_running (worker=?)"),
     (RECORD_HELD, "INDEX qdjobs_running (worker=?)"),
     (RELEASE_HELD, "INDEX qdjobs_running (worker=?)"),
-    (RESCUE_HELD, "INDEX qdjobs_running (worker=?)"),
+    (HELD_CRASHES, "INDEX qdjobs_running (worker=?)"),
+    (RECORD_CRASH, "INTEGER PRIMARY KEY"),
+    (CRASH, "INTEGER PRIMARY KEY"),
+    (CRASH_FOR_GOOD, "INTEGER PRIMARY KEY"),
     (FREE_ORPHANS, "qdjobs_running"),
 ];

@@ -5,9 +5,10 @@
 
 use std::cmp::Reverse;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, ffi, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, ToSql, ffi, params};
 
-use super::{fault, row, sql};
+use super::{fault, migrate, row, sql};
+use crate::crash::blame;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
 use crate::queue::not_found;
@@ -59,12 +60,6 @@ impl<'c> Insert<'c> {
         }
     }
 
-    /// Stores a job that is [one row](is_one_row), by its one statement.
-    pub(super) fn one_row(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
-        let (_, ready) = self.row(job, Some(&job.params), now)?;
-        Ok((JobId(self.conn.last_insert_rowid()), ready))
-    }
-
     /// The job that this one repeats, if its key is held.
     fn repeated(&self, job: &NewJob) -> Result<Option<JobId>> {
         let Some(key) = &job.unique_key else { return Ok(None) };
@@ -91,31 +86,60 @@ impl<'c> Insert<'c> {
 
     /// Writes the job's own row, if its key is not held; answers how many rows that was, and whether it is due.
     fn row(&mut self, job: &NewJob, params: Option<&str>, now: Timestamp) -> SqlResult<(usize, bool)> {
-        // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
-        let at = job.scheduled_at(now).unwrap_or(now);
-        let ready = at <= now;
-        let (at, now) = (at.as_microsecond(), now.as_microsecond());
-        let values = params![
-            job.task_name,
-            job.name,
-            params,
-            job.queue,
-            job.priority,
-            job.max_retries,
-            at,
-            now,
-            job.metadata,
-            ready,
-        ];
-        let written = match &job.unique_key {
-            None => self.statement.execute(values)?,
-            Some(key) => {
-                let mut insert = self.conn.prepare_cached(sql::INSERT_KEYED)?;
-                insert.execute([values, params![key]].concat().as_slice())?
-            }
-        };
-        Ok((written, ready))
+        match &job.unique_key {
+            None => execute_insert(&mut self.statement, job, params, now, &[]),
+            Some(key) => execute_insert(
+                &mut *self.conn.prepare_cached(sql::INSERT_KEYED)?,
+                job,
+                params,
+                now,
+                params![key],
+            ),
+        }
     }
+}
+
+/// Stores a job that is [one row](is_one_row) by a statement that is a transaction of its own; answers its number and whether it may be claimed at
+/// once, or `None` if writers have to know a later schema.
+pub(super) fn insert_alone(
+    conn: &Connection,
+    job: &NewJob,
+    now: Timestamp,
+) -> SqlResult<Option<(JobId, bool)>> {
+    let mut insert = conn.prepare_cached(sql::INSERT_ALONE)?;
+    let (written, ready) = execute_insert(&mut insert, job, Some(&job.params), now, params![migrate::KNOWN])?;
+    Ok((written > 0).then(|| (JobId(conn.last_insert_rowid()), ready)))
+}
+
+/// Runs one of the INSERTs, whose first ten values are the same; answers how many rows it wrote, and whether the job is due.
+fn execute_insert(
+    insert: &mut Statement<'_>,
+    job: &NewJob,
+    params: Option<&str>,
+    now: Timestamp,
+    further: &[&dyn ToSql],
+) -> SqlResult<(usize, bool)> {
+    // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
+    let at = job.scheduled_at(now).unwrap_or(now);
+    let ready = at <= now;
+    let (at, now) = (at.as_microsecond(), now.as_microsecond());
+    let values = params![
+        job.task_name,
+        job.name,
+        params,
+        job.queue,
+        job.priority,
+        job.max_retries,
+        at,
+        now,
+        job.metadata,
+        ready,
+    ];
+    let written = match further {
+        [] => insert.execute(values)?,
+        further => insert.execute([values, further].concat().as_slice())?,
+    };
+    Ok((written, ready))
 }
 
 /// Whether a job takes two rows to store.
@@ -170,7 +194,8 @@ pub(super) fn claim(
 ) -> SqlResult<Vec<Claimed>> {
     let mut first_ready = conn.prepare_cached(sql::FIRST_READY)?;
     let mut claimed: Vec<Claimed> = Vec::new();
-    let shares = shares(conn, want)?;
+    let suspect = first_suspect(conn, want, worker, now)?;
+    let (shares, with_suspect) = shares(conn, want, suspect.as_ref())?;
     for (pair, limit) in &shares {
         let (before, limit) = (claimed.len(), *limit as i64);
         let mut rows = first_ready.query(params![pair.0, pair.1, limit])?;
@@ -188,7 +213,12 @@ pub(super) fn claim(
             return Err(unclaimable());
         }
     }
-    if shares.len() > 1 {
+    if let Some(job) = suspect.filter(|_| with_suspect) {
+        let now = now.as_microsecond();
+        conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])?;
+        claimed.push(job);
+    }
+    if shares.len() + usize::from(with_suspect) > 1 {
         claimed.sort_unstable_by_key(|job| (Reverse(job.priority), job.scheduled_at, job.claim.id));
     }
     Ok(claimed)
@@ -201,35 +231,81 @@ fn unclaimable() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(why.to_owned()))
 }
 
-/// How many of the first jobs of each pair of task and queue are among the first of all.
-fn shares(conn: &Connection, want: &Want) -> SqlResult<Vec<(Pair, usize)>> {
-    let mut pairs = ready_pairs(conn, want)?;
-    if pairs.len() <= 1 {
-        return Ok(pairs.pop().map(|pair| (pair, want.limit)).into_iter().collect());
+/// The suspect that comes first of those wanted, if the worker may hold one.
+fn first_suspect(
+    conn: &Connection,
+    want: &Want,
+    worker: WorkerId,
+    now: Timestamp,
+) -> SqlResult<Option<Claimed>> {
+    if want.limit == 0 || !has_suspects(conn)? || holds_suspect(conn, worker)? {
+        return Ok(None);
+    }
+    let mut first = conn.prepare_cached(sql::FIRST_SUSPECT)?;
+    let pairs = pairs(conn, sql::NEXT_SUSPECT_PAIR, want)?;
+    let firsts = pairs
+        .iter()
+        .map(|pair| first.query_row(params![pair.0, pair.1, 1], |row| row::claimed(row, pair, worker, now)));
+    let firsts: Vec<Claimed> = firsts.collect::<SqlResult<_>>()?;
+    Ok(firsts.into_iter().min_by_key(|job| (Reverse(job.priority), job.scheduled_at, job.claim.id)))
+}
+
+/// Whether a suspect waits for a worker that holds none.
+pub(super) fn has_suspects(conn: &Connection) -> SqlResult<bool> {
+    conn.prepare_cached(sql::HAS_SUSPECTS)?.exists([])
+}
+
+fn holds_suspect(conn: &Connection, worker: WorkerId) -> SqlResult<bool> {
+    conn.prepare_cached(sql::HOLDS_SUSPECT)?.exists([worker.0])
+}
+
+/// How many of the first jobs of each pair of task and queue are among the first of all, and whether the suspect is.
+fn shares(
+    conn: &Connection,
+    want: &Want,
+    suspect: Option<&Claimed>,
+) -> SqlResult<(Vec<(Pair, usize)>, bool)> {
+    let mut pairs = pairs(conn, sql::NEXT_READY_PAIR, want)?;
+    if pairs.len() <= 1 && suspect.is_none() {
+        return Ok((pairs.pop().map(|pair| (pair, want.limit)).into_iter().collect(), false));
     }
     let mut statement = conn.prepare_cached(sql::READY)?;
-    let mut heads: Vec<(Reverse<i64>, i64, i64, usize)> = Vec::new();
+    let place = |job: &Claimed| {
+        (Reverse(i64::from(job.priority)), job.scheduled_at.as_microsecond(), job.claim.id.0, None)
+    };
+    let mut heads: Vec<(Reverse<i64>, i64, i64, Option<usize>)> = suspect.map(place).into_iter().collect();
     for (index, (task, queue)) in pairs.iter().enumerate() {
         let mut rows = statement.query(params![task, queue, want.limit as i64])?;
         while let Some(row) = rows.next()? {
-            heads.push((Reverse(row.get(0)?), row.get(1)?, row.get(2)?, index));
+            heads.push((Reverse(row.get(0)?), row.get(1)?, row.get(2)?, Some(index)));
         }
     }
     heads.sort_unstable();
     let mut shares: Vec<(Pair, usize)> = pairs.into_iter().map(|pair| (pair, 0)).collect();
-    heads.iter().take(want.limit).for_each(|&(.., index)| shares[index].1 += 1);
+    let mut with_suspect = false;
+    for (.., index) in heads.into_iter().take(want.limit) {
+        match index {
+            Some(index) => shares[index].1 += 1,
+            None => with_suspect = true,
+        }
+    }
     shares.retain(|(_, limit)| *limit > 0);
-    Ok(shares)
+    Ok((shares, with_suspect))
 }
 
-/// Whether a job is ready that is wanted.
-pub(super) fn has_ready(conn: &Connection, want: &Want) -> SqlResult<bool> {
-    Ok(!ready_pairs(conn, want)?.is_empty())
+/// Whether a job is ready that is wanted and that this worker may hold.
+pub(super) fn has_ready(conn: &Connection, want: &Want, worker: WorkerId) -> SqlResult<bool> {
+    if !pairs(conn, sql::NEXT_READY_PAIR, want)?.is_empty() {
+        return Ok(true);
+    }
+    Ok(has_suspects(conn)?
+        && !holds_suspect(conn, worker)?
+        && !pairs(conn, sql::NEXT_SUSPECT_PAIR, want)?.is_empty())
 }
 
-/// The wanted pairs of task and queue that have jobs ready, found by skipping through the index.
-fn ready_pairs(conn: &Connection, want: &Want) -> SqlResult<Vec<Pair>> {
-    let mut statement = conn.prepare_cached(sql::NEXT_READY_PAIR)?;
+/// The wanted pairs of task and queue that have jobs ready, found by skipping through the index that `next` reads.
+fn pairs(conn: &Connection, next: &str, want: &Want) -> SqlResult<Vec<Pair>> {
+    let mut statement = conn.prepare_cached(next)?;
     let mut next = |after: &Pair| -> SqlResult<Option<Pair>> {
         statement.query_row(params![after.0, after.1], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     };
@@ -387,22 +463,63 @@ pub(super) fn next_due(conn: &Connection) -> SqlResult<Option<Timestamp>> {
     Ok(next.map(row::time))
 }
 
-/// Frees what a worker holds and forgets it: after its death (`crashed`), or at its own word. Answers how many jobs.
-pub(super) fn free(conn: &Connection, worker: WorkerId, crashed: bool, now: Timestamp) -> SqlResult<usize> {
-    let gone = conn.prepare_cached(sql::FORGET_WORKER)?.execute([worker.0])? == 0;
-    if gone {
-        return Ok(0);
+/// What was freed of a worker's jobs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Freed {
+    /// All of them.
+    pub(super) jobs: usize,
+    /// Those that wait again.
+    pub(super) waiting: usize,
+}
+
+/// Frees what a dead worker held and forgets it, as [`blame`] judges. Answers nothing freed if somebody else was quicker.
+pub(super) fn rescue(
+    conn: &Connection,
+    worker: WorkerId,
+    max_crashes: u32,
+    now: Timestamp,
+) -> SqlResult<Freed> {
+    if !forget(conn, worker)? {
+        return Ok(Freed::default());
     }
     let now = now.as_microsecond();
-    let mut record = conn.prepare_cached(sql::RECORD_HELD)?;
-    if crashed {
-        let error = "the worker died while it ran this job";
-        record.execute(params![worker.0, now, AttemptOutcome::Crashed.as_str(), error])?;
-        conn.prepare_cached(sql::RESCUE_HELD)?.execute(params![worker.0, now, error])
-    } else {
-        record.execute(params![worker.0, now, AttemptOutcome::Released.as_str(), None::<&str>])?;
-        conn.prepare_cached(sql::RELEASE_HELD)?.execute([worker.0])
+    let mut held = conn.prepare_cached(sql::HELD_CRASHES)?;
+    let held = held.query_map([worker.0], |row| Ok((JobId(row.get(0)?), row.get(1)?)))?;
+    let held: Vec<(JobId, u32)> = held.collect::<SqlResult<_>>()?;
+    let blame = blame(&held, max_crashes);
+    let mut failed = 0;
+    for (id, crash) in &blame.crashes {
+        conn.prepare_cached(sql::RECORD_CRASH)?.execute(params![id.0, now, crash.error])?;
+        let crashed = if crash.is_last { sql::CRASH_FOR_GOOD } else { sql::CRASH };
+        conn.prepare_cached(crashed)?.execute(params![id.0, now, crash.error])?;
+        failed += usize::from(crash.is_last);
     }
+    // Those that were blamed are not held any more.
+    if blame.crashes.len() < held.len() {
+        release_held(conn, worker, Some(&blame.spared), now)?;
+    }
+    Ok(Freed { jobs: held.len(), waiting: held.len() - failed })
+}
+
+/// Frees what a worker holds and forgets it, at its own word.
+pub(super) fn leave(conn: &Connection, worker: WorkerId, now: Timestamp) -> SqlResult<Freed> {
+    if !forget(conn, worker)? {
+        return Ok(Freed::default());
+    }
+    let jobs = release_held(conn, worker, None, now.as_microsecond())?;
+    Ok(Freed { jobs, waiting: jobs })
+}
+
+/// Takes a worker off the list; `false` if it was not on it.
+fn forget(conn: &Connection, worker: WorkerId) -> SqlResult<bool> {
+    Ok(conn.prepare_cached(sql::FORGET_WORKER)?.execute([worker.0])? > 0)
+}
+
+/// Releases what a worker still holds, with `why` on record; answers how many jobs.
+fn release_held(conn: &Connection, worker: WorkerId, why: Option<&str>, now: i64) -> SqlResult<usize> {
+    let outcome = AttemptOutcome::Released.as_str();
+    conn.prepare_cached(sql::RECORD_HELD)?.execute(params![worker.0, now, outcome, why])?;
+    conn.prepare_cached(sql::RELEASE_HELD)?.execute([worker.0])
 }
 
 /// Changes one job as a person asked; answers the job after it (before it, if it is deleted).

@@ -27,6 +27,7 @@ use super::inbox::{Inbox, Nap, Request};
 use super::live::Lives;
 use super::lookout::Lookout;
 use super::open::SqliteOptions;
+use super::reserve::Reserve;
 #[cfg(test)]
 use super::stepped;
 use super::verbs::{self, Finished};
@@ -72,6 +73,9 @@ pub(super) struct Writer {
     condition: Arc<Condition>,
     courtesy: Courtesy,
     wal: Wal,
+    reserve: Reserve,
+    /// The last write found no room.
+    full: bool,
     /// Batches of a single request, in a row.
     pub(super) lonely: usize,
 }
@@ -97,6 +101,8 @@ struct Batch {
     claims: Vec<Claim>,
     /// Workers that come onto the list with this batch.
     enlisted: Vec<WorkerId>,
+    /// Whether a worker has spent claims in this batch: with that of a suspect it may hold another.
+    spent: bool,
     /// Whether something else than this batch may have made jobs claimable.
     look: bool,
 }
@@ -125,6 +131,7 @@ impl Writer {
     ) -> Writer {
         let wal = Wal::of(&path, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
+        let reserve = Reserve::new(lives.dir(), options.reserve);
         #[cfg(test)]
         let (lookout, doors) = stepped::cut_off(lookout, doors, &clock);
         Writer {
@@ -146,11 +153,14 @@ impl Writer {
             condition,
             courtesy: Courtesy::default(),
             wal,
+            reserve,
+            full: false,
             lonely: 0,
         }
     }
 
-    /// How long to sleep when nothing waits: until the log is to be written back; and until something is due or it is time to
+    /// How long to sleep when nothing waits: until the log is to be written back or it is time to look
+    /// whether the disk has room again; and until something is due or it is time to
     /// look, if somebody waits for it. A process without waiting workers sleeps for good in the end.
     pub(super) fn nap(&self) -> Nap {
         if self.inbox.is_stopped() {
@@ -161,15 +171,16 @@ impl Writer {
             return Nap { limit: Some(self.mend), ..Nap::default() };
         }
         let write_back = self.wal.nap(self.clock.monotonic()).and_then(|wait| self.clock.nap(wait));
+        let chores = write_back.into_iter().chain(self.reserve.nap(self.clock.elapsed())).min();
         if self.standing.is_empty() && self.watchers.is_empty() {
-            return Nap { limit: write_back, ..Nap::default() };
+            return Nap { limit: chores, ..Nap::default() };
         }
         let due = self.next_due.filter(|_| !self.standing.is_empty()).and_then(|due| {
             let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
             self.clock.nap(wait)
         });
         let nap = self.lookout.nap();
-        Nap { limit: due.into_iter().chain(nap.limit).chain(write_back).min(), ..nap }
+        Nap { limit: due.into_iter().chain(nap.limit).chain(chores).min(), ..nap }
     }
 
     /// Nothing waits: sees to the log, and looks for what became due or was written by others; begins a transaction only if
@@ -183,6 +194,11 @@ impl Writer {
         }
         let written_back = self.wal.write_back(&self.conn, self.clock.monotonic());
         self.mind(written_back);
+        if self.reserve.try_anew(self.clock.elapsed()) {
+            // There is room again.
+            self.note_room(false);
+            return self.write(Vec::new(), true);
+        }
         let others = self.lookout.look(&self.conn);
         let due = self.next_due.is_some_and(|due| due <= self.clock.now());
         // What cannot be read is left to the transaction, which says why.
@@ -199,7 +215,7 @@ impl Writer {
 
     /// Whether there is something to do later though nobody asks: the thread must not sleep for good.
     pub(super) fn has_chores(&self) -> bool {
-        self.must_mend() || self.wal.nap(self.clock.monotonic()).is_some()
+        self.must_mend() || self.reserve.is_spent() || self.wal.nap(self.clock.monotonic()).is_some()
     }
 
     /// A transaction has failed as a whole, and is over.
@@ -207,8 +223,23 @@ impl Writer {
         self.condition.note_failure(now, error);
         self.broken |= error.may_be_stored() || !self.conn.is_autocommit();
         self.mend = (self.mend * 2).min(MEND.1);
+        self.weigh(error);
+    }
+
+    /// Draws from an error what it means for all that is to come.
+    fn weigh(&mut self, error: &Error) {
         if error.is_fatal() {
             self.stop(error);
+        } else if error.kind() == ErrorKind::Full {
+            self.reserve.spend(self.clock.elapsed());
+            self.note_room(true);
+        }
+    }
+
+    fn note_room(&mut self, full: bool) {
+        if self.full != full || full {
+            self.full = full;
+            self.condition.note_full(full, self.clock.now());
         }
     }
 
@@ -216,9 +247,7 @@ impl Writer {
     fn mind(&mut self, step: Result<()>) {
         if let Err(error) = step {
             self.condition.note_failure(self.clock.now(), &error);
-            if error.is_fatal() {
-                self.stop(&error);
-            }
+            self.weigh(&error);
         }
     }
 
@@ -253,7 +282,9 @@ impl Writer {
             return Ok(true);
         }
         for (turn, _) in &self.standing {
-            if !verbs::is_enlisted(&self.conn, turn.worker)? || verbs::has_ready(&self.conn, &turn.want)? {
+            if !verbs::is_enlisted(&self.conn, turn.worker)?
+                || verbs::has_ready(&self.conn, &turn.want, turn.worker)?
+            {
                 return Ok(true);
             }
         }
@@ -267,7 +298,15 @@ impl Writer {
         }
         let cut = self.wal.cut(&self.conn, self.clock.monotonic());
         self.mind(cut);
+        self.look_at_the_reserve();
         self.courtesy.pause(self.clock.monotonic(), self.doors.nobody_else());
+    }
+
+    fn look_at_the_reserve(&mut self) {
+        self.reserve.look(self.clock.elapsed(), !self.lives.is_empty());
+        if self.reserve.is_spent() {
+            self.note_room(true);
+        }
     }
 
     /// Ends what the writer has beside its connection.
@@ -281,7 +320,7 @@ impl Writer {
     pub(super) fn write_one(&mut self, request: Request) {
         match request {
             Request::Insert(jobs, reply) if self.is_unattended() && verbs::is_one_row(&jobs) => {
-                self.store(&jobs[0], reply);
+                self.store(jobs, reply);
             }
             request => self.write(vec![request], false),
         }
@@ -293,19 +332,24 @@ impl Writer {
 
     /// Whether the next transaction has more to do than what is asked of it.
     fn must_be_mended(&self) -> bool {
-        self.broken || !self.doubt.is_empty() || self.inbox.is_stopped()
+        self.broken || !self.doubt.is_empty() || self.inbox.is_stopped() || self.full
     }
 
-    fn store(&mut self, job: &NewJob, reply: Reply<Vec<JobId>>) {
+    fn store(&mut self, jobs: Vec<NewJob>, reply: Reply<Vec<JobId>>) {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let insert = || verbs::Insert::on(&self.conn)?.one_row(job, now);
+        let insert = || verbs::insert_alone(&self.conn, &jobs[0], now);
         let stored = Attempt::new(self.options.busy_timeout).retry(insert);
-        let stored = stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit()));
-        if let Err(error) = &stored {
-            self.has_failed(error, now);
-        }
+        let stored = match stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit())) {
+            Ok(Some(stored)) => Ok(stored),
+            // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
+            Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
+            Err(error) => {
+                self.has_failed(&error, now);
+                Err(error)
+            }
+        };
         if stored.is_ok() {
             self.wal.has_grown(1, self.clock.monotonic());
             // After the commit: whoever began to wait before it is on the list by now.
@@ -326,6 +370,12 @@ impl Writer {
             self.end_all();
             return requests.into_iter().for_each(|request| request.refuse(&stopped));
         }
+        if self.reserve.is_spent() {
+            requests = refuse_inserts(requests);
+            if requests.is_empty() && !look {
+                return;
+            }
+        }
         if !look && !requests.is_empty() {
             requests = self.let_stand(requests);
             if requests.is_empty() {
@@ -345,6 +395,7 @@ impl Writer {
             ready: 0,
             claims: Vec::new(),
             enlisted: Vec::new(),
+            spent: false,
             look,
         };
         let mut requests = requests.into_iter();
@@ -415,6 +466,12 @@ impl Writer {
         if written.is_ok() {
             self.doubt = Doubt::default();
             self.mend = MEND.0;
+            if !self.reserve.is_spent() {
+                self.note_room(false);
+            }
+            if !batch.enlisted.is_empty() {
+                self.reserve.look_soon();
+            }
             self.enlisted.extend(batch.enlisted);
             let rows = batch.ready + batch.claims.len() + batch.ended.len();
             self.wal.has_grown(rows, self.clock.monotonic());
@@ -428,6 +485,7 @@ impl Writer {
             if !batch.left.is_empty() && self.lives.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
                 self.doors.close();
+                self.reserve.leave();
             }
         }
         for answer in batch.answers {
@@ -464,7 +522,7 @@ impl Writer {
         !self.must_be_mended()
             && self.next_due.is_none_or(|due| due > self.clock.now())
             && verbs::is_enlisted(&self.conn, turn.worker).unwrap_or(false)
-            && !verbs::has_ready(&self.conn, &turn.want).unwrap_or(true)
+            && !verbs::has_ready(&self.conn, &turn.want, turn.worker).unwrap_or(true)
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -534,23 +592,25 @@ impl Writer {
             }
             Request::Rescue(worker, reply) => {
                 let door = verbs::door(&self.conn, worker).ok().flatten();
-                let freed = self
-                    .alone(true, |conn| verbs::free(conn, worker, true, now).map_err(fault::before_commit));
-                batch.ready += freed.as_ref().copied().unwrap_or(0);
-                // A turn of the dead worker that stands here is told.
+                let max_crashes = self.options.max_crashes;
+                let freed = self.alone(true, |conn| {
+                    verbs::rescue(conn, worker, max_crashes, now).map_err(fault::before_commit)
+                });
+                batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
+                // A turn of the dead worker that stands here is told, and so is who waits for a job that has failed with it.
                 batch.look = true;
                 batch.claim_nothing_for(worker);
                 batch.left.extend(freed.is_ok().then_some((worker, door)));
-                self.settle(batch, freed, reply)
+                self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
             Request::Leave(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
-                let freed = self
-                    .alone(true, |conn| verbs::free(conn, worker, false, now).map_err(fault::before_commit));
-                batch.ready += freed.as_ref().copied().unwrap_or(0);
+                let freed =
+                    self.alone(true, |conn| verbs::leave(conn, worker, now).map_err(fault::before_commit));
+                batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
                 batch.left.extend(freed.is_ok().then_some((worker, None)));
-                self.settle(batch, freed, reply)
+                self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
             Request::Control(commands, reply) => {
                 let mut answers = Vec::with_capacity(commands.len());
@@ -611,6 +671,7 @@ impl Writer {
             Ok(lost) => {
                 batch.ended.extend(ended);
                 batch.ready += ready;
+                batch.spent |= !turn.done.is_empty();
                 batch.turns.push((turn, Turned { lost, claimed: Vec::new() }, reply));
                 Ok(())
             }
@@ -695,7 +756,9 @@ impl Writer {
 
     /// Claims: first for those who have waited longest.
     fn serve(&mut self, batch: &mut Batch) -> Result<()> {
-        if batch.ready > 0 || batch.look {
+        // What is begun on a full disk could not be finished.
+        let may_claim = !self.reserve.is_spent();
+        if may_claim && (batch.ready > 0 || batch.look || self.may_begin_suspects(batch)?) {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
                 // It may have been taken for dead while it stood, by others or in this batch: both are a reason to look.
@@ -725,7 +788,7 @@ impl Writer {
         }
         let mut turns = std::mem::take(&mut batch.turns).into_iter();
         while let Some((turn, mut turned, reply)) = turns.next() {
-            if turn.want.limit > 0 {
+            if turn.want.limit > 0 && may_claim {
                 match verbs::claim(&self.conn, &turn.want, turn.worker, batch.now) {
                     Ok(claimed) => turned.claimed = claimed,
                     Err(error) => {
@@ -744,6 +807,12 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Whether a turn stands that may have got the right to a suspect which waited before.
+    fn may_begin_suspects(&self, batch: &Batch) -> Result<bool> {
+        let may = batch.spent && !self.standing.is_empty();
+        Ok(may && verbs::has_suspects(&self.conn).map_err(fault::before_commit)?)
     }
 
     /// Leaves a turn standing; one of the same worker for the same tasks ends with it.
@@ -780,6 +849,14 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Refuses what would take room, and gives back the rest.
+fn refuse_inserts(requests: Vec<Request>) -> Vec<Request> {
+    let (inserts, rest): (Vec<_>, Vec<_>) =
+        requests.into_iter().partition(|request| matches!(request, Request::Insert(..)));
+    inserts.into_iter().for_each(|insert| insert.refuse(&fault::full()));
+    rest
 }
 
 fn taken_for_dead() -> Error {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! victim work     <db> [--ledger f] [--concurrency n] [--async-concurrency n] [--lease ms] [--grace ms] [--tasks a,b]
-//!                      [--until signal|stop]
+//!                      [--until signal|stop] [--max-crashes n]
 //! victim enqueue  <db> <task> <n> [gap ms]     through qdjobs, one by one
 //! victim insert   <db> <task> <n> [gap ms]     by a plain connection that knows nothing of qdjobs
 //! victim scribble <db> <n> [held ms]           rows of its own, by a plain connection that reads before it writes

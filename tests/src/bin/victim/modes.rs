@@ -15,7 +15,9 @@ use crate::tasks::{Effect, Noop, Slow};
 
 pub(crate) fn work(db: &str, options: &[&str], told: &mpsc::Receiver<String>) -> Fallible {
     let mut scene = Scene::of(db);
-    let queue = JobQueue::open(db)?;
+    let max_crashes = options.chunks(2).find(|option| option[0] == "--max-crashes");
+    let max_crashes = max_crashes.map_or(Ok(qdjobs::CRASHES_MAX), |option| option[1].parse())?;
+    let queue = JobQueue::options().max_crashes(max_crashes).open(db)?;
     let mut worker = Worker::new(&queue);
     let mut until = "signal";
     for option in options.chunks(2) {
@@ -30,6 +32,8 @@ pub(crate) fn work(db: &str, options: &[&str], told: &mpsc::Receiver<String>) ->
             ["--lease", ms] => worker.lease(Duration::from_millis(ms.parse()?)),
             ["--grace", ms] => worker.grace(Duration::from_millis(ms.parse()?)),
             ["--tasks", names] => worker.tasks(names.split(',')),
+            // Of the queue, which is open.
+            ["--max-crashes", _] => worker,
             ["--until", what] => {
                 until = what;
                 worker

@@ -36,19 +36,24 @@ CREATE TABLE qdjobs_jobs (
     metadata     TEXT    CONSTRAINT "metadata is JSON" CHECK (metadata IS NULL OR json_valid(metadata)),
     -- At most one job has it: whoever enqueues the same again gets the job that is there.
     unique_key   TEXT    CONSTRAINT "unique_key has 1 to 200 bytes" CHECK (length(CAST(unique_key AS BLOB)) BETWEEN 1 AND 200),
-    -- 1: may be claimed now. 0: its time has not come. Kept by qdjobs, so that jobs in the future cost a claim nothing.
-    ready        INTEGER CHECK (ready IN (0, 1))
+    -- 1: may be claimed now. 2: so may this one, a suspect (crash_count is above 0), of which a worker holds one at a time.
+    -- 0: its time has not come. Kept by qdjobs, so that jobs in the future and suspects cost a claim nothing.
+    ready        INTEGER CHECK (ready BETWEEN 0 AND 2)
 ) STRICT;
 
 -- The claim's index: only jobs that are ready, in the order they are claimed within one task and queue.
 CREATE INDEX qdjobs_ready ON qdjobs_jobs (task_name, queue, priority DESC, scheduled_at)
     WHERE status = 'pending' AND ready = 1;
 
+-- The same for the suspects.
+CREATE INDEX qdjobs_suspects ON qdjobs_jobs (task_name, queue, priority DESC, scheduled_at)
+    WHERE status = 'pending' AND ready = 2;
+
 -- The timer's index: its first entry is the next instant at which something is due.
 CREATE INDEX qdjobs_scheduled ON qdjobs_jobs (scheduled_at) WHERE status = 'pending' AND ready = 0;
 
--- What a worker holds: for its release and its rescue.
-CREATE INDEX qdjobs_running ON qdjobs_jobs (worker) WHERE status = 'running';
+-- What a worker holds: for its release and its rescue; and whether that is a suspect.
+CREATE INDEX qdjobs_running ON qdjobs_jobs (worker, ready) WHERE status = 'running';
 
 -- The rare ends that people look for among millions of good ones.
 CREATE INDEX qdjobs_failed ON qdjobs_jobs (id) WHERE status = 'failed';
