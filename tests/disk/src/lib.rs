@@ -22,6 +22,7 @@
 mod dice;
 mod fault;
 mod file;
+mod fork;
 mod inode;
 mod lock;
 mod mount;
@@ -35,6 +36,7 @@ use std::sync::{Arc, MutexGuard};
 
 pub use dice::Dice;
 pub use fault::{Fault, Lasts, Op};
+pub use fork::in_a_fork;
 pub use mount::as_process;
 
 use fault::Armed;

@@ -15,7 +15,9 @@
 mod batch;
 mod complete;
 mod cuts;
+mod fork;
 mod nth;
 mod room;
 mod rot;
+mod stop;
 mod story;

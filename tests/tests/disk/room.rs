@@ -48,7 +48,7 @@ impl Room {
     pub(crate) fn try_open(&self, durability: Durability) -> qdjobs::Result<Arc<SqliteStore>> {
         let mut options = SqliteOptions::default();
         options.durability = durability;
-        // A file of the real file system, of which this disk knows nothing.
+        // That file would be on a real disk, which never fills.
         options.reserve = 0;
         SqliteStore::open(&self.path(), options, self.clock.clone())
     }

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::fault::{self, Attempt};
+use super::fault;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Each step's SQL; its number is its place, counted from 1.
@@ -18,17 +18,36 @@ pub(super) const KNOWN: i64 = STEPS.len() as i64;
 /// The oldest program that can still write a database of this schema: the number of steps it knows.
 const MIN_WRITER: i64 = 1;
 
-/// Refuses a database that is beyond this program, without touching it.
+/// Refuses a database that is beyond this program, or whose tables of ours no step has made, without touching it.
 pub(super) fn refuse_newer(conn: &Connection) -> Result<()> {
-    steps_taken(conn).map(drop)
+    // Looked at first: tables and steps come in one commit, so whoever sees the tables sees the steps.
+    let tables: Option<String> = conn.query_row(OURS, [], |row| row.get(0)).map_err(fault::while_opening)?;
+    match (steps_taken(conn)?, tables) {
+        (0, Some(tables)) => Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("the database has tables named {tables}, but none that says which qdjobs made them"),
+        )
+        .help(
+            "nothing was changed; if they are yours, give them other names; if they are what is left of a queue, look for a copy \
+             of the file with its table qdjobs_meta",
+        )),
+        _ => Ok(()),
+    }
 }
 
-/// Creates or brings up to date the tables of qdjobs. Two processes may do so at once: the second finds it done.
-pub(super) fn migrate(conn: &Connection, patience: &Attempt) -> Result<()> {
+/// The tables that the steps make; NULL if there is none.
+const OURS: &str = "
+    SELECT group_concat(name, ', ') FROM sqlite_schema
+    WHERE type = 'table'
+        AND name IN ('qdjobs_jobs', 'qdjobs_params', 'qdjobs_tasks', 'qdjobs_attempts', 'qdjobs_workers')";
+
+/// Creates or brings up to date the tables of qdjobs. Two processes may do so at once: the second is told that the database is
+/// locked, or finds it done.
+pub(super) fn migrate(conn: &Connection) -> Result<()> {
     if steps_taken(conn)? >= STEPS.len() {
         return Ok(());
     }
-    patience.begin_immediate(conn)?;
+    fault::begin_immediate(conn)?;
     let done = upgrade(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(fault::while_opening));
     if done.is_err() && !conn.is_autocommit() {
         // The error that counts is the one above.

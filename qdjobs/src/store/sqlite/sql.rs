@@ -289,6 +289,9 @@ pub(super) const WORKERS: &str = "
     FROM qdjobs_workers ORDER BY started_at, id";
 
 /// Binds worker.
+pub(super) const BEATS: &str = "SELECT beats FROM qdjobs_workers WHERE id = ?1";
+
+/// Binds worker.
 pub(super) const DOOR: &str = "SELECT door FROM qdjobs_workers WHERE id = ?1";
 
 /// The sockets of other processes' workers. Binds our own.

@@ -549,6 +549,13 @@ pub(super) fn door(conn: &Connection, worker: WorkerId) -> SqlResult<Option<Stri
     Ok(door.flatten())
 }
 
+/// The beats of a worker that is on the list.
+pub(super) fn beats(conn: &Connection, worker: WorkerId) -> SqlResult<Option<u64>> {
+    let beats = conn.prepare_cached(sql::BEATS)?.query_row([worker.0], |row| row.get::<_, i64>(0));
+    // As they are read into a `WorkerState`.
+    Ok(beats.optional()?.map(|beats| u64::try_from(beats).unwrap_or(0)))
+}
+
 pub(super) fn workers(conn: &Connection) -> SqlResult<Vec<WorkerState>> {
     conn.prepare_cached(sql::WORKERS)?.query_map([], row::worker)?.collect()
 }

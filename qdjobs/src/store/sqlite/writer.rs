@@ -11,6 +11,7 @@
 //!
 //! Which thread does this is the business of `desk`.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,6 +94,8 @@ struct Batch {
     ended: Vec<JobId>,
     /// Callers who began to wait in this batch.
     watch: Vec<(JobId, Reply<Job>)>,
+    /// Ends of jobs that are to be told, and to whom: a commit that fails has not told them, and they wait on.
+    told: Vec<(JobId, Result<Job>, Vec<Reply<Job>>)>,
     /// Workers that are off the list with this batch, and the doors of those that are dead.
     left: Vec<(WorkerId, Option<String>)>,
     /// Jobs that became claimable in this batch.
@@ -126,10 +129,10 @@ impl Writer {
         clock: Clock,
         inbox: Arc<Inbox>,
         lives: Arc<Lives>,
-        doors: Doors,
         condition: Arc<Condition>,
     ) -> Writer {
-        let wal = Wal::of(&path, clock.clone(), condition.clone());
+        let doors = Doors::new(lives.dir().to_owned());
+        let wal = Wal::of(&path, options.durability, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
         let reserve = Reserve::new(lives.dir(), options.reserve);
         #[cfg(test)]
@@ -339,9 +342,11 @@ impl Writer {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let insert = || verbs::insert_alone(&self.conn, &jobs[0], now);
-        let stored = Attempt::new(self.options.busy_timeout).retry(insert);
-        let stored = match stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit())) {
+        let insert = || {
+            verbs::insert_alone(&self.conn, &jobs[0], now)
+                .map_err(|error| fault::in_commit(error, !self.conn.is_autocommit()))
+        };
+        let stored = match Attempt::new(self.options.busy_timeout).retry(insert) {
             Ok(Some(stored)) => Ok(stored),
             // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
             Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
@@ -391,6 +396,7 @@ impl Writer {
             turns: Vec::new(),
             ended: Vec::new(),
             watch: Vec::new(),
+            told: Vec::new(),
             left: Vec::new(),
             ready: 0,
             claims: Vec::new(),
@@ -439,6 +445,13 @@ impl Writer {
                 self.doubt.claims.append(&mut batch.claims);
                 self.doubt.workers.append(&mut batch.enlisted);
             }
+            // Who waits for the end of a job waits on.
+            for (id, reply) in batch.watch.drain(..) {
+                self.watchers.entry(id).or_default().push(reply);
+            }
+            for (id, _, replies) in batch.told.drain(..) {
+                self.watchers.entry(id).or_default().extend(replies);
+            }
             // Nobody will show these numbers again; their proof of life would only use up files.
             batch.enlisted.iter().for_each(|worker| self.lives.end(*worker));
             self.has_failed(error, batch.now);
@@ -456,9 +469,6 @@ impl Writer {
             for (_, _, reply) in batch.turns.drain(..) {
                 reply.send(Err(error.repeat()));
             }
-            for (_, reply) in batch.watch.drain(..) {
-                reply.send(Err(error.repeat()));
-            }
             if error.kind() == ErrorKind::NewerSchema {
                 self.refuse_those_who_wait(error);
             }
@@ -471,6 +481,7 @@ impl Writer {
             }
             if !batch.enlisted.is_empty() {
                 self.reserve.look_soon();
+                self.clear_up();
             }
             self.enlisted.extend(batch.enlisted);
             let rows = batch.ready + batch.claims.len() + batch.ended.len();
@@ -488,6 +499,11 @@ impl Writer {
                 self.reserve.leave();
             }
         }
+        for (_, job, replies) in batch.told {
+            for reply in replies {
+                reply.send(job.as_ref().map(Job::clone).map_err(Error::repeat));
+            }
+        }
         for answer in batch.answers {
             answer(written.as_ref().map(drop));
         }
@@ -495,6 +511,15 @@ impl Writer {
         if written.is_ok() && batch.ready > batch.claims.len() {
             self.doors.ring(batch.ready - batch.claims.len());
         }
+    }
+
+    /// Removes what processes have left beside the database that died on their way onto the list. What cannot be read counts as
+    /// listed, and stays.
+    fn clear_up(&mut self) {
+        if self.doors.refresh(&self.conn).is_ok() {
+            self.doors.clear_unlisted();
+        }
+        self.lives.clear(|worker| verbs::is_enlisted(&self.conn, worker).unwrap_or(true));
     }
 
     /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
@@ -530,7 +555,15 @@ impl Writer {
             self.conn = open::writer_again(&self.path, &self.options)?;
             self.broken = false;
         }
-        Attempt::new(self.options.busy_timeout).begin_immediate(&self.conn)
+        let rested = Cell::new(Duration::ZERO);
+        let rest = || {
+            let rest = self.courtesy.rest(self.clock.monotonic(), self.clock.now());
+            rested.set(rested.get() + rest.unwrap_or_default());
+            rest
+        };
+        Attempt::new(self.options.busy_timeout).begin(&self.conn, rest)?;
+        self.courtesy.has_begun(self.clock.monotonic(), rested.get());
+        Ok(())
     }
 
     /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
@@ -603,6 +636,10 @@ impl Writer {
                 batch.left.extend(freed.is_ok().then_some((worker, door)));
                 self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
+            Request::RescueSilent(worker, beats, reply) => match verbs::beats(&self.conn, worker) {
+                Ok(found) if found == Some(beats) => self.apply(Request::Rescue(worker, reply), batch),
+                found => self.settle(batch, found.map(|_| 0).map_err(fault::before_commit), reply),
+            },
             Request::Leave(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
@@ -635,7 +672,10 @@ impl Writer {
                     Ok(())
                 }
                 // Not before the commit: it may have ended, or be gone, by a request of this very batch.
-                Ok(job) => self.settle(batch, job.ok_or_else(|| not_found(id)), reply),
+                Ok(job) => {
+                    batch.told.push((id, job.ok_or_else(|| not_found(id)), vec![reply]));
+                    Ok(())
+                }
                 Err(error) => self.settle(batch, Err(error), reply),
             },
             Request::Look => {
@@ -843,9 +883,8 @@ impl Writer {
             if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
                 continue;
             }
-            for reply in self.watchers.remove(&id).unwrap_or_default() {
-                self.settle(batch, job.clone().ok_or_else(|| not_found(id)), reply)?;
-            }
+            let waiting = self.watchers.remove(&id).unwrap_or_default();
+            batch.told.push((id, job.ok_or_else(|| not_found(id)), waiting));
         }
         Ok(())
     }
