@@ -47,7 +47,7 @@ pub(super) fn migrate(conn: &Connection) -> Result<()> {
     if steps_taken(conn)? >= STEPS.len() {
         return Ok(());
     }
-    fault::begin_immediate(conn)?;
+    fault::begin_immediate(conn).map_err(fault::while_opening)?;
     let done = upgrade(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(fault::while_opening));
     if done.is_err() && !conn.is_autocommit() {
         // The error that counts is the one above.

@@ -342,11 +342,8 @@ impl Writer {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let insert = || {
-            verbs::insert_alone(&self.conn, &jobs[0], now)
-                .map_err(|error| fault::in_commit(error, !self.conn.is_autocommit()))
-        };
-        let stored = match Attempt::new(self.options.busy_timeout).retry(insert) {
+        let stored = self.at_the_lock(|conn| verbs::insert_alone(conn, &jobs[0], now));
+        let stored = match stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit())) {
             Ok(Some(stored)) => Ok(stored),
             // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
             Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
@@ -555,15 +552,22 @@ impl Writer {
             self.conn = open::writer_again(&self.path, &self.options)?;
             self.broken = false;
         }
-        let rested = Cell::new(Duration::ZERO);
-        let rest = || {
-            let rest = self.courtesy.rest(self.clock.monotonic(), self.clock.now());
-            rested.set(rested.get() + rest.unwrap_or_default());
-            rest
-        };
-        Attempt::new(self.options.busy_timeout).begin(&self.conn, rest)?;
-        self.courtesy.has_begun(self.clock.monotonic(), rested.get());
-        Ok(())
+        self.at_the_lock(fault::begin_immediate).map_err(fault::before_commit)
+    }
+
+    /// Takes a step that needs the lock, as soon as it is free and not left to others.
+    fn at_the_lock<T>(
+        &mut self,
+        mut step: impl FnMut(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let (rest, tried) = (Cell::new(Duration::ZERO), Cell::new(Duration::ZERO));
+        let taken = Attempt::new(self.options.busy_timeout).retry(|| {
+            rest.set(rest.get() + self.courtesy.keep_rest(self.clock.monotonic(), self.clock.now()));
+            tried.set(self.clock.monotonic());
+            step(&self.conn)
+        });
+        self.courtesy.has_begun(tried.get(), rest.get());
+        taken
     }
 
     /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
