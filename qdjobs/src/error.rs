@@ -60,6 +60,8 @@ pub enum ErrorKind {
     /// The store has stopped for good in this process, since going on could lose what was answered before: a sync failed,
     /// the file is damaged, or the writing thread panicked. The text says what came first. Nothing was stored.
     Stopped,
+    /// The queue is used in a fork of the process that opened it. Nothing was read or stored.
+    Forked,
     /// Any other failure of the operating system or of SQLite.
     Storage,
     /// The queue is closed, or closed while the request waited.

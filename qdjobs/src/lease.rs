@@ -2,7 +2,8 @@
 //!
 //! Pure: the time comes in. Wall clocks decide nothing here. A worker is dead for an observer that has itself seen the
 //! worker's beats stand still for a whole lease, on its own monotonic clock, without a gap between its own looks: a process that
-//! was stopped or suspended cannot know what it missed, and starts to watch anew.
+//! was stopped or suspended cannot know what it missed, and starts to watch anew. So does one whose own beats are held up: whatever
+//! holds them up may hold up everybody's.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,6 +27,11 @@ struct Seen {
 impl Observer {
     pub(crate) fn new(lease: Duration) -> Observer {
         Observer { lease, seen: HashMap::new(), last_look: None }
+    }
+
+    /// Whatever was seen proves nothing: starts to watch anew.
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
     }
 
     /// Looks at the beats of everybody, at `now` on the monotonic clock; gives those who have been silent for a lease.
@@ -78,6 +84,19 @@ mod tests {
         for second in (0..300).step_by(5) {
             assert!(observer.look([(WORKER, second / 20)], at(second)).is_empty());
         }
+    }
+
+    #[test]
+    fn an_observer_that_forgets_watches_for_a_whole_lease_again() {
+        let mut observer = Observer::new(LEASE);
+        for second in (0..30).step_by(5) {
+            assert!(observer.look([(WORKER, 1)], at(second)).is_empty());
+        }
+        observer.forget();
+        for second in (30..60).step_by(5) {
+            assert!(observer.look([(WORKER, 1)], at(second)).is_empty());
+        }
+        assert_eq!(observer.look([(WORKER, 1)], at(60)), [WORKER]);
     }
 
     #[test]

@@ -133,6 +133,10 @@ pub use rusqlite;
 #[doc(hidden)]
 pub use task::private as __private;
 
+/// Several workers, one disk and a clock, in one thread and under one seed.
+#[cfg(all(test, target_os = "linux"))]
+mod sim;
+
 /// What most programs import: `use qdjobs::prelude::*;`.
 pub mod prelude {
     pub use crate::{

@@ -72,6 +72,22 @@ impl QueueOptions {
         self
     }
 
+    /// How many bytes are kept free beside the database while workers run; 8 MiB unless you choose otherwise, 0 for none.
+    ///
+    /// When the disk is full, new jobs are refused with [`ErrorKind::Full`] and none is started; these bytes let the running
+    /// ones finish. All resumes by itself once twice as much is free again. [`JobQueue::health`] tells of it.
+    pub fn reserve(mut self, bytes: u64) -> Self {
+        self.sqlite.reserve = bytes;
+        self
+    }
+
+    /// Opens a database on a disk of another machine (NFS, SMB, virtiofs, …) too, which is refused otherwise: SQLite's locks and
+    /// shared memory do not reach across. Only if nobody else ever opens it there.
+    pub fn allow_remote_disk(mut self) -> Self {
+        self.sqlite.allow_remote_disk = true;
+        self
+    }
+
     /// The clock that tells the queue and its workers the time; for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -200,6 +216,28 @@ impl JobQueue {
     /// [`Stopped`](crate::store::HealthState::Stopped) look at the disk and restart the program.
     pub fn health(&self) -> Health {
         self.store().health()
+    }
+
+    /// Copies the database into a new file, while workers go on: a whole database as of one moment, readable by its owner alone,
+    /// synced. Never replaces a file. A copy by `cp` would miss what stands in the write-ahead log.
+    ///
+    /// Takes as long as reading and writing the file does, and keeps the log from being written back meanwhile; in async
+    /// code call it on a thread for blocking work. Jobs that run at that moment run again if the copy is ever used, once their workers
+    /// are found to be gone.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("qdjobs-doc-backup-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let (path, copy) = (dir.join("jobs.db"), dir.join("jobs-2026-11-25.db"));
+    /// let queue = qdjobs::JobQueue::open(&path)?;
+    /// queue.backup(&copy)?;
+    /// assert!(qdjobs::store::sqlite::check(&copy)?.is_sound());
+    /// # drop(queue);
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), qdjobs::Error>(())
+    /// ```
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<()> {
+        self.store().backup(to.as_ref())
     }
 
     /// The clock of this queue.

@@ -1141,6 +1141,23 @@ fn a_rescue_is_won_once_and_forgets_the_worker(bench: &Bench) {
     assert_eq!(answer(bench.store.rescue(CAT)).unwrap(), 0, "never heard of");
 }
 
+fn a_silent_worker_that_has_beaten_since_is_left_alone(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let beats = || {
+        let Answer::Workers(workers) = answer(bench.store.inspect(Query::Workers)).unwrap() else {
+            panic!("workers were asked for")
+        };
+        workers.iter().find(|state| state.card.id == ANN).map(|state| state.beats)
+    };
+    let seen = beats().unwrap();
+    answer(bench.store.beat(ANN)).unwrap();
+    assert_eq!(answer(bench.store.rescue_silent(ANN, seen)).unwrap(), 0);
+    assert_eq!(bench.job(claim.id).worker, Some(ANN));
+    assert_eq!(answer(bench.store.rescue_silent(ANN, beats().unwrap())).unwrap(), 1);
+    assert_eq!(beats(), None);
+    assert_eq!(answer(bench.store.rescue_silent(ANN, seen)).unwrap(), 0, "it is not on the list any more");
+}
+
 fn a_stale_claim_cannot_finish_a_rescued_job(bench: &Bench) {
     let stale = bench.held_job(ANN);
     answer(bench.store.rescue(ANN)).unwrap();
@@ -1854,6 +1871,7 @@ promises! { $
     a_worker_that_lives_is_never_proven_dead
     the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted
     a_rescue_is_won_once_and_forgets_the_worker
+    a_silent_worker_that_has_beaten_since_is_left_alone
     a_stale_claim_cannot_finish_a_rescued_job
     a_rescued_worker_claims_nothing_and_hears_so_while_it_stands
     a_worker_that_leaves_gives_back_all_and_no_failure_is_counted

@@ -21,7 +21,7 @@ pub(super) const SCRIPT: &str = include_str!("live.js");
 /// Letters of a result or an error that are shown.
 const NOTE_LETTERS_MAX: usize = 160;
 
-const ENDPOINTS: [(&str, &str, &str); 9] = [
+const ENDPOINTS: [(&str, &str, &str); 10] = [
     (
         "POST",
         "/jobs",

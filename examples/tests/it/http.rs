@@ -366,11 +366,11 @@ fn the_page_names_what_there_is_and_shows_hostile_jobs_as_text() {
 fn health_is_green_until_the_database_is_found_damaged() {
     let service = Service::start("http-health");
     let well = service.get("/health");
-    assert_eq!((well.status(), &json(&well)["state"]), (200, &json!("ok")));
+    assert_eq!((well.status().as_u16(), &json(&well)["state"]), (200, &json!("ok")));
     let id = service.create("send_email", seed()["params"].clone());
     service.ended(id);
 
-    let db = service.folder().join("jobs.db");
+    let db = service.folder.0.join("jobs.db");
     let conn = qdjobs::rusqlite::Connection::open(&db).unwrap();
     conn.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
     // Nothing is left in the log, and nothing of it in the service's cache.
@@ -383,7 +383,7 @@ fn health_is_green_until_the_database_is_found_damaged() {
     refused(&service.post(waiting()), 500, "damaged");
     refused(&service.post(waiting()), 503, "stopped for good");
     let ill = service.get("/health");
-    assert_eq!((ill.status(), &json(&ill)["state"]), (503, &json!("stopped")));
+    assert_eq!((ill.status().as_u16(), &json(&ill)["state"]), (503, &json!("stopped")));
     assert!(json(&ill)["reason"].as_str().unwrap().contains("restart the program"), "{}", ill.body());
 }
 

@@ -111,6 +111,14 @@ impl Store for MemoryStore {
         self.shared.answer(|books, now| Ok(books.rescue(dead, max_crashes, now)))
     }
 
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize> {
+        let max_crashes = self.shared.max_crashes;
+        self.shared.answer(|books, now| {
+            let still = books.workers.get(&silent).is_some_and(|state| state.beats == beats);
+            Ok(if still { books.rescue(silent, max_crashes, now) } else { 0 })
+        })
+    }
+
     fn leave(&self, worker: WorkerId) -> Pending<usize> {
         self.shared.answer(|books, now| Ok(books.leave(worker, now)))
     }

@@ -7,7 +7,7 @@
 //!
 //! Rules for every store:
 //!
-//! - No method blocks but [`insert_here`](Store::insert_here). Each submits its request and returns a [`Pending`], which is
+//! - No method blocks but [`insert_here`](Store::insert_here) and [`backup`](Store::backup). Each other submits its request and returns a [`Pending`], which is
 //!   a `Future` and has `wait()`. Dropping a `Pending` cancels nothing.
 //! - A request is answered after its effect is as durable as the store promises, never before.
 //! - One bad request fails alone. A failure of the storage fails every request it took down, and says so to each: as a
@@ -39,6 +39,7 @@ mod pending;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -124,6 +125,10 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// counted is due now, as a suspect, and loses no retry; with the last crash that the store allows it is failed.
     fn rescue(&self, dead: WorkerId) -> Pending<usize>;
 
+    /// As [`rescue`](Store::rescue), for a worker that nothing proves dead but that its `beats`, as they were last seen, have stood
+    /// still. One that has beaten since is left alone: between the look and this the disk may have been away for everybody.
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize>;
+
     /// Gives back whatever `worker` still holds, none of it counted as an attempt that failed, and forgets the worker.
     /// Whether a task began is not known here: each claim is over as a released attempt and keeps its number. The jobs
     /// keep their `scheduled_at`. Answers how many there were.
@@ -151,6 +156,13 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// How the store is. Asks nobody, waits for nobody, and answers also when the store is closed or has stopped.
     fn health(&self) -> Health {
         Health::default()
+    }
+
+    /// Writes a copy of all that is stored, as of one moment, into a new file; blocks until it is on the disk. Works also when the
+    /// store has stopped. [`ErrorKind::Setup`] if the store has no file.
+    fn backup(&self, _to: &Path) -> Result<()> {
+        Err(Error::new(ErrorKind::Setup, "this store has no file to copy")
+            .help("only a queue on a file has backups"))
     }
 
     /// What every request is refused with, if the store has stopped for good. As cheap as [`health`](Store::health), and asked by

@@ -209,7 +209,7 @@ pub(super) fn release(job: &Claimed, wait: Duration) -> Done {
 }
 
 /// Runs a piece of the program's own code; its panic becomes a failed attempt with the panic's message.
-pub(super) fn guarded(run: impl FnOnce() -> Outcome) -> Outcome {
+pub(crate) fn guarded(run: impl FnOnce() -> Outcome) -> Outcome {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 

@@ -364,6 +364,13 @@ impl Drop for WorkerHandle {
 impl Running {
     /// The order of stopping, and why it is this one.
     fn stop(self) -> Result<()> {
+        if let Some(forked) = self.shop.queue.store().stopped()
+            && forked.kind() == ErrorKind::Forked
+        {
+            // The worker is its parent's; here are neither its threads nor its jobs.
+            std::mem::forget(self);
+            return Err(forked);
+        }
         let Running { shop, lanes, steward, grace, .. } = self;
         // 1. Nothing new: claims end first, or the lanes would fill up again while they empty.
         lanes.iter().for_each(|lane| lane.close());

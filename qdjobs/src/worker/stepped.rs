@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(crate) use super::attempt::guarded;
 use super::attempt::{Attempt, Shop};
 use super::crew::Crew;
 use super::lane::{self, Lane, Step};
@@ -48,7 +49,9 @@ impl Bench {
     }
 
     fn next_begun(&self) -> Option<Arc<Attempt>> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that ran out of time before anybody polled it is dropped.
+        std::iter::from_fn(|| begun.pop_front()).find(|attempt| !attempt.is_settled())
     }
 }
 
@@ -274,7 +277,7 @@ impl SteppedWorker {
                 self.stage = Stage::Parting(now + lane::PARTING);
             }
             Stage::Parting(until) if idle || now >= *until => {
-                self.stands.iter().for_each(|stand| drop(stand.lane.release_running()));
+                self.stands.iter().for_each(|stand| _ = stand.lane.release_running());
                 self.stage = Stage::Emptying;
             }
             Stage::Emptying if self.stands.iter().all(|stand| stand.over.is_some()) => {

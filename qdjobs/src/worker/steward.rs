@@ -360,16 +360,27 @@ impl Steward {
         let others: Vec<WorkerState> = workers.into_iter().filter(|state| state.card.id != own).collect();
         // Of an answer that was long under way nobody knows of which moment it tells. With less than this the observer
         // judges later than the one it judges gives itself up.
-        let silent = if now.saturating_sub(asked) < self.lease / 8 {
+        let fresh = now.saturating_sub(asked) < self.lease / 8;
+        // While our own beats do not get through (somebody holds the lock), nobody's do: then silence proves nothing.
+        let heard_ourselves = now.saturating_sub(self.sure_at) < self.lease / 2;
+        if !heard_ourselves {
+            self.observer.forget();
+        }
+        let silent = if fresh && heard_ourselves {
             self.observer.look(others.iter().map(|state| (state.card.id, state.beats)), asked)
         } else {
             Vec::new()
         };
         let store = self.shop.queue.store();
-        for worker in others.iter().map(|state| state.card.id) {
-            let under_way = self.rescues.iter().any(|(dead, _)| *dead == worker);
-            if !under_way && (store.is_proven_dead(worker) || silent.contains(&worker)) {
+        for WorkerState { card, beats, .. } in &others {
+            let worker = card.id;
+            if self.rescues.iter().any(|(dead, _)| *dead == worker) {
+                continue;
+            }
+            if store.is_proven_dead(worker) {
                 self.rescues.push((worker, store.rescue(worker)));
+            } else if silent.contains(&worker) {
+                self.rescues.push((worker, store.rescue_silent(worker, *beats)));
             }
         }
         self.hear_rescues();

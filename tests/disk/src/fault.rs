@@ -110,15 +110,19 @@ pub enum Lasts {
 pub(crate) struct Armed {
     pub(crate) fault: Fault,
     pub(crate) lasts: Lasts,
+    /// The one process it strikes; `None` for all.
+    pub(crate) process: Option<u32>,
     /// Operations of its kind still to succeed.
     pub(crate) spared: u64,
     pub(crate) struck: u64,
+    pub(crate) last: Option<Op>,
 }
 
 impl Armed {
     /// Whether this operation fails.
-    pub(crate) fn strikes(&mut self, op: Op) -> bool {
-        if !self.fault.concerns(op) || (self.lasts == Lasts::Once && self.struck > 0) {
+    pub(crate) fn strikes(&mut self, op: Op, process: u32) -> bool {
+        let spares = self.process.is_some_and(|only| only != process);
+        if spares || !self.fault.concerns(op) || (self.lasts == Lasts::Once && self.struck > 0) {
             return false;
         }
         if self.spared > 0 {
@@ -126,6 +130,7 @@ impl Armed {
             return false;
         }
         self.struck += 1;
+        self.last = Some(op);
         true
     }
 }

@@ -22,6 +22,7 @@
 mod dice;
 mod fault;
 mod file;
+mod fork;
 mod inode;
 mod lock;
 mod mount;
@@ -35,6 +36,7 @@ use std::sync::{Arc, MutexGuard};
 
 pub use dice::Dice;
 pub use fault::{Fault, Lasts, Op};
+pub use fork::in_a_fork;
 pub use mount::as_process;
 
 use fault::Armed;
@@ -78,6 +80,11 @@ impl Disk {
         self.state().armed.map_or(0, |armed| armed.struck)
     }
 
+    /// What the present fault has struck last.
+    pub fn last_struck(&self) -> Option<Op> {
+        self.state().armed.and_then(|armed| armed.last)
+    }
+
     /// A number that two disks share if they hold the same files with the same bytes.
     pub fn digest(&self) -> u64 {
         self.state().digest(self.0.root.len())
@@ -87,7 +94,17 @@ impl Disk {
 
     /// Fails the `nth` operation from now (1 is the next) that `fault` concerns. It takes the place of the fault before.
     pub fn fail(&self, nth: u64, fault: Fault, lasts: Lasts) {
-        self.state().armed = Some(Armed { fault, lasts, spared: nth.saturating_sub(1), struck: 0 });
+        self.arm(nth, fault, lasts, None);
+    }
+
+    /// As [`fail`](Disk::fail), and strikes what one process asks alone.
+    pub fn fail_process(&self, process: u32, nth: u64, fault: Fault, lasts: Lasts) {
+        self.arm(nth, fault, lasts, Some(process));
+    }
+
+    fn arm(&self, nth: u64, fault: Fault, lasts: Lasts, process: Option<u32>) {
+        let spared = nth.saturating_sub(1);
+        self.state().armed = Some(Armed { fault, lasts, process, spared, struck: 0, last: None });
     }
 
     /// Everything succeeds again.

@@ -91,7 +91,7 @@ impl State {
         if self.off || self.killed.contains(&process) {
             return Err(ffi::SQLITE_CANTOPEN);
         }
-        self.begin(Op::Open)?;
+        self.begin(Op::Open, process)?;
         let has = |flag| flags & flag != 0;
         let file = match self.names.get(name) {
             Some(_) if has(ffi::SQLITE_OPEN_EXCLUSIVE) && has(ffi::SQLITE_OPEN_CREATE) => {
@@ -129,7 +129,7 @@ impl State {
         if !self.names.contains_key(name) {
             return Err(ffi::SQLITE_IOERR_DELETE_NOENT);
         }
-        self.begin(Op::Delete)?;
+        self.begin(Op::Delete, process)?;
         self.remove(name);
         if sync_directory {
             self.sync_directory();
@@ -143,7 +143,7 @@ impl State {
         if self.off || self.killed.contains(&process) {
             return Err(Op::Access.failure());
         }
-        self.begin(Op::Access)?;
+        self.begin(Op::Access, process)?;
         let file = self.names.get(name).and_then(|file| self.files.get(file));
         Ok(file.is_some_and(|file| !existence || file.inode.len() > 0))
     }
@@ -151,9 +151,9 @@ impl State {
     // ---- Operations on a handle ----------------------------------------------------------------------------------
 
     pub(crate) fn read(&mut self, handle: u64, offset: usize, into: &mut [u8]) -> Outcome {
-        let file = self.living(handle, Op::Read)?;
+        let (file, process) = self.living(handle, Op::Read)?;
         let short = self.armed.is_some_and(|armed| armed.fault == Fault::ShortRead);
-        let struck = self.begin(Op::Read);
+        let struck = self.begin(Op::Read, process);
         if struck.is_err() && !short {
             return struck;
         }
@@ -168,12 +168,13 @@ impl State {
     }
 
     pub(crate) fn write(&mut self, handle: u64, offset: usize, data: &[u8]) -> Outcome {
-        let file = self.living(handle, Op::Write)?;
-        let struck = self.begin_change(Op::Write, |state| state.write_into(file, offset, data));
+        let (file, process) = self.living(handle, Op::Write)?;
+        let struck = self.begin_change(Op::Write, process, |state| state.write_into(file, offset, data));
         if let Err(code) = struck {
             if self.handles.get(&handle).is_some_and(|handle| !handle.dead) {
-                // What a disk has written when it fails is anybody's guess.
-                let part = self.dice.below(data.len() as u64 + 1) as usize;
+                // What a disk has written when it fails is anybody's guess; when it is full, less than it should.
+                let whole = usize::from(code != ffi::SQLITE_FULL);
+                let part = self.dice.below((data.len() + whole) as u64) as usize;
                 self.write_into(file, offset, &data[..part]);
             }
             return Err(code);
@@ -203,20 +204,20 @@ impl State {
     }
 
     pub(crate) fn truncate(&mut self, handle: u64, len: usize) -> Outcome {
-        let file = self.living(handle, Op::Truncate)?;
+        let (file, process) = self.living(handle, Op::Truncate)?;
         let cut = |state: &mut State| {
             if let Some(held) = state.files.get_mut(&file) {
                 held.inode.truncate(len);
             }
         };
-        self.begin_change(Op::Truncate, cut)?;
+        self.begin_change(Op::Truncate, process, cut)?;
         cut(self);
         Ok(())
     }
 
     pub(crate) fn sync(&mut self, handle: u64) -> Outcome {
-        let file = self.living(handle, Op::Sync)?;
-        if let Err(code) = self.begin(Op::Sync) {
+        let (file, process) = self.living(handle, Op::Sync)?;
+        if let Err(code) = self.begin(Op::Sync, process) {
             let alive = self.handles.get(&handle).is_some_and(|handle| !handle.dead);
             if let Some(held) = self.files.get_mut(&file).filter(|_| alive) {
                 held.inode.fail_sync(&mut self.dice);
@@ -234,21 +235,21 @@ impl State {
     }
 
     pub(crate) fn size(&mut self, handle: u64) -> Outcome<usize> {
-        let file = self.living(handle, Op::Size)?;
-        self.begin(Op::Size)?;
+        let (file, process) = self.living(handle, Op::Size)?;
+        self.begin(Op::Size, process)?;
         Ok(self.files.get(&file).map_or(0, |held| held.inode.len()))
     }
 
     pub(crate) fn lock(&mut self, handle: u64, level: i32) -> Outcome {
-        let file = self.living(handle, Op::Lock)?;
-        self.begin(Op::Lock)?;
+        let (file, process) = self.living(handle, Op::Lock)?;
+        self.begin(Op::Lock, process)?;
         let granted = self.files.get_mut(&file).is_some_and(|held| held.locks.raise(handle, level));
         if granted { Ok(()) } else { Err(ffi::SQLITE_BUSY) }
     }
 
     /// A dead handle holds nothing, so letting go always succeeds.
     pub(crate) fn unlock(&mut self, handle: u64, level: i32) {
-        if let Ok(file) = self.living(handle, Op::Lock)
+        if let Ok((file, _)) = self.living(handle, Op::Lock)
             && let Some(held) = self.files.get_mut(&file)
         {
             held.locks.lower(handle, level);
@@ -256,7 +257,7 @@ impl State {
     }
 
     pub(crate) fn is_reserved(&mut self, handle: u64) -> Outcome<bool> {
-        let file = self.living(handle, Op::Lock)?;
+        let (file, _) = self.living(handle, Op::Lock)?;
         Ok(self.files.get(&file).is_some_and(|held| held.locks.is_reserved()))
     }
 
@@ -282,8 +283,8 @@ impl State {
         make: bool,
     ) -> Outcome<Option<NonNull<c_void>>> {
         let refused = Op::ShmMap.failure();
-        self.living(handle, Op::ShmMap)?;
-        self.begin(Op::ShmMap)?;
+        let (_, process) = self.living(handle, Op::ShmMap)?;
+        self.begin(Op::ShmMap, process)?;
         let shm = self.shm_of(handle).ok_or(refused)?;
         let (Some(shm), Some(handle)) = (self.shms.get_mut(&shm), self.handles.get_mut(&handle)) else {
             return Err(refused);
@@ -294,8 +295,8 @@ impl State {
 
     pub(crate) fn shm_lock(&mut self, handle: u64, from: usize, to: usize, exclusive: bool) -> Outcome {
         let refused = Op::ShmLock.failure();
-        self.living(handle, Op::ShmLock)?;
-        self.begin(Op::ShmLock)?;
+        let (_, process) = self.living(handle, Op::ShmLock)?;
+        self.begin(Op::ShmLock, process)?;
         let shm = self.shm_of(handle).ok_or(refused)?;
         let granted = self.shms.get_mut(&shm).is_some_and(|shm| shm.lock(handle, from, to, exclusive));
         if granted { Ok(()) } else { Err(ffi::SQLITE_BUSY) }
@@ -439,21 +440,21 @@ impl State {
 
     // ---- Steps that several share --------------------------------------------------------------------------------
 
-    /// The file of a handle that lives.
-    fn living(&self, handle: u64, op: Op) -> Outcome<u64> {
+    /// The file and the process of a handle that lives.
+    fn living(&self, handle: u64, op: Op) -> Outcome<(u64, u32)> {
         match self.handles.get(&handle) {
-            Some(open) if !open.dead => Ok(open.file),
+            Some(open) if !open.dead => Ok((open.file, open.process)),
             _ => Err(op.failure()),
         }
     }
 
     /// Counts an operation that leaves no change half made; fails it if the power goes now or a fault strikes.
-    fn begin(&mut self, op: Op) -> Outcome {
-        self.begin_change(op, |_| {})
+    fn begin(&mut self, op: Op, process: u32) -> Outcome {
+        self.begin_change(op, process, |_| {})
     }
 
     /// As [`begin`](State::begin), for one that the power cut may find under way: then it was begun, or was not.
-    fn begin_change(&mut self, op: Op, change: impl FnOnce(&mut State)) -> Outcome {
+    fn begin_change(&mut self, op: Op, process: u32, change: impl FnOnce(&mut State)) -> Outcome {
         *self.counts.entry(op).or_default() += 1;
         if op.changes()
             && let Some(left) = self.cut_in
@@ -468,7 +469,7 @@ impl State {
             self.cut_in = Some(left - 1);
         }
         if let Some(armed) = &mut self.armed
-            && armed.strikes(op)
+            && armed.strikes(op, process)
         {
             return Err(if armed.fault == Fault::Full { ffi::SQLITE_FULL } else { op.failure() });
         }

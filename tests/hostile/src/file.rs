@@ -76,7 +76,9 @@ fn fill(store: &dyn Store) {
     let mut later = NewJob::new("hostile.file", r#"{"n":99}"#);
     (later.due, later.name) = (Due::After(Duration::from_secs(1)), Some("later".into()));
     later.metadata = Some(r#"{"a":1}"#.into());
-    store.insert(vec![later]).wait().unwrap();
+    later.unique_key = Some("later".into());
+    let large = NewJob::new("hostile.file", format!(r#"{{"n":100,"m":"{}"}}"#, "x".repeat(5_000)));
+    store.insert(vec![later, large]).wait().unwrap();
     store.enlist(WorkerCard::new(worker, "host", 1)).wait().unwrap();
     let turn = |done: Vec<Finish>, limit: usize| {
         let tasks = Arc::new(TaskSet::new(["hostile.file"]));
@@ -245,7 +247,7 @@ fn change(file: &mut Vec<u8>, written: &[usize], bytes: &mut Unstructured<'_>) -
 
 /// Changes that no code of ours makes.
 fn by_hand(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
-    const OBJECTS: [(&str, &str); 13] = [
+    const OBJECTS: [(&str, &str); 15] = [
         ("INDEX", "qdjobs_ready"),
         ("INDEX", "qdjobs_scheduled"),
         ("INDEX", "qdjobs_running"),
@@ -258,9 +260,11 @@ fn by_hand(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
         ("TABLE", "qdjobs_attempts"),
         ("TABLE", "qdjobs_workers"),
         ("TABLE", "qdjobs_meta"),
+        ("TABLE", "qdjobs_params"),
+        ("INDEX", "qdjobs_unique_key"),
         ("VIEW", "qdjobs_view"),
     ];
-    const COLUMNS: [(&str, &str); 26] = [
+    const COLUMNS: [(&str, &str); 29] = [
         ("qdjobs_jobs", "task_name"),
         ("qdjobs_jobs", "name"),
         ("qdjobs_jobs", "params"),
@@ -281,6 +285,9 @@ fn by_hand(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
         ("qdjobs_jobs", "progress"),
         ("qdjobs_jobs", "ready"),
         ("qdjobs_jobs", "id"),
+        ("qdjobs_jobs", "unique_key"),
+        ("qdjobs_params", "params"),
+        ("qdjobs_params", "job_id"),
         ("qdjobs_attempts", "outcome"),
         ("qdjobs_attempts", "attempt"),
         ("qdjobs_workers", "beats"),

@@ -11,7 +11,7 @@ use qdjobs::rusqlite::Connection;
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
 use qdjobs::store::{Answer, Control, Query, Store};
-use qdjobs::{Clock, Due, Durability, Job, JobId, NAME_BYTES_MAX, NewJob, Timestamp};
+use qdjobs::{Clock, Due, Durability, Job, JobId, NAME_BYTES_MAX, NewJob, Timestamp, UNIQUE_KEY_BYTES_MAX};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -79,10 +79,15 @@ fn reads_back(store: &Arc<dyn Store>, id: JobId, given: &NewJob) {
     let Ok(Answer::Job(Some(read))) = store.inspect(Query::Job(id)).wait() else {
         panic!("job {id} is not there: {given:?}")
     };
-    let Job { task_name, name, params, queue, priority, max_retries, metadata, .. } = *read.clone();
+    let Job { task_name, name, params, queue, priority, max_retries, metadata, unique_key, .. } =
+        *read.clone();
     assert_eq!((task_name, queue), (given.task_name.clone(), given.queue.clone()));
     assert_eq!(name, given.name.clone().unwrap_or_else(|| given.task_name.clone()));
     assert_eq!((params, metadata), (given.params.clone(), given.metadata.clone()));
+    assert_eq!(unique_key, given.unique_key);
+    if given.unique_key.is_some() {
+        assert_eq!(store.insert_here(vec![given.clone()]).unwrap(), [id], "repeated");
+    }
     assert_eq!((priority, max_retries), (given.priority, given.max_retries));
     match given.due {
         // Through another driver the database's own clock counts.
@@ -116,6 +121,9 @@ fn is_in_range(job: &NewJob) -> bool {
     name(&job.task_name)
         && name(&job.queue)
         && job.name.as_ref().is_none_or(|name| (1..=NAME_BYTES_MAX).contains(&name.len()))
+        && job.unique_key.as_ref().is_none_or(|key| {
+            (1..=UNIQUE_KEY_BYTES_MAX).contains(&key.len()) && !key.chars().any(char::is_control)
+        })
         && sizes.iter().all(|size| *size <= qdjobs::JSON_BYTES_MAX)
         && (0..=i128::from(LAST_MICROS)).contains(&due)
 }
@@ -140,6 +148,7 @@ fn draw(bytes: &mut Unstructured<'_>) -> arbitrary::Result<NewJob> {
         },
     };
     job.metadata = Option::<String>::arbitrary(bytes)?.map(|text| object(text, 0));
+    job.unique_key = Option::arbitrary(bytes)?;
     Ok(job)
 }
 

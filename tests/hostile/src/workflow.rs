@@ -262,6 +262,10 @@ fn job(bytes: &mut Unstructured<'_>) -> Drawn<NewJob> {
         2 => Due::After(pause(bytes)?),
         _ => Due::At(Timestamp::from_microsecond(i64::arbitrary(bytes)?).unwrap_or(START)),
     };
+    if bytes.ratio(1_u8, 5_u8)? {
+        job.unique_key = Some((*bytes.choose(&["k", "l"])?).to_owned());
+        job.params = (*bytes.choose(&[r#"{"n":1}"#, r#"{ "n": 1 }"#, r#"{"n":2}"#])?).to_owned();
+    }
     Ok(job)
 }
 

@@ -120,6 +120,10 @@ impl Store for Between {
         self.real.rescue(dead)
     }
 
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize> {
+        self.real.rescue_silent(silent, beats)
+    }
+
     fn leave(&self, worker: WorkerId) -> Pending<usize> {
         self.real.leave(worker)
     }

@@ -11,7 +11,7 @@ use qdjobs::prelude::*;
 use qdjobs::store::Filter;
 use qdjobs::{ErrorKind, JobId, JobQueue, Status};
 
-use crate::support::{Gate, Log, Room, Soon, Told, block_on, eventually, job, seconds, watch};
+use crate::support::{Gate, Log, PATIENCE, Room, Soon, Told, block_on, eventually, job, seconds, watch};
 
 #[task("faults.count", retries = 0)]
 fn count(number: u32, #[state] log: &Log) -> u32 {
@@ -164,6 +164,23 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
 }
 
 #[test]
+fn tables_of_which_nothing_says_who_made_them_are_refused_untouched() {
+    for damage in ["DROP TABLE qdjobs_meta", "DELETE FROM qdjobs_meta"] {
+        let room = Room::new();
+        drop(JobQueue::open(room.db()).unwrap());
+        let conn = room.connection();
+        conn.execute_batch(&format!("PRAGMA journal_mode = DELETE; {damage}")).unwrap();
+        drop(conn);
+        let before = std::fs::read(room.db()).unwrap();
+        let (kind, error) = refused(&room.db());
+        assert_eq!(kind, ErrorKind::Corrupt, "{error}");
+        assert!(error.contains("qdjobs_jobs") && error.contains("qdjobs_meta"), "{error}");
+        assert!(before == std::fs::read(room.db()).unwrap(), "not even its journal mode");
+        assert_eq!(room.files(), ["jobs.db"]);
+    }
+}
+
+#[test]
 fn a_lock_that_is_held_for_too_long_refuses_the_write_stores_nothing_and_harms_nothing() {
     let room = Room::new();
     let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(room.db()).unwrap();
@@ -177,6 +194,72 @@ fn a_lock_that_is_held_for_too_long_refuses_the_write_stores_nothing_and_harms_n
     conn.execute_batch("COMMIT").unwrap();
     Count::new(4).enqueue(&queue).unwrap();
     assert_eq!(queue.counts().unwrap().total(), 1);
+}
+
+#[test]
+fn a_write_that_meets_a_lock_waits_until_it_is_let_go() {
+    let room = Room::new();
+    let queue = JobQueue::options().busy_timeout(PATIENCE).open(room.db()).unwrap();
+    // A worker's turn stands, so that a job is not stored by a single statement, which would be another matter.
+    let _worker = Worker::new(&queue).only::<Count>().state(Log::default()).start().unwrap();
+    let conn = room.connection();
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (answered, answer) = channel();
+    let enqueues = queue.clone();
+    let caller = std::thread::spawn(move || answered.send(Count::new(1).enqueue(&enqueues).map(drop)));
+    // On a machine too slow to get there within this time the test proves less, and does not fail.
+    assert!(answer.recv_timeout(Duration::from_millis(300)).is_err(), "it is not answered while it waits");
+    conn.execute_batch("COMMIT").unwrap();
+    answer.recv_timeout(PATIENCE).unwrap().unwrap();
+    caller.join().unwrap().unwrap();
+}
+
+#[test]
+fn jobs_stored_together_are_all_refused_when_the_database_refuses_one() {
+    let (room, queue) = Room::with_queue();
+    let forbid = "CREATE TRIGGER forbid BEFORE INSERT ON qdjobs_jobs WHEN NEW.params = '{\"number\":2}'
+        BEGIN SELECT RAISE(ABORT, 'two is one too many'); END";
+    room.connection().execute_batch(forbid).unwrap();
+    let error = queue.enqueue_all([1, 2, 3].map(Count::new)).unwrap_err();
+    assert!(!error.may_be_stored() && error.to_string().contains("two is one too many"), "{error}");
+    assert_eq!(queue.counts().unwrap().total(), 0);
+    assert_eq!(queue.enqueue_all([3, 4].map(Count::new)).unwrap().len(), 2);
+}
+
+#[test]
+fn a_fault_that_ends_the_transaction_stores_nothing_of_those_who_are_told_so() {
+    let room = Room::new();
+    let queue = JobQueue::options().busy_timeout(PATIENCE).open(room.db()).unwrap();
+    let conn = room.connection();
+    let end = "CREATE TRIGGER ends BEFORE INSERT ON qdjobs_jobs WHEN NEW.params = '{\"number\":2}'
+        BEGIN SELECT RAISE(ROLLBACK, 'all is over'); END";
+    conn.execute_batch(end).unwrap();
+    // While the first waits for the lock the others gather behind it, to be written together.
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let asynchronous = queue.to_async();
+    let jobs = (0..5).map(|number| Count::new(number).enqueue(&asynchronous)).collect::<Vec<_>>();
+    conn.execute_batch("COMMIT").unwrap();
+    let answers: Vec<_> = jobs.into_iter().map(|job| block_on(job).map(|handle| handle.id())).collect();
+    assert!(answers[2].is_err());
+    let told: Vec<JobId> = answers.iter().flatten().copied().collect();
+    let mut there: Vec<JobId> =
+        queue.list(Filter::default()).unwrap().jobs.iter().map(|job| job.id).collect();
+    there.reverse();
+    assert_eq!(told, there, "{answers:?}");
+    assert!(answers.iter().flat_map(|answer| answer.as_ref().err()).all(|error| !error.may_be_stored()));
+}
+
+#[test]
+fn a_job_that_cannot_be_marked_as_running_is_not_started() {
+    let (room, queue) = Room::with_queue();
+    let keep = "CREATE TRIGGER keep BEFORE UPDATE OF status ON qdjobs_jobs WHEN NEW.status = 'running'
+        BEGIN SELECT RAISE(IGNORE); END";
+    room.connection().execute_batch(keep).unwrap();
+    let log = Log::default();
+    let (_worker, events) = watch(Worker::new(&queue).only::<Count>().state(log.clone()));
+    let id = Count::new(1).enqueue(&queue).unwrap().id();
+    events.expect(Told::Trouble(ErrorKind::Corrupt));
+    assert_eq!((log.lines().len(), job(&queue, id).status), (0, Status::Pending));
 }
 
 #[test]

@@ -408,6 +408,47 @@ fn a_stop_lets_running_jobs_end_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended() {
+    let (room, clock) = (Room::new(), held_clock());
+    let (queue, _, _, questions) = with_store_between(&room, &clock);
+    let (gate, arrivals) = Gate::new();
+    let worker = Worker::new(&queue).only::<Wait>().state(gate.clone()).concurrency(1).lease(seconds(3_000));
+    let worker = worker.start().unwrap();
+    let number = worker.id().unwrap();
+    questions.expect(Asked::Beat(number));
+    // One that is due while the one before is not answered yet is left out.
+    let beats = || {
+        eventually(|| {
+            clock.advance(seconds(200));
+            questions.try_next(Duration::from_millis(20)).filter(|asked| *asked == Asked::Beat(number))
+        })
+    };
+    let handle = Wait.enqueue(&queue).unwrap();
+    arrivals.next();
+    beats();
+
+    let stopping = std::thread::spawn(move || worker.stop());
+    questions.expect(Asked::Recall(number));
+    beats();
+    gate.admit(1);
+    stopping.join().unwrap().unwrap();
+    assert_eq!(handle.soon().unwrap(), 1);
+}
+
+#[test]
+fn each_start_of_a_worker_has_a_number_of_its_own() {
+    let (_room, queue) = Room::with_queue();
+    let workers = [(); 3].map(|()| Worker::new(&queue).only::<Add>().start().unwrap());
+    let mut numbers: Vec<WorkerId> = workers.iter().filter_map(WorkerHandle::id).collect();
+    let [first, ..] = workers;
+    first.stop().unwrap();
+    numbers.push(Worker::new(&queue).only::<Add>().start().unwrap().id().unwrap());
+    numbers.sort();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 4, "{numbers:?}");
+}
+
+#[test]
 fn jobs_that_were_claimed_ahead_go_back_as_if_they_had_never_been_claimed() {
     let (_room, queue) = Room::with_queue();
     let ((gate, arrivals), log) = (Gate::new(), Log::default());

@@ -242,3 +242,30 @@ fn an_enqueuer_that_is_killed_loses_no_job_that_it_was_told_is_stored() {
     assert!(stored.len() <= acked.len() + 6, "{} stored, {} acked", stored.len(), acked.len());
     assert!(!worker.said().iter().any(|said| said.is("trouble")));
 }
+
+#[test]
+#[cfg(unix)]
+fn what_a_process_left_that_died_on_its_way_onto_the_list_goes_with_the_next_start() {
+    let scene = Scene::new();
+    let beside = scene.path("jobs.db-workers");
+    std::fs::create_dir(&beside).unwrap();
+    // As after a kill between these two and the commit that puts the worker onto the list.
+    std::fs::write(beside.join("00000000000000a1.live"), "1\n").unwrap();
+    drop(std::os::unix::net::UnixDatagram::bind(beside.join("00000000000000a2.door")).unwrap());
+    // Two that are on their way right now, and one that is no business of ours.
+    let alive = std::fs::File::create(beside.join("00000000000000b1.live")).unwrap();
+    alive.lock().unwrap();
+    let _answers = std::os::unix::net::UnixDatagram::bind(beside.join("00000000000000b2.door")).unwrap();
+    std::fs::write(beside.join("notes.txt"), "").unwrap();
+    let worker = Victim::worker(&scene, []);
+    let left = || {
+        let names =
+            std::fs::read_dir(&beside).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        names
+            .filter(|name| name.starts_with("00000000") || name.ends_with(".txt"))
+            .collect::<BTreeSet<String>>()
+    };
+    let kept = ["00000000000000b1.live", "00000000000000b2.door", "notes.txt"];
+    assert_eq!(left(), kept.map(str::to_owned).into());
+    drop(worker);
+}

@@ -12,9 +12,13 @@
 
 mod blocked;
 mod choices;
+#[cfg(target_os = "linux")]
+mod clocks;
 #[cfg(unix)]
 mod deaths;
+mod disk_full;
 mod kill;
+mod log;
 mod measure;
 mod open;
 mod panics;

@@ -50,6 +50,16 @@ fn a_plain_insert_by_another_program_is_noticed_within_50_ms_in_the_median() {
     assert!(waits.median() < Duration::from_millis(50));
 }
 
+/// Whether tests that need it can run; says so if not.
+pub(crate) fn python_is_there() -> bool {
+    let python = Command::new("python3").args(["-c", "import sqlite3"]).stderr(Stdio::null()).status();
+    let is_there = python.is_ok_and(|status| status.success());
+    if !is_there {
+        println!("skipped: there is no python3 with sqlite3 here");
+    }
+    is_there
+}
+
 const PYTHON: &str = r#"
 import os, sqlite3, sys, time
 db = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
@@ -62,9 +72,7 @@ for i in range(50):
 
 #[test]
 fn an_insert_by_python_is_noticed_within_50_ms_in_the_median() {
-    let python = Command::new("python3").args(["-c", "import sqlite3"]).stderr(Stdio::null()).status();
-    if !python.is_ok_and(|status| status.success()) {
-        println!("skipped: there is no python3 with sqlite3 here");
+    if !python_is_there() {
         return;
     }
     let scene = Scene::alone();

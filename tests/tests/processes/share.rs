@@ -1,9 +1,10 @@
 //! Processes that share one file, and its one lock.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use crate::scene::Scene;
-use crate::victim::Victim;
+use crate::scene::{Scene, Spread};
+use crate::victim::{Said, Victim};
 
 #[test]
 fn two_workers_share_the_jobs_and_run_each_of_them_once() {
@@ -17,12 +18,9 @@ fn two_workers_share_the_jobs_and_run_each_of_them_once() {
     let starts = scene.starts();
     assert_eq!(starts.len(), jobs.len() + more.len());
     assert!(starts.values().all(|&times| times == 1), "run twice: {starts:?}");
-    let ledger = scene.read_ledger();
-    let strange = |what: &str| ["rescued", "lost", "refused", "trouble"].contains(&what);
-    let strange: Vec<_> = ledger.iter().filter(|said| strange(&said.what)).collect();
-    assert!(strange.is_empty(), "{strange:?}");
+    assert_calm(&scene);
     let mut shares: BTreeMap<u32, usize> = BTreeMap::new();
-    for said in ledger.iter().filter(|said| said.is("end")) {
+    for said in scene.read_ledger().iter().filter(|said| said.is("end")) {
         *shares.entry(said.pid).or_default() += 1;
     }
     println!("400 jobs by two processes: {shares:?}");
@@ -46,4 +44,133 @@ fn a_worker_whose_beats_were_held_up_ends_what_it_runs_and_goes_on_when_they_are
     let outcomes: Vec<String> = scene.all("SELECT outcome FROM qdjobs_attempts", []);
     assert_eq!(outcomes, ["released"]);
     assert!(!worker.said().iter().any(|said| said.is("lost") || said.is("refused")));
+}
+
+#[test]
+fn workers_that_all_wait_for_the_lock_do_not_take_each_other_for_dead() {
+    let scene = Scene::new();
+    let mut workers = [0; 3].map(|_| Victim::worker(&scene, ["--concurrency", "1", "--lease", "1000"]));
+    scene.insert(&[("slow", r#"{"ms": 20}"#); 12]);
+    scene.wait_drained();
+    // Nobody's beats get through for three leases, as when a process was stopped with the lock in its hands.
+    scene.while_nobody_writes(|| std::thread::sleep(Duration::from_secs(3)));
+    scene.insert(&[("slow", r#"{"ms": 20}"#); 12]);
+    scene.wait_drained();
+    scene.assert_all_completed();
+    for worker in &mut workers {
+        assert!(
+            !worker.said().iter().any(|said| said.is("lost") || said.is("rescued")),
+            "{:?}",
+            worker.said()
+        );
+    }
+}
+
+/// Eight processes fall upon what is there at the same moment.
+#[test]
+fn in_a_storm_of_claims_by_eight_processes_each_job_runs_exactly_once() {
+    let scene = Scene::new();
+    let each = crate::number_from_env("QDJOBS_STORM_JOBS").unwrap_or(2_500);
+    let jobs = 8 * each;
+    let tx = scene.sql.unchecked_transaction().unwrap();
+    // Four kinds of pairs of task and queue, and two priorities: the claims have something to merge.
+    tx.execute(
+        "WITH RECURSIVE job (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM job WHERE n < ?1)
+         INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, params)
+         SELECT iif(n % 5 = 0, 'sleepy', 'noop'), iif(n % 2 = 0, 'even', 'odd'), n % 3 = 0, 0, json_object('n', n, 'ms', 1)
+         FROM job",
+        [jobs as i64],
+    )
+    .unwrap();
+    tx.commit().unwrap();
+    let begun = Instant::now();
+    let options = ["--concurrency", "2", "--async-concurrency", "50"];
+    let mut workers = [0; 8].map(|_| Victim::worker_soon(&scene, options));
+    scene.wait_drained();
+    println!("{jobs} jobs by eight processes in {:.2?}", begun.elapsed());
+    workers.iter_mut().for_each(Victim::end);
+    scene.assert_all_completed();
+    let starts = scene.starts();
+    assert_eq!(starts.len() as u64, jobs);
+    let twice: Vec<_> = starts.iter().filter(|&(_, &times)| times != 1).collect();
+    assert!(twice.is_empty(), "run twice: {twice:?}");
+    assert_eq!(scene.one::<i64>("SELECT max(attempt) + max(crash_count) FROM qdjobs_jobs", []), 1);
+    assert_calm(&scene);
+    let mut shares: BTreeMap<u32, usize> = BTreeMap::new();
+    for said in scene.read_ledger().iter().filter(|said| said.is("start")) {
+        *shares.entry(said.pid).or_default() += 1;
+    }
+    println!("their shares: {:?}", shares.values().collect::<Vec<_>>());
+    assert!(shares.len() >= 4, "no storm: {shares:?}");
+}
+
+/// Everybody who may write into one file at once: workers, enqueuers through qdjobs, programs that only know SQL, and an
+/// application whose transactions read first and keep the lock for a while.
+#[test]
+fn no_enqueuer_of_any_kind_is_ever_told_that_the_database_is_locked() {
+    let scene = Scene::new();
+    let _workers = [0; 3].map(|_| Victim::worker(&scene, ["--concurrency", "2"]));
+    let db = scene.db();
+    let jobs = crate::number_from_env("QDJOBS_MIXED_JOBS").unwrap_or(150);
+    let n = jobs.to_string();
+    let mut writers: Vec<Victim> = [
+        vec!["enqueue", db, "noop", &n],
+        vec!["enqueue", db, "slow", &n],
+        vec!["enqueue", db, "effect", &n],
+        vec!["insert", db, "noop", &n],
+        vec!["insert", db, "noop", &n],
+        vec!["scribble", db, &n, "2"],
+        vec!["scribble", db, "20", "40"],
+    ]
+    .into_iter()
+    .map(|args| Victim::start(&scene, args))
+    .collect();
+    let python = PYTHON_INSERTS.replace("JOBS", &n);
+    let has_python = crate::measure::python_is_there();
+    if has_python {
+        let mut command = std::process::Command::new("python3");
+        writers.push(Victim::spawn(command.args(["-c", &python, db]), &scene));
+    }
+    let mut waits: Vec<Spread> = Vec::new();
+    let mut acked = 0;
+    for mut writer in writers {
+        // An error that one of them meets ends it, and is in what it leaves behind.
+        writer.wait_success();
+        let words = writer.last_words();
+        assert!(words.iter().any(|said| said.is("bye")), "{words:?}");
+        let took = |said: &Said| Duration::from_micros((said.micros - said.number(1)).unsigned_abs());
+        let took: Vec<Duration> = words.iter().filter(|said| said.is("acked")).map(took).collect();
+        acked += took.len() as u64;
+        if !took.is_empty() {
+            waits.push(Spread::of(took));
+        }
+    }
+    for (who, waits) in ["qdjobs", "qdjobs", "qdjobs", "SQL", "SQL", "Python"].iter().zip(waits) {
+        println!("an enqueue by {who} while all write: {waits}");
+    }
+    assert_eq!(acked, jobs * if has_python { 6 } else { 5 });
+    scene.wait_drained();
+    scene.assert_all_completed();
+    assert_eq!(scene.one::<i64>("SELECT count(*) FROM effects WHERE job < 0", []), 20 + jobs as i64);
+    assert_calm(&scene);
+}
+
+/// As Python's sqlite3 does it by itself: a transaction that begins without a lock, and five seconds of patience.
+const PYTHON_INSERTS: &str = r#"
+import os, sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1])
+for i in range(JOBS):
+    before = time.time_ns() // 1000
+    row = db.execute("INSERT INTO qdjobs_jobs (task_name, params) VALUES ('noop', ?)", ('{"n": %d}' % i,)).lastrowid
+    db.commit()
+    print(time.time_ns() // 1000, os.getpid(), "acked", row, before, flush=True)
+print(time.time_ns() // 1000, os.getpid(), "bye", flush=True)
+"#;
+
+/// Nobody was taken for dead, and nobody met an error.
+fn assert_calm(scene: &Scene) {
+    let strange = |what: &str| ["rescued", "lost", "refused", "trouble", "failed"].contains(&what);
+    let ledger = scene.read_ledger();
+    let strange: Vec<_> = ledger.iter().filter(|said| strange(&said.what)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
 }

@@ -133,7 +133,8 @@ fn a_worker_that_stood_still_beyond_its_lease_is_refused_and_comes_back_under_a_
     scene.wait("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND attempt = 2", [], 2);
     let taken = stopped.elapsed();
     println!("a worker that stands still, with a lease of 1 s: its jobs ran elsewhere after {taken:.2?}");
-    assert!(taken > Duration::from_millis(900), "taken before the lease was over: {taken:?}");
+    // The lease counts from the last beat, which may have come a third of it before the stop.
+    assert!(taken > Duration::from_millis(600), "taken before the lease was over: {taken:?}");
 
     frozen.signal(Signal::CONT);
     frozen.wait("it to notice", |said| said.is("lost") && said.number(0) == number);

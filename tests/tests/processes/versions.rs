@@ -1,12 +1,9 @@
 //! Programs of two versions on one file. The later one is played by SQL: it expands the schema, as each version does first, or
 //! raises what a program has to know to write here.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use rustix::process::Signal;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, files};
 use crate::victim::Victim;
 
 /// What a later version may add while this one is at work.
@@ -161,10 +158,4 @@ fn tried(scene: &Scene, db: &str) -> Vec<String> {
     let words = victim.wait("what it is told", |said| said.is("refused")).words;
     victim.wait_success();
     words
-}
-
-fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
-    let name = |entry: &std::fs::DirEntry| entry.file_name().into_string().unwrap();
-    entries.map(|entry| (name(&entry), std::fs::read(entry.path()).unwrap())).collect()
 }

@@ -196,6 +196,17 @@ impl Victim {
         assert!(status.success(), "process {} ended with {status}: {errors}", self.pid());
     }
 
+    /// Asks it to end, where that can be asked; else ends it.
+    pub(crate) fn end(&mut self) {
+        #[cfg(unix)]
+        {
+            self.signal(rustix::process::Signal::TERM);
+            self.wait_success();
+        }
+        #[cfg(not(unix))]
+        self.kill();
+    }
+
     #[cfg(unix)]
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);

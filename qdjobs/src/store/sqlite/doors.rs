@@ -102,6 +102,19 @@ impl Doors {
         }
     }
 
+    /// Removes the sockets of processes that died before they were on the list.
+    pub(super) fn clear_unlisted(&self) {
+        #[cfg(unix)]
+        for name in super::live::names(&self.dir, ".door") {
+            let address = std::path::absolute(&self.dir).map(|dir| dir.join(format!("{name}.door")));
+            let address = address.ok().and_then(|path| path.to_str().map(str::to_owned));
+            // One on the list goes with its worker.
+            if let Some(address) = address.filter(|address| !self.others.contains(address)) {
+                self.clear(&address);
+            }
+        }
+    }
+
     /// Removes the socket that a dead process has left. One that is not where sockets are put, or that somebody still answers
     /// (taken for dead, but only stopped), stays.
     pub(super) fn clear(&self, address: &str) {

@@ -164,6 +164,11 @@ fn locked() -> Error {
         )
 }
 
+/// BEGIN IMMEDIATE, so that the transaction can never fail half-way for want of the lock. Tried once.
+pub(super) fn begin_immediate(conn: &Connection) -> rusqlite::Result<()> {
+    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
+}
+
 /// How long a lock is waited for. Real time, whatever the queue's clock says: the other side of a lock is another
 /// connection, which no held clock moves.
 #[derive(Clone, Copy, Debug)]
@@ -176,25 +181,31 @@ impl Attempt {
         Attempt { limit }
     }
 
-    /// BEGIN IMMEDIATE, so that the transaction can never fail half-way for want of the lock.
-    pub(super) fn begin_immediate(&self, conn: &Connection) -> crate::Result<()> {
-        let begin =
-            || conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]).map(drop));
-        self.retry(begin).map_err(before_commit)
-    }
-
     /// Repeats `step` while it reports a lock, until the limit. SQLite's own busy timeout does not cover every step that
     /// can meet a lock (switching to WAL fails at once), and sleeps for far longer than a group commit lasts.
+    pub(super) fn retry<T>(&self, step: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let is_lock = |error: &rusqlite::Error| {
+            matches!(code(error), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+        };
+        self.repeat(step, is_lock)
+    }
+
+    /// As [`retry`](Attempt::retry), for steps that tell in our own words that they met a lock.
+    pub(super) fn until_free<T>(&self, step: impl FnMut() -> crate::Result<T>) -> crate::Result<T> {
+        self.repeat(step, |error| error.kind() == ErrorKind::Locked)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "waits for another connection, in real time")]
-    pub(super) fn retry<T>(&self, mut step: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    fn repeat<T, E>(
+        &self,
+        mut step: impl FnMut() -> Result<T, E>,
+        is_lock: impl Fn(&E) -> bool,
+    ) -> Result<T, E> {
         let start = Instant::now();
         let mut nap = Duration::from_micros(50);
         loop {
             match step() {
-                Err(error)
-                    if matches!(code(&error), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
-                        && start.elapsed() < self.limit =>
-                {
+                Err(error) if is_lock(&error) && start.elapsed() < self.limit => {
                     std::thread::sleep(nap);
                     // Short naps while the other side is likely in a commit, longer ones when it is not.
                     let longest = if start.elapsed() < Duration::from_millis(50) { 250 } else { 2_000 };

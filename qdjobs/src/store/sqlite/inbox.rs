@@ -24,6 +24,7 @@ pub(super) enum Request {
     Beat(WorkerId, Reply<Beat>),
     Checkpoint(Arc<Note>),
     Rescue(WorkerId, Reply<usize>),
+    RescueSilent(WorkerId, u64, Reply<usize>),
     Leave(WorkerId, Reply<usize>),
     Control(Vec<Control>, Reply<Vec<Result<Job>>>),
     Ended(JobId, Reply<Job>),
@@ -42,7 +43,9 @@ impl Request {
             Request::Enlist(_, reply) => reply.send(Err(error.repeat())),
             Request::Turn(_, reply) => reply.send(Err(error.repeat())),
             Request::Beat(_, reply) => reply.send(Err(error.repeat())),
-            Request::Rescue(_, reply) | Request::Leave(_, reply) => reply.send(Err(error.repeat())),
+            Request::Rescue(_, reply) | Request::RescueSilent(_, _, reply) | Request::Leave(_, reply) => {
+                reply.send(Err(error.repeat()));
+            }
             Request::Control(_, reply) => reply.send(Err(error.repeat())),
             Request::Ended(_, reply) => reply.send(Err(error.repeat())),
             // Taken, so that the next report is submitted again.

@@ -40,23 +40,7 @@ impl Lives {
         if self.lock().contains_key(&worker) {
             return Ok(());
         }
-        let create = || self.create_dir().and_then(|()| options().create_new(true).open(self.file(worker)));
-        // The directory goes with the last worker that leaves, which may be at any moment until our file is in it.
-        let gone = |created: &std::io::Result<File>| {
-            created.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-        };
-        let mut created = create();
-        for _ in 0..DIR_TRIES {
-            if gone(&created) {
-                created = create();
-            }
-        }
-        let begun = created.and_then(|mut file| {
-            // For people; it proves nothing.
-            let _ = writeln!(file, "{}", std::process::id());
-            file.lock()?;
-            Ok(file)
-        });
+        let begun = self.create(worker);
         let file = begun.map_err(|error| {
             Error::new(
                 ErrorKind::Storage,
@@ -67,6 +51,46 @@ impl Lives {
         })?;
         self.lock().insert(worker, file);
         Ok(())
+    }
+
+    /// Creates a worker's file and locks it.
+    fn create(&self, worker: WorkerId) -> std::io::Result<File> {
+        let path = self.file(worker);
+        let mut gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+        for _ in 0..DIR_TRIES {
+            // The directory goes with the last worker that leaves, which may be at any moment until our file is in it; and the
+            // file with whoever clears up in the moment in which it is not locked yet.
+            match self.create_dir().and_then(|()| options().create_new(true).open(&path)) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => gone = error,
+                Err(error) => return Err(error),
+                Ok(mut file) => {
+                    // For people; it proves nothing.
+                    let _ = writeln!(file, "{}", std::process::id());
+                    file.lock()?;
+                    if path.exists() {
+                        return Ok(file);
+                    }
+                }
+            }
+        }
+        Err(gone)
+    }
+
+    /// Removes the files of workers that died before they were on the list, so that nobody who reads the list ever finds them.
+    pub(super) fn clear(&self, is_listed: impl Fn(WorkerId) -> bool) {
+        for name in names(&self.dir, ".live") {
+            let Ok(id) = i64::from_str_radix(&name, 16) else { continue };
+            let worker = WorkerId(id);
+            let path = self.file(worker);
+            if self.lock().contains_key(&worker) {
+                continue;
+            }
+            // First the lock and then the list: whoever is dead comes onto it no more.
+            let Ok(file) = options().open(&path) else { continue };
+            if file.try_lock().is_ok() && !is_listed(worker) {
+                let _ = std::fs::remove_file(&path);
+            }
+        }
     }
 
     /// Ends the life of a worker of this process, or clears up after a dead one.
@@ -123,10 +147,38 @@ impl Lives {
     }
 }
 
+/// The files in `dir` whose names end so, without that end.
+pub(super) fn names(dir: &Path, end: &str) -> Vec<String> {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(end)?.to_owned())).collect()
+}
+
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_proves_nothing_and_one_that_nobody_locks_proves_a_death() {
+        let dir = std::env::temp_dir().join(format!("qdjobs-live-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let worker = WorkerId(7);
+        // As two processes see it: what is held is looked at through a descriptor of one's own.
+        let (own, other) = (Lives::beside(&dir.join("jobs.db")), Lives::beside(&dir.join("jobs.db")));
+        assert!(!other.is_proven_dead(worker), "no file");
+        own.begin(worker).unwrap();
+        assert!(!other.is_proven_dead(worker) && !own.is_proven_dead(worker), "it lives");
+        drop(own);
+        assert!(other.is_proven_dead(worker), "it let go of its file, and did not say so");
+        other.end(worker);
+        assert!(!other.is_proven_dead(worker), "no file any more");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

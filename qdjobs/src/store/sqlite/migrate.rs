@@ -6,26 +6,48 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::fault::{self, Attempt};
+use super::fault;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Each step's SQL; its number is its place, counted from 1.
 const STEPS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
 
+/// The steps that this program knows.
+pub(super) const KNOWN: i64 = STEPS.len() as i64;
+
 /// The oldest program that can still write a database of this schema: the number of steps it knows.
 const MIN_WRITER: i64 = 1;
 
-/// Refuses a database that is beyond this program, without touching it.
+/// Refuses a database that is beyond this program, or whose tables of ours no step has made, without touching it.
 pub(super) fn refuse_newer(conn: &Connection) -> Result<()> {
-    steps_taken(conn).map(drop)
+    // Looked at first: tables and steps come in one commit, so whoever sees the tables sees the steps.
+    let tables: Option<String> = conn.query_row(OURS, [], |row| row.get(0)).map_err(fault::while_opening)?;
+    match (steps_taken(conn)?, tables) {
+        (0, Some(tables)) => Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("the database has tables named {tables}, but none that says which qdjobs made them"),
+        )
+        .help(
+            "nothing was changed; if they are yours, give them other names; if they are what is left of a queue, look for a copy \
+             of the file with its table qdjobs_meta",
+        )),
+        _ => Ok(()),
+    }
 }
 
-/// Creates or brings up to date the tables of qdjobs. Two processes may do so at once: the second finds it done.
-pub(super) fn migrate(conn: &Connection, patience: &Attempt) -> Result<()> {
+/// The tables that the steps make; NULL if there is none.
+const OURS: &str = "
+    SELECT group_concat(name, ', ') FROM sqlite_schema
+    WHERE type = 'table'
+        AND name IN ('qdjobs_jobs', 'qdjobs_params', 'qdjobs_tasks', 'qdjobs_attempts', 'qdjobs_workers')";
+
+/// Creates or brings up to date the tables of qdjobs. Two processes may do so at once: the second is told that the database is
+/// locked, or finds it done.
+pub(super) fn migrate(conn: &Connection) -> Result<()> {
     if steps_taken(conn)? >= STEPS.len() {
         return Ok(());
     }
-    patience.begin_immediate(conn)?;
+    fault::begin_immediate(conn).map_err(fault::while_opening)?;
     let done = upgrade(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(fault::while_opening));
     if done.is_err() && !conn.is_autocommit() {
         // The error that counts is the one above.
@@ -49,11 +71,8 @@ fn upgrade(conn: &Connection) -> Result<()> {
     }
     if taken < STEPS.len() {
         conn.execute("DELETE FROM qdjobs_meta", []).map_err(fault::while_opening)?;
-        conn.execute(
-            "INSERT INTO qdjobs_meta (version, min_writer) VALUES (?1, ?2)",
-            (STEPS.len() as i64, MIN_WRITER),
-        )
-        .map_err(fault::while_opening)?;
+        conn.execute("INSERT INTO qdjobs_meta (version, min_writer) VALUES (?1, ?2)", (KNOWN, MIN_WRITER))
+            .map_err(fault::while_opening)?;
     }
     Ok(())
 }
@@ -80,13 +99,12 @@ fn taken_and_known(conn: &Connection) -> Result<usize> {
         .and_then(|mut meta| meta.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .map_err(fault::while_opening)?;
     let Some((version, min_writer)) = row else { return Ok(0) };
-    if min_writer > STEPS.len() as i64 {
+    if min_writer > KNOWN {
         return Err(Error::new(
             ErrorKind::NewerSchema,
             format!(
                 "the database was upgraded by a newer qdjobs: its schema is {version}, which needs a program that knows \
-                 schema {min_writer}, and this one knows {}",
-                STEPS.len()
+                 schema {min_writer}, and this one knows {KNOWN}"
             ),
         )
         .help("update this program; nothing was changed"));

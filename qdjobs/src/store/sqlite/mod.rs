@@ -3,19 +3,27 @@
 //! Leans on the contract in `store`. The only room that names rusqlite (`transaction` is its door for callers who bring a
 //! transaction of their own). Knows no task and no worker's thread.
 
+mod backup;
+mod check;
 mod condition;
 mod courtesy;
 mod desk;
 mod doors;
 mod doubt;
 mod fault;
+mod home;
 mod inbox;
 mod live;
 mod lookout;
 mod migrate;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod onlooker;
 mod open;
 mod reader;
+mod remote;
+mod reserve;
 mod row;
+mod salvage;
 mod sql;
 #[cfg(test)]
 pub(crate) mod stepped;
@@ -27,20 +35,23 @@ mod watch;
 mod writer;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use check::{Findings, check};
 pub use open::{Durability, SqliteOptions};
+pub use salvage::{Salvage, salvage};
 pub(crate) use transaction::complete_in;
 
 use self::condition::Condition;
 use self::desk::Desk;
+use self::home::Home;
 use self::inbox::{Inbox, Request};
 use self::live::Lives;
 use self::reader::Reader;
 use super::{
-    Answer, Beat, Control, EnqueueStatement, Health, Note, Pending, Query, Reply, Store, TaskCard, Turn,
-    Turned, WorkerCard,
+    Answer, Beat, Control, EnqueueStatement, Health, HealthState, Note, Pending, Query, Reply, Store,
+    TaskCard, Turn, Turned, WorkerCard,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
@@ -51,6 +62,7 @@ use crate::unique::check_all;
 /// Jobs in a SQLite database. Several processes may open the same file.
 #[derive(Debug)]
 pub struct SqliteStore {
+    path: PathBuf,
     name: String,
     clock: Clock,
     durability: Durability,
@@ -59,12 +71,13 @@ pub struct SqliteStore {
     lives: Arc<Lives>,
     condition: Arc<Condition>,
     threads: Mutex<Threads>,
+    home: Home,
     /// Held against other processes, if the linked SQLite is only safe alone.
     _alone: Option<File>,
 }
 
 /// What is running, until the store is closed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Threads {
     /// What the reader hears: dropped, it ends.
     questions: Option<mpsc::Sender<reader::Question>>,
@@ -87,6 +100,8 @@ impl SqliteStore {
     /// All of it but the threads that write and read.
     fn without_threads(path: &Path, options: SqliteOptions, clock: Clock) -> Result<(SqliteStore, Reader)> {
         refuse_special(path)?;
+        // Before SQLite is asked for anything.
+        let home = Home::found()?;
         let conn = open::writer(path, &options)?;
         let read = open::reader(path, &options)?;
         // Absolute, since it outlives a change of the working directory.
@@ -99,7 +114,6 @@ impl SqliteStore {
 
         let alone =
             if open::has_wal_reset_bug(rusqlite::version_number()) { Some(alone(&lives)?) } else { None };
-        let doors = doors::Doors::new(lives.dir().to_owned());
         let durability = options.durability;
         let condition = Arc::new(Condition::of(&path, &wal::log_of(&path)));
         let writer = writer::Writer::new(
@@ -109,7 +123,6 @@ impl SqliteStore {
             clock.clone(),
             inbox.clone(),
             lives.clone(),
-            doors,
             condition.clone(),
         );
         let desk = Arc::new(Desk::new(writer));
@@ -117,13 +130,27 @@ impl SqliteStore {
         let reader = Reader::new(read, clock.clone(), inbox.clone(), asked);
         let threads = Mutex::new(Threads { questions: Some(questions), reader: None, writer: None });
         let name = path.display().to_string();
-        let store =
-            SqliteStore { name, clock, durability, inbox, desk, lives, condition, threads, _alone: alone };
+        let store = SqliteStore {
+            path,
+            name,
+            clock,
+            durability,
+            inbox,
+            desk,
+            lives,
+            condition,
+            threads,
+            home,
+            _alone: alone,
+        };
         Ok((store, reader))
     }
 
     /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
     fn submit<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Pending<T> {
+        if let Err(error) = self.home.check() {
+            return Pending::ready(Err(error));
+        }
         let (reply, pending) = Pending::new();
         match self.inbox.push(request(reply)) {
             Ok(()) => pending,
@@ -133,6 +160,7 @@ impl SqliteStore {
 
     /// Writes on this thread if the writing thread sleeps; else it is left to that.
     fn write_here(&self, jobs: Vec<NewJob>) -> Result<Pending<Vec<JobId>>> {
+        self.home.check()?;
         check_all(&jobs, self.clock.now())?;
         let (reply, stored) = Pending::new();
         if let Err(request) = self.desk.write_here(Request::Insert(jobs, reply)) {
@@ -197,7 +225,7 @@ impl Store for SqliteStore {
     }
 
     fn enlist(&self, worker: WorkerCard) -> Pending<()> {
-        if let Err(error) = self.lives.begin(worker.id) {
+        if let Err(error) = self.home.check().and_then(|()| self.lives.begin(worker.id)) {
             return Pending::ready(Err(error));
         }
         self.submit(|reply| Request::Enlist(worker, reply))
@@ -208,8 +236,10 @@ impl Store for SqliteStore {
     }
 
     fn recall(&self, worker: WorkerId) {
-        // A closed store has nothing standing.
-        let _ = self.inbox.push(Request::Recall(worker));
+        if self.home.is_here() {
+            // A closed store has nothing standing.
+            let _ = self.inbox.push(Request::Recall(worker));
+        }
     }
 
     fn beat(&self, worker: WorkerId) -> Pending<Beat> {
@@ -217,16 +247,22 @@ impl Store for SqliteStore {
     }
 
     fn checkpoint(&self, note: Arc<Note>) {
-        // Progress that comes after the end is nobody's loss.
-        let _ = self.inbox.push(Request::Checkpoint(note));
+        if self.home.is_here() {
+            // Progress that comes after the end is nobody's loss.
+            let _ = self.inbox.push(Request::Checkpoint(note));
+        }
     }
 
     fn is_proven_dead(&self, worker: WorkerId) -> bool {
-        self.lives.is_proven_dead(worker)
+        self.home.is_here() && self.lives.is_proven_dead(worker)
     }
 
     fn rescue(&self, dead: WorkerId) -> Pending<usize> {
         self.submit(|reply| Request::Rescue(dead, reply))
+    }
+
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize> {
+        self.submit(|reply| Request::RescueSilent(silent, beats, reply))
     }
 
     fn leave(&self, worker: WorkerId) -> Pending<usize> {
@@ -242,6 +278,9 @@ impl Store for SqliteStore {
     }
 
     fn inspect(&self, query: Query) -> Pending<Answer> {
+        if let Err(error) = self.home.check() {
+            return Pending::ready(Err(error));
+        }
         let (reply, pending) = Pending::new();
         if let Some(questions) = &self.threads().questions {
             // If the reader is gone, the reply comes back and is dropped, which answers "closed".
@@ -251,7 +290,9 @@ impl Store for SqliteStore {
     }
 
     fn poke(&self) {
-        self.inbox.ring();
+        if self.home.is_here() {
+            self.inbox.ring();
+        }
     }
 
     fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement> {
@@ -259,11 +300,21 @@ impl Store for SqliteStore {
     }
 
     fn health(&self) -> Health {
-        self.condition.health(self.inbox.stopped())
+        match self.home.check() {
+            Ok(()) => self.condition.health(self.inbox.stopped()),
+            Err(error) => {
+                Health { state: HealthState::Stopped { reason: error.to_string() }, ..Health::default() }
+            }
+        }
     }
 
     fn stopped(&self) -> Option<Error> {
-        self.inbox.stopped()
+        self.home.check().err().or_else(|| self.inbox.stopped())
+    }
+
+    fn backup(&self, to: &Path) -> Result<()> {
+        self.home.check()?;
+        backup::write(&self.path, to)
     }
 
     fn survives_power_loss(&self) -> bool {
@@ -275,6 +326,14 @@ impl Store for SqliteStore {
     }
 
     fn close(&self) {
+        if !self.home.is_here() {
+            // In a fork: the threads are not here, and the connections are the parent's. Nothing of them may be touched, nor closed at
+            // the end of this copy.
+            if let Ok(mut threads) = self.threads.try_lock() {
+                std::mem::forget(std::mem::take(&mut *threads));
+            }
+            return std::mem::forget((self.desk.clone(), self.lives.clone()));
+        }
         let (reader, writer) = {
             let mut threads = self.threads();
             threads.questions = None;

@@ -13,6 +13,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{self, Attempt};
 use super::migrate;
+use super::remote;
+use super::reserve::RESERVE_BYTES;
 use super::wal::log_of;
 use crate::crash::CRASHES_MAX;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,6 +42,11 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// With the crash of this number a job is failed.
     pub max_crashes: u32,
+    /// Bytes kept free beside the database while workers run, so that they can finish what they hold on a full disk; 0 for
+    /// none.
+    pub reserve: u64,
+    /// Whether a database on a file system of another machine is opened nevertheless.
+    pub allow_remote_disk: bool,
 }
 
 impl Default for SqliteOptions {
@@ -48,6 +55,8 @@ impl Default for SqliteOptions {
             durability: Durability::Full,
             busy_timeout: Duration::from_secs(5),
             max_crashes: CRASHES_MAX,
+            reserve: RESERVE_BYTES,
+            allow_remote_disk: false,
         }
     }
 }
@@ -61,6 +70,9 @@ const STATEMENTS: usize = 64;
 
 /// Opens the one writing connection, creating the file and bringing its schema up to date.
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
+    if !options.allow_remote_disk {
+        remote::refuse(path)?;
+    }
     create(path)?;
     writer_again(path, options)
 }
@@ -69,17 +81,32 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection>
 /// well.
 pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    let patience = Attempt::new(options.busy_timeout);
-    conn.busy_timeout(options.busy_timeout).map_err(fault::while_opening)?;
-    // Before anything is changed: a file that is newer or none of SQLite's stays as it is.
-    patience
-        .retry(|| conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)))
-        .map_err(fault::while_opening)?;
-    migrate::refuse_newer(&conn).inspect_err(|_| leave_the_log(&conn, path))?;
+    // Locks are waited for here, in naps as short as a commit. SQLite's own grow to a tenth of a second, with which one that comes
+    // late to a new file would wait until those who came first have nothing more to write.
+    conn.busy_timeout(Duration::ZERO).map_err(fault::while_opening)?;
+    if is_read_only(&conn).map_err(fault::while_opening)? {
+        // Not left to the first write: merely to look, SQLite makes its two files beside the database, in the name of this user
+        // and without the right to write them, and whoever may write the database would be locked out by them.
+        return Err(Error::new(
+            ErrorKind::ReadOnly,
+            format!("`{}` may not be written by this user", path.display()),
+        )
+        .help("check the owner and mode of the file, and whether the disk is mounted read-only"));
+    }
+    Attempt::new(options.busy_timeout).until_free(|| make_ready(&conn, path, options))?;
+    write_back(&conn);
+    Ok(conn)
+}
 
-    let mode = patience
-        .retry(|| conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)))
+/// All that a new connection needs before it may write. Any step can meet the lock of another process that opens, migrates or
+/// closes the same file at the same moment; taken twice, each is as good as taken once.
+fn make_ready(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<()> {
+    // Before anything is changed: a file that is newer or none of SQLite's stays as it is.
+    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
         .map_err(fault::while_opening)?;
+    migrate::refuse_newer(conn).inspect_err(|_| leave_the_log(conn, path))?;
+
+    let mode = switch_to_wal(conn).map_err(fault::while_opening)?;
     if mode != "wal" {
         return Err(Error::new(
             ErrorKind::Storage,
@@ -91,26 +118,48 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
         Durability::Full => 2,
         Durability::Relaxed => 1,
     };
-    set(&conn, "synchronous", synchronous)?;
-    set(&conn, "journal_size_limit", WAL_BYTES_KEPT)?;
-    set(&conn, "trusted_schema", 0)?;
-    set(&conn, "cell_size_check", 1)?;
-    set(&conn, "temp_store", 2)?;
-    set(&conn, "cache_size", -8_000)?;
+    set(conn, "synchronous", synchronous)?;
+    if options.durability == Durability::Relaxed {
+        // `wal` does it, and hears what it comes to.
+        set(conn, "wal_autocheckpoint", 0)?;
+    }
+    set(conn, "journal_size_limit", WAL_BYTES_KEPT)?;
+    set(conn, "trusted_schema", 0)?;
+    set(conn, "cell_size_check", 1)?;
+    set(conn, "temp_store", 2)?;
+    set(conn, "cache_size", -8_000)?;
     // Plans by the statement alone. Else SQLite plans by the values bound to it, and prepares a statement anew each time it
     // comes from the cache, whose bindings are cleared: a tenth of a millisecond for each job that comes alone.
-    turn_on(&conn, "the query planner's stability guarantee", DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG)?;
+    turn_on(conn, "the query planner's stability guarantee", DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG)?;
     // No statement, of a trigger that somebody has left in the file for example, may change the schema behind SQLite's back.
-    turn_on(&conn, "the defensive mode", DbConfig::SQLITE_DBCONFIG_DEFENSIVE)?;
+    turn_on(conn, "the defensive mode", DbConfig::SQLITE_DBCONFIG_DEFENSIVE)?;
     if cfg!(target_vendor = "apple") && options.durability == Durability::Full {
         // There a plain fsync leaves the data in the drive's cache.
-        set(&conn, "fullfsync", 1)?;
-        set(&conn, "checkpoint_fullfsync", 1)?;
+        set(conn, "fullfsync", 1)?;
+        set(conn, "checkpoint_fullfsync", 1)?;
     }
-    migrate::migrate(&conn, &patience)?;
-    // From here on the writer waits for locks itself, in naps as short as a commit; SQLite's own grow to a tenth of a second.
-    conn.busy_timeout(Duration::ZERO).map_err(fault::while_opening)?;
-    Ok(conn)
+    migrate::migrate(conn)?;
+    write_back(conn);
+    Ok(())
+}
+
+/// What the main database is called, for versions of rusqlite that take its name as a text.
+#[allow(dead_code, reason = "older versions have a type of this name, and use it below")]
+struct DatabaseName;
+
+impl DatabaseName {
+    #[allow(dead_code, non_upper_case_globals, reason = "as in older versions")]
+    const Main: &str = "main";
+}
+
+/// Whether SQLite could open the file for reading only, which it does in silence.
+fn is_read_only(conn: &Connection) -> rusqlite::Result<bool> {
+    #[allow(
+        unused_imports,
+        reason = "older versions bring their own `DatabaseName`, which comes before the one above"
+    )]
+    use rusqlite::*;
+    conn.is_readonly(DatabaseName::Main)
 }
 
 /// A connection that closes as the last one writes the log back to the database. Not to a file that is not ours to write: a
@@ -119,6 +168,13 @@ fn leave_the_log(conn: &Connection, path: &Path) {
     if std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
         leave_as_it_is(conn);
     }
+}
+
+/// Writes back to the database what stands in the log. A sync of the log that failed in a process that died soon after may have left
+/// a commit there that can be read and will not survive the power; what is committed behind it would go with it.
+fn write_back(conn: &Connection) {
+    // Somebody who reads in the log keeps a part of it there; whoever reads has it open, and the log was not found by us.
+    let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
 }
 
 /// Whether this version of SQLite can lose committed data when two connections write and checkpoint at the same time: the
@@ -197,6 +253,16 @@ fn turn_on(conn: &Connection, what: &str, switch: DbConfig) -> Result<()> {
         .help("the linked SQLite may be built without it: use the feature `bundled`"))
 }
 
+/// Switches the journal mode; answers the mode that SQLite says it is now.
+fn switch_to_wal(conn: &Connection) -> rusqlite::Result<String> {
+    let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mode = rows.next()?.map(|row| row.get(0)).transpose()?;
+    // The switch is a write, committed when the statement ends: after its row, which tells of a mode that may not come.
+    rows.next()?;
+    mode.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
 /// Sets a pragma and reads it back.
 fn set(conn: &Connection, pragma: &str, value: i64) -> Result<()> {
     // Some pragmas answer with their new value, some with nothing: both are fine, the read below decides.
@@ -215,6 +281,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pragma_that_sqlite_does_not_take_as_it_was_set_is_an_error() {
+        let conn = Connection::open_in_memory().unwrap();
+        set(&conn, "journal_size_limit", 5).unwrap();
+        // SQLite accepts each of these without a word.
+        for (pragma, value) in [("journal_size_limit", -5), ("synchronous", 7), ("journal_sise_limit", 5)] {
+            set(&conn, pragma, value).unwrap_err();
+        }
+    }
+
+    #[test]
     fn the_versions_that_are_only_safe_alone_are_known() {
         for (version, unsafe_together) in [
             (3_044_005, true),
@@ -227,6 +303,41 @@ mod tests {
             (3_054_001, false),
         ] {
             assert_eq!(has_wal_reset_bug(version), unsafe_together, "{version}");
+        }
+    }
+
+    /// A sync that fails is final for what it should have written, though programs go on reading that.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_commit_that_only_the_dead_could_not_sync_takes_no_later_one_with_it() {
+        use qdjobs_disk::{Disk, Fault, Lasts, Op, as_process};
+
+        for seed in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let disk = Disk::mount(dir.path(), seed).unwrap();
+            let open = || writer(&dir.path().join("jobs.db"), &SqliteOptions::default()).unwrap();
+            let insert = "INSERT INTO qdjobs_jobs (task_name) VALUES (?1)";
+            as_process(1, || {
+                let conn = open();
+                disk.fail(1, Fault::Io(Op::Sync), Lasts::ForGood);
+                conn.execute(insert, ["unsynced"]).unwrap_err();
+                disk.kill(1);
+                disk.heal();
+            });
+            as_process(2, || {
+                let conn = open();
+                conn.execute(insert, ["acknowledged"]).unwrap();
+                disk.cut();
+            });
+            disk.power_on();
+            let found = as_process(3, || {
+                open().query_row(
+                    "SELECT count(*) FROM qdjobs_jobs WHERE task_name = 'acknowledged'",
+                    [],
+                    |row| row.get::<_, i64>(0),
+                )
+            });
+            assert_eq!(found, Ok(1), "seed {seed}");
         }
     }
 }

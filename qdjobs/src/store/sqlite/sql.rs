@@ -12,6 +12,13 @@ pub(super) const INSERT: &str = "
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
+/// As [`INSERT`], and the schema that this program knows: changes no row if writers have to know a later one. For a statement that is a
+/// transaction of its own.
+pub(super) const INSERT_ALONE: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE (SELECT min_writer FROM qdjobs_meta) <= ?11";
+
 /// Binds id, params: what [`INSERT`] was given NULL for, being large.
 pub(super) const INSERT_PARAMS: &str = "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
 
@@ -280,6 +287,9 @@ pub(super) const WORKERS: &str = "
     SELECT id, host, pid, started_at, beats,
            (SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND worker = qdjobs_workers.id)
     FROM qdjobs_workers ORDER BY started_at, id";
+
+/// Binds worker.
+pub(super) const BEATS: &str = "SELECT beats FROM qdjobs_workers WHERE id = ?1";
 
 /// Binds worker.
 pub(super) const DOOR: &str = "SELECT door FROM qdjobs_workers WHERE id = ?1";

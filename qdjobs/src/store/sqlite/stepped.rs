@@ -31,7 +31,8 @@ pub(crate) struct SteppedStore {
 impl SteppedStore {
     pub(crate) fn open(path: &Path, options: SqliteOptions, clock: Clock) -> Result<SteppedStore> {
         let now = clock.monotonic();
-        let (store, reader) = SqliteStore::without_threads(path, options, clock)?;
+        let (store, reader) =
+            SqliteStore::without_threads(path, SqliteOptions { reserve: 0, ..options }, clock)?;
         store.inbox.set_asleep(true);
         Ok(SteppedStore {
             store: Arc::new(store),

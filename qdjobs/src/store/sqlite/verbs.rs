@@ -5,9 +5,9 @@
 
 use std::cmp::Reverse;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, ffi, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, ToSql, ffi, params};
 
-use super::{fault, row, sql};
+use super::{fault, migrate, row, sql};
 use crate::crash::blame;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
@@ -60,12 +60,6 @@ impl<'c> Insert<'c> {
         }
     }
 
-    /// Stores a job that is [one row](is_one_row), by its one statement.
-    pub(super) fn one_row(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<(JobId, bool)> {
-        let (_, ready) = self.row(job, Some(&job.params), now)?;
-        Ok((JobId(self.conn.last_insert_rowid()), ready))
-    }
-
     /// The job that this one repeats, if its key is held.
     fn repeated(&self, job: &NewJob) -> Result<Option<JobId>> {
         let Some(key) = &job.unique_key else { return Ok(None) };
@@ -92,31 +86,60 @@ impl<'c> Insert<'c> {
 
     /// Writes the job's own row, if its key is not held; answers how many rows that was, and whether it is due.
     fn row(&mut self, job: &NewJob, params: Option<&str>, now: Timestamp) -> SqlResult<(usize, bool)> {
-        // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
-        let at = job.scheduled_at(now).unwrap_or(now);
-        let ready = at <= now;
-        let (at, now) = (at.as_microsecond(), now.as_microsecond());
-        let values = params![
-            job.task_name,
-            job.name,
-            params,
-            job.queue,
-            job.priority,
-            job.max_retries,
-            at,
-            now,
-            job.metadata,
-            ready,
-        ];
-        let written = match &job.unique_key {
-            None => self.statement.execute(values)?,
-            Some(key) => {
-                let mut insert = self.conn.prepare_cached(sql::INSERT_KEYED)?;
-                insert.execute([values, params![key]].concat().as_slice())?
-            }
-        };
-        Ok((written, ready))
+        match &job.unique_key {
+            None => execute_insert(&mut self.statement, job, params, now, &[]),
+            Some(key) => execute_insert(
+                &mut *self.conn.prepare_cached(sql::INSERT_KEYED)?,
+                job,
+                params,
+                now,
+                params![key],
+            ),
+        }
     }
+}
+
+/// Stores a job that is [one row](is_one_row) by a statement that is a transaction of its own; answers its number and whether it may be claimed at
+/// once, or `None` if writers have to know a later schema.
+pub(super) fn insert_alone(
+    conn: &Connection,
+    job: &NewJob,
+    now: Timestamp,
+) -> SqlResult<Option<(JobId, bool)>> {
+    let mut insert = conn.prepare_cached(sql::INSERT_ALONE)?;
+    let (written, ready) = execute_insert(&mut insert, job, Some(&job.params), now, params![migrate::KNOWN])?;
+    Ok((written > 0).then(|| (JobId(conn.last_insert_rowid()), ready)))
+}
+
+/// Runs one of the INSERTs, whose first ten values are the same; answers how many rows it wrote, and whether the job is due.
+fn execute_insert(
+    insert: &mut Statement<'_>,
+    job: &NewJob,
+    params: Option<&str>,
+    now: Timestamp,
+    further: &[&dyn ToSql],
+) -> SqlResult<(usize, bool)> {
+    // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
+    let at = job.scheduled_at(now).unwrap_or(now);
+    let ready = at <= now;
+    let (at, now) = (at.as_microsecond(), now.as_microsecond());
+    let values = params![
+        job.task_name,
+        job.name,
+        params,
+        job.queue,
+        job.priority,
+        job.max_retries,
+        at,
+        now,
+        job.metadata,
+        ready,
+    ];
+    let written = match further {
+        [] => insert.execute(values)?,
+        further => insert.execute([values, further].concat().as_slice())?,
+    };
+    Ok((written, ready))
 }
 
 /// Whether a job takes two rows to store.
@@ -524,6 +547,13 @@ pub(super) fn control(conn: &Connection, command: Control, now: Timestamp) -> Re
 pub(super) fn door(conn: &Connection, worker: WorkerId) -> SqlResult<Option<String>> {
     let door = conn.prepare_cached(sql::DOOR)?.query_row([worker.0], |row| row.get(0)).optional()?;
     Ok(door.flatten())
+}
+
+/// The beats of a worker that is on the list.
+pub(super) fn beats(conn: &Connection, worker: WorkerId) -> SqlResult<Option<u64>> {
+    let beats = conn.prepare_cached(sql::BEATS)?.query_row([worker.0], |row| row.get::<_, i64>(0));
+    // As they are read into a `WorkerState`.
+    Ok(beats.optional()?.map(|beats| u64::try_from(beats).unwrap_or(0)))
 }
 
 pub(super) fn workers(conn: &Connection) -> SqlResult<Vec<WorkerState>> {

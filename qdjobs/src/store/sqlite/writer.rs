@@ -11,6 +11,7 @@
 //!
 //! Which thread does this is the business of `desk`.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use super::inbox::{Inbox, Nap, Request};
 use super::live::Lives;
 use super::lookout::Lookout;
 use super::open::SqliteOptions;
+use super::reserve::Reserve;
 #[cfg(test)]
 use super::stepped;
 use super::verbs::{self, Finished};
@@ -72,6 +74,9 @@ pub(super) struct Writer {
     condition: Arc<Condition>,
     courtesy: Courtesy,
     wal: Wal,
+    reserve: Reserve,
+    /// The last write found no room.
+    full: bool,
     /// Batches of a single request, in a row.
     pub(super) lonely: usize,
 }
@@ -89,6 +94,8 @@ struct Batch {
     ended: Vec<JobId>,
     /// Callers who began to wait in this batch.
     watch: Vec<(JobId, Reply<Job>)>,
+    /// Ends of jobs that are to be told, and to whom: a commit that fails has not told them, and they wait on.
+    told: Vec<(JobId, Result<Job>, Vec<Reply<Job>>)>,
     /// Workers that are off the list with this batch, and the doors of those that are dead.
     left: Vec<(WorkerId, Option<String>)>,
     /// Jobs that became claimable in this batch.
@@ -122,11 +129,12 @@ impl Writer {
         clock: Clock,
         inbox: Arc<Inbox>,
         lives: Arc<Lives>,
-        doors: Doors,
         condition: Arc<Condition>,
     ) -> Writer {
-        let wal = Wal::of(&path, clock.clone(), condition.clone());
+        let doors = Doors::new(lives.dir().to_owned());
+        let wal = Wal::of(&path, options.durability, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
+        let reserve = Reserve::new(lives.dir(), options.reserve);
         #[cfg(test)]
         let (lookout, doors) = stepped::cut_off(lookout, doors, &clock);
         Writer {
@@ -148,11 +156,14 @@ impl Writer {
             condition,
             courtesy: Courtesy::default(),
             wal,
+            reserve,
+            full: false,
             lonely: 0,
         }
     }
 
-    /// How long to sleep when nothing waits: until the log is to be written back; and until something is due or it is time to
+    /// How long to sleep when nothing waits: until the log is to be written back or it is time to look
+    /// whether the disk has room again; and until something is due or it is time to
     /// look, if somebody waits for it. A process without waiting workers sleeps for good in the end.
     pub(super) fn nap(&self) -> Nap {
         if self.inbox.is_stopped() {
@@ -163,15 +174,16 @@ impl Writer {
             return Nap { limit: Some(self.mend), ..Nap::default() };
         }
         let write_back = self.wal.nap(self.clock.monotonic()).and_then(|wait| self.clock.nap(wait));
+        let chores = write_back.into_iter().chain(self.reserve.nap(self.clock.elapsed())).min();
         if self.standing.is_empty() && self.watchers.is_empty() {
-            return Nap { limit: write_back, ..Nap::default() };
+            return Nap { limit: chores, ..Nap::default() };
         }
         let due = self.next_due.filter(|_| !self.standing.is_empty()).and_then(|due| {
             let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
             self.clock.nap(wait)
         });
         let nap = self.lookout.nap();
-        Nap { limit: due.into_iter().chain(nap.limit).chain(write_back).min(), ..nap }
+        Nap { limit: due.into_iter().chain(nap.limit).chain(chores).min(), ..nap }
     }
 
     /// Nothing waits: sees to the log, and looks for what became due or was written by others; begins a transaction only if
@@ -185,6 +197,11 @@ impl Writer {
         }
         let written_back = self.wal.write_back(&self.conn, self.clock.monotonic());
         self.mind(written_back);
+        if self.reserve.try_anew(self.clock.elapsed()) {
+            // There is room again.
+            self.note_room(false);
+            return self.write(Vec::new(), true);
+        }
         let others = self.lookout.look(&self.conn);
         let due = self.next_due.is_some_and(|due| due <= self.clock.now());
         // What cannot be read is left to the transaction, which says why.
@@ -201,7 +218,7 @@ impl Writer {
 
     /// Whether there is something to do later though nobody asks: the thread must not sleep for good.
     pub(super) fn has_chores(&self) -> bool {
-        self.must_mend() || self.wal.nap(self.clock.monotonic()).is_some()
+        self.must_mend() || self.reserve.is_spent() || self.wal.nap(self.clock.monotonic()).is_some()
     }
 
     /// A transaction has failed as a whole, and is over.
@@ -209,8 +226,23 @@ impl Writer {
         self.condition.note_failure(now, error);
         self.broken |= error.may_be_stored() || !self.conn.is_autocommit();
         self.mend = (self.mend * 2).min(MEND.1);
+        self.weigh(error);
+    }
+
+    /// Draws from an error what it means for all that is to come.
+    fn weigh(&mut self, error: &Error) {
         if error.is_fatal() {
             self.stop(error);
+        } else if error.kind() == ErrorKind::Full {
+            self.reserve.spend(self.clock.elapsed());
+            self.note_room(true);
+        }
+    }
+
+    fn note_room(&mut self, full: bool) {
+        if self.full != full || full {
+            self.full = full;
+            self.condition.note_full(full, self.clock.now());
         }
     }
 
@@ -218,9 +250,7 @@ impl Writer {
     fn mind(&mut self, step: Result<()>) {
         if let Err(error) = step {
             self.condition.note_failure(self.clock.now(), &error);
-            if error.is_fatal() {
-                self.stop(&error);
-            }
+            self.weigh(&error);
         }
     }
 
@@ -271,7 +301,15 @@ impl Writer {
         }
         let cut = self.wal.cut(&self.conn, self.clock.monotonic());
         self.mind(cut);
+        self.look_at_the_reserve();
         self.courtesy.pause(self.clock.monotonic(), self.doors.nobody_else());
+    }
+
+    fn look_at_the_reserve(&mut self) {
+        self.reserve.look(self.clock.elapsed(), !self.lives.is_empty());
+        if self.reserve.is_spent() {
+            self.note_room(true);
+        }
     }
 
     /// Ends what the writer has beside its connection.
@@ -285,7 +323,7 @@ impl Writer {
     pub(super) fn write_one(&mut self, request: Request) {
         match request {
             Request::Insert(jobs, reply) if self.is_unattended() && verbs::is_one_row(&jobs) => {
-                self.store(&jobs[0], reply);
+                self.store(jobs, reply);
             }
             request => self.write(vec![request], false),
         }
@@ -297,19 +335,23 @@ impl Writer {
 
     /// Whether the next transaction has more to do than what is asked of it.
     fn must_be_mended(&self) -> bool {
-        self.broken || !self.doubt.is_empty() || self.inbox.is_stopped()
+        self.broken || !self.doubt.is_empty() || self.inbox.is_stopped() || self.full
     }
 
-    fn store(&mut self, job: &NewJob, reply: Reply<Vec<JobId>>) {
+    fn store(&mut self, jobs: Vec<NewJob>, reply: Reply<Vec<JobId>>) {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let insert = || verbs::Insert::on(&self.conn)?.one_row(job, now);
-        let stored = Attempt::new(self.options.busy_timeout).retry(insert);
-        let stored = stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit()));
-        if let Err(error) = &stored {
-            self.has_failed(error, now);
-        }
+        let stored = self.at_the_lock(|conn| verbs::insert_alone(conn, &jobs[0], now));
+        let stored = match stored.map_err(|error| fault::in_commit(error, !self.conn.is_autocommit())) {
+            Ok(Some(stored)) => Ok(stored),
+            // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
+            Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
+            Err(error) => {
+                self.has_failed(&error, now);
+                Err(error)
+            }
+        };
         if stored.is_ok() {
             self.wal.has_grown(1, self.clock.monotonic());
             // After the commit: whoever began to wait before it is on the list by now.
@@ -330,6 +372,12 @@ impl Writer {
             self.end_all();
             return requests.into_iter().for_each(|request| request.refuse(&stopped));
         }
+        if self.reserve.is_spent() {
+            requests = refuse_inserts(requests);
+            if requests.is_empty() && !look {
+                return;
+            }
+        }
         if !look && !requests.is_empty() {
             requests = self.let_stand(requests);
             if requests.is_empty() {
@@ -345,6 +393,7 @@ impl Writer {
             turns: Vec::new(),
             ended: Vec::new(),
             watch: Vec::new(),
+            told: Vec::new(),
             left: Vec::new(),
             ready: 0,
             claims: Vec::new(),
@@ -393,6 +442,13 @@ impl Writer {
                 self.doubt.claims.append(&mut batch.claims);
                 self.doubt.workers.append(&mut batch.enlisted);
             }
+            // Who waits for the end of a job waits on.
+            for (id, reply) in batch.watch.drain(..) {
+                self.watchers.entry(id).or_default().push(reply);
+            }
+            for (id, _, replies) in batch.told.drain(..) {
+                self.watchers.entry(id).or_default().extend(replies);
+            }
             // Nobody will show these numbers again; their proof of life would only use up files.
             batch.enlisted.iter().for_each(|worker| self.lives.end(*worker));
             self.has_failed(error, batch.now);
@@ -410,9 +466,6 @@ impl Writer {
             for (_, _, reply) in batch.turns.drain(..) {
                 reply.send(Err(error.repeat()));
             }
-            for (_, reply) in batch.watch.drain(..) {
-                reply.send(Err(error.repeat()));
-            }
             if error.kind() == ErrorKind::NewerSchema {
                 self.refuse_those_who_wait(error);
             }
@@ -420,6 +473,13 @@ impl Writer {
         if written.is_ok() {
             self.doubt = Doubt::default();
             self.mend = MEND.0;
+            if !self.reserve.is_spent() {
+                self.note_room(false);
+            }
+            if !batch.enlisted.is_empty() {
+                self.reserve.look_soon();
+                self.clear_up();
+            }
             self.enlisted.extend(batch.enlisted);
             let rows = batch.ready + batch.claims.len() + batch.ended.len();
             self.wal.has_grown(rows, self.clock.monotonic());
@@ -433,6 +493,12 @@ impl Writer {
             if !batch.left.is_empty() && self.lives.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
                 self.doors.close();
+                self.reserve.leave();
+            }
+        }
+        for (_, job, replies) in batch.told {
+            for reply in replies {
+                reply.send(job.as_ref().map(Job::clone).map_err(Error::repeat));
             }
         }
         for answer in batch.answers {
@@ -442,6 +508,15 @@ impl Writer {
         if written.is_ok() && batch.ready > batch.claims.len() {
             self.doors.ring(batch.ready - batch.claims.len());
         }
+    }
+
+    /// Removes what processes have left beside the database that died on their way onto the list. What cannot be read counts as
+    /// listed, and stays.
+    fn clear_up(&mut self) {
+        if self.doors.refresh(&self.conn).is_ok() {
+            self.doors.clear_unlisted();
+        }
+        self.lives.clear(|worker| verbs::is_enlisted(&self.conn, worker).unwrap_or(true));
     }
 
     /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
@@ -477,7 +552,22 @@ impl Writer {
             self.conn = open::writer_again(&self.path, &self.options)?;
             self.broken = false;
         }
-        Attempt::new(self.options.busy_timeout).begin_immediate(&self.conn)
+        self.at_the_lock(fault::begin_immediate).map_err(fault::before_commit)
+    }
+
+    /// Takes a step that needs the lock, as soon as it is free and not left to others.
+    fn at_the_lock<T>(
+        &mut self,
+        mut step: impl FnMut(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let (rest, tried) = (Cell::new(Duration::ZERO), Cell::new(Duration::ZERO));
+        let taken = Attempt::new(self.options.busy_timeout).retry(|| {
+            rest.set(rest.get() + self.courtesy.keep_rest(self.clock.monotonic(), self.clock.now()));
+            tried.set(self.clock.monotonic());
+            step(&self.conn)
+        });
+        self.courtesy.has_begun(tried.get(), rest.get());
+        taken
     }
 
     /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
@@ -550,6 +640,10 @@ impl Writer {
                 batch.left.extend(freed.is_ok().then_some((worker, door)));
                 self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
+            Request::RescueSilent(worker, beats, reply) => match verbs::beats(&self.conn, worker) {
+                Ok(found) if found == Some(beats) => self.apply(Request::Rescue(worker, reply), batch),
+                found => self.settle(batch, found.map(|_| 0).map_err(fault::before_commit), reply),
+            },
             Request::Leave(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
@@ -582,7 +676,10 @@ impl Writer {
                     Ok(())
                 }
                 // Not before the commit: it may have ended, or be gone, by a request of this very batch.
-                Ok(job) => self.settle(batch, job.ok_or_else(|| not_found(id)), reply),
+                Ok(job) => {
+                    batch.told.push((id, job.ok_or_else(|| not_found(id)), vec![reply]));
+                    Ok(())
+                }
                 Err(error) => self.settle(batch, Err(error), reply),
             },
             Request::Look => {
@@ -703,7 +800,9 @@ impl Writer {
 
     /// Claims: first for those who have waited longest.
     fn serve(&mut self, batch: &mut Batch) -> Result<()> {
-        if batch.ready > 0 || batch.look || self.may_begin_suspects(batch)? {
+        // What is begun on a full disk could not be finished.
+        let may_claim = !self.reserve.is_spent();
+        if may_claim && (batch.ready > 0 || batch.look || self.may_begin_suspects(batch)?) {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
                 // It may have been taken for dead while it stood, by others or in this batch: both are a reason to look.
@@ -733,7 +832,7 @@ impl Writer {
         }
         let mut turns = std::mem::take(&mut batch.turns).into_iter();
         while let Some((turn, mut turned, reply)) = turns.next() {
-            if turn.want.limit > 0 {
+            if turn.want.limit > 0 && may_claim {
                 match verbs::claim(&self.conn, &turn.want, turn.worker, batch.now) {
                     Ok(claimed) => turned.claimed = claimed,
                     Err(error) => {
@@ -788,12 +887,19 @@ impl Writer {
             if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
                 continue;
             }
-            for reply in self.watchers.remove(&id).unwrap_or_default() {
-                self.settle(batch, job.clone().ok_or_else(|| not_found(id)), reply)?;
-            }
+            let waiting = self.watchers.remove(&id).unwrap_or_default();
+            batch.told.push((id, job.ok_or_else(|| not_found(id)), waiting));
         }
         Ok(())
     }
+}
+
+/// Refuses what would take room, and gives back the rest.
+fn refuse_inserts(requests: Vec<Request>) -> Vec<Request> {
+    let (inserts, rest): (Vec<_>, Vec<_>) =
+        requests.into_iter().partition(|request| matches!(request, Request::Insert(..)));
+    inserts.into_iter().for_each(|insert| insert.refuse(&fault::full()));
+    rest
 }
 
 fn taken_for_dead() -> Error {

@@ -6,7 +6,7 @@
 //! victim enqueue  <db> <task> <n> [gap ms]     through qdjobs, one by one
 //! victim insert   <db> <task> <n> [gap ms]     by a plain connection that knows nothing of qdjobs
 //! victim scribble <db> <n> [held ms]           rows of its own, by a plain connection that reads before it writes
-//! victim open     <db>                         opens the file when told to, enqueues, runs a worker for a moment
+//! victim open     <db> <n>                     opens the file when told to, enqueues, runs a worker for a moment
 //! victim try      <db>                         opens the file and enqueues one job, or says why it may not
 //! ```
 //!
@@ -35,7 +35,7 @@ fn main() -> Fallible {
         ["enqueue", db, task, n, rest @ ..] => modes::enqueue(db, task, n.parse()?, milliseconds(rest)?),
         ["insert", db, task, n, rest @ ..] => modes::insert(db, task, n.parse()?, milliseconds(rest)?),
         ["scribble", db, n, rest @ ..] => modes::scribble(db, n.parse()?, milliseconds(rest)?),
-        ["open", db] => modes::open(db, &told),
+        ["open", db, n] => modes::open(db, n.parse()?, &told),
         ["try", db] => modes::attempt(db),
         _ => Err("see the first lines of the victim's main.rs".into()),
     }

@@ -123,8 +123,8 @@ fn bulky(text: &str, ctx: &JobContext, #[state] scene: &Scene) {
     scene.begun(ctx);
 }
 
-/// May take three seconds, and takes no notice of a stop.
-#[task("timed", retries = 0, timeout = "3s")]
+/// May take two seconds, and takes no notice of a stop.
+#[task("timed", retries = 0, timeout = "2s")]
 fn timed(ms: u64, ctx: &JobContext, #[state] scene: &Scene) {
     scene.begun(ctx);
     pause(Duration::from_millis(ms));

@@ -1,0 +1,928 @@
+//! The world of one run: [`World`], its time, its disk, its processes, and the dice that say what happens next.
+//!
+//! Leans on `process` for what can be done and on `model` for what must hold. One thread does everything, one step at a time.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qdjobs_disk::{Dice, Disk, Fault, Lasts, Op, as_process};
+
+use super::model::{End, Model, Standing, Verdict, Word};
+use super::plan::{Plan, Trouble};
+use super::process::{Call, Handler, Life, Process, TASKS, Told};
+use super::trace::{Trace, note};
+use crate::error::{Error, ErrorKind};
+use crate::job::{Due, JobId, NewJob};
+use crate::queue::not_found;
+use crate::store::sqlite::onlooker::{self, Onlooker};
+use crate::store::{Answer, Control, Store};
+use crate::task::TaskError;
+use crate::time::{Clock, Timestamp};
+use crate::worker::stepped::guarded;
+
+/// The first instant of every run: 2026-11-18 11:06:40.
+const START: i64 = 1_795_000_000_000_000;
+
+/// Steps after which a run that is to heal has hung.
+const STEPS_MAX: usize = 200_000;
+
+/// What a process can do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Start,
+    Write,
+    Read,
+    Dispatch(usize),
+    Begin(usize),
+    End(usize),
+    Steward,
+    Stop,
+}
+
+/// What strikes the next step that touches the disk.
+#[derive(Clone, Copy, Debug)]
+enum Mishap {
+    Fault(u64, Fault),
+    Kill(u64),
+    PowerCut(u64),
+}
+
+pub(super) struct World<'t> {
+    plan: Plan,
+    dice: Dice,
+    trace: &'t Trace,
+    model: Model,
+    clock: Clock,
+    now: Duration,
+    /// What the wall clock shows beyond `START + now`, in microseconds.
+    wall: i64,
+    disk: Disk,
+    dir: tempfile::TempDir,
+    processes: Vec<Process>,
+    next_number: u32,
+    onlooker: Option<(u32, Onlooker)>,
+    mishap: Option<Mishap>,
+    outage: Option<(Fault, Duration)>,
+    loses_news: bool,
+    /// Jobs with a key of which nobody knows whether they are stored.
+    doubtful: Vec<(u64, NewJob)>,
+    tags: u64,
+    steps: usize,
+    /// Faults are over.
+    heals: bool,
+    /// Nobody starts any more.
+    ends: bool,
+}
+
+impl<'t> World<'t> {
+    pub(super) fn new(seed: u64, trace: &'t Trace) -> World<'t> {
+        let mut dice = Dice::new(seed);
+        let plan = Plan::draw(&mut dice);
+        note!(trace, "{plan:?}");
+        let dir = tempfile::tempdir().expect("a directory for temporary files");
+        let disk = Disk::mount(dir.path(), dice.roll()).expect("a simulated disk");
+        let processes = (0..plan.processes).map(|_| Process::new()).collect();
+        World {
+            loses_news: plan.troubles.contains(&Trouble::LostNews),
+            plan,
+            dice,
+            trace,
+            model: Model::default(),
+            clock: Clock::simulated(Timestamp::from_microsecond(START).expect("an instant of this century")),
+            now: Duration::ZERO,
+            wall: 0,
+            disk,
+            dir,
+            processes,
+            next_number: 1,
+            onlooker: None,
+            mishap: None,
+            outage: None,
+            doubtful: Vec::new(),
+            tags: 0,
+            steps: 0,
+            heals: false,
+            ends: false,
+        }
+    }
+
+    /// Chaos, healing, and a quiet end.
+    pub(super) fn run(mut self) -> Verdict {
+        self.pass(Duration::ZERO);
+        while self.steps < self.plan.steps {
+            self.round()?;
+        }
+        self.heal();
+        let deadline = self.drained_by();
+        while !(self.model.is_drained() && self.is_answered() && self.dead().is_empty()) {
+            self.round()?;
+            if self.now > deadline || self.steps > STEPS_MAX {
+                return Err(format!(
+                    "not drained in {} steps after the healing; dead on the list: {:?}; open calls: {}; open jobs:{}",
+                    self.steps,
+                    self.dead(),
+                    !self.is_answered(),
+                    self.model.open_jobs()
+                ));
+            }
+        }
+        note!(self.trace, "drained at {:?}", self.now);
+        self.ends = true;
+        let deadline = self.now + self.plan.grace + self.plan.lease * 4 + Duration::from_secs(60);
+        while self.processes.iter().any(|process| process.life.is_some()) {
+            for process in &mut self.processes {
+                if let Some(worker) = process.life.as_mut().and_then(|life| life.worker.as_mut()) {
+                    worker.stop();
+                }
+            }
+            self.round()?;
+            if self.now > deadline || self.steps > STEPS_MAX {
+                return Err("the workers do not end".into());
+            }
+        }
+        self.look()?;
+        self.close()
+    }
+
+    /// What must hold when all is over.
+    fn close(&mut self) -> Verdict {
+        let Some((_, onlooker)) = &self.onlooker else { return Err("nobody looks on".into()) };
+        let sound = onlooker.is_sound().map_err(|error| format!("the file cannot be checked: {error}"))?;
+        if sound != "ok" {
+            return Err(format!("the file is not sound: {sound}"));
+        }
+        if !self.model.books.workers.is_empty() {
+            return Err(format!("workers are left on the list: {:?}", self.model.books.workers));
+        }
+        Ok(())
+    }
+
+    // ---- The time ------------------------------------------------------------------------------------------------
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.set_clock();
+    }
+
+    fn wall_micros(&self) -> i64 {
+        START + self.now.as_micros() as i64 + self.wall
+    }
+
+    fn set_clock(&mut self) {
+        let wall = self.wall_micros();
+        self.model.wall_is(wall);
+        self.clock.set(Timestamp::from_microsecond(wall).unwrap_or(Timestamp::MAX), self.now);
+    }
+
+    /// Nobody has anything to do: until somebody has.
+    fn sleep(&mut self) {
+        let mut next: Option<Duration> = None;
+        for process in &self.processes {
+            for at in self.wakes(process) {
+                let at = at.max(process.frozen_until);
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        let until = next.unwrap_or(self.now + Duration::from_secs(1));
+        let over = Duration::from_micros(self.dice.below(3_000));
+        self.pass(until.saturating_sub(self.now) + over);
+    }
+
+    fn wakes(&self, process: &Process) -> Vec<Duration> {
+        let Some(life) = &process.life else {
+            return if self.ends { Vec::new() } else { vec![process.starts_at] };
+        };
+        let mut wakes = Vec::new();
+        wakes.extend(life.store.writes_at().map(|at| at.max(process.writes_from)));
+        if life.store.has_question() {
+            wakes.push(process.reads_from);
+        }
+        if let Some(worker) = &life.worker {
+            for lane in 0..worker.lanes() {
+                wakes.extend(worker.dispatches_at(lane));
+                wakes.extend(worker.can_begin(lane).then_some(Duration::ZERO));
+            }
+            wakes.extend(worker.steward_at());
+            wakes.extend(worker.stops_at());
+        }
+        wakes.extend(life.handlers.iter().map(Handler::ends));
+        wakes
+    }
+
+    /// What can be done now.
+    fn ready(&self) -> Vec<(usize, Part)> {
+        let mut ready = Vec::new();
+        for (index, process) in self.processes.iter().enumerate() {
+            if self.now < process.frozen_until {
+                continue;
+            }
+            let mut can = |at: Option<Duration>, part: Part| {
+                if at.is_some_and(|at| at <= self.now) {
+                    ready.push((index, part));
+                }
+            };
+            let Some(life) = &process.life else {
+                can((!self.ends).then_some(process.starts_at), Part::Start);
+                continue;
+            };
+            can(life.store.writes_at().map(|at| at.max(process.writes_from)), Part::Write);
+            can(life.store.has_question().then_some(process.reads_from), Part::Read);
+            if let Some(worker) = &life.worker {
+                for lane in 0..worker.lanes() {
+                    can(worker.dispatches_at(lane), Part::Dispatch(lane));
+                    can(worker.can_begin(lane).then_some(Duration::ZERO), Part::Begin(lane));
+                }
+                can(worker.steward_at(), Part::Steward);
+                can(worker.stops_at(), Part::Stop);
+            }
+            for (at, handler) in life.handlers.iter().enumerate() {
+                can(Some(handler.ends()), Part::End(at));
+            }
+        }
+        ready
+    }
+
+    // ---- One round -----------------------------------------------------------------------------------------------
+
+    fn round(&mut self) -> Verdict {
+        self.steps += 1;
+        if !self.heals {
+            if self.dice.once_in(self.plan.trouble_in) {
+                return self.meet_trouble();
+            }
+            if self.dice.once_in(self.plan.call_in) {
+                return self.call();
+            }
+        }
+        let ready = self.ready();
+        match self.dice.pick(&ready).copied() {
+            None => self.sleep(),
+            Some(_) if self.dice.once_in(10) => {
+                let time = Duration::from_micros(self.dice.below(20_000));
+                self.pass(time);
+            }
+            Some((process, part)) => self.step(process, part)?,
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, index: usize, part: Part) -> Verdict {
+        note!(self.trace, "{:?} process {index} {part:?}", self.now);
+        match part {
+            Part::Start => self.on_disk(index, |world| world.start(index))?,
+            Part::Write => self.on_disk(index, |world| {
+                let Some(life) = &world.processes[index].life else { return };
+                if !life.store.write() {
+                    note!(world.trace, "  closed");
+                    world.drop_life(index);
+                }
+            })?,
+            Part::Read => self.on_disk(index, |world| {
+                if let Some(life) = &world.processes[index].life {
+                    life.store.read();
+                }
+            })?,
+            Part::Begin(lane) => self.begin(index, lane)?,
+            Part::End(at) => self.end(index, at),
+            Part::Dispatch(_) | Part::Steward | Part::Stop => {
+                let Some(worker) = self.processes[index].life.as_mut().and_then(|life| life.worker.as_mut())
+                else {
+                    return Ok(());
+                };
+                match part {
+                    Part::Dispatch(lane) => worker.dispatch(lane),
+                    Part::Steward => worker.steward(),
+                    _ => {
+                        if worker.go_on_stopping() {
+                            self.leave(index);
+                        }
+                    }
+                }
+            }
+        }
+        self.after(index)
+    }
+
+    /// A step that touches the disk, with what strikes it there.
+    fn on_disk(&mut self, index: usize, step: impl FnOnce(&mut Self)) -> Verdict {
+        let number = self.processes[index].life.as_ref().map_or(self.next_number, |life| life.number);
+        let mishap = self.mishap.take();
+        let outage = self.outage.filter(|(_, until)| self.now < *until);
+        match (mishap, outage) {
+            (Some(Mishap::Fault(nth, fault)), _) => self.disk.fail(nth, fault, Lasts::Once),
+            (Some(Mishap::Kill(nth)), _) => self.disk.fail(nth, Fault::Any, Lasts::ForGood),
+            (Some(Mishap::PowerCut(nth)), _) => self.disk.cut_at(nth),
+            (None, Some((fault, _))) => self.disk.fail(1, fault, Lasts::ForGood),
+            (None, None) => {}
+        }
+        as_process(number, || step(self));
+        let struck = self.disk.struck() > 0;
+        self.disk.heal();
+        if struck {
+            note!(self.trace, "  the disk failed");
+            self.trace.saw("a fault struck");
+            self.processes[index].excused_at = self.now;
+        }
+        match mishap {
+            Some(Mishap::Kill(_)) if struck => {
+                self.trace.saw("died in a step");
+                self.kill(index);
+            }
+            Some(Mishap::PowerCut(_)) => {
+                if self.disk.is_off() {
+                    self.trace.saw("power went in a step");
+                    self.lose_power();
+                }
+                self.disk.power_on();
+            }
+            _ => {}
+        }
+        self.look()?;
+        Ok(())
+    }
+
+    /// What a step has brought: answers, words, futures to be dropped.
+    fn after(&mut self, index: usize) -> Verdict {
+        let Some(life) = &mut self.processes[index].life else { return Ok(()) };
+        if let Err(kind) = life.go_on_starting(&self.plan) {
+            note!(self.trace, "  could not start: {kind:?}");
+            self.kill(index);
+            return Ok(());
+        }
+        let Some(life) = &mut self.processes[index].life else { return Ok(()) };
+        if life.has_stopped() {
+            self.trace.saw("a store stopped for good");
+            self.kill(index);
+            return Ok(());
+        }
+        if let Some(worker) = &mut life.worker {
+            life.handlers.retain(|handler| !worker.drop_settled(handler.lane, &handler.running));
+        }
+        for told in life.take_told() {
+            note!(self.trace, "  told {told:?}");
+            match told {
+                Told::Completed(id) => self.model.is_told_completed(id.0)?,
+                Told::Refused => self.trace.saw("late result refused"),
+                Told::Rescued(jobs) if jobs > 0 => self.trace.saw("rescued jobs"),
+                Told::LeaseLost => self.trace.saw("came back under a new number"),
+                Told::Trouble => self.trace.saw("worker met trouble"),
+                _ => {}
+            }
+        }
+        let Some(life) = &mut self.processes[index].life else { return Ok(()) };
+        let calls = std::mem::take(&mut life.calls);
+        let mut open = Vec::new();
+        for call in calls {
+            if let Some(call) = self.hear(call)? {
+                open.push(call);
+            }
+        }
+        if let Some(life) = &mut self.processes[index].life {
+            life.calls.extend(open);
+        }
+        Ok(())
+    }
+
+    // ---- Processes -----------------------------------------------------------------------------------------------
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("jobs.db")
+    }
+
+    fn start(&mut self, index: usize) {
+        let number = self.next_number;
+        self.next_number += 1;
+        match Life::begin(&self.path(), number, &self.clock, &mut self.dice) {
+            Ok(life) => self.processes[index].life = Some(life),
+            Err(error) => {
+                note!(self.trace, "  cannot open: {:?}", error.kind());
+                self.processes[index].starts_at = self.now + Duration::from_millis(500);
+            }
+        }
+    }
+
+    /// The worker has stopped: the program ends, if nothing keeps it.
+    fn leave(&mut self, index: usize) {
+        let Some(life) = &mut self.processes[index].life else { return };
+        life.worker = None;
+        life.queue = None;
+        self.trace.saw("stopped");
+        if !life.handlers.is_empty() {
+            // What hangs in a thread keeps the queue open, but no program from its end.
+            self.kill(index);
+        }
+    }
+
+    fn kill(&mut self, index: usize) {
+        if let Some(life) = &self.processes[index].life {
+            note!(self.trace, "  process {index} dies");
+            if !life.handlers.is_empty() {
+                self.trace.saw("died with jobs");
+            }
+            self.disk.kill(life.number);
+        }
+        self.drop_life(index);
+    }
+
+    fn drop_life(&mut self, index: usize) {
+        let pause = Duration::from_millis(self.dice.below(3_000));
+        let process = &mut self.processes[index];
+        if let Some(life) = process.life.take() {
+            for call in life.calls {
+                if let Call::Insert(tags, keyed, _) = call {
+                    self.doubtful.extend(tags.into_iter().zip(keyed));
+                }
+            }
+        }
+        process.starts_at = self.now + pause;
+        process.frozen_until = Duration::ZERO;
+        if self.processes.iter().all(|process| process.life.is_none()) {
+            // The memory that the processes shared must not outlive them in one who only looks.
+            self.close_eyes();
+        }
+    }
+
+    fn close_eyes(&mut self) {
+        if let Some((number, onlooker)) = self.onlooker.take() {
+            self.disk.kill(number);
+            drop(onlooker);
+        }
+    }
+
+    fn lose_power(&mut self) {
+        note!(self.trace, "  the power is gone");
+        self.close_eyes();
+        for index in 0..self.processes.len() {
+            self.drop_life(index);
+        }
+    }
+
+    /// Looks at the books, if they have changed, and tells the others that they have.
+    fn look(&mut self) -> Verdict {
+        if self.onlooker.is_none() {
+            if !self.disk.files().iter().any(|name| name == "jobs.db") {
+                return Ok(());
+            }
+            let number = self.next_number;
+            self.next_number += 1;
+            let opened = as_process(number, || Onlooker::open(&self.path()));
+            self.onlooker = Some((number, opened.map_err(|error| format!("nobody can look on: {error}"))?));
+        }
+        let Some((number, onlooker)) = &mut self.onlooker else { return Ok(()) };
+        let books = as_process(*number, || onlooker.look());
+        let Some(books) = books.map_err(|error| format!("the books cannot be read: {error}"))? else {
+            return Ok(());
+        };
+        let processes = &self.processes;
+        let standing = |worker: i64, beat_at: Duration| {
+            let of =
+                processes.iter().find(|process| process.life.as_ref().is_some_and(|life| life.is(worker)));
+            match of {
+                None => Standing::Dead,
+                Some(Process { life: Some(life), .. })
+                    if life.worker.as_ref().is_some_and(|worker| worker.is_stopping()) =>
+                {
+                    Standing::Leaving
+                }
+                Some(process) => {
+                    let excused = process.excused_at.max(process.frozen_until) >= beat_at;
+                    Standing::Works { excused }
+                }
+            }
+        };
+        self.model.see(books, self.now, self.plan.lease, standing, self.trace)?;
+        for process in &self.processes {
+            let lost = self.loses_news && !self.heals && self.dice.once_in(2);
+            if let Some(life) = process.life.as_ref().filter(|_| !lost) {
+                life.store.tell_news();
+            }
+        }
+        Ok(())
+    }
+
+    // ---- Jobs ----------------------------------------------------------------------------------------------------
+
+    fn begin(&mut self, index: usize, lane: usize) -> Verdict {
+        let Some(life) = &mut self.processes[index].life else { return Ok(()) };
+        let Some(running) = life.worker.as_mut().and_then(|worker| worker.begin(lane)) else { return Ok(()) };
+        let claim = running.claim();
+        let timed = running.job().task_name.ends_with("timed");
+        let lease = self.plan.lease.as_micros() as u64;
+        let lasts = match self.dice.below(if self.heals { 12 } else { 20 }) {
+            0..8 => 0,
+            8..12 => self.dice.below(1_000_000),
+            12..18 => self.dice.below(lease),
+            // Hangs, in a thread that nobody can end: the job is not begun again in this process before it returns.
+            _ if timed => 6_000_000 + self.dice.below(60_000_000),
+            _ => lease + self.dice.below(11 * lease),
+        };
+        let result = format!("\"{}:{}:{}\"", claim.id, claim.attempt, claim.worker);
+        let outcome = match self.dice.below(20) {
+            0..12 => Ok(result),
+            12 | 13 if self.heals => Ok(result),
+            12..15 => Err(TaskError::retry("went wrong")),
+            15 => Err(TaskError::retry_in(Duration::from_secs(self.dice.below(5)), "busy")),
+            16 => Err(TaskError::permanent("never")),
+            17 => Err(TaskError::cancel("no use")),
+            18 => guarded(|| std::panic::resume_unwind(Box::new("a task panics"))),
+            _ => Ok(result),
+        };
+        note!(
+            self.trace,
+            "  begins {} attempt {} of {}, for {lasts} us",
+            claim.id,
+            claim.attempt,
+            claim.worker
+        );
+        if lasts > 10 * lease {
+            self.trace.saw("ran for ten leases");
+        }
+        self.model.begins((claim.id.0, i64::from(claim.attempt)), claim.worker.0)?;
+        let ends_at = self.now + Duration::from_micros(lasts);
+        let listens = self.dice.once_in(2);
+        if self.dice.once_in(4) {
+            running.progress(0.5);
+        }
+        life.handlers.push(Handler {
+            lane,
+            running,
+            begun: self.now,
+            ends_at,
+            outcome: Some(outcome),
+            listens,
+        });
+        Ok(())
+    }
+
+    fn end(&mut self, index: usize, at: usize) {
+        let Some(life) = &mut self.processes[index].life else { return };
+        let Some(worker) = &mut life.worker else { return };
+        let Handler { lane, running, outcome, ends_at, .. } = life.handlers.swap_remove(at);
+        let outcome = match outcome {
+            Some(outcome) if self.now >= ends_at => outcome,
+            _ => {
+                self.trace.saw("ended when told to");
+                Err(TaskError::retry("told to stop"))
+            }
+        };
+        let claim = running.claim();
+        let end = match &outcome {
+            Ok(result) => End::Ok(result.clone()),
+            Err(failure) => match failure.kind() {
+                crate::task::TaskErrorKind::Permanent => End::Permanent,
+                crate::task::TaskErrorKind::Cancel => End::Cancelled,
+                _ => End::Failed,
+            },
+        };
+        note!(self.trace, "  ends {} attempt {}: {end:?}", claim.id, claim.attempt);
+        if running.is_settled() {
+            self.trace.saw("ended after its timeout");
+        }
+        self.model.ends((claim.id.0, i64::from(claim.attempt)), end);
+        worker.end(lane, running, outcome);
+    }
+
+    // ---- Callers -------------------------------------------------------------------------------------------------
+
+    fn call(&mut self) -> Verdict {
+        let callers: Vec<usize> = (0..self.processes.len())
+            .filter(|index| {
+                let process = &self.processes[*index];
+                self.now >= process.frozen_until
+                    && process.life.as_ref().is_some_and(|life| life.queue.is_some() && !life.is_starting())
+            })
+            .collect();
+        let Some(index) = self.dice.pick(&callers).copied() else { return Ok(()) };
+        let known = self.model.known();
+        let id = self.dice.pick(&known).copied();
+        match (self.dice.below(10), id) {
+            (0, Some(id)) => self.control(index, "retry", id),
+            (5..8, _) if !self.doubtful.is_empty() => return self.insert_again(index),
+            (8, _) if self.dice.once_in(2) => return self.insert_plainly(),
+            (1, Some(id)) => self.control(index, "cancel", id),
+            (2, Some(id)) if self.dice.once_in(3) => self.control(index, "delete", id),
+            (3, Some(id)) => {
+                if let Some(life) = &mut self.processes[index].life {
+                    life.asks_about(id);
+                }
+            }
+            (4, Some(id)) => {
+                if let Some(life) = &mut self.processes[index].life {
+                    let ended = life.store.store().ended(JobId(id));
+                    life.calls.push(Call::Ended(id, ended));
+                }
+            }
+            _ => return self.insert(index),
+        }
+        self.after(index)
+    }
+
+    fn insert(&mut self, index: usize) -> Verdict {
+        if self.tags >= self.plan.jobs {
+            return Ok(());
+        }
+        let many = 1 + self.dice.below(4).saturating_sub(1);
+        let tags: Vec<u64> = (0..many).map(|more| self.tags + more).collect();
+        self.tags += many;
+        let keyed = self.dice.once_in(2);
+        let kinds = if self.plan.futures > 0 { TASKS.len() as u64 } else { 2 };
+        let mut jobs = Vec::new();
+        for tag in &tags {
+            self.model.asks_to_store(*tag);
+            let task = &TASKS[self.dice.below(kinds) as usize];
+            let mut job = NewJob::new(task.name, format!("{{\"tag\":{tag}}}"));
+            job.max_retries = task.options.retries;
+            job.priority = self.dice.below(3) as i32;
+            job.unique_key = keyed.then(|| format!("key {tag}"));
+            if self.dice.once_in(4) {
+                job.due = Due::After(Duration::from_millis(self.dice.below(40_000)));
+            }
+            jobs.push(job);
+        }
+        self.store(index, tags, jobs)
+    }
+
+    /// Stores a job again of which nobody knows whether it is stored.
+    fn insert_again(&mut self, index: usize) -> Verdict {
+        let at = self.dice.below(self.doubtful.len() as u64) as usize;
+        let (tag, job) = self.doubtful.swap_remove(at);
+        let stored = self.model.is_stored(tag);
+        self.trace.saw(if stored { "stored again, and was" } else { "stored again, and was not" });
+        self.store(index, vec![tag], vec![job])
+    }
+
+    fn store(&mut self, index: usize, tags: Vec<u64>, jobs: Vec<NewJob>) -> Verdict {
+        let keyed = if jobs.iter().all(|job| job.unique_key.is_some()) { jobs.clone() } else { Vec::new() };
+        let here = self.dice.once_in(3);
+        note!(self.trace, "{:?} process {index} stores {tags:?}, here: {here}", self.now);
+        self.on_disk(index, |world| {
+            let Some(life) = &mut world.processes[index].life else { return };
+            let stored = if here { life.store.insert_here(jobs) } else { life.store.store().insert(jobs) };
+            life.calls.push(Call::Insert(tags, keyed, stored));
+        })?;
+        self.after(index)
+    }
+
+    /// Another program stores a job by plain SQL.
+    fn insert_plainly(&mut self) -> Verdict {
+        if self.tags >= self.plan.jobs || self.disk.is_off() {
+            return Ok(());
+        }
+        let tag = self.tags;
+        self.tags += 1;
+        self.model.asks_to_store(tag);
+        let (number, params) = (self.next_number, format!("{{\"tag\":{tag}}}"));
+        self.next_number += 1;
+        let stored =
+            as_process(number, || onlooker::insert_plainly(&self.path(), &params, self.wall_micros()));
+        self.disk.kill(number);
+        note!(self.trace, "{:?} another program stores {tag}: {stored:?}", self.now);
+        self.trace.saw("stored by plain SQL");
+        self.look()?;
+        match stored {
+            Ok(id) => self.model.hears(tag, Word::Stored(id)),
+            Err(_) => self.model.hears(tag, Word::Refused),
+        }
+    }
+
+    fn control(&mut self, index: usize, verb: &'static str, id: i64) {
+        note!(self.trace, "{:?} process {index} asks to {verb} {id}", self.now);
+        let command = match verb {
+            "retry" => {
+                self.model.asks_to_retry(id);
+                Control::Retry(JobId(id))
+            }
+            "cancel" => {
+                self.model.asks_to_cancel(id);
+                Control::Cancel(JobId(id))
+            }
+            _ => {
+                self.model.asks_to_delete(id);
+                Control::Delete(JobId(id))
+            }
+        };
+        if let Some(life) = &mut self.processes[index].life {
+            let answer = life.store.store().control(vec![command]);
+            life.calls.push(Call::Control(verb, id, answer));
+        }
+    }
+
+    /// An answer has come, or the call stays open.
+    fn hear(&mut self, call: Call) -> Result<Option<Call>, String> {
+        match call {
+            Call::Insert(tags, keyed, stored) => {
+                let Some(answer) = stored.try_take() else {
+                    return Ok(Some(Call::Insert(tags, keyed, stored)));
+                };
+                note!(self.trace, "  stored {tags:?}: {:?}", answer.as_ref().map_err(Error::kind));
+                match answer {
+                    Ok(ids) => {
+                        for (tag, id) in tags.iter().zip(ids) {
+                            self.model.hears(*tag, Word::Stored(id.0))?;
+                        }
+                        self.trace.saw("insert acknowledged");
+                    }
+                    Err(error) => {
+                        let word = match error.kind() {
+                            ErrorKind::Indeterminate | ErrorKind::Closed => Word::Unknown,
+                            _ => Word::Refused,
+                        };
+                        self.trace.saw(if word == Word::Unknown {
+                            "insert indeterminate"
+                        } else {
+                            "insert refused"
+                        });
+                        for tag in &tags {
+                            self.model.hears(*tag, word)?;
+                        }
+                        if word == Word::Unknown {
+                            self.doubtful.extend(tags.into_iter().zip(keyed));
+                        }
+                    }
+                }
+            }
+            Call::Control(verb, id, answer) => {
+                let Some(answered) = answer.try_take() else {
+                    return Ok(Some(Call::Control(verb, id, answer)));
+                };
+                let done = answered
+                    .and_then(|jobs| jobs.into_iter().next().unwrap_or_else(|| Err(not_found(JobId(id)))));
+                note!(
+                    self.trace,
+                    "  {verb} {id}: {:?}",
+                    done.as_ref().map(|job| job.status).map_err(Error::kind)
+                );
+                if done.is_ok() {
+                    self.trace.saw(match verb {
+                        "retry" => "retried by hand",
+                        "cancel" => "a cancel by hand acknowledged",
+                        _ => "deleted",
+                    });
+                }
+                if verb == "delete" && done.is_ok() && self.model.books.jobs.contains_key(&id) {
+                    return Err(format!("job {id} was acknowledged as deleted and is in the books"));
+                }
+            }
+            Call::Look(id, answer) => match answer.try_take() {
+                None => return Ok(Some(Call::Look(id, answer))),
+                Some(Ok(Answer::Job(None))) if !self.model.may_be_deleted(id) => {
+                    return Err(format!("job {id} was acknowledged and a reader does not see it"));
+                }
+                Some(_) => self.trace.saw("read"),
+            },
+            Call::Ended(id, ended) => match ended.try_take() {
+                None => return Ok(Some(Call::Ended(id, ended))),
+                Some(Ok(job)) => {
+                    self.trace.saw("an end was waited for");
+                    if !job.status.is_ended() {
+                        return Err(format!("job {id} was told to have ended and is {}", job.status));
+                    }
+                }
+                Some(Err(_)) => {}
+            },
+        }
+        Ok(None)
+    }
+
+    fn is_answered(&self) -> bool {
+        self.processes.iter().filter_map(|process| process.life.as_ref()).all(|life| life.calls.is_empty())
+    }
+
+    /// Workers on the list whose process is gone.
+    fn dead(&self) -> Vec<i64> {
+        let lives = |worker: i64| {
+            self.processes.iter().filter_map(|process| process.life.as_ref()).any(|life| life.is(worker))
+        };
+        self.model.books.workers.keys().copied().filter(|worker| !lives(*worker)).collect()
+    }
+
+    // ---- Trouble -------------------------------------------------------------------------------------------------
+
+    fn meet_trouble(&mut self) -> Verdict {
+        let Some(trouble) = self.dice.pick(&self.plan.troubles).copied() else { return Ok(()) };
+        let alive: Vec<usize> =
+            (0..self.processes.len()).filter(|index| self.processes[*index].life.is_some()).collect();
+        let Some(index) = self.dice.pick(&alive).copied() else { return Ok(()) };
+        note!(self.trace, "{:?} {} at process {index}", self.now, trouble.name());
+        self.trace.saw(trouble.name());
+        let lease = self.plan.lease.as_micros() as u64;
+        let nth = 1 + self.dice.below(40);
+        match trouble {
+            Trouble::Kill => self.kill(index),
+            Trouble::KillUnproven => {
+                let worker = self.processes[index].life.as_ref().and_then(|life| life.worker.as_ref());
+                let proof = worker.map(|worker| format!("jobs.db-workers/{}.live", worker.id()));
+                self.kill(index);
+                if let Some(proof) = proof {
+                    // It may not be there, if the worker was about to leave.
+                    let _ = std::fs::remove_file(self.dir.path().join(proof));
+                }
+            }
+            Trouble::KillInStep => self.mishap = Some(Mishap::Kill(nth)),
+            Trouble::Freeze => {
+                let time = Duration::from_micros(self.dice.below(2 * lease));
+                self.processes[index].frozen_until = self.now + time;
+            }
+            Trouble::Stall => {
+                let time = Duration::from_micros(self.dice.below(3 * lease));
+                self.processes.iter_mut().for_each(|process| process.excused_at = self.now + time);
+                self.pass(time);
+            }
+            Trouble::Suspend => {
+                self.wall += self.dice.below(8 * 3_600_000_000) as i64;
+                self.set_clock();
+            }
+            Trouble::WallForward => {
+                self.wall += self.dice.below(86_400_000_000) as i64;
+                self.set_clock();
+            }
+            Trouble::WallBack => {
+                self.wall -= self.dice.below(86_400_000_000) as i64;
+                self.set_clock();
+            }
+            Trouble::PowerCut => {
+                self.disk.cut();
+                self.lose_power();
+                self.disk.power_on();
+                self.look()?;
+            }
+            Trouble::PowerCutInStep => self.mishap = Some(Mishap::PowerCut(1 + self.dice.below(20))),
+            Trouble::DiskFault => {
+                let fault = self.fault();
+                self.mishap = Some(Mishap::Fault(nth, fault));
+            }
+            Trouble::DiskOutage => {
+                let time = Duration::from_micros(self.dice.below(lease / 2));
+                self.outage = Some((self.fault(), self.now + time));
+            }
+            Trouble::DiskFull => {
+                let time = Duration::from_micros(self.dice.below(lease / 2));
+                self.outage = Some((Fault::Full, self.now + time));
+            }
+            Trouble::SlowWrites | Trouble::SlowReads => {
+                let until = self.now + Duration::from_micros(self.dice.below(lease));
+                let process = &mut self.processes[index];
+                process.excused_at = until;
+                if trouble == Trouble::SlowWrites {
+                    process.writes_from = until;
+                } else {
+                    process.reads_from = until;
+                }
+            }
+            Trouble::LostNews => {}
+            Trouble::Stop => {
+                if let Some(worker) =
+                    self.processes[index].life.as_mut().and_then(|life| life.worker.as_mut())
+                {
+                    worker.stop();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fault(&mut self) -> Fault {
+        let faults = [
+            Fault::Any,
+            Fault::Full,
+            Fault::Io(Op::Read),
+            Fault::Io(Op::Write),
+            Fault::Io(Op::Sync),
+            Fault::Io(Op::Open),
+            Fault::Io(Op::Lock),
+            Fault::Io(Op::ShmLock),
+            Fault::Io(Op::Truncate),
+        ];
+        self.dice.pick(&faults).copied().unwrap_or(Fault::Any)
+    }
+
+    /// Everything works again from now on, and the wall clock is set to a time at which all is due.
+    fn heal(&mut self) {
+        self.heals = true;
+        (self.mishap, self.outage) = (None, None);
+        for process in &mut self.processes {
+            process.frozen_until = process.frozen_until.min(self.now);
+            process.writes_from = Duration::ZERO;
+            process.reads_from = Duration::ZERO;
+            process.starts_at = process.starts_at.min(self.now);
+        }
+        let late = self.model.last_due() - self.wall_micros();
+        self.wall += late.max(0);
+        self.set_clock();
+        note!(self.trace, "{:?} heals", self.now);
+    }
+
+    /// When all must have ended: what runs may run on; silence is noticed within two leases; retries have their waits.
+    fn drained_by(&self) -> Duration {
+        let handlers = self.processes.iter().filter_map(|process| process.life.as_ref());
+        let longest = handlers.flat_map(|life| &life.handlers).map(|handler| handler.ends_at).max();
+        longest.unwrap_or(self.now).max(self.now) + self.plan.lease * 4 + Duration::from_secs(120)
+    }
+}
+
+impl Handler {
+    /// When it ends.
+    fn ends(&self) -> Duration {
+        if self.listens && self.running.stop_reason().is_some() { self.begun } else { self.ends_at }
+    }
+}

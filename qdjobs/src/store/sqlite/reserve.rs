@@ -1,0 +1,243 @@
+//! Room kept free for the day the disk is full: the [`Reserve`], a file of real blocks beside the database.
+//!
+//! Leans on std. On a full disk SQLite can change nothing, not even delete: each write goes to the log first. So the file
+//! `<db>-workers/reserve` stands there while workers do, and is cut to nothing when a write finds no room. What it frees is for
+//! the finishes, releases and beats of what already runs; new jobs are refused and none is claimed until the file could be
+//! made anew, which is the sign that there is room.
+//!
+//! The file speaks to all processes that have the database open: whole, all is well; shorter, the disk is full; not there,
+//! no worker has ever been here. One that a dead process has left is as good as any, and is used by the next.
+//!
+//! **Its size.** SQLite begins the log anew once it is written back, and does so from a thousand pages on: 4 MiB. What is claimed
+//! ahead (1,024 jobs at most) and what runs touches fewer pages than that even if each row lies on a page of its own, and
+//! less than half as many where jobs are claimed in the order in which they came. So 4 MiB for the log, and as much again for
+//! the database, into which the log is to be written and which grows by results and attempts. Results of a mebibyte each do
+//! not fit in: those finishes wait, and are repeated until there is room.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// See the head of this file.
+pub(super) const RESERVE_BYTES: u64 = 8 << 20;
+
+/// How often the file is looked at by a process that writes.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How soon after it was spent it is first tried to make it anew, and the longest pause between two tries: each takes, for a
+/// moment, what room there is.
+const TRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+
+#[derive(Debug)]
+pub(super) struct Reserve {
+    dir: PathBuf,
+    /// None is kept if this is 0.
+    bytes: u64,
+    looked: Option<Duration>,
+    spent: Option<Spent>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    try_at: Duration,
+    pause: Duration,
+}
+
+impl Reserve {
+    /// In `dir`, which is there as long as there are workers.
+    pub(super) fn new(dir: &Path, bytes: u64) -> Reserve {
+        Reserve { dir: dir.to_owned(), bytes, looked: None, spent: None }
+    }
+
+    /// Whether it is gone, here or by another process: nothing new is to be written.
+    pub(super) fn is_spent(&self) -> bool {
+        self.spent.is_some()
+    }
+
+    /// A write has found no room: frees what is kept, if there is something.
+    pub(super) fn spend(&mut self, now: Duration) {
+        if self.bytes == 0 || self.length().is_none() {
+            return;
+        }
+        // The name stays, so that others see it.
+        let _ = OpenOptions::new().write(true).open(self.file()).and_then(|file| file.set_len(0));
+        self.note_spent(now);
+    }
+
+    /// Looks at it, at most once a second: what others have made of it, and, where a worker lives, whether it is there.
+    pub(super) fn look(&mut self, now: Duration, has_workers: bool) {
+        if self.bytes == 0 || self.is_spent() || self.looked.is_some_and(|looked| now < looked + LOOK) {
+            return;
+        }
+        self.looked = Some(now);
+        match self.length() {
+            Some(length) if length < self.bytes => self.note_spent(now),
+            None if has_workers => {
+                if matches!(self.make(0), Err(error) if is_full(&error)) {
+                    self.note_spent(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A worker has come: the next look is at once.
+    pub(super) fn look_soon(&mut self) {
+        self.looked = None;
+    }
+
+    /// Until it is tried to make it anew.
+    pub(super) fn nap(&self, now: Duration) -> Option<Duration> {
+        self.spent.map(|spent| spent.try_at.saturating_sub(now))
+    }
+
+    /// Makes it anew, if it is time to try; whether it is whole again. As much again must be free beside it, or the next job
+    /// would spend it at once.
+    pub(super) fn try_anew(&mut self, now: Duration) -> bool {
+        let Some(spent) = self.spent.filter(|spent| spent.try_at <= now) else { return false };
+        if self.make(self.bytes).unwrap_or(false) {
+            self.spent = None;
+            return true;
+        }
+        let pause = (spent.pause * 2).min(TRY.1);
+        self.spent = Some(Spent { try_at: now + pause, pause });
+        false
+    }
+
+    /// A worker of this process has left: the last of all takes it along.
+    pub(super) fn leave(&mut self) {
+        let is_proof = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.is_ok_and(|entry| entry.path().extension().is_some_and(|ending| ending == "live"))
+        };
+        if std::fs::read_dir(&self.dir).is_ok_and(|mut entries| !entries.any(is_proof)) {
+            let _ = std::fs::remove_file(self.file());
+            let _ = std::fs::remove_dir(&self.dir);
+        }
+    }
+
+    fn note_spent(&mut self, now: Duration) {
+        self.spent.get_or_insert(Spent { try_at: now + TRY.0, pause: TRY.0 });
+    }
+
+    /// Writes it, with `spare` bytes more than are kept in the end. `false` if another process is at it.
+    fn make(&self, spare: u64) -> std::io::Result<bool> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(self.file())?;
+        if file.try_lock().is_err() {
+            return Ok(false);
+        }
+        if file.metadata()?.len() >= self.bytes {
+            return Ok(true);
+        }
+        match fill(&file, self.bytes + spare).and_then(|()| file.set_len(self.bytes)) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                // Half of it would only stand in the way.
+                let _ = file.set_len(0);
+                Err(error)
+            }
+        }
+    }
+
+    /// `None` if it is not there.
+    fn length(&self) -> Option<u64> {
+        std::fs::metadata(self.file()).ok().map(|file| file.len())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.join("reserve")
+    }
+}
+
+/// Writes so many bytes that no file system can store in less: no hole, nothing to compress. Not synced: after a power cut it is
+/// found short, and made anew.
+fn fill(mut file: &File, bytes: u64) -> std::io::Result<()> {
+    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut block = vec![0; 64 << 10];
+    let mut left = bytes;
+    while left > 0 {
+        for chunk in block.chunks_exact_mut(8) {
+            // Marsaglia's xorshift: any noise will do.
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            chunk.copy_from_slice(&noise.to_le_bytes());
+        }
+        let many = left.min(block.len() as u64);
+        file.write_all(&block[..many as usize])?;
+        left -= many;
+    }
+    Ok(())
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn dir(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn what_one_process_spends_all_see_until_one_of_them_has_made_it_anew() {
+        let dir = dir("reserve");
+        let [mut worker, mut other] = [(); 2].map(|()| Reserve::new(&dir, 1 << 20));
+        other.look(Duration::ZERO, false);
+        assert!(!other.is_spent() && other.length().is_none(), "nobody works here");
+        worker.look(Duration::ZERO, true);
+        assert_eq!(worker.length(), Some(1 << 20));
+
+        worker.spend(SECOND);
+        assert!(worker.is_spent());
+        assert_eq!(worker.length(), Some(0));
+        other.look(SECOND / 2, false);
+        assert!(!other.is_spent(), "not every write looks");
+        other.look(SECOND, false);
+        assert!(other.is_spent());
+
+        assert!(!other.try_anew(SECOND), "not at once");
+        assert!(other.try_anew(2 * SECOND) && !other.is_spent());
+        assert!(worker.try_anew(2 * SECOND) && !worker.is_spent());
+        assert_eq!(worker.length(), Some(1 << 20));
+        worker.leave();
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn it_stays_as_long_as_a_worker_does_and_is_made_once() {
+        let dir = dir("reserve-stays");
+        let mut reserve = Reserve::new(&dir, 1 << 20);
+        std::fs::write(dir.join("7.live"), "").unwrap();
+        // Left by a process that died while it made it.
+        std::fs::write(dir.join("reserve"), "half").unwrap();
+        reserve.look(Duration::ZERO, true);
+        assert!(reserve.is_spent() && reserve.try_anew(SECOND));
+        reserve.leave();
+        assert_eq!(reserve.length(), Some(1 << 20));
+        std::fs::remove_file(dir.join("7.live")).unwrap();
+        reserve.leave();
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn a_queue_without_one_has_none() {
+        let dir = dir("reserve-none");
+        let mut reserve = Reserve::new(&dir, 0);
+        reserve.look(Duration::ZERO, true);
+        reserve.spend(Duration::ZERO);
+        assert!(!reserve.is_spent() && reserve.length().is_none());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

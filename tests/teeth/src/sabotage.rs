@@ -1,0 +1,464 @@
+//! What is broken, and who has to notice: [`SABOTAGES`].
+//!
+//! Leans on nothing. Rows stand in the order of a job's life. An old text is as short as it can be and still stand in its file
+//! once; the new one compiles.
+
+use crate::Result;
+use crate::cargo::Test;
+
+/// One place of the product, broken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sabotage {
+    pub(crate) name: &'static str,
+    /// What is no longer so.
+    pub(crate) breaks: &'static str,
+    /// In the workspace.
+    pub(crate) file: &'static str,
+    pub(crate) old: &'static str,
+    pub(crate) new: &'static str,
+    /// The test that has to turn red.
+    pub(crate) caught_by: Test,
+}
+
+impl Sabotage {
+    /// The text of the file with the old text replaced, which has to stand in it exactly once.
+    pub(crate) fn apply(&self, text: &str) -> Result<String> {
+        if self.new == self.old {
+            return Err("breaks nothing: the new text is the old one".to_owned());
+        }
+        match text.matches(self.old).count() {
+            1 => Ok(text.replacen(self.old, self.new, 1)),
+            0 => Err(format!("its old text is not in {}: {:?}", self.file, self.old)),
+            many => Err(format!("its old text stands {many} times in {}: {:?}", self.file, self.old)),
+        }
+    }
+}
+
+const fn within(name: &'static str) -> Test {
+    Test { package: "qdjobs", target: None, name }
+}
+
+const fn it(name: &'static str) -> Test {
+    Test { package: "qdjobs-tests", target: Some("it"), name }
+}
+
+const SQL: &str = "qdjobs/src/store/sqlite/sql.rs";
+const VERBS: &str = "qdjobs/src/store/sqlite/verbs.rs";
+const WRITER: &str = "qdjobs/src/store/sqlite/writer.rs";
+const OPEN: &str = "qdjobs/src/store/sqlite/open.rs";
+const SCHEMA: &str = "qdjobs/src/store/sqlite/migrations/0001_jobs.sql";
+const ATTEMPT: &str = "qdjobs/src/worker/attempt.rs";
+const WORKER: &str = "qdjobs/src/worker/mod.rs";
+const STEWARD: &str = "qdjobs/src/worker/steward.rs";
+const LEASE: &str = "qdjobs/src/lease.rs";
+
+/// The table.
+pub(crate) const SABOTAGES: &[Sabotage] = &[
+    // -- the file
+    Sabotage {
+        name: "mode-0600-not-set",
+        breaks: "the files of a queue are their owner's alone",
+        file: OPEN,
+        old: "mode(&mut options, 0o600)",
+        new: "mode(&mut options, 0o644)",
+        caught_by: it("faults::the_files_of_a_queue_are_its_owners_alone_whatever_the_umask"),
+    },
+    Sabotage {
+        name: "pragma-not-read-back",
+        breaks: "a pragma that SQLite does not take is an error",
+        file: OPEN,
+        old: "if now == value {",
+        new: "if now == value || true {",
+        caught_by: within(
+            "store::sqlite::open::tests::a_pragma_that_sqlite_does_not_take_as_it_was_set_is_an_error",
+        ),
+    },
+    Sabotage {
+        name: "newer-schema-opened",
+        breaks: "a database of a newer version is refused untouched",
+        file: "qdjobs/src/store/sqlite/migrate.rs",
+        old: "if min_writer > STEPS.len() as i64 {",
+        new: "if min_writer > STEPS.len() as i64 + 1_000_000 {",
+        caught_by: it("faults::a_database_of_a_newer_version_is_refused_untouched"),
+    },
+    Sabotage {
+        name: "torn-schema-opened",
+        breaks: "tables of which nothing says who made them are refused untouched",
+        file: "qdjobs/src/store/sqlite/migrate.rs",
+        old: "(0, Some(tables)) => ",
+        new: "(0, Some(tables)) if tables.is_empty() => ",
+        caught_by: it("faults::tables_of_which_nothing_says_who_made_them_are_refused_untouched"),
+    },
+    // -- insert
+    Sabotage {
+        name: "params-not-checked",
+        breaks: "params by name are checked against their task before anything is stored",
+        file: "qdjobs/src/request.rs",
+        old: "Ok(check_params(def, &text)?)",
+        new: "Ok(check_params(def, &text).unwrap_or(text))",
+        caught_by: it("queue::a_job_by_name_is_checked_against_its_task_before_anything_is_stored"),
+    },
+    Sabotage {
+        name: "unique-index-dropped",
+        breaks: "at most one job holds a unique key, whoever stores it",
+        file: SCHEMA,
+        old: "CREATE UNIQUE INDEX qdjobs_unique_key",
+        new: "CREATE INDEX qdjobs_unique_key",
+        caught_by: it(
+            "contract::in_a_sqlite_file::the_same_job_under_its_key_is_stored_once_whatever_became_of_it",
+        ),
+    },
+    // -- one transaction for many
+    Sabotage {
+        name: "deferred-transaction",
+        breaks: "a write that meets a lock waits for it",
+        file: "qdjobs/src/store/sqlite/fault.rs",
+        old: "prepare_cached(\"BEGIN IMMEDIATE\")",
+        new: "prepare_cached(\"BEGIN\")",
+        caught_by: it("faults::a_write_that_meets_a_lock_waits_until_it_is_let_go"),
+    },
+    Sabotage {
+        name: "answer-before-commit",
+        breaks: "a request is answered after its effect is durable, never before",
+        file: WRITER,
+        old: "        batch.answers.push(Box::new(move |commit| {
+            reply.send(match (commit, answer) {",
+        new: "        reply.send(answer);
+        let (reply, answer) = (crate::store::Pending::<()>::new().0, Ok(()));
+        batch.answers.push(Box::new(move |commit| {
+            reply.send(match (commit, answer) {",
+        caught_by: within("store::sqlite::writer::tests::the_end_of_a_job_is_told_only_when_it_is_committed"),
+    },
+    Sabotage {
+        name: "no-savepoint",
+        breaks: "one bad request fails alone and as a whole",
+        file: WRITER,
+        old: "if !several {",
+        new: "if !several || self.lonely < usize::MAX {",
+        caught_by: it("faults::jobs_stored_together_are_all_refused_when_the_database_refuses_one"),
+    },
+    Sabotage {
+        name: "no-autocommit-check",
+        breaks: "after a fault that has ended the transaction nothing of the batch is stored",
+        file: WRITER,
+        old: "Err(error) if error.is_fatal() || self.conn.is_autocommit() =>",
+        new: "Err(error) if error.is_fatal() =>",
+        caught_by: it("faults::a_fault_that_ends_the_transaction_stores_nothing_of_those_who_are_told_so"),
+    },
+    Sabotage {
+        name: "wake-up-lost",
+        breaks: "who leaves a request wakes the thread that writes",
+        file: "qdjobs/src/store/sqlite/inbox.rs",
+        old: "if std::mem::take(&mut state.asleep) {
+            drop(state);",
+        new: "if std::mem::take(&mut state.asleep) && state.closed {
+            drop(state);",
+        caught_by: it("contract::in_a_sqlite_file::a_stored_job_reads_back_as_it_was_given"),
+    },
+    Sabotage {
+        name: "standing-turn-not-served",
+        breaks: "a worker that waits is answered when a job is stored",
+        file: WRITER,
+        old: "if batch.ready > 0 || batch.look || self.may_begin_suspects(batch)? {",
+        new: "if batch.look || self.may_begin_suspects(batch)? {",
+        caught_by: it("contract::in_a_sqlite_file::a_standing_turn_is_answered_when_a_job_is_stored"),
+    },
+    Sabotage {
+        name: "close-leaves-waiters",
+        breaks: "a queue that closes answers everybody who waits",
+        file: "qdjobs/src/store/pending.rs",
+        old: "deliver(&slot, Err(unanswered));",
+        new: "drop((slot, unanswered));",
+        caught_by: it("contract::in_a_sqlite_file::a_closed_store_says_so_to_everybody"),
+    },
+    // -- claim
+    Sabotage {
+        name: "not-enlisted-claims",
+        breaks: "a worker that is not on the list claims nothing",
+        file: WRITER,
+        old: "if !verbs::is_enlisted(conn, turn.worker).map_err(fault::before_commit)? {",
+        new: "if !verbs::is_enlisted(conn, turn.worker).map_err(fault::before_commit)? && turn.worker.0 == 0 {",
+        caught_by: it("contract::in_a_sqlite_file::a_worker_that_is_not_enlisted_claims_nothing"),
+    },
+    Sabotage {
+        name: "priority-ignored",
+        breaks: "higher priority goes first",
+        file: VERBS,
+        old: "heads.push((Reverse(row.get(0)?),",
+        new: "heads.push((Reverse(0 * row.get::<_, i64>(0)?),",
+        caught_by: it("contract::in_a_sqlite_file::one_order_holds_over_all_queues_and_tasks_wanted"),
+    },
+    Sabotage {
+        name: "priority-not-in-the-index",
+        breaks: "of the jobs of one task those of higher priority are claimed first",
+        file: SQL,
+        old: "AND task_name = ?1 AND queue = ?2
+    ORDER BY priority DESC, scheduled_at, id LIMIT ?3\";
+
+/// Binds task_name, queue, limit, worker, now: claims",
+        new: "AND task_name = ?1 AND queue = ?2
+    ORDER BY scheduled_at, id LIMIT ?3\";
+
+/// Binds task_name, queue, limit, worker, now: claims",
+        caught_by: it(
+            "contract::in_a_sqlite_file::higher_priority_goes_first_then_earlier_due_then_lower_id",
+        ),
+    },
+    Sabotage {
+        name: "claims-what-it-did-not-mark",
+        breaks: "only a job that is marked as running is started",
+        file: VERBS,
+        old: "if marked != claimed.len() - before {",
+        new: "if marked > claimed.len() - before {",
+        caught_by: it("faults::a_job_that_cannot_be_marked_as_running_is_not_started"),
+    },
+    Sabotage {
+        name: "promoted-too-early",
+        breaks: "a scheduled job is not claimed before its time",
+        file: SQL,
+        old: "AND ready = 0 AND scheduled_at <= ?1 ORDER BY",
+        new: "AND ready = 0 AND scheduled_at <= ?1 + 1 ORDER BY",
+        caught_by: it("contract::in_a_sqlite_file::a_scheduled_job_is_not_claimed_a_microsecond_early"),
+    },
+    Sabotage {
+        name: "scheduled-at-ignored",
+        breaks: "a job for later waits",
+        file: VERBS,
+        old: "let ready = at <= now;",
+        new: "let ready = at <= now || true;",
+        caught_by: it("contract::in_a_sqlite_file::a_scheduled_job_becomes_due_by_itself"),
+    },
+    // -- the fence
+    Sabotage {
+        name: "no-attempt-in-the-fence",
+        breaks: "a finish under an earlier attempt is refused",
+        file: SQL,
+        old: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3",
+        new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND ?2 = ?2 AND worker = ?3",
+        caught_by: it("contract::in_a_sqlite_file::the_claim_of_an_earlier_attempt_is_lost"),
+    },
+    Sabotage {
+        name: "no-worker-in-the-fence",
+        breaks: "a finish by another worker is refused",
+        file: SQL,
+        old: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3",
+        new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND ?3 = ?3",
+        caught_by: it("contract::in_a_sqlite_file::a_finish_shown_with_another_attempt_or_worker_is_lost"),
+    },
+    Sabotage {
+        name: "status-not-compared",
+        breaks: "a job that has ended does not end a second time, in another way",
+        file: SQL,
+        old: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3",
+        new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND attempt = ?2 AND worker = ?3",
+        caught_by: it("contract::in_a_sqlite_file::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+    },
+    Sabotage {
+        name: "retry-after-the-end",
+        breaks: "a job that has ended is not retried by a late finish",
+        file: SQL,
+        old: "ready = ?7 * (1 + (crash_count > 0)), worker = NULL
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3",
+        new: "ready = ?7 * (1 + (crash_count > 0)), worker = NULL
+    WHERE id = ?1 AND attempt = ?2 AND worker = ?3",
+        caught_by: it("contract::in_a_sqlite_file::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+    },
+    Sabotage {
+        name: "progress-of-a-lost-claim",
+        breaks: "an attempt that has lost its job reports no progress of it",
+        file: SQL,
+        old: "UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3",
+        new: "UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
+    WHERE id = ?1 AND ?2 = ?2 AND ?3 = ?3",
+        caught_by: it("contract::in_a_sqlite_file::progress_under_a_lost_claim_is_not_shown"),
+    },
+    // -- finish
+    Sabotage {
+        name: "release-counted-as-retry",
+        breaks: "a job that is given back loses no retry",
+        file: SQL,
+        old: "SET status = 'pending', attempt = attempt - (1 - ?4),",
+        new: "SET status = 'pending', retry_count = retry_count + 1, attempt = attempt - (1 - ?4),",
+        caught_by: it("contract::in_a_sqlite_file::a_released_job_loses_no_retry"),
+    },
+    Sabotage {
+        name: "release-keeps-the-attempt",
+        breaks: "a job that was given back before it began is as if never claimed",
+        file: SQL,
+        old: "SET status = 'pending', attempt = attempt - (1 - ?4),",
+        new: "SET status = 'pending', attempt = attempt - 0 * ?4,",
+        caught_by: it("contract::in_a_sqlite_file::a_job_released_before_it_began_is_as_if_never_claimed"),
+    },
+    Sabotage {
+        name: "history-row-missing",
+        breaks: "each failed attempt is on record",
+        file: VERBS,
+        old: "if attempt > 1 || outcome != AttemptOutcome::Completed {",
+        new: "if attempt > 1 {",
+        caught_by: it("contract::in_a_sqlite_file::a_failed_attempt_waits_for_its_retry_and_says_why"),
+    },
+    Sabotage {
+        name: "short-wait-not-due",
+        breaks: "a wait shorter than an instant can tell is none",
+        file: VERBS,
+        old: "let ready = at <= ended;",
+        new: "let ready = wait.is_zero();",
+        caught_by: it("contract::in_a_sqlite_file::a_wait_shorter_than_an_instant_can_tell_is_none"),
+    },
+    // -- rescue and leave
+    Sabotage {
+        name: "rescue-by-a-single-look",
+        breaks: "a silent worker is watched for a whole lease",
+        file: LEASE,
+        old: "if now.saturating_sub(seen.since) >= self.lease {",
+        new: "if now.saturating_sub(seen.since) >= self.lease / 1_000_000 {",
+        caught_by: within("lease::tests::silence_for_a_whole_lease_is_death_and_a_beat_is_life"),
+    },
+    Sabotage {
+        name: "rescue-after-a-gap",
+        breaks: "whoever was away itself starts to watch anew",
+        file: LEASE,
+        old: "if blind {",
+        new: "if blind && self.lease.is_zero() {",
+        caught_by: within("lease::tests::an_observer_that_was_away_starts_to_watch_anew"),
+    },
+    Sabotage {
+        name: "missing-file-is-death",
+        breaks: "only the operating system's lock proves a death; a missing file proves nothing",
+        file: "qdjobs/src/store/sqlite/live.rs",
+        old: "Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) | Err(_) => false,",
+        new: "Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) => false,
+            Err(_) => true,",
+        caught_by: within(
+            "store::sqlite::live::tests::a_file_that_is_not_there_proves_nothing_and_one_that_nobody_locks_proves_a_death",
+        ),
+    },
+    Sabotage {
+        name: "crash-counted-as-failure",
+        breaks: "a crash of the worker costs the job no retry",
+        file: SQL,
+        old: "scheduled_at = ?2, crash_count = crash_count + 1",
+        new: "scheduled_at = ?2, retry_count = retry_count + 1, crash_count = crash_count + 1",
+        caught_by: it(
+            "contract::in_a_sqlite_file::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted",
+        ),
+    },
+    Sabotage {
+        name: "liveness-released-before-leave",
+        breaks: "a worker keeps its proof of life until it is off the list",
+        file: WRITER,
+        old: "            Request::Leave(worker, reply) => {
+",
+        new: "            Request::Leave(worker, reply) => {
+                self.lives.end(worker);
+",
+        caught_by: within(
+            "store::sqlite::writer::tests::a_worker_keeps_its_proof_of_life_until_it_is_off_the_list",
+        ),
+    },
+    Sabotage {
+        name: "crash-limit-removed",
+        breaks: "a job whose worker died three times is failed",
+        file: "qdjobs/src/crash.rs",
+        old: "if crash_count < crashes_max {",
+        new: "if crash_count < crashes_max.max(1_000) {",
+        caught_by: it("contract::in_a_sqlite_file::a_job_is_failed_with_its_third_crash_and_says_so"),
+    },
+    Sabotage {
+        name: "bystanders-blamed",
+        breaks: "of the jobs of a dead worker its suspect alone is blamed",
+        file: "qdjobs/src/crash.rs",
+        old: "suspect.is_none() || crash_count > 0;",
+        new: "suspect.is_none() || crash_count < u32::MAX;",
+        caught_by: it("contract::in_a_sqlite_file::the_suspect_that_a_dead_worker_held_is_blamed_alone"),
+    },
+    // -- control
+    Sabotage {
+        name: "delete-leaves-history",
+        breaks: "a deleted job is gone with its history",
+        file: SCHEMA,
+        old: "DELETE FROM qdjobs_attempts WHERE job_id = OLD.id;",
+        new: "DELETE FROM qdjobs_attempts WHERE job_id = -OLD.id;",
+        caught_by: it("contract::in_a_sqlite_file::a_deleted_job_is_gone_with_its_history"),
+    },
+    Sabotage {
+        name: "running-job-deleted",
+        breaks: "a job that runs is not deleted by hand",
+        file: "qdjobs/src/store/mod.rs",
+        old: "(_, Status::Running) => {
+                (true,",
+        new: "(_, Status::Running) => {
+                (!matches!(self, Control::Delete(_)),",
+        caught_by: it("queue::a_control_that_makes_no_sense_is_a_conflict_that_says_what_to_do"),
+    },
+    // -- the worker
+    Sabotage {
+        name: "worker-number-not-random",
+        breaks: "no two lives of a worker have one number",
+        file: WORKER,
+        old: "let chance = Chance::new();",
+        new: "let chance = Chance::seeded(u64::from(std::process::id()));",
+        caught_by: it("worker::each_start_of_a_worker_has_a_number_of_its_own"),
+    },
+    Sabotage {
+        name: "worker-number-reused",
+        breaks: "a worker that was taken for dead comes back under a new number",
+        file: ATTEMPT,
+        old: "WorkerId(self.chance.id())",
+        new: "self.worker()",
+        caught_by: it(
+            "worker::a_worker_that_was_taken_for_dead_goes_on_under_a_new_number_and_its_late_result_is_refused",
+        ),
+    },
+    Sabotage {
+        name: "heartbeat-waits-for-tasks",
+        breaks: "no task can keep its worker from beating",
+        file: STEWARD,
+        old: "        if now >= self.next_beat {
+            self.send_beat(now);",
+        new: "        if now >= self.next_beat {
+            let until = self.shop.elapsed() + Duration::from_secs(600);
+            self.lanes.iter().for_each(|lane| lane.wait_idle(until));
+            self.send_beat(now);",
+        caught_by: it("worker::a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
+    },
+    Sabotage {
+        name: "heartbeat-stopped-before-the-drain",
+        breaks: "a worker that stops beats until its last job has ended",
+        file: WORKER,
+        old: "        // 1. Nothing new:",
+        new: "        steward.stop();
+        struct Stopped;
+        impl Stopped {
+            fn stop(self) {}
+        }
+        let steward = Stopped;
+        // 1. Nothing new:",
+        caught_by: it("worker::a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
+    },
+    Sabotage {
+        name: "panic-ends-the-thread",
+        breaks: "a task that panics costs no thread",
+        file: ATTEMPT,
+        old: "catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))",
+        new: "if std::thread::panicking() { Err(panicked(&\"\")) } else { run() }",
+        caught_by: it("worker::a_panic_in_every_slot_fails_each_job_with_its_message_and_costs_no_slot"),
+    },
+    Sabotage {
+        name: "settled-twice",
+        breaks: "an attempt that has timed out is not heard when it returns late",
+        file: ATTEMPT,
+        old: "if self.settled.swap(true, Ordering::AcqRel) {",
+        new: "if self.settled.swap(true, Ordering::AcqRel) && self.task.options.timeout.is_none() {",
+        caught_by: it(
+            "worker::a_function_that_overruns_fails_its_attempt_gives_up_its_slot_and_is_not_listened_to_later",
+        ),
+    },
+];

@@ -1,0 +1,117 @@
+//! A sync that fails under a queue with a worker: the store stops for good, says so to everybody, and what it confirmed before is
+//! there after a power cut.
+
+use std::sync::mpsc::{Sender, channel};
+
+use qdjobs::prelude::*;
+use qdjobs::store::sqlite::Durability;
+use qdjobs::store::{HealthState, Store};
+use qdjobs::{ErrorKind, Event, JobQueue, NewJob, StopReason};
+use qdjobs_disk::{Fault, Lasts, Op, as_process};
+
+use crate::room::{PATIENCE, Room, answer};
+
+#[task("stop.note")]
+fn note(_number: u32) {}
+
+/// Says that it runs, and why it is told to stop.
+#[task("stop.wait")]
+async fn wait_to_be_told(ctx: &JobContext, #[state] told: &Sender<Option<StopReason>>) {
+    told.send(None).unwrap();
+    told.send(Some(ctx.cancelled().await)).unwrap();
+}
+
+#[test]
+fn after_a_sync_that_failed_nothing_more_is_promised_and_what_was_promised_is_there() {
+    let room = Room::new(3);
+    let queue = JobQueue::with_store(room.open(), room.clock.clone());
+    let ((heard, told), (listener, events)) = (channel::<Option<StopReason>>(), channel());
+    let worker = Worker::new(&queue).only::<WaitToBeTold>().state(heard).on_event(move |event| {
+        if let Event::StoreStopped { error } = event {
+            listener.send(error.to_string()).unwrap();
+        }
+    });
+    let worker = worker.start().unwrap();
+    let running = WaitToBeTold.enqueue(&queue).unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), None);
+    let confirmed = Note::new(1).enqueue(&queue).unwrap().id();
+
+    room.disk.fail(1, Fault::Io(Op::Sync), Lasts::Once);
+    let doubtful = Note::new(2).enqueue(&queue).unwrap_err();
+    assert!(doubtful.may_be_stored(), "{doubtful:?}");
+    // The disk says that all is well again, and it is not believed.
+    room.disk.heal();
+    let refused = Note::new(3).enqueue(&queue).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Stopped, "{refused:?}");
+    assert!(!refused.may_be_stored());
+    assert_eq!(running.wait().unwrap_err().kind(), ErrorKind::Stopped);
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), Some(StopReason::StoreStopped));
+    assert!(events.recv_timeout(PATIENCE).unwrap().contains("restart the program"));
+    assert!(matches!(queue.health().state, HealthState::Stopped { .. }));
+    // Reads go on.
+    assert!(queue.get(confirmed).unwrap().is_some());
+
+    // Nobody writes any more, whatever is asked, and neither does the end.
+    let changes = room.disk.changes();
+    assert_eq!(queue.cancel(confirmed).unwrap_err().kind(), ErrorKind::Stopped);
+    assert_eq!(worker.stop().unwrap_err().kind(), ErrorKind::Stopped);
+    assert!(events.recv_timeout(PATIENCE).is_err(), "it was told once");
+    drop((running, queue));
+    assert_eq!(room.disk.changes(), changes);
+
+    room.disk.cut();
+    room.disk.power_on();
+    as_process(1, || {
+        let store = room.open();
+        room.assert_sound();
+        let queue = JobQueue::with_store(store.clone(), room.clock.clone());
+        assert!(queue.get(confirmed).unwrap().is_some());
+        assert!(queue.health().is_ok());
+        answer(store.control(Vec::new())).unwrap();
+    });
+}
+
+#[test]
+fn a_write_that_fails_in_a_commit_is_doubtful_and_the_queue_goes_on_by_itself() {
+    let room = Room::new(4);
+    let queue = JobQueue::with_store(room.open(), room.clock.clone());
+    let worker = Worker::new(&queue).only::<Note>().start().unwrap();
+    Note::new(1).enqueue(&queue).unwrap().wait_timeout(PATIENCE).unwrap();
+    for number in 2..30 {
+        // Wherever it strikes: at the enqueue, at the claim that shares its commit, at the finish.
+        room.disk.fail(number, Fault::Io(Op::Write), Lasts::Once);
+        let job = match Note::new(number as u32).enqueue(&queue) {
+            Ok(job) => job,
+            Err(error) => {
+                assert!(error.may_be_stored() || error.kind() == ErrorKind::Storage, "{error:?}");
+                Note::new(number as u32).enqueue(&queue).unwrap()
+            }
+        };
+        job.wait_timeout(PATIENCE).unwrap();
+        room.disk.heal();
+    }
+    assert!(queue.health().is_ok() && queue.health().last_error.is_some());
+    worker.stop().unwrap();
+    assert_eq!(queue.counts().unwrap().of(qdjobs::Status::Running), 0);
+}
+
+#[test]
+fn a_sync_that_fails_in_a_checkpoint_stops_a_relaxed_queue_whose_log_is_not_safe_without_it() {
+    let room = Room::new(5);
+    let store = room.try_open(Durability::Relaxed).unwrap();
+    room.disk.fail(1, Fault::Io(Op::Sync), Lasts::Once);
+    let insert = |_| {
+        let jobs = (0..100).map(|_| NewJob::new("stop.note", "{}")).collect();
+        answer(store.insert(jobs))
+    };
+    let refused = (0..100).map(insert).find_map(Result::err).expect("a checkpoint is made on the way");
+    assert_eq!((refused.kind(), refused.may_be_stored()), (ErrorKind::Stopped, false), "{refused}");
+    assert_eq!(room.disk.struck(), 1);
+    // What the process alone has survived is there, since nothing was written from the log into the file.
+    drop(store);
+    room.disk.kill(0);
+    as_process(1, || {
+        room.open();
+        room.assert_sound();
+    });
+}

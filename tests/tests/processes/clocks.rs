@@ -1,0 +1,161 @@
+//! The wall clock jumps under running workers: leases, timeouts and running jobs take no notice, scheduled jobs follow it.
+//!
+//! By libfaketime, which lies to the real program about the wall clock alone. Where it is missing, the tests say so.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::scene::Scene;
+use crate::victim::{Said, Victim};
+
+const LEASE: Duration = Duration::from_secs(1);
+
+/// Where distributions keep it.
+const LIBRARIES: &[&str] = &[
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib64/faketime/libfaketimeMT.so.1",
+    "/usr/lib/faketime/libfaketimeMT.so.1",
+];
+
+/// A wall clock that can be set, for the processes that are started with it.
+struct WallClock {
+    library: &'static str,
+    offset: PathBuf,
+}
+
+impl WallClock {
+    fn of(scene: &Scene) -> Option<WallClock> {
+        let Some(library) = LIBRARIES.iter().copied().find(|path| std::path::Path::new(path).exists()) else {
+            println!("skipped: libfaketime (Debian's package `faketime`) is not installed");
+            return None;
+        };
+        let clock = WallClock { library, offset: scene.path("offset") };
+        clock.set("+0");
+        Some(clock)
+    }
+
+    /// Off the true time by so much, from now on.
+    fn set(&self, offset: &str) {
+        let new = self.offset.with_extension("new");
+        std::fs::write(&new, offset).unwrap();
+        std::fs::rename(new, &self.offset).unwrap();
+    }
+
+    fn worker<'a>(&self, scene: &Scene, options: impl IntoIterator<Item = &'a str>) -> Victim {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_victim"));
+        command
+            .env("LD_PRELOAD", self.library)
+            .env("FAKETIME_TIMESTAMP_FILE", &self.offset)
+            // Look at the file each time.
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("DONT_FAKE_MONOTONIC", "1");
+        let mut worker = Victim::worker_by(&mut command, scene, options);
+        worker.wait("its worker to start", |said| said.is("started"));
+        worker
+    }
+}
+
+fn now_micros() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as i64
+}
+
+const HOUR: i64 = 3_600_000_000;
+
+/// A job that is due `after` so many microseconds by the true time.
+fn schedule(scene: &Scene, after: i64) -> i64 {
+    let insert = "INSERT INTO qdjobs_jobs (task_name, params, max_retries, scheduled_at) VALUES ('noop', '{\"n\": 1}', 0, ?1)";
+    scene.sql.execute(insert, [now_micros() + after]).unwrap();
+    scene.sql.last_insert_rowid()
+}
+
+#[test]
+fn jumps_of_the_wall_clock_take_no_lease_and_no_time_from_running_jobs() {
+    let scene = Scene::alone();
+    let Some(clock) = WallClock::of(&scene) else { return };
+    let options = ["--concurrency", "4", "--lease", "1000"];
+    let mut workers = [0; 2].map(|_| clock.worker(&scene, options));
+    // For as long as the clock jumps.
+    let held = scene.insert_once(&[[("gated", "{}"); 3], [("gated_async", "{}"); 3]].concat());
+    scene.wait("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running'", [], held.len() as i64);
+    let mut timed = Vec::new();
+    for offset in ["+1d", "-1d", "+10y", "-10y", "+0"] {
+        // Its two seconds are over when they are over, and not before.
+        let runs_out = scene.insert_once(&[("timed", r#"{"ms": 600000}"#)])[0];
+        let in_time = scene.insert_once(&[("timed", r#"{"ms": 1000}"#)])[0];
+        wait_for_any(&mut workers, |said| said.is_start_of(runs_out, 1));
+        wait_for_any(&mut workers, |said| said.is_start_of(in_time, 1));
+        clock.set(offset);
+        let moved = Instant::now();
+        wait_for_any(&mut workers, |said| said.is("completed") && said.number(0) == in_time);
+        wait_for_any(&mut workers, |said| said.is("failed") && said.number(0) == runs_out);
+        let took = moved.elapsed();
+        timed.push(took);
+        assert!(took < Duration::from_secs(2) + 4 * LEASE, "{offset}: timed out after {took:?}");
+        let error: String = scene.one("SELECT error FROM qdjobs_jobs WHERE id = ?1", [runs_out]);
+        assert_eq!(error, "timed out after 2s", "{offset}");
+    }
+    println!("a timeout of 2 s, across jumps of the wall clock: {timed:.2?}");
+    held.iter().for_each(|&id| scene.open_gate(id, 1));
+    scene.wait_drained();
+    assert_eq!(scene.counts(), "completed 11, failed 5");
+    let starts = scene.starts();
+    assert!(starts.values().all(|&times| times == 1), "run twice: {starts:?}");
+    let ledger = scene.read_ledger();
+    let strange = |what: &str| ["rescued", "lost", "refused", "trouble"].contains(&what);
+    let strange: Vec<_> = ledger.iter().filter(|said| strange(&said.what)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    // They have told another time, or this has shown nothing.
+    let years: Vec<i64> =
+        ledger.iter().map(|said| (said.micros - now_micros()) / (365 * 24 * HOUR)).collect();
+    assert!(years.contains(&9) || years.contains(&10), "never ten years ahead");
+    assert!(years.contains(&-9) || years.contains(&-10), "never ten years behind");
+    scene.assert_sound();
+}
+
+/// Waits until one of them has said such a line.
+fn wait_for_any(workers: &mut [Victim; 2], wanted: impl Fn(&Said) -> bool) -> Said {
+    let until = Instant::now() + crate::victim::PATIENCE;
+    loop {
+        for worker in workers.iter_mut() {
+            if let Some(said) = worker.said().iter().find(|said| wanted(said)) {
+                return said.clone();
+            }
+        }
+        assert!(Instant::now() < until, "waited in vain");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn scheduled_jobs_follow_the_wall_clock_forward_and_back() {
+    let scene = Scene::new();
+    let Some(clock) = WallClock::of(&scene) else { return };
+    let mut worker = clock.worker(&scene, ["--lease", "1000"]);
+    // The clock is put back: what would be due now by the true time is not, nor is it an hour later.
+    clock.set("-1d");
+    let soon = schedule(&scene, 200_000);
+    let tomorrow = schedule(&scene, 23 * HOUR);
+    let probe = scene.insert_once(&[("gated", "{}")])[0];
+    scene.open_gate(probe, 1);
+    worker
+        .wait("it to work by the clock of yesterday", |said| said.is("completed") && said.number(0) == probe);
+    let told = worker.wait("it", |said| said.is("start") && said.number(0) == probe);
+    assert!(told.micros < now_micros() - 20 * HOUR, "the clock was not put back");
+    let later = Instant::now() + 2 * LEASE;
+    while Instant::now() < later {
+        assert!(!worker.said().iter().any(|said| said.is("start") && said.number(0) != probe));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // It is put right: the first is overdue.
+    clock.set("+0");
+    worker.wait("the first", |said| said.is_start_of(soon, 1));
+    assert!(!worker.said().iter().any(|said| said.is("start") && said.number(0) == tomorrow));
+    // It is put forward: so is the second.
+    clock.set("+1d");
+    worker.wait("the second", |said| said.is_start_of(tomorrow, 1));
+    scene.wait_drained();
+    scene.assert_all_completed();
+    assert!(!worker.said().iter().any(|said| ["lost", "refused", "trouble"].contains(&said.what.as_str())));
+}
