@@ -36,8 +36,7 @@ mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 pub use check::{Findings, check};
 pub use open::{Durability, SqliteOptions};
@@ -56,6 +55,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
+use crate::sync::{Mutex, MutexGuard, PoisonError, mpsc, thread};
 use crate::time::{Bell, Clock};
 use crate::unique::check_all;
 
@@ -81,8 +81,8 @@ pub struct SqliteStore {
 struct Threads {
     /// What the reader hears: dropped, it ends.
     questions: Option<mpsc::Sender<reader::Question>>,
-    reader: Option<JoinHandle<()>>,
-    writer: Option<JoinHandle<()>>,
+    reader: Option<thread::JoinHandle<()>>,
+    writer: Option<thread::JoinHandle<()>>,
 }
 
 impl SqliteStore {
@@ -169,7 +169,7 @@ impl SqliteStore {
         Ok(stored)
     }
 
-    fn threads(&self) -> std::sync::MutexGuard<'_, Threads> {
+    fn threads(&self) -> MutexGuard<'_, Threads> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -200,8 +200,8 @@ fn refuse_special(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.into()).spawn(work).map_err(|error| {
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.into()).spawn(work).map_err(|error| {
         Error::new(ErrorKind::Storage, format!("the thread `{name}` cannot be started: {error}"))
             .help("the process may have reached its limit of threads")
     })
@@ -350,8 +350,8 @@ impl Store for SqliteStore {
 
 /// The last handle may be dropped by one of the threads themselves, which then ends on its own. A thread that panicked has
 /// closed its replies, which is all there is to tell.
-fn join(thread: JoinHandle<()>) {
-    if thread.thread().id() != std::thread::current().id() {
+fn join(thread: thread::JoinHandle<()>) {
+    if thread.thread().id() != thread::current().id() {
         let _ = thread.join();
     }
 }
