@@ -218,6 +218,28 @@ impl JobQueue {
         self.store().health()
     }
 
+    /// Copies the database into a new file, while workers go on: a whole database as of one moment, readable by its owner alone,
+    /// synced. Never replaces a file. A copy by `cp` would miss what stands in the write-ahead log.
+    ///
+    /// Takes as long as reading and writing the file does, and keeps the log from being written back meanwhile; in async
+    /// code call it on a thread for blocking work. Jobs that run at that moment run again if the copy is ever used, once their workers
+    /// are found to be gone.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("qdjobs-doc-backup-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let (path, copy) = (dir.join("jobs.db"), dir.join("jobs-2026-11-25.db"));
+    /// let queue = qdjobs::JobQueue::open(&path)?;
+    /// queue.backup(&copy)?;
+    /// assert!(qdjobs::store::sqlite::check(&copy)?.is_sound());
+    /// # drop(queue);
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), qdjobs::Error>(())
+    /// ```
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<()> {
+        self.store().backup(to.as_ref())
+    }
+
     /// The clock of this queue.
     pub fn clock(&self) -> &Clock {
         &self.0.clock

@@ -7,7 +7,7 @@
 //!
 //! Rules for every store:
 //!
-//! - No method blocks but [`insert_here`](Store::insert_here). Each submits its request and returns a [`Pending`], which is
+//! - No method blocks but [`insert_here`](Store::insert_here) and [`backup`](Store::backup). Each other submits its request and returns a [`Pending`], which is
 //!   a `Future` and has `wait()`. Dropping a `Pending` cancels nothing.
 //! - A request is answered after its effect is as durable as the store promises, never before.
 //! - One bad request fails alone. A failure of the storage fails every request it took down, and says so to each: as a
@@ -39,6 +39,7 @@ mod pending;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -155,6 +156,13 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// How the store is. Asks nobody, waits for nobody, and answers also when the store is closed or has stopped.
     fn health(&self) -> Health {
         Health::default()
+    }
+
+    /// Writes a copy of all that is stored, as of one moment, into a new file; blocks until it is on the disk. Works also when the
+    /// store has stopped. [`ErrorKind::Setup`] if the store has no file.
+    fn backup(&self, _to: &Path) -> Result<()> {
+        Err(Error::new(ErrorKind::Setup, "this store has no file to copy")
+            .help("only a queue on a file has backups"))
     }
 
     /// What every request is refused with, if the store has stopped for good. As cheap as [`health`](Store::health), and asked by

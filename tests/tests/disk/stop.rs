@@ -4,8 +4,9 @@
 use std::sync::mpsc::{Sender, channel};
 
 use qdjobs::prelude::*;
+use qdjobs::store::sqlite::Durability;
 use qdjobs::store::{HealthState, Store};
-use qdjobs::{ErrorKind, Event, JobQueue, StopReason};
+use qdjobs::{ErrorKind, Event, JobQueue, NewJob, StopReason};
 use qdjobs_disk::{Fault, Lasts, Op, as_process};
 
 use crate::room::{PATIENCE, Room, answer};
@@ -92,4 +93,27 @@ fn a_write_that_fails_in_a_commit_is_doubtful_and_the_queue_goes_on_by_itself() 
     assert!(queue.health().is_ok() && queue.health().last_error.is_some());
     worker.stop().unwrap();
     assert_eq!(queue.counts().unwrap().of(qdjobs::Status::Running), 0);
+}
+
+#[test]
+fn a_sync_that_fails_in_a_checkpoint_stops_a_relaxed_queue_whose_log_is_not_safe_without_it() {
+    let room = Room::new(5);
+    let store = room.try_open(Durability::Relaxed).unwrap();
+    // Opening has written the log back, so the first commit begins it anew and syncs its head.
+    answer(store.insert(vec![NewJob::new("stop.note", "{}")])).unwrap();
+    room.disk.fail(1, Fault::Io(Op::Sync), Lasts::Once);
+    let insert = |_| {
+        let jobs = (0..100).map(|_| NewJob::new("stop.note", "{}")).collect();
+        answer(store.insert(jobs))
+    };
+    let refused = (0..100).map(insert).find_map(Result::err).expect("a checkpoint is made on the way");
+    assert_eq!((refused.kind(), refused.may_be_stored()), (ErrorKind::Stopped, false), "{refused}");
+    assert_eq!(room.disk.struck(), 1);
+    // What the process alone has survived is there, since nothing was written from the log into the file.
+    drop(store);
+    room.disk.kill(0);
+    as_process(1, || {
+        room.open();
+        room.assert_sound();
+    });
 }

@@ -9,6 +9,7 @@ mod faults;
 mod health;
 mod model;
 mod queue;
+mod salvage;
 mod setup;
 mod support;
 mod transaction;

@@ -18,7 +18,7 @@ use crate::Result;
 use crate::history::{Fact, History, Role, Verb};
 use crate::orders::{Call, Calls, connect};
 use crate::site;
-use crate::tasks::{Scene, kind_word};
+use crate::tasks::{CRASHES_MAX, Scene, kind_word};
 
 /// How long a process may go on when its parent is gone.
 const ORPHANED: i32 = 70;
@@ -82,7 +82,7 @@ fn stay_with_parent() -> Arc<AtomicBool> {
 
 fn work(orders: &Orders, history: &Arc<History>) -> Result<()> {
     let db = site::database(&orders.dir);
-    let queue = JobQueue::open(&db)?;
+    let queue = JobQueue::options().max_crashes(CRASHES_MAX).open(&db)?;
     let says = history.clone();
     Worker::new(&queue)
         .concurrency(orders.concurrency)
@@ -156,7 +156,8 @@ fn enqueue_thread(
     let mut recent = Recent::default();
     while !ended.load(Ordering::Acquire) {
         match calls.rng.u32(0..100) {
-            0..80 => one_by_one(&calls.next(), history, queue, &mut recent)?,
+            0..72 => one_by_one(&calls.next(), history, queue, &mut recent)?,
+            72..80 if orders.task.is_none() => once_for_all(&mut calls, history, queue)?,
             80..86 => in_bulk(&mut calls, history, queue, &mut recent)?,
             86..93 => in_a_transaction(&mut calls, history, &mut conn, &mut recent)?,
             _ if orders.task.is_none() => by_hand(&mut calls, history, queue, &recent),
@@ -179,6 +180,18 @@ fn one_by_one(call: &Call, history: &History, queue: &JobQueue, recent: &mut Rec
             history.say(Fact::Acked { mark, job });
             recent.add(job);
         }
+        Err(error) => denied(history, mark, &error),
+    }
+    Ok(())
+}
+
+/// One that others enqueue too, at about this time: the first stores it, and everybody gets the same.
+fn once_for_all(calls: &mut Calls, history: &History, queue: &JobQueue) -> Result<()> {
+    let call = calls.shared();
+    let mark = call.order.mark;
+    call.say(history);
+    match call.request()?.unique_key(format!("shared-{mark}")).enqueue(queue) {
+        Ok(job) => history.say(Fact::Acked { mark, job: job.id().0 }),
         Err(error) => denied(history, mark, &error),
     }
     Ok(())

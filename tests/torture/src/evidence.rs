@@ -239,7 +239,8 @@ fn read_jobs(conn: &Connection, jobs: &mut BTreeMap<i64, JobRow>) -> Result<()> 
         order: Order,
     }
     let mut statement = conn.prepare(
-        "SELECT id, task_name, name, params, max_retries, status, attempt, worker, retry_count, crash_count FROM qdjobs_jobs",
+        "SELECT id, task_name, name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = id)), max_retries,
+                status, attempt, worker, retry_count, crash_count FROM qdjobs_jobs",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

@@ -10,9 +10,9 @@ use qdjobs::rusqlite::Connection;
 use qdjobs::{JobRequest, Task as _};
 use serde_json::{Value, json};
 
-use crate::Result;
 use crate::history::{Fact, History};
-use crate::tasks::Order;
+use crate::tasks::{Order, UNIQUE};
+use crate::{Result, clock};
 
 /// Each task with its share of the jobs and the range of its work in milliseconds.
 const MENU: &[(&str, u32, std::ops::Range<u64>)] = &[
@@ -33,6 +33,8 @@ const MENU: &[(&str, u32, std::ops::Range<u64>)] = &[
     ("overdue", 8, 0..20),
     ("overdue_async", 8, 0..20),
     ("effect", 160, 0..40),
+    ("effect", 6, 1_000..3_000),
+    ("overdue_effect", 10, 0..1),
     ("abort", 3, 0..1),
 ];
 
@@ -121,6 +123,18 @@ impl Calls {
         let order = Order { mark: self.next_mark, millis, times, filler: "x".repeat(filler) };
         self.next_mark += 1;
         Call { task: dish.0, order, delay: Duration::from_millis(delay) }
+    }
+
+    /// The call that everybody makes who makes one in this third of a second or soon after, the same in all processes.
+    pub(crate) fn shared(&mut self) -> Call {
+        let about_now = clock::wall_micros().unsigned_abs() / 300_000 - self.rng.u64(0..2);
+        let order = Order {
+            mark: about_now | UNIQUE,
+            millis: 3,
+            times: 1,
+            filler: "x".repeat((about_now % 900) as usize),
+        };
+        Call { task: "slow", order, delay: Duration::ZERO }
     }
 
     /// Waits a moment, and as long as enough is waiting already.

@@ -45,13 +45,20 @@ impl Order {
 /// The bit in the mark of a job that follows from another.
 pub(crate) const FOLLOWS: u64 = 1 << 61;
 
+/// The bit in the mark of a job with a unique key, which several processes enqueue at about the same time.
+pub(crate) const UNIQUE: u64 = 1 << 60;
+
+/// How often a worker may die with a job before the job has failed: more than unless one chooses, since here most die of a kill
+/// and not of their jobs.
+pub(crate) const CRASHES_MAX: u32 = 5;
+
 /// How a job of a task ends if nobody interferes: by a person's hand, or by too many deaths of its workers.
 pub(crate) fn expected_end(task: &str) -> &'static [Status] {
     match task {
         "hopeless" | "permanent" => &[Status::Failed],
         "withdrawn" => &[Status::Cancelled],
         // How often they run out of time is up to the machine.
-        "overdue" | "overdue_async" => &[Status::Completed, Status::Failed],
+        "overdue" | "overdue_async" | "overdue_effect" => &[Status::Completed, Status::Failed],
         _ => &[Status::Completed],
     }
 }
@@ -63,7 +70,7 @@ pub(crate) fn has_timeout(task: &str) -> bool {
 
 /// Whether it completes in a transaction of its own.
 pub(crate) fn completes_itself(task: &str) -> bool {
-    matches!(task, "effect" | "follow")
+    matches!(task, "effect" | "follow" | "overdue_effect")
 }
 
 /// What the tasks share.
@@ -239,9 +246,11 @@ async fn overdue_async(order: Order, ctx: &JobContext, #[state] scene: &Scene) {
 #[task("effect", retries = 50, backoff = fixed("200ms"))]
 fn effect(order: Order, ctx: &JobContext, #[state] scene: &Scene) -> Fallible {
     scene.begun(ctx, &order);
+    // Some for longer than a lease: the process may have stood still meanwhile, and lost the job.
+    pause(order.millis);
     let committed = in_one_transaction(&order, ctx, scene);
     scene.ended(ctx, if committed.is_ok() { How::Committed } else { How::NotCommitted });
-    pause(order.millis / 4);
+    pause(order.millis.min(40) / 4);
     if order.times % 4 == 1 {
         return Err("an error after the commit".into());
     }
@@ -252,7 +261,7 @@ fn effect(order: Order, ctx: &JobContext, #[state] scene: &Scene) -> Fallible {
 fn in_one_transaction(order: &Order, ctx: &JobContext, scene: &Scene) -> Fallible {
     let mut conn = scene.connect()?;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let step = || std::thread::sleep(Duration::from_micros(order.millis * 50));
+    let step = || std::thread::sleep(Duration::from_micros(order.millis.min(40) * 50));
     leave_effect(&tx, order, ctx)?;
     step();
     let follow = order.follow_up();
@@ -274,14 +283,27 @@ fn in_one_transaction(order: &Order, ctx: &JobContext, scene: &Scene) -> Fallibl
 #[task("follow", retries = 50, backoff = fixed("200ms"))]
 fn follow(order: Order, ctx: &JobContext, #[state] scene: &Scene) -> Fallible {
     scene.begun(ctx, &order);
-    let committed = scene.connect().and_then(|mut conn| {
-        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        leave_effect(&tx, &order, ctx)?;
-        ctx.complete_in(&tx, &())?;
-        Ok(tx.commit()?)
-    });
+    let committed = effect_alone(&order, ctx, scene);
     scene.ended(ctx, if committed.is_ok() { How::Committed } else { How::NotCommitted });
     committed
+}
+
+/// Comes to its transaction when its time is over and the job is no longer its own: the first time, nothing of it may stand.
+#[task("overdue_effect", retries = 3, timeout = "300ms", backoff = fixed("100ms"))]
+fn overdue_effect(order: Order, ctx: &JobContext, #[state] scene: &Scene) -> Fallible {
+    scene.begun(ctx, &order);
+    pause(if ctx.retry_count() == 0 { 600 } else { 0 });
+    let committed = effect_alone(&order, ctx, scene);
+    scene.ended(ctx, if committed.is_ok() { How::Committed } else { How::NotCommitted });
+    committed
+}
+
+fn effect_alone(order: &Order, ctx: &JobContext, scene: &Scene) -> Fallible {
+    let mut conn = scene.connect()?;
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    leave_effect(&tx, order, ctx)?;
+    ctx.complete_in(&tx, &())?;
+    Ok(tx.commit()?)
 }
 
 fn leave_effect(conn: &Connection, order: &Order, ctx: &JobContext) -> Fallible {

@@ -83,8 +83,17 @@ impl Courtesy {
         }
     }
 
-    /// How long the lock is to be left alone, if this is a moment of rest.
-    pub(super) fn rest(&self, now: Duration, wall: Timestamp) -> Option<Duration> {
+    /// Leaves the lock alone, if this is a moment of rest; answers for how long it did.
+    #[expect(clippy::disallowed_methods, reason = "leaves the lock to others, in real time")]
+    pub(super) fn keep_rest(&self, now: Duration, wall: Timestamp) -> Duration {
+        let rest = self.rest(now, wall).unwrap_or_default();
+        if !rest.is_zero() {
+            std::thread::sleep(rest);
+        }
+        rest
+    }
+
+    fn rest(&self, now: Duration, wall: Timestamp) -> Option<Duration> {
         let left = |every: Duration, rest: Duration| {
             let into = wall.as_microsecond().rem_euclid(every.as_micros() as i64);
             rest.checked_sub(Duration::from_micros(into as u64)).filter(|left| !left.is_zero())

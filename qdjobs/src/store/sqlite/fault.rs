@@ -182,15 +182,6 @@ impl Attempt {
         Attempt { limit }
     }
 
-    /// Begins a transaction as soon as the lock is free, without a try while `rest` says that it is left to others.
-    #[expect(clippy::disallowed_methods, reason = "leaves the lock to others, in real time")]
-    pub(super) fn begin(&self, conn: &Connection, rest: impl Fn() -> Option<Duration>) -> crate::Result<()> {
-        self.retry(|| {
-            rest().into_iter().for_each(std::thread::sleep);
-            begin_immediate(conn)
-        })
-    }
-
     /// Repeats `step` while it meets a lock, until the limit. SQLite's own busy timeout does not cover every step that can meet
     /// one (switching to WAL fails at once), and sleeps for far longer than a group commit lasts.
     #[expect(clippy::disallowed_methods, reason = "waits for another connection, in real time")]

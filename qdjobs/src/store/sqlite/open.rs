@@ -93,7 +93,13 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
         )
         .help("check the owner and mode of the file, and whether the disk is mounted read-only"));
     }
-    Attempt::new(options.busy_timeout).retry(|| make_ready(&conn, path, options))?;
+    let ready = Attempt::new(options.busy_timeout).retry(|| make_ready(&conn, path, options));
+    if ready.as_ref().is_err_and(Error::is_fatal) {
+        // What the log holds is not written into a damaged file, and the log is not removed: both are all there is to save.
+        leave_as_it_is(&conn);
+    }
+    ready?;
+    write_back(&conn);
     Ok(conn)
 }
 
@@ -118,6 +124,10 @@ fn make_ready(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result
         Durability::Relaxed => 1,
     };
     set(conn, "synchronous", synchronous)?;
+    if options.durability == Durability::Relaxed {
+        // `wal` does it, and hears what it comes to.
+        set(conn, "wal_autocheckpoint", 0)?;
+    }
     set(conn, "journal_size_limit", WAL_BYTES_KEPT)?;
     set(conn, "trusted_schema", 0)?;
     set(conn, "cell_size_check", 1)?;

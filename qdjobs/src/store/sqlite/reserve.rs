@@ -112,6 +112,7 @@ impl Reserve {
         };
         if std::fs::read_dir(&self.dir).is_ok_and(|mut entries| !entries.any(is_proof)) {
             let _ = std::fs::remove_file(self.file());
+            let _ = std::fs::remove_file(self.unfinished());
             let _ = std::fs::remove_dir(&self.dir);
         }
     }
@@ -120,24 +121,32 @@ impl Reserve {
         self.spent.get_or_insert(Spent { try_at: now + TRY.0, pause: TRY.0 });
     }
 
-    /// Writes it, with `spare` bytes more than are kept in the end. `false` if another process is at it.
+    /// Writes it, with `spare` bytes more than are kept in the end. `false` if another process is at it. Under another name until
+    /// it is whole: a part of it would say to all others that the disk is full.
     fn make(&self, spare: u64) -> std::io::Result<bool> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(self.file())?;
+        let file = options.open(self.unfinished())?;
         if file.try_lock().is_err() {
             return Ok(false);
         }
-        if file.metadata()?.len() >= self.bytes {
+        // Somebody has made it between our look and our lock: then what was opened here may be that very file.
+        if self.length().is_some_and(|length| length >= self.bytes) {
+            if file.metadata()?.len() < self.bytes {
+                let _ = std::fs::remove_file(self.unfinished());
+            }
             return Ok(true);
         }
-        match fill(&file, self.bytes + spare).and_then(|()| file.set_len(self.bytes)) {
+        match fill(&file, self.bytes + spare)
+            .and_then(|()| file.set_len(self.bytes))
+            .and_then(|()| std::fs::rename(self.unfinished(), self.file()))
+        {
             Ok(()) => Ok(true),
             Err(error) => {
                 // Half of it would only stand in the way.
-                let _ = file.set_len(0);
+                let _ = std::fs::remove_file(self.unfinished());
                 Err(error)
             }
         }
@@ -150,6 +159,11 @@ impl Reserve {
 
     fn file(&self) -> PathBuf {
         self.dir.join("reserve")
+    }
+
+    /// What is being made, or was when a process died.
+    fn unfinished(&self) -> PathBuf {
+        self.dir.join("reserve.new")
     }
 }
 
@@ -221,14 +235,31 @@ mod tests {
         let mut reserve = Reserve::new(&dir, 1 << 20);
         std::fs::write(dir.join("7.live"), "").unwrap();
         // Left by a process that died while it made it.
-        std::fs::write(dir.join("reserve"), "half").unwrap();
+        std::fs::write(dir.join("reserve.new"), "half").unwrap();
         reserve.look(Duration::ZERO, true);
-        assert!(reserve.is_spent() && reserve.try_anew(SECOND));
+        assert!(!reserve.is_spent());
         reserve.leave();
         assert_eq!(reserve.length(), Some(1 << 20));
         std::fs::remove_file(dir.join("7.live")).unwrap();
         reserve.leave();
         assert!(!dir.exists());
+    }
+
+    #[test]
+    fn while_one_process_makes_it_no_other_takes_the_disk_for_full() {
+        let dir = dir("reserve-made");
+        let unfinished = dir.join("reserve.new");
+        std::fs::write(&unfinished, "a part").unwrap();
+        let making = File::options().write(true).open(&unfinished).unwrap();
+        making.lock().unwrap();
+        let [mut enqueuer, mut worker] = [(); 2].map(|()| Reserve::new(&dir, 1 << 20));
+        enqueuer.look(Duration::ZERO, false);
+        worker.look(Duration::ZERO, true);
+        assert!(!enqueuer.is_spent() && !worker.is_spent() && worker.length().is_none());
+        drop(making);
+        worker.look(SECOND, true);
+        assert!(worker.length() == Some(1 << 20) && !unfinished.exists());
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! The write-ahead log, written back to the database at quiet moments and kept below a ceiling: [`Wal`].
 //!
+//! A checkpoint that SQLite makes by itself in a commit keeps to itself how it went. That is harmless where each commit syncs the log
+//! (`Durability::Full`): all that is in it is safe, and pages that did not reach the database are written again by the next
+//! checkpoint. Under `Durability::Relaxed` the checkpoint's is the first sync of the log, and a failed one must end the store before
+//! pages are copied over the database's own from a log that has a hole: so there all of them are made here.
+//!
 //! Leans on rusqlite. SQLite writes the log back by itself in every commit that leaves a thousand pages in it, while the
 //! caller of that commit waits. Most of this work is done here instead, when nobody does. And a log in which somebody always
 //! reads is never begun anew by SQLite, so that it grows without end: past the ceiling the readers are waited for.
@@ -12,6 +17,7 @@ use rusqlite::Connection;
 
 use super::condition::Condition;
 use super::fault;
+use super::open::Durability;
 use crate::error::Result;
 use crate::time::Clock;
 
@@ -20,6 +26,10 @@ const QUIET: Duration = Duration::from_millis(250);
 
 /// Rows written since the log was last written back: for fewer it is not worth two syncs.
 const ROWS_MIN: usize = 250;
+
+/// Rows after which it is written back without a quiet moment where SQLite does not do it by itself: thirty-two mebibytes of log if
+/// each was a commit of its own.
+const ROWS_MAX: usize = 2_000;
 
 /// The size of the log past which it is looked at, while the work goes on without a quiet moment: what keeps it from being begun
 /// anew is told by [`health`](crate::JobQueue::health).
@@ -35,6 +45,8 @@ pub(super) struct Wal {
     path: PathBuf,
     clock: Clock,
     condition: Arc<Condition>,
+    /// Whether SQLite writes it back by itself, too.
+    automatic: bool,
     ceiling: u64,
     /// Rows written since the log was written back.
     rows: usize,
@@ -46,11 +58,12 @@ pub(super) struct Wal {
 
 impl Wal {
     /// The log of the database at `path`.
-    pub(super) fn of(path: &Path, clock: Clock, condition: Arc<Condition>) -> Wal {
+    pub(super) fn of(path: &Path, durability: Durability, clock: Clock, condition: Arc<Condition>) -> Wal {
         Wal {
             path: log_of(path),
             clock,
             condition,
+            automatic: durability == Durability::Full,
             ceiling: CEILING_BYTES,
             rows: 0,
             wrote: Duration::ZERO,
@@ -85,6 +98,10 @@ impl Wal {
 
     /// Cuts it if it has grown past the ceiling: waits a moment for those who read in it.
     pub(super) fn cut(&mut self, conn: &Connection, now: Duration) -> Result<()> {
+        if !self.automatic && self.rows >= ROWS_MAX {
+            self.rows = 0;
+            self.checkpoint(conn, "PASSIVE")?;
+        }
         if now < self.measured + CEILING_EVERY {
             return Ok(());
         }
@@ -149,7 +166,7 @@ mod tests {
     }
 
     fn wal(path: &Path) -> Wal {
-        Wal::of(path, Clock::system(), Arc::new(Condition::of(path, &log_of(path))))
+        Wal::of(path, Durability::Full, Clock::system(), Arc::new(Condition::of(path, &log_of(path))))
     }
 
     #[test]

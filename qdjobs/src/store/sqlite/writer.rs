@@ -94,8 +94,6 @@ struct Batch {
     ended: Vec<JobId>,
     /// Callers who began to wait in this batch.
     watch: Vec<(JobId, Reply<Job>)>,
-    /// Whether somebody came onto the list with this batch.
-    came: bool,
     /// Ends of jobs that are to be told, and to whom: a commit that fails has not told them, and they wait on.
     told: Vec<(JobId, Result<Job>, Vec<Reply<Job>>)>,
     /// Workers that are off the list with this batch, and the doors of those that are dead.
@@ -134,7 +132,7 @@ impl Writer {
         condition: Arc<Condition>,
     ) -> Writer {
         let doors = Doors::new(lives.dir().to_owned());
-        let wal = Wal::of(&path, clock.clone(), condition.clone());
+        let wal = Wal::of(&path, options.durability, clock.clone(), condition.clone());
         let lookout = Lookout::new(wal.path(), &inbox);
         let reserve = Reserve::new(lives.dir(), options.reserve);
         #[cfg(test)]
@@ -344,11 +342,11 @@ impl Writer {
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
         let now = self.clock.now();
-        let insert = || {
-            verbs::insert_alone(&self.conn, &jobs[0], now)
-                .map_err(|error| fault::in_commit(error, !self.conn.is_autocommit()))
-        };
-        let stored = match Attempt::new(self.options.busy_timeout).retry(insert) {
+        let stored = self.at_the_lock(|conn| {
+            verbs::insert_alone(conn, &jobs[0], now)
+                .map_err(|error| fault::in_commit(error, !conn.is_autocommit()))
+        });
+        let stored = match stored {
             Ok(Some(stored)) => Ok(stored),
             // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
             Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
@@ -398,7 +396,6 @@ impl Writer {
             turns: Vec::new(),
             ended: Vec::new(),
             watch: Vec::new(),
-            came: false,
             told: Vec::new(),
             left: Vec::new(),
             ready: 0,
@@ -484,6 +481,7 @@ impl Writer {
             }
             if !batch.enlisted.is_empty() {
                 self.reserve.look_soon();
+                self.clear_up();
             }
             self.enlisted.extend(batch.enlisted);
             let rows = batch.ready + batch.claims.len() + batch.ended.len();
@@ -494,9 +492,6 @@ impl Writer {
                 self.lives.end(*worker);
                 self.enlisted.remove(worker);
                 door.iter().for_each(|door| self.doors.clear(door));
-            }
-            if batch.came {
-                self.clear_up();
             }
             if !batch.left.is_empty() && self.lives.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
@@ -560,15 +555,19 @@ impl Writer {
             self.conn = open::writer_again(&self.path, &self.options)?;
             self.broken = false;
         }
-        let rested = Cell::new(Duration::ZERO);
-        let rest = || {
-            let rest = self.courtesy.rest(self.clock.monotonic(), self.clock.now());
-            rested.set(rested.get() + rest.unwrap_or_default());
-            rest
-        };
-        Attempt::new(self.options.busy_timeout).begin(&self.conn, rest)?;
-        self.courtesy.has_begun(self.clock.monotonic(), rested.get());
-        Ok(())
+        self.at_the_lock(fault::begin_immediate)
+    }
+
+    /// Takes a step that needs the lock, as soon as it is free and not left to others.
+    fn at_the_lock<T>(&mut self, mut step: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        let (rest, tried) = (Cell::new(Duration::ZERO), Cell::new(Duration::ZERO));
+        let taken = Attempt::new(self.options.busy_timeout).retry(|| {
+            rest.set(rest.get() + self.courtesy.keep_rest(self.clock.monotonic(), self.clock.now()));
+            tried.set(self.clock.monotonic());
+            step(&self.conn)
+        });
+        self.courtesy.has_begun(tried.get(), rest.get());
+        taken
     }
 
     /// Applies one request, alone: an error is its own answer. Only an error that took the whole transaction down is returned,
@@ -601,7 +600,7 @@ impl Writer {
                 let enlisted = self.alone(false, |conn| {
                     verbs::enlist(conn, &card, door.as_deref(), now).map_err(fault::before_commit)
                 });
-                (batch.look, batch.came) = (true, true);
+                batch.look = true;
                 match &enlisted {
                     _ if self.enlisted.contains(&card.id) => {}
                     Ok(()) => batch.enlisted.push(card.id),
@@ -805,14 +804,16 @@ impl Writer {
     fn serve(&mut self, batch: &mut Batch) -> Result<()> {
         // What is begun on a full disk could not be finished.
         let may_claim = !self.reserve.is_spent();
-        if may_claim && (batch.ready > 0 || batch.look || self.may_begin_suspects(batch)?) {
+        let suspects = may_claim && self.has_suspects(batch)?;
+        // With a claim that is spent, a worker may have got the right to a suspect that waited before.
+        if may_claim && (batch.ready > 0 || batch.look || (batch.spent && suspects)) {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
                 // It may have been taken for dead while it stood, by others or in this batch: both are a reason to look.
                 let enlisted =
                     if batch.look { verbs::is_enlisted(&self.conn, turn.worker) } else { Ok(true) };
                 let claimed = match enlisted {
-                    Ok(true) => verbs::claim(&self.conn, &turn.want, turn.worker, batch.now),
+                    Ok(true) => verbs::claim(&self.conn, &turn.want, turn.worker, suspects, batch.now),
                     Ok(false) => {
                         self.settle(batch, Err(taken_for_dead()), reply)?;
                         continue;
@@ -836,7 +837,7 @@ impl Writer {
         let mut turns = std::mem::take(&mut batch.turns).into_iter();
         while let Some((turn, mut turned, reply)) = turns.next() {
             if turn.want.limit > 0 && may_claim {
-                match verbs::claim(&self.conn, &turn.want, turn.worker, batch.now) {
+                match verbs::claim(&self.conn, &turn.want, turn.worker, suspects, batch.now) {
                     Ok(claimed) => turned.claimed = claimed,
                     Err(error) => {
                         let error = fault::before_commit(error);
@@ -856,10 +857,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether a turn stands that may have got the right to a suspect which waited before.
-    fn may_begin_suspects(&self, batch: &Batch) -> Result<bool> {
-        let may = batch.spent && !self.standing.is_empty();
-        Ok(may && verbs::has_suspects(&self.conn).map_err(fault::before_commit)?)
+    /// Whether suspects wait and claims are to be made: one look for all claims of a batch.
+    fn has_suspects(&self, batch: &Batch) -> Result<bool> {
+        let changed = batch.ready > 0 || batch.look || batch.spent;
+        let asked = (changed && !self.standing.is_empty())
+            || batch.turns.iter().any(|(turn, ..)| turn.want.limit > 0);
+        Ok(asked && verbs::has_suspects(&self.conn).map_err(fault::before_commit)?)
     }
 
     /// Leaves a turn standing; one of the same worker for the same tasks ends with it.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use qdjobs::Status;
 
 use super::{Case, Findings, Life};
-use crate::evidence::State;
-use crate::tasks::{completes_itself, expected_end, has_timeout};
+use crate::evidence::{Change, State};
+use crate::tasks::{CRASHES_MAX, completes_itself, expected_end, has_timeout};
 
 /// A claim of a job by a worker, by the log.
 #[derive(Clone, Copy, Debug)]
@@ -241,4 +241,42 @@ pub(super) fn effects_are_exactly_once(case: &Case<'_>, findings: &mut Findings)
         }
     }
     findings.must(effects.is_empty(), || format!("effects of jobs that are not known: {effects:?}"));
+}
+
+/// S1
+pub(super) fn suspects_are_isolated(case: &Case<'_>, findings: &mut Findings) {
+    let mut held: HashMap<i64, Vec<i64>> = HashMap::new();
+    // Of each worker that died: the jobs that were counted, with the crashes before.
+    let mut blamed: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();
+    for step in &case.evidence.log {
+        let Change::Update { job, old, new } = step.change else { continue };
+        match (old.worker, new.worker) {
+            (None, Some(worker)) if new.status == Status::Running && new.crash_count > 0 => {
+                let suspects = held.entry(worker).or_default();
+                suspects.push(job);
+                findings
+                    .must(suspects.len() == 1, || format!("worker {worker} holds the suspects {suspects:?}"));
+            }
+            (Some(worker), _) if old.status == Status::Running => {
+                held.entry(worker).or_default().retain(|suspect| *suspect != job);
+                if new.crash_count > old.crash_count {
+                    blamed.entry(worker).or_default().push((job, old.crash_count));
+                    let ends = new.status == Status::Failed;
+                    findings.must(ends == (new.crash_count >= i64::from(CRASHES_MAX)), || {
+                        format!(
+                            "job {job} is {} after {} crashes, the limit is {CRASHES_MAX}",
+                            new.status, new.crash_count
+                        )
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+    for (worker, jobs) in blamed {
+        let suspects = jobs.iter().filter(|(_, crashes)| *crashes > 0).count();
+        findings.must(suspects == 0 || jobs.len() == 1, || {
+            format!("worker {worker} died with a suspect, and these are blamed, with so many crashes before: {jobs:?}")
+        });
+    }
 }

@@ -74,7 +74,11 @@ pub(crate) const RULES: &[Rule] = &[
         says: "jobs of one serial key one after the other: there are no serial keys yet",
         look: None,
     },
-    Rule { name: "I13", says: "one job for each unique key: the torture uses none yet", look: None },
+    rule(
+        "I13",
+        "there is one job for each unique key, and everybody who enqueues it gets that one",
+        stored::one_job_for_each_unique_key,
+    ),
     rule("I14", "a process that ends well leaves nothing running", end::a_good_end_leaves_nothing),
     rule(
         "I15",
@@ -85,6 +89,11 @@ pub(crate) const RULES: &[Rule] = &[
         "I16",
         "what may be stored is there or not, and then stays so; what is not stored is not",
         stored::doubt_is_resolved_once,
+    ),
+    rule(
+        "S1",
+        "a worker holds one suspect at a time, and if it dies that one alone is blamed; with the last crash the job has failed",
+        account::suspects_are_isolated,
     ),
     rule("E1", "a process ends only when it is told to", end::nobody_ends_unasked),
 ];

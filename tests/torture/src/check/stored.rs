@@ -7,7 +7,7 @@ use qdjobs::Status;
 use super::account::Outcome;
 use super::{Case, Findings};
 use crate::history::{Fact, Verb};
-use crate::tasks::completes_itself;
+use crate::tasks::{UNIQUE, completes_itself};
 
 /// I1
 pub(super) fn nothing_acknowledged_is_lost(case: &Case<'_>, findings: &mut Findings) {
@@ -121,7 +121,8 @@ pub(super) fn doubt_is_resolved_once(case: &Case<'_>, findings: &mut Findings) {
     let stored: HashSet<u64> = case.lives.values().filter_map(|life| life.mark).collect();
     for line in &case.evidence.lines {
         if let Fact::Denied { mark, ref kind, may_be_stored } = line.fact {
-            findings.must(may_be_stored || !stored.contains(&mark), || {
+            // With a unique key another call may have stored it.
+            findings.must(may_be_stored || mark & UNIQUE != 0 || !stored.contains(&mark), || {
                 format!(
                     "the enqueue with mark {mark} was refused ({kind}) as certainly not stored, and is stored"
                 )
@@ -134,5 +135,27 @@ pub(super) fn doubt_is_resolved_once(case: &Case<'_>, findings: &mut Findings) {
         findings.must(there == life.last.is_some(), || {
             format!("job {job} is {} the table, the log says otherwise", if there { "in" } else { "not in" })
         });
+    }
+}
+
+/// I13
+pub(super) fn one_job_for_each_unique_key(case: &Case<'_>, findings: &mut Findings) {
+    let mut jobs: HashMap<u64, HashSet<i64>> = HashMap::new();
+    let unique = |mark: u64| mark & UNIQUE != 0;
+    for (job, life) in &case.lives {
+        if let Some(mark) = life.mark.filter(|mark| unique(*mark)) {
+            jobs.entry(mark).or_default().insert(*job);
+        }
+    }
+    for line in &case.evidence.lines {
+        match line.fact {
+            Fact::Acked { mark, job } if unique(mark) => {
+                jobs.entry(mark).or_default().insert(job);
+            }
+            _ => {}
+        }
+    }
+    for (mark, jobs) in jobs {
+        findings.must(jobs.len() == 1, || format!("the unique key of mark {mark} has the jobs {jobs:?}"));
     }
 }

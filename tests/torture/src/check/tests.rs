@@ -5,16 +5,18 @@ use qdjobs::Status;
 use super::{Findings, RULES, check};
 use crate::evidence::{AttemptRow, Change, Effect, Evidence, FileFacts, JobRow, State, Step};
 use crate::history::{Fact, How, Line, Role, Signal, Verb};
-use crate::tasks::FOLLOWS;
+use crate::tasks::{CRASHES_MAX, FOLLOWS, UNIQUE};
 
 const PARENT: u32 = 0;
 const WORKER: u32 = 1;
 const OTHER: u32 = 2;
 const ENQUEUER: u32 = 3;
+const KILLED: u32 = 4;
 
-/// The numbers of the workers in the two processes.
+/// The numbers of the workers in their processes.
 const FIRST: i64 = 701;
 const SECOND: i64 = 702;
+const THIRD: i64 = 704;
 
 /// The params' hash of every job here.
 const HASH: u64 = 99;
@@ -208,6 +210,21 @@ fn good() -> Story {
     story.say(ENQUEUER, Fact::Denied { mark: 50, kind: "Indeterminate".into(), may_be_stored: true });
     story.call(60, "noop", 0);
     story.say(ENQUEUER, Fact::Denied { mark: 60, kind: "Locked".into(), may_be_stored: false });
+    story.store(5, 90 | UNIQUE, "noop");
+    story.call(90 | UNIQUE, "noop", 0);
+    story.say(ENQUEUER, Fact::Acked { mark: 90 | UNIQUE, job: 5 });
+    story.done(5);
+    // One whose worker is killed.
+    story.say(PARENT, Fact::Spawned { process: KILLED, pid: 104, role: Role::Worker, lease_ms: 1_000 });
+    story.step(Change::Enlist { worker: THIRD, pid: 104 });
+    story.store(6, 160, "slow");
+    story.claim(6, THIRD);
+    story.start_in(KILLED, 6);
+    story.say(PARENT, Fact::Signalled { process: KILLED, signal: Signal::Kill });
+    story.reaped(KILLED, None, Some(9));
+    story.step(Change::Forget { worker: THIRD });
+    story.record(6, Status::Pending, "crashed", |it| it.crash_count += 1);
+    story.done(6);
     story.store(7, 70, "noop");
     story.say(ENQUEUER, Fact::Asked { verb: Verb::Cancel, job: 7 });
     story.change(7, |it| it.status = Status::Cancelled);
@@ -502,6 +519,17 @@ fn i11_a_damaged_file_and_a_wrong_count_are_found() {
 }
 
 #[test]
+fn i13_two_jobs_of_one_unique_key_are_found_in_the_table_and_in_the_answers() {
+    let mut story = good();
+    story.insert(8, 90 | UNIQUE, "noop");
+    story.done(8);
+    found_by("I13", story);
+    let mut story = good();
+    story.say(ENQUEUER, Fact::Acked { mark: 90 | UNIQUE, job: 1 });
+    found_by("I13", story);
+}
+
+#[test]
 fn i14_a_good_end_that_leaves_a_job_running_or_a_file_behind_is_found() {
     let mut evidence = good().end();
     for line in &mut evidence.lines {
@@ -552,6 +580,70 @@ fn i16_a_job_that_vanishes_without_a_deletion_is_found() {
     story.done(8);
     story.0.jobs.remove(&8);
     found_by("I16", story);
+}
+
+/// A story in which the first worker has died with these jobs, and the second holds them.
+fn after_a_crash(jobs: [i64; 2], crash: impl Fn(&mut State)) -> Story {
+    let mut story = good();
+    for job in jobs {
+        story.store(job, job as u64 * 10, "slow");
+        story.claim(job, FIRST);
+        story.start(job);
+    }
+    story.kill_first(&[]);
+    jobs.into_iter().for_each(|job| story.record(job, Status::Pending, "crashed", &crash));
+    story
+}
+
+#[test]
+fn s1_two_suspects_with_one_worker_are_found() {
+    let mut story = after_a_crash([8, 9], |it| it.crash_count += 1);
+    story.claim(8, SECOND);
+    story.start(8);
+    let mut one_by_one = story.clone();
+    one_by_one.complete(8);
+    one_by_one.claim(9, SECOND);
+    one_by_one.start(9);
+    one_by_one.complete(9);
+    assert_eq!(broken(&one_by_one.end()), Vec::<&str>::new());
+    story.claim(9, SECOND);
+    story.start(9);
+    story.complete(8);
+    story.complete(9);
+    found_by("S1", story);
+}
+
+#[test]
+fn s1_a_bystander_that_is_blamed_beside_a_suspect_is_found() {
+    let mut story = after_a_crash([8, 9], |it| it.crash_count += 1);
+    story.claim(8, SECOND);
+    story.start(8);
+    story.store(11, 110, "slow");
+    story.claim(11, SECOND);
+    story.start(11);
+    story.step(Change::Forget { worker: SECOND });
+    story.record(8, Status::Pending, "crashed", |it| it.crash_count += 1);
+    story.record(11, Status::Pending, "crashed", |it| it.crash_count += 1);
+    found_by("S1", story);
+}
+
+#[test]
+fn s1_an_end_before_or_after_the_last_crash_is_found() {
+    let mut story = good();
+    story.store(8, 80, "slow");
+    story.claim(8, FIRST);
+    story.start(8);
+    story.kill_first(&[]);
+    story.record(8, Status::Failed, "crashed", |it| it.crash_count += 1);
+    found_by("S1", story);
+    let mut story = good();
+    story.store(8, 80, "slow");
+    for _ in 0..CRASHES_MAX {
+        story.claim(8, FIRST);
+        story.start(8);
+        story.record(8, Status::Pending, "crashed", |it| it.crash_count += 1);
+    }
+    found_by("S1", story);
 }
 
 #[test]

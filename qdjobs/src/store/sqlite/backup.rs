@@ -1,0 +1,73 @@
+//! A copy of the database while it is used: [`write`].
+//!
+//! Leans on rusqlite. A copy by the file system would miss what stands in the write-ahead log, or catch the file between two
+//! writes; SQLite's own copy is the database as of one moment.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Copies the database at `from` into a new file, readable by its owner alone, and syncs it. Whatever fails, no half of a copy is
+/// left, and a file that was there stays as it was.
+pub(super) fn write(from: &Path, to: &Path) -> Result<()> {
+    let Some(name) = to.to_str() else {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("the path `{}` is not Unicode", to.display()),
+        )
+        .help("give the backup another name"));
+    };
+    let created = create(to)?;
+    let copied = copy(from, name).and_then(|()| sync(&created, to).map_err(|error| cannot(to, error)));
+    if copied.is_err() {
+        // Ours, by the exclusive creation above.
+        let _ = std::fs::remove_file(to);
+    }
+    copied
+}
+
+fn create(to: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(to).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Error::new(ErrorKind::InvalidInput, format!("there is a file at `{}`", to.display()))
+                .help("a backup never replaces a file: give it a new name, with the date for example")
+        }
+        _ => cannot(to, error),
+    })
+}
+
+/// One read transaction on a connection of its own, which only reads.
+fn copy(from: &Path, to: &str) -> Result<()> {
+    let conn =
+        Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    conn.and_then(|conn| conn.execute("VACUUM INTO ?1", [to])).map(drop).map_err(fault::before_commit)
+}
+
+/// The bytes, then the name.
+fn sync(file: &File, path: &Path) -> std::io::Result<()> {
+    file.sync_all()?;
+    #[cfg(unix)]
+    File::open(path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
+        .sync_all()?;
+    let _ = path;
+    Ok(())
+}
+
+fn cannot(to: &Path, error: std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::StorageFull => ErrorKind::Full,
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
+        _ => ErrorKind::Storage,
+    };
+    Error::new(kind, format!("the backup `{}` cannot be written: {error}", to.display()))
+        .help("check that its directory exists, that this user may write there, and that the disk has room")
+        .caused_by(error)
+}

@@ -1,0 +1,131 @@
+//! Whether a database file is sound: [`check`], which reads and changes nothing.
+//!
+//! Leans on rusqlite. Two questions: whether SQLite can read every page, row and index entry of the file; and whether its rows
+//! can have been written by this library. What to do about it is not decided here: see [`salvage`](super::salvage()).
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault;
+use super::wal::log_of;
+use crate::error::Result;
+
+/// What a [`check`] has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Findings {
+    /// The jobs that could be counted.
+    pub jobs: u64,
+    /// A sentence for each thing that is wrong, as many as a person may want to read.
+    pub problems: Vec<String>,
+}
+
+impl Findings {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// Problems of one kind that are listed.
+const LISTED: usize = 20;
+
+/// What cannot be in a file that only this library and plain inserts have written: each with a statement that counts it.
+const IMPOSSIBLE: &[(&str, &str)] = &[
+    (
+        "jobs whose defaults were never filled in",
+        "SELECT count(*) FROM qdjobs_jobs WHERE ready IS NULL OR queue IS NULL OR priority IS NULL OR max_retries IS NULL \
+         OR scheduled_at IS NULL",
+    ),
+    (
+        "pending jobs that a worker seems to hold",
+        "SELECT count(*) FROM qdjobs_jobs WHERE status = 'pending' AND worker IS NOT NULL",
+    ),
+    (
+        "running jobs that no worker holds",
+        "SELECT count(*) FROM qdjobs_jobs WHERE status = 'running'
+             AND (worker IS NULL OR worker NOT IN (SELECT id FROM qdjobs_workers))",
+    ),
+    (
+        "jobs that have ended without saying when, or say when and have not",
+        "SELECT count(*) FROM qdjobs_jobs
+             WHERE (status IN ('completed', 'failed', 'cancelled')) <> (completed_at IS NOT NULL)",
+    ),
+    (
+        "jobs without params",
+        "SELECT count(*) FROM qdjobs_jobs WHERE params IS NULL AND id NOT IN (SELECT job_id FROM qdjobs_params)",
+    ),
+    (
+        "attempts of jobs that are not there",
+        "SELECT count(*) FROM qdjobs_attempts WHERE job_id NOT IN (SELECT id FROM qdjobs_jobs)",
+    ),
+    (
+        "params of jobs that are not there",
+        "SELECT count(*) FROM qdjobs_params WHERE job_id NOT IN (SELECT id FROM qdjobs_jobs)",
+    ),
+    (
+        "attempts with a number that their job has not reached",
+        "SELECT count(*) FROM qdjobs_attempts JOIN qdjobs_jobs ON id = job_id
+             WHERE qdjobs_attempts.attempt > qdjobs_jobs.attempt",
+    ),
+    (
+        "crashes that are counted and not on record, or on record and not counted",
+        "SELECT count(*) FROM qdjobs_jobs WHERE crash_count <>
+             (SELECT count(*) FROM qdjobs_attempts WHERE job_id = id AND outcome = 'crashed')",
+    ),
+];
+
+/// Looks for damage and for impossible rows in the database at `path`, which may be in use. Nothing in it is changed.
+///
+/// Reads the whole file: minutes for one of many gigabytes. An error means that nothing could be looked at, since there is no
+/// such file, or no database in it.
+pub fn check(path: impl AsRef<Path>) -> Result<Findings> {
+    let conn = read_only(path.as_ref())?;
+    let mut findings = Findings::default();
+    let integrity = lines(&conn, &format!("PRAGMA integrity_check({LISTED})"));
+    match integrity.map_err(fault::before_commit) {
+        Ok(lines) => findings.problems.extend(lines.into_iter().filter(|line| line != "ok")),
+        Err(error) => findings.problems.push(error.to_string()),
+    }
+    for (what, counts) in IMPOSSIBLE {
+        match count(&conn, counts) {
+            Ok(0) => {}
+            Ok(many) => findings.problems.push(format!("{many} {what}")),
+            Err(error) => findings.problems.push(format!("{what} cannot be counted: {error}")),
+        }
+    }
+    match count(&conn, "SELECT count(*) FROM qdjobs_jobs") {
+        Ok(jobs) => findings.jobs = jobs,
+        Err(error) => findings.problems.push(format!("the jobs cannot be counted: {error}")),
+    }
+    Ok(findings)
+}
+
+/// A connection that changes no byte of the database or of its log. Where there is no log nobody has the file open, and it is read
+/// without leaving anything beside it.
+pub(super) fn read_only(path: &Path) -> Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let log = std::fs::metadata(log_of(path)).is_ok();
+    let conn = match path.to_str() {
+        Some(name) if !log && path.exists() => {
+            let escaped = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+        }
+        _ => Connection::open_with_flags(path, flags & !OpenFlags::SQLITE_OPEN_URI),
+    };
+    let conn = conn.map_err(fault::while_opening)?;
+    conn.busy_timeout(super::SqliteOptions::default().busy_timeout).map_err(fault::while_opening)?;
+    // Read by the open only now: a file that is no database is told as that.
+    count(&conn, "SELECT count(*) FROM sqlite_schema").map_err(fault::while_opening)?;
+    Ok(conn)
+}
+
+fn lines(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+    conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+}
+
+fn count(conn: &Connection, sql: &str) -> rusqlite::Result<u64> {
+    conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|many| u64::try_from(many).unwrap_or(0))
+}

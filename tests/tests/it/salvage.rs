@@ -1,0 +1,182 @@
+//! Backups, the check of a file, and what can be saved of a damaged one.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use qdjobs::prelude::*;
+use qdjobs::rusqlite::Connection;
+use qdjobs::store::sqlite::{check, salvage};
+use qdjobs::{ErrorKind, JobId, JobQueue, Status};
+
+use crate::support::{Log, Room, Soon, job};
+
+#[task("salvage.keep", retries = 0)]
+fn keep(text: String, #[state] log: &Log) -> Result<usize, String> {
+    log.write("kept");
+    if text == "fail" { Err("as it was told".into()) } else { Ok(text.len()) }
+}
+
+const PAGE: usize = 4096;
+
+/// The pages of the table of jobs and of all that hangs below it, by SQLite's own account.
+fn pages_of(path: &Path, table: &str) -> Vec<usize> {
+    let conn = Connection::open(path).unwrap();
+    let dbstat =
+        conn.prepare("SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path");
+    let mut statement = dbstat.unwrap();
+    let pages = statement.query_map([table], |row| row.get::<_, i64>(0)).unwrap();
+    pages.map(|page| page.unwrap() as usize).collect()
+}
+
+fn overwrite(path: &Path, pages: &[usize]) {
+    let mut bytes = std::fs::read(path).unwrap();
+    for page in pages {
+        bytes[(page - 1) * PAGE..page * PAGE].fill(0x5a);
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// A closed file with jobs in it, of many sizes, one of them with a history.
+fn full_room() -> (Room, Vec<JobId>) {
+    let (room, queue) = Room::with_queue();
+    let worker = Worker::new(&queue).only::<Keep>().state(Log::default()).start().unwrap();
+    let failed = Keep::new("fail").enqueue(&queue).unwrap();
+    failed.soon().unwrap_err();
+    worker.stop().unwrap();
+    let later = |n: usize| Keep::new("x".repeat(n * 7 % 3_000)).delay(Duration::from_secs(9_999));
+    let mut ids = vec![failed.id()];
+    ids.extend(queue.enqueue_all((0..800).map(later)).unwrap());
+    queue.delete(ids[400]).unwrap();
+    ids.remove(400);
+    drop((failed, queue));
+    (room, ids)
+}
+
+#[test]
+fn a_backup_is_a_whole_database_of_its_owners_alone_and_never_replaces_a_file() {
+    let (room, queue) = Room::with_queue();
+    let ids = queue.enqueue_all((0..500).map(|n| Keep::new(n.to_string()))).unwrap();
+    let worker = Worker::new(&queue).only::<Keep>().state(Log::default()).start().unwrap();
+    let copy = room.dir().join("copy.db");
+    queue.backup(&copy).unwrap();
+    worker.stop().unwrap();
+    let findings = check(&copy).unwrap();
+    assert_eq!((findings.jobs, findings.is_sound()), (ids.len() as u64, true), "{findings:?}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert!(!room.files().iter().any(|name| name.starts_with("copy.db-")), "{:?}", room.files());
+
+    let before = std::fs::read(&copy).unwrap();
+    let refused = queue.backup(&copy).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+    assert_eq!(std::fs::read(&copy).unwrap(), before);
+    queue.backup(room.dir().join("missing").join("copy.db")).unwrap_err();
+    assert_eq!(
+        JobQueue::in_memory().backup(room.dir().join("other.db")).unwrap_err().kind(),
+        ErrorKind::Setup
+    );
+
+    // It is a queue like any other.
+    let restored = JobQueue::open(&copy).unwrap();
+    assert_eq!(restored.counts().unwrap().total(), 500);
+}
+
+#[test]
+fn a_check_finds_nothing_in_a_sound_file_and_says_what_cannot_be_in_others() {
+    let (room, ids) = full_room();
+    let bytes = || std::fs::read(room.db()).unwrap();
+    let before = (bytes(), room.files());
+    let findings = check(room.db()).unwrap();
+    assert_eq!((findings.jobs, findings.problems.as_slice()), (ids.len() as u64, &[] as &[String]));
+    assert_eq!((bytes(), room.files()), before, "nothing is changed, and nothing left beside it");
+
+    let conn = room.connection();
+    conn.execute_batch(
+        "UPDATE qdjobs_jobs SET status = 'running', worker = 77 WHERE id = 5;
+         UPDATE qdjobs_jobs SET completed_at = 1 WHERE id = 6;
+         INSERT INTO qdjobs_attempts VALUES (99999, 1, 1, 1, 1, 'failed', NULL)",
+    )
+    .unwrap();
+    let problems = check(room.db()).unwrap().problems;
+    for words in [
+        "1 running jobs that no worker holds",
+        "1 jobs that have ended without",
+        "1 attempts of jobs that are not",
+    ] {
+        assert!(problems.iter().any(|problem| problem.starts_with(words)), "{words}: {problems:?}");
+    }
+    assert_eq!(check(room.dir().join("none.db")).unwrap_err().kind(), ErrorKind::Storage);
+    assert!(!room.dir().join("none.db").exists());
+    std::fs::write(room.dir().join("letter"), "Dear SQLite, ".repeat(100)).unwrap();
+    assert_eq!(check(room.dir().join("letter")).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn of_a_damaged_file_every_job_on_a_sound_page_is_saved_and_the_others_are_named() {
+    let (room, ids) = full_room();
+    let leaves = pages_of(&room.db(), "qdjobs_jobs");
+    assert!(leaves.len() > 12, "{}", leaves.len());
+    // Two holes, the second right at the end, and an index: what is read does not hang on it.
+    overwrite(&room.db(), &[leaves[3], leaves[4], leaves[leaves.len() - 1]]);
+    overwrite(&room.db(), &pages_of(&room.db(), "qdjobs_scheduled"));
+    let damaged = std::fs::read(room.db()).unwrap();
+    assert!(!check(room.db()).unwrap().is_sound());
+
+    let new = room.dir().join("new.db");
+    let saved = salvage(room.db(), &new).unwrap();
+    assert_eq!(std::fs::read(room.db()).unwrap(), damaged, "the damaged file is evidence");
+    let lost = |id: &JobId| saved.unreadable.iter().any(|range| range.contains(&id.0));
+    assert!((2..=3).contains(&saved.unreadable.len()), "{saved:?}");
+    assert!(saved.refused.is_empty() && saved.without_history.is_empty(), "{saved:?}");
+
+    let findings = check(&new).unwrap();
+    assert_eq!((findings.jobs, findings.problems), (saved.jobs, vec![]));
+    let queue = JobQueue::open(&new).unwrap();
+    let conn = Connection::open(&new).unwrap();
+    let mut statement = conn.prepare("SELECT id FROM qdjobs_jobs").unwrap();
+    let found = statement.query_map([], |row| row.get(0).map(JobId)).unwrap();
+    let found: BTreeSet<JobId> = found.map(Result::unwrap).collect();
+    let expected: BTreeSet<JobId> = ids.iter().copied().filter(|id| !lost(id)).collect();
+    assert_eq!(found, expected, "all that is not named as lost is there");
+    assert!(ids.len() - found.len() < 300 && found.len() < ids.len(), "{} of {}", found.len(), ids.len());
+
+    // What is there is whole: the params, the history, the numbers that go on.
+    assert_eq!(job(&queue, ids[0]).status, Status::Failed);
+    assert_eq!(queue.attempts(ids[0]).unwrap().len(), 1);
+    let large = ids.iter().filter(|id| !lost(id)).find(|id| job(&queue, **id).params.len() > 2_000).unwrap();
+    assert!(job(&queue, *large).params.contains("xxxx"));
+    assert!(Keep::new("next").enqueue(&queue).unwrap().id() > *ids.last().unwrap());
+
+    assert_eq!(salvage(room.db(), &new).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_job_whose_params_are_on_a_damaged_page_is_named_and_not_saved_without_them() {
+    let (room, ids) = full_room();
+    let pages = pages_of(&room.db(), "qdjobs_params");
+    overwrite(&room.db(), &pages[2..4]);
+    let new = room.dir().join("new.db");
+    let saved = salvage(room.db(), &new).unwrap();
+    assert!(saved.unreadable.is_empty() && !saved.refused.is_empty(), "{saved:?}");
+    assert!(saved.refused.iter().all(|(_, why)| why == "its params cannot be read"), "{saved:?}");
+    assert_eq!(saved.jobs as usize + saved.refused.len(), ids.len());
+    assert!(check(&new).unwrap().is_sound());
+}
+
+#[test]
+fn a_job_that_was_running_is_pending_in_what_is_saved() {
+    let (room, ids) = full_room();
+    let conn = room.connection();
+    conn.execute("UPDATE qdjobs_jobs SET status = 'running', worker = 7, attempt = 1 WHERE id = 9", [])
+        .unwrap();
+    drop(conn);
+    let new = room.dir().join("new.db");
+    assert_eq!(salvage(room.db(), &new).unwrap().jobs, ids.len() as u64);
+    let queue = JobQueue::open(&new).unwrap();
+    let saved = job(&queue, JobId(9));
+    assert_eq!((saved.status, saved.attempt, saved.worker), (Status::Pending, 1, None));
+}
