@@ -361,7 +361,9 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: VERBS,
         old: "if attempt > 1 || outcome != AttemptOutcome::Completed {",
         new: "if attempt > 1 {",
-        caught_by: it("contract::in_a_sqlite_file::a_failed_attempt_waits_for_its_retry_and_says_why"),
+        caught_by: it(
+            "contract::in_a_sqlite_file::a_history_is_told_oldest_first_and_without_the_attempt_that_runs",
+        ),
     },
     Sabotage {
         name: "short-wait-not-due",
@@ -517,15 +519,5 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))",
         new: "if std::thread::panicking() { Err(panicked(&\"\")) } else { run() }",
         caught_by: it("worker::a_panic_in_every_slot_fails_each_job_with_its_message_and_costs_no_slot"),
-    },
-    Sabotage {
-        name: "settled-twice",
-        breaks: "an attempt that has timed out is not heard when it returns late",
-        file: ATTEMPT,
-        old: "if self.settled.swap(true, Ordering::AcqRel) {",
-        new: "if self.settled.swap(true, Ordering::AcqRel) && self.task.options.timeout.is_none() {",
-        caught_by: it(
-            "worker::a_function_that_overruns_fails_its_attempt_gives_up_its_slot_and_is_not_listened_to_later",
-        ),
     },
 ];
