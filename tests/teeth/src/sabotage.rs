@@ -114,9 +114,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/sqlite/fault.rs",
         old: "Error::new(ErrorKind::Indeterminate, message)",
         new: "Error::new(ErrorKind::Storage, message)",
-        caught_by: on_disk(
-            "stop::a_write_that_fails_in_a_commit_is_doubtful_and_the_queue_goes_on_by_itself",
-        ),
+        caught_by: on_disk("nth::enqueues_survive_each_failing_operation"),
     },
     Sabotage {
         name: "fail-stop-removed",
