@@ -86,6 +86,7 @@ mod job;
 mod lease;
 mod nearest;
 mod retry;
+mod sync;
 mod time;
 mod unique;
 

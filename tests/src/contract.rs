@@ -585,6 +585,14 @@ fn one_order_holds_over_all_queues_and_tasks_wanted(bench: &Bench) {
     assert_eq!(ids(&bench.claim(ANN, wanted)), [3, 1, 2, 0].map(|at| stored[at]));
 }
 
+fn a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks(bench: &Bench) {
+    let low = bench.insert_one(with(|job| job.queue = "a".into()));
+    let high = bench.insert_one(with(|job| (job.queue, job.priority) = ("b".into(), 5)));
+    bench.enlist(ANN);
+    assert_eq!(ids(&bench.claim(ANN, want(1))), [high]);
+    assert_eq!(ids(&bench.claim(ANN, want(1))), [low]);
+}
+
 fn a_claim_takes_only_wanted_tasks_from_wanted_queues(bench: &Bench) {
     bench.enlist(ANN);
     let elsewhere = bench.insert_one(with(|job| job.queue = "other".into()));
@@ -1548,6 +1556,16 @@ fn who_waits_for_the_end_of_a_job_gets_it_as_it_ended(bench: &Bench) {
     }
 }
 
+fn who_waits_hears_how_the_job_ended_though_a_person_changes_it_at_once(bench: &Bench) {
+    for next in [Control::Delete, Control::Retry] {
+        let id = bench.insert_one(job());
+        let wait = bench.store.ended(id);
+        let answers = answer(bench.store.control(vec![Control::Cancel(id), next(id)])).unwrap();
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(answer(wait).unwrap().status, Status::Cancelled);
+    }
+}
+
 fn a_retry_a_release_and_a_rescue_are_no_end(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let wait = bench.store.ended(claim.id);
@@ -1824,6 +1842,7 @@ promises! { $
     a_job_without_a_name_of_its_own_is_claimed_without_one
     higher_priority_goes_first_then_earlier_due_then_lower_id
     one_order_holds_over_all_queues_and_tasks_wanted
+    a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks
     a_claim_takes_only_wanted_tasks_from_wanted_queues
     a_claim_takes_no_more_than_its_limit
     a_scheduled_job_is_not_claimed_a_microsecond_early
@@ -1896,6 +1915,7 @@ promises! { $
     a_command_about_no_job_is_told_so
     each_command_stands_or_falls_alone_and_in_order
     who_waits_for_the_end_of_a_job_gets_it_as_it_ended
+    who_waits_hears_how_the_job_ended_though_a_person_changes_it_at_once
     a_retry_a_release_and_a_rescue_are_no_end
     the_wait_for_a_job_that_is_not_there_is_told_so_now_or_later
     what_was_answered_is_seen_by_the_next_read

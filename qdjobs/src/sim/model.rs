@@ -353,6 +353,14 @@ impl Model {
             let silent = now.saturating_sub(beat_at);
             let standing = standing(*worker, beat_at);
             note!(trace, "    worker {worker} is off the list: {standing:?}, silent for {silent:?}");
+            let held =
+                self.books.jobs.iter().filter(|(_, job)| job.worker == Some(*worker) && !job.has_ended());
+            let ended = |(id, job): (&i64, &JobRow)| {
+                self.runs.get(&(*id, job.attempt)).is_some_and(|run| run.end.is_some())
+            };
+            if standing != Standing::Leaving && held.into_iter().any(ended) {
+                trace.saw("a rescue was written before the end of a job");
+            }
             match standing {
                 Standing::Dead => trace.saw("rescue of the dead"),
                 Standing::Leaving => trace.saw("leave"),

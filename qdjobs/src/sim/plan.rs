@@ -15,7 +15,7 @@ pub(super) enum Trouble {
     KillInStep,
     /// A process dies, and the proof of its death is lost: another machine, a file system without locks.
     KillUnproven,
-    /// A process stands still, for up to two leases.
+    /// A process stands still, for up to three leases.
     Freeze,
     /// All stand still, and the time goes on.
     Stall,
@@ -104,21 +104,30 @@ pub(super) struct Plan {
     pub(super) call_in: u64,
     /// Most jobs.
     pub(super) jobs: u64,
+    /// Handlers that take about as long as a lease: what comes back after one meets others at its work.
+    pub(super) long: bool,
 }
 
 impl Plan {
     pub(super) fn draw(dice: &mut Dice) -> Plan {
-        let processes = 1 + dice.below(3) as usize;
-        let lease = Duration::from_secs(*dice.pick(&[3, 10, 30]).unwrap_or(&10));
+        let processes = *dice.pick(&[1, 2, 2, 3, 3, 4]).unwrap_or(&2);
+        let lease = Duration::from_secs(*dice.pick(&[3, 3, 3, 10, 30]).unwrap_or(&3));
         let share = 2 + dice.below(5);
+        let mut troubles: Vec<Trouble> = Trouble::ALL.into_iter().filter(|_| dice.once_in(share)).collect();
+        let long = dice.once_in(3);
+        if long {
+            troubles =
+                vec![Trouble::Freeze, Trouble::Freeze, *dice.pick(&Trouble::ALL).unwrap_or(&Trouble::Kill)];
+        }
         Plan {
-            processes,
-            lease,
+            long,
+            processes: if long { processes.max(2) } else { processes },
+            lease: if long { Duration::from_secs(3) } else { lease },
             grace: Duration::from_millis(dice.below(4_000)),
             threads: 1 + dice.below(3) as usize,
             futures: dice.below(3) as usize,
             steps: 300 + dice.below(700) as usize,
-            troubles: Trouble::ALL.into_iter().filter(|_| dice.once_in(share)).collect(),
+            troubles,
             trouble_in: 15 + dice.below(60),
             call_in: 6 + dice.below(20),
             jobs: 10 + dice.below(40),

@@ -12,8 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::mem;
 use std::ops::Bound;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{
@@ -25,6 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
 use crate::queue::not_found;
 use crate::retry::Verdict;
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 use crate::time::{Bell, Clock, Timestamp, after_at_latest, whole_micros};
 use crate::unique::{Holder, check_all};
 

@@ -5,7 +5,6 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use crate::chance::Chance;
@@ -16,6 +15,7 @@ use crate::queue::LentQueue;
 use crate::registry::Registry;
 use crate::retry::{Budget, Outcome, Verdict, verdict};
 use crate::store::{Claimed, Finish};
+use crate::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use crate::task::{TaskDef, TaskError, TaskErrorKind};
 
 use super::Listener;

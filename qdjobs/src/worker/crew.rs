@@ -3,10 +3,11 @@
 //! Leans on `attempt`. Does not know the store.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::retry::Outcome;
+use crate::sync::atomic::Ordering;
+use crate::sync::thread;
 use crate::task::Run;
 
 use super::attempt::{Attempt, guarded};
@@ -81,7 +82,7 @@ impl Crew {
             return Ok(());
         }
         let works = lane.clone();
-        let spawned = std::thread::Builder::new().name("qdjobs-task".into()).spawn(move || work(&works));
+        let spawned = thread::Builder::new().name("qdjobs-task".into()).spawn(move || work(&works));
         spawned.map(drop).map_err(|error| {
             Error::new(ErrorKind::Setup, format!("a thread for jobs cannot be started: {error}"))
                 .help("lower the worker's concurrency, or raise the process's limit of threads")

@@ -11,9 +11,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::context::StopReason;
@@ -22,6 +21,7 @@ use crate::event::Event;
 use crate::job::JobId;
 use crate::retry::{Outcome, Verdict};
 use crate::store::{Claimed, Pending, TaskSet, Turn, Turned, Want};
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic, thread};
 
 use super::attempt::{Attempt, Done, Shop, release};
 use super::crew::Crew;
@@ -67,7 +67,7 @@ pub(super) struct Lane {
     stirred: Condvar,
     /// Rung when nothing runs any more.
     idle: Condvar,
-    dispatcher: Mutex<Option<JoinHandle<Result<()>>>>,
+    dispatcher: Mutex<Option<thread::JoinHandle<Result<()>>>>,
     /// Wakes for the answer to the turn that hands in, and to the one that stands.
     answered: Waker,
     served: Waker,
@@ -193,8 +193,7 @@ impl Lane {
         let lane = self;
         Crew::start(&lane)?;
         let dispatches = lane.clone();
-        let thread =
-            std::thread::Builder::new().name("qdjobs-lane".into()).spawn(move || dispatches.dispatch());
+        let thread = thread::Builder::new().name("qdjobs-lane".into()).spawn(move || dispatches.dispatch());
         let thread = thread.map_err(|error| {
             Error::new(ErrorKind::Setup, format!("a worker's thread cannot be started: {error}"))
         })?;
@@ -358,7 +357,7 @@ impl Lane {
         // A thread cannot be ended from outside. As many as the lane is wide are replaced; more would be a leak without end.
         if state.hanging.len() < self.crew.size() && !state.closed && Crew::hire(self).is_ok() {
             state.hanging.insert(attempt.id());
-            attempt.replaced.store(true, std::sync::atomic::Ordering::Release);
+            attempt.replaced.store(true, atomic::Ordering::Release);
         }
     }
 

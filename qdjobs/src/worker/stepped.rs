@@ -4,6 +4,8 @@
 //! Leans on the parts of the worker as they are, but for the crew: what a job does is the simulation's business, when it begins
 //! and what becomes of it afterwards is not.
 
+#![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the simulated disk is made for Linux"))]
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

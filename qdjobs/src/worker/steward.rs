@@ -6,10 +6,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -17,6 +15,8 @@ use crate::event::Event;
 use crate::job::WorkerId;
 use crate::lease::Observer;
 use crate::store::{Answer, Beat, Pending, Query, WorkerCard, WorkerState};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 use crate::time::Bell;
 
 use super::attempt::Shop;
@@ -64,7 +64,7 @@ pub(super) struct Steward {
 #[derive(Debug)]
 pub(super) struct Running {
     bell: StewardBell,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 /// How the lanes reach the steward.
@@ -196,7 +196,7 @@ impl Steward {
                 self.sleep(wake);
             }
         };
-        let thread = std::thread::Builder::new().name("qdjobs-steward".into()).spawn(work);
+        let thread = thread::Builder::new().name("qdjobs-steward".into()).spawn(work);
         let thread = thread.map_err(|error| {
             Error::new(ErrorKind::Setup, format!("a worker's thread cannot be started: {error}"))
         })?;

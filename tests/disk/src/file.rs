@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_io_methods};
 
-use crate::mount::{self, Mount};
+use crate::mount::Mount;
 use crate::state::{Outcome, State};
 
 /// A file as SQLite holds it, in memory of SQLite's own.
@@ -45,8 +45,8 @@ impl File {
 unsafe fn on<T>(file: *mut sqlite3_file, step: impl FnOnce(&mut State, u64) -> T, gone: T) -> T {
     // SAFETY: by the promise above.
     let file = unsafe { &*file.cast::<File>() };
-    mount::works_for(file.process);
     let Some(mount) = &file.mount else { return gone };
+    mount.is_used_by(file.process);
     step(&mut mount.state(), file.handle)
 }
 

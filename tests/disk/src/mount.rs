@@ -4,12 +4,15 @@
 
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::state::State;
 
 /// A disk and the directory it stands for.
 pub(crate) struct Mount {
+    /// No two have the same.
+    id: u64,
     /// The real path of the directory, with a slash at its end.
     pub(crate) root: Vec<u8>,
     state: Mutex<State>,
@@ -22,7 +25,9 @@ impl Mount {
     pub(crate) fn at(dir: &Path, state: State) -> std::io::Result<Arc<Mount>> {
         let mut root = dir.canonicalize()?.into_os_string().into_encoded_bytes();
         root.push(b'/');
-        let mount = Arc::new(Mount { root, state: Mutex::new(state) });
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mount = Arc::new(Mount { id, root, state: Mutex::new(state) });
         let mut mounts = MOUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         mounts.retain(|mount| mount.strong_count() > 0);
         mounts.push(Arc::downgrade(&mount));
@@ -41,30 +46,38 @@ impl Mount {
 }
 
 thread_local! {
-    static PROCESS: Cell<Thread> = const { Cell::new(Thread { told: None, last: 0 }) };
+    static PROCESS: Cell<Thread> = const { Cell::new(Thread { told: None, last: (0, 0) }) };
 }
 
-/// Whom a thread works for: whom it was told, else the process whose handle it used last. So a thread that a program has
-/// started for its own connection opens it anew for the same process.
+/// Whom a thread works for: whom it was told, else the process whose handle on the same disk it used last. So a thread that a
+/// program has started for its own connection opens it anew for the same process.
 #[derive(Clone, Copy)]
 struct Thread {
     told: Option<u32>,
-    last: u32,
+    /// A mount and a process.
+    last: (u64, u32),
 }
 
-/// The process that this thread works for.
-pub(crate) fn process() -> u32 {
-    PROCESS.try_with(Cell::get).map_or(0, |thread| thread.told.unwrap_or(thread.last))
-}
+impl Mount {
+    /// The process that this thread works for.
+    pub(crate) fn process(&self) -> u32 {
+        PROCESS.try_with(Cell::get).map_or(0, |thread| match (thread.told, thread.last) {
+            (Some(told), _) => told,
+            (None, (mount, last)) if mount == self.id => last,
+            (None, _) => 0,
+        })
+    }
 
-/// Notes that this thread used a handle of `process`.
-pub(crate) fn works_for(process: u32) {
-    // A thread on its way out has nothing to note.
-    let _ = PROCESS.try_with(|thread| thread.set(Thread { last: process, ..thread.get() }));
+    /// Notes that this thread used a handle of `process`.
+    pub(crate) fn is_used_by(&self, process: u32) {
+        // A thread on its way out has nothing to note.
+        let _ = PROCESS.try_with(|thread| thread.set(Thread { last: (self.id, process), ..thread.get() }));
+    }
 }
 
 /// Lets this thread work for a process, whose number is the caller's choice, while `work` lasts: what it opens belongs to that
-/// process. A thread that was never told works for the process whose files it used last, and for process 0 before that.
+/// process. A thread that was not told works for the process whose files on the same disk it used last, and for process 0 before
+/// that.
 pub fn as_process<T>(process: u32, work: impl FnOnce() -> T) -> T {
     struct Back(Option<u32>);
     impl Drop for Back {

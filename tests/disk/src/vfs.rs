@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_vfs};
 
 use crate::file::File;
-use crate::mount::{self, Mount};
+use crate::mount::Mount;
 use crate::world;
 
 /// The name it is registered by.
@@ -90,7 +90,7 @@ unsafe extern "C" fn open(
         };
         // SQLite does not close what has no methods.
         (*file).pMethods = std::ptr::null();
-        let process = mount::process();
+        let process = mount.process();
         let there = Path::new(std::ffi::OsStr::from_encoded_bytes_unchecked(name)).exists();
         let opened = mount.state().open(name, flags, process, there);
         match opened {
@@ -114,7 +114,7 @@ unsafe extern "C" fn delete(vfs: *mut sqlite3_vfs, name: *const c_char, sync_dir
                 .xDelete
                 .map_or(ffi::SQLITE_IOERR_DELETE, |delete| delete(base, name, sync_directory));
         };
-        let deleted = mount.state().delete(path, mount::process(), sync_directory != 0);
+        let deleted = mount.state().delete(path, mount.process(), sync_directory != 0);
         deleted.err().unwrap_or(ffi::SQLITE_OK)
     }
 }
@@ -132,7 +132,7 @@ unsafe extern "C" fn access(
                 .xAccess
                 .map_or(ffi::SQLITE_IOERR_ACCESS, |access| access(base, name, flags, answer));
         };
-        let found = mount.state().access(path, mount::process(), flags == ffi::SQLITE_ACCESS_EXISTS);
+        let found = mount.state().access(path, mount.process(), flags == ffi::SQLITE_ACCESS_EXISTS);
         match found {
             Ok(found) => {
                 *answer = c_int::from(found);

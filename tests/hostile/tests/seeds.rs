@@ -53,30 +53,30 @@ fn shown(input: &str, run: impl FnOnce()) {
 
 #[test]
 fn words_are_read_as_they_are_meant_or_refused() {
-    hold("words", 20_000);
+    hold("words", 5_000);
 }
 
 #[test]
 fn what_the_check_of_params_admits_the_worker_reads_and_nothing_else_is_stored() {
-    hold("params", 250);
+    hold("params", 150);
 }
 
 #[test]
 fn a_store_admits_what_the_check_admits_and_reads_it_back() {
-    hold("jobs", 250);
+    hold("jobs", 100);
 }
 
 #[test]
 fn whatever_is_asked_over_http_the_service_answers_and_changes_nothing_in_silence() {
-    hold("http", 1_000);
+    hold("http", 400);
 }
 
 #[test]
 fn both_stores_give_the_same_answers_to_any_sequence_of_requests() {
-    hold("workflow", 100);
+    hold("workflow", 40);
 }
 
 #[test]
 fn a_file_that_somebody_changed_is_used_or_refused_untouched_and_nothing_panics() {
-    hold("file", 100);
+    hold("file", 40);
 }

@@ -3,6 +3,8 @@
 //! `cargo run -p qdjobs-teeth` copies the tracked files to a scratch directory and does everything there; the checkout is only
 //! read. First each named test has to be green, then each red under its sabotage. `-- --list` shows the table, names choose rows of it,
 //! and `-- --check` only looks whether every row still fits the source, which is what the gate does.
+//!
+//! Run it as root and with libfaketime installed: a test that skips itself for want of one is green, and has not bitten.
 
 mod cargo;
 mod check;

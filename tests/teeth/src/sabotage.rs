@@ -38,6 +38,14 @@ const fn within(name: &'static str) -> Test {
     Test { package: "qdjobs", target: None, name }
 }
 
+const fn on_disk(name: &'static str) -> Test {
+    Test { package: "qdjobs-tests", target: Some("disk"), name }
+}
+
+const fn processes(name: &'static str) -> Test {
+    Test { package: "qdjobs-tests", target: Some("processes"), name }
+}
+
 const fn it(name: &'static str) -> Test {
     Test { package: "qdjobs-tests", target: Some("it"), name }
 }
@@ -77,8 +85,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "newer-schema-opened",
         breaks: "a database of a newer version is refused untouched",
         file: "qdjobs/src/store/sqlite/migrate.rs",
-        old: "if min_writer > STEPS.len() as i64 {",
-        new: "if min_writer > STEPS.len() as i64 + 1_000_000 {",
+        old: "if min_writer > KNOWN {",
+        new: "if min_writer > KNOWN + 1_000_000 {",
         caught_by: it("faults::a_database_of_a_newer_version_is_refused_untouched"),
     },
     Sabotage {
@@ -88,6 +96,57 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "(0, Some(tables)) => ",
         new: "(0, Some(tables)) if tables.is_empty() => ",
         caught_by: it("faults::tables_of_which_nothing_says_who_made_them_are_refused_untouched"),
+    },
+    // -- the disk
+    Sabotage {
+        name: "relaxed-sync",
+        breaks: "what was confirmed survives a power cut",
+        file: OPEN,
+        old: "Durability::Full => 2,",
+        new: "Durability::Full => 1,",
+        caught_by: on_disk(
+            "cuts::a_power_cut_takes_nothing_that_was_confirmed_and_leaves_nothing_that_certainly_failed",
+        ),
+    },
+    Sabotage {
+        name: "commit-error-told-as-certain",
+        breaks: "a fault in the commit is told as what it is: nobody knows whether it is stored",
+        file: "qdjobs/src/store/sqlite/fault.rs",
+        old: "Error::new(ErrorKind::Indeterminate, message)",
+        new: "Error::new(ErrorKind::Storage, message)",
+        caught_by: on_disk(
+            "stop::a_write_that_fails_in_a_commit_is_doubtful_and_the_queue_goes_on_by_itself",
+        ),
+    },
+    Sabotage {
+        name: "fail-stop-removed",
+        breaks: "after a sync that failed nothing more is promised",
+        file: "qdjobs/src/store/sqlite/fault.rs",
+        old: "ffi::SQLITE_IOERR_FSYNC
+",
+        new: "ffi::SQLITE_IOERR_DATA
+",
+        caught_by: on_disk(
+            "stop::after_a_sync_that_failed_nothing_more_is_promised_and_what_was_promised_is_there",
+        ),
+    },
+    Sabotage {
+        name: "reserve-removed",
+        breaks: "on a full disk what runs can finish",
+        file: WRITER,
+        old: "self.reserve.spend(self.clock.elapsed());",
+        new: "self.reserve.look_soon();",
+        caught_by: processes(
+            "disk_full::on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_room",
+        ),
+    },
+    Sabotage {
+        name: "fork-not-noticed",
+        breaks: "a queue in a fork of its process is refused",
+        file: "qdjobs/src/store/sqlite/home.rs",
+        old: "if process == self.process { Ok(()) }",
+        new: "if process == self.process || process > 0 { Ok(()) }",
+        caught_by: on_disk("fork::a_queue_in_a_forked_child_is_refused_and_the_parents_goes_on"),
     },
     // -- insert
     Sabotage {
@@ -151,7 +210,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/sqlite/inbox.rs",
         old: "if std::mem::take(&mut state.asleep) {
             drop(state);",
-        new: "if std::mem::take(&mut state.asleep) && state.closed {
+        new: "if state.closed && std::mem::take(&mut state.asleep) {
             drop(state);",
         caught_by: it("contract::in_a_sqlite_file::a_stored_job_reads_back_as_it_was_given"),
     },
@@ -159,8 +218,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "standing-turn-not-served",
         breaks: "a worker that waits is answered when a job is stored",
         file: WRITER,
-        old: "if batch.ready > 0 || batch.look || self.may_begin_suspects(batch)? {",
-        new: "if batch.look || self.may_begin_suspects(batch)? {",
+        old: "(batch.ready > 0 || batch.look ||",
+        new: "(batch.look ||",
         caught_by: it("contract::in_a_sqlite_file::a_standing_turn_is_answered_when_a_job_is_stored"),
     },
     Sabotage {
@@ -186,7 +245,9 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: VERBS,
         old: "heads.push((Reverse(row.get(0)?),",
         new: "heads.push((Reverse(0 * row.get::<_, i64>(0)?),",
-        caught_by: it("contract::in_a_sqlite_file::one_order_holds_over_all_queues_and_tasks_wanted"),
+        caught_by: it(
+            "contract::in_a_sqlite_file::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks",
+        ),
     },
     Sabotage {
         name: "priority-not-in-the-index",
@@ -378,6 +439,14 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "suspect.is_none() || crash_count > 0;",
         new: "suspect.is_none() || crash_count < u32::MAX;",
         caught_by: it("contract::in_a_sqlite_file::the_suspect_that_a_dead_worker_held_is_blamed_alone"),
+    },
+    Sabotage {
+        name: "time-by-the-wall-clock",
+        breaks: "leases and timeouts take no notice of the wall clock",
+        file: ATTEMPT,
+        old: "self.queue.clock().monotonic()",
+        new: "self.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs()",
+        caught_by: processes("clocks::jumps_of_the_wall_clock_take_no_lease_and_no_time_from_running_jobs"),
     },
     // -- control
     Sabotage {

@@ -256,9 +256,11 @@ fn a_job_that_cannot_be_marked_as_running_is_not_started() {
         BEGIN SELECT RAISE(IGNORE); END";
     room.connection().execute_batch(keep).unwrap();
     let log = Log::default();
-    let (_worker, events) = watch(Worker::new(&queue).only::<Count>().state(log.clone()));
     let id = Count::new(1).enqueue(&queue).unwrap().id();
+    let (_worker, events) = watch(Worker::new(&queue).only::<Count>().state(log.clone()));
+    // As a damaged index would be: the store stops.
     events.expect(Told::Trouble(ErrorKind::Corrupt));
+    assert_eq!(Count::new(2).enqueue(&queue).unwrap_err().kind(), ErrorKind::Stopped);
     assert_eq!((log.lines().len(), job(&queue, id).status), (0, Status::Pending));
 }
 

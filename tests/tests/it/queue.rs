@@ -21,8 +21,8 @@ fn greet(name: &str) -> String {
 fn plain() {}
 
 #[task("queue.pay")]
-fn pay(order: u32, to: &str, ctx: &JobContext) -> String {
-    let _ = (order, to);
+fn pay(to: &str, order: u32, ctx: &JobContext) -> String {
+    let _ = (to, order);
     ctx.unique_key().unwrap_or("none").to_owned()
 }
 
@@ -95,7 +95,7 @@ fn many_jobs_are_stored_in_their_order_all_or_none() {
 #[test]
 fn a_call_repeated_under_its_key_answers_the_job_that_is_there_and_its_task_knows_the_key() {
     for (_room, queue) in [Room::with_queue(), (Room::new(), JobQueue::in_memory())] {
-        let pay = || Pay { order: 12, to: "Ann".into() }.unique_key("order-12");
+        let pay = || Pay { to: "Ann".into(), order: 12 }.unique_key("order-12");
         let first = pay().enqueue(&queue).unwrap();
         let by_name = JobRequest::<String>::by_name("queue.pay", &json!({"to": "Ann", "order": 12})).unwrap();
         // By name the members come in another order.
@@ -120,7 +120,7 @@ fn two_queues_on_one_file_that_enqueue_one_key_at_once_store_one_job() {
     let other = JobQueue::open(room.db()).unwrap();
     let enqueue = |queue: &JobQueue, mut conn: Option<qdjobs::rusqlite::Connection>| -> Vec<JobId> {
         let each = (0..100).map(|n| {
-            let request = Pay { order: n, to: "Ann".into() }.unique_key(format!("order-{n}"));
+            let request = Pay { to: "Ann".into(), order: n }.unique_key(format!("order-{n}"));
             match &mut conn {
                 None => request.enqueue(queue).unwrap().id(),
                 Some(conn) => {

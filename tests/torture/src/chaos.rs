@@ -46,7 +46,7 @@ const DEEDS: &[(Deed, u32)] = &[
     (Deed::KillInOpening, 6),
     (Deed::KillInStop, 5),
     (Deed::Stop, 8),
-    (Deed::StopBeyondLease, 4),
+    (Deed::StopBeyondLease, 7),
     (Deed::Term, 12),
     (Deed::TermTwice, 2),
     (Deed::KillEnqueuer, 8),

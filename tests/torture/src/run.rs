@@ -21,6 +21,12 @@ const TICK: Duration = Duration::from_millis(3);
 /// How long to wait until idle processes hold no more than they need, and until the stopped have gone.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Whether a job has not ended. Each part is answered by an index of its own, however many have.
+const OPEN: &str = "SELECT EXISTS (SELECT 1 FROM qdjobs_jobs WHERE status = 'pending' AND ready = 1)
+    OR EXISTS (SELECT 1 FROM qdjobs_jobs WHERE status = 'pending' AND ready = 2)
+    OR EXISTS (SELECT 1 FROM qdjobs_jobs WHERE status = 'pending' AND ready = 0)
+    OR EXISTS (SELECT 1 FROM qdjobs_jobs WHERE status = 'running')";
+
 /// Tortures; whether every promise was kept.
 pub(crate) fn torture(args: &Args, site: &Site) -> Result<bool> {
     let past = history::read(&site.histories())?;
@@ -94,10 +100,9 @@ pub(crate) fn heal(herd: &mut Herd<'_>, chaos: &mut Chaos) -> Result<FileFacts> 
     let mut drained = false;
     while !drained && Instant::now() < until {
         tick(herd, chaos)?;
-        let open = "SELECT EXISTS (SELECT 1 FROM qdjobs_jobs WHERE status IN ('pending', 'running'))";
         drained = herd.beasts.iter().all(|beast| beast.role == Role::Worker)
             && herd.all_rescued()
-            && !one::<bool>(&herd.conn, open)?;
+            && !one::<bool>(&herd.conn, OPEN)?;
     }
     if drained {
         herd.history.say(Fact::Drained);

@@ -27,6 +27,9 @@ const SCHEMA: &str = "
         status TEXT, attempt INTEGER, worker INTEGER, retry_count INTEGER, crash_count INTEGER
     );
 
+    -- Which workers a process had: asked at each end of a process, also when the log is long.
+    CREATE INDEX torture_enlisted ON torture_log (attempt) WHERE what = 'enlist';
+
     CREATE TRIGGER torture_insert AFTER INSERT ON qdjobs_jobs BEGIN
         INSERT INTO torture_log (what, job, name, status, attempt, worker, retry_count, crash_count)
         VALUES ('insert', NEW.id, NEW.name, NEW.status, NEW.attempt, NEW.worker, NEW.retry_count, NEW.crash_count);

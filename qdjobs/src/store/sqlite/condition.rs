@@ -4,10 +4,10 @@
 //! reads the notes. Whether the store has stopped is not noted here but in the inbox, which has to refuse by it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
 use crate::store::health::{Checkpoint, Failure, Health, HealthState};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::Timestamp;
 
 #[derive(Debug)]

@@ -4,11 +4,12 @@
 //! else waiting sits down for its one request, which saves it two wake-ups, a third of a commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 
 use super::fault;
 use super::inbox::{Inbox, Nap, Request};
 use super::writer::Writer;
+use crate::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Batches of one request in a row after which a caller may write for itself: where there are many callers, a thread that
 /// gathers serves all of them better.

@@ -3,13 +3,14 @@
 //! Leans on std. The commit in flight is the window in which the next batch gathers; there is no timer.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::store::{Beat, Control, Note, Reply, TaskCard, Turn, Turned, WorkerCard};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::time::Bell;
 
 /// A request to the writing thread, in the order of a job's life.
@@ -252,7 +253,7 @@ impl Inbox {
         drop(waiting);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -36,8 +36,7 @@ mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 pub use check::{Findings, check};
 pub use open::{Durability, SqliteOptions};
@@ -56,6 +55,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
+use crate::sync::{Mutex, MutexGuard, PoisonError, mpsc, thread};
 use crate::time::{Bell, Clock};
 use crate::unique::check_all;
 
@@ -81,8 +81,8 @@ pub struct SqliteStore {
 struct Threads {
     /// What the reader hears: dropped, it ends.
     questions: Option<mpsc::Sender<reader::Question>>,
-    reader: Option<JoinHandle<()>>,
-    writer: Option<JoinHandle<()>>,
+    reader: Option<thread::JoinHandle<()>>,
+    writer: Option<thread::JoinHandle<()>>,
 }
 
 impl SqliteStore {
@@ -169,7 +169,7 @@ impl SqliteStore {
         Ok(stored)
     }
 
-    fn threads(&self) -> std::sync::MutexGuard<'_, Threads> {
+    fn threads(&self) -> MutexGuard<'_, Threads> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -200,8 +200,8 @@ fn refuse_special(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.into()).spawn(work).map_err(|error| {
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.into()).spawn(work).map_err(|error| {
         Error::new(ErrorKind::Storage, format!("the thread `{name}` cannot be started: {error}"))
             .help("the process may have reached its limit of threads")
     })
@@ -350,8 +350,8 @@ impl Store for SqliteStore {
 
 /// The last handle may be dropped by one of the threads themselves, which then ends on its own. A thread that panicked has
 /// closed its replies, which is all there is to tell.
-fn join(thread: JoinHandle<()>) {
-    if thread.thread().id() != std::thread::current().id() {
+fn join(thread: thread::JoinHandle<()>) {
+    if thread.thread().id() != thread::current().id() {
         let _ = thread.join();
     }
 }
@@ -410,20 +410,24 @@ mod tests {
     /// A plan that names the right index may still walk along it: what counts is the work done.
     #[test]
     fn the_search_for_jobs_does_not_walk_over_the_jobs_of_a_pair() {
-        let steps = |jobs: i64| {
+        let steps = |jobs: i64, ready: i64, next: &str| {
             let conn = rusqlite::Connection::open_in_memory().unwrap();
             conn.execute_batch(include_str!("migrations/0001_jobs.sql")).unwrap();
             let fill = "WITH RECURSIVE job (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM job WHERE n < ?1)
-                INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, ready)
-                SELECT 'a', 'default', 0, 3, n, 1 FROM job";
-            conn.execute(fill, [jobs]).unwrap();
-            let mut next = conn.prepare(sql::NEXT_READY_PAIR).unwrap();
+                INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, crash_count, ready)
+                SELECT 'a', 'default', 0, 3, n, ?2 - 1, ?2 FROM job";
+            conn.execute(fill, [jobs, ready]).unwrap();
+            let mut next = conn.prepare(next).unwrap();
             assert!(next.exists(["", ""]).unwrap());
             assert!(next.exists(["a", "a"]).unwrap());
             assert!(!next.exists(["a", "default"]).unwrap());
-            next.get_status(rusqlite::StatementStatus::VmStep)
+            let mut any = conn.prepare(sql::HAS_SUSPECTS).unwrap();
+            assert_eq!(any.exists([]).unwrap(), ready == 2);
+            [&next, &any].map(|statement| statement.get_status(rusqlite::StatementStatus::VmStep))
         };
-        assert_eq!(steps(1_000), steps(10));
+        for (ready, next) in [(1, sql::NEXT_READY_PAIR), (2, sql::NEXT_SUSPECT_PAIR)] {
+            assert_eq!(steps(1_000, ready, next), steps(10, ready, next));
+        }
     }
 
     #[test]
@@ -466,7 +470,7 @@ mod tests {
         let stored = written();
         assert!((500_000..600_000).contains(&(stored - before)), "{}", stored - before);
         let want = Want { limit: 9, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand: false };
-        let claimed = verbs::claim(&conn, &want, WorkerId(1), now).unwrap();
+        let claimed = verbs::claim(&conn, &want, WorkerId(1), false, now).unwrap();
         assert_eq!((claimed[0].claim.id, &claimed[0].params), (id, &params));
         let verdict = Verdict::Complete { result: "null".into() };
         let finish = Finish { claim: claimed[0].claim, started_at: now, verdict };

@@ -93,7 +93,13 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
         )
         .help("check the owner and mode of the file, and whether the disk is mounted read-only"));
     }
-    Attempt::new(options.busy_timeout).retry(|| make_ready(&conn, path, options))?;
+    let ready = Attempt::new(options.busy_timeout).retry(|| make_ready(&conn, path, options));
+    if ready.as_ref().is_err_and(Error::is_fatal) {
+        // What the log holds is not written into a damaged file, and the log is not removed: both are all there is to save.
+        leave_as_it_is(&conn);
+    }
+    ready?;
+    write_back(&conn);
     Ok(conn)
 }
 

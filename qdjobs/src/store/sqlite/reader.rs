@@ -3,7 +3,7 @@
 //! Leans on `sql` and `row`. Each query is one statement or one short read transaction: no cursor is held while somebody else
 //! works, so the write-ahead log is never pinned.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -13,6 +13,7 @@ use super::{fault, open, row, sql, verbs};
 use crate::error::Result;
 use crate::job::{Attempt, AttemptOutcome, JobId, Status};
 use crate::store::{Answer, Counts, Filter, Page, Query, Reply};
+use crate::sync::mpsc;
 use crate::time::Clock;
 
 pub(super) type Question = (Query, Reply<Answer>);

@@ -2,6 +2,8 @@
 //!
 //! Leans on the parts of the store as they are. Nothing is decided here; what a thread would do between two sleeps, a step does.
 
+#![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the simulated disk is made for Linux"))]
+
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::Arc;

@@ -182,7 +182,7 @@ pub(super) fn is_enlisted(conn: &Connection, worker: WorkerId) -> SqlResult<bool
     conn.prepare_cached(sql::ENLISTED)?.exists([worker.0])
 }
 
-/// Claims the jobs that come first over all wanted tasks and queues.
+/// Claims the jobs that come first over all wanted tasks and queues; a suspect among them only if there are `suspects`.
 ///
 /// The index is ordered by task and queue first, so that jobs nobody here can run, a million of them, cost nothing. The
 /// price is a merge, where more than one pair of task and queue has jobs ready.
@@ -190,11 +190,12 @@ pub(super) fn claim(
     conn: &Connection,
     want: &Want,
     worker: WorkerId,
+    suspects: bool,
     now: Timestamp,
 ) -> SqlResult<Vec<Claimed>> {
     let mut first_ready = conn.prepare_cached(sql::FIRST_READY)?;
     let mut claimed: Vec<Claimed> = Vec::new();
-    let suspect = first_suspect(conn, want, worker, now)?;
+    let suspect = if suspects { first_suspect(conn, want, worker, now)? } else { None };
     let (shares, with_suspect) = shares(conn, want, suspect.as_ref())?;
     for (pair, limit) in &shares {
         let (before, limit) = (claimed.len(), *limit as i64);
@@ -238,7 +239,7 @@ fn first_suspect(
     worker: WorkerId,
     now: Timestamp,
 ) -> SqlResult<Option<Claimed>> {
-    if want.limit == 0 || !has_suspects(conn)? || holds_suspect(conn, worker)? {
+    if want.limit == 0 || holds_suspect(conn, worker)? {
         return Ok(None);
     }
     let mut first = conn.prepare_cached(sql::FIRST_SUSPECT)?;

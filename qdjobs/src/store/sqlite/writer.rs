@@ -656,7 +656,9 @@ impl Writer {
             Request::Control(commands, reply) => {
                 let mut answers = Vec::with_capacity(commands.len());
                 for command in commands {
-                    let answer = self.alone(false, |conn| verbs::control(conn, command, now));
+                    let told = self.tell_end_of(command.id(), batch);
+                    let answer =
+                        told.and_then(|()| self.alone(false, |conn| verbs::control(conn, command, now)));
                     if answer.as_ref().is_err_and(Error::is_fatal)
                         || (answer.is_err() && self.conn.is_autocommit())
                     {
@@ -802,14 +804,16 @@ impl Writer {
     fn serve(&mut self, batch: &mut Batch) -> Result<()> {
         // What is begun on a full disk could not be finished.
         let may_claim = !self.reserve.is_spent();
-        if may_claim && (batch.ready > 0 || batch.look || self.may_begin_suspects(batch)?) {
+        let suspects = may_claim && self.has_suspects(batch)?;
+        // With a claim that is spent, a worker may have got the right to a suspect that waited before.
+        if may_claim && (batch.ready > 0 || batch.look || (batch.spent && suspects)) {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
                 // It may have been taken for dead while it stood, by others or in this batch: both are a reason to look.
                 let enlisted =
                     if batch.look { verbs::is_enlisted(&self.conn, turn.worker) } else { Ok(true) };
                 let claimed = match enlisted {
-                    Ok(true) => verbs::claim(&self.conn, &turn.want, turn.worker, batch.now),
+                    Ok(true) => verbs::claim(&self.conn, &turn.want, turn.worker, suspects, batch.now),
                     Ok(false) => {
                         self.settle(batch, Err(taken_for_dead()), reply)?;
                         continue;
@@ -833,7 +837,7 @@ impl Writer {
         let mut turns = std::mem::take(&mut batch.turns).into_iter();
         while let Some((turn, mut turned, reply)) = turns.next() {
             if turn.want.limit > 0 && may_claim {
-                match verbs::claim(&self.conn, &turn.want, turn.worker, batch.now) {
+                match verbs::claim(&self.conn, &turn.want, turn.worker, suspects, batch.now) {
                     Ok(claimed) => turned.claimed = claimed,
                     Err(error) => {
                         let error = fault::before_commit(error);
@@ -853,10 +857,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether a turn stands that may have got the right to a suspect which waited before.
-    fn may_begin_suspects(&self, batch: &Batch) -> Result<bool> {
-        let may = batch.spent && !self.standing.is_empty();
-        Ok(may && verbs::has_suspects(&self.conn).map_err(fault::before_commit)?)
+    /// Whether suspects wait and claims are to be made: one look for all claims of a batch.
+    fn has_suspects(&self, batch: &Batch) -> Result<bool> {
+        let changed = batch.ready > 0 || batch.look || batch.spent;
+        let asked = (changed && !self.standing.is_empty())
+            || batch.turns.iter().any(|(turn, ..)| turn.want.limit > 0);
+        Ok(asked && verbs::has_suspects(&self.conn).map_err(fault::before_commit)?)
     }
 
     /// Leaves a turn standing; one of the same worker for the same tasks ends with it.
@@ -882,14 +888,33 @@ impl Writer {
         } else {
             batch.ended.iter().copied().filter(|id| self.watchers.contains_key(id)).collect()
         };
-        for id in ids {
-            let job = row::job_by_id(&self.conn, id).map_err(fault::before_commit)?;
-            if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
-                continue;
-            }
-            let waiting = self.watchers.remove(&id).unwrap_or_default();
-            batch.told.push((id, job.ok_or_else(|| not_found(id)), waiting));
+        ids.into_iter().try_for_each(|id| self.tell_watchers_of(id, batch))
+    }
+
+    /// Before a person changes a job that has ended in this very batch: whoever waited for its end hears of this one.
+    fn tell_end_of(&mut self, id: JobId, batch: &mut Batch) -> Result<()> {
+        if !batch.ended.contains(&id) {
+            return Ok(());
         }
+        let (waits, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut batch.watch).into_iter().partition(|(watched, _)| *watched == id);
+        batch.watch = others;
+        for (_, reply) in waits {
+            self.watchers.entry(id).or_default().push(reply);
+        }
+        self.tell_watchers_of(id, batch)
+    }
+
+    fn tell_watchers_of(&mut self, id: JobId, batch: &mut Batch) -> Result<()> {
+        if !self.watchers.contains_key(&id) {
+            return Ok(());
+        }
+        let job = row::job_by_id(&self.conn, id).map_err(fault::before_commit)?;
+        if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
+            return Ok(());
+        }
+        let waiting = self.watchers.remove(&id).unwrap_or_default();
+        batch.told.push((id, job.ok_or_else(|| not_found(id)), waiting));
         Ok(())
     }
 }

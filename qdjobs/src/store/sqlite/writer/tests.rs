@@ -116,7 +116,7 @@ fn a_claim_made_in_a_commit_in_doubt_is_taken_back_and_goes_to_who_waits() {
     writer.doubt.claims.push(claim);
     let (request, claimed) = turn(worker, 1, true);
     writer.write(vec![request], false);
-    assert_eq!(claimed.wait().unwrap().claimed[0].claim, claim);
+    assert_eq!(claimed.try_take().expect("it is there to be claimed").unwrap().claimed[0].claim, claim);
     assert!(writer.doubt.is_empty());
     writer.doubt.claims.push(claim);
     assert!(writer.nap().limit.is_some(), "it does not wait for somebody to ask");
