@@ -212,7 +212,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
             drop(state);",
         new: "if state.closed && std::mem::take(&mut state.asleep) {
             drop(state);",
-        caught_by: it("contract::in_a_sqlite_file::a_stored_job_reads_back_as_it_was_given"),
+        caught_by: it("contract::in_a_sqlite_file::a_beat_counts_and_shows_every_worker_oldest_first"),
     },
     Sabotage {
         name: "standing-turn-not-served",
@@ -253,14 +253,12 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "priority-not-in-the-index",
         breaks: "of the jobs of one task those of higher priority are claimed first",
         file: SQL,
-        old: "AND task_name = ?1 AND queue = ?2
-    ORDER BY priority DESC, scheduled_at, id LIMIT ?3\";
+        old: "ORDER BY priority DESC, scheduled_at, id LIMIT ?3\";
 
-/// Binds task_name, queue, limit, worker, now: claims",
-        new: "AND task_name = ?1 AND queue = ?2
-    ORDER BY scheduled_at, id LIMIT ?3\";
+/// The same of the suspects.",
+        new: "ORDER BY scheduled_at, id LIMIT ?3\";
 
-/// Binds task_name, queue, limit, worker, now: claims",
+/// The same of the suspects.",
         caught_by: it(
             "contract::in_a_sqlite_file::higher_priority_goes_first_then_earlier_due_then_lower_id",
         ),
@@ -287,7 +285,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: VERBS,
         old: "let ready = at <= now;",
         new: "let ready = at <= now || true;",
-        caught_by: it("contract::in_a_sqlite_file::a_scheduled_job_becomes_due_by_itself"),
+        caught_by: it("contract::in_a_sqlite_file::a_scheduled_job_is_not_claimed_a_microsecond_early"),
     },
     // -- the fence
     Sabotage {
