@@ -99,6 +99,23 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     },
     // -- the disk
     Sabotage {
+        name: "wal-switch-not-heard",
+        breaks: "a switch to WAL mode that fails is an error",
+        file: OPEN,
+        old: "    rows.next()?;
+    mode.ok_or",
+        new: "    mode.ok_or",
+        caught_by: on_disk("nth::opening_and_closing_survive_each_failing_operation"),
+    },
+    Sabotage {
+        name: "damaged-file-written",
+        breaks: "a file that is found damaged while it is opened stays as it is, and so does its log",
+        file: OPEN,
+        old: "if ready.as_ref().is_err_and(Error::is_fatal) {",
+        new: "if ready.as_ref().is_ok_and(|()| false) {",
+        caught_by: on_disk("rot::a_damaged_file_ends_in_a_clear_error_or_works_and_is_never_deleted"),
+    },
+    Sabotage {
         name: "relaxed-sync",
         breaks: "what was confirmed survives a power cut",
         file: OPEN,

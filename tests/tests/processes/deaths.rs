@@ -71,6 +71,41 @@ fn what_a_dead_process_held_is_free_within_two_seconds_and_counts_a_crash_and_no
     assert!(frees.worst() < RESCUE + LOAD);
 }
 
+/// Whatever it is that it does, and however often a new process comes: at the third death it is over.
+#[test]
+fn a_job_that_kills_every_process_is_dead_after_three_and_its_bystanders_complete() {
+    for death in DEATHS {
+        let scene = Scene::new();
+        let bystanders = scene.insert_once(&[("slow", r#"{"ms": 30}"#); 10]);
+        let culprit = scene.insert_once(&[(death, r#"{"times": 1000}"#)])[0];
+        let mut deaths = 0;
+        let unfinished = "SELECT count(*) FROM qdjobs_jobs WHERE status IN ('pending', 'running')";
+        loop {
+            let mut worker = limited(&scene, ["--concurrency", "4"]);
+            while !worker.has_ended() && scene.one::<i64>(unfinished, []) > 0 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if !worker.has_ended() {
+                break;
+            }
+            deaths += 1;
+            assert!(deaths <= 3, "{death}: it goes on killing");
+        }
+        assert_eq!(deaths, 3, "{death}");
+        scene.assert_sound();
+        let stands = |id: i64| -> String {
+            let sql = "SELECT status || ' retries ' || retry_count || ' crashes ' || crash_count FROM qdjobs_jobs WHERE id = ?1";
+            scene.one(sql, [id])
+        };
+        assert_eq!(stands(culprit), "failed retries 0 crashes 3", "{death}");
+        let error: String = scene.one("SELECT error FROM qdjobs_jobs WHERE id = ?1", [culprit]);
+        assert!(error.starts_with("the worker died 3 times while it ran this job"), "{death}: {error}");
+        let stand: Vec<String> = bystanders.iter().map(|&id| stands(id)).collect();
+        let lives = ["completed retries 0 crashes 0", "completed retries 0 crashes 1"];
+        assert!(stand.iter().all(|it| lives.contains(&it.as_str())), "{death}: {stand:?}");
+    }
+}
+
 fn signal_of(status: std::process::ExitStatus) -> Option<i32> {
     std::os::unix::process::ExitStatusExt::signal(&status)
 }

@@ -3,9 +3,16 @@
 //! Leans on the program `victim`, which does what it is told and says what it did. Nothing here sleeps and hopes: each test
 //! waits for a line that was said or a row that is there, with a generous deadline, and then asserts exactly.
 //!
-//! `cargo test -p qdjobs-tests --test processes -- --nocapture` prints the figures measured on the way. With
-//! `QDJOBS_TORTURE_SECONDS=600` the kills of the exactly-once test go on for that long; `QDJOBS_SEED` repeats a run's
-//! choices.
+//! `cargo test -p qdjobs-tests --test processes -- --nocapture` prints the figures measured on the way. For more than the usual:
+//!
+//! | variable | usual | |
+//! |---|---|---|
+//! | `QDJOBS_TORTURE_SECONDS` | 25 kills | the kills of the exactly-once test go on for so long |
+//! | `QDJOBS_FIRST_STARTS` | 20 | new files that eight processes create at the same moment |
+//! | `QDJOBS_RESTARTS` | 50 | rolling restarts |
+//! | `QDJOBS_STORM_JOBS` | 2500 | jobs for each of the eight processes of the storm of claims |
+//! | `QDJOBS_MIXED_JOBS` | 150 | jobs by each of the enqueuers that share the lock |
+//! | `QDJOBS_SEED` | by the clock | repeats a run's choices |
 #![expect(clippy::disallowed_methods, reason = "processes live in real time")]
 #![expect(clippy::print_stdout, reason = "figures are printed for people")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]

@@ -1,5 +1,6 @@
 //! Stops at inconvenient moments: of tasks that never end, during the start, again and again under load, and cut short.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,6 @@ fn fifty_rolling_restarts_under_load_cost_no_job_an_attempt() {
         ];
         enqueued += scene.insert_once(&jobs.concat()).len();
         let next = Victim::worker_soon(&scene, options);
-        worker.wait("it to have worked", |said| said.is("start"));
         worker.signal(Signal::TERM);
         // It ends while the next one starts and works; two are never enough to wait for both.
         if let Some(mut gone) = leaving.replace(std::mem::replace(&mut worker, next)) {
@@ -92,6 +92,9 @@ fn fifty_rolling_restarts_under_load_cost_no_job_an_attempt() {
     assert!(wrong.is_empty(), "an attempt was lost: {wrong:?}");
     assert_eq!(scene.one::<i64>("SELECT count(*) FROM qdjobs_attempts", []), 0);
     let ledger = scene.read_ledger();
+    let worked: BTreeSet<u32> = ledger.iter().filter(|said| said.is("start")).map(|said| said.pid).collect();
+    println!("{enqueued} jobs by {} of {} processes, one after the other", worked.len(), restarts + 1);
+    assert!(worked.len() as u64 > restarts / 2, "most had nothing to do when they were told to go");
     assert_eq!(ledger.iter().filter(|said| said.is("stopped")).count(), restarts as usize + 1);
     let strange: Vec<_> = ledger
         .iter()
