@@ -73,10 +73,10 @@ fn whatever_is_asked_over_http_the_service_answers_and_changes_nothing_in_silenc
 
 #[test]
 fn both_stores_give_the_same_answers_to_any_sequence_of_requests() {
-    hold("workflow", 40);
+    hold("workflow", 30);
 }
 
 #[test]
 fn a_file_that_somebody_changed_is_used_or_refused_untouched_and_nothing_panics() {
-    hold("file", 40);
+    hold("file", 12);
 }

@@ -9,7 +9,7 @@ use shuttle::thread;
 
 use crate::explore::{clock, explore, job, standing};
 
-const ORDERS: usize = 2_000;
+const ORDERS: usize = 1_000;
 
 fn enlist(store: &Arc<MemoryStore>, worker: WorkerId) {
     store.enlist(WorkerCard::new(worker, "host", 1)).wait().unwrap();

@@ -13,7 +13,7 @@ use shuttle::{future, thread};
 use crate::explore::explore;
 
 /// Many, since an order of so few steps takes microseconds.
-const ORDERS: usize = 4_000;
+const ORDERS: usize = 2_000;
 
 #[test]
 fn a_thread_that_waits_is_answered_whenever_the_answer_comes() {

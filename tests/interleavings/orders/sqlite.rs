@@ -10,8 +10,8 @@ use shuttle::thread;
 
 use crate::explore::{File, explore, job, standing};
 
-/// Each opens and closes a database.
-const ORDERS: usize = 400;
+/// Each opens and closes a database, and most of them make the reserve of a worker.
+const ORDERS: usize = 150;
 
 const WORKER: WorkerId = WorkerId(1);
 

@@ -6,7 +6,7 @@ use shuttle::thread;
 
 use crate::explore::{File, clock, explore};
 
-const ORDERS: usize = 400;
+const ORDERS: usize = 200;
 
 #[task("orders.double")]
 fn double(n: u64) -> u64 {

@@ -99,6 +99,23 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     },
     // -- the disk
     Sabotage {
+        name: "wal-switch-not-heard",
+        breaks: "a switch to WAL mode that fails is an error",
+        file: OPEN,
+        old: "    rows.next()?;
+    mode.ok_or",
+        new: "    mode.ok_or",
+        caught_by: on_disk("nth::opening_and_closing_survive_each_failing_operation"),
+    },
+    Sabotage {
+        name: "damaged-file-written",
+        breaks: "a file that is found damaged while it is opened stays as it is, and so does its log",
+        file: OPEN,
+        old: "if ready.as_ref().is_err_and(Error::is_fatal) {",
+        new: "if ready.as_ref().is_ok_and(|()| false) {",
+        caught_by: on_disk("rot::a_damaged_file_ends_in_a_clear_error_or_works_and_is_never_deleted"),
+    },
+    Sabotage {
         name: "relaxed-sync",
         breaks: "what was confirmed survives a power cut",
         file: OPEN,
@@ -212,7 +229,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
             drop(state);",
         new: "if state.closed && std::mem::take(&mut state.asleep) {
             drop(state);",
-        caught_by: it("contract::in_a_sqlite_file::a_stored_job_reads_back_as_it_was_given"),
+        caught_by: it("contract::in_a_sqlite_file::a_beat_counts_and_shows_every_worker_oldest_first"),
     },
     Sabotage {
         name: "standing-turn-not-served",
@@ -253,14 +270,12 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "priority-not-in-the-index",
         breaks: "of the jobs of one task those of higher priority are claimed first",
         file: SQL,
-        old: "AND task_name = ?1 AND queue = ?2
-    ORDER BY priority DESC, scheduled_at, id LIMIT ?3\";
+        old: "ORDER BY priority DESC, scheduled_at, id LIMIT ?3\";
 
-/// Binds task_name, queue, limit, worker, now: claims",
-        new: "AND task_name = ?1 AND queue = ?2
-    ORDER BY scheduled_at, id LIMIT ?3\";
+/// The same of the suspects.",
+        new: "ORDER BY scheduled_at, id LIMIT ?3\";
 
-/// Binds task_name, queue, limit, worker, now: claims",
+/// The same of the suspects.",
         caught_by: it(
             "contract::in_a_sqlite_file::higher_priority_goes_first_then_earlier_due_then_lower_id",
         ),
@@ -287,7 +302,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: VERBS,
         old: "let ready = at <= now;",
         new: "let ready = at <= now || true;",
-        caught_by: it("contract::in_a_sqlite_file::a_scheduled_job_becomes_due_by_itself"),
+        caught_by: it("contract::in_a_sqlite_file::a_scheduled_job_is_not_claimed_a_microsecond_early"),
     },
     // -- the fence
     Sabotage {

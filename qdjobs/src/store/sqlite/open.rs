@@ -144,7 +144,6 @@ fn make_ready(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result
         set(conn, "checkpoint_fullfsync", 1)?;
     }
     migrate::migrate(conn)?;
-    write_back(conn);
     Ok(())
 }
 
