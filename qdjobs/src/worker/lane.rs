@@ -492,6 +492,9 @@ impl Lane {
         }
         if state.waiting_since.is_some_and(|since| now.saturating_sub(since) > AHEAD_PATIENCE) {
             self.give_back_waiting(&mut state);
+            // So much for what a job takes. By the average of before, the very turn that gives them back would claim them again, and
+            // an idle worker next door would never have them.
+            state.average = state.average.max(AHEAD_PATIENCE.as_secs_f64());
         }
         if state.trouble.is_final() {
             // There is nothing to ask for and nothing to hand in until the worker stops.
