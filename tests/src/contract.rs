@@ -1149,6 +1149,22 @@ fn a_rescue_is_won_once_and_forgets_the_worker(bench: &Bench) {
     assert_eq!(answer(bench.store.rescue(CAT)).unwrap(), 0, "never heard of");
 }
 
+fn an_end_by_the_last_crash_is_lost_to_the_attempt_that_crashed(bench: &Bench) {
+    bench.enlist(BOB);
+    let mut claim = bench.held_job(ANN);
+    for _ in 1..qdjobs::CRASHES_MAX {
+        answer(bench.store.rescue(ANN)).unwrap();
+        bench.enlist(ANN);
+        claim = bench.claim_one(ANN);
+    }
+    answer(bench.store.rescue(ANN)).unwrap();
+    let failed = bench.job(claim.id);
+    assert_eq!(failed.status, Status::Failed);
+    let turned = answer(bench.ask(BOB, vec![bench.finish_of(claim, complete())], want(0))).unwrap();
+    assert_eq!(turned.lost, [claim], "it was taken for dead, and comes back too late");
+    assert_eq!(format!("{:?}", bench.job(claim.id)), format!("{failed:?}"));
+}
+
 fn a_silent_worker_that_has_beaten_since_is_left_alone(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let beats = || {
@@ -1890,6 +1906,7 @@ promises! { $
     a_worker_that_lives_is_never_proven_dead
     the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted
     a_rescue_is_won_once_and_forgets_the_worker
+    an_end_by_the_last_crash_is_lost_to_the_attempt_that_crashed
     a_silent_worker_that_has_beaten_since_is_left_alone
     a_stale_claim_cannot_finish_a_rescued_job
     a_rescued_worker_claims_nothing_and_hears_so_while_it_stands

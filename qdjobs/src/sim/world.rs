@@ -6,6 +6,7 @@ mod callers;
 mod handlers;
 mod trouble;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,6 +66,8 @@ pub(super) struct World<'t> {
     loses_news: bool,
     /// Jobs with a key of which nobody knows whether they are stored.
     doubtful: Vec<(u64, NewJob)>,
+    /// The tags of those that were stored again.
+    repeated: BTreeSet<u64>,
     tags: u64,
     steps: usize,
     /// Faults are over.
@@ -98,6 +101,7 @@ impl<'t> World<'t> {
             mishap: None,
             outage: None,
             doubtful: Vec::new(),
+            repeated: BTreeSet::new(),
             tags: 0,
             steps: 0,
             heals: false,

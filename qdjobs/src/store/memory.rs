@@ -505,7 +505,13 @@ impl Books {
 
     /// Whether the job has ended in exactly this claim.
     fn ended_under(&self, claim: Claim) -> bool {
-        self.rows.get(&claim.id).is_some_and(|row| row.job.status.is_ended() && row.was_claimed_by(claim))
+        let ended_itself = |row: &Row| {
+            let last = row.history.last().map(|attempt| (attempt.attempt, attempt.outcome));
+            row.job.status.is_ended()
+                && row.was_claimed_by(claim)
+                && last != Some((claim.attempt, AttemptOutcome::Crashed))
+        };
+        self.rows.get(&claim.id).is_some_and(ended_itself)
     }
 }
 

@@ -72,6 +72,16 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         caught_by: it("faults::the_files_of_a_queue_are_its_owners_alone_whatever_the_umask"),
     },
     Sabotage {
+        name: "log-not-written-back",
+        breaks: "a commit that only the dead could not sync takes no later one with it",
+        file: OPEN,
+        old: "    write_back(&conn);",
+        new: "    let _ = write_back;",
+        caught_by: within(
+            "store::sqlite::open::tests::a_commit_that_only_the_dead_could_not_sync_takes_no_later_one_with_it",
+        ),
+    },
+    Sabotage {
         name: "pragma-not-read-back",
         breaks: "a pragma that SQLite does not take is an error",
         file: OPEN,
@@ -389,6 +399,14 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         caught_by: it("contract::in_a_sqlite_file::a_wait_shorter_than_an_instant_can_tell_is_none"),
     },
     // -- rescue and leave
+    Sabotage {
+        name: "silent-though-it-beat",
+        breaks: "a silent worker that has beaten since it was looked at is not taken for dead",
+        file: WRITER,
+        old: "Ok(found) if found == Some(beats) =>",
+        new: "Ok(found) if found.is_some() || found == Some(beats) =>",
+        caught_by: it("contract::in_a_sqlite_file::a_silent_worker_that_has_beaten_since_is_left_alone"),
+    },
     Sabotage {
         name: "rescue-by-a-single-look",
         breaks: "a silent worker is watched for a whole lease",

@@ -410,7 +410,9 @@ impl Reference {
     /// Such a job is not lost: it was only told twice.
     fn ended_under(&self, claim: Claim) -> bool {
         let ended = |job: &RefJob| {
-            job.status.is_ended() && (job.attempt, job.worker) == (claim.attempt, Some(claim.worker))
+            job.status.is_ended()
+                && (job.attempt, job.worker) == (claim.attempt, Some(claim.worker))
+                && job.error.as_deref() != Some(LAST_CRASH)
         };
         self.jobs.get(&claim.id).is_some_and(ended)
     }

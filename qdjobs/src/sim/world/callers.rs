@@ -79,6 +79,7 @@ impl World<'_> {
     fn insert_again(&mut self, index: usize) -> Verdict {
         let at = self.dice.below(self.doubtful.len() as u64) as usize;
         let (tag, job) = self.doubtful.swap_remove(at);
+        self.repeated.insert(tag);
         let stored = self.model.is_stored(tag);
         self.trace.saw(if stored { "stored again, and was" } else { "stored again, and was not" });
         self.store(index, vec![tag], vec![job])
@@ -158,6 +159,8 @@ impl World<'_> {
                     Err(error) => {
                         let word = match error.kind() {
                             ErrorKind::Indeterminate | ErrorKind::Closed => Word::Unknown,
+                            // That this call has stored nothing says nothing of the one before it.
+                            _ if tags.iter().any(|tag| self.repeated.contains(tag)) => Word::Unknown,
                             _ => Word::Refused,
                         };
                         self.trace.saw(if word == Word::Unknown {

@@ -196,10 +196,12 @@ pub(super) const RECORD_ATTEMPT: &str = "
     INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker, outcome, error)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
-/// Binds id, attempt, worker: one row if the job has ended under this very claim.
+/// Binds id, attempt, worker: one row if the job has ended under this very claim, by its own word: a job that was failed since its
+/// worker died once too often is lost to an attempt that comes back after all.
 pub(super) const ENDED_UNDER: &str = "
     SELECT 1 FROM qdjobs_jobs
-    WHERE id = ?1 AND status IN ('completed', 'failed', 'cancelled') AND attempt = ?2 AND worker = ?3";
+    WHERE id = ?1 AND status IN ('completed', 'failed', 'cancelled') AND attempt = ?2 AND worker = ?3
+        AND NOT EXISTS (SELECT 1 FROM qdjobs_attempts WHERE job_id = ?1 AND attempt = ?2 AND outcome = 'crashed')";
 
 // -- promote
 
