@@ -53,6 +53,8 @@ const fn it(name: &'static str) -> Test {
 const SQL: &str = "qdjobs/src/store/sqlite/sql.rs";
 const VERBS: &str = "qdjobs/src/store/sqlite/verbs.rs";
 const WRITER: &str = "qdjobs/src/store/sqlite/writer.rs";
+const WRITER_APPLY: &str = "qdjobs/src/store/sqlite/writer/apply.rs";
+const WRITER_SERVE: &str = "qdjobs/src/store/sqlite/writer/serve.rs";
 const OPEN: &str = "qdjobs/src/store/sqlite/open.rs";
 const SCHEMA: &str = "qdjobs/src/store/sqlite/migrations/0001_jobs.sql";
 const ATTEMPT: &str = "qdjobs/src/worker/attempt.rs";
@@ -204,7 +206,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "answer-before-commit",
         breaks: "a request is answered after its effect is durable, never before",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "        batch.answers.push(Box::new(move |commit| {
             reply.send(match (commit, answer) {",
         new: "        reply.send(answer);
@@ -216,7 +218,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "no-savepoint",
         breaks: "one bad request fails alone and as a whole",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "if !several {",
         new: "if !several || self.lonely < usize::MAX {",
         caught_by: it("faults::jobs_stored_together_are_all_refused_when_the_database_refuses_one"),
@@ -224,7 +226,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "no-autocommit-check",
         breaks: "after a fault that has ended the transaction nothing of the batch is stored",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "Err(error) if error.is_fatal() || self.conn.is_autocommit() =>",
         new: "Err(error) if error.is_fatal() =>",
         caught_by: it("faults::a_fault_that_ends_the_transaction_stores_nothing_of_those_who_are_told_so"),
@@ -242,7 +244,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "standing-turn-not-served",
         breaks: "a worker that waits is answered when a job is stored",
-        file: WRITER,
+        file: WRITER_SERVE,
         old: "(batch.ready > 0 || batch.look ||",
         new: "(batch.look ||",
         caught_by: it("contract::in_a_sqlite_file::a_standing_turn_is_answered_when_a_job_is_stored"),
@@ -259,7 +261,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "not-enlisted-claims",
         breaks: "a worker that is not on the list claims nothing",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "if !verbs::is_enlisted(conn, turn.worker).map_err(fault::before_commit)? {",
         new: "if !verbs::is_enlisted(conn, turn.worker).map_err(fault::before_commit)? && turn.worker.0 == 0 {",
         caught_by: it("contract::in_a_sqlite_file::a_worker_that_is_not_enlisted_claims_nothing"),
@@ -402,7 +404,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "silent-though-it-beat",
         breaks: "a silent worker that has beaten since it was looked at is not taken for dead",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "Ok(found) if found == Some(beats) =>",
         new: "Ok(found) if found.is_some() || found == Some(beats) =>",
         caught_by: it("contract::in_a_sqlite_file::a_silent_worker_that_has_beaten_since_is_left_alone"),
@@ -447,7 +449,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "liveness-released-before-leave",
         breaks: "a worker keeps its proof of life until it is off the list",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "            Request::Leave(worker, reply) => {
 ",
         new: "            Request::Leave(worker, reply) => {
