@@ -54,6 +54,9 @@ pub(super) enum Standing {
 #[derive(Default)]
 pub(super) struct Model {
     pub(super) books: Books,
+    /// The last of them that no power cut may take back. What is read after a sync has failed may be no more than what the
+    /// operating system remembers, until somebody has synced: nobody was told of it.
+    firm: Books,
     words: BTreeMap<u64, Word>,
     runs: BTreeMap<(i64, i64), Run>,
     retried_by_hand: BTreeSet<i64>,
@@ -151,6 +154,15 @@ impl Model {
         let told = self.books.jobs.get(&id).is_some_and(|job| job.status == "completed");
         hold!(told || self.deleted_by_hand.contains(&id), "job {id} was told completed and is not");
         Ok(())
+    }
+
+    /// The disk has done all that was asked: what is in the books stays there.
+    pub(super) fn is_firm(&mut self) {
+        self.firm.clone_from(&self.books);
+    }
+
+    pub(super) fn power_is_lost(&mut self) {
+        self.books.clone_from(&self.firm);
     }
 
     // ---- The books -----------------------------------------------------------------------------------------------

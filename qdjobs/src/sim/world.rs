@@ -341,6 +341,9 @@ impl<'t> World<'t> {
             _ => {}
         }
         self.look()?;
+        if !struck {
+            self.model.is_firm();
+        }
         Ok(())
     }
 
@@ -454,6 +457,7 @@ impl<'t> World<'t> {
 
     fn lose_power(&mut self) {
         note!(self.trace, "  the power is gone");
+        self.model.power_is_lost();
         self.close_eyes();
         for index in 0..self.processes.len() {
             self.drop_life(index);

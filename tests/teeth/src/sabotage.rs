@@ -77,7 +77,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "log-not-written-back",
         breaks: "a commit that only the dead could not sync takes no later one with it",
         file: OPEN,
-        old: "    write_back(&conn);",
+        old: "    write_back(&conn)?;",
         new: "    let _ = write_back;",
         caught_by: within(
             "store::sqlite::open::tests::a_commit_that_only_the_dead_could_not_sync_takes_no_later_one_with_it",

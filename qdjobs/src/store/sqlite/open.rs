@@ -99,7 +99,7 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
         leave_as_it_is(&conn);
     }
     ready?;
-    write_back(&conn);
+    write_back(&conn)?;
     Ok(conn)
 }
 
@@ -176,9 +176,16 @@ fn leave_the_log(conn: &Connection, path: &Path) {
 
 /// Writes back to the database what stands in the log. A sync of the log that failed in a process that died soon after may have left
 /// a commit there that can be read and will not survive the power; what is committed behind it would go with it.
-fn write_back(conn: &Connection) {
-    // Somebody who reads in the log keeps a part of it there; whoever reads has it open, and the log was not found by us.
-    let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+///
+/// A disk that cannot do it is not to be trusted with more. That it is full, or that somebody else is at work in the log, is no
+/// matter: the log is sound then, or was written back by whoever found it.
+fn write_back(conn: &Connection) -> Result<()> {
+    match conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        Err(error) if fault::code(&error) == Some(rusqlite::ErrorCode::SystemIoFailure) => {
+            Err(fault::while_opening(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether this version of SQLite can lose committed data when two connections write and checkpoint at the same time: the
@@ -323,12 +330,18 @@ mod tests {
             let insert = "INSERT INTO qdjobs_jobs (task_name) VALUES (?1)";
             as_process(1, || {
                 let conn = open();
+                // The log is begun, so that the next sync is that of a commit.
+                conn.execute(insert, ["first"]).unwrap();
                 disk.fail(1, Fault::Io(Op::Sync), Lasts::ForGood);
                 conn.execute(insert, ["unsynced"]).unwrap_err();
                 disk.kill(1);
                 disk.heal();
             });
             as_process(2, || {
+                disk.fail(1, Fault::Io(Op::Sync), Lasts::ForGood);
+                let refused = writer(&dir.path().join("jobs.db"), &SqliteOptions::default());
+                assert_eq!(refused.unwrap_err().kind(), ErrorKind::Storage, "it still cannot sync");
+                disk.heal();
                 let conn = open();
                 conn.execute(insert, ["acknowledged"]).unwrap();
                 disk.cut();
