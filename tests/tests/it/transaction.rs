@@ -432,6 +432,26 @@ fn an_attempt_that_has_lost_its_job_cannot_complete_it_and_its_rows_are_not_ther
     gate.open();
 }
 
+/// The row then shows this very attempt and worker, and only its status tells that it is too late.
+#[test]
+fn an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_there() {
+    let (room, queue, clock) = Room::with_held_time();
+    let conn = shop(&room);
+    let (gate, arrivals) = Gate::new();
+    let (_worker, events) = watch(worker(&queue, &room, &gate));
+    let handle = Order::new("committed").retries(0).enqueue(&queue).unwrap();
+    arrivals.next();
+    clock.advance(seconds(5));
+    events.until(|told| matches!(told, Told::Failed { .. }));
+    gate.admit(1);
+    arrivals.next();
+    let refusal: String = conn.query_row("SELECT text FROM refusals", [], |row| row.get(0)).unwrap();
+    assert!(refusal.starts_with("LeaseLost"), "{refusal}");
+    assert_eq!((orders(&conn), queue.counts().unwrap().total()), (0, 1));
+    assert_eq!(handle.job().unwrap().status, Status::Failed);
+    gate.open();
+}
+
 #[test]
 fn a_connection_that_does_not_sync_cannot_complete_a_job_that_must_survive_a_power_cut() {
     let (room, queue) = Room::with_queue();

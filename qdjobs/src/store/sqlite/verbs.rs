@@ -350,6 +350,8 @@ pub(super) enum Finished {
     Lost,
     /// The job has ended.
     Ended,
+    /// The job had ended under this very claim, whichever way; nothing was written.
+    EndedBefore,
     /// The job waits again; `true` if it is ready now.
     Waits(bool),
 }
@@ -433,7 +435,7 @@ fn finish_with_history(conn: &Connection, finish: &Finish, now: Timestamp) -> Sq
     };
     if changed == 0 {
         // By this very attempt: in a transaction of the task's own, or by the first of two finishes whose answer got lost.
-        return Ok(if has_ended_under(conn, finish.claim)? { Finished::Ended } else { Finished::Lost });
+        return Ok(if has_ended_under(conn, finish.claim)? { Finished::EndedBefore } else { Finished::Lost });
     }
     if attempt > 1 || outcome != AttemptOutcome::Completed {
         conn.prepare_cached(sql::RECORD_ATTEMPT)?.execute(params![
@@ -565,7 +567,8 @@ pub(super) fn workers(conn: &Connection) -> SqlResult<Vec<WorkerState>> {
 pub(super) fn complete_in(conn: &Connection, finish_of: &Finish, now: Timestamp) -> Result<()> {
     let fault = fault::before_commit;
     match Finishes::on(conn).and_then(|mut finishes| finishes.write(finish_of, now)).map_err(fault)? {
-        Finished::Lost => Err(Error::new(
+        // One that had failed by its timeout, say, is not completed by effects that come too late.
+        Finished::Lost | Finished::EndedBefore => Err(Error::new(
             ErrorKind::LeaseLost,
             format!(
                 "job {} is no longer held by this attempt, so it cannot be completed here",
