@@ -267,6 +267,16 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         caught_by: it("contract::in_a_sqlite_file::a_worker_that_is_not_enlisted_claims_nothing"),
     },
     Sabotage {
+        name: "effects-come-too-late",
+        breaks: "an attempt whose job has failed meanwhile commits no effects",
+        file: VERBS,
+        old: "Finished::Lost | Finished::EndedBefore => Err(Error::new(",
+        new: "Finished::Lost => Err(Error::new(",
+        caught_by: it(
+            "transaction::an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_there",
+        ),
+    },
+    Sabotage {
         name: "priority-ignored",
         breaks: "higher priority goes first",
         file: VERBS,
