@@ -9,10 +9,8 @@
 //! it. So a single job costs no wake-up of a thread in between.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use crate::context::StopReason;
@@ -25,7 +23,9 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic, thread};
 
 use super::attempt::{Attempt, Done, Shop, release};
 use super::crew::Crew;
+use super::flight::{Flight, Leg};
 use super::steward::StewardBell;
+use super::trouble::Trouble;
 
 /// Jobs are claimed ahead of free threads by what the crew ends within this time: thousands of short jobs share a commit, a
 /// two-second job is never held back from other workers.
@@ -40,12 +40,6 @@ const CLAIM_MAX: usize = 512;
 
 /// A job claimed ahead that has waited for so long was a misjudgement: it goes back.
 const AHEAD_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Pauses after a turn that failed, from the first to the longest.
-const TROUBLE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-
-/// A stop gives up on writing its last finishes after this long: they are rescued.
-const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// After its grace a stop tells tasks to end, and gives those that listen this long to do so.
 pub(super) const PARTING: Duration = Duration::from_millis(500);
@@ -109,52 +103,6 @@ impl State {
 
     fn flight(&mut self, stand: bool) -> &mut Flight {
         if stand { &mut self.standing } else { &mut self.turn }
-    }
-}
-
-/// A turn on its way to the store and back.
-#[derive(Default)]
-enum Flight {
-    /// None.
-    #[default]
-    Grounded,
-    /// It is being submitted: its answer may come before this is over.
-    Boarding { limit: usize },
-    /// Its answer is to come.
-    Away(Leg),
-}
-
-struct Leg {
-    pending: Pending<Turned>,
-    turn: Turn,
-    /// Of each finish, what is told about it once it is written.
-    told: Vec<(&'static str, Duration)>,
-}
-
-impl Flight {
-    fn is_grounded(&self) -> bool {
-        matches!(self, Flight::Grounded)
-    }
-
-    /// The jobs asked for.
-    fn limit(&self) -> usize {
-        match self {
-            Flight::Grounded => 0,
-            Flight::Boarding { limit } => *limit,
-            Flight::Away(leg) => leg.turn.want.limit,
-        }
-    }
-
-    /// The answer, if it is there; else `waker` will tell of it.
-    fn land(&mut self, waker: &Waker) -> Option<(Leg, Result<Turned>)> {
-        let Flight::Away(leg) = self else { return None };
-        let Poll::Ready(answer) = Pin::new(&mut leg.pending).poll(&mut Context::from_waker(waker)) else {
-            return None;
-        };
-        match std::mem::take(self) {
-            Flight::Away(leg) => Some((leg, answer)),
-            _ => None,
-        }
     }
 }
 
@@ -492,6 +440,9 @@ impl Lane {
         }
         if state.waiting_since.is_some_and(|since| now.saturating_sub(since) > AHEAD_PATIENCE) {
             self.give_back_waiting(&mut state);
+            // So much for what a job takes. By the average of before, the very turn that gives them back would claim them again, and
+            // an idle worker next door would never have them.
+            state.average = state.average.max(AHEAD_PATIENCE.as_secs_f64());
         }
         if state.trouble.is_final() {
             // There is nothing to ask for and nothing to hand in until the worker stops.
@@ -539,7 +490,7 @@ impl Lane {
     /// Whether a turn that failed has to be paused after; asks for the time only if there is trouble.
     fn is_in_trouble(&self, state: &State) -> bool {
         state.trouble.is_final()
-            || state.trouble.until.is_some() && state.trouble.pause(self.shop.elapsed()).is_some()
+            || state.trouble.is_there() && state.trouble.pause(self.shop.elapsed()).is_some()
     }
 
     /// Submits a turn. Not under the lock: a store may answer while it takes the turn, this one or another of this lane.
@@ -723,48 +674,5 @@ impl Wake for Serve {
         if let Some(lane) = self.0.upgrade() {
             lane.serve();
         }
-    }
-}
-
-/// Turns that fail, and the pauses between them.
-#[derive(Default)]
-struct Trouble {
-    since: Option<Duration>,
-    until: Option<Duration>,
-    wait: Duration,
-    last: Option<Error>,
-}
-
-impl Trouble {
-    fn met(&mut self, error: Error, now: Duration) {
-        self.wait = (self.wait * 2).clamp(TROUBLE.0, TROUBLE.1);
-        self.since.get_or_insert(now);
-        self.until = Some(now + self.wait);
-        self.last = Some(error);
-    }
-
-    fn over(&mut self) {
-        *self = Trouble::default();
-    }
-
-    fn pause(&self, now: Duration) -> Option<Duration> {
-        self.until.map(|until| until.saturating_sub(now)).filter(|left| !left.is_zero())
-    }
-
-    /// Whether no turn will ever succeed again.
-    fn is_final(&self) -> bool {
-        self.last.as_ref().is_some_and(|error| error.kind() == ErrorKind::Stopped)
-    }
-
-    fn is_hopeless(&self, now: Duration) -> bool {
-        let refused = |error: &Error| {
-            matches!(error.kind(), ErrorKind::Closed | ErrorKind::NewerSchema | ErrorKind::Stopped)
-        };
-        self.last.as_ref().is_some_and(refused)
-            || self.since.is_some_and(|since| now.saturating_sub(since) > LAST_WORDS)
-    }
-
-    fn last_words(&mut self) -> Error {
-        self.last.take().unwrap_or_else(|| Error::new(ErrorKind::Storage, "the store has failed"))
     }
 }

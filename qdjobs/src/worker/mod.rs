@@ -14,10 +14,12 @@ mod attempt;
 mod crew;
 #[cfg(feature = "tokio")]
 mod executor;
+mod flight;
 mod lane;
 #[cfg(test)]
 pub(crate) mod stepped;
 mod steward;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -53,6 +53,8 @@ const fn it(name: &'static str) -> Test {
 const SQL: &str = "qdjobs/src/store/sqlite/sql.rs";
 const VERBS: &str = "qdjobs/src/store/sqlite/verbs.rs";
 const WRITER: &str = "qdjobs/src/store/sqlite/writer.rs";
+const WRITER_APPLY: &str = "qdjobs/src/store/sqlite/writer/apply.rs";
+const WRITER_SERVE: &str = "qdjobs/src/store/sqlite/writer/serve.rs";
 const OPEN: &str = "qdjobs/src/store/sqlite/open.rs";
 const SCHEMA: &str = "qdjobs/src/store/sqlite/migrations/0001_jobs.sql";
 const ATTEMPT: &str = "qdjobs/src/worker/attempt.rs";
@@ -141,9 +143,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/sqlite/fault.rs",
         old: "Error::new(ErrorKind::Indeterminate, message)",
         new: "Error::new(ErrorKind::Storage, message)",
-        caught_by: on_disk(
-            "stop::a_write_that_fails_in_a_commit_is_doubtful_and_the_queue_goes_on_by_itself",
-        ),
+        caught_by: on_disk("nth::enqueues_survive_each_failing_operation"),
     },
     Sabotage {
         name: "fail-stop-removed",
@@ -206,7 +206,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "answer-before-commit",
         breaks: "a request is answered after its effect is durable, never before",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "        batch.answers.push(Box::new(move |commit| {
             reply.send(match (commit, answer) {",
         new: "        reply.send(answer);
@@ -218,7 +218,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "no-savepoint",
         breaks: "one bad request fails alone and as a whole",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "if !several {",
         new: "if !several || self.lonely < usize::MAX {",
         caught_by: it("faults::jobs_stored_together_are_all_refused_when_the_database_refuses_one"),
@@ -226,7 +226,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "no-autocommit-check",
         breaks: "after a fault that has ended the transaction nothing of the batch is stored",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "Err(error) if error.is_fatal() || self.conn.is_autocommit() =>",
         new: "Err(error) if error.is_fatal() =>",
         caught_by: it("faults::a_fault_that_ends_the_transaction_stores_nothing_of_those_who_are_told_so"),
@@ -244,7 +244,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "standing-turn-not-served",
         breaks: "a worker that waits is answered when a job is stored",
-        file: WRITER,
+        file: WRITER_SERVE,
         old: "(batch.ready > 0 || batch.look ||",
         new: "(batch.look ||",
         caught_by: it("contract::in_a_sqlite_file::a_standing_turn_is_answered_when_a_job_is_stored"),
@@ -261,7 +261,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "not-enlisted-claims",
         breaks: "a worker that is not on the list claims nothing",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "if !verbs::is_enlisted(conn, turn.worker).map_err(fault::before_commit)? {",
         new: "if !verbs::is_enlisted(conn, turn.worker).map_err(fault::before_commit)? && turn.worker.0 == 0 {",
         caught_by: it("contract::in_a_sqlite_file::a_worker_that_is_not_enlisted_claims_nothing"),
@@ -388,7 +388,9 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: VERBS,
         old: "if attempt > 1 || outcome != AttemptOutcome::Completed {",
         new: "if attempt > 1 {",
-        caught_by: it("contract::in_a_sqlite_file::a_failed_attempt_waits_for_its_retry_and_says_why"),
+        caught_by: it(
+            "contract::in_a_sqlite_file::a_history_is_told_oldest_first_and_without_the_attempt_that_runs",
+        ),
     },
     Sabotage {
         name: "short-wait-not-due",
@@ -402,7 +404,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "silent-though-it-beat",
         breaks: "a silent worker that has beaten since it was looked at is not taken for dead",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "Ok(found) if found == Some(beats) =>",
         new: "Ok(found) if found.is_some() || found == Some(beats) =>",
         caught_by: it("contract::in_a_sqlite_file::a_silent_worker_that_has_beaten_since_is_left_alone"),
@@ -447,7 +449,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "liveness-released-before-leave",
         breaks: "a worker keeps its proof of life until it is off the list",
-        file: WRITER,
+        file: WRITER_APPLY,
         old: "            Request::Leave(worker, reply) => {
 ",
         new: "            Request::Leave(worker, reply) => {
@@ -552,15 +554,5 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))",
         new: "if std::thread::panicking() { Err(panicked(&\"\")) } else { run() }",
         caught_by: it("worker::a_panic_in_every_slot_fails_each_job_with_its_message_and_costs_no_slot"),
-    },
-    Sabotage {
-        name: "settled-twice",
-        breaks: "an attempt that has timed out is not heard when it returns late",
-        file: ATTEMPT,
-        old: "if self.settled.swap(true, Ordering::AcqRel) {",
-        new: "if self.settled.swap(true, Ordering::AcqRel) && self.task.options.timeout.is_none() {",
-        caught_by: it(
-            "worker::a_function_that_overruns_fails_its_attempt_gives_up_its_slot_and_is_not_listened_to_later",
-        ),
     },
 ];

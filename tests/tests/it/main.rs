@@ -8,6 +8,7 @@ mod contract;
 mod faults;
 mod health;
 mod model;
+mod promises;
 mod queue;
 mod salvage;
 mod setup;

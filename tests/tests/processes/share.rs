@@ -66,6 +66,28 @@ fn workers_that_all_wait_for_the_lock_do_not_take_each_other_for_dead() {
     }
 }
 
+#[test]
+fn what_a_worker_has_claimed_ahead_and_cannot_begin_goes_to_one_that_is_idle() {
+    let scene = Scene::new();
+    let mut busy = Victim::worker(&scene, ["--concurrency", "1"]);
+    // Jobs that take no time, as far as it knows: it will claim ahead.
+    scene.insert_once(&[("noop", r#"{"n": 1}"#); 100]);
+    scene.wait_drained();
+    let gated = scene.insert_once(&[("gated", "{}")])[0];
+    busy.wait("its only thread to be taken", |said| said.is_start_of(gated, 1));
+    let jobs = scene.insert_once(&[("noop", r#"{"n": 2}"#); 5]);
+    scene.wait("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running'", [], 1 + jobs.len() as i64);
+    let mut idle = Victim::worker(&scene, ["--concurrency", "1"]);
+    for &id in &jobs {
+        idle.wait("the jobs that wait elsewhere", |said| said.is_start_of(id, 1));
+    }
+    scene.open_gate(gated, 1);
+    scene.wait_drained();
+    scene.assert_all_completed();
+    assert_calm(&scene);
+    assert!(scene.starts().values().all(|&times| times == 1));
+}
+
 /// Eight processes fall upon what is there at the same moment.
 #[test]
 fn in_a_storm_of_claims_by_eight_processes_each_job_runs_exactly_once() {

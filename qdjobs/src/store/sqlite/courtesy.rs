@@ -249,6 +249,16 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a rest takes real time")]
+    fn a_rest_is_kept_until_it_is_over() {
+        let process = tireless(MS, true);
+        let moment = (0..100_000).find(|&micros| process.rest(2_000 * MS, at(micros)).is_some()).unwrap();
+        let begun = std::time::Instant::now();
+        let kept = process.keep_rest(2_000 * MS, at(moment));
+        assert!(kept > MS && begun.elapsed() >= kept, "{kept:?}");
+    }
+
+    #[test]
     fn a_crowd_is_forgotten_after_a_second_without_work() {
         let mut courtesy = Courtesy { wait: 5 * MS, ended: 2_000 * MS, ..tireless(2 * MS, true) };
         courtesy.begin(2_500 * MS);

@@ -1,0 +1,62 @@
+//! Turns that fail, the pauses between them, and when to give up: [`Trouble`].
+//!
+//! Pure: the time comes in.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+
+/// Pauses after a turn that failed, from the first to the longest.
+const TROUBLE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// A stop gives up on writing its last finishes after this long: they are rescued.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Turns that fail, and the pauses between them.
+#[derive(Default)]
+pub(super) struct Trouble {
+    since: Option<Duration>,
+    until: Option<Duration>,
+    wait: Duration,
+    last: Option<Error>,
+}
+
+impl Trouble {
+    pub(super) fn met(&mut self, error: Error, now: Duration) {
+        self.wait = (self.wait * 2).clamp(TROUBLE.0, TROUBLE.1);
+        self.since.get_or_insert(now);
+        self.until = Some(now + self.wait);
+        self.last = Some(error);
+    }
+
+    pub(super) fn over(&mut self) {
+        *self = Trouble::default();
+    }
+
+    /// Whether a turn has failed and none has succeeded since; asks nobody for the time.
+    pub(super) fn is_there(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// What is left of the pause.
+    pub(super) fn pause(&self, now: Duration) -> Option<Duration> {
+        self.until.map(|until| until.saturating_sub(now)).filter(|left| !left.is_zero())
+    }
+
+    /// Whether no turn will ever succeed again.
+    pub(super) fn is_final(&self) -> bool {
+        self.last.as_ref().is_some_and(|error| error.kind() == ErrorKind::Stopped)
+    }
+
+    pub(super) fn is_hopeless(&self, now: Duration) -> bool {
+        let refused = |error: &Error| {
+            matches!(error.kind(), ErrorKind::Closed | ErrorKind::NewerSchema | ErrorKind::Stopped)
+        };
+        self.last.as_ref().is_some_and(refused)
+            || self.since.is_some_and(|since| now.saturating_sub(since) > LAST_WORDS)
+    }
+
+    pub(super) fn last_words(&mut self) -> Error {
+        self.last.take().unwrap_or_else(|| Error::new(ErrorKind::Storage, "the store has failed"))
+    }
+}
