@@ -177,10 +177,16 @@ fn leave_the_log(conn: &Connection, path: &Path) {
 /// Writes back to the database what stands in the log. A sync of the log that failed in a process that died soon after may have left
 /// a commit there that can be read and will not survive the power; what is committed behind it would go with it.
 ///
-/// A disk that cannot do it is not to be trusted with more. That it is full, or that somebody else is at work in the log, is no
-/// matter: the log is sound then, or was written back by whoever found it.
+/// Written back is not enough: as long as the log is not begun anew, what survives of it would be laid over the database again. So
+/// it is cut, and the next commit makes that safe. A disk that cannot do it is not to be trusted with more. That it is full, or
+/// that somebody else is at work in the log, is no matter: the log is sound then, or was begun anew by whoever found it.
 fn write_back(conn: &Connection) -> Result<()> {
-    match conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+    let cut = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    let done = match cut {
+        Ok(false) => conn.execute("UPDATE qdjobs_meta SET version = version", []).map(drop),
+        busy => busy.map(drop),
+    };
+    match done {
         Err(error) if fault::code(&error) == Some(rusqlite::ErrorCode::SystemIoFailure) => {
             Err(fault::while_opening(error))
         }
