@@ -111,15 +111,6 @@ struct Batch {
 }
 
 impl Batch {
-    /// Takes out the turns of a worker that bring nothing and would stand.
-    fn take_standing_of(&mut self, worker: WorkerId) -> Vec<(Turn, Reply<Turned>)> {
-        let stands = |turn: &Turn| turn.worker == worker && turn.want.stand && turn.done.is_empty();
-        let (standing, rest) =
-            std::mem::take(&mut self.turns).into_iter().partition(|(turn, ..)| stands(turn));
-        self.turns = rest;
-        standing.into_iter().map(|(turn, _, reply)| (turn, reply)).collect()
-    }
-
     /// The turns of a worker that came earlier in this batch are answered, and neither claim nor stand: it wants nothing more, or
     /// is no longer on the list.
     fn claim_nothing_for(&mut self, worker: WorkerId) {

@@ -69,12 +69,8 @@ impl Writer {
                     verbs::rescue(conn, worker, max_crashes, now).map_err(fault::before_commit)
                 });
                 batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
-                // A turn of the dead worker that stands here is told, and so is who waits for a job that has failed with it. One that
-                // came in this very batch would have stood by now, had it come in one before.
+                // A turn of the dead worker that stands here is told, and so is who waits for a job that has failed with it.
                 batch.look = true;
-                for (turn, reply) in batch.take_standing_of(worker) {
-                    self.stand(turn, reply);
-                }
                 batch.claim_nothing_for(worker);
                 batch.left.extend(freed.is_ok().then_some((worker, door)));
                 self.settle(batch, freed.map(|freed| freed.jobs), reply)

@@ -183,18 +183,3 @@ fn a_store_that_stops_tells_who_stands_who_waits_and_who_comes_and_writes_nothin
     assert!(size > 0 && std::fs::metadata(&log).unwrap().len() == size);
     std::fs::remove_dir_all(&dir).unwrap();
 }
-
-#[test]
-fn a_turn_that_comes_in_one_batch_with_the_rescue_of_its_worker_is_told_as_if_it_had_stood() {
-    let (mut writer, dir) = writer("together", "UPDATE ON qdjobs_jobs WHEN false");
-    let worker = WorkerId(1);
-    let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
-    writer.write(vec![enlist], false);
-    let tasks = Arc::new(TaskSet::new(["a"]));
-    let want = Want { limit: 1, tasks, queues: None, stand: true };
-    let (reply, turned) = Pending::new();
-    let turn = Request::Turn(Turn { worker, done: Arc::default(), want }, reply);
-    writer.write(vec![turn, Request::Rescue(worker, Pending::new().0)], false);
-    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::LeaseLost);
-    std::fs::remove_dir_all(&dir).unwrap();
-}
