@@ -32,8 +32,8 @@ fn ten_kills_of_the_only_worker_lose_no_job_and_leave_none_running() {
         worker.kill();
         let killed = Instant::now();
         let left: Vec<i64> = scene.all(RUNNING, []);
-        let queued: i64 = scene.one("SELECT count(*) FROM qdjobs_jobs WHERE status = 'pending'", []);
-        assert!(!left.is_empty() && queued > 0, "killed at a moment that proves nothing: {left:?}, {queued}");
+        // How many more wait is chance: after many short jobs all that are there may have been claimed ahead.
+        assert!(!left.is_empty(), "killed at a moment that proves nothing");
         let suspects: Vec<i64> =
             scene.all("SELECT id FROM qdjobs_jobs WHERE status = 'running' AND crash_count > 0", []);
         assert!(suspects.len() <= 1, "a worker holds one suspect at a time: {suspects:?}");
