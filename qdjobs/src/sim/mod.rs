@@ -41,6 +41,7 @@ const SEEN: &[&str] = &[
     "cancelled by the task",
     "crashed",
     "deleted",
+    "died before it heard",
     "died in a step",
     "died with jobs",
     "ended after its timeout",

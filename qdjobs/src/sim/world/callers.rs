@@ -7,6 +7,7 @@ use std::time::Duration;
 use qdjobs_disk::as_process;
 
 use super::super::model::{Verdict, Word};
+use super::super::plan::Trouble;
 use super::super::process::{Call, TASKS};
 use super::super::trace::note;
 use super::World;
@@ -94,6 +95,11 @@ impl World<'_> {
             let stored = if here { life.store.insert_here(jobs) } else { life.store.store().insert(jobs) };
             life.calls.push(Call::Insert(tags, keyed, stored));
         })?;
+        if self.plan.troubles.contains(&Trouble::Kill) && self.dice.once_in(6) {
+            // What is stored is stored, and nobody has heard of it.
+            self.trace.saw("died before it heard");
+            self.kill(index);
+        }
         self.after(index)
     }
 
