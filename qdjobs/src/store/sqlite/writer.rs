@@ -111,6 +111,22 @@ struct Batch {
 }
 
 impl Batch {
+    /// Turns of a dead worker that came earlier in this batch and would stand are told what they would have been told standing.
+    fn refuse_standing_of(&mut self, dead: WorkerId) {
+        let stands = |turn: &Turn| turn.worker == dead && turn.want.stand && turn.done.is_empty();
+        let (standing, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.turns).into_iter().partition(|(turn, ..)| stands(turn));
+        self.turns = others;
+        standing.into_iter().for_each(|(_, _, reply)| self.tell_taken_for_dead(reply));
+    }
+
+    /// Tells a worker that it is off the list; if the commit fails it may well be on it still, and hears of that instead.
+    fn tell_taken_for_dead(&mut self, reply: Reply<Turned>) {
+        self.answers.push(Box::new(|commit| {
+            reply.send(Err(commit.err().map_or_else(taken_for_dead, Error::repeat)));
+        }));
+    }
+
     /// The turns of a worker that came earlier in this batch are answered, and neither claim nor stand: it wants nothing more, or
     /// is no longer on the list.
     fn claim_nothing_for(&mut self, worker: WorkerId) {

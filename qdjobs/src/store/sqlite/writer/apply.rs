@@ -71,8 +71,11 @@ impl Writer {
                 batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
                 // A turn of the dead worker that stands here is told, and so is who waits for a job that has failed with it.
                 batch.look = true;
-                batch.claim_nothing_for(worker);
-                batch.left.extend(freed.is_ok().then_some((worker, door)));
+                if freed.is_ok() {
+                    batch.refuse_standing_of(worker);
+                    batch.claim_nothing_for(worker);
+                    batch.left.push((worker, door));
+                }
                 self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
             Request::RescueSilent(worker, beats, reply) => match verbs::beats(&self.conn, worker) {

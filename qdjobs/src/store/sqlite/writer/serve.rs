@@ -40,7 +40,7 @@ impl Writer {
                 let claimed = match enlisted {
                     Ok(true) => verbs::claim(&self.conn, &turn.want, turn.worker, suspects, batch.now),
                     Ok(false) => {
-                        self.settle(batch, Err(taken_for_dead()), reply)?;
+                        batch.tell_taken_for_dead(reply);
                         continue;
                     }
                     Err(error) => Err(error),

@@ -183,3 +183,26 @@ fn a_store_that_stops_tells_who_stands_who_waits_and_who_comes_and_writes_nothin
     assert!(size > 0 && std::fs::metadata(&log).unwrap().len() == size);
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn a_turn_in_one_batch_with_the_rescue_of_its_worker_is_told_as_if_it_had_stood_and_only_if_that_is_committed()
+ {
+    let (mut writer, dir) = writer("together", "DELETE ON qdjobs_workers");
+    let worker = WorkerId(1);
+    enlist(&mut writer, worker);
+    let (stands, turned) = turn(worker, 1, true);
+    writer.write(vec![stands, Request::Rescue(worker, Pending::new().0)], false);
+    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is on the list still");
+
+    // So it is for a turn that stood.
+    let (stands, turned) = turn(worker, 1, true);
+    writer.write(vec![stands], false);
+    writer.write(vec![Request::Rescue(worker, Pending::new().0)], false);
+    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+
+    writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
+    let (stands, turned) = turn(worker, 1, true);
+    writer.write(vec![stands, Request::Rescue(worker, Pending::new().0)], false);
+    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::LeaseLost);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
