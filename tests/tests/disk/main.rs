@@ -19,5 +19,6 @@ mod fork;
 mod nth;
 mod room;
 mod rot;
+mod short;
 mod stop;
 mod story;

@@ -30,9 +30,9 @@ const BOB: WorkerId = WorkerId(0xb);
 const CAT: WorkerId = WorkerId(0xc);
 
 /// A store with jobs in every state, and workers that hold some.
-struct Stage {
-    room: Room,
-    store: Option<Arc<SqliteStore>>,
+pub(crate) struct Stage {
+    pub(crate) room: Room,
+    pub(crate) store: Option<Arc<SqliteStore>>,
     /// What Ann holds.
     held: Vec<Claim>,
     /// One that failed, one that was cancelled, one that waits for its time.
@@ -45,13 +45,13 @@ struct Stage {
 }
 
 /// How an operation says that it went.
-type Told = Result<(), Doubt>;
+pub(crate) type Told = Result<(), Doubt>;
 
 /// A refusal, and whether what was refused may be stored nevertheless.
 #[derive(Debug)]
-struct Doubt {
-    kind: ErrorKind,
-    may_be_stored: bool,
+pub(crate) struct Doubt {
+    pub(crate) kind: ErrorKind,
+    pub(crate) may_be_stored: bool,
     #[expect(dead_code, reason = "for a failing test to show")]
     text: String,
 }
@@ -63,15 +63,15 @@ impl From<Error> for Doubt {
 }
 
 /// What there is to be done once, under a fault.
-struct Case {
-    name: &'static str,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
     /// Done before the disk fails.
     before: fn(&mut Stage),
-    act: fn(&mut Stage) -> Told,
+    pub(crate) act: fn(&mut Stage) -> Told,
     /// Whether the store can be used afterwards.
     stays_open: bool,
     /// Whether it says how it went.
-    answers: bool,
+    pub(crate) answers: bool,
 }
 
 const CASE: Case = Case { name: "", before: |_| {}, act: |_| Ok(()), stays_open: true, answers: true };
@@ -161,7 +161,7 @@ fn jobs(n: usize, bytes: usize) -> Vec<NewJob> {
     (0..n).map(|n| NewJob::new("mail", format!("{{\"n\":{n},\"text\":\"{text}\"}}"))).collect()
 }
 
-fn opening() -> Vec<Case> {
+pub(crate) fn opening() -> Vec<Case> {
     vec![
         Case {
             name: "open a new file",
@@ -199,7 +199,7 @@ fn reopen(stage: &mut Stage) -> Told {
     Ok(())
 }
 
-fn inserting() -> Vec<Case> {
+pub(crate) fn inserting() -> Vec<Case> {
     vec![
         Case {
             name: "enqueue one on the caller's thread",
@@ -284,7 +284,7 @@ fn in_a_transaction(stage: &mut Stage) -> Told {
     tx.commit().map_err(commit)
 }
 
-fn turning() -> Vec<Case> {
+pub(crate) fn turning() -> Vec<Case> {
     vec![
         Case {
             name: "enlist",
@@ -350,7 +350,7 @@ fn turning() -> Vec<Case> {
     ]
 }
 
-fn freeing() -> Vec<Case> {
+pub(crate) fn freeing() -> Vec<Case> {
     vec![
         Case { name: "rescue", act: |stage| Ok(answer(stage.store().rescue(BOB)).map(drop)?), ..CASE },
         Case { name: "leave", act: |stage| Ok(answer(stage.store().leave(ANN)).map(drop)?), ..CASE },
@@ -380,7 +380,7 @@ fn freeing() -> Vec<Case> {
 
 /// How the process ends that went through it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
+pub(crate) enum End {
     Close,
     Kill,
     PowerCut,
@@ -390,7 +390,7 @@ enum End {
 const LATER: u32 = 1;
 
 impl Stage {
-    fn end(&mut self, how: End) {
+    pub(crate) fn end(&mut self, how: End) {
         match how {
             End::Close => {}
             End::Kill => self.room.disk.kill(0),
@@ -402,7 +402,7 @@ impl Stage {
 }
 
 /// What is in the file, told by a store that is opened for it; and whether the job of a probe is.
-fn books(room: &Room) -> (Books, bool) {
+pub(crate) fn books(room: &Room) -> (Books, bool) {
     as_process(LATER, || {
         let store = room.open();
         room.assert_sound();
@@ -414,22 +414,30 @@ fn books(room: &Room) -> (Books, bool) {
     })
 }
 
+impl Case {
+    pub(crate) fn stage(&self) -> Stage {
+        let mut stage = Stage::new();
+        (self.before)(&mut stage);
+        stage
+    }
+
+    /// What is in the file without the operation, and with it.
+    pub(crate) fn expected(&self) -> (Books, Books) {
+        let after = |act: fn(&mut Stage) -> Told| {
+            let mut stage = self.stage();
+            act(&mut stage).unwrap();
+            stage.end(End::Close);
+            books(&stage.room).0
+        };
+        (after(|_| Ok(())), after(self.act))
+    }
+}
+
 /// Runs a case with each of its operations failing in turn; answers how many failed.
 fn fail_each(case: &Case, fault: Fault, lasts: Lasts, end: End) -> u64 {
-    let stage = || {
-        let mut stage = Stage::new();
-        (case.before)(&mut stage);
-        stage
-    };
-    let expected = |act: fn(&mut Stage) -> Told| {
-        let mut stage = stage();
-        act(&mut stage).unwrap();
-        stage.end(End::Close);
-        books(&stage.room).0
-    };
-    let (before, after) = (expected(|_| Ok(())), expected(case.act));
+    let (before, after) = case.expected();
     for nth in 1.. {
-        let mut stage = stage();
+        let mut stage = case.stage();
         stage.room.disk.fail(nth, fault, lasts);
         let told = (case.act)(&mut stage);
         let (struck, op) = (stage.room.disk.struck(), stage.room.disk.last_struck());
