@@ -45,8 +45,8 @@ struct Run {
 pub(super) enum Standing {
     /// Its process is dead.
     Dead,
-    /// It leaves, or has another number by now.
-    Leaving,
+    /// It was told to stop; `excused` as below.
+    Leaving { excused: bool },
     /// It works; `excused` if something kept its process from beating since it was last seen to.
     Works { excused: bool },
 }
@@ -365,18 +365,27 @@ impl Model {
             let silent = now.saturating_sub(beat_at);
             let standing = standing(*worker, beat_at);
             note!(trace, "    worker {worker} is off the list: {standing:?}, silent for {silent:?}");
-            let held =
-                self.books.jobs.iter().filter(|(_, job)| job.worker == Some(*worker) && !job.has_ended());
-            let ended = |(id, job): (&i64, &JobRow)| {
-                self.runs.get(&(*id, job.attempt)).is_some_and(|run| run.end.is_some())
+            let held: Vec<_> = self
+                .books
+                .jobs
+                .iter()
+                .filter(|(_, job)| job.worker == Some(*worker) && !job.has_ended())
+                .collect();
+            // By leaving itself it counts no crash.
+            let crashed = |(id, job): &(&i64, &JobRow)| {
+                books.jobs.get(*id).is_some_and(|after| after.crashes > job.crashes)
             };
-            if standing != Standing::Leaving && held.into_iter().any(ended) {
+            let left = matches!(standing, Standing::Leaving { .. }) && !held.iter().any(crashed);
+            let ended = |(id, job): &(&i64, &JobRow)| {
+                self.runs.get(&(**id, job.attempt)).is_some_and(|run| run.end.is_some())
+            };
+            if !left && held.iter().any(ended) {
                 trace.saw("a rescue was written before the end of a job");
             }
             match standing {
                 Standing::Dead => trace.saw("rescue of the dead"),
-                Standing::Leaving => trace.saw("leave"),
-                Standing::Works { excused } => {
+                Standing::Leaving { .. } if left => trace.saw("leave"),
+                Standing::Leaving { excused } | Standing::Works { excused } => {
                     trace.saw("rescue of the living");
                     hold!(
                         excused && silent >= lease * 7 / 8,

@@ -484,17 +484,13 @@ impl<'t> World<'t> {
         let standing = |worker: i64, beat_at: Duration| {
             let of =
                 processes.iter().find(|process| process.life.as_ref().is_some_and(|life| life.is(worker)));
-            match of {
-                None => Standing::Dead,
-                Some(Process { life: Some(life), .. })
-                    if life.worker.as_ref().is_some_and(|worker| worker.is_stopping()) =>
-                {
-                    Standing::Leaving
-                }
-                Some(process) => {
-                    let excused = process.excused_at.max(process.frozen_until) >= beat_at;
-                    Standing::Works { excused }
-                }
+            let Some(process) = of else { return Standing::Dead };
+            let excused = process.excused_at.max(process.frozen_until) >= beat_at;
+            let worker = process.life.as_ref().and_then(|life| life.worker.as_ref());
+            if worker.is_some_and(|worker| worker.is_stopping()) {
+                Standing::Leaving { excused }
+            } else {
+                Standing::Works { excused }
             }
         };
         self.model.see(books, self.now, self.plan.lease, standing, self.trace)?;
