@@ -159,7 +159,12 @@ impl Executor {
         });
         // Set once, here.
         let _ = attempt.future.set(job.clone());
-        job.enqueue();
+        if attempt.is_settled() {
+            // It ran out of time before it was here.
+            job.cancel();
+        } else {
+            job.enqueue();
+        }
     }
 
     /// Ends the threads that are free; those in a poll end after it.
@@ -168,6 +173,12 @@ impl Executor {
         self.0.work.notify_all();
         self.0.crowded.notify_all();
         self.0.closing.notify_all();
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -213,8 +224,9 @@ impl Job {
         drop(live);
         // A future's drop is the program's own code too.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
-        if let Some(outcome) = outcome {
-            drop(lane.ended(attempt, outcome));
+        match outcome {
+            Some(outcome) => drop(lane.ended(attempt, outcome)),
+            None => lane.returned(attempt.id()),
         }
     }
 }
