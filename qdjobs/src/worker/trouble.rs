@@ -71,3 +71,22 @@ impl Trouble {
         self.last.take().unwrap_or_else(|| Error::new(ErrorKind::Storage, "the store has failed"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_trouble_is_no_reason_to_give_up_what_has_ended_since() {
+        let mut trouble = Trouble::default();
+        let seconds = Duration::from_secs;
+        trouble.met(Error::new(ErrorKind::Locked, "locked"), seconds(1));
+        assert!(!trouble.is_hopeless(seconds(11)) && trouble.is_hopeless(seconds(12)));
+        trouble.begin_anew(seconds(60));
+        trouble.met(Error::new(ErrorKind::Locked, "locked"), seconds(62));
+        assert!(!trouble.is_hopeless(seconds(70)) && trouble.is_hopeless(seconds(71)));
+        trouble.over();
+        trouble.begin_anew(seconds(80));
+        assert!(!trouble.is_hopeless(seconds(200)));
+    }
+}

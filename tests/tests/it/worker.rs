@@ -680,6 +680,39 @@ fn with_store_between(room: &Room, clock: &Clock) -> (JobQueue, Arc<SqliteStore>
     (JobQueue::with_store(store.clone(), clock.clone()), real, store, questions)
 }
 
+/// Hears that its lease is in doubt, and goes on all the same.
+#[task("worker.go_on_in_doubt", timeout = "28s", retries = 1, backoff = fixed("1h"))]
+fn go_on_in_doubt(ctx: &JobContext, #[state] gate: &Gate) {
+    block_on(ctx.cancelled());
+    gate.pass_blocking(ctx);
+}
+
+#[test]
+fn a_timeout_is_a_failure_though_the_lease_is_in_doubt() {
+    let (room, clock) = (Room::new(), held_clock());
+    let (queue, _real, store, _questions) = with_store_between(&room, &clock);
+    let (gate, arrivals) = Gate::new();
+    let (_worker, events) = watch(Worker::new(&queue).only::<GoOnInDoubt>().state(gate.clone()));
+    let handle = GoOnInDoubt.enqueue(&queue).unwrap();
+    eventually(|| (handle.job().unwrap().status == Status::Running).then_some(()));
+    store.keep_beats();
+    clock.advance(seconds(25));
+    arrivals.next();
+    clock.advance(seconds(4));
+    let told = events.until(|told| matches!(told, Told::Retrying { .. }));
+    assert!(matches!(told, Told::Retrying { attempt: 1, error, .. } if error == "timed out after 28s"));
+    store.let_beats_go();
+    gate.open();
+}
+
+#[test]
+fn a_grace_without_end_is_one() {
+    let (_room, queue) = Room::with_queue();
+    let worker = Worker::new(&queue).only::<Add>().grace(Duration::MAX).start().unwrap();
+    Add::new(vec![1]).enqueue(&queue).unwrap().soon().unwrap();
+    worker.stop().unwrap();
+}
+
 /// Stands at its gate twice: when it begins, and when it is told to end.
 #[task("worker.linger")]
 fn linger(ctx: &JobContext, #[state] gate: &Gate) {
