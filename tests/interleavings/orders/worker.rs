@@ -101,18 +101,28 @@ fn a_function_that_ends_while_it_is_given_up_on_keeps_no_place_and_its_job_runs_
 
 #[test]
 fn a_stop_in_the_middle_leaves_each_job_waiting_or_done() {
-    explore(ORDERS, || {
-        let queue = JobQueue::options().clock(clock()).in_memory();
-        let worker = Worker::new(&queue).concurrency(2).start().unwrap();
-        let enqueues = {
-            let queue = queue.clone();
-            thread::spawn(move || [1, 2, 3].map(|n| Double::new(n).enqueue(&queue).unwrap().id()))
-        };
-        worker.stop().unwrap();
-        for id in enqueues.join().unwrap() {
-            let job = queue.get(id).unwrap().unwrap();
-            let undone = job.status == Status::Pending && job.attempt == 0;
-            assert!(undone || job.status == Status::Completed, "{job:?}");
-        }
+    explore(ORDERS, || stops(&JobQueue::options().clock(clock()).in_memory()));
+}
+
+#[test]
+fn a_stop_in_the_middle_leaves_each_job_of_a_file_waiting_or_done() {
+    explore(ORDERS / 4, || {
+        let file = File::new();
+        let options = JobQueue::options().clock(clock()).durability(Durability::Relaxed);
+        stops(&options.open(file.path()).unwrap());
     });
+}
+
+fn stops(queue: &JobQueue) {
+    let worker = Worker::new(queue).concurrency(2).start().unwrap();
+    let enqueues = {
+        let queue = queue.clone();
+        thread::spawn(move || [1, 2, 3].map(|n| Double::new(n).enqueue(&queue).unwrap().id()))
+    };
+    worker.stop().unwrap();
+    for id in enqueues.join().unwrap() {
+        let job = queue.get(id).unwrap().unwrap();
+        let undone = job.status == Status::Pending && job.attempt == 0;
+        assert!(undone || job.status == Status::Completed, "{job:?}");
+    }
 }

@@ -656,6 +656,30 @@ fn a_worker_that_was_taken_for_dead_goes_on_under_a_new_number_and_its_late_resu
     assert_eq!((done.crash_count, done.retry_count, done.worker), (1, 0, worker.id()));
 }
 
+#[task("worker.hear_of_a_loss")]
+fn hear_of_a_loss(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
+    gate.pass_blocking(ctx);
+    block_on(ctx.cancelled());
+    log.write(format!("{:?}", ctx.stop_reason()));
+    gate.pass_blocking(ctx);
+}
+
+#[test]
+fn a_task_of_a_worker_that_was_taken_for_dead_is_told_that_its_job_is_lost() {
+    let (room, queue) = Room::with_queue();
+    let ((gate, arrivals), log) = (Gate::new(), Log::default());
+    let worker = Worker::new(&queue).only::<HearOfALoss>().state(gate.clone()).state(log.clone());
+    let worker = worker.start().unwrap();
+    HearOfALoss.enqueue(&queue).unwrap();
+    arrivals.next();
+    gate.admit(1);
+    let judge = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
+    judge.rescue(worker.id().unwrap()).wait().unwrap();
+    arrivals.next();
+    assert_eq!(log.lines(), ["Some(LeaseLost)"]);
+    gate.open();
+}
+
 #[test]
 fn a_held_clock_may_be_moved_by_a_day_at_once_and_no_task_is_told_that_its_job_is_lost() {
     let (_room, queue, clock) = Room::with_held_time();
