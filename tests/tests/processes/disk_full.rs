@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use qdjobs::prelude::*;
@@ -55,16 +55,35 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Where each job arrives, and waits until it is open for its number.
 #[derive(Clone)]
 struct Door {
     arrived: Sender<i64>,
-    open: Arc<Mutex<Receiver<()>>>,
+    open_below: Arc<(Mutex<i64>, Condvar)>,
+}
+
+/// Opens the door; at the end, for all.
+struct Key(Door);
+
+impl Key {
+    fn open_below(&self, number: i64) {
+        let (below, opened) = &*self.0.open_below;
+        *below.lock().unwrap() = number;
+        opened.notify_all();
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.open_below(i64::MAX);
+    }
 }
 
 #[task("disk_full.enter", retries = 0)]
 fn enter(number: i64, #[state] door: &Door) -> String {
     door.arrived.send(number).unwrap();
-    door.open.lock().unwrap().recv().unwrap();
+    let (below, opened) = &*door.open_below;
+    drop(opened.wait_while(below.lock().unwrap(), |below| *below <= number).unwrap());
     // Each result takes room of its own.
     "x".repeat(2_000)
 }
@@ -110,9 +129,10 @@ fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there
     let queue = JobQueue::options().reserve(2 << 20).open(disk.db()).unwrap();
     // Another process would be the same: another store on the file.
     let other = JobQueue::options().reserve(2 << 20).open(disk.db()).unwrap();
-    let ((arrived, arrivals), (open, opened)) = (channel(), channel());
-    let door = Door { arrived, open: Arc::new(Mutex::new(opened)) };
-    let worker = Worker::new(&queue).only::<Enter>().concurrency(8).state(door).start().unwrap();
+    let (arrived, arrivals) = channel();
+    let door = Door { arrived, open_below: Arc::default() };
+    let worker = Worker::new(&queue).only::<Enter>().concurrency(8).state(door.clone()).start().unwrap();
+    let key = Key(door);
     let reserve = disk.dir.path().join("jobs.db-workers/reserve");
     let size = || std::fs::metadata(&reserve).map_or(0, |file| file.len());
     eventually("the reserve is made", || size() == 2 << 20);
@@ -136,9 +156,7 @@ fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there
     });
 
     // The running ones finish, and no other begins.
-    for _ in 0..8 {
-        open.send(()).unwrap();
-    }
+    key.open_below(8);
     for job in &running {
         assert_eq!(job.wait_timeout(PATIENCE).unwrap().len(), 2_000);
     }
@@ -160,9 +178,7 @@ fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there
     disk.free();
     eventually("there is room again", || queue.health().is_ok() && other.health().is_ok());
     assert_eq!(size(), 2 << 20);
-    for _ in 0..waiting.len() + 1 {
-        open.send(()).unwrap();
-    }
+    key.open_below(21);
     for job in &waiting {
         assert_eq!(job.wait_timeout(PATIENCE).unwrap().len(), 2_000);
     }
