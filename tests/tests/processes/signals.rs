@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, waitpid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use crate::scene::Scene;
 use crate::victim::Victim;
@@ -24,9 +24,10 @@ pub(crate) fn assert_nothing_beside_the_file(scene: &Scene) {
 pub(crate) fn freeze(scene: &Scene, worker: &Victim) {
     scene.while_nobody_writes(|| {
         worker.signal(Signal::STOP);
-        // Answers when the last of its threads stands still.
-        let (_, status) =
-            waitpid(Pid::from_raw(worker.pid() as i32), WaitOptions::UNTRACED).unwrap().unwrap();
+        // Answers when the last of its threads stands still. Its end would be left for others to hear of.
+        let id = WaitId::Pid(Pid::from_raw(worker.pid() as i32).unwrap());
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let status = waitid(id, options).unwrap().unwrap();
         assert!(status.stopped(), "it has ended instead of standing still: {status:?}");
     });
 }
