@@ -292,8 +292,11 @@ impl Enqueue for JobQueue {
     }
 }
 
-/// A [`JobQueue`] that answers with futures, on any executor. Writes are submitted by the call itself, not by the first
-/// poll: a future that is dropped has still enqueued.
+/// A [`JobQueue`] that answers with futures, on any executor.
+///
+/// Writes are submitted by the call itself, not by the first poll: a future that is dropped has still enqueued, or cancelled.
+/// Their futures borrow nothing, and keep the queue open until the answer is there. What is only read is asked for by the
+/// first poll.
 #[derive(Clone, Debug)]
 pub struct AsyncQueue(JobQueue);
 
@@ -304,11 +307,12 @@ impl AsyncQueue {
     }
 
     /// See [`JobQueue::enqueue_all`].
-    pub async fn enqueue_all<R>(
-        &self,
-        jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
-    ) -> Result<Vec<JobId>> {
-        self.0.store().insert(gather(jobs)?).await
+    pub fn enqueue_all<R>(&self, jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> EnqueuedAll {
+        let ids = match gather(jobs) {
+            Ok(jobs) => self.0.store().insert(jobs),
+            Err(error) => Pending::ready(Err(error)),
+        };
+        EnqueuedAll { ids, _queue: self.0.clone() }
     }
 
     /// See [`JobQueue::get`].
@@ -337,18 +341,18 @@ impl AsyncQueue {
     }
 
     /// See [`JobQueue::retry`].
-    pub async fn retry(&self, id: JobId) -> Result<Job> {
-        only(self.0.store().control(vec![Control::Retry(id)]).await?)
+    pub fn retry(&self, id: JobId) -> impl Future<Output = Result<Job>> + Send + use<> {
+        self.control(Control::Retry(id))
     }
 
     /// See [`JobQueue::cancel`].
-    pub async fn cancel(&self, id: JobId) -> Result<Job> {
-        only(self.0.store().control(vec![Control::Cancel(id)]).await?)
+    pub fn cancel(&self, id: JobId) -> impl Future<Output = Result<Job>> + Send + use<> {
+        self.control(Control::Cancel(id))
     }
 
     /// See [`JobQueue::delete`].
-    pub async fn delete(&self, id: JobId) -> Result<Job> {
-        only(self.0.store().control(vec![Control::Delete(id)]).await?)
+    pub fn delete(&self, id: JobId) -> impl Future<Output = Result<Job>> + Send + use<> {
+        self.control(Control::Delete(id))
     }
 
     /// See [`JobQueue::health`].
@@ -359,6 +363,18 @@ impl AsyncQueue {
     /// See [`JobQueue::handle`].
     pub fn handle<R>(&self, id: JobId) -> JobHandle<R> {
         self.0.handle(id)
+    }
+
+    /// Submits outside of the future, which would wait for its first poll.
+    fn control(&self, verb: Control) -> impl Future<Output = Result<Job>> + Send + use<> {
+        let queue = self.0.clone();
+        let answers = queue.store().control(vec![verb]);
+        async move {
+            let answers = answers.await;
+            // Open until here.
+            drop(queue);
+            only(answers?)
+        }
     }
 }
 
@@ -389,6 +405,24 @@ impl<R> Future for Enqueued<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.ids).poll(cx).map(|ids| Ok(self.queue.handle(one(ids?)?)))
+    }
+}
+
+/// The future of an [`AsyncQueue::enqueue_all`]: resolves once all of the jobs are durable. They are submitted already; dropping
+/// this does not take them back.
+#[derive(Debug)]
+#[must_use = "the jobs are submitted, but whether they were stored is only known after `.await`"]
+pub struct EnqueuedAll {
+    ids: Pending<Vec<JobId>>,
+    /// Keeps the store open until the answer is there.
+    _queue: JobQueue,
+}
+
+impl Future for EnqueuedAll {
+    type Output = Result<Vec<JobId>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.ids).poll(cx)
     }
 }
 
@@ -532,4 +566,56 @@ fn answer_attempts(answer: Answer) -> Result<Vec<Attempt>> {
 
 fn answer_workers(answer: Answer) -> Result<Vec<WorkerState>> {
     if let Answer::Workers(workers) = answer { Ok(workers) } else { mismatched() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    #[task("tests.queue.rest")]
+    fn rest(n: u32) -> u32 {
+        n
+    }
+
+    #[test]
+    fn a_write_on_an_async_queue_is_submitted_by_the_call_whether_its_future_is_polled_or_not() {
+        let queue = JobQueue::in_memory();
+        let submits = queue.to_async();
+        drop(submits.enqueue_all([Rest::new(1), Rest::new(2)]));
+        let ids: Vec<JobId> = queue.list(Filter::default()).unwrap().jobs.iter().map(|job| job.id).collect();
+        assert_eq!(ids.len(), 2);
+        drop(submits.cancel(ids[0]));
+        assert_eq!(queue.get(ids[0]).unwrap().unwrap().status, Status::Cancelled);
+        drop(submits.retry(ids[0]));
+        assert_eq!(queue.get(ids[0]).unwrap().unwrap().status, Status::Pending);
+        drop(submits.delete(ids[0]));
+        assert!(queue.get(ids[0]).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_future_of_a_write_borrows_nothing_and_moves_between_threads() {
+        fn lasts<F: Future + Send + 'static>(future: F) -> F {
+            future
+        }
+        let submits = JobQueue::in_memory().to_async();
+        let numbers = vec![1, 2];
+        let jobs = lasts(submits.enqueue_all(numbers.iter().map(|n| Rest::new(*n))));
+        let (cancelled, retried) = (lasts(submits.cancel(JobId(1))), lasts(submits.retry(JobId(1))));
+        let deleted = lasts(submits.delete(JobId(9)));
+        // Each keeps the queue open until its answer is there.
+        drop((submits, numbers));
+        assert_eq!(now(jobs).unwrap(), [JobId(1), JobId(2)]);
+        assert_eq!(now(cancelled).unwrap().status, Status::Cancelled);
+        assert_eq!(now(retried).unwrap().status, Status::Pending);
+        assert_eq!(now(deleted).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    fn now<F: Future>(future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        match future.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => panic!("the memory answers at once"),
+        }
+    }
 }
