@@ -2,6 +2,7 @@
 //!
 //! Leans on the store's contract. Runs nothing: that is the worker's.
 
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::path::Path;
@@ -392,7 +393,6 @@ impl Enqueue for AsyncQueue {
 
 /// The future of an enqueue on an [`AsyncQueue`]: resolves once the job is durable. The job is submitted already;
 /// dropping this does not take it back.
-#[derive(Debug)]
 #[must_use = "the job is submitted, but whether it was stored is only known after `.await`"]
 pub struct Enqueued<R> {
     ids: Pending<Vec<JobId>>,
@@ -405,6 +405,12 @@ impl<R> Future for Enqueued<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.ids).poll(cx).map(|ids| Ok(self.queue.handle(one(ids?)?)))
+    }
+}
+
+impl<R> fmt::Debug for Enqueued<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enqueued").field("ids", &self.ids).finish_non_exhaustive()
     }
 }
 
@@ -429,11 +435,23 @@ impl Future for EnqueuedAll {
 /// A stored job of yours. `R` is what its task returns.
 ///
 /// In async code `.await` it instead of calling [`wait`](JobHandle::wait).
-#[derive(Clone, Debug)]
 pub struct JobHandle<R> {
     id: JobId,
     queue: JobQueue,
     result: PhantomData<fn() -> R>,
+}
+
+// Derived, these would ask of `R` what a handle does not need: it holds no result.
+impl<R> Clone for JobHandle<R> {
+    fn clone(&self) -> JobHandle<R> {
+        JobHandle { id: self.id, queue: self.queue.clone(), result: PhantomData }
+    }
+}
+
+impl<R> fmt::Debug for JobHandle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobHandle").field("id", &self.id).field("queue", &self.queue).finish()
+    }
 }
 
 impl<R> JobHandle<R> {
@@ -485,13 +503,18 @@ impl<R: DeserializeOwned> IntoFuture for JobHandle<R> {
 }
 
 /// The future of a [`JobHandle`]: the task's result, once the job has ended.
-#[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Ended<R> {
     job: Pending<Job>,
     /// Keeps the store open until the answer is there.
     _queue: JobQueue,
     result: PhantomData<fn() -> R>,
+}
+
+impl<R> fmt::Debug for Ended<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ended").field("job", &self.job).finish_non_exhaustive()
+    }
 }
 
 impl<R: DeserializeOwned> Future for Ended<R> {
@@ -578,6 +601,10 @@ mod tests {
         n
     }
 
+    /// Neither `Clone` nor `Debug`, as results of tasks may be.
+    #[derive(serde::Deserialize)]
+    struct Bare;
+
     #[test]
     fn a_write_on_an_async_queue_is_submitted_by_the_call_whether_its_future_is_polled_or_not() {
         let queue = JobQueue::in_memory();
@@ -617,5 +644,16 @@ mod tests {
             Poll::Ready(answer) => answer,
             Poll::Pending => panic!("the memory answers at once"),
         }
+    }
+
+    #[test]
+    fn a_handle_is_cloned_and_shown_whatever_its_task_returns() {
+        let handle = JobQueue::in_memory().handle::<Bare>(JobId(1));
+        assert_eq!(handle.clone().id(), JobId(1));
+        assert!(format!("{handle:?}").starts_with("JobHandle"));
+        assert!(format!("{:?}", handle.into_future()).starts_with("Ended"));
+        let request = JobRequest::<Bare>::by_name("tests.queue.rest", &serde_json::json!({"n": 1})).unwrap();
+        assert!(format!("{request:?}").starts_with("JobRequest"));
+        assert!(format!("{:?}", request.enqueue(&JobQueue::in_memory().to_async())).starts_with("Enqueued"));
     }
 }

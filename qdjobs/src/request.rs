@@ -2,6 +2,7 @@
 //!
 //! Leans on `job`. Which database stands behind a target is not known here.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -18,11 +19,16 @@ use crate::time::Timestamp;
 /// `R` is what the task returns: the type that [`JobHandle::wait`](crate::JobHandle::wait) gives. Made by the option
 /// methods of [`Task`], or with [`JobRequest::by_name`]. Whatever is wrong with it is said by
 /// [`enqueue`](JobRequest::enqueue), before anything is stored.
-#[derive(Debug)]
 #[must_use = "a job does nothing until it is enqueued"]
 pub struct JobRequest<R> {
     job: Result<NewJob>,
     result: PhantomData<fn() -> R>,
+}
+
+impl<R> fmt::Debug for JobRequest<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobRequest").field("job", &self.job).finish()
+    }
 }
 
 /// What a job can be enqueued on. The target decides the style of the call:
