@@ -12,7 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::context::{JobContext, States, StopSignal};
 use crate::error::ErrorKind;
-use crate::job::{JSON_BYTES_MAX, JobId, WorkerId};
+use crate::job::{JSON_BYTES_MAX, JSON_DEPTH_MAX, JobId, WorkerId};
 use crate::queue::JobQueue;
 use crate::registry::Registry;
 use crate::retry::Outcome;
@@ -344,4 +344,72 @@ fn a_number_that_json_cannot_hold_is_refused_before_it_is_stored() {
     assert_eq!(refused.problems()[0].param, "by");
     assert!(Scale::new(0.5).priority(1).enqueue(&queue).is_ok());
     assert_eq!(scale(1.0, None), 1.0);
+}
+
+/// What a run of the task makes of the params that were stored.
+fn stored_and_run<T: Task>(task: T) -> crate::Result<Outcome>
+where
+    T::Output: 'static,
+{
+    let queue = JobQueue::in_memory();
+    let id = task.request().enqueue(&queue)?.id();
+    Ok(run(T::DEF, &queue.get(id)?.unwrap().params))
+}
+
+#[test]
+fn typed_params_deeper_than_can_be_read_back_are_refused_before_they_are_stored() {
+    #[crate::task("tests.deep")]
+    fn deep(value: serde_json::Value, raw: Option<Box<serde_json::value::RawValue>>) -> bool {
+        value.is_array() && raw.is_some()
+    }
+    fn nested(levels: usize) -> serde_json::Value {
+        (1..levels).fold(json!([]), |inside, _| json!([inside]))
+    }
+    let params = |value: usize, raw: usize| {
+        let raw = serde_json::value::RawValue::from_string("[".repeat(raw) + &"]".repeat(raw)).unwrap();
+        Deep { raw: Some(raw), ..Deep::new(nested(value)) }
+    };
+    // The object of the params is the first level.
+    let most = JSON_DEPTH_MAX - 1;
+    assert_eq!(stored_and_run(params(most, most)).unwrap().unwrap(), "true");
+    for too_deep in [params(most + 1, 1), params(1_000, 1), params(1, most + 1), params(1, 100_000)] {
+        let refused = stored_and_run(too_deep).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidParams);
+        let text = refused.to_string();
+        assert!(
+            text.starts_with("the params of `tests.deep` are nested deeper than 64 levels\nhelp: "),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_integer_of_more_than_64_bits_is_refused_before_it_is_stored() {
+    // Written as the type of a parameter they do not compile; inside a type of one's own nobody sees them but serde.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Numbers {
+        n: u128,
+        m: i128,
+        by_key: HashMap<u128, i8>,
+    }
+    #[crate::task("tests.wide")]
+    fn wide(numbers: Numbers) -> String {
+        format!("{} {} {:?}", numbers.n, numbers.m, numbers.by_key)
+    }
+    let params = |n, m| Wide::new(Numbers { n, m, by_key: HashMap::from([(u128::MAX, -1)]) });
+    // What fits comes back, and a key is a text whatever its size.
+    let (most, least) = (u64::MAX.into(), i64::MIN.into());
+    let told = format!("\"{most} {least} {{{}: -1}}\"", u128::MAX);
+    assert_eq!(stored_and_run(params(most, least)).unwrap().unwrap(), told);
+    for (too_wide, shown) in [
+        (params(most + 1, 0), "18446744073709551616"),
+        (params(u128::MAX, 0), "340282366920938463463374607431768211455"),
+        (params(0, least - 1), "-9223372036854775809"),
+        (params(0, i128::MAX), "170141183460469231731687303715884105727"),
+    ] {
+        let refused = stored_and_run(too_wide).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidParams);
+        let text = refused.to_string();
+        assert!(text.contains(shown) && text.contains("more than 64 bits\nhelp: "), "{text}");
+    }
 }
