@@ -413,3 +413,21 @@ fn an_integer_of_more_than_64_bits_is_refused_before_it_is_stored() {
         assert!(text.contains(shown) && text.contains("more than 64 bits\nhelp: "), "{text}");
     }
 }
+
+#[test]
+fn a_float_comes_back_as_the_one_that_was_passed() {
+    #[crate::task("tests.exact")]
+    fn exact(x: f64) -> String {
+        x.to_bits().to_string()
+    }
+    // A fixed walk over all magnitudes.
+    let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..2_000 {
+        bits = bits.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let x = f64::from_bits(bits);
+        if x.is_finite() {
+            let text = serde_json::to_string(&Exact::new(x)).unwrap();
+            assert_eq!(run(Exact::DEF, &text).unwrap(), format!("\"{bits}\""), "{x:e}");
+        }
+    }
+}
