@@ -267,9 +267,16 @@ fn an_unknown_name_is_told_the_nearest_one_and_why_a_task_may_be_missing() {
          help: did you mean `tests.greet`? the tasks are tests.cleanup, tests.greet; if your tasks live in another \
          crate add `use that_crate as _;` to this program"
     );
-    let error = Registry::default().unknown("nope").to_string();
-    assert!(error.contains("no task is linked into this program"), "{error}");
-    assert_eq!(Registry::default().check().unwrap_err().kind(), ErrorKind::Setup);
+}
+
+#[test]
+fn an_empty_choice_of_tasks_is_not_told_as_a_crate_that_was_not_linked() {
+    let error = Registry::default().check().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Setup);
+    for text in [error.to_string(), Registry::default().unknown("nope").to_string()] {
+        assert!(text.contains("none of the tasks of this program was chosen"), "{text}");
+        assert!(!text.contains("linked"), "{text}");
+    }
 }
 
 #[test]
