@@ -72,16 +72,21 @@ impl Registry {
 
     /// The error for a name that no task has.
     pub fn unknown(&self, name: &str) -> Error {
+        self.unknown_here(name, "")
+    }
+
+    /// The same, with what else may be the matter where it was asked for.
+    pub(crate) fn unknown_here(&self, name: &str, more: &str) -> Error {
         let error =
             Error::new(ErrorKind::UnknownTask, format!("Task not registered: `{}`", name.escape_debug()));
         if self.is_empty() {
             let (why, help) = none();
-            return error.help(format!("{why}; {help}"));
+            return error.help(format!("{why}; {help}{more}"));
         }
         let meant = nearest(name, self.iter().flat_map(TaskDef::names));
         let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
         let names: Vec<&str> = self.iter().map(|task| task.name).collect();
-        error.help(format!("{meant}the tasks are {}; {LINK_HELP}", names.join(", ")))
+        error.help(format!("{meant}the tasks are {}; {LINK_HELP}{more}", names.join(", ")))
     }
 
     /// Why a worker may not start with these tasks: there is none, or a name has two. All of it in one error.

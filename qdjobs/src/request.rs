@@ -50,6 +50,9 @@ pub trait Enqueue {
     fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R>;
 }
 
+/// The tasks of a worker are its own: a request for a job knows no worker.
+const REGISTER_HELP: &str = "; a task that only `Worker::register` makes known is enqueued by its type";
+
 impl<R> JobRequest<R> {
     /// A job of the task `def` with these parameters and the task's own options.
     pub(crate) fn new(def: &'static TaskDef, params: Result<String>) -> JobRequest<R> {
@@ -67,6 +70,9 @@ impl<R> JobRequest<R> {
     ///
     /// An unknown name, and each missing, unknown or ill-typed parameter, is told by the error; nothing is stored.
     ///
+    /// The name is looked up among the tasks that are linked into this program. One that only
+    /// [`Worker::register`](crate::Worker::register) makes known is known to that worker alone: enqueue it by its type.
+    ///
     /// ```
     /// use qdjobs::prelude::*;
     /// # use serde_json::json;
@@ -78,7 +84,8 @@ impl<R> JobRequest<R> {
     /// assert_eq!(wrong.problems().len(), 2); // `name` is missing, and `nam` is not known
     /// ```
     pub fn by_name(name: &str, params: &(impl Serialize + ?Sized)) -> Result<JobRequest<R>> {
-        let def = Registry::linked().find(name)?;
+        let linked = Registry::linked();
+        let def = linked.get(name).ok_or_else(|| linked.unknown_here(name, REGISTER_HELP))?;
         let text = serde_json::to_string(params).map_err(|error| {
             Error::new(ErrorKind::InvalidParams, format!("the params cannot be written as JSON: {error}"))
                 .help("pass a struct, a map with text keys, or `serde_json::json!({ … })`")

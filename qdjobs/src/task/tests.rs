@@ -270,6 +270,16 @@ fn an_unknown_name_is_told_the_nearest_one_and_why_a_task_may_be_missing() {
 }
 
 #[test]
+fn a_name_that_only_a_worker_may_know_is_told_to_be_enqueued_by_its_type() {
+    let error = JobRequest::<()>::by_name("tests.nowhere", &json!({})).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownTask);
+    assert!(
+        error.to_string().ends_with("only `Worker::register` makes known is enqueued by its type"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_empty_choice_of_tasks_is_not_told_as_a_crate_that_was_not_linked() {
     let error = Registry::default().check().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Setup);
