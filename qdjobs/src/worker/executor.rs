@@ -316,13 +316,13 @@ pub(super) fn run_here(
     ctx: &JobContext,
     future: impl FnOnce() -> LocalFuture,
 ) -> Outcome {
-    let mut future = future();
+    let (mut future, mut decided) = (future(), std::pin::pin!(ctx.decided()));
     let raced = std::future::poll_fn(|cx| {
         if let Poll::Ready(outcome) = future.as_mut().poll(cx) {
             return Poll::Ready(outcome);
         }
         // Nobody sees this error: what becomes of the job is decided.
-        ctx.poll_decided(cx).map(|()| Err(TaskError::retry("the task was given up on")))
+        decided.as_mut().poll(cx).map(|()| Err(TaskError::retry("the task was given up on")))
     });
     reactor.block_on(raced)
 }
