@@ -302,7 +302,8 @@ impl Shared {
                 (self.work.wait_while(state, none).unwrap_or_else(PoisonError::into_inner), false)
             };
             state.idle -= 1;
-            if timed_out {
+            // Others may have left meanwhile, and the last ones must not.
+            if timed_out && state.threads > THREADS {
                 break;
             }
         }
@@ -473,6 +474,28 @@ mod tests {
         assert!(drops.try_recv().is_err());
         door.open();
         drops.recv_timeout(PATIENCE).unwrap();
+        worker.stop().unwrap();
+    }
+
+    #[test]
+    fn threads_that_were_needed_for_a_while_leave_and_the_usual_ones_stay() {
+        const JOBS: usize = 6;
+        let queue = JobQueue::in_memory();
+        let (door, arrivals) = Door::new();
+        let worker = Worker::new(&queue).only::<Block>().state(door.clone()).start().unwrap();
+        let wakers = blocked(&queue, &arrivals, JOBS);
+        assert!(threads(&worker) >= JOBS);
+        door.open();
+        wakers.iter().for_each(Waker::wake_by_ref);
+        let executor = executor(&worker);
+        let mut state = executor.lock();
+        while state.threads > THREADS {
+            state = executor.closing.wait_timeout(state, STUCK).unwrap().0;
+        }
+        // Nothing tells that no further one will leave: they get longer than they would wait.
+        state = executor.closing.wait_timeout_while(state, 2 * LINGER, |_| true).unwrap().0;
+        assert_eq!(state.threads, THREADS);
+        drop(state);
         worker.stop().unwrap();
     }
 }
