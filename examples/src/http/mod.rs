@@ -101,13 +101,7 @@ async fn front_door(State(service): App, request: Request, next: Next) -> Respon
     let checked = service.guard.check(request.method(), request.uri(), request.headers());
     let mut response = match checked {
         Err(refusal) => refusal.into_response(),
-        Ok(()) => tokio::time::timeout(REQUEST_PATIENCE, next.run(request)).await.unwrap_or_else(|_| {
-            let seconds = REQUEST_PATIENCE.as_secs();
-            let text = format!(
-                "the request was not done after {seconds} seconds; whether it had an effect is not known"
-            );
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, text).into_response()
-        }),
+        Ok(()) => in_time(next.run(request), REQUEST_PATIENCE).await,
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -121,6 +115,20 @@ async fn front_door(State(service): App, request: Request, next: Next) -> Respon
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// The answer, or after `patience` a refusal that leaves open what became of the request. It is a 504, since clients repeat a
+/// 408 by themselves, and whoever repeats this one may have everything done twice.
+async fn in_time(answer: impl Future<Output = Response>, patience: Duration) -> Response {
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| {
+        let seconds = patience.as_secs();
+        let text = format!(
+            "the request was not done after {seconds} seconds; whether it had an effect is not known"
+        );
+        Refusal::new(StatusCode::GATEWAY_TIMEOUT, text)
+            .help("look before you repeat it; a job with a unique_key can be posted again without harm")
+            .into_response()
+    })
 }
 
 async fn index(State(service): App) -> Result<Html<String>, Refusal> {
@@ -407,4 +415,21 @@ fn unwritten(error: serde_json::Error) -> Refusal {
 
 fn clip(text: &str) -> String {
     text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_request_whose_effect_is_not_known_is_not_answered_with_an_invitation_to_repeat_it() {
+        let answer = in_time(std::future::pending(), Duration::ZERO).await;
+        // Clients repeat a 408 by themselves, and a 503 with a Retry-After.
+        assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+        assert!(!answer.headers().contains_key(header::RETRY_AFTER));
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert!(body["error"].as_str().unwrap().contains("whether it had an effect is not known"), "{body}");
+        assert!(body["help"].as_str().unwrap().contains("unique_key"), "{body}");
+    }
 }
