@@ -123,6 +123,7 @@ impl Attempt {
     }
 
     /// Whether its end is decided.
+    #[cfg(any(test, feature = "tokio"))]
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
     }

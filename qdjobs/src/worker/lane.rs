@@ -231,6 +231,7 @@ impl Lane {
     }
 
     /// An abandoned attempt has come to its end after all.
+    #[cfg(any(test, feature = "tokio"))]
     pub(super) fn returned(&self, id: JobId) {
         self.has_returned(&mut self.lock(), id);
     }
