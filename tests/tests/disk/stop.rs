@@ -82,11 +82,12 @@ fn a_write_that_fails_in_a_commit_is_doubtful_and_the_queue_goes_on_by_itself() 
     let room = Room::new(4);
     let queue = JobQueue::with_store(room.open(), room.clock.clone());
     let (heard, troubles) = channel();
-    let worker = Worker::new(&queue).only::<Note>().only::<End>().state(room.disk.clone()).on_event(move |event| {
-        if let Event::Trouble { error } = event {
-            heard.send((error.kind(), error.may_be_stored())).unwrap();
-        }
-    });
+    let worker =
+        Worker::new(&queue).only::<Note>().only::<End>().state(room.disk.clone()).on_event(move |event| {
+            if let Event::Trouble { error } = event {
+                heard.send((error.kind(), error.may_be_stored())).unwrap();
+            }
+        });
     let worker = worker.start().unwrap();
     Note::new(1).enqueue(&queue).unwrap().wait_timeout(PATIENCE).unwrap();
 
