@@ -546,16 +546,20 @@ pub(crate) struct Expected {
 }
 
 impl Case {
-    /// Where it is done; the same luck is the same stage.
-    pub(crate) fn stage(&self, luck: u64) -> Stage {
+    /// Where it is done; the same luck is the same stage. A cold one has a store that was just opened, and reads all that it needs.
+    pub(crate) fn stage(&self, luck: u64, cold: bool) -> Stage {
         let mut stage = Stage::new(luck);
+        if cold {
+            stage.store = None;
+            reopen(&mut stage).unwrap();
+        }
         (self.before)(&mut stage);
         stage
     }
 
     pub(crate) fn expected(&self) -> Expected {
         let found = |act: fn(&mut Stage) -> Told| {
-            let mut stage = self.stage(0);
+            let mut stage = self.stage(0, false);
             let answer = act(&mut stage).unwrap();
             stage.end(End::Close);
             (books(&stage.room).0, answer)

@@ -3,6 +3,9 @@
 //! Leans on `cases` and `nth`. To SQLite the other half of a page is zeros, which is damage and not an error. Whatever comes of it:
 //! nothing panics, nothing hangs, no answer is false, no file goes, and what was told is in a file that is sound. One read at a time:
 //! if each gave half, there would be nothing to read at all.
+//!
+//! The store that writes has its pages in memory here, as one at work has. One that misreads a page in silence and then changes it
+//! writes it back; SQLite has no checksum that would tell.
 
 use qdjobs_disk::{Fault, Lasts};
 
