@@ -220,10 +220,12 @@ impl JobQueue {
     }
 
     /// Copies the database into a new file, while workers go on: a whole database as of one moment, readable by its owner alone,
-    /// synced. Never replaces a file. A copy by `cp` would miss what stands in the write-ahead log.
+    /// synced. Never replaces a file. A copy by `cp` would miss what stands in the write-ahead log. The copy is read once more and found
+    /// sound, else it is removed and told as [`Corrupt`](crate::ErrorKind::Corrupt): of a damaged file there is no backup, see
+    /// [`salvage`](crate::store::sqlite::salvage()).
     ///
-    /// Takes as long as reading and writing the file does, and keeps the log from being written back meanwhile; in async
-    /// code call it on a thread for blocking work. Jobs that run at that moment run again if the copy is ever used, once their workers
+    /// Takes as long as reading and writing the file and reading the copy does, and keeps the log from being written back meanwhile; in
+    /// async code call it on a thread for blocking work. Jobs that run at that moment run again if the copy is ever used, once their workers
     /// are found to be gone.
     ///
     /// ```

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::fault;
 use super::wal::log_of;
@@ -100,6 +100,27 @@ pub fn check(path: impl AsRef<Path>) -> Result<Findings> {
         Err(error) => findings.problems.push(format!("the jobs cannot be counted: {error}")),
     }
     Ok(findings)
+}
+
+/// What SQLite finds wrong first in the database at `path`; `None` if it can read every page, row and index entry.
+pub(super) fn first_damage(path: &Path) -> Result<Option<String>> {
+    let conn = read_only(path)?;
+    match lines(&conn, "PRAGMA integrity_check(1)") {
+        Ok(lines) => match lines.into_iter().find(|line| line != "ok") {
+            Some(line) => unreadable(&line).map_or(Ok(Some(line)), |error| Err(fault::before_commit(error))),
+            None => Ok(None),
+        },
+        // A table of the application's own may need functions that only the application has. Nobody can judge that here.
+        Err(error) if fault::code(&error) == Some(ErrorCode::Unknown) => Ok(None),
+        Err(error) => Err(fault::before_commit(error)),
+    }
+}
+
+/// A disk that failed while the file was looked at, which SQLite tells as one of its problems.
+fn unreadable(line: &str) -> Option<rusqlite::Error> {
+    let (_, code) = line.split_once("unable to get the page. error code=")?;
+    let code = ffi::Error::new(code.lines().next()?.trim().parse().ok()?);
+    (code.code == ErrorCode::SystemIoFailure).then(|| rusqlite::Error::SqliteFailure(code, None))
 }
 
 /// A connection that changes no byte of the database or of its log. Where there is no log nobody has the file open, and it is read
