@@ -278,7 +278,9 @@ fn shares(
     for (index, (task, queue)) in pairs.iter().enumerate() {
         let mut rows = statement.query(params![task, queue, want.limit as i64])?;
         while let Some(row) = rows.next()? {
-            heads.push((Reverse(row.get(0)?), row.get(1)?, row.get(2)?, Some(index)));
+            let priority = row.get::<_, Option<i64>>(0)?.unwrap_or(0);
+            let at = row.get::<_, Option<i64>>(1)?.unwrap_or(0);
+            heads.push((Reverse(priority), at, row.get(2)?, Some(index)));
         }
     }
     heads.sort_unstable();
@@ -304,17 +306,20 @@ pub(super) fn has_ready(conn: &Connection, want: &Want, worker: WorkerId) -> Sql
         && !pairs(conn, sql::NEXT_SUSPECT_PAIR, want)?.is_empty())
 }
 
-/// The wanted pairs of task and queue that have jobs ready, found by skipping through the index that `next` reads.
+/// The wanted pairs of task and queue that have jobs ready, found by skipping through the index that `next` reads. It holds bytes: what
+/// is no text in it names no task and no queue of anybody's, and is stepped over.
 fn pairs(conn: &Connection, next: &str, want: &Want) -> SqlResult<Vec<Pair>> {
     let mut statement = conn.prepare_cached(next)?;
-    let mut next = |after: &Pair| -> SqlResult<Option<Pair>> {
+    let mut next = |after: &(row::Bytes, row::Bytes)| -> SqlResult<Option<(row::Bytes, row::Bytes)>> {
         statement.query_row(params![after.0, after.1], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     };
     let mut pairs = Vec::new();
-    let mut last = (String::new(), String::new());
+    let mut last = Default::default();
     while let Some(pair) = next(&last)? {
-        if want.takes(&pair.0, &pair.1) {
-            pairs.push(pair.clone());
+        if let (Some(task_name), Some(queue)) = (pair.0.as_text(), pair.1.as_text())
+            && want.takes(task_name, queue)
+        {
+            pairs.push((task_name.to_owned(), queue.to_owned()));
         }
         last = pair;
     }
@@ -549,7 +554,7 @@ pub(super) fn control(conn: &Connection, command: Control, now: Timestamp) -> Re
 /// The socket of a worker's process.
 pub(super) fn door(conn: &Connection, worker: WorkerId) -> SqlResult<Option<String>> {
     let door = conn.prepare_cached(sql::DOOR)?.query_row([worker.0], |row| row.get(0)).optional()?;
-    Ok(door.flatten())
+    Ok(door.flatten().map(|row::Text(door)| door))
 }
 
 /// The beats of a worker that is on the list.

@@ -92,6 +92,14 @@ fn insert(writer: &mut Writer) {
     writer.write(vec![Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0)], false);
 }
 
+/// A job of the task of the turns.
+fn new_job() -> NewJob {
+    NewJob::new("a", "{}")
+}
+
+/// No commit fails.
+const NEVER: &str = "UPDATE ON qdjobs_jobs WHEN 0";
+
 /// Status and attempt of the job 1.
 fn job(writer: &Writer) -> (String, i64) {
     let read = "SELECT status, attempt FROM qdjobs_jobs WHERE id = 1";
@@ -204,5 +212,47 @@ fn a_turn_in_one_batch_with_the_rescue_of_its_worker_is_told_as_if_it_had_stood_
     let (stands, turned) = turn(worker, 1, true);
     writer.write(vec![stands, Request::Rescue(worker, Pending::new().0)], false);
     assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::LeaseLost);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// What no code of ours writes may stand in the file all the same. A byte 0xb0 without its lead is a sign to SQLite, but no UTF-8.
+#[test]
+fn a_row_that_no_code_of_ours_has_written_holds_up_nobody_and_is_seen_and_deleted() {
+    let (mut writer, dir) = writer("rows", NEVER);
+    enlist(&mut writer, WorkerId(1));
+    let stray = "PRAGMA ignore_check_constraints = ON;
+        INSERT INTO qdjobs_jobs (task_name, params, name, metadata) VALUES
+            ('a', CAST(x'7b2261223a22b0227d' AS TEXT), CAST(x'6eb0' AS TEXT), CAST(x'22b022' AS TEXT)),
+            (CAST(x'61b0' AS TEXT), '{}', NULL, NULL);
+        INSERT INTO qdjobs_jobs (task_name, queue) VALUES ('a', CAST(x'71b0' AS TEXT));
+        INSERT INTO qdjobs_jobs (task_name, queue, ready) VALUES ('a', 'default', 1), ('a', NULL, 1), ('Z', NULL, 1);
+        PRAGMA ignore_check_constraints = OFF;";
+    writer.conn.execute_batch(stray).unwrap();
+    let mut last = new_job();
+    last.queue = "r".into();
+    writer.write(vec![Request::Insert(vec![last], Pending::new().0)], false);
+    let (request, claimed) = turn(WorkerId(1), 9, false);
+    writer.write(vec![request], false);
+    let mut claimed = claimed.wait().unwrap().claimed;
+    claimed.sort_by_key(|job| job.claim.id);
+    let found: Vec<_> = claimed.iter().map(|job| (job.claim.id.0, job.priority, job.max_retries)).collect();
+    assert_eq!(found, [(1, 0, 3), (4, 0, 3), (7, 0, 3)]);
+    let named = &claimed[0];
+    assert_eq!(serde_json::from_str::<String>(&named.params).unwrap(), "text that is not UTF-8");
+    assert_eq!((named.name.as_deref(), named.metadata.as_deref()), (Some("n\u{fffd}"), Some("\"\u{fffd}\"")));
+
+    let query = format!("SELECT {} FROM qdjobs_jobs ORDER BY id", crate::store::sqlite::sql::JOB_COLUMNS);
+    let jobs: Vec<Job> = {
+        let mut all = writer.conn.prepare(&query).unwrap();
+        all.query_map([], row::job).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(
+        (jobs.len(), jobs[0].params.as_str(), jobs[1].task_name.as_str()),
+        (7, "{\"a\":\"\u{fffd}\"}", "a\u{fffd}")
+    );
+    let deletes = [2, 3, 5, 6].map(|id| crate::store::Control::Delete(JobId(id)));
+    let (reply, deleted) = Pending::new();
+    writer.write(vec![Request::Control(deletes.to_vec(), reply)], false);
+    assert!(deleted.wait().unwrap().iter().all(|it| it.is_ok()));
     std::fs::remove_dir_all(&dir).unwrap();
 }
