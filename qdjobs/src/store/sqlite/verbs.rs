@@ -49,15 +49,11 @@ impl<'c> Insert<'c> {
 
     /// The same in a transaction that is not ours and may hold no lock yet: the lock comes first, and then the look.
     fn job_first(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, bool)> {
-        loop {
-            if let Some(stored) = self.rows(job, now).map_err(fault::before_commit)? {
-                return Ok(stored);
-            }
-            // Held, unless the holder was deleted since: without a transaction somebody may come in between.
-            if let Some(id) = self.repeated(job)? {
-                return Ok((id, false));
-            }
+        if let Some(stored) = self.rows(job, now)? {
+            return Ok(stored);
         }
+        // Under the lock that the insert has taken: a holder cannot be gone since.
+        self.repeated(job)?.map(|id| (id, false)).ok_or_else(ignored)
     }
 
     /// The job that this one repeats, if its key is held.
@@ -70,18 +66,22 @@ impl<'c> Insert<'c> {
         holder.map_err(fault::before_commit)?.map(|holder| holder.answer_to(job)).transpose()
     }
 
-    /// Writes what a job takes; `None` if its key is held.
-    fn rows(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<Option<(JobId, bool)>> {
+    /// Writes what a job takes; `None` if its key is held, or it is ignored.
+    fn rows(&mut self, job: &NewJob, now: Timestamp) -> Result<Option<(JobId, bool)>> {
         let inline = (!is_large(job)).then_some(job.params.as_str());
-        let (written, ready) = self.row(job, inline, now)?;
+        let (written, ready) = self.row(job, inline, now).map_err(fault::before_commit)?;
         if written == 0 {
             return Ok(None);
         }
         let id = self.conn.last_insert_rowid();
-        if inline.is_none() {
-            self.conn.prepare_cached(sql::INSERT_PARAMS)?.execute(params![id, job.params])?;
+        if inline.is_none() && self.params(id, job).map_err(fault::before_commit)? == 0 {
+            return Err(ignored());
         }
         Ok(Some((JobId(id), ready)))
+    }
+
+    fn params(&self, id: i64, job: &NewJob) -> SqlResult<usize> {
+        self.conn.prepare_cached(sql::INSERT_PARAMS)?.execute(params![id, job.params])
     }
 
     /// Writes the job's own row, if its key is not held; answers how many rows that was, and whether it is due.
@@ -97,6 +97,12 @@ impl<'c> Insert<'c> {
             ),
         }
     }
+}
+
+/// No row was written, and no key is held that would be the reason.
+fn ignored() -> Error {
+    Error::new(ErrorKind::InvalidInput, "a trigger of this database ignores the insert; nothing was stored")
+        .help("look for a trigger on qdjobs_jobs or qdjobs_params that says RAISE(IGNORE)")
 }
 
 /// Stores a job that is [one row](is_one_row) by a statement that is a transaction of its own; answers its number and whether it may be claimed at
@@ -216,7 +222,9 @@ pub(super) fn claim(
     }
     if let Some(job) = suspect.filter(|_| with_suspect) {
         let now = now.as_microsecond();
-        conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])?;
+        if conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])? != 1 {
+            return Err(unclaimable());
+        }
         claimed.push(job);
     }
     if shares.len() + usize::from(with_suspect) > 1 {
@@ -228,7 +236,7 @@ pub(super) fn claim(
 /// What was read is not what was marked, so a job would be started that is not ours: a trigger of somebody's forbids the change,
 /// or the index does not fit its table.
 fn unclaimable() -> rusqlite::Error {
-    let why = "jobs that are ready cannot be claimed: the index qdjobs_ready does not fit its table, or a trigger keeps them back";
+    let why = "jobs that are ready cannot be claimed: an index does not fit its table, or a trigger keeps them back";
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(why.to_owned()))
 }
 

@@ -256,3 +256,43 @@ fn a_row_that_no_code_of_ours_has_written_holds_up_nobody_and_is_seen_and_delete
     assert!(deleted.wait().unwrap().iter().all(|it| it.is_ok()));
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn an_insert_that_a_trigger_of_somebodys_ignores_is_refused_and_holds_up_nobody() {
+    let (mut writer, dir) = writer("ignored", NEVER);
+    let ignore = "CREATE TRIGGER ignore BEFORE INSERT ON qdjobs_jobs BEGIN SELECT RAISE(IGNORE); END";
+    writer.conn.execute_batch(ignore).unwrap();
+    let mut keyed = new_job();
+    keyed.unique_key = Some("k".into());
+    for job in [new_job(), keyed] {
+        let (reply, stored) = Pending::new();
+        writer.write_one(Request::Insert(vec![job], reply));
+        let refused = stored.wait().unwrap_err();
+        assert!(refused.to_string().contains("a trigger of this database ignores the insert"), "{refused}");
+    }
+    // The params that stand apart are part of the job.
+    let ignore = "DROP TRIGGER ignore;
+        CREATE TRIGGER ignore BEFORE INSERT ON qdjobs_params BEGIN SELECT RAISE(IGNORE); END";
+    writer.conn.execute_batch(ignore).unwrap();
+    let (reply, stored) = Pending::new();
+    let large = NewJob::new("a", format!("{{\"x\":\"{}\"}}", "x".repeat(600)));
+    writer.write_one(Request::Insert(vec![large], reply));
+    stored.wait().unwrap_err();
+    let jobs = writer.conn.query_row("SELECT count(*) FROM qdjobs_jobs", [], |row| row.get::<_, i64>(0));
+    assert_eq!(jobs.unwrap(), 0);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_suspect_that_cannot_be_marked_is_not_claimed() {
+    let (mut writer, dir) = writer("unmarked", NEVER);
+    enlist(&mut writer, WorkerId(1));
+    insert(&mut writer);
+    let ignore = "UPDATE qdjobs_jobs SET ready = 2, crash_count = 1;
+        CREATE TRIGGER ignore BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT RAISE(IGNORE); END";
+    writer.conn.execute_batch(ignore).unwrap();
+    let (request, turned) = turn(WorkerId(1), 1, false);
+    writer.write(vec![request], false);
+    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::Corrupt);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
