@@ -45,8 +45,7 @@ use crate::queue::not_found;
 use crate::store::{Claim, Reply, Turn, Turned};
 use crate::time::{Clock, Timestamp};
 
-/// How soon the writer tries by itself to open a connection anew that has failed, and how much later at most if that fails,
-/// too.
+/// How soon the writer tries again by itself after a transaction has failed, and how much later at most if that fails, too.
 const MEND: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 pub(super) struct Writer {
@@ -67,8 +66,10 @@ pub(super) struct Writer {
     broken: bool,
     /// What that commit may have left behind.
     doubt: Doubt,
-    /// The pause before the next try to mend this.
+    /// The pause before the next try to mend this, or to make ready what is due.
     mend: Duration,
+    /// What is due is left alone until then, since a transaction has just failed; by the disk's time.
+    due_again: Option<Duration>,
     /// Workers of this process that are on the list.
     enlisted: HashSet<WorkerId>,
     condition: Arc<Condition>,
@@ -167,7 +168,8 @@ impl Writer {
             next_due: None,
             broken: false,
             doubt: Doubt::default(),
-            mend: MEND.0,
+            mend: Duration::ZERO,
+            due_again: None,
             enlisted: HashSet::new(),
             condition,
             courtesy: Courtesy::default(),
@@ -194,12 +196,26 @@ impl Writer {
         if self.standing.is_empty() && self.watchers.is_empty() {
             return Nap { limit: chores, ..Nap::default() };
         }
-        let due = self.next_due.filter(|_| !self.standing.is_empty()).and_then(|due| {
+        let due = self.next_due.filter(|_| !self.standing.is_empty() && !self.reserve.is_spent());
+        let due = due.and_then(|due| {
             let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
-            self.clock.nap(wait)
+            self.clock.nap(wait).max(self.rest())
         });
         let nap = self.lookout.nap();
         Nap { limit: due.into_iter().chain(nap.limit).chain(chores).min(), ..nap }
+    }
+
+    /// How long what is due is left alone, after a transaction that failed.
+    fn rest(&self) -> Option<Duration> {
+        self.due_again.map(|again| again.saturating_sub(self.clock.elapsed())).filter(|rest| !rest.is_zero())
+    }
+
+    /// Whether something is due that may be made ready. On a full disk that would take of the room for what runs, and no job is
+    /// claimed there.
+    fn is_due(&self) -> bool {
+        self.next_due.is_some_and(|due| due <= self.clock.now())
+            && self.rest().is_none()
+            && !self.reserve.is_spent()
     }
 
     /// Nothing waits: sees to the log, and looks for what became due or was written by others; begins a transaction only if
@@ -219,7 +235,7 @@ impl Writer {
             return self.write(Vec::new(), true);
         }
         let others = self.lookout.look(&self.conn);
-        let due = self.next_due.is_some_and(|due| due <= self.clock.now());
+        let due = self.is_due();
         // What cannot be read is left to the transaction, which says why.
         if due || (others && self.is_concerned().unwrap_or(true)) {
             self.write(Vec::new(), others);
@@ -241,7 +257,8 @@ impl Writer {
     fn has_failed(&mut self, error: &Error, now: Timestamp) {
         self.condition.note_failure(now, error);
         self.broken |= error.may_be_stored() || !self.conn.is_autocommit();
-        self.mend = (self.mend * 2).min(MEND.1);
+        self.mend = (self.mend * 2).clamp(MEND.0, MEND.1);
+        self.due_again = Some(self.clock.elapsed() + self.mend);
         self.weigh(error);
     }
 
@@ -297,7 +314,7 @@ impl Writer {
             // The transaction says so.
             return Ok(true);
         }
-        if !self.watchers.is_empty() || self.next_due.is_some_and(|due| due <= self.clock.now()) {
+        if !self.watchers.is_empty() || self.is_due() {
             return Ok(true);
         }
         for (turn, _) in &self.standing {
@@ -491,7 +508,8 @@ impl Writer {
         }
         if written.is_ok() {
             self.doubt = Doubt::default();
-            self.mend = MEND.0;
+            self.mend = Duration::ZERO;
+            self.due_again = None;
             if !self.reserve.is_spent() {
                 self.note_room(false);
             }

@@ -11,7 +11,8 @@ const PROMOTE_ROUNDS: usize = 4;
 
 impl Writer {
     pub(super) fn promote(&mut self, batch: &mut Batch) -> Result<()> {
-        if self.next_due.is_none_or(|due| due > batch.now) && !batch.look {
+        // What is due on a full disk waits for room.
+        if self.reserve.is_spent() || (self.next_due.is_none_or(|due| due > batch.now) && !batch.look) {
             return Ok(());
         }
         for _ in 0..PROMOTE_ROUNDS {

@@ -97,6 +97,17 @@ fn new_job() -> NewJob {
     NewJob::new("a", "{}")
 }
 
+/// A writer with a worker on the list, whose reserve is spent.
+fn on_a_full_disk(name: &str, worker: WorkerId) -> (Writer, PathBuf) {
+    let (mut writer, dir) = writer(name, NEVER);
+    writer.lives.begin(worker).unwrap();
+    enlist(&mut writer, worker);
+    writer.leave_room_for_others();
+    writer.weigh(&fault::full());
+    assert!(writer.reserve.is_spent());
+    (writer, dir)
+}
+
 /// No commit fails.
 const NEVER: &str = "UPDATE ON qdjobs_jobs WHEN 0";
 
@@ -294,5 +305,54 @@ fn a_suspect_that_cannot_be_marked_is_not_claimed() {
     let (request, turned) = turn(WorkerId(1), 1, false);
     writer.write(vec![request], false);
     assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::Corrupt);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn on_a_full_disk_what_is_due_waits_for_room_and_the_thread_sleeps() {
+    let worker = WorkerId(1);
+    let (mut writer, dir) = on_a_full_disk("due-full", worker);
+    let (stands, _standing) = turn(worker, 1, true);
+    writer.write(vec![stands], false);
+    let insert = "INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, ready)
+        VALUES ('a', 'default', 0, 3, 0, 0)";
+    writer.conn.execute(insert, []).unwrap();
+    writer.next_due = Some(Timestamp::UNIX_EPOCH);
+    writer.look();
+    assert!(writer.next_due.is_some());
+    assert_ne!(writer.nap().limit, Some(Duration::ZERO));
+    let promoted = || -> bool {
+        writer.conn.query_row("SELECT ready > 0 FROM qdjobs_jobs", [], |row| row.get(0)).unwrap()
+    };
+    assert!(!promoted(), "that would take of the room for the finishes");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn what_is_due_and_cannot_be_made_ready_is_tried_again_after_a_pause() {
+    let (mut writer, dir) = writer("due-fails", NEVER);
+    let worker = WorkerId(1);
+    enlist(&mut writer, worker);
+    let (stands, standing) = turn(worker, 1, true);
+    writer.write(vec![stands], false);
+    let due =
+        "CREATE TRIGGER refuse BEFORE UPDATE OF ready ON qdjobs_jobs BEGIN SELECT RAISE(ABORT, 'no'); END;
+        INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, ready)
+        VALUES ('a', 'default', 0, 3, 0, 0)";
+    writer.conn.execute_batch(due).unwrap();
+    writer.next_due = Some(Timestamp::UNIX_EPOCH);
+    writer.look();
+    assert!(writer.condition.health(None).last_error.is_some());
+    assert_eq!(writer.mend, MEND.0);
+    assert_ne!(writer.nap().limit, Some(Duration::ZERO));
+    writer.conn.execute_batch("DROP TRIGGER refuse").unwrap();
+    let turned = loop {
+        if let Some(turned) = standing.try_take() {
+            break turned;
+        }
+        writer.inbox.wait(writer.nap());
+        writer.look();
+    };
+    assert_eq!(turned.unwrap().claimed.len(), 1);
     std::fs::remove_dir_all(&dir).unwrap();
 }
