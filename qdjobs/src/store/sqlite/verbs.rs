@@ -69,7 +69,7 @@ impl<'c> Insert<'c> {
     /// Writes what a job takes; `None` if its key is held, or it is ignored.
     fn rows(&mut self, job: &NewJob, now: Timestamp) -> Result<Option<(JobId, bool)>> {
         let inline = (!is_large(job)).then_some(job.params.as_str());
-        let (written, ready) = self.row(job, inline, now).map_err(fault::before_commit)?;
+        let (written, ready) = self.row(job, inline, now)?;
         if written == 0 {
             return Ok(None);
         }
@@ -85,17 +85,17 @@ impl<'c> Insert<'c> {
     }
 
     /// Writes the job's own row, if its key is not held; answers how many rows that was, and whether it is due.
-    fn row(&mut self, job: &NewJob, params: Option<&str>, now: Timestamp) -> SqlResult<(usize, bool)> {
-        match &job.unique_key {
-            None => execute_insert(&mut self.statement, job, params, now, &[]),
-            Some(key) => execute_insert(
-                &mut *self.conn.prepare_cached(sql::INSERT_KEYED)?,
-                job,
-                params,
-                now,
-                params![key],
-            ),
-        }
+    fn row(&mut self, job: &NewJob, params: Option<&str>, now: Timestamp) -> Result<(usize, bool)> {
+        // Checked by the caller a moment ago: a delay may have met the end of the calendar since, and is not to run at once.
+        let at = job.scheduled_at(now)?;
+        let written = match &job.unique_key {
+            None => execute_insert(&mut self.statement, job, params, (at, now), &[]),
+            Some(key) => self
+                .conn
+                .prepare_cached(sql::INSERT_KEYED)
+                .and_then(|mut keyed| execute_insert(&mut keyed, job, params, (at, now), params![key])),
+        };
+        Ok((written.map_err(fault::before_commit)?, at <= now))
     }
 }
 
@@ -105,28 +105,28 @@ fn ignored() -> Error {
         .help("look for a trigger on qdjobs_jobs or qdjobs_params that says RAISE(IGNORE)")
 }
 
-/// Stores a job that is [one row](is_one_row) by a statement that is a transaction of its own; answers its number and whether it may be claimed at
-/// once, or `None` if writers have to know a later schema.
+/// Stores a job that is [one row](is_one_row), due `at`, by a statement that is a transaction of its own; answers its number, or `None`
+/// if writers have to know a later schema.
 pub(super) fn insert_alone(
     conn: &Connection,
     job: &NewJob,
+    at: Timestamp,
     now: Timestamp,
-) -> SqlResult<Option<(JobId, bool)>> {
+) -> SqlResult<Option<JobId>> {
     let mut insert = conn.prepare_cached(sql::INSERT_ALONE)?;
-    let (written, ready) = execute_insert(&mut insert, job, Some(&job.params), now, params![migrate::KNOWN])?;
-    Ok((written > 0).then(|| (JobId(conn.last_insert_rowid()), ready)))
+    let known = params![migrate::KNOWN];
+    let written = execute_insert(&mut insert, job, Some(&job.params), (at, now), known)?;
+    Ok((written > 0).then(|| JobId(conn.last_insert_rowid())))
 }
 
-/// Runs one of the INSERTs, whose first ten values are the same; answers how many rows it wrote, and whether the job is due.
+/// Runs one of the INSERTs, whose first ten values are the same, of a job that is due `at`; answers how many rows it wrote.
 fn execute_insert(
     insert: &mut Statement<'_>,
     job: &NewJob,
     params: Option<&str>,
-    now: Timestamp,
+    (at, now): (Timestamp, Timestamp),
     further: &[&dyn ToSql],
-) -> SqlResult<(usize, bool)> {
-    // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
-    let at = job.scheduled_at(now).unwrap_or(now);
+) -> SqlResult<usize> {
     let ready = at <= now;
     let (at, now) = (at.as_microsecond(), now.as_microsecond());
     let values = params![
@@ -141,11 +141,10 @@ fn execute_insert(
         job.metadata,
         ready,
     ];
-    let written = match further {
-        [] => insert.execute(values)?,
-        further => insert.execute([values, further].concat().as_slice())?,
-    };
-    Ok((written, ready))
+    match further {
+        [] => insert.execute(values),
+        further => insert.execute([values, further].concat().as_slice()),
+    }
 }
 
 /// Whether a job takes two rows to store.

@@ -43,7 +43,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::queue::not_found;
 use crate::store::{Claim, Reply, Turn, Turned};
-use crate::time::{Clock, Timestamp};
+use crate::time::{Clock, Timestamp, whole_micros};
 
 /// How soon the writer tries again by itself after a transaction has failed, and how much later at most if that fails, too.
 const MEND: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -372,34 +372,48 @@ impl Writer {
     }
 
     fn store(&mut self, jobs: Vec<NewJob>, reply: Reply<Vec<JobId>>) {
+        let now = self.clock.now();
+        let at = match jobs[0].scheduled_at(now) {
+            Ok(at) => at,
+            Err(error) => return reply.send(Err(error)),
+        };
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
-        let now = self.clock.now();
         let stored = self.at_the_lock(|conn| {
-            verbs::insert_alone(conn, &jobs[0], now)
+            verbs::insert_alone(conn, &jobs[0], at, now)
                 .map_err(|error| fault::in_commit(error, !conn.is_autocommit()))
         });
-        let stored = match stored {
-            Ok(Some(stored)) => Ok(stored),
+        let id = match stored {
+            Ok(Some(id)) => id,
             // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
             Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
             Err(error) => {
+                // The connection may be another one from now on.
+                self.lookout.forget();
                 self.has_failed(&error, now);
-                Err(error)
+                return reply.send(Err(error));
             }
         };
-        if stored.is_ok() {
-            self.wal.has_grown(1, self.clock.monotonic());
-            // After the commit: whoever began to wait before it is on the list by now.
-            if self.lookout.others_committed(&self.conn) && self.doors.refresh(&self.conn).is_err() {
-                self.lookout.forget();
-            }
+        self.wal.has_grown(1, self.clock.monotonic());
+        if at > now {
+            let at = whole_micros(at);
+            self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
         }
-        let ready = stored.as_ref().is_ok_and(|(_, ready)| *ready);
-        reply.send(stored.map(|(id, _)| vec![id]));
-        if ready {
+        // After the commit: whoever began to wait before it is on the list by now.
+        if self.lookout.others_committed(&self.conn) && self.hear_of_others().is_err() {
+            self.lookout.forget();
+        }
+        reply.send(Ok(vec![id]));
+        if at <= now {
             self.doors.ring(1);
         }
+    }
+
+    /// Reads what others may have changed that matters beside their jobs; of what goes wrong the next transaction speaks.
+    fn hear_of_others(&mut self) -> Result<()> {
+        migrate::refuse_if_outgrown(&self.conn)?;
+        self.next_due = verbs::next_due(&self.conn).map_err(fault::before_commit)?;
+        self.doors.refresh(&self.conn).map_err(fault::before_commit)
     }
 
     /// Writes the requests in one transaction and answers them; with `look`, as if others had written.

@@ -10,6 +10,10 @@ use crate::store::{Finish, Pending, TaskSet, Want, WorkerCard};
 /// A writer that is called and not run, since which requests share a commit is chance otherwise; in a directory of its
 /// own. A commit with a row in it for which `fails` is true fails.
 fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
+    writer_by(name, fails, Clock::system())
+}
+
+fn writer_by(name: &str, fails: &str, clock: Clock) -> (Writer, PathBuf) {
     let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     let path = dir.join("jobs.db");
@@ -21,7 +25,7 @@ fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
     let orphan = "BEGIN INSERT INTO children VALUES (1); END";
     conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
     let condition = Arc::new(Condition::of(&path, Path::new("none")));
-    (Writer::new(conn, path, options, Clock::system(), Arc::default(), lives, condition), dir)
+    (Writer::new(conn, path, options, clock, Arc::default(), lives, condition), dir)
 }
 
 #[test]
@@ -354,5 +358,70 @@ fn what_is_due_and_cannot_be_made_ready_is_tried_again_after_a_pause() {
         writer.look();
     };
     assert_eq!(turned.unwrap().claimed.len(), 1);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_job_that_was_stored_alone_for_later_comes_before_those_of_lower_priority_once_it_is_due() {
+    let clock = Clock::held(Timestamp::from_second(1_790_000_000).unwrap());
+    let (mut writer, dir) = writer_by("alone", NEVER, clock.clone());
+    enlist(&mut writer, WorkerId(1));
+    let mut later = new_job();
+    later.priority = 10;
+    later.due = crate::job::Due::After(Duration::from_secs(1));
+    for job in [new_job(), later] {
+        let (reply, stored) = Pending::new();
+        writer.write_one(Request::Insert(vec![job], reply));
+        stored.wait().unwrap();
+    }
+    assert_eq!(writer.next_due, Some(Timestamp::from_second(1_790_000_001).unwrap()));
+    clock.advance(Duration::from_secs(2));
+    let (request, turned) = turn(WorkerId(1), 1, false);
+    writer.write(vec![request], false);
+    assert_eq!(turned.wait().unwrap().claimed[0].claim.id, JobId(2));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn whoever_stores_a_job_alone_hears_of_what_others_have_stored_for_later_and_of_a_newer_schema() {
+    let (mut writer, dir) = writer("others", NEVER);
+    let store = |writer: &mut Writer| {
+        let (reply, stored) = Pending::new();
+        writer.write_one(Request::Insert(vec![new_job()], reply));
+        stored.wait().unwrap();
+    };
+    store(&mut writer);
+    let others = Connection::open(dir.join("jobs.db")).unwrap();
+    others
+        .execute("INSERT INTO qdjobs_jobs (task_name, scheduled_at) VALUES ('a', 253402207200999999)", [])
+        .unwrap();
+    store(&mut writer);
+    assert_eq!(writer.next_due, Some(row::time(253_402_207_200_999_999)));
+    // As if it had been raised between the insert and the look.
+    let raise =
+        "CREATE TRIGGER raised AFTER INSERT ON qdjobs_jobs BEGIN UPDATE qdjobs_meta SET min_writer = 99; END;
+        DELETE FROM qdjobs_jobs";
+    others.execute_batch(raise).unwrap();
+    store(&mut writer);
+    assert!(!writer.lookout.has_looked(), "the next transaction looks again");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_delay_that_meets_the_end_of_the_calendar_while_it_waits_is_refused_and_not_run_at_once() {
+    let clock = Clock::held(Timestamp::MAX);
+    let (mut writer, dir) = writer_by("calendar", NEVER, clock);
+    let mut late = new_job();
+    late.due = crate::job::Due::After(Duration::from_secs(1_000));
+    for alone in [true, false] {
+        let (reply, refused) = Pending::new();
+        let request = Request::Insert(vec![late.clone()], reply);
+        if alone {
+            writer.write_one(request)
+        } else {
+            writer.write(vec![request], false)
+        }
+        assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
     std::fs::remove_dir_all(&dir).unwrap();
 }
