@@ -118,13 +118,21 @@ impl Batch {
         let (standing, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.turns).into_iter().partition(|(turn, ..)| stands(turn));
         self.turns = others;
-        standing.into_iter().for_each(|(_, _, reply)| self.tell_taken_for_dead(reply));
+        standing.into_iter().for_each(|(_, _, reply)| self.keep(Err(taken_for_dead()), reply));
     }
 
-    /// Tells a worker that it is off the list; if the commit fails it may well be on it still, and hears of that instead.
-    fn tell_taken_for_dead(&mut self, reply: Reply<Turned>) {
-        self.answers.push(Box::new(|commit| {
-            reply.send(Err(commit.err().map_or_else(taken_for_dead, Error::repeat)));
+    /// Keeps an answer until the commit. If that fails, a request that failed by itself hears why, unless that was for something
+    /// that is undone by it: a key that was taken, a worker that was taken for dead.
+    fn keep<T: 'static>(&mut self, answer: Result<T>, reply: Reply<T>) {
+        self.answers.push(Box::new(move |commit| {
+            let is_undone = match &answer {
+                Ok(_) => true,
+                Err(own) => matches!(own.kind(), ErrorKind::Conflict | ErrorKind::LeaseLost),
+            };
+            reply.send(match commit {
+                Err(shared) if is_undone => Err(shared.repeat()),
+                _ => answer,
+            });
         }));
     }
 

@@ -199,14 +199,7 @@ impl Writer {
             Err(error) if error.is_fatal() || self.conn.is_autocommit() => Some(error.repeat()),
             _ => None,
         };
-        batch.answers.push(Box::new(move |commit| {
-            reply.send(match (commit, answer) {
-                // A request that failed by itself failed, however the commit went.
-                (_, Err(own)) => Err(own),
-                (Err(shared), Ok(_)) => Err(shared.repeat()),
-                (Ok(()), Ok(answer)) => Ok(answer),
-            });
-        }));
+        batch.keep(answer, reply);
         dead.map_or(Ok(()), Err)
     }
 }

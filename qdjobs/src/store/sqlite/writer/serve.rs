@@ -41,7 +41,7 @@ impl Writer {
                 let claimed = match enlisted {
                     Ok(true) => verbs::claim(&self.conn, &turn.want, turn.worker, suspects, batch.now),
                     Ok(false) => {
-                        batch.tell_taken_for_dead(reply);
+                        batch.keep(Err(taken_for_dead()), reply);
                         continue;
                     }
                     Err(error) => Err(error),

@@ -425,3 +425,27 @@ fn a_delay_that_meets_the_end_of_the_calendar_while_it_waits_is_refused_and_not_
     }
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn what_is_refused_for_something_that_is_not_committed_hears_of_the_commit() {
+    let (mut writer, dir) = writer("shared", "INSERT ON qdjobs_jobs");
+    let keyed = |params: &str| {
+        let mut job = NewJob::new("a", params);
+        job.unique_key = Some("k".into());
+        let (reply, stored) = Pending::new();
+        (Request::Insert(vec![job], reply), stored)
+    };
+    let (first, stored) = keyed("{}");
+    let (other, refused) = keyed(r#"{"x":1}"#);
+    writer.write(vec![first, other], false);
+    assert_eq!(stored.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "nobody holds the key");
+
+    let worker = WorkerId(1);
+    enlist(&mut writer, worker);
+    let (late, turned) = turn(worker, 1, false);
+    let insert = Request::Insert(vec![new_job()], Pending::new().0);
+    writer.write(vec![Request::Rescue(worker, Pending::new().0), late, insert], false);
+    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is on the list still");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
