@@ -63,20 +63,24 @@ impl Writer {
                 )
             }
             Request::Rescue(worker, reply) => {
-                let door = verbs::door(&self.conn, worker).ok().flatten();
                 let max_crashes = self.options.max_crashes;
                 let freed = self.alone(true, |conn| {
-                    verbs::rescue(conn, worker, max_crashes, now).map_err(fault::before_commit)
+                    // Before its row is gone.
+                    let door = verbs::door(conn, worker);
+                    let freed =
+                        door.and_then(|door| Ok((verbs::rescue(conn, worker, max_crashes, now)?, door)));
+                    freed.map_err(fault::before_commit)
                 });
-                batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
                 // A turn of the dead worker that stands here is told, and so is who waits for a job that has failed with it.
                 batch.look = true;
-                if freed.is_ok() {
+                let freed = freed.map(|(freed, door)| {
+                    batch.ready += freed.waiting;
                     batch.refuse_standing_of(worker);
                     batch.claim_nothing_for(worker);
                     batch.left.push((worker, door));
-                }
-                self.settle(batch, freed.map(|freed| freed.jobs), reply)
+                    freed.jobs
+                });
+                self.settle(batch, freed, reply)
             }
             Request::RescueSilent(worker, beats, reply) => match verbs::beats(&self.conn, worker) {
                 Ok(found) if found == Some(beats) => self.apply(Request::Rescue(worker, reply), batch),

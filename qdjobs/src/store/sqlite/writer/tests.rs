@@ -449,3 +449,16 @@ fn what_is_refused_for_something_that_is_not_committed_hears_of_the_commit() {
     assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is on the list still");
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn a_rescue_that_cannot_read_all_it_needs_is_refused() {
+    let (mut writer, dir) = writer("door", NEVER);
+    let worker = WorkerId(1);
+    enlist(&mut writer, worker);
+    writer.conn.execute_batch("ALTER TABLE qdjobs_workers RENAME COLUMN door TO gone").unwrap();
+    let (reply, rescued) = Pending::new();
+    writer.write(vec![Request::Rescue(worker, reply)], false);
+    rescued.wait().unwrap_err();
+    assert!(verbs::is_enlisted(&writer.conn, worker).unwrap());
+    std::fs::remove_dir_all(&dir).unwrap();
+}
