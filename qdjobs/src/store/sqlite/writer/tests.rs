@@ -462,3 +462,16 @@ fn a_rescue_that_cannot_read_all_it_needs_is_refused() {
     assert!(verbs::is_enlisted(&writer.conn, worker).unwrap());
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn on_a_full_disk_too_a_standing_turn_hears_that_its_worker_was_taken_for_dead() {
+    let worker = WorkerId(1);
+    let (mut writer, dir) = on_a_full_disk("rescued-full", worker);
+    let (stands, standing) = turn(worker, 1, true);
+    writer.write(vec![stands], false);
+    let (reply, rescued) = Pending::new();
+    writer.write(vec![Request::Rescue(worker, reply)], false);
+    rescued.wait().unwrap();
+    assert_eq!(standing.try_take().expect("it is told").unwrap_err().kind(), ErrorKind::LeaseLost);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
