@@ -479,12 +479,14 @@ pub(super) fn next_due(conn: &Connection) -> SqlResult<Option<Timestamp>> {
 }
 
 /// What was freed of a worker's jobs.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Freed {
     /// All of them.
     pub(super) jobs: usize,
     /// Those that wait again.
     pub(super) waiting: usize,
+    /// Those that have failed, since it was one crash too many.
+    pub(super) failed: Vec<JobId>,
 }
 
 /// Frees what a dead worker held and forgets it, as [`blame`] judges. Answers nothing freed if somebody else was quicker.
@@ -502,18 +504,18 @@ pub(super) fn rescue(
     let held = held.query_map([worker.0], |row| Ok((JobId(row.get(0)?), row.get(1)?)))?;
     let held: Vec<(JobId, u32)> = held.collect::<SqlResult<_>>()?;
     let blame = blame(&held, max_crashes);
-    let mut failed = 0;
+    let mut failed = Vec::new();
     for (id, crash) in &blame.crashes {
         conn.prepare_cached(sql::RECORD_CRASH)?.execute(params![id.0, now, crash.error])?;
         let crashed = if crash.is_last { sql::CRASH_FOR_GOOD } else { sql::CRASH };
         conn.prepare_cached(crashed)?.execute(params![id.0, now, crash.error])?;
-        failed += usize::from(crash.is_last);
+        failed.extend(crash.is_last.then_some(*id));
     }
     // Those that were blamed are not held any more.
     if blame.crashes.len() < held.len() {
         release_held(conn, worker, Some(&blame.spared), now)?;
     }
-    Ok(Freed { jobs: held.len(), waiting: held.len() - failed })
+    Ok(Freed { jobs: held.len(), waiting: held.len() - failed.len(), failed })
 }
 
 /// Frees what a worker holds and forgets it, at its own word.
@@ -522,7 +524,7 @@ pub(super) fn leave(conn: &Connection, worker: WorkerId, now: Timestamp) -> SqlR
         return Ok(Freed::default());
     }
     let jobs = release_held(conn, worker, None, now.as_microsecond())?;
-    Ok(Freed { jobs, waiting: jobs })
+    Ok(Freed { jobs, waiting: jobs, failed: Vec::new() })
 }
 
 /// Takes a worker off the list; `false` if it was not on it.

@@ -71,10 +71,11 @@ impl Writer {
                         door.and_then(|door| Ok((verbs::rescue(conn, worker, max_crashes, now)?, door)));
                     freed.map_err(fault::before_commit)
                 });
-                // A turn of the dead worker that stands here is told, and so is who waits for a job that has failed with it.
+                // A turn of the dead worker that stands here is told.
                 batch.look = true;
                 let freed = freed.map(|(freed, door)| {
                     batch.ready += freed.waiting;
+                    batch.ended.extend(freed.failed);
                     batch.refuse_standing_of(worker);
                     batch.claim_nothing_for(worker);
                     batch.left.push((worker, door));

@@ -475,3 +475,23 @@ fn on_a_full_disk_too_a_standing_turn_hears_that_its_worker_was_taken_for_dead()
     assert_eq!(standing.try_take().expect("it is told").unwrap_err().kind(), ErrorKind::LeaseLost);
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn the_end_of_a_job_by_its_last_crash_is_told_though_it_is_retried_in_the_same_batch() {
+    let (mut writer, dir) = writer("last-crash", NEVER);
+    let worker = WorkerId(1);
+    enlist(&mut writer, worker);
+    insert(&mut writer);
+    let (request, _claimed) = turn(worker, 1, false);
+    writer.write(vec![request], false);
+    let (reply, ended) = Pending::new();
+    writer.write(vec![Request::Ended(JobId(1), reply)], false);
+    let crashes = writer.options.max_crashes - 1;
+    writer.conn.execute("UPDATE qdjobs_jobs SET crash_count = ?1", [crashes]).unwrap();
+    let retry = Request::Control(vec![crate::store::Control::Retry(JobId(1))], Pending::new().0);
+    writer.write(vec![Request::Rescue(worker, Pending::new().0), retry], false);
+    assert_eq!(job(&writer).0, "pending");
+    let ended = ended.try_take().expect("it had failed").unwrap();
+    assert_eq!(ended.status, crate::job::Status::Failed);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
