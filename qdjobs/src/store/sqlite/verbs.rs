@@ -250,7 +250,7 @@ fn first_suspect(
         return Ok(None);
     }
     let mut first = conn.prepare_cached(sql::FIRST_SUSPECT)?;
-    let pairs = pairs(conn, sql::NEXT_SUSPECT_PAIR, want)?;
+    let pairs = pairs(conn, sql::NEXT_SUSPECT_PAIR, want, usize::MAX)?;
     let firsts = pairs
         .iter()
         .map(|pair| first.query_row(params![pair.0, pair.1, 1], |row| row::claimed(row, pair, worker, now)));
@@ -273,7 +273,7 @@ fn shares(
     want: &Want,
     suspect: Option<&Claimed>,
 ) -> SqlResult<(Vec<(Pair, usize)>, bool)> {
-    let mut pairs = pairs(conn, sql::NEXT_READY_PAIR, want)?;
+    let mut pairs = pairs(conn, sql::NEXT_READY_PAIR, want, usize::MAX)?;
     if pairs.len() <= 1 && suspect.is_none() {
         return Ok((pairs.pop().map(|pair| (pair, want.limit)).into_iter().collect(), false));
     }
@@ -305,24 +305,26 @@ fn shares(
 
 /// Whether a job is ready that is wanted and that this worker may hold.
 pub(super) fn has_ready(conn: &Connection, want: &Want, worker: WorkerId) -> SqlResult<bool> {
-    if !pairs(conn, sql::NEXT_READY_PAIR, want)?.is_empty() {
+    if !pairs(conn, sql::NEXT_READY_PAIR, want, 1)?.is_empty() {
         return Ok(true);
     }
     Ok(has_suspects(conn)?
         && !holds_suspect(conn, worker)?
-        && !pairs(conn, sql::NEXT_SUSPECT_PAIR, want)?.is_empty())
+        && !pairs(conn, sql::NEXT_SUSPECT_PAIR, want, 1)?.is_empty())
 }
 
-/// The wanted pairs of task and queue that have jobs ready, found by skipping through the index that `next` reads. It holds bytes: what
+/// The first `limit` wanted pairs of task and queue that have jobs ready, found by skipping through the index that `next` reads. It holds bytes: what
 /// is no text in it names no task and no queue of anybody's, and is stepped over.
-fn pairs(conn: &Connection, next: &str, want: &Want) -> SqlResult<Vec<Pair>> {
+fn pairs(conn: &Connection, next: &str, want: &Want, limit: usize) -> SqlResult<Vec<Pair>> {
     let mut statement = conn.prepare_cached(next)?;
     let mut next = |after: &(row::Bytes, row::Bytes)| -> SqlResult<Option<(row::Bytes, row::Bytes)>> {
         statement.query_row(params![after.0, after.1], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     };
     let mut pairs = Vec::new();
     let mut last = Default::default();
-    while let Some(pair) = next(&last)? {
+    while pairs.len() < limit
+        && let Some(pair) = next(&last)?
+    {
         if let (Some(task_name), Some(queue)) = (pair.0.as_text(), pair.1.as_text())
             && want.takes(task_name, queue)
         {

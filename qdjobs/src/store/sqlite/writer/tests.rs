@@ -495,3 +495,15 @@ fn the_end_of_a_job_by_its_last_crash_is_told_though_it_is_retried_in_the_same_b
     assert_eq!(ended.status, crate::job::Status::Failed);
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn whether_there_is_work_is_known_at_the_first_that_is_found() {
+    let (mut writer, dir) = writer("first", NEVER);
+    let jobs = ["x", "y", "z"].map(|queue| NewJob { queue: queue.into(), ..new_job() });
+    writer.write(vec![Request::Insert(jobs.to_vec(), Pending::new().0)], false);
+    let want = Want { limit: 1, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand: true };
+    assert!(verbs::has_ready(&writer.conn, &want, WorkerId(1)).unwrap());
+    let next = writer.conn.prepare_cached(crate::store::sqlite::sql::NEXT_READY_PAIR).unwrap();
+    assert_eq!(next.get_status(rusqlite::StatementStatus::Run), 1);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
