@@ -40,7 +40,8 @@ pub enum Event<'a> {
         /// The wait before the next attempt.
         wait: Duration,
     },
-    /// A job has failed for good.
+    /// A job has failed for good: by its own error, or since it ended its process too often (which the worker tells that has
+    /// rescued it).
     Failed {
         /// The job.
         id: JobId,
@@ -71,7 +72,7 @@ pub enum Event<'a> {
     Rescued {
         /// The dead worker.
         worker: WorkerId,
-        /// How many jobs; those among them that had crashed too often have failed.
+        /// How many jobs. Those among them that have failed, since it was one crash too many, are told next.
         jobs: usize,
     },
     /// The worker was taken for dead and goes on under a new number; what it ran is refused.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::{
     Answer, Beat, Claim, Claimed, Control, Counts, EnqueueStatement, Filter, Finish, Note, Page, Pending,
-    Query, Reply, Store, TaskSet, Turn, Turned, Want, WorkerCard, WorkerState,
+    Query, Reply, Rescued, Store, TaskSet, Turn, Turned, Want, WorkerCard, WorkerState,
 };
 use crate::crash::{CRASHES_MAX, Crash, blame};
 use crate::error::{Error, ErrorKind, Result};
@@ -106,16 +106,16 @@ impl Store for MemoryStore {
         self.shared.visit(|books, _| books.checkpoint(&note));
     }
 
-    fn rescue(&self, dead: WorkerId) -> Pending<usize> {
+    fn rescue(&self, dead: WorkerId) -> Pending<Rescued> {
         let max_crashes = self.shared.max_crashes;
         self.shared.answer(|books, now| Ok(books.rescue(dead, max_crashes, now)))
     }
 
-    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize> {
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<Rescued> {
         let max_crashes = self.shared.max_crashes;
         self.shared.answer(|books, now| {
             let still = books.workers.get(&silent).is_some_and(|state| state.beats == beats);
-            Ok(if still { books.rescue(silent, max_crashes, now) } else { 0 })
+            Ok(if still { books.rescue(silent, max_crashes, now) } else { Rescued::default() })
         })
     }
 
@@ -472,7 +472,7 @@ impl Books {
         if let Some(state) = self.workers.get_mut(&worker) {
             state.beats += 1;
         }
-        Beat { workers: self.roster(), held: self.held_by(worker).len() }
+        Beat { workers: self.roster() }
     }
 
     fn checkpoint(&mut self, note: &Note) {
@@ -608,7 +608,7 @@ impl Books {
 
 // rescue
 impl Books {
-    fn rescue(&mut self, dead: WorkerId, max_crashes: u32, now: Timestamp) -> usize {
+    fn rescue(&mut self, dead: WorkerId, max_crashes: u32, now: Timestamp) -> Rescued {
         let crash_count = |id: JobId| self.rows.get(&id).map_or(0, |row| row.job.crash_count);
         let held: Vec<(JobId, u32)> =
             self.held_by(dead).into_iter().map(|id| (id, crash_count(id))).collect();
@@ -621,7 +621,11 @@ impl Books {
             }
         });
         self.dismiss(dead, || Err(not_enlisted(dead)));
-        freed
+        let last = blame.crashes.iter().filter(|(_, crash)| crash.is_last).map(|(id, _)| *id);
+        let mut last: Vec<JobId> = last.collect();
+        last.sort_unstable();
+        let failed = last.iter().filter_map(|id| self.rows.get(id)).map(|row| row.job.clone());
+        Rescued { jobs: freed, failed: failed.collect() }
     }
 
     fn leave(&mut self, worker: WorkerId, now: Timestamp) -> usize {

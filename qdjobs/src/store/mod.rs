@@ -118,17 +118,16 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Frees the jobs of a worker that is proven dead, and forgets the worker. Answers how many jobs it held; 0 if somebody
-    /// else was quicker.
+    /// Frees the jobs of a worker that is proven dead, and forgets the worker.
     ///
     /// If one of them is a suspect, a crash is counted for that one alone, and the others go back as by
     /// [`leave`](Store::leave), with a record that names the suspect. Else one is counted for each. A job for which a crash is
     /// counted is due now, as a suspect, and loses no retry; with the last crash that the store allows it is failed.
-    fn rescue(&self, dead: WorkerId) -> Pending<usize>;
+    fn rescue(&self, dead: WorkerId) -> Pending<Rescued>;
 
     /// As [`rescue`](Store::rescue), for a worker that nothing proves dead but that its `beats`, as they were last seen, have stood
     /// still. One that has beaten since is left alone: between the look and this the disk may have been away for everybody.
-    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize>;
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<Rescued>;
 
     /// Gives back whatever `worker` still holds, none of it counted as an attempt that failed, and forgets the worker.
     /// Whether a task began is not known here: each claim is over as a released attempt and keeps its number. The jobs
@@ -348,8 +347,15 @@ pub struct Claimed {
 pub struct Beat {
     /// Every enlisted worker with its beats counted so far, the asking one among them unless it was rescued.
     pub workers: Vec<WorkerState>,
-    /// The claims that the asking worker holds, by the store's books.
-    pub held: usize,
+}
+
+/// What became of a dead worker's jobs.
+#[derive(Clone, Debug, Default)]
+pub struct Rescued {
+    /// How many it held; 0 if somebody else was quicker.
+    pub jobs: usize,
+    /// Those among them that have failed, since it was one crash too many.
+    pub failed: Vec<Job>,
 }
 
 /// A worker and its latest sign of life.

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::job::WorkerId;
+use crate::job::{Job, WorkerId};
 use crate::lease::Observer;
-use crate::store::{Answer, Beat, Pending, Query, WorkerCard, WorkerState};
+use crate::store::{Answer, Beat, Pending, Query, Rescued, WorkerCard, WorkerState};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 use crate::time::Bell;
@@ -45,7 +45,7 @@ pub(super) struct Steward {
     /// Under way, with the time it was asked.
     census: Option<(Duration, Pending<Answer>)>,
     /// Under way, each with the worker that is dead.
-    rescues: Vec<(WorkerId, Pending<usize>)>,
+    rescues: Vec<(WorkerId, Pending<Rescued>)>,
     /// The worker was taken for dead: the new number it asked for, and when.
     returning: Option<(Duration, WorkerCard, Pending<()>)>,
     next_beat: Duration,
@@ -397,8 +397,14 @@ impl Steward {
             match heard(rescue, answered) {
                 None => return true,
                 // Somebody else was quicker, or it held nothing, or it beats after all.
-                Some(Ok(0)) => {}
-                Some(Ok(jobs)) => shop.tell(&Event::Rescued { worker: *worker, jobs }),
+                Some(Ok(Rescued { jobs: 0, .. })) => {}
+                Some(Ok(Rescued { jobs, failed })) => {
+                    shop.tell(&Event::Rescued { worker: *worker, jobs });
+                    for Job { id, task_name, attempt, error, .. } in failed {
+                        let error = error.as_deref().unwrap_or_default();
+                        shop.tell(&Event::Failed { id, task_name: &task_name, attempt, error });
+                    }
+                }
                 Some(Err(error)) if error.kind() == ErrorKind::Stopped => bell.store_stopped(),
                 Some(Err(error)) => shop.tell(&Event::Trouble { error: &error }),
             }

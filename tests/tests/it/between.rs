@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use qdjobs::store::{
-    Answer, Beat, Control, EnqueueStatement, Note, Pending, Query, Reply, Store, TaskCard, Turn, Turned,
-    WorkerCard,
+    Answer, Beat, Control, EnqueueStatement, Note, Pending, Query, Reply, Rescued, Store, TaskCard, Turn,
+    Turned, WorkerCard,
 };
 use qdjobs::{Job, JobId, NewJob, Result, WorkerId};
 
@@ -116,11 +116,11 @@ impl Store for Between {
         self.real.is_proven_dead(worker)
     }
 
-    fn rescue(&self, dead: WorkerId) -> Pending<usize> {
+    fn rescue(&self, dead: WorkerId) -> Pending<Rescued> {
         self.real.rescue(dead)
     }
 
-    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize> {
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<Rescued> {
         self.real.rescue_silent(silent, beats)
     }
 

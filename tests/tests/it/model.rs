@@ -215,7 +215,7 @@ enum Said {
     Stored(Vec<JobId>),
     Turned { lost: Vec<Claim>, claimed: Vec<Claim> },
     Freed(usize),
-    Beat { held: usize, workers: BTreeSet<(WorkerId, u64, u64)> },
+    Beat { workers: BTreeSet<(WorkerId, u64, u64)> },
     Job(JobId, Status),
     Refused(ErrorKind),
 }
@@ -566,10 +566,7 @@ impl Player for Reference {
             Move::Beat(worker) => {
                 self.workers.entry(*worker).and_modify(|beats| *beats += 1);
                 let state = |(id, beats): (&WorkerId, &u64)| (*id, *beats, self.holding(*id) as u64);
-                Some(Said::Beat {
-                    held: self.holding(*worker),
-                    workers: self.workers.iter().map(state).collect(),
-                })
+                Some(Said::Beat { workers: self.workers.iter().map(state).collect() })
             }
             Move::Checkpoint(claim, done) => {
                 if self.held(*claim).is_some() {
@@ -740,7 +737,6 @@ impl Player for Driver {
                 None
             }
             Move::Beat(worker) => Some(say(answer(store.beat(*worker)), |beat| Said::Beat {
-                held: beat.held,
                 workers: beat
                     .workers
                     .iter()
@@ -753,7 +749,9 @@ impl Player for Driver {
                 store.checkpoint(note);
                 None
             }
-            Move::Rescue(worker) => Some(say(answer(store.rescue(*worker)), Said::Freed)),
+            Move::Rescue(worker) => {
+                Some(say(answer(store.rescue(*worker)), |rescued| Said::Freed(rescued.jobs)))
+            }
             Move::Leave(worker) => Some(say(answer(store.leave(*worker)), Said::Freed)),
             Move::Control(command) => answer(store.control(vec![*command])).unwrap().pop().map(say_job),
             Move::Ended(id) => {

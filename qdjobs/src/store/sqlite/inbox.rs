@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
-use crate::store::{Beat, Control, Note, Reply, TaskCard, Turn, Turned, WorkerCard};
+use crate::store::{Beat, Control, Note, Reply, Rescued, TaskCard, Turn, Turned, WorkerCard};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::time::Bell;
@@ -23,8 +23,8 @@ pub(super) enum Request {
     Recall(WorkerId),
     Beat(WorkerId, Reply<Beat>),
     Checkpoint(Arc<Note>),
-    Rescue(WorkerId, Reply<usize>),
-    RescueSilent(WorkerId, u64, Reply<usize>),
+    Rescue(WorkerId, Reply<Rescued>),
+    RescueSilent(WorkerId, u64, Reply<Rescued>),
     Leave(WorkerId, Reply<usize>),
     Control(Vec<Control>, Reply<Vec<Result<Job>>>),
     Ended(JobId, Reply<Job>),
@@ -43,9 +43,10 @@ impl Request {
             Request::Enlist(_, reply) => reply.send(Err(error.repeat())),
             Request::Turn(_, reply) => reply.send(Err(error.repeat())),
             Request::Beat(_, reply) => reply.send(Err(error.repeat())),
-            Request::Rescue(_, reply) | Request::RescueSilent(_, _, reply) | Request::Leave(_, reply) => {
+            Request::Rescue(_, reply) | Request::RescueSilent(_, _, reply) => {
                 reply.send(Err(error.repeat()));
             }
+            Request::Leave(_, reply) => reply.send(Err(error.repeat())),
             Request::Control(_, reply) => reply.send(Err(error.repeat())),
             Request::Ended(_, reply) => reply.send(Err(error.repeat())),
             // Taken, so that the next report is submitted again.

@@ -50,8 +50,8 @@ use self::inbox::{Inbox, Request};
 use self::live::Lives;
 use self::reader::Reader;
 use super::{
-    Answer, Beat, Control, EnqueueStatement, Health, HealthState, Note, Pending, Query, Reply, Store,
-    TaskCard, Turn, Turned, WorkerCard,
+    Answer, Beat, Control, EnqueueStatement, Health, HealthState, Note, Pending, Query, Reply, Rescued,
+    Store, TaskCard, Turn, Turned, WorkerCard,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
@@ -257,11 +257,11 @@ impl Store for SqliteStore {
         self.home.is_here() && self.lives.is_proven_dead(worker)
     }
 
-    fn rescue(&self, dead: WorkerId) -> Pending<usize> {
+    fn rescue(&self, dead: WorkerId) -> Pending<Rescued> {
         self.submit(|reply| Request::Rescue(dead, reply))
     }
 
-    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<usize> {
+    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<Rescued> {
         self.submit(|reply| Request::RescueSilent(silent, beats, reply))
     }
 

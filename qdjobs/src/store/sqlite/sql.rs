@@ -144,9 +144,6 @@ pub(super) const CLAIM_ONE: &str = "
 /// Binds worker. No row changed: it was taken for dead, or left.
 pub(super) const BEAT: &str = "UPDATE qdjobs_workers SET beats = beats + 1 WHERE id = ?1";
 
-/// Binds worker: the jobs it holds, by our books. Reads qdjobs_running.
-pub(super) const HELD: &str = "SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND worker = ?1";
-
 /// Running jobs whose worker is not on the list, which no code of ours leaves behind, but a person with a database shell
 /// may. Reads qdjobs_running, which holds only what runs.
 pub(super) const FREE_ORPHANS: &str = "
@@ -321,7 +318,6 @@ pub(super) const HOT: &[(&str, &str)] = &[
     (ENDED_UNDER, "INTEGER PRIMARY KEY"),
     (PROMOTE, "INDEX qdjobs_scheduled (scheduled_at<?)"),
     (NEXT_DUE, "COVERING INDEX qdjobs_scheduled"),
-    (HELD, "INDEX qdjobs_running (worker=?)"),
     (RECORD_HELD, "INDEX qdjobs_running (worker=?)"),
     (RELEASE_HELD, "INDEX qdjobs_running (worker=?)"),
     (HELD_CRASHES, "INDEX qdjobs_running (worker=?)"),

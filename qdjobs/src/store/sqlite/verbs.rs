@@ -339,8 +339,7 @@ fn pairs(conn: &Connection, next: &str, want: &Want, limit: usize) -> SqlResult<
 pub(super) fn beat(conn: &Connection, worker: WorkerId) -> SqlResult<(Beat, bool)> {
     conn.prepare_cached(sql::BEAT)?.execute([worker.0])?;
     let freed = conn.prepare_cached(sql::FREE_ORPHANS)?.execute([])?;
-    let held: i64 = conn.prepare_cached(sql::HELD)?.query_row([worker.0], |row| row.get(0))?;
-    Ok((Beat { workers: workers(conn)?, held: held as usize }, freed > 0))
+    Ok((Beat { workers: workers(conn)? }, freed > 0))
 }
 
 pub(super) fn checkpoint(conn: &Connection, note: &Note) -> SqlResult<()> {
@@ -488,7 +487,7 @@ pub(super) struct Freed {
     /// Those that wait again.
     pub(super) waiting: usize,
     /// Those that have failed, since it was one crash too many.
-    pub(super) failed: Vec<JobId>,
+    pub(super) failed: Vec<Job>,
 }
 
 /// Frees what a dead worker held and forgets it, as [`blame`] judges. Answers nothing freed if somebody else was quicker.
@@ -511,7 +510,9 @@ pub(super) fn rescue(
         conn.prepare_cached(sql::RECORD_CRASH)?.execute(params![id.0, now, crash.error])?;
         let crashed = if crash.is_last { sql::CRASH_FOR_GOOD } else { sql::CRASH };
         conn.prepare_cached(crashed)?.execute(params![id.0, now, crash.error])?;
-        failed.extend(crash.is_last.then_some(*id));
+        if crash.is_last {
+            failed.extend(row::job_by_id(conn, *id)?);
+        }
     }
     // Those that were blamed are not held any more.
     if blame.crashes.len() < held.len() {

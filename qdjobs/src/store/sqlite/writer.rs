@@ -42,7 +42,7 @@ use super::{migrate, open, row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::queue::not_found;
-use crate::store::{Claim, Reply, Turn, Turned};
+use crate::store::{Claim, Reply, Rescued, Turn, Turned};
 use crate::time::{Clock, Timestamp, whole_micros};
 
 /// How soon the writer tries again by itself after a transaction has failed, and how much later at most if that fails, too.

@@ -73,19 +73,21 @@ impl Writer {
                 });
                 // A turn of the dead worker that stands here is told.
                 batch.look = true;
-                let freed = freed.map(|(freed, door)| {
+                let rescued = freed.map(|(freed, door)| {
                     batch.ready += freed.waiting;
-                    batch.ended.extend(freed.failed);
+                    batch.ended.extend(freed.failed.iter().map(|job| job.id));
                     batch.refuse_standing_of(worker);
                     batch.claim_nothing_for(worker);
                     batch.left.push((worker, door));
-                    freed.jobs
+                    Rescued { jobs: freed.jobs, failed: freed.failed }
                 });
-                self.settle(batch, freed, reply)
+                self.settle(batch, rescued, reply)
             }
             Request::RescueSilent(worker, beats, reply) => match verbs::beats(&self.conn, worker) {
                 Ok(found) if found == Some(beats) => self.apply(Request::Rescue(worker, reply), batch),
-                found => self.settle(batch, found.map(|_| 0).map_err(fault::before_commit), reply),
+                found => {
+                    self.settle(batch, found.map(|_| Rescued::default()).map_err(fault::before_commit), reply)
+                }
             },
             Request::Leave(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
