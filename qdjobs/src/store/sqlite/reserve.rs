@@ -5,8 +5,8 @@
 //! the finishes, releases and beats of what already runs; new jobs are refused and none is claimed until the file could be
 //! made anew, which is the sign that there is room.
 //!
-//! The file speaks to all processes that have the database open: whole, all is well; shorter, the disk is full; not there,
-//! no worker has ever been here. One that a dead process has left is as good as any, and is used by the next.
+//! The file speaks to all processes that have the database open: empty, the disk is full; not there, no worker is here, since none
+//! has come or the last has left; else all is well. One that a dead process has left is as good as any, and is used by the next.
 //!
 //! **Its size.** SQLite begins the log anew once it is written back, and does so from a thousand pages on: 4 MiB. What is claimed
 //! ahead (1,024 jobs at most) and what runs touches fewer pages than that even if each row lies on a page of its own, and
@@ -92,11 +92,12 @@ impl Reserve {
         self.spent.map(|spent| spent.try_at.saturating_sub(now))
     }
 
-    /// Makes it anew, if it is time to try; whether it is whole again. As much again must be free beside it, or the next job
-    /// would spend it at once.
+    /// Makes it anew, if it is time to try; whether writes may go on. As much again must be free beside it, or the next job
+    /// would spend it at once. Where it has gone with the last worker, there is none to make: the next write tells the truth.
     pub(super) fn try_anew(&mut self, now: Duration) -> bool {
         let Some(spent) = self.spent.filter(|spent| spent.try_at <= now) else { return false };
-        if self.make(self.bytes).unwrap_or(false) {
+        let has_gone = self.length().is_none() && !self.has_workers();
+        if has_gone || self.make(self.bytes).unwrap_or(false) {
             self.spent = None;
             return true;
         }
@@ -107,13 +108,20 @@ impl Reserve {
 
     /// A worker of this process has left: the last of all takes it along.
     pub(super) fn leave(&mut self) {
-        let is_proof = |entry: std::io::Result<std::fs::DirEntry>| {
-            entry.is_ok_and(|entry| entry.path().extension().is_some_and(|ending| ending == "live"))
-        };
-        if std::fs::read_dir(&self.dir).is_ok_and(|mut entries| !entries.any(is_proof)) {
+        if !self.has_workers() {
             let _ = std::fs::remove_file(self.file());
             let _ = std::fs::remove_file(self.unfinished());
             let _ = std::fs::remove_dir(&self.dir);
+            self.spent = None;
+        }
+    }
+
+    /// Whether a worker of any process has its proof of life beside the file.
+    fn has_workers(&self) -> bool {
+        let is_proof = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|it| it == "live");
+        match std::fs::read_dir(&self.dir) {
+            Ok(entries) => entries.flatten().any(is_proof),
+            Err(error) => error.kind() != ErrorKind::NotFound,
         }
     }
 
@@ -227,6 +235,20 @@ mod tests {
         assert_eq!(worker.length(), Some(1 << 20));
         worker.leave();
         assert!(!dir.exists());
+    }
+
+    #[test]
+    fn where_it_goes_with_the_last_worker_nobody_waits_for_it() {
+        let dir = dir("reserve-gone");
+        let [mut worker, mut enqueuer] = [(); 2].map(|()| Reserve::new(&dir, 1 << 20));
+        worker.look(Duration::ZERO, true);
+        worker.spend(Duration::ZERO);
+        enqueuer.look(Duration::ZERO, false);
+        assert!(enqueuer.is_spent());
+        worker.leave();
+        assert!(!dir.exists() && !worker.is_spent());
+        assert!(enqueuer.try_anew(SECOND) && !enqueuer.is_spent());
+        assert!(!dir.exists(), "nobody works here");
     }
 
     #[test]
