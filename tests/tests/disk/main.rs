@@ -14,6 +14,7 @@
 
 mod batch;
 mod complete;
+mod connection;
 mod cuts;
 mod fork;
 mod nth;
