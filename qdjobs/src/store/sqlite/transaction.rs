@@ -2,7 +2,7 @@
 //!
 //! Leans on `verbs`. Begins and commits no transaction of the caller's; a job stored outside of one is a transaction of its own.
 
-use rusqlite::{Connection, Savepoint, Transaction};
+use rusqlite::{Connection, Savepoint, Transaction, params};
 use serde_json::json;
 
 use super::{fault, migrate, sql, verbs};
@@ -61,7 +61,29 @@ pub(crate) fn complete_in(
         .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
     }
     let finish = Finish { claim, started_at, verdict: Verdict::Complete { result } };
-    whole(tx, |conn| verbs::complete_in(conn, &finish, now))
+    whole(tx, |conn| match verbs::complete_in(conn, &finish, now) {
+        Err(error) if error.kind() == ErrorKind::LeaseLost && has_ended_under(conn, claim)? => {
+            Err(ended_before(claim))
+        }
+        completed => completed,
+    })
+}
+
+/// Whether the job has ended by the word of this very attempt: then nobody does its work again.
+fn has_ended_under(conn: &Connection, claim: Claim) -> Result<bool> {
+    conn.prepare_cached(sql::ENDED_UNDER)
+        .and_then(|mut ended| ended.exists(params![claim.id.0, claim.attempt, claim.worker.0]))
+        .map_err(fault::before_commit)
+}
+
+fn ended_before(claim: Claim) -> Error {
+    Error::new(
+        ErrorKind::LeaseLost,
+        format!("job {} has ended already, under this very attempt, so it cannot be completed here", claim.id),
+    )
+    .help(
+        "return this error, so that your transaction is rolled back; complete a job once, and before its timeout",
+    )
 }
 
 /// Writes in a transaction that is not ours, all or nothing: its owner may commit in spite of an error. What a later version of the schema has
