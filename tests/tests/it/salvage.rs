@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use qdjobs::prelude::*;
 use qdjobs::rusqlite::Connection;
-use qdjobs::store::sqlite::{check, salvage};
-use qdjobs::{ErrorKind, JobId, JobQueue, Status};
+use qdjobs::store::sqlite::{SqliteOptions, SqliteStore, check, salvage};
+use qdjobs::store::{Control, Store, TaskSet, Turn, Want, WorkerCard};
+use qdjobs::{Clock, ErrorKind, JobId, JobQueue, NewJob, Status, WorkerId};
 
 use crate::support::{Log, Room, Soon, job};
 
@@ -113,6 +115,56 @@ fn a_check_finds_nothing_in_a_sound_file_and_says_what_cannot_be_in_others() {
     assert!(!room.dir().join("none.db").exists());
     std::fs::write(room.dir().join("letter"), "Dear SQLite, ".repeat(100)).unwrap();
     assert_eq!(check(room.dir().join("letter")).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+/// Lets a job crash as often as is said, each time in the hands of another worker.
+fn crash(store: &SqliteStore, id: JobId, times: i64) {
+    for worker in (1..=times).map(WorkerId) {
+        store.enlist(WorkerCard::new(worker, "here", 7)).wait().unwrap();
+        let want =
+            Want { limit: 1, tasks: Arc::new(TaskSet::new(["salvage.keep"])), queues: None, stand: false };
+        let turned = store.turn(Turn { worker, done: Arc::default(), want }).wait().unwrap();
+        assert_eq!(turned.claimed[0].claim.id, id);
+        store.rescue(worker).wait().unwrap();
+    }
+}
+
+fn stored(room: &Room, text: &str) -> (Arc<SqliteStore>, JobId) {
+    let store = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
+    let job = NewJob::new("salvage.keep", format!(r#"{{"text":"{text}"}}"#));
+    let id = store.insert(vec![job]).wait().unwrap()[0];
+    (store, id)
+}
+
+#[test]
+fn a_job_that_crashed_and_is_retried_by_hand_is_nothing_that_a_check_finds() {
+    let room = Room::new();
+    let (store, id) = stored(&room, "crash");
+    crash(&store, id, 3);
+    let retried = store.control(vec![Control::Retry(id)]).wait().unwrap();
+    assert_eq!((retried[0].as_ref().unwrap().crash_count, check(room.db()).unwrap().problems), (0, vec![]));
+    crash(&store, id, 1);
+    assert_eq!(check(room.db()).unwrap().problems, [""; 0]);
+    drop(store);
+    room.connection().execute("UPDATE qdjobs_jobs SET crash_count = 5", []).unwrap();
+    let problems = check(room.db()).unwrap().problems;
+    assert_eq!(problems, ["1 jobs with more crashes counted than are on record"]);
+}
+
+#[test]
+fn a_job_that_is_saved_without_its_history_has_no_crash_that_nobody_recorded() {
+    let room = Room::new();
+    let (store, id) = stored(&room, "crash");
+    crash(&store, id, 2);
+    drop(store);
+    overwrite(&room.db(), &pages_of(&room.db(), "qdjobs_attempts"));
+    let new = room.dir().join("new.db");
+    assert_eq!(salvage(room.db(), &new).unwrap().without_history, [id.0]);
+    assert_eq!(check(&new).unwrap().problems, [""; 0]);
+    let queue = JobQueue::open(&new).unwrap();
+    let worker = Worker::new(&queue).only::<Keep>().state(Log::default()).start().unwrap();
+    assert_eq!(queue.handle::<usize>(id).soon().unwrap(), 5, "it runs like any other");
+    worker.stop().unwrap();
 }
 
 #[test]

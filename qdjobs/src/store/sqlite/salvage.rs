@@ -32,6 +32,14 @@ pub struct Salvage {
 /// Beyond the last job that could be read: so many numbers are asked for where the file does not say how far they go.
 const BEYOND: i64 = 100_000;
 
+/// Binds id: no crash counts that is not on record any more. A job without any is no suspect.
+const FORGET_CRASHES: &str = "
+    UPDATE qdjobs_jobs
+    SET (crash_count, ready) =
+        (SELECT min(crash_count, count(*)), CASE WHEN count(*) = 0 THEN min(ready, 1) ELSE ready END
+         FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'crashed')
+    WHERE id = ?1";
+
 /// Copies every job that can be read of the damaged database at `from` into a new one at `to`, with its params and its history, and
 /// says what was lost. The damaged file is only read; keep it until you are sure.
 ///
@@ -212,6 +220,10 @@ impl<'c> Copy<'c> {
             });
             if !matches!(history, Ok(Ok(()))) {
                 saved.without_history.push(id);
+                jobs.new
+                    .prepare_cached(FORGET_CRASHES)
+                    .and_then(|mut forget| forget.execute([id]))
+                    .map_err(fault::before_commit)?;
             }
             Ok(())
         })
