@@ -220,15 +220,42 @@ fn a_job_whose_params_are_on_a_damaged_page_is_named_and_not_saved_without_them(
 }
 
 #[test]
-fn a_job_that_was_running_is_pending_in_what_is_saved() {
+fn a_job_that_was_running_is_pending_in_what_is_saved_and_a_suspect_stays_one() {
     let (room, ids) = full_room();
     let conn = room.connection();
-    conn.execute("UPDATE qdjobs_jobs SET status = 'running', worker = 7, attempt = 1 WHERE id = 9", [])
-        .unwrap();
+    conn.execute_batch(
+        "UPDATE qdjobs_jobs SET status = 'running', worker = 7, attempt = 1 WHERE id IN (9, 10);
+         UPDATE qdjobs_jobs SET attempt = 2, crash_count = 1, ready = 2 WHERE id = 10;
+         INSERT INTO qdjobs_attempts VALUES (10, 1, 1, 1, 1, 'crashed', 'it died')",
+    )
+    .unwrap();
     drop(conn);
     let new = room.dir().join("new.db");
     assert_eq!(salvage(room.db(), &new).unwrap().jobs, ids.len() as u64);
     let queue = JobQueue::open(&new).unwrap();
-    let saved = job(&queue, JobId(9));
-    assert_eq!((saved.status, saved.attempt, saved.worker), (Status::Pending, 1, None));
+    for (id, attempt, ready) in [(9, 1, 1), (10, 2, 2)] {
+        let saved = job(&queue, JobId(id));
+        assert_eq!((saved.status, saved.attempt, saved.worker), (Status::Pending, attempt, None));
+        let found: i64 = Connection::open(&new)
+            .unwrap()
+            .query_row("SELECT ready FROM qdjobs_jobs WHERE id = ?1", [id], |row| row.get(0))
+            .unwrap();
+        assert_eq!(found, ready, "job {id}");
+    }
+}
+
+#[test]
+fn a_salvage_that_fails_leaves_nothing_that_looks_like_its_result() {
+    let room = Room::new();
+    room.connection().execute_batch("CREATE TABLE orders (job INTEGER)").unwrap();
+    let files = room.files();
+    let new = room.dir().join("new.db");
+    for _ in 0..2 {
+        let refused = salvage(room.db(), &new).unwrap_err();
+        assert!(refused.to_string().contains("no table of jobs"), "{refused}");
+        assert_eq!(room.files(), files);
+    }
+    std::fs::write(&new, "a letter").unwrap();
+    assert_eq!(salvage(room.db(), &new).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(std::fs::read(&new).unwrap(), b"a letter");
 }

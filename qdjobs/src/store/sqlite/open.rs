@@ -70,10 +70,7 @@ const STATEMENTS: usize = 64;
 
 /// Opens the one writing connection, creating the file and bringing its schema up to date.
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
-    if !options.allow_remote_disk {
-        remote::refuse(path)?;
-    }
-    create(path)?;
+    create(path, options)?;
     writer_again(path, options)
 }
 
@@ -219,20 +216,25 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
     Ok(conn)
 }
 
-/// Creates the file with mode 0600 before SQLite sees it: SQLite gives the mode of the database to the log beside it, which
+/// Creates the file, if there is none; whether that was so. Refuses one on a disk where it is not safe.
+///
+/// With mode 0600 before SQLite sees it: SQLite gives the mode of the database to the log beside it, which
 /// holds the same params, and a mode changed later does not reach that log.
-fn create(path: &Path) -> Result<()> {
+pub(super) fn create(path: &Path, options: &SqliteOptions) -> Result<bool> {
+    if !options.allow_remote_disk {
+        remote::refuse(path)?;
+    }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {
             Err(Error::new(ErrorKind::Storage, format!("`{}` is a directory", path.display()))
                 .help("name a file in it, for example `jobs.db`"))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => {
             let kind = match error.kind() {
                 std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {

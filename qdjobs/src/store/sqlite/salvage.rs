@@ -5,7 +5,7 @@
 //! numbers that follow are asked for one by one, until the table can be walked again.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -59,22 +59,40 @@ const FORGET_CRASHES: &str = "
 /// ```
 pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> {
     let (from, to) = (from.as_ref(), to.as_ref());
-    if to.exists() {
+    let options = SqliteOptions::default();
+    let old = check::read_only(from)?;
+    if !open::create(to, &options)? {
         return Err(Error::new(ErrorKind::InvalidInput, format!("there is a file at `{}`", to.display()))
             .help("a salvage never writes into a file that is there: give it a new name"));
     }
-    let old = check::read_only(from)?;
-    let new = open::writer(to, &SqliteOptions::default())?;
-    let mut copy = Copy::between(&old, &new).map_err(fault::before_commit)?;
+    let saved = open::writer_again(to, &options).and_then(|new| copy(&old, &new));
+    if saved.is_err() {
+        // Ours, by the creation above. A part of it would look like a result, and stand in the way of the next try.
+        for path in [to.to_owned(), beside(to, "-wal"), beside(to, "-shm")] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    saved
+}
+
+fn copy(old: &Connection, new: &Connection) -> Result<Salvage> {
+    let mut copy = Copy::between(old, new).map_err(fault::before_commit)?;
     new.execute_batch("BEGIN IMMEDIATE").map_err(fault::before_commit)?;
     copy.jobs()?;
     copy.the_rest();
     new.execute_batch(
-        "UPDATE qdjobs_jobs SET status = 'pending', ready = 1, worker = NULL WHERE status = 'running'; COMMIT;
+        "UPDATE qdjobs_jobs SET status = 'pending', ready = 1 + (crash_count > 0), worker = NULL WHERE status = 'running';
+         COMMIT;
          PRAGMA wal_checkpoint(TRUNCATE)",
     )
     .map_err(fault::before_commit)?;
     Ok(copy.saved)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// A table in both files, by the columns that both know.
