@@ -61,6 +61,21 @@ impl Default for SqliteOptions {
     }
 }
 
+/// What an opening depends on and does not decide.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    /// The version of SQLite that is linked, as a number.
+    pub(super) sqlite: i32,
+    /// What is mounted where, if that is known.
+    pub(super) mounts: Option<String>,
+}
+
+impl Machine {
+    pub(super) fn this() -> Machine {
+        Machine { sqlite: rusqlite::version_number(), mounts: remote::mounts() }
+    }
+}
+
 /// The write-ahead log is cut back to this size when it has been written back: it grows past it only while a reader
 /// holds on to an old snapshot.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
@@ -70,7 +85,7 @@ const STATEMENTS: usize = 64;
 
 /// Opens the one writing connection, creating the file and bringing its schema up to date.
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
-    create(path, options)?;
+    create(path, options, &Machine::this())?;
     writer_again(path, options)
 }
 
@@ -220,9 +235,9 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
 ///
 /// With mode 0600 before SQLite sees it: SQLite gives the mode of the database to the log beside it, which
 /// holds the same params, and a mode changed later does not reach that log.
-pub(super) fn create(path: &Path, options: &SqliteOptions) -> Result<bool> {
-    if !options.allow_remote_disk {
-        remote::refuse(path)?;
+pub(super) fn create(path: &Path, options: &SqliteOptions, machine: &Machine) -> Result<bool> {
+    if let Some(mounts) = machine.mounts.as_ref().filter(|_| !options.allow_remote_disk) {
+        remote::refuse(path, mounts)?;
     }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -61,7 +61,7 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> 
     let (from, to) = (from.as_ref(), to.as_ref());
     let options = SqliteOptions::default();
     let old = check::read_only(from)?;
-    if !open::create(to, &options)? {
+    if !open::create(to, &options, &open::Machine::this())? {
         return Err(Error::new(ErrorKind::InvalidInput, format!("there is a file at `{}`", to.display()))
             .help("a salvage never writes into a file that is there: give it a new name"));
     }
