@@ -236,10 +236,22 @@ impl Store for SqliteStore {
     }
 
     fn enlist(&self, worker: WorkerCard) -> Pending<()> {
-        if let Err(error) = self.home.check().and_then(|()| self.lives.begin(worker.id)) {
-            return Pending::ready(Err(error));
+        let id = worker.id;
+        let is_new = match self.home.check().and_then(|()| self.lives.begin(id)) {
+            Ok(is_new) => is_new,
+            Err(error) => return Pending::ready(Err(error)),
+        };
+        let (reply, pending) = Pending::new();
+        match self.inbox.push(Request::Enlist(worker, reply)) {
+            Ok(()) => pending,
+            Err(error) => {
+                // Nobody will show this number again.
+                if is_new {
+                    self.lives.end(id);
+                }
+                Pending::ready(Err(error))
+            }
         }
-        self.submit(|reply| Request::Enlist(worker, reply))
     }
 
     fn turn(&self, turn: Turn) -> Pending<Turned> {
@@ -404,6 +416,25 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         dir
+    }
+
+    #[test]
+    fn a_worker_that_is_refused_leaves_no_proof_of_life_and_one_that_is_on_the_list_keeps_its_own() {
+        let dir = dir("refused");
+        let store =
+            SqliteStore::open(&dir.join("jobs.db"), SqliteOptions::default(), Clock::system()).unwrap();
+        let enlist = |worker| store.enlist(WorkerCard::new(WorkerId(worker), "here", 7)).wait();
+        enlist(1).unwrap();
+        store.inbox.stop(Error::new(ErrorKind::Stopped, "the disk is gone"));
+        for worker in [1, 2] {
+            assert_eq!(enlist(worker).unwrap_err().kind(), ErrorKind::Stopped);
+        }
+        store.close();
+        for worker in [1, 2] {
+            assert_eq!(enlist(worker).unwrap_err().kind(), ErrorKind::Closed);
+        }
+        assert_eq!(live::names(store.lives.dir(), ".live"), ["0000000000000001"]);
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
