@@ -87,6 +87,33 @@ fn a_backup_is_a_whole_database_of_its_owners_alone_and_never_replaces_a_file() 
     assert_eq!(restored.counts().unwrap().total(), 500);
 }
 
+/// SQLite would take each of these for something else than the name of a file.
+#[test]
+fn names_that_mean_something_else_to_sqlite_are_refused_wherever_a_file_is_named() {
+    let (room, queue) = Room::with_queue();
+    for name in ["file:b.db", "file:/tmp/b.db?mode=memory", ":memory:", ""] {
+        for (what, refused) in [
+            ("open", JobQueue::open(name).unwrap_err()),
+            ("backup", queue.backup(name).unwrap_err()),
+            ("check", check(name).unwrap_err()),
+            ("salvage of", salvage(name, room.dir().join("new.db")).unwrap_err()),
+            ("salvage to", salvage(room.db(), name).unwrap_err()),
+        ] {
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{what} `{name}`: {refused}");
+            assert!(refused.to_string().contains("is not a file"), "{what} `{name}`: {refused}");
+        }
+        assert!(name.is_empty() || !Path::new(name).exists(), "{name}");
+    }
+    assert!(!room.dir().join("new.db").exists());
+    // A file of such a name is named by its place.
+    #[cfg(unix)]
+    {
+        let copy = room.dir().join("file:b.db");
+        queue.backup(&copy).unwrap();
+        assert!(check(&copy).unwrap().is_sound());
+    }
+}
+
 #[test]
 fn a_check_finds_nothing_in_a_sound_file_and_says_what_cannot_be_in_others() {
     let (room, ids) = full_room();

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::fault;
 use super::wal::log_of;
+use super::{fault, refuse_special};
 use crate::error::Result;
 
 /// What a [`check`] has found.
@@ -135,6 +135,7 @@ const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::S
 /// A connection that changes no byte of the database or of its log. Where there is no log nobody has the file open, and it is read
 /// without leaving anything beside it.
 pub(super) fn read_only(path: &Path) -> Result<Connection> {
+    refuse_special(path)?;
     let log = log_of(path).exists();
     ready(match path.to_str() {
         Some(name) if !log && path.exists() => {

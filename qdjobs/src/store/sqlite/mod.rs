@@ -204,9 +204,12 @@ fn alone(lives: &Lives) -> Result<File> {
 
 /// SQLite gives special meanings to some names; here they are mistakes.
 fn refuse_special(path: &Path) -> Result<()> {
+    let refused = || Error::new(ErrorKind::InvalidInput, format!("`{}` is not a file", path.display()));
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-        return Err(Error::new(ErrorKind::InvalidInput, format!("`{}` is not a file", path.display()))
-            .help("use `JobQueue::in_memory()` for a queue that ends with the process"));
+        return Err(refused().help("use `JobQueue::in_memory()` for a queue that ends with the process"));
+    }
+    if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
+        return Err(refused().help("give the path alone: addresses that begin with `file:` are not taken"));
     }
     Ok(())
 }

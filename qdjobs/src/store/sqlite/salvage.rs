@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::{SqliteOptions, check, fault, open};
+use super::{SqliteOptions, check, fault, open, refuse_special};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a [`salvage`] has brought over, and what not.
@@ -60,6 +60,7 @@ const FORGET_CRASHES: &str = "
 pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> {
     let (from, to) = (from.as_ref(), to.as_ref());
     let options = SqliteOptions::default();
+    refuse_special(to)?;
     let old = check::read_only(from)?;
     if !open::create(to, &options, &open::Machine::this())? {
         return Err(Error::new(ErrorKind::InvalidInput, format!("there is a file at `{}`", to.display()))
