@@ -83,14 +83,15 @@ const WAL_BYTES_KEPT: i64 = 64 << 20;
 /// Statements kept prepared by a connection: more than there are.
 const STATEMENTS: usize = 64;
 
-/// Opens the one writing connection, creating the file and bringing its schema up to date.
+/// Creates the file and opens it, as a test wants it that needs no store.
+#[cfg(test)]
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     create(path, options, &Machine::this())?;
     writer_again(path, options)
 }
 
-/// Opens it anew, after a fault. A file that is gone meanwhile is not replaced by an empty one: that would look as if all were
-/// well.
+/// Opens the one writing connection to a file that [`create`] has seen to, and brings its schema up to date; anew, after a fault. A file
+/// that is gone meanwhile is not replaced by an empty one: that would look as if all were well.
 pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Locks are waited for here, in naps as short as a commit. SQLite's own grow to a tenth of a second, with which one that comes
