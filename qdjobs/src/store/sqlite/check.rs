@@ -148,10 +148,10 @@ pub(super) fn read_only(path: &Path) -> Result<Connection> {
 }
 
 fn ready(opened: rusqlite::Result<Connection>) -> Result<Connection> {
-    let conn = opened.map_err(fault::while_opening)?;
-    conn.busy_timeout(super::SqliteOptions::default().busy_timeout).map_err(fault::while_opening)?;
+    let conn = opened.map_err(fault::before_commit)?;
+    conn.busy_timeout(super::SqliteOptions::default().busy_timeout).map_err(fault::before_commit)?;
     // Read by the open only now: a file that is no database is told as that.
-    count(&conn, "SELECT count(*) FROM sqlite_schema").map_err(fault::while_opening)?;
+    count(&conn, "SELECT count(*) FROM sqlite_schema").map_err(fault::before_commit)?;
     Ok(conn)
 }
 

@@ -96,8 +96,8 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Locks are waited for here, in naps as short as a commit. SQLite's own grow to a tenth of a second, with which one that comes
     // late to a new file would wait until those who came first have nothing more to write.
-    conn.busy_timeout(Duration::ZERO).map_err(fault::while_opening)?;
-    if is_read_only(&conn).map_err(fault::while_opening)? {
+    conn.busy_timeout(Duration::ZERO).map_err(fault::before_commit)?;
+    if is_read_only(&conn).map_err(fault::before_commit)? {
         // Not left to the first write: merely to look, SQLite makes its two files beside the database, in the name of this user
         // and without the right to write them, and whoever may write the database would be locked out by them.
         return Err(Error::new(
@@ -121,10 +121,10 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
 fn make_ready(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<()> {
     // Before anything is changed: a file that is newer or none of SQLite's stays as it is.
     conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-        .map_err(fault::while_opening)?;
+        .map_err(fault::before_commit)?;
     migrate::refuse_newer(conn).inspect_err(|_| leave_the_log(conn, path))?;
 
-    let mode = switch_to_wal(conn).map_err(fault::while_opening)?;
+    let mode = switch_to_wal(conn).map_err(fault::before_commit)?;
     if mode != "wal" {
         return Err(Error::new(
             ErrorKind::Storage,
@@ -201,7 +201,7 @@ fn write_back(conn: &Connection) -> Result<()> {
     };
     match done {
         Err(error) if fault::code(&error) == Some(rusqlite::ErrorCode::SystemIoFailure) => {
-            Err(fault::while_opening(error))
+            Err(fault::before_commit(error))
         }
         _ => Ok(()),
     }
@@ -220,14 +220,14 @@ pub(super) fn reader(path: &Path, options: &SqliteOptions) -> Result<Connection>
     // Not opened read-only: as the last one to close, such a connection could not clean up the write-ahead log.
     set(&conn, "query_only", 1)?;
     set(&conn, "trusted_schema", 0)?;
-    conn.busy_timeout(options.busy_timeout).map_err(fault::while_opening)?;
+    conn.busy_timeout(options.busy_timeout).map_err(fault::before_commit)?;
     Ok(conn)
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
     // Each connection is used by one thread at a time, so SQLite need not lock it.
     let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|error| at(path, fault::while_opening(error)))?;
+        .map_err(|error| at(path, fault::before_commit(error)))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
 }
@@ -281,7 +281,7 @@ pub(super) fn leave_as_it_is(conn: &Connection) {
 
 /// Turns a switch on and makes sure that it is.
 fn turn_on(conn: &Connection, what: &str, switch: DbConfig) -> Result<()> {
-    if conn.set_db_config(switch, true).map_err(fault::while_opening)? {
+    if conn.set_db_config(switch, true).map_err(fault::before_commit)? {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Storage, format!("SQLite keeps {what} off"))
@@ -301,9 +301,9 @@ fn switch_to_wal(conn: &Connection) -> rusqlite::Result<String> {
 /// Sets a pragma and reads it back.
 fn set(conn: &Connection, pragma: &str, value: i64) -> Result<()> {
     // Some pragmas answer with their new value, some with nothing: both are fine, the read below decides.
-    conn.execute_batch(&format!("PRAGMA {pragma} = {value}")).map_err(fault::while_opening)?;
+    conn.execute_batch(&format!("PRAGMA {pragma} = {value}")).map_err(fault::before_commit)?;
     let now: i64 =
-        conn.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).map_err(fault::while_opening)?;
+        conn.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).map_err(fault::before_commit)?;
     if now == value {
         return Ok(());
     }
