@@ -3,11 +3,12 @@
 //! Leans on the store's tokens and on the queue handle. Decides nothing: what a task's end means is said in `retry`.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::Result;
@@ -142,7 +143,7 @@ impl JobContext {
 
     /// Resolves when the task should come to an end; for `select!` in an async task.
     pub fn cancelled(&self) -> Cancelled {
-        Cancelled(self.0.stop.clone())
+        Cancelled::of(&self.0.stop)
     }
 
     /// Completes the job inside a transaction of the task's own, on a connection to the same database file.
@@ -167,10 +168,13 @@ impl JobContext {
         self.0.states.get::<T>()
     }
 
-    /// Ready when what becomes of the job has been decided over the task's head.
+    /// Resolves when what becomes of the job has been decided over the task's head.
     #[cfg(feature = "tokio")]
-    pub(crate) fn poll_decided(&self, cx: &Context<'_>) -> Poll<()> {
-        self.0.stop.poll(cx, |stop| stop.decided.load(Ordering::Acquire).then_some(()))
+    pub(crate) fn decided(&self) -> impl Future<Output = ()> + use<> {
+        let mut ear = Ear::new(&self.0.stop);
+        std::future::poll_fn(move |cx| {
+            ear.poll(cx, |stop| stop.decided.load(Ordering::Acquire).then_some(()))
+        })
     }
 
     pub(crate) fn claim(&self) -> Claim {
@@ -207,8 +211,58 @@ pub(crate) struct StopSignal {
     reason: AtomicU8,
     /// What becomes of the job is decided: nobody listens to the task any more.
     decided: AtomicBool,
-    /// Guards only the list; the reason is read without it, since tasks may ask in their innermost loop.
-    wakers: Mutex<Vec<Waker>>,
+    /// Guards only the wakers; the reason is read without it, since tasks may ask in their innermost loop.
+    ears: Mutex<Ears>,
+}
+
+/// Whom to wake, by the number of the [`Ear`].
+#[derive(Debug, Default)]
+struct Ears {
+    wakers: BTreeMap<u64, Waker>,
+    numbers: u64,
+}
+
+/// The place of one future among those that wait for a signal. Dropped, it leaves nothing behind: a task may wait a thousand
+/// times in one attempt.
+#[derive(Debug)]
+struct Ear {
+    stop: Arc<StopSignal>,
+    /// Its number, since its first poll.
+    number: Option<u64>,
+}
+
+impl Ear {
+    fn new(stop: &Arc<StopSignal>) -> Ear {
+        Ear { stop: stop.clone(), number: None }
+    }
+
+    fn poll<T>(&mut self, cx: &Context<'_>, fact: impl Fn(&StopSignal) -> Option<T>) -> Poll<T> {
+        if let Some(fact) = fact(&self.stop) {
+            return Poll::Ready(fact);
+        }
+        // A waker is a foreign executor's own code: it is cloned before the lock is taken, and dropped after it is given back.
+        let waker = cx.waker().clone();
+        let before = {
+            let mut ears = self.stop.ears();
+            let number = *self.number.get_or_insert_with(|| {
+                ears.numbers += 1;
+                ears.numbers
+            });
+            ears.wakers.insert(number, waker)
+        };
+        drop(before);
+        // The signal may have been set between the look and the entry among the ears.
+        fact(&self.stop).map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let waker = self.stop.ears().wakers.remove(&number);
+            drop(waker);
+        }
+    }
 }
 
 impl StopSignal {
@@ -231,22 +285,15 @@ impl StopSignal {
     }
 
     fn wake(&self) {
-        let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
-        wakers.into_iter().for_each(Waker::wake);
+        let wakers = std::mem::take(&mut self.ears().wakers);
+        for waker in wakers.into_values() {
+            // A foreign executor's own code: its panic is its own, and must not end the thread that tells everybody.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
     }
 
-    fn poll<T>(&self, cx: &Context<'_>, fact: impl Fn(&StopSignal) -> Option<T>) -> Poll<T> {
-        if let Some(fact) = fact(self) {
-            return Poll::Ready(fact);
-        }
-        {
-            let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-            if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                wakers.push(cx.waker().clone());
-            }
-        }
-        // The signal may have been set between the look and the entry in the list.
-        fact(self).map_or(Poll::Pending, Poll::Ready)
+    fn ears(&self) -> MutexGuard<'_, Ears> {
+        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn reason(&self) -> Option<StopReason> {
@@ -263,12 +310,18 @@ impl StopSignal {
 /// The future of [`JobContext::cancelled`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct Cancelled(Arc<StopSignal>);
+pub struct Cancelled(Ear);
+
+impl Cancelled {
+    fn of(stop: &Arc<StopSignal>) -> Cancelled {
+        Cancelled(Ear::new(stop))
+    }
+}
 
 impl Future for Cancelled {
     type Output = StopReason;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<StopReason> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<StopReason> {
         self.0.poll(cx, StopSignal::reason)
     }
 }
@@ -295,5 +348,62 @@ impl States {
 impl std::fmt::Debug for States {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} shared values", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Polls as a task of its own would, and answers what knows of its wakes.
+    fn polled(future: &mut Cancelled) -> Arc<Count> {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        assert!(Pin::new(future).poll(&mut Context::from_waker(&waker)).is_pending());
+        count
+    }
+
+    #[test]
+    fn a_future_that_is_dropped_leaves_no_waker_behind() {
+        let stop = Arc::new(StopSignal::default());
+        let mut stays = Cancelled::of(&stop);
+        let counts: Vec<Arc<Count>> = (0..100).map(|_| polled(&mut Cancelled::of(&stop))).collect();
+        let replaced = polled(&mut stays);
+        let kept = polled(&mut stays);
+        assert!(counts.iter().chain([&replaced]).all(|count| Arc::strong_count(count) == 1));
+        stop.set(StopReason::TimedOut);
+        assert_eq!(kept.0.load(Ordering::SeqCst), 1);
+        assert_eq!(counts.iter().map(|count| count.0.load(Ordering::SeqCst)).sum::<usize>(), 0);
+        assert!(Pin::new(&mut stays).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+
+    #[test]
+    fn all_who_wait_are_woken_and_a_waker_that_panics_harms_neither_them_nor_the_worker() {
+        struct Grenade;
+        impl Wake for Grenade {
+            fn wake(self: Arc<Self>) {
+                panic!("a waker of somebody else's");
+            }
+        }
+        let stop = Arc::new(StopSignal::default());
+        let (mut first, mut second, mut third) =
+            (Cancelled::of(&stop), Cancelled::of(&stop), Cancelled::of(&stop));
+        let before = polled(&mut first);
+        let grenade = Waker::from(Arc::new(Grenade));
+        assert!(Pin::new(&mut second).poll(&mut Context::from_waker(&grenade)).is_pending());
+        let after = polled(&mut third);
+        stop.set(StopReason::Stopping);
+        assert_eq!([before.0.load(Ordering::SeqCst), after.0.load(Ordering::SeqCst)], [1, 1]);
     }
 }

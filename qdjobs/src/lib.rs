@@ -116,7 +116,7 @@ mod task;
 mod worker;
 
 pub use context::{Cancelled, JobContext, StopReason};
-pub use queue::{AsyncQueue, Ended, Enqueued, JobHandle, JobQueue, QueueOptions};
+pub use queue::{AsyncQueue, Ended, Enqueued, EnqueuedAll, JobHandle, JobQueue, QueueOptions};
 pub use registry::Registry;
 pub use request::{Enqueue, JobRequest};
 pub use task::{

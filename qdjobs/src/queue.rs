@@ -2,6 +2,7 @@
 //!
 //! Leans on the store's contract. Runs nothing: that is the worker's.
 
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::path::Path;
@@ -219,10 +220,12 @@ impl JobQueue {
     }
 
     /// Copies the database into a new file, while workers go on: a whole database as of one moment, readable by its owner alone,
-    /// synced. Never replaces a file. A copy by `cp` would miss what stands in the write-ahead log.
+    /// synced. Never replaces a file. A copy by `cp` would miss what stands in the write-ahead log. The copy is read once more and found
+    /// sound, else it is removed and told as [`Corrupt`](crate::ErrorKind::Corrupt): of a damaged file there is no backup, see
+    /// [`salvage`](crate::store::sqlite::salvage()).
     ///
-    /// Takes as long as reading and writing the file does, and keeps the log from being written back meanwhile; in async
-    /// code call it on a thread for blocking work. Jobs that run at that moment run again if the copy is ever used, once their workers
+    /// Takes as long as reading and writing the file and reading the copy does, and keeps the log from being written back meanwhile; in
+    /// async code call it on a thread for blocking work. Jobs that run at that moment run again if the copy is ever used, once their workers
     /// are found to be gone.
     ///
     /// ```
@@ -292,8 +295,11 @@ impl Enqueue for JobQueue {
     }
 }
 
-/// A [`JobQueue`] that answers with futures, on any executor. Writes are submitted by the call itself, not by the first
-/// poll: a future that is dropped has still enqueued.
+/// A [`JobQueue`] that answers with futures, on any executor.
+///
+/// Writes are submitted by the call itself, not by the first poll: a future that is dropped has still enqueued, or cancelled.
+/// Their futures borrow nothing, and keep the queue open until the answer is there. What is only read is asked for by the
+/// first poll.
 #[derive(Clone, Debug)]
 pub struct AsyncQueue(JobQueue);
 
@@ -304,11 +310,12 @@ impl AsyncQueue {
     }
 
     /// See [`JobQueue::enqueue_all`].
-    pub async fn enqueue_all<R>(
-        &self,
-        jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
-    ) -> Result<Vec<JobId>> {
-        self.0.store().insert(gather(jobs)?).await
+    pub fn enqueue_all<R>(&self, jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> EnqueuedAll {
+        let ids = match gather(jobs) {
+            Ok(jobs) => self.0.store().insert(jobs),
+            Err(error) => Pending::ready(Err(error)),
+        };
+        EnqueuedAll { ids, _queue: self.0.clone() }
     }
 
     /// See [`JobQueue::get`].
@@ -337,18 +344,18 @@ impl AsyncQueue {
     }
 
     /// See [`JobQueue::retry`].
-    pub async fn retry(&self, id: JobId) -> Result<Job> {
-        only(self.0.store().control(vec![Control::Retry(id)]).await?)
+    pub fn retry(&self, id: JobId) -> impl Future<Output = Result<Job>> + Send + use<> {
+        self.control(Control::Retry(id))
     }
 
     /// See [`JobQueue::cancel`].
-    pub async fn cancel(&self, id: JobId) -> Result<Job> {
-        only(self.0.store().control(vec![Control::Cancel(id)]).await?)
+    pub fn cancel(&self, id: JobId) -> impl Future<Output = Result<Job>> + Send + use<> {
+        self.control(Control::Cancel(id))
     }
 
     /// See [`JobQueue::delete`].
-    pub async fn delete(&self, id: JobId) -> Result<Job> {
-        only(self.0.store().control(vec![Control::Delete(id)]).await?)
+    pub fn delete(&self, id: JobId) -> impl Future<Output = Result<Job>> + Send + use<> {
+        self.control(Control::Delete(id))
     }
 
     /// See [`JobQueue::health`].
@@ -359,6 +366,18 @@ impl AsyncQueue {
     /// See [`JobQueue::handle`].
     pub fn handle<R>(&self, id: JobId) -> JobHandle<R> {
         self.0.handle(id)
+    }
+
+    /// Submits outside of the future, which would wait for its first poll.
+    fn control(&self, verb: Control) -> impl Future<Output = Result<Job>> + Send + use<> {
+        let queue = self.0.clone();
+        let answers = queue.store().control(vec![verb]);
+        async move {
+            let answers = answers.await;
+            // Open until here.
+            drop(queue);
+            only(answers?)
+        }
     }
 }
 
@@ -376,7 +395,6 @@ impl Enqueue for AsyncQueue {
 
 /// The future of an enqueue on an [`AsyncQueue`]: resolves once the job is durable. The job is submitted already;
 /// dropping this does not take it back.
-#[derive(Debug)]
 #[must_use = "the job is submitted, but whether it was stored is only known after `.await`"]
 pub struct Enqueued<R> {
     ids: Pending<Vec<JobId>>,
@@ -392,14 +410,50 @@ impl<R> Future for Enqueued<R> {
     }
 }
 
+impl<R> fmt::Debug for Enqueued<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enqueued").field("ids", &self.ids).finish_non_exhaustive()
+    }
+}
+
+/// The future of an [`AsyncQueue::enqueue_all`]: resolves once all of the jobs are durable. They are submitted already; dropping
+/// this does not take them back.
+#[derive(Debug)]
+#[must_use = "the jobs are submitted, but whether they were stored is only known after `.await`"]
+pub struct EnqueuedAll {
+    ids: Pending<Vec<JobId>>,
+    /// Keeps the store open until the answer is there.
+    _queue: JobQueue,
+}
+
+impl Future for EnqueuedAll {
+    type Output = Result<Vec<JobId>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.ids).poll(cx)
+    }
+}
+
 /// A stored job of yours. `R` is what its task returns.
 ///
 /// In async code `.await` it instead of calling [`wait`](JobHandle::wait).
-#[derive(Clone, Debug)]
 pub struct JobHandle<R> {
     id: JobId,
     queue: JobQueue,
     result: PhantomData<fn() -> R>,
+}
+
+// Derived, these would ask of `R` what a handle does not need: it holds no result.
+impl<R> Clone for JobHandle<R> {
+    fn clone(&self) -> JobHandle<R> {
+        JobHandle { id: self.id, queue: self.queue.clone(), result: PhantomData }
+    }
+}
+
+impl<R> fmt::Debug for JobHandle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobHandle").field("id", &self.id).field("queue", &self.queue).finish()
+    }
 }
 
 impl<R> JobHandle<R> {
@@ -451,13 +505,18 @@ impl<R: DeserializeOwned> IntoFuture for JobHandle<R> {
 }
 
 /// The future of a [`JobHandle`]: the task's result, once the job has ended.
-#[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Ended<R> {
     job: Pending<Job>,
     /// Keeps the store open until the answer is there.
     _queue: JobQueue,
     result: PhantomData<fn() -> R>,
+}
+
+impl<R> fmt::Debug for Ended<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ended").field("job", &self.job).finish_non_exhaustive()
+    }
 }
 
 impl<R: DeserializeOwned> Future for Ended<R> {
@@ -532,4 +591,71 @@ fn answer_attempts(answer: Answer) -> Result<Vec<Attempt>> {
 
 fn answer_workers(answer: Answer) -> Result<Vec<WorkerState>> {
     if let Answer::Workers(workers) = answer { Ok(workers) } else { mismatched() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    #[task("tests.queue.rest")]
+    fn rest(n: u32) -> u32 {
+        n
+    }
+
+    /// Neither `Clone` nor `Debug`, as results of tasks may be.
+    #[derive(serde::Deserialize)]
+    struct Bare;
+
+    #[test]
+    fn a_write_on_an_async_queue_is_submitted_by_the_call_whether_its_future_is_polled_or_not() {
+        let queue = JobQueue::in_memory();
+        let submits = queue.to_async();
+        drop(submits.enqueue_all([Rest::new(1), Rest::new(2)]));
+        let ids: Vec<JobId> = queue.list(Filter::default()).unwrap().jobs.iter().map(|job| job.id).collect();
+        assert_eq!(ids.len(), 2);
+        drop(submits.cancel(ids[0]));
+        assert_eq!(queue.get(ids[0]).unwrap().unwrap().status, Status::Cancelled);
+        drop(submits.retry(ids[0]));
+        assert_eq!(queue.get(ids[0]).unwrap().unwrap().status, Status::Pending);
+        drop(submits.delete(ids[0]));
+        assert!(queue.get(ids[0]).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_future_of_a_write_borrows_nothing_and_moves_between_threads() {
+        fn lasts<F: Future + Send + 'static>(future: F) -> F {
+            future
+        }
+        let submits = JobQueue::in_memory().to_async();
+        let numbers = vec![1, 2];
+        let jobs = lasts(submits.enqueue_all(numbers.iter().map(|n| Rest::new(*n))));
+        let (cancelled, retried) = (lasts(submits.cancel(JobId(1))), lasts(submits.retry(JobId(1))));
+        let deleted = lasts(submits.delete(JobId(9)));
+        // Each keeps the queue open until its answer is there.
+        drop((submits, numbers));
+        assert_eq!(now(jobs).unwrap(), [JobId(1), JobId(2)]);
+        assert_eq!(now(cancelled).unwrap().status, Status::Cancelled);
+        assert_eq!(now(retried).unwrap().status, Status::Pending);
+        assert_eq!(now(deleted).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    fn now<F: Future>(future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        match future.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => panic!("the memory answers at once"),
+        }
+    }
+
+    #[test]
+    fn a_handle_is_cloned_and_shown_whatever_its_task_returns() {
+        let handle = JobQueue::in_memory().handle::<Bare>(JobId(1));
+        assert_eq!(handle.clone().id(), JobId(1));
+        assert!(format!("{handle:?}").starts_with("JobHandle"));
+        assert!(format!("{:?}", handle.into_future()).starts_with("Ended"));
+        let request = JobRequest::<Bare>::by_name("tests.queue.rest", &serde_json::json!({"n": 1})).unwrap();
+        assert!(format!("{request:?}").starts_with("JobRequest"));
+        assert!(format!("{:?}", request.enqueue(&JobQueue::in_memory().to_async())).starts_with("Enqueued"));
+    }
 }

@@ -72,21 +72,28 @@ impl Registry {
 
     /// The error for a name that no task has.
     pub fn unknown(&self, name: &str) -> Error {
+        self.unknown_here(name, "")
+    }
+
+    /// The same, with what else may be the matter where it was asked for.
+    pub(crate) fn unknown_here(&self, name: &str, more: &str) -> Error {
         let error =
             Error::new(ErrorKind::UnknownTask, format!("Task not registered: `{}`", name.escape_debug()));
         if self.is_empty() {
-            return error.help(format!("no task is linked into this program; {LINK_HELP}"));
+            let (why, help) = none();
+            return error.help(format!("{why}; {help}{more}"));
         }
         let meant = nearest(name, self.iter().flat_map(TaskDef::names));
         let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
         let names: Vec<&str> = self.iter().map(|task| task.name).collect();
-        error.help(format!("{meant}the tasks are {}; {LINK_HELP}", names.join(", ")))
+        error.help(format!("{meant}the tasks are {}; {LINK_HELP}{more}", names.join(", ")))
     }
 
     /// Why a worker may not start with these tasks: there is none, or a name has two. All of it in one error.
     pub fn check(&self) -> Result<(), Error> {
         if self.is_empty() {
-            return Err(Error::new(ErrorKind::Setup, "no task is linked into this program").help(LINK_HELP));
+            let (why, help) = none();
+            return Err(Error::new(ErrorKind::Setup, why).help(help));
         }
         self.duplicates().map_or(Ok(()), Err)
     }
@@ -132,6 +139,18 @@ impl Registry {
             Error::new(ErrorKind::Setup, format!("shared state that tasks take is missing:{message}"))
                 .help("give the worker a value of each type: `Worker::new(&queue).state(value)`")
         })
+    }
+}
+
+/// Why a registry is empty, and what to do.
+fn none() -> (&'static str, &'static str) {
+    if Registry::linked().is_empty() {
+        ("no task is linked into this program", LINK_HELP)
+    } else {
+        (
+            "none of the tasks of this program was chosen",
+            "choose at least one, or leave the choice out to serve all",
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Leans on `job`. Which database stands behind a target is not known here.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -18,11 +19,16 @@ use crate::time::Timestamp;
 /// `R` is what the task returns: the type that [`JobHandle::wait`](crate::JobHandle::wait) gives. Made by the option
 /// methods of [`Task`], or with [`JobRequest::by_name`]. Whatever is wrong with it is said by
 /// [`enqueue`](JobRequest::enqueue), before anything is stored.
-#[derive(Debug)]
 #[must_use = "a job does nothing until it is enqueued"]
 pub struct JobRequest<R> {
     job: Result<NewJob>,
     result: PhantomData<fn() -> R>,
+}
+
+impl<R> fmt::Debug for JobRequest<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobRequest").field("job", &self.job).finish()
+    }
 }
 
 /// What a job can be enqueued on. The target decides the style of the call:
@@ -44,6 +50,9 @@ pub trait Enqueue {
     fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R>;
 }
 
+/// The tasks of a worker are its own: a request for a job knows no worker.
+const REGISTER_HELP: &str = "; a task that only `Worker::register` makes known is enqueued by its type";
+
 impl<R> JobRequest<R> {
     /// A job of the task `def` with these parameters and the task's own options.
     pub(crate) fn new(def: &'static TaskDef, params: Result<String>) -> JobRequest<R> {
@@ -61,6 +70,9 @@ impl<R> JobRequest<R> {
     ///
     /// An unknown name, and each missing, unknown or ill-typed parameter, is told by the error; nothing is stored.
     ///
+    /// The name is looked up among the tasks that are linked into this program. One that only
+    /// [`Worker::register`](crate::Worker::register) makes known is known to that worker alone: enqueue it by its type.
+    ///
     /// ```
     /// use qdjobs::prelude::*;
     /// # use serde_json::json;
@@ -72,7 +84,8 @@ impl<R> JobRequest<R> {
     /// assert_eq!(wrong.problems().len(), 2); // `name` is missing, and `nam` is not known
     /// ```
     pub fn by_name(name: &str, params: &(impl Serialize + ?Sized)) -> Result<JobRequest<R>> {
-        let def = Registry::linked().find(name)?;
+        let linked = Registry::linked();
+        let def = linked.get(name).ok_or_else(|| linked.unknown_here(name, REGISTER_HELP))?;
         let text = serde_json::to_string(params).map_err(|error| {
             Error::new(ErrorKind::InvalidParams, format!("the params cannot be written as JSON: {error}"))
                 .help("pass a struct, a map with text keys, or `serde_json::json!({ … })`")

@@ -31,6 +31,11 @@ pub fn answer<T>(pending: Pending<T>) -> qdjobs::Result<T> {
     pending.wait_timeout(PATIENCE).unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}"))
 }
 
+/// The promises of the contract, by the names of their tests.
+pub fn promises() -> impl Iterator<Item = &'static str> {
+    PROMISES.iter().map(|(name, _)| *name)
+}
+
 /// Holds the promise named `name` against the store that `factory` opens; called by `store_contract!`.
 ///
 /// What the factory gives beside the store (a temporary directory, say) is kept until the promise is checked.

@@ -19,6 +19,9 @@ const DEPTH_MAX: usize = qdjobs::JSON_DEPTH_MAX + 1;
 /// Longest delay. Beyond a hundred years a delay is a mistake in its unit.
 const DELAY_SECONDS_MAX: f64 = 100.0 * 365.25 * 86_400.0;
 
+/// Unknown fields that are told one by one: whoever sends a mebibyte of them need not get more than that back.
+const UNKNOWN_MAX: usize = 20;
+
 const FIELDS: [&str; 10] = [
     "task",
     "params",
@@ -158,18 +161,21 @@ fn instant(value: Value) -> Option<Timestamp> {
 }
 
 fn unknown(fields: &Map<String, Value>) -> Vec<Problem> {
-    fields
-        .keys()
-        .filter(|field| !FIELDS.contains(&field.as_str()))
-        .map(|field| {
-            let shown: String = field.chars().take(60).collect();
-            let words = FIELDS.join(", ");
-            match nearest(field, FIELDS) {
-                Some(known) => problem(&shown, format!("is not known here; did you mean `{known}`?")),
-                None => problem(&shown, format!("is not known here; known are {words}")),
-            }
-        })
-        .collect()
+    let mut unknown = fields.keys().filter(|field| !FIELDS.contains(&field.as_str()));
+    let mut problems: Vec<Problem> =
+        unknown.by_ref().take(UNKNOWN_MAX).map(|field| not_known(field)).collect();
+    if let more @ 1.. = unknown.count() {
+        problems.push(problem("…", format!("{more} further fields are not known here")));
+    }
+    problems
+}
+
+fn not_known(field: &str) -> Problem {
+    let shown: String = field.chars().take(60).collect();
+    match nearest(field, FIELDS) {
+        Some(known) => problem(&shown, format!("is not known here; did you mean `{known}`?")),
+        None => problem(&shown, format!("is not known here; known are {}", FIELDS.join(", "))),
+    }
 }
 
 fn problem(field: &str, problem: impl Into<String>) -> Problem {
@@ -359,6 +365,16 @@ mod tests {
         }
         let (_, both) = refused(r#"{"delay": -1, "priority": "x"}"#);
         assert!(["delay", "priority", "task"].iter().all(|field| both.contains(field)), "{both}");
+    }
+
+    #[test]
+    fn however_many_fields_are_not_known_the_answer_stays_short() {
+        let fields: Map<String, Value> = (0..10_000).map(|n| (format!("f{n}"), n.into())).collect();
+        let refusal = Posted::read(Value::Object(fields).to_string().as_bytes()).unwrap_err();
+        let text = serde_json::to_string(&refusal).unwrap();
+        assert!(text.len() < 16 << 10, "{} bytes", text.len());
+        assert!(text.contains("9980 further fields are not known here"), "{text}");
+        assert!(text.contains("f0: is not known here; known are task, params"), "{text}");
     }
 
     #[test]

@@ -41,6 +41,13 @@ const BODY_BYTES_MAX: usize = 2 * qdjobs::JSON_BYTES_MAX + (64 << 10);
 /// Most bytes that are read of a body that is too large.
 const BODY_BYTES_READ_MAX: usize = 8 * BODY_BYTES_MAX;
 
+/// Largest list of jobs, whatever their number: a thousand of the largest would take three gibibytes. Where it ends earlier the
+/// `Link` goes on.
+const LIST_BYTES_MAX: usize = 8 << 20;
+
+/// Jobs of a list that are read at a time.
+const READ_AT_ONCE: usize = 32;
+
 /// How long a request may take as a whole: a body that trickles in, a disk that does not answer.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -94,13 +101,7 @@ async fn front_door(State(service): App, request: Request, next: Next) -> Respon
     let checked = service.guard.check(request.method(), request.uri(), request.headers());
     let mut response = match checked {
         Err(refusal) => refusal.into_response(),
-        Ok(()) => tokio::time::timeout(REQUEST_PATIENCE, next.run(request)).await.unwrap_or_else(|_| {
-            let seconds = REQUEST_PATIENCE.as_secs();
-            let text = format!(
-                "the request was not done after {seconds} seconds; whether it had an effect is not known"
-            );
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, text).into_response()
-        }),
+        Ok(()) => in_time(next.run(request), REQUEST_PATIENCE).await,
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -114,6 +115,20 @@ async fn front_door(State(service): App, request: Request, next: Next) -> Respon
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// The answer, or after `patience` a refusal that leaves open what became of the request. It is a 504, since clients repeat a
+/// 408 by themselves, and whoever repeats this one may have everything done twice.
+async fn in_time(answer: impl Future<Output = Response>, patience: Duration) -> Response {
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| {
+        let seconds = patience.as_secs();
+        let text = format!(
+            "the request was not done after {seconds} seconds; whether it had an effect is not known"
+        );
+        Refusal::new(StatusCode::GATEWAY_TIMEOUT, text)
+            .help("look before you repeat it; a job with a unique_key can be posted again without harm")
+            .into_response()
+    })
 }
 
 async fn index(State(service): App) -> Result<Html<String>, Refusal> {
@@ -228,10 +243,9 @@ fn must_be_json(headers: &HeaderMap) -> Result<(), Refusal> {
 async fn list(State(service): App, uri: Uri) -> Result<Response, Refusal> {
     let params: Vec<(String, String)> =
         url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let filter = read_filter(&params)?;
-    let page = service.queue.list(filter).await?;
-    let mut response = json(&page.jobs);
-    if let Some(next) = page.next {
+    let (jobs, next) = read_list(&service.queue, read_filter(&params)?).await?;
+    let mut response = json_text(jobs);
+    if let Some(next) = next {
         // The body stays the array that it always was: where it goes on is said beside it.
         let kept = params.iter().filter(|(key, value)| key != "before" && !value.is_empty());
         let query = url::form_urlencoded::Serializer::new(String::new())
@@ -246,10 +260,37 @@ async fn list(State(service): App, uri: Uri) -> Result<Response, Refusal> {
     Ok(response)
 }
 
+/// The array of the jobs, as far as it may become, and where it goes on.
+async fn read_list(queue: &AsyncQueue, filter: Filter) -> Result<(String, Option<JobId>), Refusal> {
+    let mut filter = filter;
+    let mut wanted = filter.limit.unwrap_or(Filter::LIMIT_MAX);
+    let (mut list, mut last) = ("[".to_owned(), None);
+    loop {
+        filter.limit = Some(wanted.min(READ_AT_ONCE));
+        let page = queue.list(filter.clone()).await?;
+        wanted -= page.jobs.len();
+        for job in &page.jobs {
+            let text = serde_json::to_string(job).map_err(unwritten)?;
+            // The first one is there whatever its size, or the list would never go on.
+            if last.is_some() && list.len() + ",]".len() + text.len() > LIST_BYTES_MAX {
+                return Ok((list + "]", last));
+            }
+            if last.replace(job.id).is_some() {
+                list.push(',');
+            }
+            list.push_str(&text);
+        }
+        if wanted == 0 || page.next.is_none() {
+            return Ok((list + "]", page.next));
+        }
+        filter.before = page.next;
+    }
+}
+
 fn read_filter(params: &[(String, String)]) -> Result<Filter, Refusal> {
     let bad = |text: String| Refusal::new(StatusCode::BAD_REQUEST, text);
     let mut filter = Filter::default();
-    // All jobs, as far as an answer may hold them.
+    // All jobs, as far as an answer may hold them: a client that does not page expects no less.
     filter.limit = Some(Filter::LIMIT_MAX);
     for (at, (key, value)) in params.iter().enumerate() {
         if params[..at].iter().any(|(earlier, _)| earlier == key) {
@@ -359,11 +400,36 @@ fn read_id(text: &str) -> Result<JobId, Refusal> {
 
 fn json(value: &impl Serialize) -> Response {
     match serde_json::to_string(value) {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-        Err(error) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        Ok(text) => json_text(text),
+        Err(error) => unwritten(error).into_response(),
     }
+}
+
+fn json_text(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+fn unwritten(error: serde_json::Error) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 
 fn clip(text: &str) -> String {
     text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_request_whose_effect_is_not_known_is_not_answered_with_an_invitation_to_repeat_it() {
+        let answer = in_time(std::future::pending(), Duration::ZERO).await;
+        // Clients repeat a 408 by themselves, and a 503 with a Retry-After.
+        assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+        assert!(!answer.headers().contains_key(header::RETRY_AFTER));
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert!(body["error"].as_str().unwrap().contains("whether it had an effect is not known"), "{body}");
+        assert!(body["help"].as_str().unwrap().contains("unique_key"), "{body}");
+    }
 }

@@ -121,6 +121,36 @@ fn a_page_of_jobs_says_where_it_goes_on() {
 }
 
 #[test]
+fn a_page_of_large_jobs_ends_where_it_would_grow_too_large() {
+    let service = Service::start("http-large-pages");
+    let mut job = waiting();
+    job["params"]["body"] = "x".repeat(qdjobs::JSON_BYTES_MAX - 100).into();
+    job["metadata"] = json!({"note": "y".repeat(qdjobs::JSON_BYTES_MAX - 100)});
+    for _ in 0..4 {
+        let answer = service.post(&job);
+        assert_eq!(answer.status(), 201, "{:.200}", answer.body());
+    }
+    let first = service.get("/jobs");
+    assert!(first.body().len() <= 8 << 20, "{} bytes", first.body().len());
+    assert_eq!(
+        (ids(&first), &first.headers()["link"]),
+        (vec![4, 3, 2], &"</jobs?before=2>; rel=\"next\"".parse().unwrap())
+    );
+    let second = service.get("/jobs?before=2");
+    assert_eq!((ids(&second), second.headers().get("link")), (vec![1], None));
+}
+
+#[test]
+fn all_jobs_are_listed_up_to_a_thousand_since_a_client_of_the_reference_does_not_page() {
+    let service = Service::start("http-thousand");
+    service.store_waiting(1_001);
+    let all = service.get("/jobs");
+    assert_eq!(ids(&all), (2..=1_001).rev().collect::<Vec<i64>>());
+    assert_eq!(all.headers()["link"], "</jobs?before=2>; rel=\"next\"");
+    assert_eq!(ids(&service.get("/jobs?before=2")), [1]);
+}
+
+#[test]
 fn a_job_that_is_not_there_is_not_found_in_json() {
     let service = Service::start("http-missing");
     for path in

@@ -85,6 +85,13 @@ impl Service {
         json(&answer)["id"].as_i64().unwrap()
     }
 
+    /// Stores many jobs of a day far off at once, behind the service's back.
+    pub(crate) fn store_waiting(&self, jobs: usize) {
+        use qdjobs::Task as _;
+        let job = || qdjobs_examples::tasks::SendEmail::new("user@example.com", "Test", "Hello World");
+        self.queue.enqueue_all((0..jobs).map(|_| job().delay(Duration::from_secs(31_536_000)))).unwrap();
+    }
+
     /// The job once it has ended, as the service tells it.
     pub(crate) fn ended(&self, id: i64) -> Value {
         // How it ended is what the test will look at.

@@ -159,7 +159,7 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     }
 
     /// Writes a copy of all that is stored, as of one moment, into a new file; blocks until it is on the disk. Works also when the
-    /// store has stopped. [`ErrorKind::Setup`] if the store has no file.
+    /// store has stopped. [`ErrorKind::Setup`] if the store has no file, [`ErrorKind::Corrupt`] if the copy is not sound.
     fn backup(&self, _to: &Path) -> Result<()> {
         Err(Error::new(ErrorKind::Setup, "this store has no file to copy")
             .help("only a queue on a file has backups"))

@@ -6,6 +6,7 @@
 
 mod attribute;
 mod def;
+mod encode;
 mod error;
 mod output;
 mod param;
@@ -50,7 +51,7 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sized + 'static {
 
     /// The job with the task's own options.
     fn request(self) -> JobRequest<Self::Output> {
-        JobRequest::new(Self::DEF, param::encode(Self::DEF, &self))
+        JobRequest::new(Self::DEF, encode::encode(Self::DEF, &self))
     }
 
     /// Not before this long after it was stored.

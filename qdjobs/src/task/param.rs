@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
+use super::encode::too_deep;
 use super::{ParamInfo, TaskError};
 use crate::error::{Error, ErrorKind, ParamProblem, Result};
 use crate::job::{JSON_DEPTH_MAX, NAME_BYTES_MAX, check_size};
@@ -17,7 +18,9 @@ use crate::task::TaskDef;
 
 /// A value that can be a parameter of a task: stored as JSON, read back later, perhaps by another process.
 ///
-/// Every type has it that is `Serialize`, `Deserialize` and owns what it holds.
+/// Every type has it that is `Serialize`, `Deserialize` and owns what it holds. A value that could be written and not be read
+/// back is refused when the job is enqueued: an integer of more than 64 bits, a float that is none of the numbers, and what
+/// is nested deeper than [`JSON_DEPTH_MAX`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a task parameter",
     label = "stored with the job, so it must be written to JSON and read back",
@@ -256,11 +259,7 @@ pub fn check_params(def: &TaskDef, json: &str) -> Result<String> {
     };
     // The object itself is the first level.
     if values.values().any(|value| is_deeper(value, JSON_DEPTH_MAX - 1)) {
-        return Err(invalid(format!(
-            "the params of `{}` are nested deeper than {JSON_DEPTH_MAX} levels",
-            def.name
-        ))
-        .help("store the data in a file or a table of your own and pass its name or id"));
+        return Err(too_deep(def));
     }
     let problems = (def.check)(&values);
     if !problems.is_empty() {
@@ -291,15 +290,4 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
         Value::Object(map) => levels == 0 || map.values().any(|item| is_deeper(item, levels - 1)),
         _ => false,
     }
-}
-
-/// The text of typed params.
-pub(crate) fn encode<P: Serialize>(def: &TaskDef, params: &P) -> Result<String> {
-    let text = serde_json::to_string(params).map_err(|error| {
-        let message = format!("the params of `{}` cannot be written as JSON: {error}", def.name);
-        Error::new(ErrorKind::InvalidParams, message).help("JSON has text keys and finite numbers only")
-    })?;
-    // A NaN or an infinity is written as null, which no number is read from: the job would be stored only to fail.
-    let floats = def.params.iter().any(|param| param.ty.contains("f64") || param.ty.contains("f32"));
-    if floats && text.contains("null") { check_params(def, &text) } else { Ok(text) }
 }

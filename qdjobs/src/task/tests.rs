@@ -12,7 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::context::{JobContext, States, StopSignal};
 use crate::error::ErrorKind;
-use crate::job::{JSON_BYTES_MAX, JobId, WorkerId};
+use crate::job::{JSON_BYTES_MAX, JSON_DEPTH_MAX, JobId, WorkerId};
 use crate::queue::JobQueue;
 use crate::registry::Registry;
 use crate::retry::Outcome;
@@ -267,9 +267,26 @@ fn an_unknown_name_is_told_the_nearest_one_and_why_a_task_may_be_missing() {
          help: did you mean `tests.greet`? the tasks are tests.cleanup, tests.greet; if your tasks live in another \
          crate add `use that_crate as _;` to this program"
     );
-    let error = Registry::default().unknown("nope").to_string();
-    assert!(error.contains("no task is linked into this program"), "{error}");
-    assert_eq!(Registry::default().check().unwrap_err().kind(), ErrorKind::Setup);
+}
+
+#[test]
+fn a_name_that_only_a_worker_may_know_is_told_to_be_enqueued_by_its_type() {
+    let error = JobRequest::<()>::by_name("tests.nowhere", &json!({})).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownTask);
+    assert!(
+        error.to_string().ends_with("only `Worker::register` makes known is enqueued by its type"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_empty_choice_of_tasks_is_not_told_as_a_crate_that_was_not_linked() {
+    let error = Registry::default().check().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Setup);
+    for text in [error.to_string(), Registry::default().unknown("nope").to_string()] {
+        assert!(text.contains("none of the tasks of this program was chosen"), "{text}");
+        assert!(!text.contains("linked"), "{text}");
+    }
 }
 
 #[test]
@@ -344,4 +361,90 @@ fn a_number_that_json_cannot_hold_is_refused_before_it_is_stored() {
     assert_eq!(refused.problems()[0].param, "by");
     assert!(Scale::new(0.5).priority(1).enqueue(&queue).is_ok());
     assert_eq!(scale(1.0, None), 1.0);
+}
+
+/// What a run of the task makes of the params that were stored.
+fn stored_and_run<T: Task>(task: T) -> crate::Result<Outcome>
+where
+    T::Output: 'static,
+{
+    let queue = JobQueue::in_memory();
+    let id = task.request().enqueue(&queue)?.id();
+    Ok(run(T::DEF, &queue.get(id)?.unwrap().params))
+}
+
+#[test]
+fn typed_params_deeper_than_can_be_read_back_are_refused_before_they_are_stored() {
+    #[crate::task("tests.deep")]
+    fn deep(value: serde_json::Value, raw: Option<Box<serde_json::value::RawValue>>) -> bool {
+        value.is_array() && raw.is_some()
+    }
+    fn nested(levels: usize) -> serde_json::Value {
+        (1..levels).fold(json!([]), |inside, _| json!([inside]))
+    }
+    let params = |value: usize, raw: usize| {
+        let raw = serde_json::value::RawValue::from_string("[".repeat(raw) + &"]".repeat(raw)).unwrap();
+        Deep { raw: Some(raw), ..Deep::new(nested(value)) }
+    };
+    // The object of the params is the first level.
+    let most = JSON_DEPTH_MAX - 1;
+    assert_eq!(stored_and_run(params(most, most)).unwrap().unwrap(), "true");
+    for too_deep in [params(most + 1, 1), params(1_000, 1), params(1, most + 1), params(1, 100_000)] {
+        let refused = stored_and_run(too_deep).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidParams);
+        let text = refused.to_string();
+        assert!(
+            text.starts_with("the params of `tests.deep` are nested deeper than 64 levels\nhelp: "),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_integer_of_more_than_64_bits_is_refused_before_it_is_stored() {
+    // Written as the type of a parameter they do not compile; inside a type of one's own nobody sees them but serde.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Numbers {
+        n: u128,
+        m: i128,
+        by_key: HashMap<u128, i8>,
+    }
+    #[crate::task("tests.wide")]
+    fn wide(numbers: Numbers) -> String {
+        format!("{} {} {:?}", numbers.n, numbers.m, numbers.by_key)
+    }
+    let params = |n, m| Wide::new(Numbers { n, m, by_key: HashMap::from([(u128::MAX, -1)]) });
+    // What fits comes back, and a key is a text whatever its size.
+    let (most, least) = (u64::MAX.into(), i64::MIN.into());
+    let told = format!("\"{most} {least} {{{}: -1}}\"", u128::MAX);
+    assert_eq!(stored_and_run(params(most, least)).unwrap().unwrap(), told);
+    for (too_wide, shown) in [
+        (params(most + 1, 0), "18446744073709551616"),
+        (params(u128::MAX, 0), "340282366920938463463374607431768211455"),
+        (params(0, least - 1), "-9223372036854775809"),
+        (params(0, i128::MAX), "170141183460469231731687303715884105727"),
+    ] {
+        let refused = stored_and_run(too_wide).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidParams);
+        let text = refused.to_string();
+        assert!(text.contains(shown) && text.contains("more than 64 bits\nhelp: "), "{text}");
+    }
+}
+
+#[test]
+fn a_float_comes_back_as_the_one_that_was_passed() {
+    #[crate::task("tests.exact")]
+    fn exact(x: f64) -> String {
+        x.to_bits().to_string()
+    }
+    // A fixed walk over all magnitudes.
+    let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..2_000 {
+        bits = bits.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let x = f64::from_bits(bits);
+        if x.is_finite() {
+            let text = serde_json::to_string(&Exact::new(x)).unwrap();
+            assert_eq!(run(Exact::DEF, &text).unwrap(), format!("\"{bits}\""), "{x:e}");
+        }
+    }
 }

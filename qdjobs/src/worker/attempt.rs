@@ -96,8 +96,6 @@ pub(super) struct Attempt {
     pub(super) deadline: Option<Duration>,
     /// Whoever sets it decides how the attempt ended: its own end, its timeout, or a stop.
     settled: AtomicBool,
-    /// Its thread was given up on, and another has taken its place.
-    pub(super) replaced: AtomicBool,
     #[cfg(feature = "tokio")]
     pub(super) future: std::sync::OnceLock<Arc<super::executor::Job>>,
 }
@@ -119,14 +117,13 @@ impl Attempt {
             begun,
             deadline: task.options.timeout.map(|limit| begun.saturating_add(limit)),
             settled: AtomicBool::new(false),
-            replaced: AtomicBool::new(false),
             #[cfg(feature = "tokio")]
             future: std::sync::OnceLock::new(),
         }))
     }
 
     /// Whether its end is decided.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "tokio"))]
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
     }
@@ -144,6 +141,10 @@ impl Attempt {
             // It ends early since it was told to, which is no failure of the job.
             return self.decide(shop, Verdict::Release { wait: Duration::ZERO, started: true });
         }
+        self.decide(shop, self.verdict(shop, outcome))
+    }
+
+    fn verdict(&self, shop: &Shop, outcome: Outcome) -> Verdict {
         let job = self.ctx.job();
         let budget = Budget {
             retry_count: job.retry_count,
@@ -152,19 +153,25 @@ impl Attempt {
         };
         // A custom backoff is the program's own code.
         let decided = catch_unwind(AssertUnwindSafe(|| verdict(outcome, budget, shop.chance.fraction())));
-        self.decide(
-            shop,
-            decided.unwrap_or_else(|panic| Verdict::Fail {
-                error: format!("the backoff panicked: {}", message(&*panic)),
-            }),
-        )
+        decided.unwrap_or_else(|panic| Verdict::Fail {
+            error: format!("the backoff panicked: {}", message(&*panic)),
+        })
+    }
+
+    /// What becomes of it if it runs out of time now. A timeout is a failure though the lease was in doubt; one that comes while
+    /// the worker stops is not.
+    pub(super) fn overdue(&self, shop: &Shop) -> Verdict {
+        if matches!(self.stop.reason(), Some(StopReason::Stopping)) {
+            return Verdict::Release { wait: Duration::ZERO, started: true };
+        }
+        let limit = self.task.options.timeout.unwrap_or_default();
+        self.verdict(shop, Err(TaskError::retry(format!("timed out after {limit:?}"))))
     }
 
     /// Decides that it ran out of time.
-    pub(super) fn expire(&self, shop: &Shop) -> Option<Done> {
-        let limit = self.task.options.timeout.unwrap_or_default();
+    pub(super) fn expire(&self, shop: &Shop, overdue: Verdict) -> Option<Done> {
         // Decided before the task is told, so that one that ends at the word does not decide it.
-        let done = self.settle(shop, Err(TaskError::retry(format!("timed out after {limit:?}"))));
+        let done = self.decide(shop, overdue);
         self.stop.set(StopReason::TimedOut);
         self.stop.set_decided();
         done

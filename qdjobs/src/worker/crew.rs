@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::retry::Outcome;
-use crate::sync::atomic::Ordering;
 use crate::sync::thread;
 use crate::task::Run;
 
@@ -118,11 +117,6 @@ fn work(lane: &Arc<Lane>) {
     let mut last = None;
     while let Some(attempt) = lane.next(last.take()) {
         let outcome = run(lane, &attempt);
-        if attempt.replaced.load(Ordering::Acquire) {
-            // Another thread has this one's place.
-            lane.returned(attempt.id());
-            return;
-        }
         last = Some((attempt, outcome));
     }
 }

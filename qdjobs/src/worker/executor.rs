@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -98,13 +98,20 @@ struct State {
     closed: bool,
 }
 
+/// A turn is due: the job is in the queue, or will be put there by the thread that polls it.
+const QUEUED: u8 = 1;
+
+/// A thread polls the job, or has polled it for the last time. Nobody else puts it into the queue: a second thread could do no
+/// more than wait for the first, and a handler that blocks would take one with each wake.
+const POLLED: u8 = 2;
+
 /// A job on the executor.
 pub(super) struct Job {
     id: JobId,
     /// Gone when the job has ended or was cancelled.
     live: Mutex<Option<Live>>,
-    /// In the queue of jobs to be polled, or being polled and woken again.
-    queued: AtomicBool,
+    /// [`QUEUED`], [`POLLED`], both or none.
+    turn: AtomicU8,
     cancelled: AtomicBool,
     shared: Arc<Shared>,
 }
@@ -153,13 +160,18 @@ impl Executor {
         let job = Arc::new(Job {
             id: attempt.id(),
             live: Mutex::new(Some(Live { future, lane, attempt: attempt.clone() })),
-            queued: AtomicBool::new(false),
+            turn: AtomicU8::new(0),
             cancelled: AtomicBool::new(false),
             shared: self.0.clone(),
         });
         // Set once, here.
         let _ = attempt.future.set(job.clone());
-        job.enqueue();
+        if attempt.is_settled() {
+            // It ran out of time before it was here.
+            job.cancel();
+        } else {
+            job.enqueue();
+        }
     }
 
     /// Ends the threads that are free; those in a poll end after it.
@@ -171,11 +183,28 @@ impl Executor {
     }
 }
 
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Job {
+    /// Asks for a turn. No wake is lost, whatever the turn is when it comes:
+    ///
+    /// - none: the job goes into the queue;
+    /// - `QUEUED`: its poll is still to begin, and takes this wake with it;
+    /// - `POLLED`: the thread that polls it finds `QUEUED` set when it gives the turn up, and puts it into the queue itself.
+    ///
+    /// Each step changes the one number by a read and a write at once, even if it changes nothing: so what was done before a
+    /// wake is seen by the poll that answers it.
     fn enqueue(self: Arc<Job>) {
-        if self.queued.swap(true, Ordering::AcqRel) {
-            return;
+        if self.turn.fetch_or(QUEUED, Ordering::AcqRel) == 0 {
+            self.push();
         }
+    }
+
+    fn push(self: Arc<Job>) {
         let shared = self.shared.clone();
         let mut state = shared.lock();
         state.ready.push_back(self);
@@ -194,9 +223,10 @@ impl Job {
     }
 
     fn poll(self: Arc<Job>) {
+        // Before the poll, and before the look at whether the job is cancelled: what comes from here on asks for another turn.
+        self.turn.swap(POLLED, Ordering::AcqRel);
+        // Nobody else has it: a job is in the queue once, and not while it is polled.
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before the poll: a wake during it must queue the job again.
-        self.queued.store(false, Ordering::Release);
         let Some(Live { future, .. }) = live.as_mut() else { return };
         let outcome = if self.cancelled.load(Ordering::Acquire) {
             None
@@ -204,17 +234,25 @@ impl Job {
             let waker = Waker::from(self.clone());
             let mut cx = Context::from_waker(&waker);
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
-                Ok(Poll::Pending) => return,
+                Ok(Poll::Pending) => {
+                    drop(live);
+                    if self.turn.fetch_and(!POLLED, Ordering::AcqRel) & QUEUED != 0 {
+                        self.push();
+                    }
+                    return;
+                }
                 Ok(Poll::Ready(outcome)) => Some(outcome),
                 Err(panic) => Some(Err(panicked(&*panic))),
             }
         };
+        // The turn is never given up: a wake that comes after the end asks in vain.
         let Some(Live { future, lane, attempt }) = live.take() else { return };
         drop(live);
         // A future's drop is the program's own code too.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
-        if let Some(outcome) = outcome {
-            drop(lane.ended(attempt, outcome));
+        match outcome {
+            Some(outcome) => drop(lane.ended(attempt, outcome)),
+            None => lane.returned(attempt.id()),
         }
     }
 }
@@ -266,10 +304,9 @@ impl Shared {
                 break;
             }
             state.idle += 1;
-            let extra = state.threads > THREADS;
             let none = |state: &mut State| state.ready.is_empty() && !state.closed;
             let timed_out;
-            (state, timed_out) = if extra {
+            (state, timed_out) = if state.threads > THREADS {
                 let (state, timeout) =
                     self.work.wait_timeout_while(state, LINGER, none).unwrap_or_else(PoisonError::into_inner);
                 (state, timeout.timed_out())
@@ -277,7 +314,8 @@ impl Shared {
                 (self.work.wait_while(state, none).unwrap_or_else(PoisonError::into_inner), false)
             };
             state.idle -= 1;
-            if timed_out {
+            // Others may have left meanwhile, and the last ones must not.
+            if timed_out && state.threads > THREADS {
                 break;
             }
         }
@@ -316,13 +354,160 @@ pub(super) fn run_here(
     ctx: &JobContext,
     future: impl FnOnce() -> LocalFuture,
 ) -> Outcome {
-    let mut future = future();
+    let (mut future, mut decided) = (future(), std::pin::pin!(ctx.decided()));
     let raced = std::future::poll_fn(|cx| {
         if let Poll::Ready(outcome) = future.as_mut().poll(cx) {
             return Poll::Ready(outcome);
         }
         // Nobody sees this error: what becomes of the job is decided.
-        ctx.poll_decided(cx).map(|()| Err(TaskError::retry("the task was given up on")))
+        decided.as_mut().poll(cx).map(|()| Err(TaskError::retry("the task was given up on")))
     });
     reactor.block_on(raced)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::crew::Crew;
+    use super::*;
+    use crate::prelude::*;
+
+    /// Nothing here takes so long unless it hangs.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Where the blocking jobs of one test meet it.
+    #[derive(Clone)]
+    struct Door {
+        arrived: mpsc::Sender<Waker>,
+        open: Arc<(Mutex<bool>, Condvar)>,
+    }
+
+    impl Door {
+        fn new() -> (Door, mpsc::Receiver<Waker>) {
+            let (arrived, arrivals) = mpsc::channel();
+            (Door { arrived, open: Arc::default() }, arrivals)
+        }
+
+        fn open(&self) {
+            *self.open.0.lock().unwrap() = true;
+            self.open.1.notify_all();
+        }
+    }
+
+    /// Blocks its first poll until the door opens; ends with the second.
+    #[task("tests.executor.block")]
+    async fn block(#[state] door: &Door) -> u32 {
+        let mut polls = 0;
+        std::future::poll_fn(|cx| {
+            polls += 1;
+            if polls == 1 {
+                door.arrived.send(cx.waker().clone()).unwrap();
+                drop(door.open.1.wait_while(door.open.0.lock().unwrap(), |open| !*open).unwrap());
+                return Poll::Pending;
+            }
+            Poll::Ready(polls)
+        })
+        .await
+    }
+
+    #[task("tests.executor.pass")]
+    async fn pass() {}
+
+    /// Nobody but its test has this worker.
+    fn executor(worker: &WorkerHandle) -> &Shared {
+        let mut lanes = worker.running.as_ref().unwrap().lanes.iter();
+        let executor = lanes.find_map(|lane| match &lane.crew {
+            Crew::Executor { executor, .. } => Some(executor),
+            _ => None,
+        });
+        &executor.unwrap().0
+    }
+
+    fn threads(worker: &WorkerHandle) -> usize {
+        executor(worker).lock().threads
+    }
+
+    fn blocked(queue: &JobQueue, arrivals: &mpsc::Receiver<Waker>, jobs: usize) -> Vec<Waker> {
+        queue.enqueue_all((0..jobs).map(|_| Block::new())).unwrap();
+        arrivals.iter().take(jobs).collect()
+    }
+
+    #[test]
+    fn a_wake_of_a_job_that_blocks_in_its_poll_takes_no_thread_and_is_not_lost() {
+        const JOBS: usize = 32;
+        let queue = JobQueue::in_memory();
+        let (door, arrivals) = Door::new();
+        let worker = Worker::new(&queue).only::<Block>().only::<Pass>().state(door.clone()).start().unwrap();
+        let wakers = blocked(&queue, &arrivals, JOBS);
+        for _ in 0..3 {
+            wakers.iter().for_each(Waker::wake_by_ref);
+            // A job that is run after the wakes: whatever they started has had its turn before.
+            Pass::new().enqueue(&queue).unwrap().wait().unwrap();
+        }
+        let used = threads(&worker);
+        door.open();
+        // Each was woken during its first poll, by nobody after it.
+        for job in queue.list(crate::store::Filter::default()).unwrap().jobs {
+            queue.handle::<serde_json::Value>(job.id).wait_timeout(PATIENCE).unwrap();
+        }
+        // A machine that is slow to start a thread gets a few more than it needs.
+        assert!(used <= JOBS + JOBS / 2, "{used} threads");
+        worker.stop().unwrap();
+    }
+
+    #[test]
+    fn a_job_that_is_given_up_on_while_it_blocks_in_its_poll_is_dropped_after_it() {
+        struct Dropped(mpsc::Sender<()>);
+        impl Drop for Dropped {
+            fn drop(&mut self) {
+                self.0.send(()).unwrap();
+            }
+        }
+        #[derive(Clone)]
+        struct Drops(mpsc::Sender<()>);
+        #[crate::task("tests.executor.overrun", timeout = "50ms", retries = 0)]
+        async fn overrun(#[state] door: &Door, #[state] drops: &Drops) {
+            let _dropped = Dropped(drops.0.clone());
+            std::future::poll_fn(|cx| {
+                door.arrived.send(cx.waker().clone()).unwrap();
+                drop(door.open.1.wait_while(door.open.0.lock().unwrap(), |open| !*open).unwrap());
+                Poll::<()>::Pending
+            })
+            .await
+        }
+        let queue = JobQueue::in_memory();
+        let (door, _arrivals) = Door::new();
+        let (dropped, drops) = mpsc::channel();
+        let worker =
+            Worker::new(&queue).only::<Overrun>().state(door.clone()).state(Drops(dropped)).start().unwrap();
+        let refused = Overrun::new().enqueue(&queue).unwrap().wait().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::JobFailed);
+        assert!(drops.try_recv().is_err());
+        door.open();
+        drops.recv_timeout(PATIENCE).unwrap();
+        worker.stop().unwrap();
+    }
+
+    #[test]
+    fn threads_that_were_needed_for_a_while_leave_and_the_usual_ones_stay() {
+        const JOBS: usize = 6;
+        let queue = JobQueue::in_memory();
+        let (door, arrivals) = Door::new();
+        let worker = Worker::new(&queue).only::<Block>().state(door.clone()).start().unwrap();
+        let wakers = blocked(&queue, &arrivals, JOBS);
+        assert!(threads(&worker) >= JOBS);
+        door.open();
+        wakers.iter().for_each(Waker::wake_by_ref);
+        let executor = executor(&worker);
+        let mut state = executor.lock();
+        while state.threads > THREADS {
+            state = executor.closing.wait_timeout(state, STUCK).unwrap().0;
+        }
+        // Nothing tells that no further one will leave: they get longer than they would wait.
+        state = executor.closing.wait_timeout_while(state, 2 * LINGER, |_| true).unwrap().0;
+        assert_eq!(state.threads, THREADS);
+        drop(state);
+        worker.stop().unwrap();
+    }
 }

@@ -8,7 +8,7 @@
 //! itself if none is under way, and a job that answers the standing turn is laid out for the crew by the thread that brings
 //! it. So a single job costs no wake-up of a thread in between.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::event::Event;
 use crate::job::JobId;
 use crate::retry::{Outcome, Verdict};
 use crate::store::{Claimed, Pending, TaskSet, Turn, Turned, Want};
-use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic, thread};
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 
 use super::attempt::{Attempt, Done, Shop, release};
 use super::crew::Crew;
@@ -81,8 +81,8 @@ pub(super) struct State {
     /// The turn that waits for work.
     standing: Flight,
     trouble: Trouble,
-    /// Jobs whose abandoned attempts still hang in threads of this process.
-    hanging: HashSet<JobId>,
+    /// Jobs whose abandoned attempts have not come to their end in this process. None of them is among those that run.
+    hanging: HashMap<JobId, Place>,
     /// Moving average of what a job takes, in seconds.
     average: f64,
     stirred: bool,
@@ -91,6 +91,15 @@ pub(super) struct State {
     suspended: bool,
     /// Begun, and given back since the worker stops.
     released: usize,
+}
+
+/// What has become of the place in the crew that an abandoned attempt had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The attempt still takes it.
+    Taken,
+    /// Another thread has it, or none was taken.
+    Free,
 }
 
 impl State {
@@ -136,21 +145,20 @@ impl Lane {
         })
     }
 
-    /// Starts its threads.
-    pub(super) fn start(self: Arc<Lane>) -> Result<Arc<Lane>> {
-        let lane = self;
-        Crew::start(&lane)?;
-        let dispatches = lane.clone();
+    /// Starts its threads. One that could not start all of them is to be closed and joined as any other.
+    pub(super) fn start(self: &Arc<Lane>) -> Result<()> {
+        Crew::start(self)?;
+        let dispatches = self.clone();
         let thread = thread::Builder::new().name("qdjobs-lane".into()).spawn(move || dispatches.dispatch());
         let thread = thread.map_err(|error| {
             Error::new(ErrorKind::Setup, format!("a worker's thread cannot be started: {error}"))
         })?;
-        *lane.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
-        Ok(lane)
+        *self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(())
     }
 
+    /// Never together with the steward's bell the other way round: a lane rings it under this lock.
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code of the program's own runs under it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -162,10 +170,11 @@ impl Lane {
 
     // -- for the crew
 
-    /// Hands in what has ended and takes the next job; waits for one. `None` when there will be none.
+    /// Hands in what has ended and takes the next job; waits for one. `None` when there will be none, or none for this member: its
+    /// place was given to another while it hung.
     pub(super) fn next(&self, ended: Option<(Arc<Attempt>, Outcome)>) -> Option<Arc<Attempt>> {
         let mut state = match ended {
-            Some((attempt, outcome)) => self.ended(attempt, outcome),
+            Some((attempt, outcome)) => self.ended(attempt, outcome)?,
             None => self.lock(),
         };
         loop {
@@ -205,37 +214,49 @@ impl Lane {
         self.lock().running.is_empty()
     }
 
-    /// Hands in what has ended, and submits it if no turn is under way.
-    pub(super) fn ended(&self, attempt: Arc<Attempt>, outcome: Outcome) -> MutexGuard<'_, State> {
+    /// Hands in what has ended, and submits it if no turn is under way. `None` if it was decided before, and its place given away.
+    pub(super) fn ended(&self, attempt: Arc<Attempt>, outcome: Outcome) -> Option<MutexGuard<'_, State>> {
         let (id, done) = (attempt.id(), attempt.settle(&self.shop, outcome));
         // It keeps the queue open, and whoever stops the worker goes on as soon as nothing runs.
         drop(attempt);
         let mut state = self.lock();
-        self.hand_in(&mut state, id, done);
-        self.submit_done(state)
+        match done {
+            Some(done) => {
+                self.hand_in(&mut state, id, done);
+                Some(self.submit_done(state))
+            }
+            // Whoever decided it did so under this lock, and has noted where it is by now.
+            None => (self.has_returned(&mut state, id) == Place::Taken).then_some(state),
+        }
     }
 
     /// An abandoned attempt has come to its end after all.
+    #[cfg(any(test, feature = "tokio"))]
     pub(super) fn returned(&self, id: JobId) {
-        self.lock().hanging.remove(&id);
+        self.has_returned(&mut self.lock(), id);
+    }
+
+    fn has_returned(&self, state: &mut State, id: JobId) -> Place {
+        let place = state.hanging.remove(&id).unwrap_or(Place::Taken);
+        if place == Place::Taken {
+            // There is room again.
+            self.stir(state);
+        }
+        place
     }
 
     /// Notes what has ended; the caller sees to it that it is submitted.
-    fn hand_in(&self, state: &mut State, id: JobId, done: Option<Done>) {
+    fn hand_in(&self, state: &mut State, id: JobId, done: Done) {
         state.running.remove(&id);
-        match done {
-            Some(done) => {
-                let given_back = matches!(done.finish.verdict, Verdict::Release { started: true, .. });
-                state.released += usize::from(state.closed && given_back);
-                let ran = done.ran.as_secs_f64();
-                // The first job sets the average, an eighth of each later one moves it.
-                state.average =
-                    if state.average == 0.0 { ran } else { state.average + (ran - state.average) / 8.0 };
-                state.done.push(done);
-            }
-            // There is room again, and nothing to submit that would ask for jobs by the way.
-            None => self.stir(state),
+        if state.closed {
+            state.trouble.begin_anew(self.shop.elapsed());
+            let given_back = matches!(done.finish.verdict, Verdict::Release { started: true, .. });
+            state.released += usize::from(given_back);
         }
+        let ran = done.ran.as_secs_f64();
+        // The first job sets the average, an eighth of each later one moves it.
+        state.average = if state.average == 0.0 { ran } else { state.average + (ran - state.average) / 8.0 };
+        state.done.push(done);
         if state.running.is_empty() {
             self.idle.notify_all();
         }
@@ -248,7 +269,7 @@ impl Lane {
                 state.waiting_since = None;
             }
             // Running still, if this worker was taken for dead and got the job back.
-            if state.hanging.contains(&job.claim.id) || state.running.contains_key(&job.claim.id) {
+            if state.hanging.contains_key(&job.claim.id) || state.running.contains_key(&job.claim.id) {
                 state.done.push(release(&job, HANGING));
                 self.stir(state);
                 continue;
@@ -274,11 +295,15 @@ impl Lane {
 
     /// Ends what is overdue at `now`; the next deadline.
     pub(super) fn expire(self: &Arc<Lane>, now: Duration) -> Option<Duration> {
+        let overdue = self.lock().running(|attempt| attempt.deadline.is_some_and(|at| at <= now));
+        // Without the lock: a custom backoff is the program's own code.
+        let overdue: Vec<_> =
+            overdue.into_iter().map(|attempt| (attempt.overdue(&self.shop), attempt)).collect();
         let mut state = self.lock();
-        for attempt in state.running(|attempt| attempt.deadline.is_some_and(|at| at <= now)) {
-            if let Some(done) = attempt.expire(&self.shop) {
+        for (verdict, attempt) in overdue {
+            if let Some(done) = attempt.expire(&self.shop, verdict) {
                 self.abandon(&mut state, &attempt);
-                self.hand_in(&mut state, attempt.id(), Some(done));
+                self.hand_in(&mut state, attempt.id(), done);
                 self.stir(&mut state);
             }
         }
@@ -290,23 +315,22 @@ impl Lane {
         self.lock().running.values().any(|attempt| attempt.deadline.is_some_and(|deadline| deadline < at))
     }
 
-    /// Goes on without the thread or the future of an attempt that has been decided over its head.
+    /// Goes on without the thread or the future of an attempt that has been decided over its head. Its job begins here no more until
+    /// it has come to its end: a future is dropped as soon as it is in no poll.
     fn abandon(self: &Arc<Lane>, state: &mut State, attempt: &Attempt) {
-        #[cfg(feature = "tokio")]
-        if let Some(job) = attempt.future.get() {
-            job.cancel();
-            return;
-        }
-        #[cfg(test)]
         if !self.crew.takes() {
-            // A simulation sees that it is settled, and drops it.
+            state.hanging.insert(attempt.id(), Place::Free);
+            // One that is not there yet is dropped as soon as it is.
+            #[cfg(feature = "tokio")]
+            if let Some(job) = attempt.future.get() {
+                job.cancel();
+            }
             return;
         }
         // A thread cannot be ended from outside. As many as the lane is wide are replaced; more would be a leak without end.
-        if state.hanging.len() < self.crew.size() && !state.closed && Crew::hire(self).is_ok() {
-            state.hanging.insert(attempt.id());
-            attempt.replaced.store(true, atomic::Ordering::Release);
-        }
+        let replaced = state.hanging.values().filter(|place| **place == Place::Free).count();
+        let hired = replaced < self.crew.size() && !state.closed && Crew::hire(self).is_ok();
+        state.hanging.insert(attempt.id(), if hired { Place::Free } else { Place::Taken });
     }
 
     /// Begins nothing more, or goes on. What runs is told that the lease may be lost.
@@ -353,6 +377,7 @@ impl Lane {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
+        state.trouble.begin_anew(self.shop.elapsed());
         self.give_back_waiting(&mut state);
         self.stir(&mut state);
         drop(state);
@@ -378,7 +403,7 @@ impl Lane {
         for attempt in state.running(|_| true) {
             if let Some(done) = attempt.give_back(&self.shop) {
                 self.abandon(&mut state, &attempt);
-                self.hand_in(&mut state, attempt.id(), Some(done));
+                self.hand_in(&mut state, attempt.id(), done);
                 self.stir(&mut state);
             }
         }
@@ -430,7 +455,7 @@ impl Lane {
         }
         let now = self.shop.elapsed();
         if state.closed {
-            if state.trouble.is_hopeless(now) {
+            if state.trouble.is_refused() || (state.running.is_empty() && state.trouble.is_hopeless(now)) {
                 return Step::Over(Err(state.trouble.last_words()));
             }
             let away = !state.turn.is_grounded() || !state.standing.is_grounded();
@@ -475,7 +500,8 @@ impl Lane {
             ((size as f64 * AHEAD.as_secs_f64() / state.average) as usize).min(AHEAD_MAX)
         };
         // A crew member that hangs beyond replacement still takes a place.
-        (size + ahead).saturating_sub(state.running.len() + state.waiting.len()).min(CLAIM_MAX)
+        let stuck = state.hanging.values().filter(|place| **place == Place::Taken).count();
+        (size + ahead).saturating_sub(state.running.len() + state.waiting.len() + stuck).min(CLAIM_MAX)
     }
 
     /// Submits the turn that hands in what has ended, if there is something and none is under way.
@@ -534,21 +560,19 @@ impl Lane {
                 self.arrived(state, claimed);
                 self.announce(&turn, &told, &turned);
             }
-            Err(error) if error.kind() == ErrorKind::LeaseLost => {
-                for finish in turn.done.iter() {
-                    self.shop.tell(&Event::Refused { id: finish.claim.id, attempt: finish.claim.attempt });
-                }
-                // If the number has changed meanwhile, the next turn shows the new one.
-                self.steward.lease_lost(turn.worker);
-                self.lock().trouble.met(error, self.shop.elapsed());
-            }
             Err(error) if error.kind() == ErrorKind::Stopped => {
                 // What was to be handed in is lost with all else that this process knows; the restart runs it again.
                 self.lock().trouble.met(error, self.shop.elapsed());
                 self.steward.store_stopped();
             }
             Err(error) => {
-                self.shop.tell(&Event::Trouble { error: &error });
+                if error.kind() == ErrorKind::LeaseLost {
+                    // If the number has changed meanwhile, the next turn shows the new one. It hands in the same finishes, each under
+                    // its own claim: the store says of each what has become of it.
+                    self.steward.lease_lost(turn.worker);
+                } else {
+                    self.shop.tell(&Event::Trouble { error: &error });
+                }
                 let again = turn.done.iter().zip(told);
                 let again =
                     again.map(|(finish, (task_name, ran))| Done { finish: finish.clone(), task_name, ran });
@@ -568,6 +592,7 @@ impl Lane {
         {
             match answer {
                 Ok(turned) => {
+                    state.trouble.over();
                     self.stir(&mut state);
                     return self.arrived(state, turned.claimed);
                 }
@@ -619,6 +644,7 @@ impl Lane {
         for (finish, &(task_name, ran)) in turn.done.iter().zip(told) {
             let (id, attempt) = (finish.claim.id, finish.claim.attempt);
             let event = match &finish.verdict {
+                Verdict::Release { .. } => continue,
                 _ if turned.lost.contains(&finish.claim) => Event::Refused { id, attempt },
                 Verdict::Complete { .. } => Event::Completed { id, task_name, ran },
                 Verdict::Retry { wait, error } => {
@@ -626,7 +652,6 @@ impl Lane {
                 }
                 Verdict::Fail { error } => Event::Failed { id, task_name, attempt, error },
                 Verdict::Cancel { reason } => Event::Cancelled { id, task_name, reason },
-                Verdict::Release { .. } => continue,
             };
             self.shop.tell(&event);
         }

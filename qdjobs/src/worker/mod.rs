@@ -88,7 +88,8 @@ impl Worker {
         }
     }
 
-    /// How many `fn` tasks run at once, each on a thread; the number of cores unless you choose otherwise.
+    /// How many `fn` tasks run at once, each on a thread; the number of cores, and 2 at least, unless you choose
+    /// otherwise.
     pub fn concurrency(mut self, jobs: usize) -> Worker {
         self.concurrency = jobs;
         self
@@ -148,7 +149,8 @@ impl Worker {
         self
     }
 
-    /// Calls `listener` for each [`Event`], from the worker's own threads: it should return soon.
+    /// Calls `listener` for each [`Event`], from the worker's own threads: it should return soon, and must not stop the worker
+    /// itself, which would wait for the thread that the listener is on.
     pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Worker {
         self.listener = Arc::new(listener);
         self
@@ -180,59 +182,65 @@ impl Worker {
                 max_retries: task.options.retries,
             })
         });
-        queue.store().publish(cards.collect()).wait()?;
-        queue.store().enlist(card.clone()).wait()?;
-
-        let queues: Option<Arc<[String]>> = self.queues.map(Arc::from);
-        let shop = Arc::new(Shop::new(queue.lent(), registry, self.states, id, self.listener, chance));
+        #[cfg(feature = "tokio")]
+        let reactor = executor::Reactor::new(
+            self.runtime,
+            registry.iter().any(|task| !matches!(task.run, Run::Blocking(_))),
+        )?;
         let names = |wanted: fn(&Run) -> bool| {
-            let tasks = shop.registry.iter().filter(|task| wanted(&task.run));
+            let tasks = registry.iter().filter(|task| wanted(&task.run));
             Arc::new(TaskSet::new(tasks.flat_map(|task| task.names())))
         };
         let on_threads = names(|run| matches!(run, Run::Blocking(_) | Run::AsyncLocal(_)));
         let on_executor = names(|run| matches!(run, Run::Async(_)));
-        #[cfg(feature = "tokio")]
-        let reactor = executor::Reactor::new(
-            self.runtime,
-            shop.registry.iter().any(|task| !matches!(task.run, Run::Blocking(_))),
-        )?;
-
-        let mut steward = Steward::new(shop.clone(), card, self.lease);
-        let mut lanes = Vec::new();
+        let mut crews = Vec::new();
         if !on_threads.is_empty() {
             let crew = Crew::threads(
                 self.concurrency,
                 #[cfg(feature = "tokio")]
                 reactor.handle(),
             );
-            lanes.push(Lane::new(shop.clone(), steward.bell(), on_threads, queues.clone(), crew).start()?);
+            crews.push((on_threads, crew));
         }
         #[cfg(feature = "tokio")]
         if !on_executor.is_empty() {
-            let crew = Crew::executor(self.async_concurrency, &reactor)?;
-            lanes.push(Lane::new(shop.clone(), steward.bell(), on_executor, queues, crew).start()?);
+            crews.push((on_executor, Crew::executor(self.async_concurrency, &reactor)?));
         }
         #[cfg(not(feature = "tokio"))]
-        let _ = (on_executor, queues);
-        steward.serve_lanes(lanes.clone());
-        let steward = steward.start()?;
+        let _ = on_executor;
 
+        queue.store().publish(cards.collect()).wait()?;
+        queue.store().enlist(card.clone()).wait()?;
+        let queues: Option<Arc<[String]>> = self.queues.map(Arc::from);
+        let shop = Arc::new(Shop::new(queue.lent(), registry, self.states, id, self.listener, chance));
+        let mut steward = Steward::new(shop.clone(), card, self.lease);
+        let lane = |(tasks, crew)| Lane::new(shop.clone(), steward.bell(), tasks, queues.clone(), crew);
+        let lanes: Vec<Arc<Lane>> = crews.into_iter().map(lane).collect();
+        steward.serve_lanes(lanes.clone());
+        // Beats and timeouts are there before the first job is.
+        let steward = steward.start().inspect_err(|_| {
+            let _ = queue.store().leave(id).wait();
+        })?;
         let tasks: Vec<&str> = shop.registry.iter().map(|task| task.name).collect();
         shop.tell(&Event::Started { worker: id, tasks: &tasks });
-        Ok(WorkerHandle {
-            running: Some(Running {
-                _queue: queue,
-                shop,
-                lanes,
-                steward,
-                grace: self.grace,
-                #[cfg(feature = "tokio")]
-                _reactor: reactor,
-            }),
-        })
+        let running = Running {
+            _queue: queue,
+            shop,
+            lanes,
+            steward,
+            grace: self.grace,
+            #[cfg(feature = "tokio")]
+            _reactor: reactor,
+        };
+        if let Err(error) = running.lanes.iter().try_for_each(Lane::start) {
+            // What has begun by now may end.
+            let _ = running.stop();
+            return Err(error);
+        }
+        Ok(WorkerHandle { running: Some(running) })
     }
 
-    /// Runs until the process is told to end (SIGINT or SIGTERM), then stops gracefully. A second signal ends the process
+    /// Runs until the process is told to end (SIGINT, SIGTERM or SIGQUIT), then stops gracefully. A second signal ends the process
     /// at once.
     #[cfg(feature = "signals")]
     pub fn run(self) -> Result<()> {
@@ -379,7 +387,7 @@ impl Running {
         shop.queue.store().recall(shop.worker());
         // 2. What runs may end, all lanes sharing one grace. Beats go on: a worker that is still working must not be taken
         //    for dead.
-        let until = shop.elapsed() + grace;
+        let until = shop.elapsed().saturating_add(grace);
         lanes.iter().for_each(|lane| lane.wait_idle(until));
         // 3. What still runs is told to stop, gets a moment to do so, and is given back.
         lanes.iter().for_each(|lane| lane.tell_to_stop());

@@ -50,10 +50,16 @@ impl Bench {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).push_back(attempt);
     }
 
-    fn next_begun(&self) -> Option<Arc<Attempt>> {
+    fn next_begun(&self, lane: &Lane) -> Option<Arc<Attempt>> {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that ran out of time before anybody polled it is dropped.
-        std::iter::from_fn(|| begun.pop_front()).find(|attempt| !attempt.is_settled())
+        while let Some(attempt) = begun.pop_front() {
+            if !attempt.is_settled() {
+                return Some(attempt);
+            }
+            // One that ran out of time before anybody polled it is dropped.
+            lane.returned(attempt.id());
+        }
+        None
     }
 }
 
@@ -193,7 +199,7 @@ impl SteppedWorker {
     pub(crate) fn begin(&mut self, lane: usize) -> Option<Running> {
         let stand = &mut self.stands[lane];
         let Crew::Simulated(bench) = &stand.lane.crew else { return None };
-        let attempt = if bench.takes { stand.lane.try_next() } else { bench.next_begun() };
+        let attempt = if bench.takes { stand.lane.try_next() } else { bench.next_begun(&stand.lane) };
         attempt.map(|attempt| {
             stand.busy += 1;
             Running(attempt)
@@ -205,21 +211,22 @@ impl SteppedWorker {
         let stand = &mut self.stands[lane];
         stand.busy -= 1;
         let Running(attempt) = running;
-        if attempt.replaced.load(Ordering::Acquire) {
-            stand.lane.returned(attempt.id());
-            if let Crew::Simulated(bench) = &stand.lane.crew {
-                bench.hired.fetch_sub(1, Ordering::Relaxed);
-            }
-            return;
+        if stand.lane.ended(attempt, outcome).is_none()
+            && let Crew::Simulated(bench) = &stand.lane.crew
+            && bench.takes
+        {
+            bench.hired.fetch_sub(1, Ordering::Relaxed);
         }
-        drop(stand.lane.ended(attempt, outcome));
     }
 
     /// A future is dropped since its job is settled; `false` if it is a thread's, which cannot be ended from outside.
     pub(crate) fn drop_settled(&mut self, lane: usize, running: &Running) -> bool {
         let stand = &mut self.stands[lane];
         let drops = !stand.lane.crew.takes() && running.is_settled();
-        stand.busy -= usize::from(drops);
+        if drops {
+            stand.busy -= 1;
+            stand.lane.returned(running.0.id());
+        }
         drops
     }
 
@@ -250,7 +257,7 @@ impl SteppedWorker {
         if matches!(self.stage, Stage::Works) {
             self.stands.iter().for_each(|stand| stand.lane.close());
             self.shop.queue.store().recall(self.shop.worker());
-            self.stage = Stage::Grace(self.shop.elapsed() + self.grace);
+            self.stage = Stage::Grace(self.shop.elapsed().saturating_add(self.grace));
         }
     }
 

@@ -244,14 +244,15 @@ impl Steward {
 
     fn sleep(&self, wake: Wake) {
         let shared = &self.bell.0;
-        let state = shared.lock();
         shared.wakes_at.store(wake.at.as_micros() as u64, Ordering::Release);
-        // After the store above: a deadline that was set before it is seen now, one that is set after it calls.
+        // After the store above: a deadline that was set before it is seen now, one that is set after it calls. Not under the bell's
+        // lock, since a lane calls under its own.
         let sooner = self.lanes.iter().any(|lane| lane.has_deadline_before(wake.at));
         let wait = wake.at.saturating_sub(self.shop.monotonic());
         if sooner || wait.is_zero() {
             return;
         }
+        let state = shared.lock();
         let quiet = |call: &mut Call| !call.called;
         let nap = self.shop.queue.clock().nap(wait).into_iter().chain(wake.patience).min();
         let woken = match nap {
@@ -355,7 +356,11 @@ impl Steward {
         let asked = *asked;
         let Some(answer) = heard(census, &self.answered) else { return };
         self.census = None;
-        let Ok(Answer::Workers(workers)) = answer else { return };
+        let workers = match answer {
+            Ok(Answer::Workers(workers)) => workers,
+            Ok(_) => return,
+            Err(error) => return self.has_trouble(&error),
+        };
         let own = self.shop.worker();
         let others: Vec<WorkerState> = workers.into_iter().filter(|state| state.card.id != own).collect();
         // Of an answer that was long under way nobody knows of which moment it tells. With less than this the observer
@@ -391,6 +396,8 @@ impl Steward {
         self.rescues.retain_mut(|(worker, rescue)| {
             match heard(rescue, answered) {
                 None => return true,
+                // Somebody else was quicker, or it held nothing, or it beats after all.
+                Some(Ok(0)) => {}
                 Some(Ok(jobs)) => shop.tell(&Event::Rescued { worker: *worker, jobs }),
                 Some(Err(error)) if error.kind() == ErrorKind::Stopped => bell.store_stopped(),
                 Some(Err(error)) => shop.tell(&Event::Trouble { error: &error }),

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 /// Pauses after a turn that failed, from the first to the longest.
 const TROUBLE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// A stop gives up on writing its last finishes after this long: they are rescued.
+/// A stop gives up on writing its last finishes when the store has failed for so long since the last job ended: they are rescued.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Turns that fail, and the pauses between them.
@@ -33,6 +33,13 @@ impl Trouble {
         *self = Trouble::default();
     }
 
+    /// What is to be written from now on gets all the time there is, however long the store has failed before.
+    pub(super) fn begin_anew(&mut self, now: Duration) {
+        if let Some(since) = &mut self.since {
+            *since = now;
+        }
+    }
+
     /// Whether a turn has failed and none has succeeded since; asks nobody for the time.
     pub(super) fn is_there(&self) -> bool {
         self.until.is_some()
@@ -48,15 +55,38 @@ impl Trouble {
         self.last.as_ref().is_some_and(|error| error.kind() == ErrorKind::Stopped)
     }
 
-    pub(super) fn is_hopeless(&self, now: Duration) -> bool {
-        let refused = |error: &Error| {
+    /// Whether the store takes nothing more from this process.
+    pub(super) fn is_refused(&self) -> bool {
+        self.last.as_ref().is_some_and(|error| {
             matches!(error.kind(), ErrorKind::Closed | ErrorKind::NewerSchema | ErrorKind::Stopped)
-        };
-        self.last.as_ref().is_some_and(refused)
-            || self.since.is_some_and(|since| now.saturating_sub(since) > LAST_WORDS)
+        })
+    }
+
+    /// Whether it has lasted too long for a worker that only wants to write what has ended.
+    pub(super) fn is_hopeless(&self, now: Duration) -> bool {
+        self.since.is_some_and(|since| now.saturating_sub(since) > LAST_WORDS)
     }
 
     pub(super) fn last_words(&mut self) -> Error {
         self.last.take().unwrap_or_else(|| Error::new(ErrorKind::Storage, "the store has failed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_trouble_is_no_reason_to_give_up_what_has_ended_since() {
+        let mut trouble = Trouble::default();
+        let seconds = Duration::from_secs;
+        trouble.met(Error::new(ErrorKind::Locked, "locked"), seconds(1));
+        assert!(!trouble.is_hopeless(seconds(11)) && trouble.is_hopeless(seconds(12)));
+        trouble.begin_anew(seconds(60));
+        trouble.met(Error::new(ErrorKind::Locked, "locked"), seconds(62));
+        assert!(!trouble.is_hopeless(seconds(70)) && trouble.is_hopeless(seconds(71)));
+        trouble.over();
+        trouble.begin_anew(seconds(80));
+        assert!(!trouble.is_hopeless(seconds(200)));
     }
 }

@@ -101,7 +101,7 @@ impl Cargo<'_> {
 
     fn start(&self, program: &Path, test: Test) -> Result<Outcome> {
         let mut command = Command::new(program);
-        command.args(["--exact", test.name, "--test-threads=1"]);
+        command.args(["--exact", test.name, "--test-threads=1"]).env("QDJOBS_NO_SKIPS", "1");
         // Where cargo starts it, and in a group of its own.
         command.current_dir(self.scratch.folder_of(test.package)?);
         #[cfg(unix)]

@@ -4,7 +4,8 @@
 //! read. First each named test has to be green, then each red under its sabotage. `-- --list` shows the table, names choose rows of it,
 //! and `-- --check` only looks whether every row still fits the source, which is what the gate does.
 //!
-//! Run it as root and with libfaketime installed: a test that skips itself for want of one is green, and has not bitten.
+//! Run it as root and with libfaketime installed: here a test that lacks what it needs is red, and a red one ends the run before
+//! anything is broken.
 
 mod cargo;
 mod check;

@@ -62,6 +62,22 @@ const WORKER: &str = "qdjobs/src/worker/mod.rs";
 const STEWARD: &str = "qdjobs/src/worker/steward.rs";
 const LEASE: &str = "qdjobs/src/lease.rs";
 
+// Broken in one way, and caught by two tests: by one that holds the time, and by one with real processes.
+const BEAT: &str = "        if now >= self.next_beat {
+            self.send_beat(now);";
+const BEAT_AFTER_THE_TASKS: &str = "        if now >= self.next_beat {
+            let until = self.shop.elapsed() + Duration::from_secs(600);
+            self.lanes.iter().for_each(|lane| lane.wait_idle(until));
+            self.send_beat(now);";
+const DRAIN: &str = "        // 1. Nothing new:";
+const DRAIN_WITHOUT_BEATS: &str = "        steward.stop();
+        struct Stopped;
+        impl Stopped {
+            fn stop(self) {}
+        }
+        let steward = Stopped;
+        // 1. Nothing new:";
+
 /// The table.
 pub(crate) const SABOTAGES: &[Sabotage] = &[
     // -- the file
@@ -324,6 +340,16 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         new: "let ready = at <= now || true;",
         caught_by: it("contract::in_a_sqlite_file::a_scheduled_job_is_not_claimed_a_microsecond_early"),
     },
+    Sabotage {
+        name: "claims-on-a-full-disk",
+        breaks: "nothing new begins while the disk is full",
+        file: WRITER_SERVE,
+        old: "let may_claim = !self.reserve.is_spent();",
+        new: "let may_claim = true;",
+        caught_by: processes(
+            "disk_full::on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_room",
+        ),
+    },
     // -- the fence
     Sabotage {
         name: "no-attempt-in-the-fence",
@@ -493,6 +519,17 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         new: "self.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs()",
         caught_by: processes("clocks::jumps_of_the_wall_clock_take_no_lease_and_no_time_from_running_jobs"),
     },
+    Sabotage {
+        name: "rescue-by-the-wall-clock",
+        breaks: "a worker that stands still is taken for dead after its lease, whatever the wall clock does",
+        file: STEWARD,
+        old: "(state.card.id, state.beats)), asked)",
+        new: "(state.card.id, state.beats)),
+                self.shop.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs())",
+        caught_by: processes(
+            "clocks::a_worker_that_stands_still_is_taken_for_dead_after_its_lease_though_the_wall_clock_goes_back",
+        ),
+    },
     // -- control
     Sabotage {
         name: "delete-leaves-history",
@@ -535,27 +572,37 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "heartbeat-waits-for-tasks",
         breaks: "no task can keep its worker from beating",
         file: STEWARD,
-        old: "        if now >= self.next_beat {
-            self.send_beat(now);",
-        new: "        if now >= self.next_beat {
-            let until = self.shop.elapsed() + Duration::from_secs(600);
-            self.lanes.iter().for_each(|lane| lane.wait_idle(until));
-            self.send_beat(now);",
+        old: BEAT,
+        new: BEAT_AFTER_THE_TASKS,
         caught_by: it("worker::a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
+    },
+    Sabotage {
+        name: "heartbeat-waits-for-tasks-beside-another-process",
+        breaks: "no task can have its worker taken for dead",
+        file: STEWARD,
+        old: BEAT,
+        new: BEAT_AFTER_THE_TASKS,
+        caught_by: processes(
+            "blocked::a_worker_whose_threads_and_runtime_are_all_busy_keeps_its_jobs_for_five_leases",
+        ),
     },
     Sabotage {
         name: "heartbeat-stopped-before-the-drain",
         breaks: "a worker that stops beats until its last job has ended",
         file: WORKER,
-        old: "        // 1. Nothing new:",
-        new: "        steward.stop();
-        struct Stopped;
-        impl Stopped {
-            fn stop(self) {}
-        }
-        let steward = Stopped;
-        // 1. Nothing new:",
+        old: DRAIN,
+        new: DRAIN_WITHOUT_BEATS,
         caught_by: it("worker::a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
+    },
+    Sabotage {
+        name: "heartbeat-stopped-before-the-drain-beside-another-process",
+        breaks: "a worker that drains is not taken for dead",
+        file: WORKER,
+        old: DRAIN,
+        new: DRAIN_WITHOUT_BEATS,
+        caught_by: processes(
+            "signals::a_worker_that_ends_its_last_job_for_five_leases_after_sigterm_is_not_taken_for_dead",
+        ),
     },
     Sabotage {
         name: "panic-ends-the-thread",

@@ -1,5 +1,6 @@
 //! Files that rot: flipped bits, lost pages, foreign bytes in the database or its log. Opening and using such a file ends in a
-//! clear error or works; nothing panics, nothing hangs, nothing is deleted.
+//! clear error or works; nothing panics, nothing hangs. Who has told of damage writes nothing more, and what is left of the file and
+//! its log stays.
 //!
 //! Leans on `room`.
 
@@ -84,36 +85,85 @@ fn rot(dice: &mut Dice, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Everything that a store can be asked, until it has stopped.
-fn use_up(store: &SqliteStore) -> Vec<Error> {
-    let mut errors = Vec::new();
-    let mut told = |error: Option<Error>| errors.extend(error);
-    told(answer(store.rescue(BOB)).err());
-    told(answer(store.beat(ANN)).err());
-    let mut done = Vec::new();
-    for _ in 0..6 {
-        match turn(store, ANN, done, 64) {
-            Ok(next) => done = next,
-            Err(error) => {
-                told(Some(error));
-                break;
-            }
-        };
-    }
-    told(answer(store.insert(vec![NewJob::new("mail", "{}")])).err());
-    for id in [1, 7, 100, 300].map(JobId) {
-        for command in [Control::Retry(id), Control::Cancel(id), Control::Delete(id)] {
-            let answers = answer(store.control(vec![command]));
-            told(answers.and_then(|mut it| it.remove(0)).err());
+/// A store on a file that rots, and what it has told.
+struct Rotten<'a> {
+    room: &'a Room,
+    store: Arc<SqliteStore>,
+    /// What there was when the store stopped.
+    left: Option<Files>,
+    /// Whether the damage was told.
+    found: bool,
+}
+
+/// The database and its log; an empty log is as good as none.
+type Files = [Vec<u8>; 2];
+
+fn files(room: &Room) -> Files {
+    ["jobs.db", "jobs.db-wal"].map(|name| room.disk.read(name).unwrap_or_default())
+}
+
+impl Rotten<'_> {
+    /// Looks at one answer to something that writes: it is right that it came now, and nothing was written if the store had
+    /// stopped.
+    fn wrote<T>(&mut self, answer: qdjobs::Result<T>) -> Option<T> {
+        if self.left.is_some() {
+            let error = answer.err().expect("a store that has stopped writes nothing");
+            assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::Stopped, false), "{error}");
+            self.assert_untouched();
+            return None;
         }
-        told(answer(store.inspect(Query::Job(id))).err());
-        told(answer(store.inspect(Query::Attempts(id))).err());
+        self.told(answer)
     }
-    for query in [Query::List(Filter::default()), Query::Counts, Query::Workers] {
-        told(answer(store.inspect(query)).err());
+
+    /// The same for a read, which a store that has stopped still answers as far as it goes.
+    fn told<T>(&mut self, answer: qdjobs::Result<T>) -> Option<T> {
+        use ErrorKind::{Conflict, Corrupt, Indeterminate, InvalidInput, LeaseLost, NotFound, Storage};
+        let stopped = self.store.stopped();
+        let kind = answer.as_ref().err().map(Error::kind);
+        if let Err(error) = &answer {
+            // What was rotten may be a status or a number, which is then told as it is read.
+            let kinds = [Conflict, Corrupt, Indeterminate, InvalidInput, LeaseLost, NotFound, Storage];
+            assert!(kinds.contains(&error.kind()), "{error}");
+        }
+        assert!(kind != Some(Corrupt) || stopped.is_some(), "damage is told, and the store goes on");
+        if let (Some(stopped), None) = (stopped, &self.left) {
+            // By nothing else, and by nobody's hand: whoever met it is told what it was.
+            assert!(matches!(kind, Some(Corrupt | Indeterminate)), "{kind:?}; and then {stopped}");
+            (self.found, self.left) = (true, Some(files(self.room)));
+        }
+        self.assert_untouched();
+        answer.ok()
     }
-    told(answer(store.leave(ANN)).err());
-    errors
+
+    fn assert_untouched(&self) {
+        let touched = self.left.as_ref().is_some_and(|left| *left != files(self.room));
+        assert!(!touched, "a store that has stopped changes no byte of the file or its log");
+    }
+
+    /// Everything that a store can be asked.
+    fn use_up(&mut self) {
+        let store = self.store.clone();
+        self.wrote(answer(store.rescue(BOB)));
+        self.wrote(answer(store.beat(ANN)));
+        let mut done = Some(Vec::new());
+        for _ in 0..6 {
+            let Some(ended) = done else { break };
+            done = self.wrote(turn(&*store, ANN, ended, 64));
+        }
+        self.wrote(answer(store.insert(vec![NewJob::new("mail", "{}")])));
+        for id in [1, 7, 100, 300].map(JobId) {
+            for command in [Control::Retry(id), Control::Cancel(id), Control::Delete(id)] {
+                self.wrote(answer(store.control(vec![command])).and_then(|mut it| it.remove(0)));
+            }
+            self.told(answer(store.inspect(Query::Job(id))));
+            self.told(answer(store.inspect(Query::Attempts(id))));
+        }
+        for query in [Query::List(Filter::default()), Query::Counts, Query::Workers] {
+            self.told(answer(store.inspect(query)));
+        }
+        self.wrote(answer(store.leave(ANN)));
+        self.wrote(store.insert_here(vec![NewJob::new("mail", "{}")]));
+    }
 }
 
 /// Whether the damage was told.
@@ -125,32 +175,24 @@ fn damage_one(seed: u64) -> bool {
     fill(&room, killed);
     let file = if killed && dice.once_in(2) { "jobs.db-wal" } else { "jobs.db" };
     assert!(room.disk.damage(file, |bytes| rot(&mut dice, bytes)), "there is a {file}");
-    let read = |name: &String| room.disk.read(name);
-    let files = room.disk.files();
-    let before: Vec<_> = files.iter().map(read).collect();
+    let before = files(&room);
 
-    let opened = qdjobs_disk::as_process(1, || room.try_open(Durability::Full));
-    let found = match &opened {
-        Ok(store) => use_up(store).iter().any(|error| {
-            use ErrorKind::{
-                Conflict, Corrupt, Indeterminate, InvalidInput, LeaseLost, NotFound, Setup, Stopped, Storage,
-            };
-            let kind = error.kind();
-            let damaged = matches!(kind, Corrupt | Indeterminate | Stopped | Storage | Setup);
-            // What was rotten may be a status or a number, which is then told as it is read.
-            let as_read = matches!(kind, Conflict | InvalidInput | LeaseLost | NotFound);
-            assert!(damaged || as_read, "{error}");
-            matches!(kind, Corrupt | Stopped)
-        }),
+    let found = match qdjobs_disk::as_process(1, || room.try_open(Durability::Full)) {
+        Ok(store) => {
+            let mut rotten = Rotten { room: &room, store, left: None, found: false };
+            rotten.use_up();
+            let Rotten { store, left, found, .. } = rotten;
+            drop(store);
+            assert!(left.is_none_or(|left| left == files(&room)), "neither does its end");
+            found
+        }
         Err(error) => {
             let kinds = [ErrorKind::Corrupt, ErrorKind::Storage, ErrorKind::Setup, ErrorKind::NewerSchema];
             assert!(kinds.contains(&error.kind()), "{error}");
-            let after: Vec<_> = files.iter().map(read).collect();
-            assert!(after == before, "who refuses a file leaves it and its log as they are: {error}");
+            assert!(files(&room) == before, "who refuses a file leaves it and its log as they are: {error}");
             true
         }
     };
-    drop(opened);
     assert!(room.disk.files().iter().any(|name| name == "jobs.db"), "nothing is deleted");
     found
 }

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Sender, channel};
 use qdjobs::prelude::*;
 use qdjobs::store::sqlite::Durability;
 use qdjobs::store::{HealthState, Store};
-use qdjobs::{ErrorKind, Event, JobQueue, NewJob, StopReason};
-use qdjobs_disk::{Fault, Lasts, Op, as_process};
+use qdjobs::{ErrorKind, Event, JobQueue, NewJob, Status, StopReason};
+use qdjobs_disk::{Disk, Fault, Lasts, Op, as_process};
 
 use crate::room::{PATIENCE, Room, answer};
 
@@ -71,28 +71,68 @@ fn after_a_sync_that_failed_nothing_more_is_promised_and_what_was_promised_is_th
     });
 }
 
+/// Ends while the disk fails at one of the writes that this takes.
+#[task("stop.end")]
+fn end(nth: u64, #[state] disk: &Disk) {
+    disk.fail(nth, Fault::Io(Op::Write), Lasts::Once);
+}
+
 #[test]
 fn a_write_that_fails_in_a_commit_is_doubtful_and_the_queue_goes_on_by_itself() {
     let room = Room::new(4);
     let queue = JobQueue::with_store(room.open(), room.clock.clone());
-    let worker = Worker::new(&queue).only::<Note>().start().unwrap();
+    let (heard, troubles) = channel();
+    let worker =
+        Worker::new(&queue).only::<Note>().only::<End>().state(room.disk.clone()).on_event(move |event| {
+            if let Event::Trouble { error } = event {
+                heard.send((error.kind(), error.may_be_stored())).unwrap();
+            }
+        });
+    let worker = worker.start().unwrap();
     Note::new(1).enqueue(&queue).unwrap().wait_timeout(PATIENCE).unwrap();
-    for number in 2..30 {
+
+    let mut doubtful = 0;
+    for nth in 1.. {
         // Wherever it strikes: at the enqueue, at the claim that shares its commit, at the finish.
-        room.disk.fail(number, Fault::Io(Op::Write), Lasts::Once);
-        let job = match Note::new(number as u32).enqueue(&queue) {
+        room.disk.fail(nth, Fault::Io(Op::Write), Lasts::Once);
+        let job = match Note::new(nth as u32).enqueue(&queue) {
             Ok(job) => job,
             Err(error) => {
-                assert!(error.may_be_stored() || error.kind() == ErrorKind::Storage, "{error:?}");
-                Note::new(number as u32).enqueue(&queue).unwrap()
+                assert!(room.disk.struck() > 0 && error.may_be_stored(), "{error:?}");
+                doubtful += 1;
+                Note::new(nth as u32).enqueue(&queue).unwrap()
             }
         };
         job.wait_timeout(PATIENCE).unwrap();
+        let struck = room.disk.struck();
         room.disk.heal();
+        if struck == 0 {
+            break;
+        }
     }
+    assert!(doubtful > 5, "{doubtful} writes of an enqueue failed");
+
+    let mut written_again = 0;
+    for nth in 1.. {
+        troubles.try_iter().for_each(drop);
+        let job = End::new(nth).enqueue(&queue).unwrap();
+        job.wait_timeout(PATIENCE).unwrap();
+        let struck = room.disk.struck();
+        room.disk.heal();
+        if struck == 0 {
+            break;
+        }
+        // The worker heard that the end of its job is in doubt, and the job has ended: once, by its only attempt.
+        assert_eq!(troubles.try_recv(), Ok((ErrorKind::Indeterminate, true)), "write {nth}");
+        let job = queue.get(job.id()).unwrap().unwrap();
+        assert_eq!((job.status, job.attempt, job.crash_count), (Status::Completed, 1, 0), "write {nth}");
+        written_again += 1;
+    }
+    assert!(written_again > 1, "{written_again} writes of an end failed");
+
     assert!(queue.health().is_ok() && queue.health().last_error.is_some());
     worker.stop().unwrap();
-    assert_eq!(queue.counts().unwrap().of(qdjobs::Status::Running), 0);
+    assert_eq!(queue.counts().unwrap().of(Status::Running), 0);
 }
 
 #[test]

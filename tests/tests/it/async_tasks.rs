@@ -11,7 +11,7 @@ use std::time::Duration;
 use qdjobs::prelude::*;
 use qdjobs::{AttemptOutcome, Status};
 
-use crate::support::{Gate, Log, PATIENCE, Room, Soon, Told, block_on, seconds, watch};
+use crate::support::{Gate, Log, PATIENCE, Room, Soon, Told, block_on, eventually, seconds, watch};
 
 #[task("async.double")]
 async fn double(number: u64) -> Result<u64, TaskError> {
@@ -65,6 +65,11 @@ async fn hang_here(ctx: &JobContext, #[state] gate: &Gate, #[state] effects: &Mu
     let _tells = Rc::new(TellsDrop(effects.clone()));
     gate.pass(ctx).await;
     let _ = effects.send("later effect");
+}
+
+#[task("async.block_too_long", timeout = "5s", retries = 1, backoff = fixed("1s"))]
+async fn block_too_long(ctx: &JobContext, #[state] gate: &Gate) {
+    gate.pass_blocking(ctx);
 }
 
 #[task("async.on_one_thread")]
@@ -202,6 +207,29 @@ fn an_async_job_that_overruns_is_dropped_and_has_no_later_effect() {
         let outcomes: Vec<_> = queue.attempts(handle.id()).unwrap().iter().map(|it| it.outcome).collect();
         assert_eq!(outcomes, [AttemptOutcome::Failed]);
     }
+}
+
+#[test]
+fn an_async_job_that_blocks_beyond_its_timeout_is_not_run_beside_its_own_retry() {
+    let (_room, queue, clock) = Room::with_held_time();
+    let (gate, arrivals) = Gate::new();
+    let (_worker, events) = watch(Worker::new(&queue).only::<BlockTooLong>().state(gate.clone()));
+    let handle = BlockTooLong.enqueue(&queue).unwrap();
+    arrivals.next();
+    clock.advance(seconds(5));
+    events.until(|told| matches!(told, Told::Retrying { .. }));
+    let due = handle.job().unwrap().scheduled_at;
+    clock.advance(seconds(1));
+    // Claimed again, and put off.
+    eventually(|| (handle.job().unwrap().scheduled_at > due).then_some(()));
+    assert!(arrivals.nobody_else());
+    gate.open();
+    eventually(|| {
+        clock.advance(seconds(1));
+        handle.wait_timeout(Duration::from_millis(20)).ok()
+    });
+    let outcomes: Vec<_> = queue.attempts(handle.id()).unwrap().iter().map(|it| it.outcome).collect();
+    assert_eq!(outcomes, [AttemptOutcome::Failed, AttemptOutcome::Completed]);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn options_that_would_never_run_a_job_are_refused() {
 
 #[test]
 fn a_worker_to_which_no_task_or_no_queue_is_left_does_not_start() {
-    assert!(refused(|it| it.tasks::<String>([])).contains("no task"));
+    assert!(refused(|it| it.tasks::<String>([])).contains("none of the tasks of this program was chosen"));
     assert!(refused(|it| it.only::<Stateless>().queues::<String>([])).contains("no queue"));
 }
 

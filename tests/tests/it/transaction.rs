@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use qdjobs::prelude::*;
 use qdjobs::rusqlite::{Connection, TransactionBehavior, params};
-use qdjobs::store::Filter;
-use qdjobs::store::sqlite::Durability;
-use qdjobs::{ErrorKind, JobId, JobRequest, Status};
+use qdjobs::store::sqlite::{Durability, SqliteOptions, SqliteStore};
+use qdjobs::store::{Filter, Store};
+use qdjobs::{Clock, ErrorKind, JobId, JobRequest, Status};
 use serde_json::json;
 
 use crate::support::{Gate, Room, Soon, Told, connect, job, seconds, watch};
@@ -40,6 +40,9 @@ fn order(how: &str, ctx: &JobContext, #[state] db: &Db, #[state] gate: &Gate) ->
     match how {
         "rolled back" => tx.rollback().map_err(TaskError::retry)?,
         _ => tx.commit().map_err(TaskError::retry)?,
+    }
+    if how == "slow to return" {
+        gate.pass_blocking(ctx);
     }
     if how == "failed afterwards" {
         Err(TaskError::retry("too late"))
@@ -468,4 +471,26 @@ fn a_connection_that_does_not_sync_cannot_complete_a_job_that_must_survive_a_pow
     let handle = Order::new("unsynced").enqueue(&relaxed).unwrap();
     assert_eq!(handle.soon().unwrap(), "unsynced in the transaction");
     assert_eq!(orders(&conn), 1);
+}
+
+#[test]
+fn of_a_job_completed_in_a_transaction_nobody_hears_that_it_was_refused_though_the_worker_was_taken_for_dead()
+{
+    let (room, queue) = Room::with_queue();
+    let conn = shop(&room);
+    let (gate, arrivals) = Gate::new();
+    let (worker, events) = watch(worker(&queue, &room, &gate));
+    let before = worker.id().unwrap();
+    let handle = Order::new("slow to return").enqueue(&queue).unwrap();
+    arrivals.next();
+    gate.admit(1);
+    // Committed, and not returned.
+    arrivals.next();
+    assert_eq!((orders(&conn), handle.job().unwrap().status), (1, Status::Completed));
+    let judge = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
+    judge.rescue(before).wait().unwrap();
+    // Most likely it hands in under its old number still, and hears only then that it is lost.
+    gate.open();
+    let told = events.until(|told| matches!(told, Told::Completed(_) | Told::Refused { .. }));
+    assert_eq!(told, Told::Completed(handle.id()));
 }

@@ -656,6 +656,30 @@ fn a_worker_that_was_taken_for_dead_goes_on_under_a_new_number_and_its_late_resu
     assert_eq!((done.crash_count, done.retry_count, done.worker), (1, 0, worker.id()));
 }
 
+#[task("worker.hear_of_a_loss")]
+fn hear_of_a_loss(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
+    gate.pass_blocking(ctx);
+    block_on(ctx.cancelled());
+    log.write(format!("{:?}", ctx.stop_reason()));
+    gate.pass_blocking(ctx);
+}
+
+#[test]
+fn a_task_of_a_worker_that_was_taken_for_dead_is_told_that_its_job_is_lost() {
+    let (room, queue) = Room::with_queue();
+    let ((gate, arrivals), log) = (Gate::new(), Log::default());
+    let worker = Worker::new(&queue).only::<HearOfALoss>().state(gate.clone()).state(log.clone());
+    let worker = worker.start().unwrap();
+    HearOfALoss.enqueue(&queue).unwrap();
+    arrivals.next();
+    gate.admit(1);
+    let judge = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
+    judge.rescue(worker.id().unwrap()).wait().unwrap();
+    arrivals.next();
+    assert_eq!(log.lines(), ["Some(LeaseLost)"]);
+    gate.open();
+}
+
 #[test]
 fn a_held_clock_may_be_moved_by_a_day_at_once_and_no_task_is_told_that_its_job_is_lost() {
     let (_room, queue, clock) = Room::with_held_time();
@@ -678,6 +702,39 @@ fn with_store_between(room: &Room, clock: &Clock) -> (JobQueue, Arc<SqliteStore>
     let real = SqliteStore::open(&room.db(), SqliteOptions::default(), clock.clone()).unwrap();
     let (store, questions) = Between::new(real.clone());
     (JobQueue::with_store(store.clone(), clock.clone()), real, store, questions)
+}
+
+/// Hears that its lease is in doubt, and goes on all the same.
+#[task("worker.go_on_in_doubt", timeout = "28s", retries = 1, backoff = fixed("1h"))]
+fn go_on_in_doubt(ctx: &JobContext, #[state] gate: &Gate) {
+    block_on(ctx.cancelled());
+    gate.pass_blocking(ctx);
+}
+
+#[test]
+fn a_timeout_is_a_failure_though_the_lease_is_in_doubt() {
+    let (room, clock) = (Room::new(), held_clock());
+    let (queue, _real, store, _questions) = with_store_between(&room, &clock);
+    let (gate, arrivals) = Gate::new();
+    let (_worker, events) = watch(Worker::new(&queue).only::<GoOnInDoubt>().state(gate.clone()));
+    let handle = GoOnInDoubt.enqueue(&queue).unwrap();
+    eventually(|| (handle.job().unwrap().status == Status::Running).then_some(()));
+    store.keep_beats();
+    clock.advance(seconds(25));
+    arrivals.next();
+    clock.advance(seconds(4));
+    let told = events.until(|told| matches!(told, Told::Retrying { .. }));
+    assert!(matches!(told, Told::Retrying { attempt: 1, error, .. } if error == "timed out after 28s"));
+    store.let_beats_go();
+    gate.open();
+}
+
+#[test]
+fn a_grace_without_end_is_one() {
+    let (_room, queue) = Room::with_queue();
+    let worker = Worker::new(&queue).only::<Add>().grace(Duration::MAX).start().unwrap();
+    Add::new(vec![1]).enqueue(&queue).unwrap().soon().unwrap();
+    worker.stop().unwrap();
 }
 
 /// Stands at its gate twice: when it begins, and when it is told to end.

@@ -7,9 +7,10 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::scene::Scene;
+use crate::signals::freeze;
 use crate::victim::{Said, Victim};
 
-const LEASE: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(3);
 
 /// Where distributions keep it.
 const LIBRARIES: &[&str] = &[
@@ -28,7 +29,7 @@ struct WallClock {
 impl WallClock {
     fn of(scene: &Scene) -> Option<WallClock> {
         let Some(library) = LIBRARIES.iter().copied().find(|path| std::path::Path::new(path).exists()) else {
-            println!("skipped: libfaketime (Debian's package `faketime`) is not installed");
+            crate::skip("libfaketime (Debian's package `faketime`) is not installed");
             return None;
         };
         let clock = WallClock { library, offset: scene.path("offset") };
@@ -74,23 +75,24 @@ fn schedule(scene: &Scene, after: i64) -> i64 {
 fn jumps_of_the_wall_clock_take_no_lease_and_no_time_from_running_jobs() {
     let scene = Scene::alone();
     let Some(clock) = WallClock::of(&scene) else { return };
-    let options = ["--concurrency", "4", "--lease", "1000"];
+    let options = ["--concurrency", "4", "--lease", "3000"];
     let mut workers = [0; 2].map(|_| clock.worker(&scene, options));
     // For as long as the clock jumps.
     let held = scene.insert_once(&[[("gated", "{}"); 3], [("gated_async", "{}"); 3]].concat());
     scene.wait("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running'", [], held.len() as i64);
     let mut timed = Vec::new();
     for offset in ["+1d", "-1d", "+10y", "-10y", "+0"] {
-        // Its two seconds are over when they are over, and not before.
+        // The two seconds of the one are over when they are over, and not before; the other has time for much more.
         let runs_out = scene.insert_once(&[("timed", r#"{"ms": 600000}"#)])[0];
-        let in_time = scene.insert_once(&[("timed", r#"{"ms": 1000}"#)])[0];
+        let in_time = scene.insert_once(&[("gated_timed", "{}")])[0];
         wait_for_any(&mut workers, |said| said.is_start_of(runs_out, 1));
         wait_for_any(&mut workers, |said| said.is_start_of(in_time, 1));
         clock.set(offset);
         let moved = Instant::now();
-        wait_for_any(&mut workers, |said| said.is("completed") && said.number(0) == in_time);
         wait_for_any(&mut workers, |said| said.is("failed") && said.number(0) == runs_out);
         let took = moved.elapsed();
+        scene.open_gate(in_time, 1);
+        wait_for_any(&mut workers, |said| said.is("completed") && said.number(0) == in_time);
         timed.push(took);
         assert!(took < Duration::from_secs(2) + 4 * LEASE, "{offset}: timed out after {took:?}");
         let error: String = scene.one("SELECT error FROM qdjobs_jobs WHERE id = ?1", [runs_out]);
@@ -128,11 +130,50 @@ fn wait_for_any(workers: &mut [Victim; 2], wanted: impl Fn(&Said) -> bool) -> Sa
     }
 }
 
+/// Whoever judges others does so by a time that no jump changes. A wall clock that goes back would let it wait for a day.
+#[test]
+fn a_worker_that_stands_still_is_taken_for_dead_after_its_lease_though_the_wall_clock_goes_back() {
+    let scene = Scene::alone();
+    let Some(clock) = WallClock::of(&scene) else { return };
+    let mut frozen = Victim::worker(&scene, ["--concurrency", "1", "--lease", "3000"]);
+    let number = frozen.number();
+    let job = scene.insert_once(&[("gated", "{}")])[0];
+    frozen.wait("the job to start", |said| said.is_start_of(job, 1));
+    let mut judge = clock.worker(&scene, ["--concurrency", "1", "--lease", "3000"]);
+    freeze(&scene, &frozen);
+    let stopped = Instant::now();
+    // A day further back whenever the judge has beaten: between two of its beats it has looked at the others.
+    let beats = |judge: &mut Victim| -> i64 {
+        scene.one("SELECT beats FROM qdjobs_workers WHERE id = ?1", [judge.number()])
+    };
+    let (mut beaten, mut days) = (beats(&mut judge), 0);
+    while !judge.said().iter().any(|said| said.is("rescued") && said.number(0) == number) {
+        assert!(stopped.elapsed() < crate::victim::PATIENCE, "never taken for dead, {days} days back");
+        let now = beats(&mut judge);
+        if now > beaten {
+            beaten = now;
+            days += 1;
+            clock.set(&format!("-{days}d"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let taken = stopped.elapsed();
+    println!("taken for dead after {taken:.2?}, with a lease of {LEASE:?} and a wall clock {days} days back");
+    assert!(days > 0, "the clock was never put back");
+    // The lease counts from the last beat, which may have come a third of it before the stop.
+    assert!(taken > LEASE * 6 / 10, "{taken:?}");
+    scene.open_gate(job, 2);
+    judge.wait("the job to start again", |said| said.is_start_of(job, 2));
+    scene.wait_drained();
+    scene.assert_all_completed();
+    assert!(!judge.said().iter().any(|said| ["lost", "refused", "trouble"].contains(&said.what.as_str())));
+}
+
 #[test]
 fn scheduled_jobs_follow_the_wall_clock_forward_and_back() {
     let scene = Scene::new();
     let Some(clock) = WallClock::of(&scene) else { return };
-    let mut worker = clock.worker(&scene, ["--lease", "1000"]);
+    let mut worker = clock.worker(&scene, ["--lease", "3000"]);
     // The clock is put back: what would be due now by the true time is not, nor is it an hour later.
     clock.set("-1d");
     let soon = schedule(&scene, 200_000);

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use qdjobs::prelude::*;
@@ -55,16 +55,35 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Where each job arrives, and waits until it is open for its number.
 #[derive(Clone)]
 struct Door {
     arrived: Sender<i64>,
-    open: Arc<Mutex<Receiver<()>>>,
+    open_below: Arc<(Mutex<i64>, Condvar)>,
+}
+
+/// Opens the door; at the end, for all.
+struct Key(Door);
+
+impl Key {
+    fn open_below(&self, number: i64) {
+        let (below, opened) = &*self.0.open_below;
+        *below.lock().unwrap() = number;
+        opened.notify_all();
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.open_below(i64::MAX);
+    }
 }
 
 #[task("disk_full.enter", retries = 0)]
 fn enter(number: i64, #[state] door: &Door) -> String {
     door.arrived.send(number).unwrap();
-    door.open.lock().unwrap().recv().unwrap();
+    let (below, opened) = &*door.open_below;
+    drop(opened.wait_while(below.lock().unwrap(), |below| *below <= number).unwrap());
     // Each result takes room of its own.
     "x".repeat(2_000)
 }
@@ -104,15 +123,16 @@ fn one(db: &Path, sql: &str) -> i64 {
 #[test]
 fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_room() {
     let Some(disk) = SmallDisk::new(32) else {
-        println!("skipped: a test file system can only be mounted by root");
+        crate::skip("a test file system can only be mounted by root");
         return;
     };
     let queue = JobQueue::options().reserve(2 << 20).open(disk.db()).unwrap();
     // Another process would be the same: another store on the file.
     let other = JobQueue::options().reserve(2 << 20).open(disk.db()).unwrap();
-    let ((arrived, arrivals), (open, opened)) = (channel(), channel());
-    let door = Door { arrived, open: Arc::new(Mutex::new(opened)) };
-    let worker = Worker::new(&queue).only::<Enter>().concurrency(8).state(door).start().unwrap();
+    let (arrived, arrivals) = channel();
+    let door = Door { arrived, open_below: Arc::default() };
+    let worker = Worker::new(&queue).only::<Enter>().concurrency(8).state(door.clone()).start().unwrap();
+    let key = Key(door);
     let reserve = disk.dir.path().join("jobs.db-workers/reserve");
     let size = || std::fs::metadata(&reserve).map_or(0, |file| file.len());
     eventually("the reserve is made", || size() == 2 << 20);
@@ -121,6 +141,8 @@ fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there
     for _ in 0..8 {
         arrivals.recv_timeout(PATIENCE).unwrap();
     }
+    // These wait for a slot, and there are more of them than slots: whoever is free could begin one.
+    let waiting: Vec<_> = (8..20).map(|number| Enter::new(number).enqueue(&queue).unwrap()).collect();
     disk.fill(300_000);
     let stored = enqueue_until_full(&queue);
     assert!(is_full(&queue) && size() == 0);
@@ -134,28 +156,39 @@ fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there
     });
 
     // The running ones finish, and no other begins.
-    for _ in 0..8 {
-        open.send(()).unwrap();
-    }
+    key.open_below(8);
     for job in &running {
         assert_eq!(job.wait_timeout(PATIENCE).unwrap().len(), 2_000);
     }
     assert_eq!(enqueue_until_full(&queue), 0, "not even where the reserve has freed some room");
     assert!(is_full(&queue));
-    assert!(arrivals.try_recv().is_err());
+    let begun =
+        || one(&disk.db(), "SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' OR attempt > 0");
+    assert_eq!(begun(), 8, "what waited was claimed");
     // A person may make room by hand, which needs some itself.
     let doomed = queue.list(qdjobs::store::Filter::default()).unwrap().jobs;
-    let doomed = doomed.iter().find(|job| job.status == Status::Pending).unwrap();
+    let is_bulk = |job: &&qdjobs::Job| job.status == Status::Pending && job.task_name == "disk_full.bulk";
+    let doomed = doomed.iter().find(is_bulk).unwrap();
     queue.delete(doomed.id).unwrap();
+    // As long as a worker looks for itself whether there is something to do, and then some.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(begun(), 8, "what waited was claimed later");
+    assert!(arrivals.try_recv().is_err() && is_full(&queue));
 
     disk.free();
     eventually("there is room again", || queue.health().is_ok() && other.health().is_ok());
     assert_eq!(size(), 2 << 20);
-    open.send(()).unwrap();
-    assert_eq!(Enter::new(9).enqueue(&other).unwrap().wait_timeout(PATIENCE).unwrap().len(), 2_000);
+    key.open_below(21);
+    for job in &waiting {
+        assert_eq!(job.wait_timeout(PATIENCE).unwrap().len(), 2_000);
+    }
+    let mut arrived: Vec<i64> = waiting.iter().map(|_| arrivals.recv_timeout(PATIENCE).unwrap()).collect();
+    arrived.sort_unstable();
+    assert_eq!(arrived, (8..20).collect::<Vec<_>>(), "what waited has run, and once");
+    assert_eq!(Enter::new(20).enqueue(&other).unwrap().wait_timeout(PATIENCE).unwrap().len(), 2_000);
     worker.stop().unwrap();
     assert!(!reserve.exists(), "it goes with the last worker");
-    assert_eq!(one(&disk.db(), "SELECT count(*) FROM qdjobs_jobs WHERE status = 'completed'"), 9);
+    assert_eq!(one(&disk.db(), "SELECT count(*) FROM qdjobs_jobs WHERE status = 'completed'"), 21);
     let pending = one(&disk.db(), "SELECT count(*) FROM qdjobs_jobs WHERE status = 'pending'");
     assert_eq!(
         pending,
@@ -169,7 +202,7 @@ fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there
 #[test]
 fn a_queue_without_workers_refuses_on_a_full_disk_and_stores_again_as_soon_as_there_is_room() {
     let Some(disk) = SmallDisk::new(8) else {
-        println!("skipped: a test file system can only be mounted by root");
+        crate::skip("a test file system can only be mounted by root");
         return;
     };
     let queue = JobQueue::open(disk.db()).unwrap();

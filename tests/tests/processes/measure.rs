@@ -36,7 +36,7 @@ fn an_enqueue_in_one_process_wakes_a_worker_in_another_at_once() {
     println!("another process, from the call of enqueue to the start: {from_call}");
     println!("another process, from the answer of enqueue to the start: {from_answer}");
     // From the answer, since what the commit takes is the disk's affair.
-    assert!(from_answer.median() < Duration::from_millis(10));
+    crate::assert_speed(from_answer.median(), Duration::from_millis(10));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_plain_insert_by_another_program_is_noticed_within_50_ms_in_the_median() {
     assert_eq!(inserted.len(), 50);
     let waits = waits(&mut worker, &inserted, |said| said.micros);
     println!("a plain INSERT in another process, from its answer to the start: {waits}");
-    assert!(waits.median() < Duration::from_millis(50));
+    crate::assert_speed(waits.median(), Duration::from_millis(50));
 }
 
 /// Whether tests that need it can run; says so if not.
@@ -55,7 +55,7 @@ pub(crate) fn python_is_there() -> bool {
     let python = Command::new("python3").args(["-c", "import sqlite3"]).stderr(Stdio::null()).status();
     let is_there = python.is_ok_and(|status| status.success());
     if !is_there {
-        println!("skipped: there is no python3 with sqlite3 here");
+        crate::skip("there is no python3 with sqlite3 here");
     }
     is_there
 }
@@ -82,7 +82,7 @@ fn an_insert_by_python_is_noticed_within_50_ms_in_the_median() {
     assert_eq!(inserted.len(), 50);
     let waits = waits(&mut worker, &inserted, |said| said.micros);
     println!("an INSERT by Python's sqlite3, from its answer to the start: {waits}");
-    assert!(waits.median() < Duration::from_millis(50));
+    crate::assert_speed(waits.median(), Duration::from_millis(50));
     scene.wait_drained();
     scene.assert_all_completed();
 }
@@ -113,5 +113,5 @@ fn an_idle_worker_costs_less_than_a_hundredth_of_a_core() {
     assert!(!worker.has_ended());
     // Most of it is SQLite looking for a change, which a debug build compiles without optimisation.
     let limit = if cfg!(debug_assertions) { 10 } else { 5 };
-    assert!(ticks < limit, "{ticks} ticks of 10 ms in {watched:?}");
+    crate::assert_speed(ticks, limit);
 }

@@ -69,7 +69,7 @@ fn one_who_comes_late_to_a_new_file_is_not_kept_out_by_those_already_at_work() {
     }
     let waits = Spread::of(waits);
     println!("a new file opened by eight processes, who then write without a break: {waits}");
-    assert!(waits.worst() < Duration::from_secs(1));
+    crate::assert_speed(waits.worst(), Duration::from_secs(1));
 }
 
 /// Neither the file nor anything beside it is changed by a user who may not write, and the one who may is not disturbed.
@@ -142,7 +142,7 @@ impl Nobody {
         let nobody = Nobody { program };
         let can = nobody.command().arg("true").stderr(Stdio::null()).status();
         if !can.is_ok_and(|status| status.success()) {
-            println!("skipped: only root can become a user without rights, and `setpriv` is needed for it");
+            crate::skip("only root can become a user without rights, and `setpriv` is needed for it");
             return None;
         }
         Some(nobody)

@@ -30,7 +30,7 @@ fn two_workers_share_the_jobs_and_run_each_of_them_once() {
 #[test]
 fn a_worker_whose_beats_were_held_up_ends_what_it_runs_and_goes_on_when_they_are_answered() {
     let scene = Scene::new();
-    let mut worker = Victim::worker(&scene, ["--concurrency", "1", "--lease", "1000"]);
+    let mut worker = Victim::worker(&scene, ["--concurrency", "1", "--lease", "3000"]);
     let job = scene.insert(&[("patient", r#"{"ms": 600000}"#)])[0];
     scene.sql.execute("UPDATE qdjobs_jobs SET max_retries = 0", []).unwrap();
     worker.wait("the job to start", |said| said.is_start_of(job, 1));
@@ -48,12 +48,12 @@ fn a_worker_whose_beats_were_held_up_ends_what_it_runs_and_goes_on_when_they_are
 
 #[test]
 fn workers_that_all_wait_for_the_lock_do_not_take_each_other_for_dead() {
-    let scene = Scene::new();
-    let mut workers = [0; 3].map(|_| Victim::worker(&scene, ["--concurrency", "1", "--lease", "1000"]));
+    let scene = Scene::alone();
+    let mut workers = [0; 3].map(|_| Victim::worker(&scene, ["--concurrency", "1", "--lease", "3000"]));
     scene.insert(&[("slow", r#"{"ms": 20}"#); 12]);
     scene.wait_drained();
     // Nobody's beats get through for three leases, as when a process was stopped with the lock in its hands.
-    scene.while_nobody_writes(|| std::thread::sleep(Duration::from_secs(3)));
+    scene.while_nobody_writes(|| std::thread::sleep(Duration::from_secs(9)));
     scene.insert(&[("slow", r#"{"ms": 20}"#); 12]);
     scene.wait_drained();
     scene.assert_all_completed();

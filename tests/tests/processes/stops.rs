@@ -108,15 +108,18 @@ fn fifty_rolling_restarts_under_load_cost_no_job_an_attempt() {
 /// Before the signal is caught the process dies of it, with nothing begun; from then on it stops in peace.
 #[test]
 fn a_signal_during_the_start_ends_the_process_and_costs_no_job_an_attempt() {
-    let scene = Scene::new();
+    let scene = Scene::alone();
     let mut choices = Choices::new();
     let jobs = scene.insert_once(&[("slow", r#"{"ms": 5}"#); 60]);
     let mut ends = Vec::new();
     let (mut by_signal, mut in_peace) = (0, 0);
-    for round in 0..24 {
+    for round in 0..30 {
         let mut worker = Victim::worker_soon(&scene, ["--concurrency", "2", "--grace", "60000"]);
-        // In the loader, in the opening of the file, in the worker's own start, and a little later.
-        std::thread::sleep(Duration::from_micros(choices.below([1_500, 6_000, 40_000][round % 3])));
+        // At once, in the loader, in the opening of the file, in the worker's own start, and when that is over.
+        match [Some(1), Some(1_500), Some(6_000), Some(40_000), None][round / 2 % 5] {
+            Some(end) => std::thread::sleep(Duration::from_micros(choices.below(end))),
+            None => drop(worker.wait("its worker to start", |said| said.is("started"))),
+        }
         let signal = if round % 2 == 0 { Signal::TERM } else { Signal::INT };
         let asked = Instant::now();
         worker.signal(signal);
@@ -137,6 +140,7 @@ fn a_signal_during_the_start_ends_the_process_and_costs_no_job_an_attempt() {
     }
     let ends = Spread::of(ends);
     println!("signals during the start: {by_signal} died of it, {in_peace} stopped; ended after {ends}");
+    assert!(by_signal > 0 && in_peace > 0, "one of the two ends was never seen");
     assert!(ends.worst() < MARGIN + Duration::from_secs(1));
     let mut last = Victim::worker(&scene, ["--concurrency", "2"]);
     scene.wait_drained();

@@ -13,7 +13,8 @@ use crate::child::Orders;
 use crate::herd::Herd;
 use crate::history::{self, Role, Signal};
 use crate::site::{Site, one};
-use crate::{Result, run, summary};
+use crate::summary::{self, Demand};
+use crate::{Result, run};
 
 /// The promise.
 pub(crate) const RESCUE_MAX: Duration = Duration::from_secs(3);
@@ -60,7 +61,7 @@ pub(crate) fn measure(args: &Args, site: &Site) -> Result<bool> {
     }
     let file = run::heal(&mut herd, &mut chaos)?;
     drop(herd);
-    summary::prove(site, file, Some(RESCUE_MAX))
+    summary::prove(site, file, Demand::Rescues { within: RESCUE_MAX })
 }
 
 fn wait(herd: &mut Herd<'_>, time: Duration) -> Result<()> {

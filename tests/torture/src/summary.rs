@@ -14,25 +14,65 @@ use crate::site::Site;
 /// Violations of one rule that are printed: the first tell most.
 const SHOWN_MAX: usize = 12;
 
-/// Checks what is at the site, prints and keeps the summary; whether every promise was kept. With `rescue_max`, no clean rescue may
-/// have taken longer.
-pub(crate) fn prove(site: &Site, file: FileFacts, rescue_max: Option<Duration>) -> Result<bool> {
+/// What a run has to have come to, beside having broken no rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// There were faults of each kind, and each rule has looked at something: else nothing is proven.
+    EachFault,
+    /// Dead workers were rescued in time.
+    Rescues { within: Duration },
+    /// It was too short for more.
+    Nothing,
+}
+
+impl Demand {
+    /// What is missing, in words.
+    fn missing(self, evidence: &Evidence, findings: &Findings) -> Vec<String> {
+        match self {
+            Demand::Nothing => Vec::new(),
+            Demand::Rescues { within } => {
+                let rescues = rescues(evidence, true);
+                let late = rescues.worst() >= within || rescues.0.is_empty();
+                late.then(|| format!("a dead worker's jobs must be free within {within:?}"))
+                    .into_iter()
+                    .collect()
+            }
+            Demand::EachFault => {
+                let idle = RULES.iter().filter(|rule| rule.is_looked_at() && findings.looked(rule) == 0);
+                let idle = idle.map(|rule| format!("{} has looked at nothing", rule.name));
+                let sent = |wanted: Signal| {
+                    evidence
+                        .lines
+                        .iter()
+                        .any(|line| matches!(line.fact, Fact::Signalled { signal, .. } if signal == wanted))
+                };
+                let faults = [Signal::Kill, Signal::Stop, Signal::Term].into_iter();
+                let spared = faults.filter(|signal| !sent(*signal)).map(|it| format!("nobody met {it:?}"));
+                let unknown =
+                    evidence.file.fresh.is_none().then(|| "nobody knows what a fresh worker holds".into());
+                idle.chain(spared).chain(unknown).collect()
+            }
+        }
+    }
+}
+
+/// Checks what is at the site, prints and keeps the summary; whether every promise was kept and the run came to what was demanded.
+pub(crate) fn prove(site: &Site, file: FileFacts, demand: Demand) -> Result<bool> {
     let evidence = Evidence::read(site, file)?;
     let findings = check::check(&evidence);
-    let rescues = rescues(&evidence, true);
-    let late = rescue_max.is_some_and(|max| rescues.worst() >= max || rescues.0.is_empty());
     let text = summary(&evidence, &findings);
     println!("{text}");
     std::fs::write(site.dir().join("summary.txt"), &text)?;
-    if let Some(max) = rescue_max.filter(|_| late) {
-        println!("A dead worker's jobs must be free within {max:?}.");
+    let missing = demand.missing(&evidence, &findings);
+    if !missing.is_empty() {
+        println!("not enough: {}", missing.join(", "));
     }
-    Ok(findings.violations.is_empty() && !late)
+    Ok(findings.violations.is_empty() && missing.is_empty())
 }
 
 /// Checks once more what an earlier run left.
 pub(crate) fn look_again(site: &Site) -> Result<bool> {
-    prove(site, look_at_file(site)?, None)
+    prove(site, look_at_file(site)?, Demand::Nothing)
 }
 
 /// Whole minutes and seconds.
@@ -182,7 +222,7 @@ fn write_measures(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
 fn write_rules(text: &mut String, findings: &Findings) -> std::fmt::Result {
     writeln!(text)?;
     for rule in RULES {
-        let looked = findings.looked.get(rule.name).copied().unwrap_or(0);
+        let looked = findings.looked(rule);
         let broken: Vec<_> = findings.violations.iter().filter(|it| it.rule == rule.name).collect();
         let verdict = match (rule.is_looked_at(), broken.len()) {
             (false, _) => "not there  ".to_owned(),

@@ -1,18 +1,19 @@
 //! A copy of the database while it is used: [`write`].
 //!
-//! Leans on rusqlite. A copy by the file system would miss what stands in the write-ahead log, or catch the file between two
-//! writes; SQLite's own copy is the database as of one moment.
+//! Leans on rusqlite and `check`. A copy by the file system would miss what stands in the write-ahead log, or catch the file between
+//! two writes; SQLite's own copy is the database as of one moment. It copies rows without looking into them, so what was misread
+//! on a bad disk is found only by reading the copy.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{fault, refuse_special};
+use super::{check, fault, refuse_special};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Copies the database at `from` into a new file, readable by its owner alone, and syncs it. Whatever fails, no half of a copy is
-/// left, and a file that was there stays as it was.
+/// Copies the database at `from` into a new file, readable by its owner alone, finds the copy sound, and syncs it. Whatever fails, no
+/// half of a copy is left, and a file that was there stays as it was.
 pub(super) fn write(from: &Path, to: &Path) -> Result<()> {
     refuse_special(to)?;
     let Some(name) = to.to_str() else {
@@ -23,7 +24,9 @@ pub(super) fn write(from: &Path, to: &Path) -> Result<()> {
         .help("give the backup another name"));
     };
     let created = create(to)?;
-    let copied = copy(from, name).and_then(|()| sync(&created, to).map_err(|error| cannot(to, error)));
+    let copied = copy(from, name)
+        .and_then(|()| prove(from, to))
+        .and_then(|()| sync(&created, to).map_err(|error| cannot(to, error)));
     if copied.is_err() {
         // Ours, by the exclusive creation above.
         let _ = std::fs::remove_file(to);
@@ -50,6 +53,21 @@ fn copy(from: &Path, to: &str) -> Result<()> {
     let conn =
         Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     conn.and_then(|conn| conn.execute("VACUUM INTO ?1", [to])).map(drop).map_err(fault::before_commit)
+}
+
+/// Reads the copy. One that is not sound would be found out on the day it is needed.
+fn prove(from: &Path, to: &Path) -> Result<()> {
+    let damage = match check::first_damage(to) {
+        Ok(None) => return Ok(()),
+        Ok(Some(damage)) => damage,
+        Err(error) if error.kind() == ErrorKind::Corrupt => error.to_string(),
+        Err(error) => return Err(error),
+    };
+    Err(Error::new(
+        ErrorKind::Corrupt,
+        format!("a copy of `{}` is not sound, and was removed: {damage}", from.display()),
+    )
+    .help("check the database and look at its disk; `salvage` saves what can be read, and an earlier backup is worth keeping"))
 }
 
 /// The bytes, then the name.

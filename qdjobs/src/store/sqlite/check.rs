@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::wal::log_of;
 use super::{fault, refuse_special};
@@ -128,6 +128,27 @@ fn look(conn: &Connection, meanwhile: &mut impl FnMut()) -> Findings {
         Err(error) => findings.problems.push(format!("the jobs cannot be counted: {error}")),
     }
     findings
+}
+
+/// What SQLite finds wrong first in the database at `path`; `None` if it can read every page, row and index entry.
+pub(super) fn first_damage(path: &Path) -> Result<Option<String>> {
+    let conn = read_only(path)?;
+    match lines(&conn, "PRAGMA integrity_check(1)") {
+        Ok(lines) => match lines.into_iter().find(|line| line != "ok") {
+            Some(line) => unreadable(&line).map_or(Ok(Some(line)), |error| Err(fault::before_commit(error))),
+            None => Ok(None),
+        },
+        // A table of the application's own may need functions that only the application has. Nobody can judge that here.
+        Err(error) if fault::code(&error) == Some(ErrorCode::Unknown) => Ok(None),
+        Err(error) => Err(fault::before_commit(error)),
+    }
+}
+
+/// A disk that failed while the file was looked at, which SQLite tells as one of its problems.
+fn unreadable(line: &str) -> Option<rusqlite::Error> {
+    let (_, code) = line.split_once("unable to get the page. error code=")?;
+    let code = ffi::Error::new(code.lines().next()?.trim().parse().ok()?);
+    (code.code == ErrorCode::SystemIoFailure).then(|| rusqlite::Error::SqliteFailure(code, None))
 }
 
 const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);

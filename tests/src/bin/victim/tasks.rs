@@ -131,6 +131,14 @@ fn timed(ms: u64, ctx: &JobContext, #[state] scene: &Scene) {
     scene.ended(ctx);
 }
 
+/// As `gated`, for half a minute at most.
+#[task("gated_timed", retries = 0, timeout = "30s")]
+fn gated_timed(ctx: &JobContext, #[state] scene: &Scene) {
+    scene.begun(ctx);
+    wait_for_file(&scene.gate(ctx));
+    scene.ended(ctx);
+}
+
 /// Waits at its gate, then commits its row and its completion.
 #[task("gated_effect", retries = 0)]
 fn gated_effect(ctx: &JobContext, #[state] scene: &Scene) -> Fallible<u32> {

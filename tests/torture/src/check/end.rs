@@ -72,6 +72,7 @@ pub(super) fn nothing_grows(case: &Case<'_>, findings: &mut Findings) {
     findings.must(file.wal_bytes <= WAL_BYTES_MAX, || {
         format!("{} bytes in the log of idle processes", file.wal_bytes)
     });
+    // Of an earlier run that is only looked at once more nobody knows it.
     let Some((fresh_fds, fresh_threads)) = file.fresh else { return };
     // The last samples: taken when everybody is idle.
     let mut last: BTreeMap<u32, (u64, u64)> = BTreeMap::new();

@@ -119,6 +119,11 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// How many things a rule has looked at.
+    pub(crate) fn looked(&self, rule: &Rule) -> u64 {
+        self.looked.get(rule.name).copied().unwrap_or(0)
+    }
+
     /// One thing was looked at: it must hold.
     fn must(&mut self, holds: bool, text: impl FnOnce() -> String) {
         *self.looked.entry(self.rule).or_default() += 1;
