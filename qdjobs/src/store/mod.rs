@@ -3,12 +3,13 @@
 //! Leans on the ground floor. Knows no task, no thread of a worker, and names no database: those live in
 //! [`memory`] and `sqlite`, which do not know each other. The verbs stand in the order of a job's life, here, in the
 //! SQL, in each store and in the contract tests: **insert, claim, beat, checkpoint, finish, promote, rescue, cancel,
-//! inspect, prune**.
+//! inspect**.
 //!
 //! Rules for every store:
 //!
-//! - No method blocks but [`insert_here`](Store::insert_here) and [`backup`](Store::backup). Each other submits its request and returns a [`Pending`], which is
-//!   a `Future` and has `wait()`. Dropping a `Pending` cancels nothing.
+//! - No method waits for the storage but [`insert_here`](Store::insert_here), [`backup`](Store::backup) and
+//!   [`close`](Store::close). Each other that asks for something submits its request and returns a [`Pending`], which is a `Future` and has `wait()`.
+//!   Dropping a `Pending` cancels nothing. [`enlist`](Store::enlist) may first make a small file, the worker's proof of life.
 //! - A request is answered after its effect is as durable as the store promises, never before.
 //! - One bad request fails alone. A failure of the storage fails every request it took down, and says so to each: as a
 //!   certain one, after which nothing is stored, or as [`ErrorKind::Indeterminate`]. What an indeterminate turn may have claimed is

@@ -69,6 +69,20 @@ fn a_job_whose_params_no_longer_fit_fails_by_the_name_of_the_param_and_is_kept()
     }
 }
 
+/// A byte 0xb0 without its lead is a sign to SQLite, which lets it in, but no UTF-8.
+#[test]
+fn a_job_whose_params_are_no_text_fails_and_says_so_and_the_others_run() {
+    let (room, queue) = Room::with_queue();
+    let _worker = Worker::new(&queue).only::<Count>().state(Log::default()).start().unwrap();
+    let insert = "INSERT INTO qdjobs_jobs (task_name, params, max_retries)
+        VALUES ('faults.count', CAST(x'7b226e756d626572223a22b0227d' AS TEXT), 0)";
+    room.connection().execute(insert, []).unwrap();
+    Count::new(1).enqueue(&queue).unwrap().soon().unwrap();
+    let error = queue.handle::<u32>(JobId(1)).soon().unwrap_err().to_string();
+    assert!(error.contains("text that is not UTF-8"), "{error}");
+    assert_eq!(job(&queue, JobId(1)).params, "{\"number\":\"\u{fffd}\"}");
+}
+
 #[test]
 fn a_job_whose_task_is_gone_waits_and_is_seen() {
     let (room, queue) = Room::with_queue();

@@ -289,7 +289,7 @@ fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
     let long = "n".repeat(101);
     let large = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
     Square::new(1).unique_key("held").enqueue(&queue).unwrap();
-    let refused: [(&str, &str, &str); 18] = [
+    let refused: [(&str, &str, &str); 24] = [
         ("task_name", "''", "task_name has 1 to 100 characters"),
         ("task_name", &format!("'{long}'"), "task_name has 1 to 100 characters"),
         ("name", "''", "name has 1 to 100 bytes"),
@@ -308,6 +308,13 @@ fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
         ("unique_key", &format!("'{}'", "k".repeat(201)), "unique_key has 1 to 200 bytes"),
         ("unique_key", "'held'", "UNIQUE constraint failed: qdjobs_jobs.unique_key"),
         ("task_name", "NULL", "NOT NULL constraint failed: qdjobs_jobs.task_name"),
+        ("ready", "1", "ready is set by qdjobs: leave it out"),
+        ("ready", "0", "ready is set by qdjobs: leave it out"),
+        // In Latin-1: {"a":"é"}, "é" and é.
+        ("params", "CAST(x'7b2261223a22e9227d' AS TEXT)", "text is UTF-8"),
+        ("metadata", "CAST(x'22e922' AS TEXT)", "text is UTF-8"),
+        ("name", "CAST(x'e9' AS TEXT)", "text is UTF-8"),
+        ("task_name", "CAST(x'e9' AS TEXT)", "text is UTF-8"),
     ];
     for (column, value, rule) in refused {
         let insert = match column {
@@ -318,6 +325,9 @@ fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
         assert!(error.contains(rule), "{rule}: {error}");
     }
     assert_eq!(queue.counts().unwrap().total(), 1, "the holder of the key");
+    let replaced =
+        "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('tx.square', '{\"a\": \"é\u{fffd}\"}')";
+    conn.execute(replaced, []).expect("U+FFFD is a character like any other");
 }
 
 #[test]

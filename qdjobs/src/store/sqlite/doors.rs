@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::inbox::Inbox;
+use super::row::Text;
 use super::sql;
 
 #[cfg(unix)]
@@ -73,8 +74,9 @@ impl Doors {
         let own = self.own.as_ref().map(|door| door.address().to_owned());
         #[cfg(not(unix))]
         let own: Option<String> = None;
-        self.others =
-            conn.prepare_cached(sql::DOORS)?.query_map([own], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut doors = conn.prepare_cached(sql::DOORS)?;
+        let others = doors.query_map([own], |row| row.get(0).map(|Text(door)| door))?;
+        self.others = others.collect::<Result<_, _>>()?;
         Ok(())
     }
 

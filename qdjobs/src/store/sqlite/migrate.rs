@@ -97,7 +97,10 @@ fn taken_and_known(conn: &Connection) -> Result<usize> {
     let row: Option<(i64, i64)> = conn
         .prepare_cached("SELECT version, min_writer FROM qdjobs_meta")
         .and_then(|mut meta| meta.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-        .map_err(fault::before_commit)?;
+        .map_err(|error| match error {
+            rusqlite::Error::InvalidColumnType(..) => not_numbers(error),
+            error => fault::before_commit(error),
+        })?;
     let Some((version, min_writer)) = row else { return Ok(0) };
     if min_writer > KNOWN {
         return Err(Error::new(
@@ -110,4 +113,12 @@ fn taken_and_known(conn: &Connection) -> Result<usize> {
         .help("update this program; nothing was changed"));
     }
     Ok(usize::try_from(version).unwrap_or(0))
+}
+
+/// SQLite itself keeps everything but whole numbers out of that table: what stands there came from another page.
+fn not_numbers(error: rusqlite::Error) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("the file is damaged: qdjobs_meta holds no numbers: {error}"))
+        .help("nothing was changed or deleted; look at the disk")
+        .caused_by(error)
+        .fatal(true)
 }

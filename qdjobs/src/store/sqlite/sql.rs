@@ -211,10 +211,10 @@ pub(super) const PROMOTE: &str = "
         SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
         WHERE status = 'pending' AND ready = 0 AND scheduled_at <= ?1 ORDER BY scheduled_at LIMIT ?2)";
 
-/// The next instant at which something is due: the first entry of qdjobs_scheduled.
+/// The next instant at which something is due: the first entry of qdjobs_scheduled that names one.
 pub(super) const NEXT_DUE: &str = "
     SELECT scheduled_at FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
-    WHERE status = 'pending' AND ready = 0 ORDER BY scheduled_at LIMIT 1";
+    WHERE status = 'pending' AND ready = 0 AND scheduled_at IS NOT NULL ORDER BY scheduled_at LIMIT 1";
 
 // -- rescue
 

@@ -49,15 +49,11 @@ impl<'c> Insert<'c> {
 
     /// The same in a transaction that is not ours and may hold no lock yet: the lock comes first, and then the look.
     fn job_first(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, bool)> {
-        loop {
-            if let Some(stored) = self.rows(job, now).map_err(fault::before_commit)? {
-                return Ok(stored);
-            }
-            // Held, unless the holder was deleted since: without a transaction somebody may come in between.
-            if let Some(id) = self.repeated(job)? {
-                return Ok((id, false));
-            }
+        if let Some(stored) = self.rows(job, now)? {
+            return Ok(stored);
         }
+        // Under the lock that the insert has taken: a holder cannot be gone since.
+        self.repeated(job)?.map(|id| (id, false)).ok_or_else(ignored)
     }
 
     /// The job that this one repeats, if its key is held.
@@ -70,57 +66,67 @@ impl<'c> Insert<'c> {
         holder.map_err(fault::before_commit)?.map(|holder| holder.answer_to(job)).transpose()
     }
 
-    /// Writes what a job takes; `None` if its key is held.
-    fn rows(&mut self, job: &NewJob, now: Timestamp) -> SqlResult<Option<(JobId, bool)>> {
+    /// Writes what a job takes; `None` if its key is held, or it is ignored.
+    fn rows(&mut self, job: &NewJob, now: Timestamp) -> Result<Option<(JobId, bool)>> {
         let inline = (!is_large(job)).then_some(job.params.as_str());
         let (written, ready) = self.row(job, inline, now)?;
         if written == 0 {
             return Ok(None);
         }
         let id = self.conn.last_insert_rowid();
-        if inline.is_none() {
-            self.conn.prepare_cached(sql::INSERT_PARAMS)?.execute(params![id, job.params])?;
+        if inline.is_none() && self.params(id, job).map_err(fault::before_commit)? == 0 {
+            return Err(ignored());
         }
         Ok(Some((JobId(id), ready)))
     }
 
+    fn params(&self, id: i64, job: &NewJob) -> SqlResult<usize> {
+        self.conn.prepare_cached(sql::INSERT_PARAMS)?.execute(params![id, job.params])
+    }
+
     /// Writes the job's own row, if its key is not held; answers how many rows that was, and whether it is due.
-    fn row(&mut self, job: &NewJob, params: Option<&str>, now: Timestamp) -> SqlResult<(usize, bool)> {
-        match &job.unique_key {
-            None => execute_insert(&mut self.statement, job, params, now, &[]),
-            Some(key) => execute_insert(
-                &mut *self.conn.prepare_cached(sql::INSERT_KEYED)?,
-                job,
-                params,
-                now,
-                params![key],
-            ),
-        }
+    fn row(&mut self, job: &NewJob, params: Option<&str>, now: Timestamp) -> Result<(usize, bool)> {
+        // Checked by the caller a moment ago: a delay may have met the end of the calendar since, and is not to run at once.
+        let at = job.scheduled_at(now)?;
+        let written = match &job.unique_key {
+            None => execute_insert(&mut self.statement, job, params, (at, now), &[]),
+            Some(key) => self
+                .conn
+                .prepare_cached(sql::INSERT_KEYED)
+                .and_then(|mut keyed| execute_insert(&mut keyed, job, params, (at, now), params![key])),
+        };
+        Ok((written.map_err(fault::before_commit)?, at <= now))
     }
 }
 
-/// Stores a job that is [one row](is_one_row) by a statement that is a transaction of its own; answers its number and whether it may be claimed at
-/// once, or `None` if writers have to know a later schema.
+/// No row was written, and no key is held that would be the reason.
+fn ignored() -> Error {
+    Error::new(ErrorKind::InvalidInput, "a trigger of this database ignores the insert; nothing was stored")
+        .help("look for a trigger on qdjobs_jobs or qdjobs_params that says RAISE(IGNORE)")
+}
+
+/// Stores a job that is [one row](is_one_row), due `at`, by a statement that is a transaction of its own; answers its number, or `None`
+/// if writers have to know a later schema.
 pub(super) fn insert_alone(
     conn: &Connection,
     job: &NewJob,
+    at: Timestamp,
     now: Timestamp,
-) -> SqlResult<Option<(JobId, bool)>> {
+) -> SqlResult<Option<JobId>> {
     let mut insert = conn.prepare_cached(sql::INSERT_ALONE)?;
-    let (written, ready) = execute_insert(&mut insert, job, Some(&job.params), now, params![migrate::KNOWN])?;
-    Ok((written > 0).then(|| (JobId(conn.last_insert_rowid()), ready)))
+    let known = params![migrate::KNOWN];
+    let written = execute_insert(&mut insert, job, Some(&job.params), (at, now), known)?;
+    Ok((written > 0).then(|| JobId(conn.last_insert_rowid())))
 }
 
-/// Runs one of the INSERTs, whose first ten values are the same; answers how many rows it wrote, and whether the job is due.
+/// Runs one of the INSERTs, whose first ten values are the same, of a job that is due `at`; answers how many rows it wrote.
 fn execute_insert(
     insert: &mut Statement<'_>,
     job: &NewJob,
     params: Option<&str>,
-    now: Timestamp,
+    (at, now): (Timestamp, Timestamp),
     further: &[&dyn ToSql],
-) -> SqlResult<(usize, bool)> {
-    // Checked by the caller against the same clock a moment ago; what has passed since is "at once".
-    let at = job.scheduled_at(now).unwrap_or(now);
+) -> SqlResult<usize> {
     let ready = at <= now;
     let (at, now) = (at.as_microsecond(), now.as_microsecond());
     let values = params![
@@ -135,11 +141,10 @@ fn execute_insert(
         job.metadata,
         ready,
     ];
-    let written = match further {
-        [] => insert.execute(values)?,
-        further => insert.execute([values, further].concat().as_slice())?,
-    };
-    Ok((written, ready))
+    match further {
+        [] => insert.execute(values),
+        further => insert.execute([values, further].concat().as_slice()),
+    }
 }
 
 /// Whether a job takes two rows to store.
@@ -216,7 +221,9 @@ pub(super) fn claim(
     }
     if let Some(job) = suspect.filter(|_| with_suspect) {
         let now = now.as_microsecond();
-        conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])?;
+        if conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])? != 1 {
+            return Err(unclaimable());
+        }
         claimed.push(job);
     }
     if shares.len() + usize::from(with_suspect) > 1 {
@@ -228,7 +235,7 @@ pub(super) fn claim(
 /// What was read is not what was marked, so a job would be started that is not ours: a trigger of somebody's forbids the change,
 /// or the index does not fit its table.
 fn unclaimable() -> rusqlite::Error {
-    let why = "jobs that are ready cannot be claimed: the index qdjobs_ready does not fit its table, or a trigger keeps them back";
+    let why = "jobs that are ready cannot be claimed: an index does not fit its table, or a trigger keeps them back";
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(why.to_owned()))
 }
 
@@ -243,7 +250,7 @@ fn first_suspect(
         return Ok(None);
     }
     let mut first = conn.prepare_cached(sql::FIRST_SUSPECT)?;
-    let pairs = pairs(conn, sql::NEXT_SUSPECT_PAIR, want)?;
+    let pairs = pairs(conn, sql::NEXT_SUSPECT_PAIR, want, usize::MAX)?;
     let firsts = pairs
         .iter()
         .map(|pair| first.query_row(params![pair.0, pair.1, 1], |row| row::claimed(row, pair, worker, now)));
@@ -266,7 +273,7 @@ fn shares(
     want: &Want,
     suspect: Option<&Claimed>,
 ) -> SqlResult<(Vec<(Pair, usize)>, bool)> {
-    let mut pairs = pairs(conn, sql::NEXT_READY_PAIR, want)?;
+    let mut pairs = pairs(conn, sql::NEXT_READY_PAIR, want, usize::MAX)?;
     if pairs.len() <= 1 && suspect.is_none() {
         return Ok((pairs.pop().map(|pair| (pair, want.limit)).into_iter().collect(), false));
     }
@@ -278,7 +285,9 @@ fn shares(
     for (index, (task, queue)) in pairs.iter().enumerate() {
         let mut rows = statement.query(params![task, queue, want.limit as i64])?;
         while let Some(row) = rows.next()? {
-            heads.push((Reverse(row.get(0)?), row.get(1)?, row.get(2)?, Some(index)));
+            let priority = row.get::<_, Option<i64>>(0)?.unwrap_or(0);
+            let at = row.get::<_, Option<i64>>(1)?.unwrap_or(0);
+            heads.push((Reverse(priority), at, row.get(2)?, Some(index)));
         }
     }
     heads.sort_unstable();
@@ -296,25 +305,30 @@ fn shares(
 
 /// Whether a job is ready that is wanted and that this worker may hold.
 pub(super) fn has_ready(conn: &Connection, want: &Want, worker: WorkerId) -> SqlResult<bool> {
-    if !pairs(conn, sql::NEXT_READY_PAIR, want)?.is_empty() {
+    if !pairs(conn, sql::NEXT_READY_PAIR, want, 1)?.is_empty() {
         return Ok(true);
     }
     Ok(has_suspects(conn)?
         && !holds_suspect(conn, worker)?
-        && !pairs(conn, sql::NEXT_SUSPECT_PAIR, want)?.is_empty())
+        && !pairs(conn, sql::NEXT_SUSPECT_PAIR, want, 1)?.is_empty())
 }
 
-/// The wanted pairs of task and queue that have jobs ready, found by skipping through the index that `next` reads.
-fn pairs(conn: &Connection, next: &str, want: &Want) -> SqlResult<Vec<Pair>> {
+/// The first `limit` wanted pairs of task and queue that have jobs ready, found by skipping through the index that `next` reads. It holds bytes: what
+/// is no text in it names no task and no queue of anybody's, and is stepped over.
+fn pairs(conn: &Connection, next: &str, want: &Want, limit: usize) -> SqlResult<Vec<Pair>> {
     let mut statement = conn.prepare_cached(next)?;
-    let mut next = |after: &Pair| -> SqlResult<Option<Pair>> {
+    let mut next = |after: &(row::Bytes, row::Bytes)| -> SqlResult<Option<(row::Bytes, row::Bytes)>> {
         statement.query_row(params![after.0, after.1], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     };
     let mut pairs = Vec::new();
-    let mut last = (String::new(), String::new());
-    while let Some(pair) = next(&last)? {
-        if want.takes(&pair.0, &pair.1) {
-            pairs.push(pair.clone());
+    let mut last = Default::default();
+    while pairs.len() < limit
+        && let Some(pair) = next(&last)?
+    {
+        if let (Some(task_name), Some(queue)) = (pair.0.as_text(), pair.1.as_text())
+            && want.takes(task_name, queue)
+        {
+            pairs.push((task_name.to_owned(), queue.to_owned()));
         }
         last = pair;
     }
@@ -467,12 +481,14 @@ pub(super) fn next_due(conn: &Connection) -> SqlResult<Option<Timestamp>> {
 }
 
 /// What was freed of a worker's jobs.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Freed {
     /// All of them.
     pub(super) jobs: usize,
     /// Those that wait again.
     pub(super) waiting: usize,
+    /// Those that have failed, since it was one crash too many.
+    pub(super) failed: Vec<JobId>,
 }
 
 /// Frees what a dead worker held and forgets it, as [`blame`] judges. Answers nothing freed if somebody else was quicker.
@@ -490,18 +506,18 @@ pub(super) fn rescue(
     let held = held.query_map([worker.0], |row| Ok((JobId(row.get(0)?), row.get(1)?)))?;
     let held: Vec<(JobId, u32)> = held.collect::<SqlResult<_>>()?;
     let blame = blame(&held, max_crashes);
-    let mut failed = 0;
+    let mut failed = Vec::new();
     for (id, crash) in &blame.crashes {
         conn.prepare_cached(sql::RECORD_CRASH)?.execute(params![id.0, now, crash.error])?;
         let crashed = if crash.is_last { sql::CRASH_FOR_GOOD } else { sql::CRASH };
         conn.prepare_cached(crashed)?.execute(params![id.0, now, crash.error])?;
-        failed += usize::from(crash.is_last);
+        failed.extend(crash.is_last.then_some(*id));
     }
     // Those that were blamed are not held any more.
     if blame.crashes.len() < held.len() {
         release_held(conn, worker, Some(&blame.spared), now)?;
     }
-    Ok(Freed { jobs: held.len(), waiting: held.len() - failed })
+    Ok(Freed { jobs: held.len(), waiting: held.len() - failed.len(), failed })
 }
 
 /// Frees what a worker holds and forgets it, at its own word.
@@ -510,7 +526,7 @@ pub(super) fn leave(conn: &Connection, worker: WorkerId, now: Timestamp) -> SqlR
         return Ok(Freed::default());
     }
     let jobs = release_held(conn, worker, None, now.as_microsecond())?;
-    Ok(Freed { jobs, waiting: jobs })
+    Ok(Freed { jobs, waiting: jobs, failed: Vec::new() })
 }
 
 /// Takes a worker off the list; `false` if it was not on it.
@@ -549,7 +565,7 @@ pub(super) fn control(conn: &Connection, command: Control, now: Timestamp) -> Re
 /// The socket of a worker's process.
 pub(super) fn door(conn: &Connection, worker: WorkerId) -> SqlResult<Option<String>> {
     let door = conn.prepare_cached(sql::DOOR)?.query_row([worker.0], |row| row.get(0)).optional()?;
-    Ok(door.flatten())
+    Ok(door.flatten().map(|row::Text(door)| door))
 }
 
 /// The beats of a worker that is on the list.

@@ -43,10 +43,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Job, JobId, NewJob, WorkerId};
 use crate::queue::not_found;
 use crate::store::{Claim, Reply, Turn, Turned};
-use crate::time::{Clock, Timestamp};
+use crate::time::{Clock, Timestamp, whole_micros};
 
-/// How soon the writer tries by itself to open a connection anew that has failed, and how much later at most if that fails,
-/// too.
+/// How soon the writer tries again by itself after a transaction has failed, and how much later at most if that fails, too.
 const MEND: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 pub(super) struct Writer {
@@ -67,8 +66,10 @@ pub(super) struct Writer {
     broken: bool,
     /// What that commit may have left behind.
     doubt: Doubt,
-    /// The pause before the next try to mend this.
+    /// The pause before the next try to mend this, or to make ready what is due.
     mend: Duration,
+    /// What is due is left alone until then, since a transaction has just failed; by the disk's time.
+    due_again: Option<Duration>,
     /// Workers of this process that are on the list.
     enlisted: HashSet<WorkerId>,
     condition: Arc<Condition>,
@@ -117,13 +118,21 @@ impl Batch {
         let (standing, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.turns).into_iter().partition(|(turn, ..)| stands(turn));
         self.turns = others;
-        standing.into_iter().for_each(|(_, _, reply)| self.tell_taken_for_dead(reply));
+        standing.into_iter().for_each(|(_, _, reply)| self.keep(Err(taken_for_dead()), reply));
     }
 
-    /// Tells a worker that it is off the list; if the commit fails it may well be on it still, and hears of that instead.
-    fn tell_taken_for_dead(&mut self, reply: Reply<Turned>) {
-        self.answers.push(Box::new(|commit| {
-            reply.send(Err(commit.err().map_or_else(taken_for_dead, Error::repeat)));
+    /// Keeps an answer until the commit. If that fails, a request that failed by itself hears why, unless that was for something
+    /// that is undone by it: a key that was taken, a worker that was taken for dead.
+    fn keep<T: 'static>(&mut self, answer: Result<T>, reply: Reply<T>) {
+        self.answers.push(Box::new(move |commit| {
+            let is_undone = match &answer {
+                Ok(_) => true,
+                Err(own) => matches!(own.kind(), ErrorKind::Conflict | ErrorKind::LeaseLost),
+            };
+            reply.send(match commit {
+                Err(shared) if is_undone => Err(shared.repeat()),
+                _ => answer,
+            });
         }));
     }
 
@@ -167,7 +176,8 @@ impl Writer {
             next_due: None,
             broken: false,
             doubt: Doubt::default(),
-            mend: MEND.0,
+            mend: Duration::ZERO,
+            due_again: None,
             enlisted: HashSet::new(),
             condition,
             courtesy: Courtesy::default(),
@@ -194,12 +204,26 @@ impl Writer {
         if self.standing.is_empty() && self.watchers.is_empty() {
             return Nap { limit: chores, ..Nap::default() };
         }
-        let due = self.next_due.filter(|_| !self.standing.is_empty()).and_then(|due| {
+        let due = self.next_due.filter(|_| !self.standing.is_empty() && !self.reserve.is_spent());
+        let due = due.and_then(|due| {
             let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
-            self.clock.nap(wait)
+            self.clock.nap(wait).max(self.rest())
         });
         let nap = self.lookout.nap();
         Nap { limit: due.into_iter().chain(nap.limit).chain(chores).min(), ..nap }
+    }
+
+    /// How long what is due is left alone, after a transaction that failed.
+    fn rest(&self) -> Option<Duration> {
+        self.due_again.map(|again| again.saturating_sub(self.clock.elapsed())).filter(|rest| !rest.is_zero())
+    }
+
+    /// Whether something is due that may be made ready. On a full disk that would take of the room for what runs, and no job is
+    /// claimed there.
+    fn is_due(&self) -> bool {
+        self.next_due.is_some_and(|due| due <= self.clock.now())
+            && self.rest().is_none()
+            && !self.reserve.is_spent()
     }
 
     /// Nothing waits: sees to the log, and looks for what became due or was written by others; begins a transaction only if
@@ -219,7 +243,7 @@ impl Writer {
             return self.write(Vec::new(), true);
         }
         let others = self.lookout.look(&self.conn);
-        let due = self.next_due.is_some_and(|due| due <= self.clock.now());
+        let due = self.is_due();
         // What cannot be read is left to the transaction, which says why.
         if due || (others && self.is_concerned().unwrap_or(true)) {
             self.write(Vec::new(), others);
@@ -241,7 +265,8 @@ impl Writer {
     fn has_failed(&mut self, error: &Error, now: Timestamp) {
         self.condition.note_failure(now, error);
         self.broken |= error.may_be_stored() || !self.conn.is_autocommit();
-        self.mend = (self.mend * 2).min(MEND.1);
+        self.mend = (self.mend * 2).clamp(MEND.0, MEND.1);
+        self.due_again = Some(self.clock.elapsed() + self.mend);
         self.weigh(error);
     }
 
@@ -297,7 +322,7 @@ impl Writer {
             // The transaction says so.
             return Ok(true);
         }
-        if !self.watchers.is_empty() || self.next_due.is_some_and(|due| due <= self.clock.now()) {
+        if !self.watchers.is_empty() || self.is_due() {
             return Ok(true);
         }
         for (turn, _) in &self.standing {
@@ -355,34 +380,48 @@ impl Writer {
     }
 
     fn store(&mut self, jobs: Vec<NewJob>, reply: Reply<Vec<JobId>>) {
+        let now = self.clock.now();
+        let at = match jobs[0].scheduled_at(now) {
+            Ok(at) => at,
+            Err(error) => return reply.send(Err(error)),
+        };
         self.lookout.has_worked();
         self.courtesy.begin(self.clock.monotonic());
-        let now = self.clock.now();
         let stored = self.at_the_lock(|conn| {
-            verbs::insert_alone(conn, &jobs[0], now)
+            verbs::insert_alone(conn, &jobs[0], at, now)
                 .map_err(|error| fault::in_commit(error, !conn.is_autocommit()))
         });
-        let stored = match stored {
-            Ok(Some(stored)) => Ok(stored),
+        let id = match stored {
+            Ok(Some(id)) => id,
             // A later version wants more of a writer than this one knows: a transaction of the usual kind says so.
             Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
             Err(error) => {
+                // The connection may be another one from now on.
+                self.lookout.forget();
                 self.has_failed(&error, now);
-                Err(error)
+                return reply.send(Err(error));
             }
         };
-        if stored.is_ok() {
-            self.wal.has_grown(1, self.clock.monotonic());
-            // After the commit: whoever began to wait before it is on the list by now.
-            if self.lookout.others_committed(&self.conn) && self.doors.refresh(&self.conn).is_err() {
-                self.lookout.forget();
-            }
+        self.wal.has_grown(1, self.clock.monotonic());
+        if at > now {
+            let at = whole_micros(at);
+            self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
         }
-        let ready = stored.as_ref().is_ok_and(|(_, ready)| *ready);
-        reply.send(stored.map(|(id, _)| vec![id]));
-        if ready {
+        // After the commit: whoever began to wait before it is on the list by now.
+        if self.lookout.others_committed(&self.conn) && self.hear_of_others().is_err() {
+            self.lookout.forget();
+        }
+        reply.send(Ok(vec![id]));
+        if at <= now {
             self.doors.ring(1);
         }
+    }
+
+    /// Reads what others may have changed that matters beside their jobs; of what goes wrong the next transaction speaks.
+    fn hear_of_others(&mut self) -> Result<()> {
+        migrate::refuse_if_outgrown(&self.conn)?;
+        self.next_due = verbs::next_due(&self.conn).map_err(fault::before_commit)?;
+        self.doors.refresh(&self.conn).map_err(fault::before_commit)
     }
 
     /// Writes the requests in one transaction and answers them; with `look`, as if others had written.
@@ -491,7 +530,8 @@ impl Writer {
         }
         if written.is_ok() {
             self.doubt = Doubt::default();
-            self.mend = MEND.0;
+            self.mend = Duration::ZERO;
+            self.due_again = None;
             if !self.reserve.is_spent() {
                 self.note_room(false);
             }

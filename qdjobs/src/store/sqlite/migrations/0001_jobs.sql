@@ -39,6 +39,9 @@ CREATE TABLE qdjobs_jobs (
     -- 1: may be claimed now. 2: so may this one, a suspect (crash_count is above 0), of which a worker holds one at a time.
     -- 0: its time has not come. Kept by qdjobs, so that jobs in the future and suspects cost a claim nothing.
     ready        INTEGER CHECK (ready BETWEEN 0 AND 2)
+                         CONSTRAINT "ready is set by qdjobs: leave it out"
+                         CHECK (ready IS NULL OR (queue IS NOT NULL AND priority IS NOT NULL AND max_retries IS NOT NULL
+                                                  AND scheduled_at IS NOT NULL))
 ) STRICT;
 
 -- The claim's index: only jobs that are ready, in the order they are claimed within one task and queue.
@@ -88,6 +91,12 @@ CREATE TABLE qdjobs_tasks (
 -- insert leaves out is filled in here. Inserts by qdjobs itself leave nothing out.
 CREATE TRIGGER qdjobs_jobs_defaults AFTER INSERT ON qdjobs_jobs WHEN NEW.ready IS NULL BEGIN
     SELECT RAISE(ABORT, 'params is a JSON object, and not NULL') WHERE NEW.params IS NULL;
+    -- SQLite takes any bytes for text. Most letters of another encoding it reads as U+FFFD, which is looked for where the text itself
+    -- has none.
+    SELECT RAISE(ABORT, 'text is UTF-8, and this has another encoding')
+        WHERE replace(NEW.task_name || ' ' || NEW.params || ' ' || coalesce(NEW.name, '') || ' ' || coalesce(NEW.queue, '') || ' '
+                      || coalesce(NEW.metadata, '') || ' ' || coalesce(NEW.unique_key, ''), char(65533), '')
+              GLOB '*' || char(65533) || '*';
     INSERT INTO qdjobs_params (job_id, params) SELECT NEW.id, NEW.params WHERE length(NEW.params) > 500;
     UPDATE qdjobs_jobs SET
         params       = CASE WHEN length(NEW.params) <= 500 THEN NEW.params END,

@@ -63,20 +63,25 @@ impl Writer {
                 )
             }
             Request::Rescue(worker, reply) => {
-                let door = verbs::door(&self.conn, worker).ok().flatten();
                 let max_crashes = self.options.max_crashes;
                 let freed = self.alone(true, |conn| {
-                    verbs::rescue(conn, worker, max_crashes, now).map_err(fault::before_commit)
+                    // Before its row is gone.
+                    let door = verbs::door(conn, worker);
+                    let freed =
+                        door.and_then(|door| Ok((verbs::rescue(conn, worker, max_crashes, now)?, door)));
+                    freed.map_err(fault::before_commit)
                 });
-                batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
-                // A turn of the dead worker that stands here is told, and so is who waits for a job that has failed with it.
+                // A turn of the dead worker that stands here is told.
                 batch.look = true;
-                if freed.is_ok() {
+                let freed = freed.map(|(freed, door)| {
+                    batch.ready += freed.waiting;
+                    batch.ended.extend(freed.failed);
                     batch.refuse_standing_of(worker);
                     batch.claim_nothing_for(worker);
                     batch.left.push((worker, door));
-                }
-                self.settle(batch, freed.map(|freed| freed.jobs), reply)
+                    freed.jobs
+                });
+                self.settle(batch, freed, reply)
             }
             Request::RescueSilent(worker, beats, reply) => match verbs::beats(&self.conn, worker) {
                 Ok(found) if found == Some(beats) => self.apply(Request::Rescue(worker, reply), batch),
@@ -199,14 +204,7 @@ impl Writer {
             Err(error) if error.is_fatal() || self.conn.is_autocommit() => Some(error.repeat()),
             _ => None,
         };
-        batch.answers.push(Box::new(move |commit| {
-            reply.send(match (commit, answer) {
-                // A request that failed by itself failed, however the commit went.
-                (_, Err(own)) => Err(own),
-                (Err(shared), Ok(_)) => Err(shared.repeat()),
-                (Ok(()), Ok(answer)) => Ok(answer),
-            });
-        }));
+        batch.keep(answer, reply);
         dead.map_or(Ok(()), Err)
     }
 }

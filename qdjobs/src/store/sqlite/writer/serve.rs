@@ -11,7 +11,8 @@ const PROMOTE_ROUNDS: usize = 4;
 
 impl Writer {
     pub(super) fn promote(&mut self, batch: &mut Batch) -> Result<()> {
-        if self.next_due.is_none_or(|due| due > batch.now) && !batch.look {
+        // What is due on a full disk waits for room.
+        if self.reserve.is_spent() || (self.next_due.is_none_or(|due| due > batch.now) && !batch.look) {
             return Ok(());
         }
         for _ in 0..PROMOTE_ROUNDS {
@@ -27,6 +28,9 @@ impl Writer {
 
     /// Claims: first for those who have waited longest.
     pub(super) fn serve(&mut self, batch: &mut Batch) -> Result<()> {
+        if batch.look {
+            self.tell_those_taken_for_dead(batch)?;
+        }
         // What is begun on a full disk could not be finished.
         let may_claim = !self.reserve.is_spent();
         let suspects = may_claim && self.has_suspects(batch)?;
@@ -34,18 +38,7 @@ impl Writer {
         if may_claim && (batch.ready > 0 || batch.look || (batch.spent && suspects)) {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
-                // It may have been taken for dead while it stood, by others or in this batch: both are a reason to look.
-                let enlisted =
-                    if batch.look { verbs::is_enlisted(&self.conn, turn.worker) } else { Ok(true) };
-                let claimed = match enlisted {
-                    Ok(true) => verbs::claim(&self.conn, &turn.want, turn.worker, suspects, batch.now),
-                    Ok(false) => {
-                        batch.tell_taken_for_dead(reply);
-                        continue;
-                    }
-                    Err(error) => Err(error),
-                };
-                match claimed {
+                match verbs::claim(&self.conn, &turn.want, turn.worker, suspects, batch.now) {
                     Ok(claimed) if claimed.is_empty() => self.standing.push((turn, reply)),
                     Ok(claimed) => {
                         batch.claims.extend(claimed.iter().map(|job| job.claim));
@@ -77,6 +70,26 @@ impl Writer {
                 self.stand(turn, reply);
             } else {
                 self.settle(batch, Ok(turned), reply)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the standing turns of workers that are no longer on the list: taken for dead by others, or in this batch.
+    fn tell_those_taken_for_dead(&mut self, batch: &mut Batch) -> Result<()> {
+        let enlisted = |turn: &Turn| verbs::is_enlisted(&self.conn, turn.worker);
+        let listed: Vec<bool> = self
+            .standing
+            .iter()
+            .map(|(turn, _)| enlisted(turn))
+            .collect::<rusqlite::Result<_>>()
+            .map_err(fault::before_commit)?;
+        let turns = std::mem::take(&mut self.standing);
+        for ((turn, reply), is_listed) in turns.into_iter().zip(listed) {
+            if is_listed {
+                self.standing.push((turn, reply));
+            } else {
+                batch.keep(Err(taken_for_dead()), reply);
             }
         }
         Ok(())

@@ -10,6 +10,10 @@ use crate::store::{Finish, Pending, TaskSet, Want, WorkerCard};
 /// A writer that is called and not run, since which requests share a commit is chance otherwise; in a directory of its
 /// own. A commit with a row in it for which `fails` is true fails.
 fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
+    writer_by(name, fails, Clock::system())
+}
+
+fn writer_by(name: &str, fails: &str, clock: Clock) -> (Writer, PathBuf) {
     let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     let path = dir.join("jobs.db");
@@ -21,7 +25,7 @@ fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
     let orphan = "BEGIN INSERT INTO children VALUES (1); END";
     conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
     let condition = Arc::new(Condition::of(&path, Path::new("none")));
-    (Writer::new(conn, path, options, Clock::system(), Arc::default(), lives, condition), dir)
+    (Writer::new(conn, path, options, clock, Arc::default(), lives, condition), dir)
 }
 
 #[test]
@@ -91,6 +95,25 @@ fn enlist(writer: &mut Writer, worker: WorkerId) {
 fn insert(writer: &mut Writer) {
     writer.write(vec![Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0)], false);
 }
+
+/// A job of the task of the turns.
+fn new_job() -> NewJob {
+    NewJob::new("a", "{}")
+}
+
+/// A writer with a worker on the list, whose reserve is spent.
+fn on_a_full_disk(name: &str, worker: WorkerId) -> (Writer, PathBuf) {
+    let (mut writer, dir) = writer(name, NEVER);
+    writer.lives.begin(worker).unwrap();
+    enlist(&mut writer, worker);
+    writer.leave_room_for_others();
+    writer.weigh(&fault::full());
+    assert!(writer.reserve.is_spent());
+    (writer, dir)
+}
+
+/// No commit fails.
+const NEVER: &str = "UPDATE ON qdjobs_jobs WHEN 0";
 
 /// Status and attempt of the job 1.
 fn job(writer: &Writer) -> (String, i64) {
@@ -204,5 +227,283 @@ fn a_turn_in_one_batch_with_the_rescue_of_its_worker_is_told_as_if_it_had_stood_
     let (stands, turned) = turn(worker, 1, true);
     writer.write(vec![stands, Request::Rescue(worker, Pending::new().0)], false);
     assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::LeaseLost);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// What no code of ours writes may stand in the file all the same. A byte 0xb0 without its lead is a sign to SQLite, but no UTF-8.
+#[test]
+fn a_row_that_no_code_of_ours_has_written_holds_up_nobody_and_is_seen_and_deleted() {
+    let (mut writer, dir) = writer("rows", NEVER);
+    enlist(&mut writer, WorkerId(1));
+    let stray = "PRAGMA ignore_check_constraints = ON;
+        INSERT INTO qdjobs_jobs (task_name, params, name, metadata) VALUES
+            ('a', CAST(x'7b2261223a22b0227d' AS TEXT), CAST(x'6eb0' AS TEXT), CAST(x'22b022' AS TEXT)),
+            (CAST(x'61b0' AS TEXT), '{}', NULL, NULL);
+        INSERT INTO qdjobs_jobs (task_name, queue) VALUES ('a', CAST(x'71b0' AS TEXT));
+        INSERT INTO qdjobs_jobs (task_name, queue, ready) VALUES ('a', 'default', 1), ('a', NULL, 1), ('Z', NULL, 1);
+        PRAGMA ignore_check_constraints = OFF;";
+    writer.conn.execute_batch(stray).unwrap();
+    let mut last = new_job();
+    last.queue = "r".into();
+    writer.write(vec![Request::Insert(vec![last], Pending::new().0)], false);
+    let (request, claimed) = turn(WorkerId(1), 9, false);
+    writer.write(vec![request], false);
+    let mut claimed = claimed.wait().unwrap().claimed;
+    claimed.sort_by_key(|job| job.claim.id);
+    let found: Vec<_> = claimed.iter().map(|job| (job.claim.id.0, job.priority, job.max_retries)).collect();
+    assert_eq!(found, [(1, 0, 3), (4, 0, 3), (7, 0, 3)]);
+    let named = &claimed[0];
+    assert_eq!(serde_json::from_str::<String>(&named.params).unwrap(), "text that is not UTF-8");
+    assert_eq!((named.name.as_deref(), named.metadata.as_deref()), (Some("n\u{fffd}"), Some("\"\u{fffd}\"")));
+
+    let query = format!("SELECT {} FROM qdjobs_jobs ORDER BY id", crate::store::sqlite::sql::JOB_COLUMNS);
+    let jobs: Vec<Job> = {
+        let mut all = writer.conn.prepare(&query).unwrap();
+        all.query_map([], row::job).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(
+        (jobs.len(), jobs[0].params.as_str(), jobs[1].task_name.as_str()),
+        (7, "{\"a\":\"\u{fffd}\"}", "a\u{fffd}")
+    );
+    let deletes = [2, 3, 5, 6].map(|id| crate::store::Control::Delete(JobId(id)));
+    let (reply, deleted) = Pending::new();
+    writer.write(vec![Request::Control(deletes.to_vec(), reply)], false);
+    assert!(deleted.wait().unwrap().iter().all(|it| it.is_ok()));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn an_insert_that_a_trigger_of_somebodys_ignores_is_refused_and_holds_up_nobody() {
+    let (mut writer, dir) = writer("ignored", NEVER);
+    let ignore = "CREATE TRIGGER ignore BEFORE INSERT ON qdjobs_jobs BEGIN SELECT RAISE(IGNORE); END";
+    writer.conn.execute_batch(ignore).unwrap();
+    let mut keyed = new_job();
+    keyed.unique_key = Some("k".into());
+    for job in [new_job(), keyed] {
+        let (reply, stored) = Pending::new();
+        writer.write_one(Request::Insert(vec![job], reply));
+        let refused = stored.wait().unwrap_err();
+        assert!(refused.to_string().contains("a trigger of this database ignores the insert"), "{refused}");
+    }
+    // The params that stand apart are part of the job.
+    let ignore = "DROP TRIGGER ignore;
+        CREATE TRIGGER ignore BEFORE INSERT ON qdjobs_params BEGIN SELECT RAISE(IGNORE); END";
+    writer.conn.execute_batch(ignore).unwrap();
+    let (reply, stored) = Pending::new();
+    let large = NewJob::new("a", format!("{{\"x\":\"{}\"}}", "x".repeat(600)));
+    writer.write_one(Request::Insert(vec![large], reply));
+    stored.wait().unwrap_err();
+    let jobs = writer.conn.query_row("SELECT count(*) FROM qdjobs_jobs", [], |row| row.get::<_, i64>(0));
+    assert_eq!(jobs.unwrap(), 0);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_suspect_that_cannot_be_marked_is_not_claimed() {
+    let (mut writer, dir) = writer("unmarked", NEVER);
+    enlist(&mut writer, WorkerId(1));
+    insert(&mut writer);
+    let ignore = "UPDATE qdjobs_jobs SET ready = 2, crash_count = 1;
+        CREATE TRIGGER ignore BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT RAISE(IGNORE); END";
+    writer.conn.execute_batch(ignore).unwrap();
+    let (request, turned) = turn(WorkerId(1), 1, false);
+    writer.write(vec![request], false);
+    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::Corrupt);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn on_a_full_disk_what_is_due_waits_for_room_and_the_thread_sleeps() {
+    let worker = WorkerId(1);
+    let (mut writer, dir) = on_a_full_disk("due-full", worker);
+    let (stands, _standing) = turn(worker, 1, true);
+    writer.write(vec![stands], false);
+    let insert = "INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, ready)
+        VALUES ('a', 'default', 0, 3, 0, 0)";
+    writer.conn.execute(insert, []).unwrap();
+    writer.next_due = Some(Timestamp::UNIX_EPOCH);
+    writer.look();
+    assert!(writer.next_due.is_some());
+    assert_ne!(writer.nap().limit, Some(Duration::ZERO));
+    let promoted = || -> bool {
+        writer.conn.query_row("SELECT ready > 0 FROM qdjobs_jobs", [], |row| row.get(0)).unwrap()
+    };
+    assert!(!promoted(), "that would take of the room for the finishes");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn what_is_due_and_cannot_be_made_ready_is_tried_again_after_a_pause() {
+    let (mut writer, dir) = writer("due-fails", NEVER);
+    let worker = WorkerId(1);
+    enlist(&mut writer, worker);
+    let (stands, standing) = turn(worker, 1, true);
+    writer.write(vec![stands], false);
+    let due =
+        "CREATE TRIGGER refuse BEFORE UPDATE OF ready ON qdjobs_jobs BEGIN SELECT RAISE(ABORT, 'no'); END;
+        INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, ready)
+        VALUES ('a', 'default', 0, 3, 0, 0)";
+    writer.conn.execute_batch(due).unwrap();
+    writer.next_due = Some(Timestamp::UNIX_EPOCH);
+    writer.look();
+    assert!(writer.condition.health(None).last_error.is_some());
+    assert_eq!(writer.mend, MEND.0);
+    assert_ne!(writer.nap().limit, Some(Duration::ZERO));
+    writer.conn.execute_batch("DROP TRIGGER refuse").unwrap();
+    let turned = loop {
+        if let Some(turned) = standing.try_take() {
+            break turned;
+        }
+        writer.inbox.wait(writer.nap());
+        writer.look();
+    };
+    assert_eq!(turned.unwrap().claimed.len(), 1);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_job_that_was_stored_alone_for_later_comes_before_those_of_lower_priority_once_it_is_due() {
+    let clock = Clock::held(Timestamp::from_second(1_790_000_000).unwrap());
+    let (mut writer, dir) = writer_by("alone", NEVER, clock.clone());
+    enlist(&mut writer, WorkerId(1));
+    let mut later = new_job();
+    later.priority = 10;
+    later.due = crate::job::Due::After(Duration::from_secs(1));
+    for job in [new_job(), later] {
+        let (reply, stored) = Pending::new();
+        writer.write_one(Request::Insert(vec![job], reply));
+        stored.wait().unwrap();
+    }
+    assert_eq!(writer.next_due, Some(Timestamp::from_second(1_790_000_001).unwrap()));
+    clock.advance(Duration::from_secs(2));
+    let (request, turned) = turn(WorkerId(1), 1, false);
+    writer.write(vec![request], false);
+    assert_eq!(turned.wait().unwrap().claimed[0].claim.id, JobId(2));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn whoever_stores_a_job_alone_hears_of_what_others_have_stored_for_later_and_of_a_newer_schema() {
+    let (mut writer, dir) = writer("others", NEVER);
+    let store = |writer: &mut Writer| {
+        let (reply, stored) = Pending::new();
+        writer.write_one(Request::Insert(vec![new_job()], reply));
+        stored.wait().unwrap();
+    };
+    store(&mut writer);
+    let others = Connection::open(dir.join("jobs.db")).unwrap();
+    others
+        .execute("INSERT INTO qdjobs_jobs (task_name, scheduled_at) VALUES ('a', 253402207200999999)", [])
+        .unwrap();
+    store(&mut writer);
+    assert_eq!(writer.next_due, Some(row::time(253_402_207_200_999_999)));
+    // As if it had been raised between the insert and the look.
+    let raise =
+        "CREATE TRIGGER raised AFTER INSERT ON qdjobs_jobs BEGIN UPDATE qdjobs_meta SET min_writer = 99; END;
+        DELETE FROM qdjobs_jobs";
+    others.execute_batch(raise).unwrap();
+    store(&mut writer);
+    assert!(!writer.lookout.has_looked(), "the next transaction looks again");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_delay_that_meets_the_end_of_the_calendar_while_it_waits_is_refused_and_not_run_at_once() {
+    let clock = Clock::held(Timestamp::MAX);
+    let (mut writer, dir) = writer_by("calendar", NEVER, clock);
+    let mut late = new_job();
+    late.due = crate::job::Due::After(Duration::from_secs(1_000));
+    for alone in [true, false] {
+        let (reply, refused) = Pending::new();
+        let request = Request::Insert(vec![late.clone()], reply);
+        if alone {
+            writer.write_one(request)
+        } else {
+            writer.write(vec![request], false)
+        }
+        assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn what_is_refused_for_something_that_is_not_committed_hears_of_the_commit() {
+    let (mut writer, dir) = writer("shared", "INSERT ON qdjobs_jobs");
+    let keyed = |params: &str| {
+        let mut job = NewJob::new("a", params);
+        job.unique_key = Some("k".into());
+        let (reply, stored) = Pending::new();
+        (Request::Insert(vec![job], reply), stored)
+    };
+    let (first, stored) = keyed("{}");
+    let (other, refused) = keyed(r#"{"x":1}"#);
+    writer.write(vec![first, other], false);
+    assert_eq!(stored.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "nobody holds the key");
+
+    let worker = WorkerId(1);
+    enlist(&mut writer, worker);
+    let (late, turned) = turn(worker, 1, false);
+    let insert = Request::Insert(vec![new_job()], Pending::new().0);
+    writer.write(vec![Request::Rescue(worker, Pending::new().0), late, insert], false);
+    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is on the list still");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_rescue_that_cannot_read_all_it_needs_is_refused() {
+    let (mut writer, dir) = writer("door", NEVER);
+    let worker = WorkerId(1);
+    enlist(&mut writer, worker);
+    writer.conn.execute_batch("ALTER TABLE qdjobs_workers RENAME COLUMN door TO gone").unwrap();
+    let (reply, rescued) = Pending::new();
+    writer.write(vec![Request::Rescue(worker, reply)], false);
+    rescued.wait().unwrap_err();
+    assert!(verbs::is_enlisted(&writer.conn, worker).unwrap());
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn on_a_full_disk_too_a_standing_turn_hears_that_its_worker_was_taken_for_dead() {
+    let worker = WorkerId(1);
+    let (mut writer, dir) = on_a_full_disk("rescued-full", worker);
+    let (stands, standing) = turn(worker, 1, true);
+    writer.write(vec![stands], false);
+    let (reply, rescued) = Pending::new();
+    writer.write(vec![Request::Rescue(worker, reply)], false);
+    rescued.wait().unwrap();
+    assert_eq!(standing.try_take().expect("it is told").unwrap_err().kind(), ErrorKind::LeaseLost);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn the_end_of_a_job_by_its_last_crash_is_told_though_it_is_retried_in_the_same_batch() {
+    let (mut writer, dir) = writer("last-crash", NEVER);
+    let worker = WorkerId(1);
+    enlist(&mut writer, worker);
+    insert(&mut writer);
+    let (request, _claimed) = turn(worker, 1, false);
+    writer.write(vec![request], false);
+    let (reply, ended) = Pending::new();
+    writer.write(vec![Request::Ended(JobId(1), reply)], false);
+    let crashes = writer.options.max_crashes - 1;
+    writer.conn.execute("UPDATE qdjobs_jobs SET crash_count = ?1", [crashes]).unwrap();
+    let retry = Request::Control(vec![crate::store::Control::Retry(JobId(1))], Pending::new().0);
+    writer.write(vec![Request::Rescue(worker, Pending::new().0), retry], false);
+    assert_eq!(job(&writer).0, "pending");
+    let ended = ended.try_take().expect("it had failed").unwrap();
+    assert_eq!(ended.status, crate::job::Status::Failed);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn whether_there_is_work_is_known_at_the_first_that_is_found() {
+    let (mut writer, dir) = writer("first", NEVER);
+    let jobs = ["x", "y", "z"].map(|queue| NewJob { queue: queue.into(), ..new_job() });
+    writer.write(vec![Request::Insert(jobs.to_vec(), Pending::new().0)], false);
+    let want = Want { limit: 1, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand: true };
+    assert!(verbs::has_ready(&writer.conn, &want, WorkerId(1)).unwrap());
+    let next = writer.conn.prepare_cached(crate::store::sqlite::sql::NEXT_READY_PAIR).unwrap();
+    assert_eq!(next.get_status(rusqlite::StatementStatus::Run), 1);
     std::fs::remove_dir_all(&dir).unwrap();
 }
