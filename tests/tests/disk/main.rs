@@ -15,6 +15,7 @@
 mod batch;
 mod cases;
 mod complete;
+mod connection;
 mod cuts;
 mod fork;
 mod nth;

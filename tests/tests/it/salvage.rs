@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use qdjobs::prelude::*;
 use qdjobs::rusqlite::Connection;
-use qdjobs::store::sqlite::{check, salvage};
-use qdjobs::{ErrorKind, JobId, JobQueue, Status};
+use qdjobs::store::sqlite::{SqliteOptions, SqliteStore, check, salvage};
+use qdjobs::store::{Control, Store, TaskSet, Turn, Want, WorkerCard};
+use qdjobs::{Clock, ErrorKind, JobId, JobQueue, NewJob, Status, WorkerId};
 
 use crate::support::{Log, Room, Soon, job};
 
@@ -85,6 +87,33 @@ fn a_backup_is_a_whole_database_of_its_owners_alone_and_never_replaces_a_file() 
     assert_eq!(restored.counts().unwrap().total(), 500);
 }
 
+/// SQLite would take each of these for something else than the name of a file.
+#[test]
+fn names_that_mean_something_else_to_sqlite_are_refused_wherever_a_file_is_named() {
+    let (room, queue) = Room::with_queue();
+    for name in ["file:b.db", "file:/tmp/b.db?mode=memory", ":memory:", ""] {
+        for (what, refused) in [
+            ("open", JobQueue::open(name).unwrap_err()),
+            ("backup", queue.backup(name).unwrap_err()),
+            ("check", check(name).unwrap_err()),
+            ("salvage of", salvage(name, room.dir().join("new.db")).unwrap_err()),
+            ("salvage to", salvage(room.db(), name).unwrap_err()),
+        ] {
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{what} `{name}`: {refused}");
+            assert!(refused.to_string().contains("is not a file"), "{what} `{name}`: {refused}");
+        }
+        assert!(name.is_empty() || !Path::new(name).exists(), "{name}");
+    }
+    assert!(!room.dir().join("new.db").exists());
+    // A file of such a name is named by its place.
+    #[cfg(unix)]
+    {
+        let copy = room.dir().join("file:b.db");
+        queue.backup(&copy).unwrap();
+        assert!(check(&copy).unwrap().is_sound());
+    }
+}
+
 #[test]
 fn a_check_finds_nothing_in_a_sound_file_and_says_what_cannot_be_in_others() {
     let (room, ids) = full_room();
@@ -113,6 +142,56 @@ fn a_check_finds_nothing_in_a_sound_file_and_says_what_cannot_be_in_others() {
     assert!(!room.dir().join("none.db").exists());
     std::fs::write(room.dir().join("letter"), "Dear SQLite, ".repeat(100)).unwrap();
     assert_eq!(check(room.dir().join("letter")).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+/// Lets a job crash as often as is said, each time in the hands of another worker.
+fn crash(store: &SqliteStore, id: JobId, times: i64) {
+    for worker in (1..=times).map(WorkerId) {
+        store.enlist(WorkerCard::new(worker, "here", 7)).wait().unwrap();
+        let want =
+            Want { limit: 1, tasks: Arc::new(TaskSet::new(["salvage.keep"])), queues: None, stand: false };
+        let turned = store.turn(Turn { worker, done: Arc::default(), want }).wait().unwrap();
+        assert_eq!(turned.claimed[0].claim.id, id);
+        store.rescue(worker).wait().unwrap();
+    }
+}
+
+fn stored(room: &Room, text: &str) -> (Arc<SqliteStore>, JobId) {
+    let store = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
+    let job = NewJob::new("salvage.keep", format!(r#"{{"text":"{text}"}}"#));
+    let id = store.insert(vec![job]).wait().unwrap()[0];
+    (store, id)
+}
+
+#[test]
+fn a_job_that_crashed_and_is_retried_by_hand_is_nothing_that_a_check_finds() {
+    let room = Room::new();
+    let (store, id) = stored(&room, "crash");
+    crash(&store, id, 3);
+    let retried = store.control(vec![Control::Retry(id)]).wait().unwrap();
+    assert_eq!((retried[0].as_ref().unwrap().crash_count, check(room.db()).unwrap().problems), (0, vec![]));
+    crash(&store, id, 1);
+    assert_eq!(check(room.db()).unwrap().problems, [""; 0]);
+    drop(store);
+    room.connection().execute("UPDATE qdjobs_jobs SET crash_count = 5", []).unwrap();
+    let problems = check(room.db()).unwrap().problems;
+    assert_eq!(problems, ["1 jobs with more crashes counted than are on record"]);
+}
+
+#[test]
+fn a_job_that_is_saved_without_its_history_has_no_crash_that_nobody_recorded() {
+    let room = Room::new();
+    let (store, id) = stored(&room, "crash");
+    crash(&store, id, 2);
+    drop(store);
+    overwrite(&room.db(), &pages_of(&room.db(), "qdjobs_attempts"));
+    let new = room.dir().join("new.db");
+    assert_eq!(salvage(room.db(), &new).unwrap().without_history, [id.0]);
+    assert_eq!(check(&new).unwrap().problems, [""; 0]);
+    let queue = JobQueue::open(&new).unwrap();
+    let worker = Worker::new(&queue).only::<Keep>().state(Log::default()).start().unwrap();
+    assert_eq!(queue.handle::<usize>(id).soon().unwrap(), 5, "it runs like any other");
+    worker.stop().unwrap();
 }
 
 #[test]
@@ -168,15 +247,42 @@ fn a_job_whose_params_are_on_a_damaged_page_is_named_and_not_saved_without_them(
 }
 
 #[test]
-fn a_job_that_was_running_is_pending_in_what_is_saved() {
+fn a_job_that_was_running_is_pending_in_what_is_saved_and_a_suspect_stays_one() {
     let (room, ids) = full_room();
     let conn = room.connection();
-    conn.execute("UPDATE qdjobs_jobs SET status = 'running', worker = 7, attempt = 1 WHERE id = 9", [])
-        .unwrap();
+    conn.execute_batch(
+        "UPDATE qdjobs_jobs SET status = 'running', worker = 7, attempt = 1 WHERE id IN (9, 10);
+         UPDATE qdjobs_jobs SET attempt = 2, crash_count = 1, ready = 2 WHERE id = 10;
+         INSERT INTO qdjobs_attempts VALUES (10, 1, 1, 1, 1, 'crashed', 'it died')",
+    )
+    .unwrap();
     drop(conn);
     let new = room.dir().join("new.db");
     assert_eq!(salvage(room.db(), &new).unwrap().jobs, ids.len() as u64);
     let queue = JobQueue::open(&new).unwrap();
-    let saved = job(&queue, JobId(9));
-    assert_eq!((saved.status, saved.attempt, saved.worker), (Status::Pending, 1, None));
+    for (id, attempt, ready) in [(9, 1, 1), (10, 2, 2)] {
+        let saved = job(&queue, JobId(id));
+        assert_eq!((saved.status, saved.attempt, saved.worker), (Status::Pending, attempt, None));
+        let found: i64 = Connection::open(&new)
+            .unwrap()
+            .query_row("SELECT ready FROM qdjobs_jobs WHERE id = ?1", [id], |row| row.get(0))
+            .unwrap();
+        assert_eq!(found, ready, "job {id}");
+    }
+}
+
+#[test]
+fn a_salvage_that_fails_leaves_nothing_that_looks_like_its_result() {
+    let room = Room::new();
+    room.connection().execute_batch("CREATE TABLE orders (job INTEGER)").unwrap();
+    let files = room.files();
+    let new = room.dir().join("new.db");
+    for _ in 0..2 {
+        let refused = salvage(room.db(), &new).unwrap_err();
+        assert!(refused.to_string().contains("no table of jobs"), "{refused}");
+        assert_eq!(room.files(), files);
+    }
+    std::fs::write(&new, "a letter").unwrap();
+    assert_eq!(salvage(room.db(), &new).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(std::fs::read(&new).unwrap(), b"a letter");
 }

@@ -9,12 +9,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{check, fault};
+use super::{check, fault, refuse_special};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Copies the database at `from` into a new file, readable by its owner alone, finds the copy sound, and syncs it. Whatever fails, no
 /// half of a copy is left, and a file that was there stays as it was.
 pub(super) fn write(from: &Path, to: &Path) -> Result<()> {
+    refuse_special(to)?;
     let Some(name) = to.to_str() else {
         return Err(Error::new(
             ErrorKind::InvalidInput,

@@ -4,11 +4,12 @@
 //! can have been written by this library. What to do about it is not decided here: see [`salvage`](super::salvage()).
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use super::fault;
 use super::wal::log_of;
+use super::{fault, refuse_special};
 use crate::error::Result;
 
 /// What a [`check`] has found.
@@ -70,8 +71,9 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
              WHERE qdjobs_attempts.attempt > qdjobs_jobs.attempt",
     ),
     (
-        "crashes that are counted and not on record, or on record and not counted",
-        "SELECT count(*) FROM qdjobs_jobs WHERE crash_count <>
+        // Those on record may be more: a retry by hand begins to count anew, and keeps the history.
+        "jobs with more crashes counted than are on record",
+        "SELECT count(*) FROM qdjobs_jobs WHERE crash_count >
              (SELECT count(*) FROM qdjobs_attempts WHERE job_id = id AND outcome = 'crashed')",
     ),
 ];
@@ -81,25 +83,51 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
 /// Reads the whole file: minutes for one of many gigabytes. An error means that nothing could be looked at, since there is no
 /// such file, or no database in it.
 pub fn check(path: impl AsRef<Path>) -> Result<Findings> {
-    let conn = read_only(path.as_ref())?;
+    check_while(path.as_ref(), || {})
+}
+
+/// With something that happens during each look.
+fn check_while(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
+    let before = state(path);
+    let conn = read_only(path)?;
+    let findings = look(&conn, &mut meanwhile);
+    drop(conn);
+    if before.is_none() || before == state(path) {
+        return Ok(findings);
+    }
+    // Somebody has opened the file meanwhile. Read as one that nobody writes, it may have looked torn: only the log tells what
+    // belongs together.
+    let conn = ready(Connection::open_with_flags(path, READ_ONLY))?;
+    Ok(look(&conn, &mut meanwhile))
+}
+
+/// What is not the same any more where a file that had no log has been written; `None` if it has one.
+fn state(path: &Path) -> Option<(u64, Option<SystemTime>)> {
+    let file = std::fs::metadata(path).ok().filter(|_| !log_of(path).exists())?;
+    Some((file.len(), file.modified().ok()))
+}
+
+/// Each question is one statement, which sees none of what others write meanwhile.
+fn look(conn: &Connection, meanwhile: &mut impl FnMut()) -> Findings {
     let mut findings = Findings::default();
-    let integrity = lines(&conn, &format!("PRAGMA integrity_check({LISTED})"));
+    let integrity = lines(conn, &format!("PRAGMA integrity_check({LISTED})"));
     match integrity.map_err(fault::before_commit) {
         Ok(lines) => findings.problems.extend(lines.into_iter().filter(|line| line != "ok")),
         Err(error) => findings.problems.push(error.to_string()),
     }
+    meanwhile();
     for (what, counts) in IMPOSSIBLE {
-        match count(&conn, counts) {
+        match count(conn, counts) {
             Ok(0) => {}
             Ok(many) => findings.problems.push(format!("{many} {what}")),
             Err(error) => findings.problems.push(format!("{what} cannot be counted: {error}")),
         }
     }
-    match count(&conn, "SELECT count(*) FROM qdjobs_jobs") {
+    match count(conn, "SELECT count(*) FROM qdjobs_jobs") {
         Ok(jobs) => findings.jobs = jobs,
         Err(error) => findings.problems.push(format!("the jobs cannot be counted: {error}")),
     }
-    Ok(findings)
+    findings
 }
 
 /// What SQLite finds wrong first in the database at `path`; `None` if it can read every page, row and index entry.
@@ -123,23 +151,28 @@ fn unreadable(line: &str) -> Option<rusqlite::Error> {
     (code.code == ErrorCode::SystemIoFailure).then(|| rusqlite::Error::SqliteFailure(code, None))
 }
 
+const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// A connection that changes no byte of the database or of its log. Where there is no log nobody has the file open, and it is read
 /// without leaving anything beside it.
 pub(super) fn read_only(path: &Path) -> Result<Connection> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let log = std::fs::metadata(log_of(path)).is_ok();
-    let conn = match path.to_str() {
+    refuse_special(path)?;
+    let log = log_of(path).exists();
+    ready(match path.to_str() {
         Some(name) if !log && path.exists() => {
             let escaped = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-            Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+            let uri = format!("file:{escaped}?immutable=1");
+            Connection::open_with_flags(uri, READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
         }
-        _ => Connection::open_with_flags(path, flags & !OpenFlags::SQLITE_OPEN_URI),
-    };
-    let conn = conn.map_err(fault::while_opening)?;
-    conn.busy_timeout(super::SqliteOptions::default().busy_timeout).map_err(fault::while_opening)?;
+        _ => Connection::open_with_flags(path, READ_ONLY),
+    })
+}
+
+fn ready(opened: rusqlite::Result<Connection>) -> Result<Connection> {
+    let conn = opened.map_err(fault::before_commit)?;
+    conn.busy_timeout(super::SqliteOptions::default().busy_timeout).map_err(fault::before_commit)?;
     // Read by the open only now: a file that is no database is told as that.
-    count(&conn, "SELECT count(*) FROM sqlite_schema").map_err(fault::while_opening)?;
+    count(&conn, "SELECT count(*) FROM sqlite_schema").map_err(fault::before_commit)?;
     Ok(conn)
 }
 
@@ -149,4 +182,35 @@ fn lines(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
 
 fn count(conn: &Connection, sql: &str) -> rusqlite::Result<u64> {
     conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|many| u64::try_from(many).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::{SqliteOptions, open};
+
+    #[test]
+    fn a_file_that_is_opened_and_written_during_the_check_is_looked_at_again_with_its_log() {
+        let dir = std::env::temp_dir().join(format!("qdjobs-check-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("jobs.db");
+        let open = || open::writer(&path, &SqliteOptions::default()).unwrap();
+        // So much that the file grows: two instants of its last change may be the same.
+        let insert = |conn: &Connection| {
+            let insert = "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('a', json_object('x', hex(zeroblob(9000))))";
+            conn.execute(insert, []).unwrap();
+        };
+        let sound = |jobs| Findings { jobs, problems: vec![] };
+        insert(&open());
+        assert_eq!(check(&path).unwrap(), sound(1));
+
+        let mut queue = None;
+        let found = check_while(&path, || insert(queue.get_or_insert_with(open)));
+        assert_eq!(found.unwrap(), sound(3), "looked at twice");
+        drop(queue);
+
+        let found = check_while(&path, || insert(&open()));
+        assert_eq!(found.unwrap(), sound(5), "opened, and closed again");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

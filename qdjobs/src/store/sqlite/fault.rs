@@ -54,7 +54,7 @@ fn is_full(error: &rusqlite::Error) -> bool {
     code(error) == Some(ErrorCode::DiskFull) || extended(error) == ffi::SQLITE_IOERR_SHMSIZE
 }
 
-/// A fault before the commit: whatever was being written is not stored.
+/// A fault before the commit, or while a file is opened: whatever was being written is not stored.
 pub(super) fn before_commit(error: rusqlite::Error) -> Error {
     let fatal = is_fatal(&error);
     let (kind, message, help): (_, String, &'static str) = match code(&error) {
@@ -103,11 +103,6 @@ pub(super) fn before_commit(error: rusqlite::Error) -> Error {
 pub(super) fn full() -> Error {
     Error::new(ErrorKind::Full, "the disk of the database is full; nothing was stored")
         .help("free some space; the queue goes on by itself")
-}
-
-/// A fault of opening: as [`before_commit`], nothing is stored.
-pub(super) fn while_opening(error: rusqlite::Error) -> Error {
-    before_commit(error)
 }
 
 /// A fault of the commit itself, or of a statement that is a transaction of its own; `open` if the transaction is still there.

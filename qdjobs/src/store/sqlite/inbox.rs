@@ -59,7 +59,7 @@ impl Request {
     fn rows(&self) -> usize {
         match self {
             Request::Insert(jobs, _) => jobs.len(),
-            Request::Turn(turn, _) => turn.done.len() + turn.want.limit,
+            Request::Turn(turn, _) => turn.done.len().saturating_add(turn.want.limit),
             _ => 1,
         }
     }
@@ -67,10 +67,17 @@ impl Request {
     /// About what it holds in memory while it waits.
     fn bytes(&self) -> usize {
         match self {
-            Request::Insert(jobs, _) => jobs.iter().map(|job| job.params.len() + 256).sum(),
+            Request::Insert(jobs, _) => jobs.iter().map(bytes_of).sum(),
             _ => 256,
         }
     }
+}
+
+/// About what a job holds in memory: its texts, and what a job without any takes.
+fn bytes_of(job: &NewJob) -> usize {
+    let options = [&job.name, &job.metadata, &job.unique_key];
+    let options: usize = options.into_iter().flatten().map(String::len).sum();
+    job.task_name.len() + job.params.len() + job.queue.len() + options + 256
 }
 
 /// Most bytes that may wait. More means that the disk is slower than the callers for a long time: they are told so at
@@ -81,14 +88,27 @@ const BYTES_MAX: usize = 256 << 20;
 /// milliseconds. A single request may be larger; it is then alone.
 const BATCH_ROWS_MAX: usize = 4_096;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbox {
+    /// [`BYTES_MAX`], but in a test.
+    bytes_max: usize,
     /// Held for a push or a swap, never while SQLite works.
     state: Mutex<State>,
     /// Rung when something arrives while the writing thread sleeps.
     arrived: Condvar,
     /// Whether the store has stopped for good: asked once a batch, without the lock.
     is_stopped: AtomicBool,
+}
+
+impl Default for Inbox {
+    fn default() -> Inbox {
+        Inbox {
+            bytes_max: BYTES_MAX,
+            state: Mutex::default(),
+            arrived: Condvar::default(),
+            is_stopped: AtomicBool::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -129,7 +149,7 @@ impl Inbox {
             return Err(stopped.repeat());
         }
         let bytes = request.bytes();
-        if matches!(request, Request::Insert(..)) && state.bytes > 0 && state.bytes + bytes > BYTES_MAX {
+        if matches!(request, Request::Insert(..)) && state.bytes > 0 && state.bytes + bytes > self.bytes_max {
             return Err(Error::new(
                 ErrorKind::Overloaded,
                 format!("{} MiB of jobs already wait to be written", state.bytes >> 20),
@@ -187,7 +207,7 @@ impl Inbox {
         let mut state = self.lock();
         let mut rows = 0;
         let fits = |request: &&Request| {
-            rows += request.rows();
+            rows = request.rows().saturating_add(rows);
             rows <= BATCH_ROWS_MAX
         };
         let many = state.waiting.iter().take_while(fits).count().max(1).min(state.waiting.len());
@@ -269,7 +289,9 @@ impl Bell for Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Pending;
+    use crate::retry::Verdict;
+    use crate::store::{Claim, Finish, Pending, Want};
+    use crate::time::Timestamp;
 
     #[test]
     fn a_transaction_takes_what_fits_and_a_large_request_goes_alone() {
@@ -281,5 +303,45 @@ mod tests {
         let taken: Vec<usize> = std::iter::repeat_with(|| inbox.take().len()).take(5).collect();
         assert_eq!(taken, [2, 1, 1, 1, 0]);
         assert_eq!(inbox.lock().bytes, 0);
+    }
+
+    #[test]
+    fn what_waits_is_counted_with_all_that_its_callers_have_written_and_too_much_is_refused_at_once() {
+        let inbox = Inbox { bytes_max: 10_000, ..Inbox::default() };
+        let push = |job: &NewJob| inbox.push(Request::Insert(vec![job.clone()], Pending::new().0));
+        let long = || Some("x".repeat(4_000));
+        let job = NewJob::new("a", "{}");
+        let metadata = NewJob { metadata: long(), ..job.clone() };
+        let unique_key = NewJob { unique_key: long(), ..job.clone() };
+        let name = NewJob { name: long(), ..job.clone() };
+        let params = NewJob { params: "x".repeat(4_000), ..job.clone() };
+        for large in [metadata, unique_key, name, params] {
+            push(&large).unwrap();
+            push(&large).unwrap();
+            let refused = push(&large).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Overloaded);
+            push(&job).unwrap();
+            inbox.push(Request::Recall(WorkerId(1))).unwrap();
+            assert_eq!(inbox.take().len(), 4, "what was accepted is there, and what frees room always is");
+        }
+        // A single one may be larger than all that may wait.
+        push(&NewJob { params: "x".repeat(20_000), ..job.clone() }).unwrap();
+        assert_eq!(push(&job).unwrap_err().kind(), ErrorKind::Overloaded);
+        inbox.take();
+        push(&job).unwrap();
+    }
+
+    #[test]
+    fn a_worker_may_ask_for_as_many_jobs_as_a_number_can_say() {
+        let inbox = Inbox::default();
+        for _ in 0..2 {
+            let want = Want { limit: usize::MAX, tasks: Arc::default(), queues: None, stand: false };
+            let claim = Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) };
+            let verdict = Verdict::Complete { result: "null".into() };
+            let done = Arc::new(vec![Finish { claim, started_at: Timestamp::UNIX_EPOCH, verdict }]);
+            inbox.push(Request::Turn(Turn { worker: WorkerId(1), done, want }, Pending::new().0)).unwrap();
+        }
+        inbox.push(Request::Recall(WorkerId(1))).unwrap();
+        assert_eq!([(); 4].map(|()| inbox.take().len()), [1, 1, 1, 0]);
     }
 }

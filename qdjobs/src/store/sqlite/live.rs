@@ -35,10 +35,11 @@ impl Lives {
         &self.dir
     }
 
-    /// Takes the lock of a worker that starts. Before the worker is on anybody's list, so that nobody finds it unlocked.
-    pub(super) fn begin(&self, worker: WorkerId) -> Result<()> {
+    /// Takes the lock of a worker that starts; `false` if it is held here. Before the worker is on anybody's list, so that nobody
+    /// finds it unlocked.
+    pub(super) fn begin(&self, worker: WorkerId) -> Result<bool> {
         if self.lock().contains_key(&worker) {
-            return Ok(());
+            return Ok(false);
         }
         let begun = self.create(worker);
         let file = begun.map_err(|error| {
@@ -50,7 +51,7 @@ impl Lives {
             .caused_by(error)
         })?;
         self.lock().insert(worker, file);
-        Ok(())
+        Ok(true)
     }
 
     /// Creates a worker's file and locks it.

@@ -21,7 +21,7 @@ const MIN_WRITER: i64 = 1;
 /// Refuses a database that is beyond this program, or whose tables of ours no step has made, without touching it.
 pub(super) fn refuse_newer(conn: &Connection) -> Result<()> {
     // Looked at first: tables and steps come in one commit, so whoever sees the tables sees the steps.
-    let tables: Option<String> = conn.query_row(OURS, [], |row| row.get(0)).map_err(fault::while_opening)?;
+    let tables: Option<String> = conn.query_row(OURS, [], |row| row.get(0)).map_err(fault::before_commit)?;
     match (steps_taken(conn)?, tables) {
         (0, Some(tables)) => Err(Error::new(
             ErrorKind::Corrupt,
@@ -48,7 +48,7 @@ pub(super) fn migrate(conn: &Connection) -> Result<()> {
         return Ok(());
     }
     fault::begin_immediate(conn)?;
-    let done = upgrade(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(fault::while_opening));
+    let done = upgrade(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(fault::before_commit));
     if done.is_err() && !conn.is_autocommit() {
         // The error that counts is the one above.
         let _ = conn.execute_batch("ROLLBACK");
@@ -63,16 +63,16 @@ fn upgrade(conn: &Connection) -> Result<()> {
              min_writer INTEGER NOT NULL    -- steps that a program has to know to write here
          ) STRICT",
     )
-    .map_err(fault::while_opening)?;
+    .map_err(fault::before_commit)?;
     // Counted again: the lock may have been waited for while another process migrated.
     let taken = steps_taken(conn)?;
     for step in STEPS.iter().skip(taken) {
-        conn.execute_batch(step).map_err(fault::while_opening)?;
+        conn.execute_batch(step).map_err(fault::before_commit)?;
     }
     if taken < STEPS.len() {
-        conn.execute("DELETE FROM qdjobs_meta", []).map_err(fault::while_opening)?;
+        conn.execute("DELETE FROM qdjobs_meta", []).map_err(fault::before_commit)?;
         conn.execute("INSERT INTO qdjobs_meta (version, min_writer) VALUES (?1, ?2)", (KNOWN, MIN_WRITER))
-            .map_err(fault::while_opening)?;
+            .map_err(fault::before_commit)?;
     }
     Ok(())
 }
@@ -86,7 +86,7 @@ pub(super) fn refuse_if_outgrown(conn: &Connection) -> Result<()> {
 /// The steps taken so far: none in a database without tables of ours. An error if this program is too old for it.
 fn steps_taken(conn: &Connection) -> Result<usize> {
     let ours = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'qdjobs_meta'";
-    if conn.query_row(ours, [], |row| row.get::<_, i64>(0)).map_err(fault::while_opening)? == 0 {
+    if conn.query_row(ours, [], |row| row.get::<_, i64>(0)).map_err(fault::before_commit)? == 0 {
         return Ok(0);
     }
     taken_and_known(conn)
@@ -99,7 +99,7 @@ fn taken_and_known(conn: &Connection) -> Result<usize> {
         .and_then(|mut meta| meta.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .map_err(|error| match error {
             rusqlite::Error::InvalidColumnType(..) => not_numbers(error),
-            error => fault::while_opening(error),
+            error => fault::before_commit(error),
         })?;
     let Some((version, min_writer)) = row else { return Ok(0) };
     if min_writer > KNOWN {

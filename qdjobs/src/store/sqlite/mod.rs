@@ -48,6 +48,7 @@ use self::desk::Desk;
 use self::home::Home;
 use self::inbox::{Inbox, Request};
 use self::live::Lives;
+use self::open::Machine;
 use self::reader::Reader;
 use super::{
     Answer, Beat, Control, EnqueueStatement, Health, HealthState, Note, Pending, Query, Reply, Rescued,
@@ -99,21 +100,31 @@ impl SqliteStore {
 
     /// All of it but the threads that write and read.
     fn without_threads(path: &Path, options: SqliteOptions, clock: Clock) -> Result<(SqliteStore, Reader)> {
+        SqliteStore::on(&Machine::this(), path, options, clock)
+    }
+
+    fn on(
+        machine: &Machine,
+        path: &Path,
+        options: SqliteOptions,
+        clock: Clock,
+    ) -> Result<(SqliteStore, Reader)> {
         refuse_special(path)?;
         // Before SQLite is asked for anything.
         let home = Home::found()?;
-        let conn = open::writer(path, &options)?;
-        let read = open::reader(path, &options)?;
+        open::create(path, &options, machine)?;
         // Absolute, since it outlives a change of the working directory.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let lives = Arc::new(Lives::beside(&path));
+        // Before the first write: to open a database is to write into it.
+        let alone = if open::has_wal_reset_bug(machine.sqlite) { Some(alone(&lives)?) } else { None };
+        let conn = open::writer_again(&path, &options)?;
+        let read = open::reader(&path, &options)?;
         let inbox = Arc::new(Inbox::default());
         let bell: Arc<dyn Bell> = inbox.clone();
         clock.subscribe(Arc::downgrade(&bell));
         drop(bell);
 
-        let alone =
-            if open::has_wal_reset_bug(rusqlite::version_number()) { Some(alone(&lives)?) } else { None };
         let durability = options.durability;
         let condition = Arc::new(Condition::of(&path, &wal::log_of(&path)));
         let writer = writer::Writer::new(
@@ -193,9 +204,12 @@ fn alone(lives: &Lives) -> Result<File> {
 
 /// SQLite gives special meanings to some names; here they are mistakes.
 fn refuse_special(path: &Path) -> Result<()> {
+    let refused = || Error::new(ErrorKind::InvalidInput, format!("`{}` is not a file", path.display()));
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-        return Err(Error::new(ErrorKind::InvalidInput, format!("`{}` is not a file", path.display()))
-            .help("use `JobQueue::in_memory()` for a queue that ends with the process"));
+        return Err(refused().help("use `JobQueue::in_memory()` for a queue that ends with the process"));
+    }
+    if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
+        return Err(refused().help("give the path alone: addresses that begin with `file:` are not taken"));
     }
     Ok(())
 }
@@ -225,10 +239,22 @@ impl Store for SqliteStore {
     }
 
     fn enlist(&self, worker: WorkerCard) -> Pending<()> {
-        if let Err(error) = self.home.check().and_then(|()| self.lives.begin(worker.id)) {
-            return Pending::ready(Err(error));
+        let id = worker.id;
+        let is_new = match self.home.check().and_then(|()| self.lives.begin(id)) {
+            Ok(is_new) => is_new,
+            Err(error) => return Pending::ready(Err(error)),
+        };
+        let (reply, pending) = Pending::new();
+        match self.inbox.push(Request::Enlist(worker, reply)) {
+            Ok(()) => pending,
+            Err(error) => {
+                // Nobody will show this number again.
+                if is_new {
+                    self.lives.end(id);
+                }
+                Pending::ready(Err(error))
+            }
         }
-        self.submit(|reply| Request::Enlist(worker, reply))
     }
 
     fn turn(&self, turn: Turn) -> Pending<Turned> {
@@ -386,6 +412,69 @@ mod tests {
         other.execute_batch("ROLLBACK").unwrap();
         assert_eq!(store.insert(vec![NewJob::new("a", "{}")]).wait().unwrap(), [JobId(1)]);
         store.close();
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    fn dir(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_worker_that_is_refused_leaves_no_proof_of_life_and_one_that_is_on_the_list_keeps_its_own() {
+        let dir = dir("refused");
+        let store =
+            SqliteStore::open(&dir.join("jobs.db"), SqliteOptions::default(), Clock::system()).unwrap();
+        let enlist = |worker| store.enlist(WorkerCard::new(WorkerId(worker), "here", 7)).wait();
+        enlist(1).unwrap();
+        store.inbox.stop(Error::new(ErrorKind::Stopped, "the disk is gone"));
+        for worker in [1, 2] {
+            assert_eq!(enlist(worker).unwrap_err().kind(), ErrorKind::Stopped);
+        }
+        store.close();
+        for worker in [1, 2] {
+            assert_eq!(enlist(worker).unwrap_err().kind(), ErrorKind::Closed);
+        }
+        assert_eq!(live::names(store.lives.dir(), ".live"), ["0000000000000001"]);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_sqlite_that_is_only_safe_alone_is_refused_beside_another_before_it_writes() {
+        let dir = dir("alone");
+        let path = dir.join("jobs.db");
+        let open = |sqlite| {
+            let machine = Machine { sqlite, mounts: None };
+            SqliteStore::on(&machine, &path, SqliteOptions::default(), Clock::system())
+        };
+        let bytes =
+            || ["jobs.db", "jobs.db-wal"].map(|name| std::fs::metadata(dir.join(name)).unwrap().len());
+        let first = open(3_051_002).unwrap();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute("INSERT INTO qdjobs_jobs (task_name) VALUES ('a')", []).unwrap();
+        let written = bytes();
+        assert!(written[1] > 0, "an opening writes the log back and cuts it");
+        let refused = open(3_051_002).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::Setup);
+        assert!(refused.to_string().contains("another one has this database open"), "{refused}");
+        assert_eq!(bytes(), written);
+        drop((first, other));
+        drop(open(3_051_002).unwrap());
+        let _both = [open(3_051_003).unwrap(), open(3_051_003).unwrap()];
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_database_on_the_disk_of_another_machine_is_refused_before_it_is_made_unless_that_is_allowed() {
+        let dir = dir("remote");
+        let mounts = Some("31 22 0:40 / / rw,relatime shared:7 - nfs4 files:/jobs rw,vers=4.2\n".to_owned());
+        let machine = Machine { sqlite: 3_051_003, mounts };
+        let open = |options| SqliteStore::on(&machine, &dir.join("jobs.db"), options, Clock::system());
+        let refused = open(SqliteOptions::default()).err().unwrap();
+        assert!(refused.to_string().contains("nfs4"), "{refused}");
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+        open(SqliteOptions { allow_remote_disk: true, ..SqliteOptions::default() }).unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

@@ -61,6 +61,21 @@ impl Default for SqliteOptions {
     }
 }
 
+/// What an opening depends on and does not decide.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    /// The version of SQLite that is linked, as a number.
+    pub(super) sqlite: i32,
+    /// What is mounted where, if that is known.
+    pub(super) mounts: Option<String>,
+}
+
+impl Machine {
+    pub(super) fn this() -> Machine {
+        Machine { sqlite: rusqlite::version_number(), mounts: remote::mounts() }
+    }
+}
+
 /// The write-ahead log is cut back to this size when it has been written back: it grows past it only while a reader
 /// holds on to an old snapshot.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
@@ -68,23 +83,21 @@ const WAL_BYTES_KEPT: i64 = 64 << 20;
 /// Statements kept prepared by a connection: more than there are.
 const STATEMENTS: usize = 64;
 
-/// Opens the one writing connection, creating the file and bringing its schema up to date.
+/// Creates the file and opens it, as a test wants it that needs no store.
+#[cfg(test)]
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
-    if !options.allow_remote_disk {
-        remote::refuse(path)?;
-    }
-    create(path)?;
+    create(path, options, &Machine::this())?;
     writer_again(path, options)
 }
 
-/// Opens it anew, after a fault. A file that is gone meanwhile is not replaced by an empty one: that would look as if all were
-/// well.
+/// Opens the one writing connection to a file that [`create`] has seen to, and brings its schema up to date; anew, after a fault. A file
+/// that is gone meanwhile is not replaced by an empty one: that would look as if all were well.
 pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Locks are waited for here, in naps as short as a commit. SQLite's own grow to a tenth of a second, with which one that comes
     // late to a new file would wait until those who came first have nothing more to write.
-    conn.busy_timeout(Duration::ZERO).map_err(fault::while_opening)?;
-    if is_read_only(&conn).map_err(fault::while_opening)? {
+    conn.busy_timeout(Duration::ZERO).map_err(fault::before_commit)?;
+    if is_read_only(&conn).map_err(fault::before_commit)? {
         // Not left to the first write: merely to look, SQLite makes its two files beside the database, in the name of this user
         // and without the right to write them, and whoever may write the database would be locked out by them.
         return Err(Error::new(
@@ -108,10 +121,10 @@ pub(super) fn writer_again(path: &Path, options: &SqliteOptions) -> Result<Conne
 fn make_ready(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<()> {
     // Before anything is changed: a file that is newer or none of SQLite's stays as it is.
     conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-        .map_err(fault::while_opening)?;
+        .map_err(fault::before_commit)?;
     migrate::refuse_newer(conn).inspect_err(|_| leave_the_log(conn, path))?;
 
-    let mode = switch_to_wal(conn).map_err(fault::while_opening)?;
+    let mode = switch_to_wal(conn).map_err(fault::before_commit)?;
     if mode != "wal" {
         return Err(Error::new(
             ErrorKind::Storage,
@@ -188,7 +201,7 @@ fn write_back(conn: &Connection) -> Result<()> {
     };
     match done {
         Err(error) if fault::code(&error) == Some(rusqlite::ErrorCode::SystemIoFailure) => {
-            Err(fault::while_opening(error))
+            Err(fault::before_commit(error))
         }
         _ => Ok(()),
     }
@@ -207,32 +220,37 @@ pub(super) fn reader(path: &Path, options: &SqliteOptions) -> Result<Connection>
     // Not opened read-only: as the last one to close, such a connection could not clean up the write-ahead log.
     set(&conn, "query_only", 1)?;
     set(&conn, "trusted_schema", 0)?;
-    conn.busy_timeout(options.busy_timeout).map_err(fault::while_opening)?;
+    conn.busy_timeout(options.busy_timeout).map_err(fault::before_commit)?;
     Ok(conn)
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
     // Each connection is used by one thread at a time, so SQLite need not lock it.
     let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|error| at(path, fault::while_opening(error)))?;
+        .map_err(|error| at(path, fault::before_commit(error)))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
 }
 
-/// Creates the file with mode 0600 before SQLite sees it: SQLite gives the mode of the database to the log beside it, which
+/// Creates the file, if there is none; whether that was so. Refuses one on a disk where it is not safe.
+///
+/// With mode 0600 before SQLite sees it: SQLite gives the mode of the database to the log beside it, which
 /// holds the same params, and a mode changed later does not reach that log.
-fn create(path: &Path) -> Result<()> {
+pub(super) fn create(path: &Path, options: &SqliteOptions, machine: &Machine) -> Result<bool> {
+    if let Some(mounts) = machine.mounts.as_ref().filter(|_| !options.allow_remote_disk) {
+        remote::refuse(path, mounts)?;
+    }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {
             Err(Error::new(ErrorKind::Storage, format!("`{}` is a directory", path.display()))
                 .help("name a file in it, for example `jobs.db`"))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => {
             let kind = match error.kind() {
                 std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
@@ -263,7 +281,7 @@ pub(super) fn leave_as_it_is(conn: &Connection) {
 
 /// Turns a switch on and makes sure that it is.
 fn turn_on(conn: &Connection, what: &str, switch: DbConfig) -> Result<()> {
-    if conn.set_db_config(switch, true).map_err(fault::while_opening)? {
+    if conn.set_db_config(switch, true).map_err(fault::before_commit)? {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Storage, format!("SQLite keeps {what} off"))
@@ -283,9 +301,9 @@ fn switch_to_wal(conn: &Connection) -> rusqlite::Result<String> {
 /// Sets a pragma and reads it back.
 fn set(conn: &Connection, pragma: &str, value: i64) -> Result<()> {
     // Some pragmas answer with their new value, some with nothing: both are fine, the read below decides.
-    conn.execute_batch(&format!("PRAGMA {pragma} = {value}")).map_err(fault::while_opening)?;
+    conn.execute_batch(&format!("PRAGMA {pragma} = {value}")).map_err(fault::before_commit)?;
     let now: i64 =
-        conn.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).map_err(fault::while_opening)?;
+        conn.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).map_err(fault::before_commit)?;
     if now == value {
         return Ok(());
     }

@@ -1,7 +1,8 @@
 //! The reading thread: answers queries on a connection of its own, beside the writer and never waiting for it.
 //!
-//! Leans on `sql` and `row`. Each query is one statement or one short read transaction: no cursor is held while somebody else
-//! works, so the write-ahead log is never pinned.
+//! Leans on `sql` and `row`. Each query is a statement or two, and no cursor is held between queries: the write-ahead log is pinned
+//! for as long as a query lasts. That is moments, but for the counts, which look at every job, and for a list whose filter lets few
+//! jobs of a long history pass.
 
 use std::sync::Arc;
 

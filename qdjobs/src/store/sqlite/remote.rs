@@ -61,16 +61,19 @@ const REMOTE_FUSE: &[&str] = &[
     "weed",
 ];
 
-/// Refuses a database at `path` if that is on another machine's disk.
-pub(super) fn refuse(path: &Path) -> Result<()> {
-    // Not there where there is no Linux, or hidden: then nothing is known.
-    let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return Ok(()) };
+/// What is mounted where, as the kernel says it; nothing is known where there is no Linux, or where that is hidden.
+pub(super) fn mounts() -> Option<String> {
+    std::fs::read_to_string("/proc/self/mountinfo").ok()
+}
+
+/// Refuses a database at `path` if that is, by `mounts`, on another machine's disk.
+pub(super) fn refuse(path: &Path, mounts: &str) -> Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // The file, if it is there: it may be a link. A directory that is not there is told by the open.
     let Ok(place) = std::fs::canonicalize(path).or_else(|_| std::fs::canonicalize(dir)) else {
         return Ok(());
     };
-    refuse_by(&mounts, &place)
+    refuse_by(mounts, &place)
 }
 
 fn refuse_by(mounts: &str, place: &Path) -> Result<()> {
@@ -157,6 +160,6 @@ mod tests {
             refuse_by(MOUNTS, Path::new(dir)).unwrap();
         }
         refuse_by("", Path::new("/")).unwrap();
-        refuse(&std::env::temp_dir().join("jobs.db")).unwrap();
+        refuse(&std::env::temp_dir().join("jobs.db"), &mounts().unwrap_or_default()).unwrap();
     }
 }

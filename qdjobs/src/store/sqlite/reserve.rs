@@ -5,14 +5,18 @@
 //! the finishes, releases and beats of what already runs; new jobs are refused and none is claimed until the file could be
 //! made anew, which is the sign that there is room.
 //!
-//! The file speaks to all processes that have the database open: whole, all is well; shorter, the disk is full; not there,
-//! no worker has ever been here. One that a dead process has left is as good as any, and is used by the next.
+//! The file speaks to all processes that have the database open: empty, the disk is full; not there, no worker is here, since none
+//! has come or the last has left; else all is well. One that a dead process has left is as good as any, and is used by the next.
 //!
-//! **Its size.** SQLite begins the log anew once it is written back, and does so from a thousand pages on: 4 MiB. What is claimed
-//! ahead (1,024 jobs at most) and what runs touches fewer pages than that even if each row lies on a page of its own, and
+//! **Its size.** SQLite begins the log anew once it is written back, and does so from a thousand pages on: 4 MiB. What one lane of
+//! a worker claims ahead (1,024 jobs at most) and what it runs touches about as many pages if each row lies on a page of its own, and
 //! less than half as many where jobs are claimed in the order in which they came. So 4 MiB for the log, and as much again for
-//! the database, into which the log is to be written and which grows by results and attempts. Results of a mebibyte each do
-//! not fit in: those finishes wait, and are repeated until there is room.
+//! the database, into which the log is to be written and which grows by results and attempts. The file is one for all lanes and
+//! processes, who seldom hold so much at once. What does not fit in, as results of a mebibyte each, waits: those finishes are
+//! repeated until there is room.
+//!
+//! Processes may want it of different sizes. One that finds it shorter than it wants makes it longer, if there is room, and is
+//! content with it if there is none.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -36,6 +40,8 @@ pub(super) struct Reserve {
     bytes: u64,
     looked: Option<Duration>,
     spent: Option<Spent>,
+    /// It is shorter than it is wanted here, and that could not be changed: not tried again until a worker comes.
+    content: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +53,7 @@ struct Spent {
 impl Reserve {
     /// In `dir`, which is there as long as there are workers.
     pub(super) fn new(dir: &Path, bytes: u64) -> Reserve {
-        Reserve { dir: dir.to_owned(), bytes, looked: None, spent: None }
+        Reserve { dir: dir.to_owned(), bytes, looked: None, spent: None, content: false }
     }
 
     /// Whether it is gone, here or by another process: nothing new is to be written.
@@ -72,7 +78,11 @@ impl Reserve {
         }
         self.looked = Some(now);
         match self.length() {
-            Some(length) if length < self.bytes => self.note_spent(now),
+            Some(0) => self.note_spent(now),
+            // As another process wants it, or as a power cut left it.
+            Some(length) if length < self.bytes && has_workers && !self.content => {
+                self.content = !self.make(0).unwrap_or(false);
+            }
             None if has_workers => {
                 if matches!(self.make(0), Err(error) if is_full(&error)) {
                     self.note_spent(now);
@@ -85,6 +95,7 @@ impl Reserve {
     /// A worker has come: the next look is at once.
     pub(super) fn look_soon(&mut self) {
         self.looked = None;
+        self.content = false;
     }
 
     /// Until it is tried to make it anew.
@@ -92,11 +103,13 @@ impl Reserve {
         self.spent.map(|spent| spent.try_at.saturating_sub(now))
     }
 
-    /// Makes it anew, if it is time to try; whether it is whole again. As much again must be free beside it, or the next job
-    /// would spend it at once.
+    /// Makes it anew, if it is time to try; whether writes may go on. As much again must be free beside it, or the next job
+    /// would spend it at once. Nothing is to be made where another process has done so, of whatever size, or where it has gone with the
+    /// last worker: the next write tells the truth.
     pub(super) fn try_anew(&mut self, now: Duration) -> bool {
         let Some(spent) = self.spent.filter(|spent| spent.try_at <= now) else { return false };
-        if self.make(self.bytes).unwrap_or(false) {
+        let is_over = self.length().map_or_else(|| !self.has_workers(), |length| length > 0);
+        if is_over || self.make(self.bytes).unwrap_or(false) {
             self.spent = None;
             return true;
         }
@@ -107,13 +120,20 @@ impl Reserve {
 
     /// A worker of this process has left: the last of all takes it along.
     pub(super) fn leave(&mut self) {
-        let is_proof = |entry: std::io::Result<std::fs::DirEntry>| {
-            entry.is_ok_and(|entry| entry.path().extension().is_some_and(|ending| ending == "live"))
-        };
-        if std::fs::read_dir(&self.dir).is_ok_and(|mut entries| !entries.any(is_proof)) {
+        if !self.has_workers() {
             let _ = std::fs::remove_file(self.file());
             let _ = std::fs::remove_file(self.unfinished());
             let _ = std::fs::remove_dir(&self.dir);
+            self.spent = None;
+        }
+    }
+
+    /// Whether a worker of any process has its proof of life beside the file.
+    fn has_workers(&self) -> bool {
+        let is_proof = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|it| it == "live");
+        match std::fs::read_dir(&self.dir) {
+            Ok(entries) => entries.flatten().any(is_proof),
+            Err(error) => error.kind() != ErrorKind::NotFound,
         }
     }
 
@@ -230,6 +250,20 @@ mod tests {
     }
 
     #[test]
+    fn where_it_goes_with_the_last_worker_nobody_waits_for_it() {
+        let dir = dir("reserve-gone");
+        let [mut worker, mut enqueuer] = [(); 2].map(|()| Reserve::new(&dir, 1 << 20));
+        worker.look(Duration::ZERO, true);
+        worker.spend(Duration::ZERO);
+        enqueuer.look(Duration::ZERO, false);
+        assert!(enqueuer.is_spent());
+        worker.leave();
+        assert!(!dir.exists() && !worker.is_spent());
+        assert!(enqueuer.try_anew(SECOND) && !enqueuer.is_spent());
+        assert!(!dir.exists(), "nobody works here");
+    }
+
+    #[test]
     fn it_stays_as_long_as_a_worker_does_and_is_made_once() {
         let dir = dir("reserve-stays");
         let mut reserve = Reserve::new(&dir, 1 << 20);
@@ -243,6 +277,34 @@ mod tests {
         std::fs::remove_file(dir.join("7.live")).unwrap();
         reserve.leave();
         assert!(!dir.exists());
+    }
+
+    #[test]
+    fn one_that_is_shorter_than_wanted_is_made_longer_and_says_nothing_of_the_disk() {
+        let dir = dir("reserve-sizes");
+        let mut small = Reserve::new(&dir, 1 << 20);
+        let [mut large, mut enqueuer] = [(); 2].map(|()| Reserve::new(&dir, 2 << 20));
+        small.look(Duration::ZERO, true);
+        enqueuer.look(Duration::ZERO, false);
+        assert!(!enqueuer.is_spent());
+        large.look(Duration::ZERO, true);
+        assert!(!large.is_spent());
+        assert_eq!(large.length(), Some(2 << 20));
+
+        // Made anew by the one that wants less, it is there for all.
+        large.spend(SECOND);
+        enqueuer.look(SECOND, false);
+        small.look(SECOND, true);
+        assert!(enqueuer.is_spent() && small.is_spent());
+        assert!(small.try_anew(2 * SECOND));
+        std::fs::create_dir(dir.join("reserve.new")).unwrap();
+        assert!(enqueuer.try_anew(2 * SECOND) && large.try_anew(2 * SECOND), "none of them can make one");
+        for _ in 0..2 {
+            large.look(3 * SECOND, true);
+            large.look_soon();
+        }
+        assert!(!large.is_spent() && large.length() == Some(1 << 20));
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

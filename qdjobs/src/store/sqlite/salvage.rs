@@ -5,12 +5,12 @@
 //! numbers that follow are asked for one by one, until the table can be walked again.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::{SqliteOptions, check, fault, open};
+use super::{SqliteOptions, check, fault, open, refuse_special};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a [`salvage`] has brought over, and what not.
@@ -32,6 +32,14 @@ pub struct Salvage {
 /// Beyond the last job that could be read: so many numbers are asked for where the file does not say how far they go.
 const BEYOND: i64 = 100_000;
 
+/// Binds id: no crash counts that is not on record any more. A job without any is no suspect.
+const FORGET_CRASHES: &str = "
+    UPDATE qdjobs_jobs
+    SET (crash_count, ready) =
+        (SELECT min(crash_count, count(*)), CASE WHEN count(*) = 0 THEN min(ready, 1) ELSE ready END
+         FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'crashed')
+    WHERE id = ?1";
+
 /// Copies every job that can be read of the damaged database at `from` into a new one at `to`, with its params and its history, and
 /// says what was lost. The damaged file is only read; keep it until you are sure.
 ///
@@ -51,22 +59,41 @@ const BEYOND: i64 = 100_000;
 /// ```
 pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> {
     let (from, to) = (from.as_ref(), to.as_ref());
-    if to.exists() {
+    let options = SqliteOptions::default();
+    refuse_special(to)?;
+    let old = check::read_only(from)?;
+    if !open::create(to, &options, &open::Machine::this())? {
         return Err(Error::new(ErrorKind::InvalidInput, format!("there is a file at `{}`", to.display()))
             .help("a salvage never writes into a file that is there: give it a new name"));
     }
-    let old = check::read_only(from)?;
-    let new = open::writer(to, &SqliteOptions::default())?;
-    let mut copy = Copy::between(&old, &new).map_err(fault::before_commit)?;
+    let saved = open::writer_again(to, &options).and_then(|new| copy(&old, &new));
+    if saved.is_err() {
+        // Ours, by the creation above. A part of it would look like a result, and stand in the way of the next try.
+        for path in [to.to_owned(), beside(to, "-wal"), beside(to, "-shm")] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    saved
+}
+
+fn copy(old: &Connection, new: &Connection) -> Result<Salvage> {
+    let mut copy = Copy::between(old, new).map_err(fault::before_commit)?;
     new.execute_batch("BEGIN IMMEDIATE").map_err(fault::before_commit)?;
     copy.jobs()?;
     copy.the_rest();
     new.execute_batch(
-        "UPDATE qdjobs_jobs SET status = 'pending', ready = 1, worker = NULL WHERE status = 'running'; COMMIT;
+        "UPDATE qdjobs_jobs SET status = 'pending', ready = 1 + (crash_count > 0), worker = NULL WHERE status = 'running';
+         COMMIT;
          PRAGMA wal_checkpoint(TRUNCATE)",
     )
     .map_err(fault::before_commit)?;
     Ok(copy.saved)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// A table in both files, by the columns that both know.
@@ -212,6 +239,10 @@ impl<'c> Copy<'c> {
             });
             if !matches!(history, Ok(Ok(()))) {
                 saved.without_history.push(id);
+                jobs.new
+                    .prepare_cached(FORGET_CRASHES)
+                    .and_then(|mut forget| forget.execute([id]))
+                    .map_err(fault::before_commit)?;
             }
             Ok(())
         })

@@ -1,8 +1,8 @@
 //! Jobs in a transaction that is the caller's: the one place beside the store itself that accepts a rusqlite connection.
 //!
-//! Leans on `verbs`. Begins and commits nothing.
+//! Leans on `verbs`. Begins and commits no transaction of the caller's; a job stored outside of one is a transaction of its own.
 
-use rusqlite::{Connection, Savepoint, Transaction};
+use rusqlite::{Connection, Savepoint, Transaction, params};
 use serde_json::json;
 
 use super::{fault, migrate, sql, verbs};
@@ -61,25 +61,60 @@ pub(crate) fn complete_in(
         .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
     }
     let finish = Finish { claim, started_at, verdict: Verdict::Complete { result } };
-    whole(tx, |conn| verbs::complete_in(conn, &finish, now))
+    whole(tx, |conn| match verbs::complete_in(conn, &finish, now) {
+        Err(error) if error.kind() == ErrorKind::LeaseLost && has_ended_under(conn, claim)? => {
+            Err(ended_before(claim))
+        }
+        completed => completed,
+    })
+}
+
+/// Whether the job has ended by the word of this very attempt: then nobody does its work again.
+fn has_ended_under(conn: &Connection, claim: Claim) -> Result<bool> {
+    conn.prepare_cached(sql::ENDED_UNDER)
+        .and_then(|mut ended| ended.exists(params![claim.id.0, claim.attempt, claim.worker.0]))
+        .map_err(fault::before_commit)
+}
+
+fn ended_before(claim: Claim) -> Error {
+    Error::new(
+        ErrorKind::LeaseLost,
+        format!("job {} has ended already, under this very attempt, so it cannot be completed here", claim.id),
+    )
+    .help(
+        "return this error, so that your transaction is rolled back; complete a job once, and before its timeout",
+    )
 }
 
 /// Writes in a transaction that is not ours, all or nothing: its owner may commit in spite of an error. What a later version of the schema has
 /// to say against it is asked last, since the lock has to come first.
+///
+/// Outside of a transaction the savepoint is one, and its release is the commit, with all the doubts of a commit.
 fn whole<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let step = |sql| {
         conn.prepare_cached(sql).and_then(|mut step| step.execute([]).map(drop)).map_err(fault::before_commit)
     };
+    let is_outermost = conn.is_autocommit();
     step("SAVEPOINT qdjobs")?;
     let written = write(conn).and_then(|written| {
         migrate::refuse_if_outgrown(conn)?;
-        step("RELEASE qdjobs")?;
-        Ok(written)
+        let mut release = conn.prepare_cached("RELEASE qdjobs").map_err(fault::before_commit)?;
+        match release.execute([]) {
+            Ok(_) => Ok(written),
+            // Whether the transaction is over is not to be asked: SQLite keeps the savepoint, with nothing in it any more.
+            Err(error) if is_outermost => Err(fault::in_commit(error, false)),
+            Err(error) => Err(fault::before_commit(error)),
+        }
     });
     // After some faults SQLite has rolled everything back on its own, and there is no savepoint any more.
     if written.is_err() && !conn.is_autocommit() {
-        step("ROLLBACK TO qdjobs")?;
-        step("RELEASE qdjobs")?;
+        if is_outermost {
+            // Whatever this says, the error to tell is the one above.
+            let _ = step("ROLLBACK");
+        } else {
+            step("ROLLBACK TO qdjobs")?;
+            step("RELEASE qdjobs")?;
+        }
     }
     written
 }
