@@ -222,13 +222,13 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "answer-before-commit",
         breaks: "a request is answered after its effect is durable, never before",
-        file: WRITER_APPLY,
-        old: "        batch.answers.push(Box::new(move |commit| {
-            reply.send(match (commit, answer) {",
+        file: WRITER,
+        old: "        self.answers.push(Box::new(move |commit| {
+            let is_undone = match &answer {",
         new: "        reply.send(answer);
-        let (reply, answer) = (crate::store::Pending::<()>::new().0, Ok(()));
-        batch.answers.push(Box::new(move |commit| {
-            reply.send(match (commit, answer) {",
+        let (reply, answer) = (crate::store::Pending::<()>::new().0, Result::Ok(()));
+        self.answers.push(Box::new(move |commit| {
+            let is_undone = match &answer {",
         caught_by: within("store::sqlite::writer::tests::the_end_of_a_job_is_told_only_when_it_is_committed"),
     },
     Sabotage {
@@ -296,8 +296,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "priority-ignored",
         breaks: "higher priority goes first",
         file: VERBS,
-        old: "heads.push((Reverse(row.get(0)?),",
-        new: "heads.push((Reverse(0 * row.get::<_, i64>(0)?),",
+        old: "heads.push((Reverse(priority),",
+        new: "heads.push((Reverse(0 * priority),",
         caught_by: it(
             "contract::in_a_sqlite_file::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks",
         ),

@@ -606,6 +606,22 @@ fn the_jobs_of_a_worker_that_died_are_run_by_the_others() {
 }
 
 #[test]
+fn whoever_rescues_a_job_that_has_crashed_too_often_tells_that_it_has_failed() {
+    let room = Room::new();
+    let queue = JobQueue::options().max_crashes(1).open(room.db()).unwrap();
+    let sum = Add::new(vec![7]).enqueue(&queue).unwrap();
+    let (store, dead, _) = another_process(&room.db(), &Clock::system());
+    drop(store);
+    let (_worker, events) = watch(Worker::new(&queue).only::<Add>());
+    events.expect(Told::Rescued { worker: dead, jobs: 1 });
+    let error = sum.soon().unwrap_err().to_string();
+    let told = events.until(|told| matches!(told, Told::Failed { .. }));
+    let Told::Failed { id, attempt, error: told } = told else { unreachable!() };
+    assert_eq!((id, attempt), (sum.id(), 1));
+    assert!(error.contains(&told) && told.contains("died"), "{told}; {error}");
+}
+
+#[test]
 fn a_worker_that_holds_its_lock_is_taken_for_dead_only_after_a_whole_lease_of_silence() {
     let (room, queue, clock) = Room::with_held_time();
     let sum = Add::new(vec![7]).enqueue(&queue).unwrap();

@@ -428,7 +428,7 @@ impl Writer {
     pub(super) fn write(&mut self, mut requests: Vec<Request>, look: bool) {
         if let Some(stopped) = self.inbox.stopped() {
             self.end_all();
-            return requests.into_iter().for_each(|request| request.refuse(&stopped));
+            return requests.into_iter().for_each(|request| self.refuse(request, &stopped));
         }
         if self.reserve.is_spent() {
             requests = refuse_inserts(requests);
@@ -511,15 +511,7 @@ impl Writer {
             batch.enlisted.iter().for_each(|worker| self.lives.end(*worker));
             self.has_failed(error, batch.now);
             // Those whose turn never came are told the same, and not that the queue was closed.
-            for request in requests {
-                match &request {
-                    // A recall needs no database, and a worker that stops waits for it.
-                    Request::Recall(worker) => self.end_standing(|turn| turn.worker == *worker),
-                    Request::Enlist(card, _) if !self.enlisted.contains(&card.id) => self.lives.end(card.id),
-                    _ => {}
-                }
-                request.refuse(error);
-            }
+            requests.for_each(|request| self.refuse(request, error));
             // A turn that could not claim is told so: its worker asks again, after a pause.
             for (_, _, reply) in batch.turns.drain(..) {
                 reply.send(Err(error.repeat()));
@@ -567,6 +559,18 @@ impl Writer {
         if written.is_ok() && batch.ready > batch.claims.len() {
             self.doors.ring(batch.ready - batch.claims.len());
         }
+    }
+
+    /// Refuses a request that was not applied.
+    fn refuse(&mut self, request: Request, error: &Error) {
+        match &request {
+            // A recall needs no database, and a worker that stops waits for it.
+            Request::Recall(worker) => self.end_standing(|turn| turn.worker == *worker),
+            // It is not on the list, and leaves no proof of its life.
+            Request::Enlist(card, _) if !self.enlisted.contains(&card.id) => self.lives.end(card.id),
+            _ => {}
+        }
+        request.refuse(error);
     }
 
     /// Removes what processes have left beside the database that died on their way onto the list. What cannot be read counts as
