@@ -1069,9 +1069,13 @@ fn a_job_that_ended_under_exactly_this_claim_is_not_lost(bench: &Bench) {
     // Its task may have completed it in a transaction of its own, or the answer to a first finish got lost.
     for verdict in [complete(), fail(), Verdict::Cancel { reason: "no".into() }] {
         let claim = bench.held_job(ANN);
-        let before = format!("{:?}", bench.finish(claim, verdict));
+        let job = bench.finish(claim, verdict);
+        let completed = if job.status == Status::Completed { vec![claim] } else { Vec::new() };
+        let before = format!("{job:?}");
         for repeated in [complete(), retry(SECOND), release(SECOND, true), release(SECOND, false)] {
-            assert!(!bench.is_lost(claim, repeated));
+            let again = vec![bench.finish_of(claim, repeated)];
+            let turned = answer(bench.ask(ANN, again, want(0))).unwrap();
+            assert_eq!((turned.lost, &turned.completed), (vec![], &completed));
         }
         assert_eq!(format!("{:?}", bench.job(claim.id)), before, "and it stays as it is");
         assert_eq!(bench.attempts(claim.id).len(), 1);

@@ -383,15 +383,23 @@ impl Books {
             return self.mail.turns.push((reply, Err(not_enlisted(turn.worker))));
         }
         let brings_nothing = turn.done.is_empty();
-        let lost =
-            turn.done.iter().filter(|finish| !self.finish(finish, now)).map(|finish| finish.claim).collect();
+        let mut turned = Turned::default();
+        for finish in turn.done.iter() {
+            if self.holds(finish.claim) {
+                self.finish(finish, now);
+            } else if !self.has_ended_under(finish.claim) {
+                turned.lost.push(finish.claim);
+            } else if self.rows.get(&finish.claim.id).is_some_and(|row| row.job.status == Status::Completed) {
+                turned.completed.push(finish.claim);
+            }
+        }
         // Those who wait come first, also for what this very turn gave back.
         self.settle(now);
-        let claimed = self.claim(turn.worker, &turn.want, now);
-        if turn.want.stand && brings_nothing && claimed.is_empty() {
+        turned.claimed = self.claim(turn.worker, &turn.want, now);
+        if turn.want.stand && brings_nothing && turned.claimed.is_empty() {
             self.stand(Standing { worker: turn.worker, want: turn.want, reply });
         } else {
-            self.mail.turns.push((reply, Ok(Turned { lost, claimed })));
+            self.mail.turns.push((reply, Ok(turned)));
         }
     }
 
@@ -460,7 +468,7 @@ impl Books {
             if claimed.is_empty() {
                 self.standing.push(turn);
             } else {
-                self.mail.turns.push((turn.reply, Ok(Turned { lost: Vec::new(), claimed })));
+                self.mail.turns.push((turn.reply, Ok(Turned { claimed, ..Turned::default() })));
             }
         }
     }
@@ -486,14 +494,10 @@ impl Books {
 
 // finish
 impl Books {
-    /// Writes what became of a job; `false` if its claim is lost.
-    fn finish(&mut self, finish: &Finish, now: Timestamp) -> bool {
+    /// Writes what became of a job whose claim holds.
+    fn finish(&mut self, finish: &Finish, now: Timestamp) {
         let Finish { claim, started_at, verdict } = finish;
-        if !self.holds(*claim) {
-            return self.ended_under(*claim);
-        }
         self.change(claim.id, |row| row.conclude(verdict, whole_micros(*started_at), now));
-        true
     }
 
     /// Whether the job is running in exactly this claim: the fence.
@@ -504,7 +508,7 @@ impl Books {
     }
 
     /// Whether the job has ended in exactly this claim.
-    fn ended_under(&self, claim: Claim) -> bool {
+    fn has_ended_under(&self, claim: Claim) -> bool {
         let ended_itself = |row: &Row| {
             let last = row.history.last().map(|attempt| (attempt.attempt, attempt.outcome));
             row.job.status.is_ended()

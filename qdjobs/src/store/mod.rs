@@ -307,6 +307,8 @@ pub struct Turned {
     /// ended under exactly the claim shown is not lost: its task completed it in a transaction of its own, or the finish is
     /// repeated since its first answer got lost.
     pub lost: Vec<Claim>,
+    /// The finishes of jobs that their attempts had completed before, whatever the finishes say.
+    pub completed: Vec<Claim>,
     /// The jobs claimed, in the order they are to be started.
     pub claimed: Vec<Claimed>,
 }

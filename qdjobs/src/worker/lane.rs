@@ -644,6 +644,8 @@ impl Lane {
         for (finish, &(task_name, ran)) in turn.done.iter().zip(told) {
             let (id, attempt) = (finish.claim.id, finish.claim.attempt);
             let event = match &finish.verdict {
+                // In a transaction of the task's own, whatever it said afterwards.
+                _ if turned.completed.contains(&finish.claim) => Event::Completed { id, task_name, ran },
                 Verdict::Release { .. } => continue,
                 _ if turned.lost.contains(&finish.claim) => Event::Refused { id, attempt },
                 Verdict::Complete { .. } => Event::Completed { id, task_name, ran },

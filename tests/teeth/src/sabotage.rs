@@ -286,7 +286,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "effects-come-too-late",
         breaks: "an attempt whose job has failed meanwhile commits no effects",
         file: VERBS,
-        old: "Finished::Lost | Finished::EndedBefore => Err(Error::new(",
+        old: "Finished::Lost | Finished::EndedBefore(_) => Err(Error::new(",
         new: "Finished::Lost => Err(Error::new(",
         caught_by: it(
             "transaction::an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_there",

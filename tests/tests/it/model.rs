@@ -708,7 +708,7 @@ fn say<T>(answer: qdjobs::Result<T>, say: impl FnOnce(T) -> Said) -> Said {
 }
 
 fn say_turned(turned: qdjobs::Result<Turned>) -> Said {
-    say(turned, |Turned { lost, claimed }| Said::Turned {
+    say(turned, |Turned { lost, claimed, .. }| Said::Turned {
         lost,
         claimed: claimed.iter().map(|job| job.claim).collect(),
     })

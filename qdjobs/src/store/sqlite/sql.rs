@@ -196,7 +196,7 @@ pub(super) const RECORD_ATTEMPT: &str = "
 /// Binds id, attempt, worker: one row if the job has ended under this very claim, by its own word: a job that was failed since its
 /// worker died once too often is lost to an attempt that comes back after all.
 pub(super) const ENDED_UNDER: &str = "
-    SELECT 1 FROM qdjobs_jobs
+    SELECT status FROM qdjobs_jobs
     WHERE id = ?1 AND status IN ('completed', 'failed', 'cancelled') AND attempt = ?2 AND worker = ?3
         AND NOT EXISTS (SELECT 1 FROM qdjobs_attempts WHERE job_id = ?1 AND attempt = ?2 AND outcome = 'crashed')";
 

@@ -2,7 +2,7 @@
 //!
 //! Leans on `verbs`. Begins and commits no transaction of the caller's; a job stored outside of one is a transaction of its own.
 
-use rusqlite::{Connection, Savepoint, Transaction, params};
+use rusqlite::{Connection, Savepoint, Transaction};
 use serde_json::json;
 
 use super::{fault, migrate, sql, verbs};
@@ -62,18 +62,14 @@ pub(crate) fn complete_in(
     }
     let finish = Finish { claim, started_at, verdict: Verdict::Complete { result } };
     whole(tx, |conn| match verbs::complete_in(conn, &finish, now) {
-        Err(error) if error.kind() == ErrorKind::LeaseLost && has_ended_under(conn, claim)? => {
+        Err(error)
+            if error.kind() == ErrorKind::LeaseLost
+                && verbs::ended_under(conn, claim).map_err(fault::before_commit)?.is_some() =>
+        {
             Err(ended_before(claim))
         }
         completed => completed,
     })
-}
-
-/// Whether the job has ended by the word of this very attempt: then nobody does its work again.
-fn has_ended_under(conn: &Connection, claim: Claim) -> Result<bool> {
-    conn.prepare_cached(sql::ENDED_UNDER)
-        .and_then(|mut ended| ended.exists(params![claim.id.0, claim.attempt, claim.worker.0]))
-        .map_err(fault::before_commit)
 }
 
 fn ended_before(claim: Claim) -> Error {

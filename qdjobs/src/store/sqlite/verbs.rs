@@ -364,7 +364,7 @@ pub(super) enum Finished {
     /// The job has ended.
     Ended,
     /// The job had ended under this very claim, whichever way; nothing was written.
-    EndedBefore,
+    EndedBefore(Status),
     /// The job waits again; `true` if it is ready now.
     Waits(bool),
 }
@@ -448,7 +448,7 @@ fn finish_with_history(conn: &Connection, finish: &Finish, now: Timestamp) -> Sq
     };
     if changed == 0 {
         // By this very attempt: in a transaction of the task's own, or by the first of two finishes whose answer got lost.
-        return Ok(if has_ended_under(conn, finish.claim)? { Finished::EndedBefore } else { Finished::Lost });
+        return Ok(ended_under(conn, finish.claim)?.map_or(Finished::Lost, Finished::EndedBefore));
     }
     if attempt > 1 || outcome != AttemptOutcome::Completed {
         conn.prepare_cached(sql::RECORD_ATTEMPT)?.execute(params![
@@ -464,8 +464,12 @@ fn finish_with_history(conn: &Connection, finish: &Finish, now: Timestamp) -> Sq
     Ok(written)
 }
 
-fn has_ended_under(conn: &Connection, claim: Claim) -> SqlResult<bool> {
-    conn.prepare_cached(sql::ENDED_UNDER)?.exists(params![claim.id.0, claim.attempt, claim.worker.0])
+/// How the job has ended, if it did so by the word of this very attempt: then nobody does its work again.
+pub(super) fn ended_under(conn: &Connection, claim: Claim) -> SqlResult<Option<Status>> {
+    let mut ended = conn.prepare_cached(sql::ENDED_UNDER)?;
+    let claim = params![claim.id.0, claim.attempt, claim.worker.0];
+    let status: Option<String> = ended.query_row(claim, |row| row.get(0)).optional()?;
+    Ok(status.map(|status| status.parse().unwrap_or(Status::Failed)))
 }
 
 /// Makes ready what is due, at most `limit` jobs; answers how many.
@@ -585,7 +589,7 @@ pub(super) fn complete_in(conn: &Connection, finish_of: &Finish, now: Timestamp)
     let fault = fault::before_commit;
     match Finishes::on(conn).and_then(|mut finishes| finishes.write(finish_of, now)).map_err(fault)? {
         // One that had failed by its timeout, say, is not completed by effects that come too late.
-        Finished::Lost | Finished::EndedBefore => Err(Error::new(
+        Finished::Lost | Finished::EndedBefore(_) => Err(Error::new(
             ErrorKind::LeaseLost,
             format!(
                 "job {} is no longer held by this attempt, so it cannot be completed here",

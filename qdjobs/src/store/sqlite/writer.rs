@@ -40,7 +40,7 @@ use super::verbs::{self, Finished};
 use super::wal::Wal;
 use super::{migrate, open, row};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Job, JobId, NewJob, WorkerId};
+use crate::job::{Job, JobId, NewJob, Status, WorkerId};
 use crate::queue::not_found;
 use crate::store::{Claim, Reply, Rescued, Turn, Turned};
 use crate::time::{Clock, Timestamp, whole_micros};

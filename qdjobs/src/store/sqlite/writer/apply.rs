@@ -146,24 +146,28 @@ impl Writer {
             if !verbs::is_enlisted(conn, turn.worker).map_err(fault::before_commit)? {
                 return Err(taken_for_dead());
             }
-            let mut lost = Vec::new();
+            let mut turned = Turned::default();
             let mut finishes = verbs::Finishes::on(conn).map_err(fault::before_commit)?;
             for finish in turn.done.iter() {
                 match finishes.write(finish, now).map_err(fault::before_commit)? {
-                    Finished::Lost => lost.push(finish.claim),
-                    Finished::Ended | Finished::EndedBefore => ended.push(finish.claim.id),
+                    Finished::Lost => turned.lost.push(finish.claim),
+                    Finished::EndedBefore(status) => {
+                        turned.completed.extend((status == Status::Completed).then_some(finish.claim));
+                        ended.push(finish.claim.id);
+                    }
+                    Finished::Ended => ended.push(finish.claim.id),
                     Finished::Waits(at_once) => ready += usize::from(at_once),
                 }
             }
-            Ok(lost)
+            Ok(turned)
         });
         match finished {
             Err(error) => self.settle(batch, Err::<Turned, _>(error), reply),
-            Ok(lost) => {
+            Ok(turned) => {
                 batch.ended.extend(ended);
                 batch.ready += ready;
                 batch.spent |= !turn.done.is_empty();
-                batch.turns.push((turn, Turned { lost, claimed: Vec::new() }, reply));
+                batch.turns.push((turn, turned, reply));
                 Ok(())
             }
         }

@@ -42,7 +42,7 @@ impl Writer {
                     Ok(claimed) if claimed.is_empty() => self.standing.push((turn, reply)),
                     Ok(claimed) => {
                         batch.claims.extend(claimed.iter().map(|job| job.claim));
-                        self.settle(batch, Ok(Turned { lost: Vec::new(), claimed }), reply)?;
+                        self.settle(batch, Ok(Turned { claimed, ..Turned::default() }), reply)?;
                     }
                     Err(error) => {
                         let error = fault::before_commit(error);

@@ -55,7 +55,7 @@ fn the_end_of_a_job_is_told_only_when_it_is_committed() {
     let verdict = Verdict::Complete { result: "null".into() };
     let (end, _) = turn(Arc::new(vec![Finish { claim: job.claim, started_at: job.claimed_at, verdict }]));
     writer.write(vec![end], false);
-    assert_eq!(ended.wait().unwrap().status, crate::job::Status::Completed);
+    assert_eq!(ended.wait().unwrap().status, Status::Completed);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -494,7 +494,7 @@ fn the_end_of_a_job_by_its_last_crash_is_told_though_it_is_retried_in_the_same_b
     writer.write(vec![Request::Rescue(worker, Pending::new().0), retry], false);
     assert_eq!(job(&writer).0, "pending");
     let ended = ended.try_take().expect("it had failed").unwrap();
-    assert_eq!(ended.status, crate::job::Status::Failed);
+    assert_eq!(ended.status, Status::Failed);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
