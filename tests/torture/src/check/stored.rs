@@ -37,7 +37,9 @@ pub(super) fn nothing_acknowledged_is_lost(case: &Case<'_>, findings: &mut Findi
                 look_for(case, findings, job, None, "completed", |it| it == Outcome::Completed)
             }
             Fact::Failed { job, attempt } => {
-                look_for(case, findings, job, Some(attempt), "failed", |it| it == Outcome::Failed);
+                // By its own end, or told by whoever rescued it for the last time.
+                let failed = |it| matches!(it, Outcome::Failed | Outcome::Crashed { last: true });
+                look_for(case, findings, job, Some(attempt), "failed", failed);
             }
             Fact::Retrying { job, attempt, .. } => {
                 look_for(case, findings, job, Some(attempt), "failed", |it| it.is_told());
