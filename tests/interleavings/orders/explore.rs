@@ -15,12 +15,25 @@ const DEPTH: usize = 3;
 
 /// Runs `test` in `orders` orders (`QDJOBS_ORDERS` overrides): half of them by chance, half by chance with few turns.
 pub(crate) fn explore(orders: usize, test: impl Fn() + Clone + Send + Sync + 'static) {
+    let (orders, seed) = drawn(orders);
+    run(RandomScheduler::new_from_seed(seed, orders.div_ceil(2)), test.clone());
+    run(PctScheduler::new_from_seed(seed, DEPTH, orders.div_ceil(2)), test);
+}
+
+/// As [`explore`], by chance alone: for a test that looks again and again, which in an order of few turns would let nobody else go
+/// on.
+pub(crate) fn explore_by_chance(orders: usize, test: impl Fn() + Send + Sync + 'static) {
+    let (orders, seed) = drawn(orders);
+    run(RandomScheduler::new_from_seed(seed, orders), test);
+}
+
+/// How many orders, and the seed to draw them by.
+fn drawn(orders: usize) -> (usize, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let orders = number("QDJOBS_ORDERS").map_or(orders, |orders| orders as usize);
     let seed = number("QDJOBS_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("{orders} orders, QDJOBS_SEED={seed}");
-    run(RandomScheduler::new_from_seed(seed, orders.div_ceil(2)), test.clone());
-    run(PctScheduler::new_from_seed(seed, DEPTH, orders.div_ceil(2)), test);
+    (orders, seed)
 }
 
 fn run(scheduler: impl Scheduler + 'static, test: impl Fn() + Send + Sync + 'static) {

@@ -4,7 +4,7 @@ use qdjobs::prelude::*;
 use qdjobs::{Durability, Status};
 use shuttle::thread;
 
-use crate::explore::{File, clock, explore};
+use crate::explore::{File, clock, explore, explore_by_chance};
 
 const ORDERS: usize = 200;
 
@@ -71,7 +71,7 @@ fn heed(ctx: &JobContext) -> u32 {
 
 #[test]
 fn a_function_that_ends_while_it_is_given_up_on_keeps_no_place_and_its_job_runs_again() {
-    explore(ORDERS, || {
+    explore_by_chance(ORDERS, || {
         let clock = clock();
         let queue = JobQueue::options().clock(clock.clone()).in_memory();
         let worker = Worker::new(&queue).concurrency(1).start().unwrap();
