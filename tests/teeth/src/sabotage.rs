@@ -226,7 +226,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "        self.answers.push(Box::new(move |commit| {
             let is_undone = match &answer {",
         new: "        reply.send(answer);
-        let (reply, answer) = (crate::store::Pending::<()>::new().0, Result::Ok(()));
+        let (reply, answer): (_, Result<()>) = (crate::store::Pending::new().0, Ok(()));
         self.answers.push(Box::new(move |commit| {
             let is_undone = match &answer {",
         caught_by: within("store::sqlite::writer::tests::the_end_of_a_job_is_told_only_when_it_is_committed"),
