@@ -183,6 +183,7 @@ impl Executor {
     }
 }
 
+/// Of a worker that could not be started: no lane closes it.
 impl Drop for Executor {
     fn drop(&mut self) {
         self.close();

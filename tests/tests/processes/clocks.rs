@@ -22,17 +22,18 @@ const LIBRARIES: &[&str] = &[
 
 /// A wall clock that can be set, for the processes that are started with it.
 struct WallClock {
-    library: &'static str,
+    faketime: &'static str,
     offset: PathBuf,
 }
 
 impl WallClock {
     fn of(scene: &Scene) -> Option<WallClock> {
-        let Some(library) = LIBRARIES.iter().copied().find(|path| std::path::Path::new(path).exists()) else {
+        let Some(faketime) = LIBRARIES.iter().copied().find(|path| std::path::Path::new(path).exists())
+        else {
             crate::skip("libfaketime (Debian's package `faketime`) is not installed");
             return None;
         };
-        let clock = WallClock { library, offset: scene.path("offset") };
+        let clock = WallClock { faketime, offset: scene.path("offset") };
         clock.set("+0");
         Some(clock)
     }
@@ -47,7 +48,7 @@ impl WallClock {
     fn worker<'a>(&self, scene: &Scene, options: impl IntoIterator<Item = &'a str>) -> Victim {
         let mut command = Command::new(env!("CARGO_BIN_EXE_victim"));
         command
-            .env("LD_PRELOAD", self.library)
+            .env("LD_PRELOAD", self.faketime)
             .env("FAKETIME_TIMESTAMP_FILE", &self.offset)
             // Look at the file each time.
             .env("FAKETIME_NO_CACHE", "1")

@@ -191,8 +191,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_opened_and_written_during_the_check_is_looked_at_again_with_its_log() {
-        let dir = std::env::temp_dir().join(format!("qdjobs-check-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = crate::store::sqlite::scratch("check");
         let path = dir.join("jobs.db");
         let open = || open::writer(&path, &SqliteOptions::default()).unwrap();
         // So much that the file grows: two instants of its last change may be the same.

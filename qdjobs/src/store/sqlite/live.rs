@@ -168,8 +168,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_proves_nothing_and_one_that_nobody_locks_proves_a_death() {
-        let dir = std::env::temp_dir().join(format!("qdjobs-live-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = crate::store::sqlite::scratch("live");
         let worker = WorkerId(7);
         // As two processes see it: what is held is looked at through a descriptor of one's own.
         let (own, other) = (Lives::beside(&dir.join("jobs.db")), Lives::beside(&dir.join("jobs.db")));

@@ -172,8 +172,7 @@ mod tests {
 
     #[test]
     fn a_commit_of_another_connection_wakes_whoever_watches_and_is_then_seen() {
-        let dir = std::env::temp_dir().join(format!("qdjobs-lookout-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = crate::store::sqlite::scratch("lookout");
         let path = dir.join("some.db");
         let (ours, other) = (Connection::open(&path).unwrap(), Connection::open(&path).unwrap());
         ours.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE it (n)").unwrap();

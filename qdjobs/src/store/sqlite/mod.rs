@@ -388,6 +388,14 @@ impl Drop for SqliteStore {
     }
 }
 
+/// A directory for one unit test, which removes it when all is well.
+#[cfg(test)]
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -398,8 +406,7 @@ mod tests {
 
     #[test]
     fn while_the_database_is_locked_each_caller_is_told_so_and_nothing_is_stored() {
-        let dir = std::env::temp_dir().join(format!("qdjobs-locked-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = scratch("locked");
         let path = dir.join("jobs.db");
         let options = SqliteOptions { busy_timeout: Duration::from_millis(50), ..SqliteOptions::default() };
         let store = SqliteStore::open(&path, options, Clock::system()).unwrap();
@@ -415,15 +422,9 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
-    fn dir(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        dir
-    }
-
     #[test]
     fn a_worker_that_is_refused_leaves_no_proof_of_life_and_one_that_is_on_the_list_keeps_its_own() {
-        let dir = dir("refused");
+        let dir = scratch("refused");
         let store =
             SqliteStore::open(&dir.join("jobs.db"), SqliteOptions::default(), Clock::system()).unwrap();
         let enlist = |worker| store.enlist(WorkerCard::new(WorkerId(worker), "here", 7)).wait();
@@ -442,7 +443,7 @@ mod tests {
 
     #[test]
     fn a_sqlite_that_is_only_safe_alone_is_refused_beside_another_before_it_writes() {
-        let dir = dir("alone");
+        let dir = scratch("alone");
         let path = dir.join("jobs.db");
         let open = |sqlite| {
             let machine = Machine { sqlite, mounts: None };
@@ -467,7 +468,7 @@ mod tests {
 
     #[test]
     fn a_database_on_the_disk_of_another_machine_is_refused_before_it_is_made_unless_that_is_allowed() {
-        let dir = dir("remote");
+        let dir = scratch("remote");
         let mounts = Some("31 22 0:40 / / rw,relatime shared:7 - nfs4 files:/jobs rw,vers=4.2\n".to_owned());
         let machine = Machine { sqlite: 3_051_003, mounts };
         let open = |options| SqliteStore::on(&machine, &dir.join("jobs.db"), options, Clock::system());
@@ -521,8 +522,7 @@ mod tests {
 
     #[test]
     fn no_hot_statement_is_prepared_anew_for_the_values_bound_to_it() {
-        let dir = std::env::temp_dir().join(format!("qdjobs-prepared-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = scratch("prepared");
         let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
         let hot = sql::HOT.iter().map(|(statement, _)| *statement);
         for statement in hot.chain([sql::INSERT, sql::INSERT_KEYED, sql::ENLISTED, sql::BEAT]) {
@@ -546,8 +546,7 @@ mod tests {
     /// Each change of a row writes all of it: so 500 kB of params would be written three times, were they part of the job's row.
     #[test]
     fn large_params_are_written_once_and_neither_by_the_claim_nor_by_the_finish() {
-        let dir = std::env::temp_dir().join(format!("qdjobs-large-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = scratch("large");
         let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
         let written = || std::fs::metadata(dir.join("jobs.db-wal")).unwrap().len();
         let now = Clock::system().now();

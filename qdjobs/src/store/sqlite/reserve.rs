@@ -218,15 +218,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn dir(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        dir
-    }
-
     #[test]
     fn what_one_process_spends_all_see_until_one_of_them_has_made_it_anew() {
-        let dir = dir("reserve");
+        let dir = crate::store::sqlite::scratch("reserve");
         let [mut worker, mut other] = [(); 2].map(|()| Reserve::new(&dir, 1 << 20));
         other.look(Duration::ZERO, false);
         assert!(!other.is_spent() && other.length().is_none(), "nobody works here");
@@ -251,7 +245,7 @@ mod tests {
 
     #[test]
     fn where_it_goes_with_the_last_worker_nobody_waits_for_it() {
-        let dir = dir("reserve-gone");
+        let dir = crate::store::sqlite::scratch("reserve-gone");
         let [mut worker, mut enqueuer] = [(); 2].map(|()| Reserve::new(&dir, 1 << 20));
         worker.look(Duration::ZERO, true);
         worker.spend(Duration::ZERO);
@@ -265,7 +259,7 @@ mod tests {
 
     #[test]
     fn it_stays_as_long_as_a_worker_does_and_is_made_once() {
-        let dir = dir("reserve-stays");
+        let dir = crate::store::sqlite::scratch("reserve-stays");
         let mut reserve = Reserve::new(&dir, 1 << 20);
         std::fs::write(dir.join("7.live"), "").unwrap();
         // Left by a process that died while it made it.
@@ -281,7 +275,7 @@ mod tests {
 
     #[test]
     fn one_that_is_shorter_than_wanted_is_made_longer_and_says_nothing_of_the_disk() {
-        let dir = dir("reserve-sizes");
+        let dir = crate::store::sqlite::scratch("reserve-sizes");
         let mut small = Reserve::new(&dir, 1 << 20);
         let [mut large, mut enqueuer] = [(); 2].map(|()| Reserve::new(&dir, 2 << 20));
         small.look(Duration::ZERO, true);
@@ -309,7 +303,7 @@ mod tests {
 
     #[test]
     fn while_one_process_makes_it_no_other_takes_the_disk_for_full() {
-        let dir = dir("reserve-made");
+        let dir = crate::store::sqlite::scratch("reserve-made");
         let unfinished = dir.join("reserve.new");
         std::fs::write(&unfinished, "a part").unwrap();
         let making = File::options().write(true).open(&unfinished).unwrap();
@@ -326,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_queue_without_one_has_none() {
-        let dir = dir("reserve-none");
+        let dir = crate::store::sqlite::scratch("reserve-none");
         let mut reserve = Reserve::new(&dir, 0);
         reserve.look(Duration::ZERO, true);
         reserve.spend(Duration::ZERO);

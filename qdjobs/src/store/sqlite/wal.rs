@@ -159,8 +159,7 @@ mod tests {
     }
 
     fn database(name: &str) -> (Connection, PathBuf, PathBuf) {
-        let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = crate::store::sqlite::scratch(name);
         let path = dir.join("jobs.db");
         (open::writer(&path, &SqliteOptions::default()).unwrap(), path, dir)
     }

@@ -14,8 +14,7 @@ fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
 }
 
 fn writer_by(name: &str, fails: &str, clock: Clock) -> (Writer, PathBuf) {
-    let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
+    let dir = crate::store::sqlite::scratch(name);
     let path = dir.join("jobs.db");
     let (options, lives) = (SqliteOptions::default(), Arc::new(Lives::beside(&path)));
     let conn = open::writer(&path, &options).unwrap();
