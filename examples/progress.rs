@@ -10,20 +10,20 @@ use std::time::Duration;
 use qdjobs::prelude::*;
 
 /// Stands for work: a chapter is done when the reader has looked.
-struct Desk(Mutex<(Sender<()>, Receiver<()>)>);
+struct Signals(Mutex<(Sender<()>, Receiver<()>)>);
 
 /// Copies a book, chapter by chapter.
 #[task("copy_book")]
-fn copy_book(chapters: u32, ctx: &JobContext, #[state] desk: &Desk) -> Result<u32, TaskError> {
-    let desk = desk.0.lock().unwrap_or_else(PoisonError::into_inner);
+fn copy_book(chapters: u32, ctx: &JobContext, #[state] signals: &Signals) -> Result<u32, TaskError> {
+    let signals = signals.0.lock().unwrap_or_else(PoisonError::into_inner);
     for chapter in 1..=chapters {
         // The worker stops, or the job's time is over: end early, and begin again another time.
-        if ctx.is_cancelled() {
+        if ctx.should_stop() {
             return Err(TaskError::retry(format!("stopped before chapter {chapter}")));
         }
         ctx.progress_with(f64::from(chapter) / f64::from(chapters), format!("chapter {chapter}"));
-        desk.0.send(()).map_err(TaskError::permanent)?;
-        desk.1.recv().map_err(TaskError::permanent)?;
+        signals.0.send(()).map_err(TaskError::permanent)?;
+        signals.1.recv().map_err(TaskError::permanent)?;
     }
     Ok(chapters)
 }
@@ -31,7 +31,7 @@ fn copy_book(chapters: u32, ctx: &JobContext, #[state] desk: &Desk) -> Result<u3
 fn main() -> qdjobs::Result<()> {
     let ((tell, chapter_begins), (go_on, told)) = (channel(), channel());
     let queue = JobQueue::in_memory();
-    let worker = Worker::new(&queue).state(Desk(Mutex::new((tell, told)))).start()?;
+    let worker = Worker::new(&queue).state(Signals(Mutex::new((tell, told)))).start()?;
     let job = CopyBook::new(4).enqueue(&queue)?;
 
     while chapter_begins.recv_timeout(Duration::from_secs(1)).is_ok() {

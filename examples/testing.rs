@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_reminder_comes_after_a_week_in_no_time() {
-        let clock = Clock::held(Timestamp::UNIX_EPOCH);
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
         let queue = JobQueue::options().clock(clock.clone()).in_memory();
         let worker = Worker::new(&queue).start().unwrap();
         let reminder = sign_up("Ann", &queue).unwrap();

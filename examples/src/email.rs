@@ -19,7 +19,7 @@ use qdjobs::TaskError;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::run::{Draft, Run};
+use crate::job_output::{Draft, Run};
 
 /// How long a server may take over one step of the conversation. Less than the task's timeout, so that the job's error
 /// names the server and not only the clock.
@@ -244,7 +244,7 @@ fn store(path: &Path, letter: &[u8], run: &Run) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::tests::{Folder, run};
+    use crate::job_output::tests::{Folder, run};
     use qdjobs::TaskErrorKind;
 
     #[test]

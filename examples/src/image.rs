@@ -17,7 +17,7 @@ use qdjobs::TaskError;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::run::{Draft, Run, Step};
+use crate::job_output::{Draft, Run, Step};
 
 /// Largest file that is read. Photographs have some 20 MiB.
 const FILE_BYTES_MAX: u64 = 64 << 20;

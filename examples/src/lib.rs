@@ -6,6 +6,6 @@ pub mod email;
 pub mod html;
 pub mod http;
 pub mod image;
+pub mod job_output;
 pub mod report;
-pub mod run;
 pub mod tasks;

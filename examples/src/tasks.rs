@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::email::{Letter, Mailer, Sent};
 use crate::image::{Album, Operation, Processed};
+use crate::job_output::Run;
 use crate::report::{Archive, Generated};
-use crate::run::Run;
 
 /// Sends one email.
 #[task("send_email", queue = "mail", retries = 5, timeout = "60s")]
@@ -60,7 +60,7 @@ pub fn generate_report(
 
 /// Tells the queue how far the job is, and the job when it is wanted no longer.
 fn step(ctx: &JobContext, done: f64, doing: &str) -> Result<(), TaskError> {
-    if ctx.is_cancelled() {
+    if ctx.should_stop() {
         return Err(TaskError::retry(format!("stopped before {doing}")));
     }
     ctx.progress_with(done, doing);

@@ -37,12 +37,12 @@
 //! ```
 //!
 //! Instants are microseconds since 1970, UTC. Columns one may set: `task_name`, `name`, `params`, `queue`, `priority`,
-//! `max_retries`, `scheduled_at`, `metadata`, `unique_key`.
+//! `max_retries`, `scheduled_at`, `metadata`, `idempotency_key`.
 //!
 //! # Enqueueing twice
 //!
 //! A caller that got no answer (the process died, a request timed out, the disk failed in the commit) does not know whether the
-//! job is stored. With a [`unique_key`](JobRequest::unique_key) it need not know: at most one job of a database has a key,
+//! job is stored. With a [`idempotency_key`](JobRequest::idempotency_key) it need not know: at most one job of a database has a key,
 //! and an enqueue with the same key, task and params answers the job that is there, whatever its status, and stores
 //! nothing. So the call can be repeated until it is answered, from any thread and any process.
 //!
@@ -51,8 +51,8 @@
 //! # #[task("lib.welcome")]
 //! # fn welcome(customer: u64) { let _ = customer; }
 //! # let queue = JobQueue::in_memory();
-//! let first = Welcome::new(42).unique_key("welcome-42").enqueue(&queue)?;
-//! let again = Welcome::new(42).unique_key("welcome-42").enqueue(&queue)?;
+//! let first = Welcome::new(42).idempotency_key("welcome-42").enqueue(&queue)?;
+//! let again = Welcome::new(42).idempotency_key("welcome-42").enqueue(&queue)?;
 //! assert_eq!(first.id(), again.id());
 //! # Ok::<(), qdjobs::Error>(())
 //! ```
@@ -70,55 +70,37 @@
 //! # Threads
 //!
 //! Each queue has a thread that writes and one that reads; each worker has one that keeps its standing, one for each kind of task
-//! it serves, and its crew. None of them depends on an async runtime, so a task that blocks one cannot make a worker lose its jobs.
+//! it serves, and its pool. None of them depends on an async runtime, so a task that blocks one cannot make a worker lose its jobs.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // The attribute names the crate as `::qdjobs`, also in its own tests and examples.
 extern crate self as qdjobs;
 
-// Ground: decisions. No lock but the clock's, no SQL, no thread.
-mod chance;
-mod crash;
-mod error;
-mod event;
-mod job;
-mod lease;
-mod nearest;
-mod retry;
-mod sync;
-mod time;
-mod unique;
-
-pub use crash::CRASHES_MAX;
-pub use error::{Error, ErrorKind, ParamProblem, Result};
-pub use event::Event;
-pub use job::{
-    Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, Due, ERROR_BYTES_MAX, JSON_BYTES_MAX,
-    JSON_DEPTH_MAX, Job, JobId, NAME_BYTES_MAX, NewJob, Progress, Status, WorkerId,
-};
-pub use retry::{Backoff, Budget, Outcome, Verdict, verdict};
-pub use time::{Clock, Timestamp};
-pub use unique::UNIQUE_KEY_BYTES_MAX;
-
-// First floor: memory. Only here does anyone speak to a database.
-pub mod store;
-
-pub use store::sqlite::Durability;
-pub use store::{Counts, EnqueueStatement, Filter, Health, HealthState, Page, WorkerState};
-
-// Second floor: work.
 mod context;
+mod model;
 mod queue;
-mod registry;
-mod request;
+pub mod store;
+mod sync;
 mod task;
 mod worker;
 
-pub use context::{Cancelled, JobContext, StopReason};
-pub use queue::{AsyncQueue, Ended, Enqueued, EnqueuedAll, JobHandle, JobQueue, QueueOptions};
-pub use registry::Registry;
-pub use request::{Enqueue, JobRequest};
+pub use context::{JobContext, StopReason, Stopped};
+pub use model::clock::{Clock, Timestamp};
+pub use model::error::{Error, ErrorKind, ParamProblem, Result};
+pub use model::event::Event;
+pub use model::idempotency::IDEMPOTENCY_KEY_BYTES_MAX;
+pub use model::job::{
+    Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, ERROR_BYTES_MAX, JSON_BYTES_MAX, JSON_DEPTH_MAX,
+    Job, JobId, NAME_BYTES_MAX, NewJob, Progress, RunAt, Status, WorkerId,
+};
+pub use model::poison::CRASHES_MAX;
+pub use model::retry::{Backoff, Outcome, RetryBudget, Verdict};
+pub use queue::request::{Enqueue, JobRequest};
+pub use queue::{AsyncQueue, EnqueueAllFuture, EnqueueFuture, JobFuture, JobHandle, JobQueue, QueueOptions};
+pub use store::sqlite::Durability;
+pub use store::{Counts, Filter, Health, HealthState, Page, SqlStatement, WorkerState};
+pub use task::registry::Registry;
 pub use task::{
     IntoTaskError, LocalFuture, Own, ParamInfo, Run, SharedFuture, State, StateInfo, Task, TaskDef,
     TaskError, TaskErrorKind, TaskOptions, TaskOutput, TaskParam, TaskReturn, ViaBox, ViaStd, check_params,

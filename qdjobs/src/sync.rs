@@ -1,5 +1,5 @@
 //! Locks, threads and channels: std's, and those of shuttle where it tries the orders in which they may come
-//! (`tests/interleavings`).
+//! (`tests/shuttle`).
 //!
 //! Whoever waits for another thread of this crate takes them from here. Nothing else comes in: `Arc` and the like wait for nobody.
 

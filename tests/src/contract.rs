@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qdjobs::store::{
-    Answer, Beat, Claim, Claimed, Control, Counts, Filter, Finish, Note, Page, Pending, Query, Store,
-    TaskCard, TaskSet, Turn, Turned, Want, WorkerCard, WorkerState,
+    Answer, Claim, ClaimRequest, ClaimResponse, Claimed, Counts, Filter, FinishedJob, Heartbeat, JobCommand,
+    Page, Pending, ProgressSlot, Query, Store, TaskDefaults, TaskSet, Want, WorkerInfo, WorkerState,
 };
 use qdjobs::{
-    Attempt, AttemptOutcome, Clock, Due, Error, ErrorKind, Job, JobId, NewJob, Progress, Status, Timestamp,
+    Attempt, AttemptOutcome, Clock, Error, ErrorKind, Job, JobId, NewJob, Progress, RunAt, Status, Timestamp,
     Verdict, WorkerId,
 };
 
@@ -42,7 +42,7 @@ pub fn promises() -> impl Iterator<Item = &'static str> {
 pub fn check<G>(name: &str, factory: impl Fn(Clock) -> (Arc<dyn Store>, G)) {
     let (_, promise) =
         PROMISES.iter().find(|(known, _)| *known == name).expect("store_contract! names its promises");
-    let clock = Clock::held(START);
+    let clock = Clock::manual(START);
     let (store, guard) = factory(clock.clone());
     promise(&Bench { clock, store });
     drop(guard);
@@ -76,7 +76,7 @@ fn with(change: impl FnOnce(&mut NewJob)) -> NewJob {
 }
 
 fn delayed(wait: Duration) -> NewJob {
-    with(|job| job.due = Due::After(wait))
+    with(|job| job.run_at = RunAt::After(wait))
 }
 
 /// A job that no store may hold.
@@ -129,12 +129,12 @@ impl Bench {
         self.insert(vec![job])[0]
     }
 
-    fn enlist(&self, worker: WorkerId) {
-        answer(self.store.enlist(WorkerCard::new(worker, "host", 7))).unwrap();
+    fn register_worker(&self, worker: WorkerId) {
+        answer(self.store.register_worker(WorkerInfo::new(worker, "host", 7))).unwrap();
     }
 
-    fn ask(&self, worker: WorkerId, done: Vec<Finish>, want: Want) -> Pending<Turned> {
-        self.store.turn(Turn { worker, done: Arc::new(done), want })
+    fn ask(&self, worker: WorkerId, done: Vec<FinishedJob>, want: Want) -> Pending<ClaimResponse> {
+        self.store.turn(ClaimRequest { worker, done: Arc::new(done), want })
     }
 
     fn claim(&self, worker: WorkerId, want: Want) -> Vec<Claimed> {
@@ -146,17 +146,17 @@ impl Bench {
         self.claim(worker, want(1)).pop().expect("a job to claim").claim
     }
 
-    /// A job that `worker`, now enlisted, holds.
+    /// A job that `worker`, now registered, holds.
     fn held_job(&self, worker: WorkerId) -> Claim {
-        self.enlist(worker);
+        self.register_worker(worker);
         let id = self.insert_one(job());
         let claim = self.claim_one(worker);
         assert_eq!(claim.id, id, "the only job in the line");
         claim
     }
 
-    fn finish_of(&self, claim: Claim, verdict: Verdict) -> Finish {
-        Finish { claim, started_at: self.now(), verdict }
+    fn finish_of(&self, claim: Claim, verdict: Verdict) -> FinishedJob {
+        FinishedJob { claim, started_at: self.now(), verdict }
     }
 
     /// Writes what became of a job, and answers whether its claim was lost.
@@ -170,7 +170,7 @@ impl Bench {
         self.job(claim.id)
     }
 
-    fn control(&self, command: Control) -> qdjobs::Result<Job> {
+    fn control(&self, command: JobCommand) -> qdjobs::Result<Job> {
         answer(self.store.control(vec![command])).unwrap().pop().expect("an answer to each command")
     }
 
@@ -223,26 +223,26 @@ impl Bench {
         }
     }
 
-    fn beat(&self, worker: WorkerId) -> Beat {
-        answer(self.store.beat(worker)).unwrap()
+    fn heartbeat(&self, worker: WorkerId) -> Heartbeat {
+        answer(self.store.heartbeat(worker)).unwrap()
     }
 
     /// Lets everything that was asked before have its effect: requests are taken in their order, so a write that is
     /// answered stands behind them. The second one stands behind what the first one's batch gave to others.
     fn settle(&self) {
         for _ in 0..2 {
-            self.enlist(WorkerId(0xff));
+            self.register_worker(WorkerId(0xff));
         }
     }
 
     /// A turn that stands, shown to stand.
-    fn stand(&self, worker: WorkerId, want: Want) -> Pending<Turned> {
+    fn stand(&self, worker: WorkerId, want: Want) -> Pending<ClaimResponse> {
         let turn = self.ask(worker, vec![], want);
         self.stands(&turn);
         turn
     }
 
-    fn stands(&self, turn: &Pending<Turned>) {
+    fn stands(&self, turn: &Pending<ClaimResponse>) {
         self.settle();
         if let Some(early) = turn.try_take() {
             panic!("a standing turn was answered without a reason: {early:?}");
@@ -250,15 +250,15 @@ impl Bench {
     }
 
     fn report(&self, claim: Claim, fraction: f64, message: &str) {
-        let note = Arc::new(Note::new(claim));
+        let note = Arc::new(ProgressSlot::new(claim));
         assert!(note.set(Progress::new(fraction, Some(message.into()))));
-        self.store.checkpoint(note);
+        self.store.report_progress(note);
         self.settle();
     }
 }
 
 /// A standing turn's answer: the ids of the jobs that it claimed.
-fn given(turn: Pending<Turned>) -> Vec<JobId> {
+fn given(turn: Pending<ClaimResponse>) -> Vec<JobId> {
     ids(&answer(turn).unwrap().claimed)
 }
 
@@ -271,9 +271,9 @@ fn a_stored_job_reads_back_as_it_was_given(bench: &Bench) {
     new.queue = "images/large".into();
     new.priority = i32::MIN;
     new.max_retries = 0;
-    new.due = Due::At(at);
+    new.run_at = RunAt::At(at);
     new.metadata = Some(r#"{"tenant":"ü"}"#.into());
-    new.unique_key = Some("picture/ü 1".into());
+    new.idempotency_key = Some("picture/ü 1".into());
     let id = bench.insert_one(new.clone());
     let job = bench.job(id);
     assert_eq!((job.id, job.status), (id, Status::Pending));
@@ -283,7 +283,7 @@ fn a_stored_job_reads_back_as_it_was_given(bench: &Bench) {
     );
     assert_eq!((&job.queue, job.priority, job.max_retries), (&new.queue, i32::MIN, 0));
     assert_eq!((job.scheduled_at, job.created_at, job.metadata), (at, START, new.metadata));
-    assert_eq!(job.unique_key, new.unique_key);
+    assert_eq!(job.idempotency_key, new.idempotency_key);
 }
 
 fn params_of_any_size_come_back_as_they_were_given(bench: &Bench) {
@@ -293,12 +293,12 @@ fn params_of_any_size_come_back_as_they_were_given(bench: &Bench) {
     let ids = bench.insert(jobs);
     let listed = bench.page(Filter::default()).jobs;
     assert!(listed.iter().rev().map(|job| &job.params).eq(&given));
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let claimed = bench.claim(ANN, want(9));
     assert!(claimed.iter().map(|job| &job.params).eq(&given));
     let ended: Vec<Job> = claimed.iter().map(|job| bench.finish(job.claim, complete())).collect();
     assert!(ended.iter().map(|job| &job.params).eq(&given));
-    assert_eq!(bench.control(Control::Delete(ids[5])).unwrap().params, given[5]);
+    assert_eq!(bench.control(JobCommand::Delete(ids[5])).unwrap().params, given[5]);
 }
 
 fn a_job_without_options_gets_the_defaults(bench: &Bench) {
@@ -309,9 +309,9 @@ fn a_job_without_options_gets_the_defaults(bench: &Bench) {
     );
     assert_eq!((job.attempt, job.retry_count, job.crash_count), (0, 0, 0));
     assert_eq!((job.scheduled_at, job.created_at), (START, START));
-    assert_eq!((job.started_at, job.completed_at, job.worker), (None, None, None));
+    assert_eq!((job.started_at, job.completed_at, job.worker_id), (None, None, None));
     assert_eq!((job.result, job.error, job.progress, job.metadata), (None, None, None, None));
-    assert_eq!(job.unique_key, None);
+    assert_eq!(job.idempotency_key, None);
 }
 
 fn ids_come_in_the_order_of_the_jobs_and_are_never_used_twice(bench: &Bench) {
@@ -319,7 +319,7 @@ fn ids_come_in_the_order_of_the_jobs_and_are_never_used_twice(bench: &Bench) {
     let tasks: Vec<String> = first.iter().map(|id| bench.job(*id).task_name).collect();
     assert_eq!(tasks, ["a", "b", "c"]);
     assert!(first.is_sorted());
-    bench.control(Control::Delete(first[2])).unwrap();
+    bench.control(JobCommand::Delete(first[2])).unwrap();
     let next = bench.insert_one(job());
     assert!(next > first[2], "{next} was used before");
 }
@@ -358,10 +358,10 @@ fn a_delay_counts_from_the_moment_the_job_is_stored(bench: &Bench) {
 }
 
 fn a_job_for_the_past_is_due_at_once_and_keeps_its_instant(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let past = START.checked_sub(SECOND).unwrap();
     bench.insert_one(job());
-    let older = bench.insert_one(with(|job| job.due = Due::At(past)));
+    let older = bench.insert_one(with(|job| job.run_at = RunAt::At(past)));
     assert_eq!(bench.job(older).scheduled_at, past);
     assert_eq!(bench.claim_one(ANN).id, older, "it was due first");
 }
@@ -380,7 +380,7 @@ fn a_dropped_answer_cancels_nothing(bench: &Bench) {
 }
 
 fn keyed(key: &str) -> NewJob {
-    with(|job| job.unique_key = Some(key.into()))
+    with(|job| job.idempotency_key = Some(key.into()))
 }
 
 fn the_same_job_under_its_key_is_stored_once_whatever_became_of_it(bench: &Bench) {
@@ -388,11 +388,11 @@ fn the_same_job_under_its_key_is_stored_once_whatever_became_of_it(bench: &Bench
     let again = || {
         // What else the repeated call says changes nothing.
         let mut new = keyed("k");
-        (new.priority, new.queue, new.due) = (9, "other".into(), Due::After(SECOND));
+        (new.priority, new.queue, new.run_at) = (9, "other".into(), RunAt::After(SECOND));
         bench.insert_one(new)
     };
     assert_eq!(again(), id, "pending");
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let claim = bench.claim_one(ANN);
     assert_eq!(again(), id, "running");
     bench.finish(claim, complete());
@@ -436,7 +436,7 @@ fn a_key_held_by_another_job_refuses_its_own_insert_and_no_other(bench: &Bench) 
     let holder = bench.insert_one(keyed("k"));
     let other = || {
         let mut job = task("ping");
-        job.unique_key = Some("k".into());
+        job.idempotency_key = Some("k".into());
         job
     };
     // Asked for together, so that a store which gathers requests has them in one transaction.
@@ -459,16 +459,16 @@ fn a_key_is_shared_within_one_insert_by_the_same_job_only(bench: &Bench) {
     let ids = bench.insert(vec![keyed("k"), job(), keyed("k"), keyed("l")]);
     assert_eq!((ids[0], ids[1] > ids[0], ids[3] > ids[1]), (ids[2], true, true));
     assert_eq!(bench.counts().total(), 3);
-    let different = with(|job| (job.unique_key, job.params) = (Some("m".into()), r#"{"n":1}"#.into()));
+    let different = with(|job| (job.idempotency_key, job.params) = (Some("m".into()), r#"{"n":1}"#.into()));
     assert_eq!(kind(answer(bench.store.insert(vec![keyed("m"), different]))), ErrorKind::Conflict);
     assert_eq!(bench.counts().total(), 3);
 }
 
 fn a_key_is_free_again_when_its_job_is_deleted(bench: &Bench) {
     let first = bench.insert_one(keyed("k"));
-    bench.control(Control::Delete(first)).unwrap();
+    bench.control(JobCommand::Delete(first)).unwrap();
     let mut other = task("ping");
-    other.unique_key = Some("k".into());
+    other.idempotency_key = Some("k".into());
     let second = bench.insert_one(other.clone());
     assert!(second > first);
     assert_eq!(bench.insert_one(other), second);
@@ -488,7 +488,7 @@ fn callers_that_enqueue_one_key_at_once_get_one_job(bench: &Bench) {
     assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 50);
 }
 
-// ---- enlist, claim ---------------------------------------------------------------------------------------------
+// ---- register_worker, claim ---------------------------------------------------------------------------------------------
 
 fn a_worker_that_is_not_enlisted_claims_nothing(bench: &Bench) {
     let id = bench.insert_one(job());
@@ -499,16 +499,16 @@ fn a_worker_that_is_not_enlisted_claims_nothing(bench: &Bench) {
 
 fn a_worker_that_enlists_twice_stays_as_it_is(bench: &Bench) {
     let claim = bench.held_job(ANN);
-    bench.beat(ANN);
+    bench.heartbeat(ANN);
     bench.clock.advance(SECOND);
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let workers = bench.workers();
-    assert_eq!((workers[0].beats, workers[0].started_at, workers[0].running), (1, START, 1));
+    assert_eq!((workers[0].heartbeats, workers[0].started_at, workers[0].running), (1, START, 1));
     assert_eq!(bench.finish(claim, complete()).status, Status::Completed);
 }
 
 fn a_claim_is_the_token_of_the_running_job(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let new = with(|job| {
         job.params = r#"{"to":"ann"}"#.into();
         job.name = Some("Greeting".into());
@@ -516,7 +516,7 @@ fn a_claim_is_the_token_of_the_running_job(bench: &Bench) {
         job.priority = 7;
         job.max_retries = 5;
         job.metadata = Some("{}".into());
-        job.unique_key = Some("greeting-1".into());
+        job.idempotency_key = Some("greeting-1".into());
     });
     let id = bench.insert_one(new.clone());
     bench.clock.advance(SECOND);
@@ -535,26 +535,26 @@ fn a_claim_is_the_token_of_the_running_job(bench: &Bench) {
         scheduled_at: START,
         claimed_at: now,
         metadata: new.metadata,
-        unique_key: new.unique_key,
+        idempotency_key: new.idempotency_key,
     };
     assert_eq!(claimed, [expected]);
     let job = bench.job(id);
-    assert_eq!((job.status, job.attempt, job.worker), (Status::Running, 1, Some(ANN)));
+    assert_eq!((job.status, job.attempt, job.worker_id), (Status::Running, 1, Some(ANN)));
     assert_eq!((job.started_at, job.completed_at), (Some(now), None));
 }
 
 fn a_job_without_a_name_of_its_own_is_claimed_without_one(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     bench.insert_one(job());
     assert_eq!(bench.claim(ANN, want(1))[0].name, None);
 }
 
 fn higher_priority_goes_first_then_earlier_due_then_lower_id(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let ranked = |priority, seconds| {
         with(|job| {
             job.priority = priority;
-            job.due = Due::After(SECOND * seconds);
+            job.run_at = RunAt::After(SECOND * seconds);
         })
     };
     let ids_given = bench.insert(vec![
@@ -573,7 +573,7 @@ fn higher_priority_goes_first_then_earlier_due_then_lower_id(bench: &Bench) {
 }
 
 fn one_order_holds_over_all_queues_and_tasks_wanted(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let of = |name: &str, queue: &str, priority| {
         let mut job = task(name);
         job.queue = queue.into();
@@ -593,13 +593,13 @@ fn one_order_holds_over_all_queues_and_tasks_wanted(bench: &Bench) {
 fn a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks(bench: &Bench) {
     let low = bench.insert_one(with(|job| job.queue = "a".into()));
     let high = bench.insert_one(with(|job| (job.queue, job.priority) = ("b".into(), 5)));
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     assert_eq!(ids(&bench.claim(ANN, want(1))), [high]);
     assert_eq!(ids(&bench.claim(ANN, want(1))), [low]);
 }
 
 fn a_claim_takes_only_wanted_tasks_from_wanted_queues(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let elsewhere = bench.insert_one(with(|job| job.queue = "other".into()));
     let unknown = bench.insert_one(task("unheard_of"));
     let mine = bench.insert_one(job());
@@ -615,7 +615,7 @@ fn a_claim_takes_only_wanted_tasks_from_wanted_queues(bench: &Bench) {
 }
 
 fn a_claim_takes_no_more_than_its_limit(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let stored = bench.insert(vec![job(); 5]);
     assert_eq!(bench.claim(ANN, want(0)), []);
     assert_eq!(ids(&bench.claim(ANN, want(3))), stored[..3]);
@@ -624,7 +624,7 @@ fn a_claim_takes_no_more_than_its_limit(bench: &Bench) {
 }
 
 fn a_scheduled_job_is_not_claimed_a_microsecond_early(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let id = bench.insert_one(delayed(SECOND));
     bench.clock.advance(SECOND - MICRO);
     assert_eq!(bench.claim(ANN, want(1)), []);
@@ -636,7 +636,7 @@ fn two_workers_never_hold_one_job(bench: &Bench) {
     const JOBS: usize = 200;
     let stored = bench.insert(vec![job(); JOBS]);
     let workers: Vec<WorkerId> = (1..=4).map(WorkerId).collect();
-    workers.iter().for_each(|worker| bench.enlist(*worker));
+    workers.iter().for_each(|worker| bench.register_worker(*worker));
     let mut claimed: Vec<JobId> = std::thread::scope(|scope| {
         let each = |worker| {
             let mut mine = Vec::new();
@@ -656,20 +656,20 @@ fn two_workers_never_hold_one_job(bench: &Bench) {
 }
 
 fn a_standing_turn_is_answered_at_once_if_there_is_something(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let id = bench.insert_one(job());
     assert_eq!(given(bench.ask(ANN, vec![], standing())), [id]);
 }
 
 fn a_standing_turn_is_answered_when_a_job_is_stored(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let turn = bench.stand(ANN, standing());
     let stored = bench.insert(vec![job(), job()]);
     assert_eq!(given(turn), stored);
 }
 
 fn a_standing_turn_is_answered_the_moment_a_job_is_due(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let turn = bench.stand(ANN, standing());
     let id = bench.insert_one(delayed(SECOND));
     bench.clock.advance(SECOND - MICRO);
@@ -680,7 +680,7 @@ fn a_standing_turn_is_answered_the_moment_a_job_is_due(bench: &Bench) {
 
 fn a_standing_turn_is_answered_when_a_retry_is_due(bench: &Bench) {
     let claim = bench.held_job(ANN);
-    bench.enlist(BOB);
+    bench.register_worker(BOB);
     bench.finish(claim, retry(2 * SECOND));
     let turn = bench.stand(BOB, standing());
     bench.clock.advance(2 * SECOND);
@@ -692,13 +692,13 @@ fn a_standing_turn_is_answered_when_a_job_is_retried_by_hand(bench: &Bench) {
     let claim = bench.held_job(ANN);
     bench.finish(claim, fail());
     let turn = bench.stand(ANN, standing());
-    bench.control(Control::Retry(claim.id)).unwrap();
+    bench.control(JobCommand::Retry(claim.id)).unwrap();
     assert_eq!(given(turn), [claim.id]);
 }
 
 fn a_standing_turn_is_answered_when_a_job_is_released(bench: &Bench) {
     let claim = bench.held_job(ANN);
-    bench.enlist(BOB);
+    bench.register_worker(BOB);
     let turn = bench.stand(BOB, standing());
     bench.is_lost(claim, release(Duration::ZERO, false));
     assert_eq!(given(turn), [claim.id]);
@@ -706,17 +706,17 @@ fn a_standing_turn_is_answered_when_a_job_is_released(bench: &Bench) {
 
 fn a_standing_turn_is_answered_when_a_worker_leaves_or_is_rescued(bench: &Bench) {
     let (of_ann, of_bob) = (bench.held_job(ANN), bench.held_job(BOB));
-    bench.enlist(CAT);
+    bench.register_worker(CAT);
     let turn = bench.stand(CAT, standing());
     answer(bench.store.rescue(ANN)).unwrap();
     assert_eq!(given(turn), [of_ann.id]);
     let turn = bench.stand(CAT, standing());
-    answer(bench.store.leave(BOB)).unwrap();
+    answer(bench.store.deregister_worker(BOB)).unwrap();
     assert_eq!(given(turn), [of_bob.id]);
 }
 
 fn a_standing_turn_stands_when_it_cannot_take_what_is_stored(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let turn = bench.stand(ANN, Want { queues: Some(["default".to_owned()].into()), ..standing() });
     bench.insert(vec![task("unheard_of"), with(|job| job.queue = "other".into()), delayed(3600 * SECOND)]);
     bench.stands(&turn);
@@ -725,7 +725,7 @@ fn a_standing_turn_stands_when_it_cannot_take_what_is_stored(bench: &Bench) {
 }
 
 fn a_standing_turn_takes_no_more_than_its_limit(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let turn = bench.stand(ANN, Want { limit: 2, ..standing() });
     let stored = bench.insert(vec![job(); 3]);
     assert_eq!(given(turn), stored[..2]);
@@ -733,8 +733,8 @@ fn a_standing_turn_takes_no_more_than_its_limit(bench: &Bench) {
 }
 
 fn of_two_standing_turns_one_gets_the_job(bench: &Bench) {
-    bench.enlist(ANN);
-    bench.enlist(BOB);
+    bench.register_worker(ANN);
+    bench.register_worker(BOB);
     let turns = [bench.stand(ANN, standing()), bench.stand(BOB, standing())];
     let id = bench.insert_one(job());
     bench.settle();
@@ -744,8 +744,8 @@ fn of_two_standing_turns_one_gets_the_job(bench: &Bench) {
 }
 
 fn one_turn_stands_for_a_worker_and_its_set_of_tasks(bench: &Bench) {
-    bench.enlist(ANN);
-    bench.enlist(BOB);
+    bench.register_worker(ANN);
+    bench.register_worker(BOB);
     let of = |name: &str| Want { tasks: Arc::new(TaskSet::new([name])), ..standing() };
     let older = bench.stand(ANN, of("mail"));
     let pings = bench.stand(ANN, of("ping"));
@@ -759,18 +759,18 @@ fn one_turn_stands_for_a_worker_and_its_set_of_tasks(bench: &Bench) {
 }
 
 /// What a standing turn was given, if it was given anything.
-fn given_or_nothing(bench: &Bench, turn: Pending<Turned>) -> Vec<JobId> {
+fn given_or_nothing(bench: &Bench, turn: Pending<ClaimResponse>) -> Vec<JobId> {
     bench.settle();
     turn.try_take().map(|turned| ids(&turned.unwrap().claimed)).unwrap_or_default()
 }
 
 fn recall_ends_the_standing_turns_of_one_worker_with_nothing(bench: &Bench) {
-    bench.enlist(ANN);
-    bench.enlist(BOB);
+    bench.register_worker(ANN);
+    bench.register_worker(BOB);
     let pings = Want { tasks: Arc::new(TaskSet::new(["ping"])), ..standing() };
     let of_ann = [bench.stand(ANN, standing()), bench.stand(ANN, pings)];
     let of_bob = bench.stand(BOB, standing());
-    bench.store.recall(ANN);
+    bench.store.cancel_waiting_claims(ANN);
     for turn in of_ann {
         let turned = answer(turn).unwrap();
         assert!(turned.claimed.is_empty() && turned.lost.is_empty());
@@ -778,7 +778,7 @@ fn recall_ends_the_standing_turns_of_one_worker_with_nothing(bench: &Bench) {
     bench.stands(&of_bob);
     let id = bench.insert_one(job());
     assert_eq!(given(of_bob), [id]);
-    assert_eq!(bench.claim(ANN, want(1)), [], "a recalled worker is still enlisted");
+    assert_eq!(bench.claim(ANN, want(1)), [], "a recalled worker is still registered");
 }
 
 fn a_turn_that_brings_finishes_never_stands(bench: &Bench) {
@@ -797,44 +797,44 @@ fn a_turn_finishes_first_and_may_claim_what_it_freed(bench: &Bench) {
     assert_eq!(turned.claimed[0].claim, Claim { attempt: 2, ..claim });
 }
 
-// ---- beat ------------------------------------------------------------------------------------------------------
+// ---- heartbeat ------------------------------------------------------------------------------------------------------
 
 fn a_beat_counts_and_shows_every_worker_oldest_first(bench: &Bench) {
-    bench.enlist(BOB);
+    bench.register_worker(BOB);
     bench.clock.advance(SECOND);
     let claim = bench.held_job(ANN);
-    bench.beat(ANN);
-    let beat = bench.beat(ANN);
-    let [bob, ann] = beat.workers.as_slice() else { panic!("two workers, not {beat:?}") };
-    assert_eq!((&bob.card, bob.beats, bob.running), (&WorkerCard::new(BOB, "host", 7), 0, 0));
-    assert_eq!((ann.card.id, ann.beats, ann.running), (ANN, 2, 1));
+    bench.heartbeat(ANN);
+    let heartbeat = bench.heartbeat(ANN);
+    let [bob, ann] = heartbeat.workers.as_slice() else { panic!("two workers, not {heartbeat:?}") };
+    assert_eq!((&bob.card, bob.heartbeats, bob.running), (&WorkerInfo::new(BOB, "host", 7), 0, 0));
+    assert_eq!((ann.card.id, ann.heartbeats, ann.running), (ANN, 2, 1));
     assert_eq!((bob.started_at, ann.started_at), (START, START.checked_add(SECOND).unwrap()));
     bench.finish(claim, complete());
-    assert_eq!(bench.beat(ANN).workers[1].running, 0);
+    assert_eq!(bench.heartbeat(ANN).workers[1].running, 0);
 }
 
 fn the_beat_of_a_rescued_worker_shows_that_it_is_gone(bench: &Bench) {
     bench.held_job(ANN);
-    bench.enlist(BOB);
+    bench.register_worker(BOB);
     answer(bench.store.rescue(ANN)).unwrap();
-    let beat = bench.beat(ANN);
-    assert_eq!(beat.workers.iter().map(|worker| worker.card.id).collect::<Vec<_>>(), [BOB]);
-    assert_eq!(bench.workers().len(), 1, "a beat makes nobody known");
+    let heartbeat = bench.heartbeat(ANN);
+    assert_eq!(heartbeat.workers.iter().map(|worker| worker.card.id).collect::<Vec<_>>(), [BOB]);
+    assert_eq!(bench.workers().len(), 1, "a heartbeat makes nobody known");
 }
 
 // ---- checkpoint ------------------------------------------------------------------------------------------------
 
 fn the_latest_progress_of_a_running_job_is_shown(bench: &Bench) {
     let claim = bench.held_job(ANN);
-    let note = Arc::new(Note::new(claim));
+    let note = Arc::new(ProgressSlot::new(claim));
     note.set(Progress::new(0.1, None));
     note.set(Progress::new(0.2, Some("half way to half".into())));
-    bench.store.checkpoint(note.clone());
+    bench.store.report_progress(note.clone());
     bench.settle();
     let shown = bench.job(claim.id).progress;
     assert_eq!(shown, Some(Progress::new(0.2, Some("half way to half".into()))));
     assert!(note.set(Progress::new(0.7, None)), "a note that was written may be submitted again");
-    bench.store.checkpoint(note);
+    bench.store.report_progress(note);
     bench.settle();
     assert_eq!(bench.job(claim.id).progress, Some(Progress::new(0.7, None)));
 }
@@ -870,12 +870,12 @@ fn a_completed_job_keeps_its_result(bench: &Bench) {
     bench.clock.advance(SECOND);
     let began = bench.now();
     bench.clock.advance(2 * SECOND);
-    let finish = Finish { started_at: began, ..bench.finish_of(claim, complete()) };
+    let finish = FinishedJob { started_at: began, ..bench.finish_of(claim, complete()) };
     let turned = answer(bench.ask(ANN, vec![finish], want(0))).unwrap();
     assert!(turned.lost.is_empty());
     let job = bench.job(claim.id);
     assert_eq!((job.status, job.result.as_deref()), (Status::Completed, Some(r#"{"sent":true}"#)));
-    assert_eq!((job.error.as_deref(), job.worker, job.attempt), (None, Some(ANN), 1));
+    assert_eq!((job.error.as_deref(), job.worker_id, job.attempt), (None, Some(ANN), 1));
     assert_eq!((job.started_at, job.completed_at), (Some(began), Some(bench.now())));
     assert_eq!(job.duration(), Some(2 * SECOND), "from the task's beginning, not from the claim");
 }
@@ -886,7 +886,7 @@ fn a_success_at_the_first_attempt_has_a_history_too(bench: &Bench) {
     bench.is_lost(claim, complete());
     let attempts = bench.attempts(claim.id);
     let [only] = attempts.as_slice() else { panic!("one attempt, not {attempts:?}") };
-    assert_eq!((only.attempt, only.worker, only.outcome), (1, ANN, AttemptOutcome::Completed));
+    assert_eq!((only.attempt, only.worker_id, only.outcome), (1, ANN, AttemptOutcome::Completed));
     assert_eq!((only.started_at, only.ended_at, only.error.as_deref()), (bench.now(), bench.now(), None));
 }
 
@@ -902,7 +902,7 @@ fn a_failed_attempt_waits_for_its_retry_and_says_why(bench: &Bench) {
     let job = bench.finish(claim, retry(30 * SECOND));
     assert_eq!((job.status, job.retry_count, job.attempt), (Status::Pending, 1, 1));
     assert_eq!(job.scheduled_at, START.checked_add(30 * SECOND).unwrap());
-    assert_eq!((job.error.as_deref(), job.worker), (Some("boom"), None));
+    assert_eq!((job.error.as_deref(), job.worker_id), (Some("boom"), None));
     assert_eq!((job.started_at, job.completed_at), (Some(START), None));
     bench.clock.advance(30 * SECOND - MICRO);
     assert_eq!(bench.claim(ANN, want(1)), []);
@@ -928,7 +928,7 @@ fn a_wait_past_the_end_of_the_calendar_ends_there(bench: &Bench) {
         let job = bench.finish(claim, verdict);
         assert_eq!(job.status, Status::Pending);
         assert_eq!(job.scheduled_at.as_microsecond(), Timestamp::MAX.as_microsecond());
-        bench.control(Control::Delete(claim.id)).unwrap();
+        bench.control(JobCommand::Delete(claim.id)).unwrap();
     }
 }
 
@@ -946,7 +946,7 @@ fn a_failed_job_stays_failed_and_says_why(bench: &Bench) {
     bench.report(claim, 0.5, "half");
     let job = bench.finish(claim, fail());
     assert_eq!((job.status, job.error.as_deref()), (Status::Failed, Some("broken")));
-    assert_eq!((job.completed_at, job.worker, job.retry_count), (Some(START), Some(ANN), 0));
+    assert_eq!((job.completed_at, job.worker_id, job.retry_count), (Some(START), Some(ANN), 0));
     assert_eq!(job.progress.map(|progress| progress.fraction), Some(0.5), "it came so far");
     assert_eq!(bench.outcomes(claim.id), [(1, AttemptOutcome::Failed)]);
     bench.clock.advance(3600 * SECOND);
@@ -965,7 +965,7 @@ fn a_released_job_loses_no_retry(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let job = bench.finish(claim, release(SECOND, true));
     assert_eq!((job.status, job.retry_count, job.crash_count, job.error), (Status::Pending, 0, 0, None));
-    assert_eq!((job.attempt, job.worker, job.started_at), (1, None, Some(START)));
+    assert_eq!((job.attempt, job.worker_id, job.started_at), (1, None, Some(START)));
     let attempt = bench.attempts(claim.id).pop().unwrap();
     assert_eq!((attempt.outcome, attempt.error), (AttemptOutcome::Released, None));
     bench.clock.advance(SECOND - MICRO);
@@ -978,7 +978,7 @@ fn a_job_released_before_it_began_is_as_if_never_claimed(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let job = bench.finish(claim, release(Duration::ZERO, false));
     assert_eq!((job.status, job.attempt, job.retry_count), (Status::Pending, 0, 0));
-    assert_eq!((job.worker, job.started_at, job.error), (None, None, None));
+    assert_eq!((job.worker_id, job.started_at, job.error), (None, None, None));
     assert_eq!(bench.attempts(claim.id), []);
     let again = bench.claim_one(ANN);
     assert_eq!(again.attempt, 1);
@@ -1005,7 +1005,7 @@ fn a_release_without_a_wait_keeps_the_place_in_the_line(bench: &Bench) {
 
 fn a_finish_shown_with_another_attempt_or_worker_is_lost(bench: &Bench) {
     let claim = bench.held_job(ANN);
-    bench.enlist(BOB);
+    bench.register_worker(BOB);
     for stale in [
         Claim { attempt: 0, ..claim },
         Claim { attempt: 2, ..claim },
@@ -1017,7 +1017,7 @@ fn a_finish_shown_with_another_attempt_or_worker_is_lost(bench: &Bench) {
         }
     }
     let job = bench.job(claim.id);
-    assert_eq!((job.status, job.attempt, job.worker), (Status::Running, 1, Some(ANN)));
+    assert_eq!((job.status, job.attempt, job.worker_id), (Status::Running, 1, Some(ANN)));
     assert_eq!(bench.attempts(claim.id), []);
 }
 
@@ -1035,10 +1035,10 @@ fn a_claim_is_spent_when_its_job_waits_again(bench: &Bench) {
 fn a_finish_of_a_job_that_was_ended_or_deleted_by_hand_is_lost(bench: &Bench) {
     let claim = bench.held_job(ANN);
     bench.finish(claim, retry(SECOND));
-    bench.control(Control::Cancel(claim.id)).unwrap();
+    bench.control(JobCommand::Cancel(claim.id)).unwrap();
     assert!(bench.is_lost(claim, complete()), "it has ended, but not under this claim");
     assert_eq!(bench.job(claim.id).status, Status::Cancelled);
-    bench.control(Control::Delete(claim.id)).unwrap();
+    bench.control(JobCommand::Delete(claim.id)).unwrap();
     assert!(bench.is_lost(claim, complete()));
 }
 
@@ -1052,7 +1052,7 @@ fn the_claim_of_an_earlier_attempt_is_lost(bench: &Bench) {
 }
 
 fn a_lost_finish_spoils_no_other_in_its_turn(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     bench.insert(vec![job(); 3]);
     let claims: Vec<Claim> = bench.claim(ANN, want(3)).iter().map(|job| job.claim).collect();
     let stale = Claim { attempt: 9, ..claims[1] };
@@ -1082,7 +1082,7 @@ fn a_job_that_ended_under_exactly_this_claim_is_not_lost(bench: &Bench) {
         for stale in [Claim { attempt: 2, ..claim }, Claim { id: JobId(99), ..claim }] {
             assert!(bench.is_lost(stale, complete()), "{stale:?}");
         }
-        bench.enlist(BOB);
+        bench.register_worker(BOB);
         assert!(bench.is_lost(Claim { worker: BOB, ..claim }, complete()), "ended, but not by this worker");
     }
 }
@@ -1103,18 +1103,18 @@ fn a_scheduled_job_becomes_due_by_itself(bench: &Bench) {
     let id = bench.insert_one(delayed(SECOND));
     bench.clock.advance(SECOND - MICRO);
     assert_eq!(bench.list(|filter| filter.scheduled = true), [id]);
-    assert_eq!(kind(bench.control(Control::Retry(JobId(id.0 + 1)))), ErrorKind::NotFound);
+    assert_eq!(kind(bench.control(JobCommand::Retry(JobId(id.0 + 1)))), ErrorKind::NotFound);
     bench.clock.advance(MICRO);
     assert_eq!(bench.list(|filter| filter.scheduled = true), []);
-    assert_eq!(kind(bench.control(Control::Retry(id))), ErrorKind::Conflict, "it is due already");
+    assert_eq!(kind(bench.control(JobCommand::Retry(id))), ErrorKind::Conflict, "it is due already");
 }
 
 fn a_job_that_became_due_stands_behind_higher_priorities_and_before_lower(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let ranked = |priority, wait| {
         with(|job| {
             job.priority = priority;
-            job.due = Due::After(wait);
+            job.run_at = RunAt::After(wait);
         })
     };
     let stored = bench.insert(vec![ranked(0, SECOND), ranked(1, Duration::ZERO), ranked(-1, Duration::ZERO)]);
@@ -1136,11 +1136,11 @@ fn the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted(bench: &Bench) {
     bench.clock.advance(SECOND);
     assert_eq!(answer(bench.store.rescue(ANN)).unwrap().jobs, 1);
     let job = bench.job(claim.id);
-    assert_eq!((job.status, job.attempt, job.worker), (Status::Pending, 1, None));
+    assert_eq!((job.status, job.attempt, job.worker_id), (Status::Pending, 1, None));
     assert_eq!((job.crash_count, job.retry_count), (1, 0));
     assert_eq!((job.scheduled_at, job.started_at), (bench.now(), Some(START)));
     let attempt = bench.attempts(claim.id).pop().unwrap();
-    assert_eq!((attempt.attempt, attempt.worker, attempt.outcome), (1, ANN, AttemptOutcome::Crashed));
+    assert_eq!((attempt.attempt, attempt.worker_id, attempt.outcome), (1, ANN, AttemptOutcome::Crashed));
     assert_eq!((attempt.started_at, attempt.ended_at), (START, bench.now()));
     assert!(attempt.error.is_some() && attempt.error == job.error, "{attempt:?}");
     assert_eq!(bench.job(other.id).status, Status::Running, "of a worker that lives");
@@ -1157,11 +1157,11 @@ fn a_rescue_is_won_once_and_forgets_the_worker(bench: &Bench) {
 }
 
 fn an_end_by_the_last_crash_is_lost_to_the_attempt_that_crashed(bench: &Bench) {
-    bench.enlist(BOB);
+    bench.register_worker(BOB);
     let mut claim = bench.held_job(ANN);
     for _ in 1..qdjobs::CRASHES_MAX {
         answer(bench.store.rescue(ANN)).unwrap();
-        bench.enlist(ANN);
+        bench.register_worker(ANN);
         claim = bench.claim_one(ANN);
     }
     answer(bench.store.rescue(ANN)).unwrap();
@@ -1174,18 +1174,18 @@ fn an_end_by_the_last_crash_is_lost_to_the_attempt_that_crashed(bench: &Bench) {
 
 fn a_silent_worker_that_has_beaten_since_is_left_alone(bench: &Bench) {
     let claim = bench.held_job(ANN);
-    let beats = || {
+    let heartbeats = || {
         let Answer::Workers(workers) = answer(bench.store.inspect(Query::Workers)).unwrap() else {
             panic!("workers were asked for")
         };
-        workers.iter().find(|state| state.card.id == ANN).map(|state| state.beats)
+        workers.iter().find(|state| state.card.id == ANN).map(|state| state.heartbeats)
     };
-    let seen = beats().unwrap();
-    answer(bench.store.beat(ANN)).unwrap();
+    let seen = heartbeats().unwrap();
+    answer(bench.store.heartbeat(ANN)).unwrap();
     assert_eq!(answer(bench.store.rescue_silent(ANN, seen)).unwrap().jobs, 0);
-    assert_eq!(bench.job(claim.id).worker, Some(ANN));
-    assert_eq!(answer(bench.store.rescue_silent(ANN, beats().unwrap())).unwrap().jobs, 1);
-    assert_eq!(beats(), None);
+    assert_eq!(bench.job(claim.id).worker_id, Some(ANN));
+    assert_eq!(answer(bench.store.rescue_silent(ANN, heartbeats().unwrap())).unwrap().jobs, 1);
+    assert_eq!(heartbeats(), None);
     assert_eq!(
         answer(bench.store.rescue_silent(ANN, seen)).unwrap().jobs,
         0,
@@ -1201,16 +1201,16 @@ fn a_stale_claim_cannot_finish_a_rescued_job(bench: &Bench) {
         ErrorKind::LeaseLost
     );
     assert_eq!(bench.job(stale.id).status, Status::Pending);
-    // Even through the turn of a worker that is enlisted, even while somebody else runs the job.
-    bench.enlist(BOB);
+    // Even through the turn of a worker that is registered, even while somebody else runs the job.
+    bench.register_worker(BOB);
     let held = bench.claim_one(BOB);
     let turned = answer(bench.ask(BOB, vec![bench.finish_of(stale, complete())], want(0))).unwrap();
     assert_eq!(turned.lost, [stale]);
-    assert_eq!(bench.finish(held, complete()).worker, Some(BOB));
+    assert_eq!(bench.finish(held, complete()).worker_id, Some(BOB));
 }
 
 fn a_rescued_worker_claims_nothing_and_hears_so_while_it_stands(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let turn = bench.stand(ANN, standing());
     answer(bench.store.rescue(ANN)).unwrap();
     assert_eq!(kind(answer(turn)), ErrorKind::LeaseLost);
@@ -1220,30 +1220,30 @@ fn a_rescued_worker_claims_nothing_and_hears_so_while_it_stands(bench: &Bench) {
 }
 
 fn a_worker_that_leaves_gives_back_all_and_no_failure_is_counted(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let stored = bench.insert(vec![job(), job(), job()]);
     let claimed = bench.claim(ANN, want(2));
     bench.clock.advance(SECOND);
-    assert_eq!(answer(bench.store.leave(ANN)).unwrap(), 2);
+    assert_eq!(answer(bench.store.deregister_worker(ANN)).unwrap(), 2);
     for id in ids(&claimed) {
         let job = bench.job(id);
-        assert_eq!((job.status, job.attempt, job.worker), (Status::Pending, 1, None));
+        assert_eq!((job.status, job.attempt, job.worker_id), (Status::Pending, 1, None));
         assert_eq!((job.retry_count, job.crash_count, job.error), (0, 0, None));
         assert_eq!((job.scheduled_at, job.started_at), (START, Some(START)));
         let attempt = bench.attempts(id).pop().unwrap();
         assert_eq!((attempt.outcome, attempt.ended_at), (AttemptOutcome::Released, bench.now()));
     }
     assert!(bench.workers().is_empty());
-    assert_eq!(answer(bench.store.leave(ANN)).unwrap(), 0);
+    assert_eq!(answer(bench.store.deregister_worker(ANN)).unwrap(), 0);
     assert_eq!(answer(bench.store.rescue(ANN)).unwrap().jobs, 0, "it is nobody's to rescue");
-    bench.enlist(BOB);
+    bench.register_worker(BOB);
     assert_eq!(ids(&bench.claim(BOB, want(9))), stored, "each in its place in the line");
 }
 
 fn leave_answers_the_standing_turn_of_the_worker_with_nothing(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let turn = bench.stand(ANN, standing());
-    assert_eq!(answer(bench.store.leave(ANN)).unwrap(), 1);
+    assert_eq!(answer(bench.store.deregister_worker(ANN)).unwrap(), 1);
     let turned = answer(turn).unwrap();
     assert!(turned.claimed.is_empty() && turned.lost.is_empty(), "not even what it has just given back");
     assert_eq!(kind(answer(bench.ask(ANN, vec![], want(1)))), ErrorKind::LeaseLost);
@@ -1256,7 +1256,7 @@ fn leave_answers_the_standing_turn_of_the_worker_with_nothing(bench: &Bench) {
 fn suspects(bench: &Bench, jobs: Vec<NewJob>) -> Vec<JobId> {
     const DEAD: WorkerId = WorkerId(0xdead);
     let stored = bench.insert(jobs);
-    bench.enlist(DEAD);
+    bench.register_worker(DEAD);
     let tasks = Arc::new(TaskSet::new(["mail", "ping"]));
     assert_eq!(bench.claim(DEAD, Want { tasks, ..want(stored.len()) }).len(), stored.len());
     assert_eq!(answer(bench.store.rescue(DEAD)).unwrap().jobs, stored.len());
@@ -1266,8 +1266,8 @@ fn suspects(bench: &Bench, jobs: Vec<NewJob>) -> Vec<JobId> {
 
 fn a_worker_holds_one_suspect_at_a_time_beside_other_jobs(bench: &Bench) {
     let suspects = suspects(bench, vec![job(); 3]);
-    bench.enlist(BOB);
-    bench.enlist(CAT);
+    bench.register_worker(BOB);
+    bench.register_worker(CAT);
     bench.clock.advance(SECOND);
     let others = bench.insert(vec![job(), job()]);
     let claimed = bench.claim(BOB, want(9));
@@ -1281,7 +1281,7 @@ fn a_worker_holds_one_suspect_at_a_time_beside_other_jobs(bench: &Bench) {
 }
 
 fn suspects_stand_in_the_line_as_all_jobs_do(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let ranked = |priority| with(|job| job.priority = priority);
     let early = bench.insert_one(task("unheard_of"));
     let suspects = suspects(bench, vec![ranked(0), ranked(1), ranked(-1)]);
@@ -1292,7 +1292,7 @@ fn suspects_stand_in_the_line_as_all_jobs_do(bench: &Bench) {
 }
 
 fn a_suspect_behind_the_limit_is_not_claimed(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let suspect = suspects(bench, vec![with(|job| job.priority = -1)])[0];
     let others = bench.insert(vec![job(), job()]);
     assert_eq!(bench.claim(ANN, want(0)), []);
@@ -1302,7 +1302,7 @@ fn a_suspect_behind_the_limit_is_not_claimed(bench: &Bench) {
 }
 
 fn suspects_are_claimed_over_all_tasks_and_queues_wanted_and_no_others(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let of = |name: &str, queue: &str, priority| {
         let mut job = task(name);
         (job.queue, job.priority) = (queue.into(), priority);
@@ -1320,7 +1320,7 @@ fn suspects_are_claimed_over_all_tasks_and_queues_wanted_and_no_others(bench: &B
 
 fn the_suspect_that_a_dead_worker_held_is_blamed_alone(bench: &Bench) {
     let suspects = suspects(bench, vec![job(), job()]);
-    bench.enlist(BOB);
+    bench.register_worker(BOB);
     bench.clock.advance(SECOND);
     let others = bench.insert(vec![job(), job()]);
     assert_eq!(ids(&bench.claim(BOB, want(9))), [suspects[0], others[0], others[1]]);
@@ -1329,12 +1329,12 @@ fn the_suspect_that_a_dead_worker_held_is_blamed_alone(bench: &Bench) {
     assert_eq!(answer(bench.store.rescue(BOB)).unwrap().jobs, 3);
     let blamed = bench.job(suspects[0]);
     assert_eq!((blamed.status, blamed.crash_count, blamed.retry_count), (Status::Pending, 2, 0));
-    assert_eq!((blamed.scheduled_at, blamed.worker), (bench.now(), None));
+    assert_eq!((blamed.scheduled_at, blamed.worker_id), (bench.now(), None));
     assert_eq!(bench.outcomes(suspects[0]), [(1, AttemptOutcome::Crashed), (2, AttemptOutcome::Crashed)]);
     for id in &others {
         let job = bench.job(*id);
         assert_eq!((job.status, job.crash_count, job.retry_count, job.error), (Status::Pending, 0, 0, None));
-        assert_eq!((job.scheduled_at, job.attempt, job.worker), (stored_at, 1, None), "in its place");
+        assert_eq!((job.scheduled_at, job.attempt, job.worker_id), (stored_at, 1, None), "in its place");
         let attempt = bench.attempts(*id).pop().unwrap();
         assert_eq!((attempt.attempt, attempt.outcome), (1, AttemptOutcome::Released));
         let error = attempt.error.unwrap();
@@ -1344,15 +1344,15 @@ fn the_suspect_that_a_dead_worker_held_is_blamed_alone(bench: &Bench) {
         );
     }
     // And so they are claimed at once, together, beside one suspect.
-    bench.enlist(CAT);
+    bench.register_worker(CAT);
     assert_eq!(ids(&bench.claim(CAT, want(9))), [suspects[1], others[0], others[1]]);
 }
 
 fn a_job_is_failed_with_its_third_crash_and_says_so(bench: &Bench) {
     let id = bench.insert_one(job());
-    let wait = bench.store.ended(id);
+    let wait = bench.store.wait_for(id);
     for (number, worker) in [ANN, BOB, CAT].into_iter().enumerate() {
-        bench.enlist(worker);
+        bench.register_worker(worker);
         assert_eq!(bench.job(id).status, Status::Pending);
         assert_eq!(bench.claim_one(worker).attempt, number as u32 + 1);
         bench.clock.advance(SECOND);
@@ -1363,26 +1363,26 @@ fn a_job_is_failed_with_its_third_crash_and_says_so(bench: &Bench) {
     }
     let job = bench.job(id);
     assert_eq!((job.status, job.crash_count, job.retry_count, job.attempt), (Status::Failed, 3, 0, 3));
-    assert_eq!((job.completed_at, job.worker), (Some(bench.now()), Some(CAT)));
+    assert_eq!((job.completed_at, job.worker_id), (Some(bench.now()), Some(CAT)));
     let error = job.error.unwrap();
     assert!(error.starts_with("the worker died 3 times while it ran this job"), "{error}");
     let attempts = bench.attempts(id);
     assert!(attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::Crashed));
     assert_eq!((attempts.len(), attempts[2].error.as_ref()), (3, Some(&error)));
     assert_eq!(answer(wait).unwrap().status, Status::Failed);
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     bench.clock.advance(3600 * SECOND);
     assert_eq!(bench.claim(ANN, want(9)), []);
 }
 
 fn a_retry_by_hand_clears_a_suspect(bench: &Bench) {
     let suspects = suspects(bench, vec![job(), job(), job()]);
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let held = bench.claim_one(ANN);
     bench.finish(held, fail());
-    bench.control(Control::Cancel(suspects[1])).unwrap();
+    bench.control(JobCommand::Cancel(suspects[1])).unwrap();
     for id in &suspects[..2] {
-        let job = bench.control(Control::Retry(*id)).unwrap();
+        let job = bench.control(JobCommand::Retry(*id)).unwrap();
         assert_eq!((job.crash_count, job.attempt), (0, 1 + u32::from(*id == held.id)));
     }
     assert_eq!(ids(&bench.claim(ANN, want(9))), suspects, "one suspect, and two that are none any more");
@@ -1392,13 +1392,13 @@ fn a_retry_by_hand_clears_a_suspect(bench: &Bench) {
 
 fn a_suspect_stays_one_while_it_waits_for_a_retry_or_goes_back(bench: &Bench) {
     let suspects = suspects(bench, vec![job(); 4]);
-    bench.enlist(ANN);
-    bench.enlist(BOB);
+    bench.register_worker(ANN);
+    bench.register_worker(BOB);
     for verdict in [retry(SECOND), release(SECOND, true), release(Duration::ZERO, false)] {
         bench.finish(bench.claim_one(ANN), verdict);
     }
     let left = bench.claim_one(ANN);
-    answer(bench.store.leave(ANN)).unwrap();
+    answer(bench.store.deregister_worker(ANN)).unwrap();
     bench.clock.advance(SECOND);
     for _ in 0..4 {
         let held = bench.claim(BOB, want(9));
@@ -1412,7 +1412,7 @@ fn a_suspect_stays_one_while_it_waits_for_a_retry_or_goes_back(bench: &Bench) {
 fn a_standing_turn_is_answered_when_its_worker_may_hold_the_next_suspect(bench: &Bench) {
     for verdict in [complete(), fail(), retry(SECOND), release(SECOND, true), release(SECOND, false)] {
         let [first, second] = suspects(bench, vec![job(), job()])[..] else { panic!("two suspects") };
-        bench.enlist(ANN);
+        bench.register_worker(ANN);
         let held = bench.claim_one(ANN);
         assert_eq!(held.id, first);
         let turn = bench.stand(ANN, standing());
@@ -1421,14 +1421,14 @@ fn a_standing_turn_is_answered_when_its_worker_may_hold_the_next_suspect(bench: 
         assert_eq!(ids(&next), [second]);
         bench.finish(next[0].claim, complete());
         if bench.job(first).status == Status::Pending {
-            bench.control(Control::Cancel(first)).unwrap();
+            bench.control(JobCommand::Cancel(first)).unwrap();
         }
     }
 }
 
 fn a_standing_turn_is_answered_when_its_worker_completes_the_suspect_of_another_lane(bench: &Bench) {
     let suspects = suspects(bench, vec![task("ping"), job()]);
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let pings = || Want { tasks: Arc::new(TaskSet::new(["ping"])), ..want(9) };
     let held = bench.claim(ANN, pings())[0].claim;
     let mails = bench.stand(ANN, standing());
@@ -1438,16 +1438,16 @@ fn a_standing_turn_is_answered_when_its_worker_completes_the_suspect_of_another_
 }
 
 fn suspects_that_are_freed_wake_each_worker_that_holds_none(bench: &Bench) {
-    bench.enlist(CAT);
+    bench.register_worker(CAT);
     let stored = bench.insert(vec![job(); 3]);
     bench.claim(CAT, want(3));
-    bench.enlist(ANN);
-    bench.enlist(BOB);
+    bench.register_worker(ANN);
+    bench.register_worker(BOB);
     let turns = [bench.stand(ANN, standing()), bench.stand(BOB, standing())];
     answer(bench.store.rescue(CAT)).unwrap();
     assert_eq!(turns.map(given), [[stored[0]], [stored[1]]]);
     let turn = bench.stand(ANN, standing());
-    bench.enlist(CAT);
+    bench.register_worker(CAT);
     assert_eq!(ids(&bench.claim(CAT, want(9))), [stored[2]]);
     bench.stands(&turn);
 }
@@ -1460,16 +1460,16 @@ fn a_failed_or_cancelled_job_is_retried_by_hand_with_a_fresh_budget(bench: &Benc
     bench.report(claim, 0.5, "half");
     bench.finish(bench.claim_one(ANN), fail());
     bench.clock.advance(SECOND);
-    let job = bench.control(Control::Retry(claim.id)).unwrap();
+    let job = bench.control(JobCommand::Retry(claim.id)).unwrap();
     assert_eq!((job.status, job.retry_count, job.attempt), (Status::Pending, 0, 2));
     assert_eq!((job.scheduled_at, job.completed_at), (bench.now(), None));
-    assert_eq!((job.worker, job.result.as_ref(), job.progress.as_ref()), (None, None, None));
+    assert_eq!((job.worker_id, job.result.as_ref(), job.progress.as_ref()), (None, None, None));
     assert_eq!((job.error.as_deref(), job.started_at), (Some("broken"), Some(START)));
     assert_eq!(bench.attempts(claim.id).len(), 2);
     assert_eq!(bench.claim_one(ANN).attempt, 3);
     let cancelled = bench.insert_one(task("mail"));
-    bench.control(Control::Cancel(cancelled)).unwrap();
-    assert_eq!(bench.control(Control::Retry(cancelled)).unwrap().status, Status::Pending);
+    bench.control(JobCommand::Cancel(cancelled)).unwrap();
+    assert_eq!(bench.control(JobCommand::Retry(cancelled)).unwrap().status, Status::Pending);
 }
 
 fn a_job_that_waits_for_its_time_is_due_now_when_retried_by_hand(bench: &Bench) {
@@ -1477,7 +1477,7 @@ fn a_job_that_waits_for_its_time_is_due_now_when_retried_by_hand(bench: &Bench) 
     bench.finish(claim, retry(3600 * SECOND));
     let scheduled = bench.insert_one(delayed(3600 * SECOND));
     for id in [claim.id, scheduled] {
-        let job = bench.control(Control::Retry(id)).unwrap();
+        let job = bench.control(JobCommand::Retry(id)).unwrap();
         assert_eq!((job.status, job.scheduled_at, job.retry_count), (Status::Pending, START, 0));
     }
     assert_eq!(ids(&bench.claim(ANN, want(9))), [claim.id, scheduled]);
@@ -1487,10 +1487,10 @@ fn a_job_that_is_due_running_or_completed_is_not_retried(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let due = bench.insert_one(job());
     for id in [due, claim.id] {
-        assert_eq!(kind(bench.control(Control::Retry(id))), ErrorKind::Conflict);
+        assert_eq!(kind(bench.control(JobCommand::Retry(id))), ErrorKind::Conflict);
     }
     bench.finish(claim, complete());
-    assert_eq!(kind(bench.control(Control::Retry(claim.id))), ErrorKind::Conflict);
+    assert_eq!(kind(bench.control(JobCommand::Retry(claim.id))), ErrorKind::Conflict);
     assert_eq!(bench.job(claim.id).status, Status::Completed);
 }
 
@@ -1499,9 +1499,9 @@ fn a_pending_job_is_cancelled_by_hand_and_not_claimed(bench: &Bench) {
     bench.finish(claim, retry(Duration::ZERO));
     let scheduled = bench.insert_one(delayed(SECOND));
     for id in [claim.id, scheduled] {
-        let job = bench.control(Control::Cancel(id)).unwrap();
+        let job = bench.control(JobCommand::Cancel(id)).unwrap();
         assert_eq!((job.status, job.completed_at), (Status::Cancelled, Some(START)));
-        assert_eq!((job.error, job.worker), (None, None));
+        assert_eq!((job.error, job.worker_id), (None, None));
     }
     bench.clock.advance(SECOND);
     assert_eq!(bench.claim(ANN, want(9)), []);
@@ -1510,11 +1510,11 @@ fn a_pending_job_is_cancelled_by_hand_and_not_claimed(bench: &Bench) {
 
 fn a_job_that_runs_or_has_ended_is_not_cancelled_by_hand(bench: &Bench) {
     let claim = bench.held_job(ANN);
-    assert_eq!(kind(bench.control(Control::Cancel(claim.id))), ErrorKind::Conflict);
+    assert_eq!(kind(bench.control(JobCommand::Cancel(claim.id))), ErrorKind::Conflict);
     for verdict in [complete(), fail(), Verdict::Cancel { reason: "no".into() }] {
         let claim = bench.held_job(BOB);
         let ended = bench.finish(claim, verdict);
-        assert_eq!(kind(bench.control(Control::Cancel(claim.id))), ErrorKind::Conflict);
+        assert_eq!(kind(bench.control(JobCommand::Cancel(claim.id))), ErrorKind::Conflict);
         assert_eq!(bench.job(claim.id).error, ended.error);
     }
     assert_eq!(bench.finish(claim, complete()).status, Status::Completed, "its claim still holds");
@@ -1522,22 +1522,22 @@ fn a_job_that_runs_or_has_ended_is_not_cancelled_by_hand(bench: &Bench) {
 
 fn a_deleted_job_is_gone_with_its_history(bench: &Bench) {
     let claim = bench.held_job(ANN);
-    assert_eq!(kind(bench.control(Control::Delete(claim.id))), ErrorKind::Conflict, "it is running");
+    assert_eq!(kind(bench.control(JobCommand::Delete(claim.id))), ErrorKind::Conflict, "it is running");
     bench.finish(claim, fail());
-    let last_seen = bench.control(Control::Delete(claim.id)).unwrap();
+    let last_seen = bench.control(JobCommand::Delete(claim.id)).unwrap();
     assert_eq!((last_seen.id, last_seen.status), (claim.id, Status::Failed), "the job as it was");
     assert!(bench.find(claim.id).is_none());
     assert_eq!(bench.attempts(claim.id), []);
     assert_eq!(bench.counts().total(), 0);
     let (due, scheduled) = (bench.insert_one(job()), bench.insert_one(delayed(SECOND)));
-    bench.control(Control::Delete(due)).unwrap();
-    bench.control(Control::Delete(scheduled)).unwrap();
+    bench.control(JobCommand::Delete(due)).unwrap();
+    bench.control(JobCommand::Delete(scheduled)).unwrap();
     bench.clock.advance(SECOND);
     assert_eq!(bench.claim(ANN, want(9)), []);
 }
 
 fn a_command_about_no_job_is_told_so(bench: &Bench) {
-    for command in [Control::Retry(JobId(7)), Control::Cancel(JobId(7)), Control::Delete(JobId(7))] {
+    for command in [JobCommand::Retry(JobId(7)), JobCommand::Cancel(JobId(7)), JobCommand::Delete(JobId(7))] {
         assert_eq!(kind(bench.control(command)), ErrorKind::NotFound);
     }
 }
@@ -1546,11 +1546,11 @@ fn each_command_stands_or_falls_alone_and_in_order(bench: &Bench) {
     let stored = bench.insert(vec![job(), job()]);
     let [a, b] = [stored[0], stored[1]];
     let commands = vec![
-        Control::Cancel(a),
-        Control::Cancel(JobId(99)),
-        Control::Cancel(a),
-        Control::Retry(a),
-        Control::Delete(b),
+        JobCommand::Cancel(a),
+        JobCommand::Cancel(JobId(99)),
+        JobCommand::Cancel(a),
+        JobCommand::Retry(a),
+        JobCommand::Delete(b),
     ];
     let answers = answer(bench.store.control(commands)).unwrap();
     let kinds: Vec<_> =
@@ -1576,21 +1576,21 @@ fn who_waits_for_the_end_of_a_job_gets_it_as_it_ended(bench: &Bench) {
         (Verdict::Cancel { reason: "no".into() }, Status::Cancelled),
     ] {
         let claim = bench.held_job(ANN);
-        let waits = [bench.store.ended(claim.id), bench.store.ended(claim.id)];
+        let waits = [bench.store.wait_for(claim.id), bench.store.wait_for(claim.id)];
         bench.finish(claim, verdict);
         for wait in waits {
             let job = answer(wait).unwrap();
             assert_eq!((job.id, job.status, job.completed_at), (claim.id, status, Some(START)));
         }
-        assert_eq!(answer(bench.store.ended(claim.id)).unwrap().status, status, "at once if it has ended");
+        assert_eq!(answer(bench.store.wait_for(claim.id)).unwrap().status, status, "at once if it has ended");
     }
 }
 
 fn who_waits_hears_how_the_job_ended_though_a_person_changes_it_at_once(bench: &Bench) {
-    for next in [Control::Delete, Control::Retry] {
+    for next in [JobCommand::Delete, JobCommand::Retry] {
         let id = bench.insert_one(job());
-        let wait = bench.store.ended(id);
-        let answers = answer(bench.store.control(vec![Control::Cancel(id), next(id)])).unwrap();
+        let wait = bench.store.wait_for(id);
+        let answers = answer(bench.store.control(vec![JobCommand::Cancel(id), next(id)])).unwrap();
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
         assert_eq!(answer(wait).unwrap().status, Status::Cancelled);
     }
@@ -1598,24 +1598,24 @@ fn who_waits_hears_how_the_job_ended_though_a_person_changes_it_at_once(bench: &
 
 fn a_retry_a_release_and_a_rescue_are_no_end(bench: &Bench) {
     let claim = bench.held_job(ANN);
-    let wait = bench.store.ended(claim.id);
+    let wait = bench.store.wait_for(claim.id);
     bench.finish(claim, retry(Duration::ZERO));
     bench.finish(bench.claim_one(ANN), release(Duration::ZERO, true));
     bench.claim_one(ANN);
     answer(bench.store.rescue(ANN)).unwrap();
     bench.settle();
     assert!(wait.try_take().is_none());
-    bench.control(Control::Cancel(claim.id)).unwrap();
+    bench.control(JobCommand::Cancel(claim.id)).unwrap();
     assert_eq!(answer(wait).unwrap().status, Status::Cancelled);
 }
 
 fn the_wait_for_a_job_that_is_not_there_is_told_so_now_or_later(bench: &Bench) {
     let id = bench.insert_one(job());
-    assert_eq!(kind(answer(bench.store.ended(JobId(id.0 + 1)))), ErrorKind::NotFound);
-    let wait = bench.store.ended(id);
-    bench.control(Control::Delete(id)).unwrap();
+    assert_eq!(kind(answer(bench.store.wait_for(JobId(id.0 + 1)))), ErrorKind::NotFound);
+    let wait = bench.store.wait_for(id);
+    bench.control(JobCommand::Delete(id)).unwrap();
     assert_eq!(kind(answer(wait)), ErrorKind::NotFound);
-    assert_eq!(kind(answer(bench.store.ended(id))), ErrorKind::NotFound);
+    assert_eq!(kind(answer(bench.store.wait_for(id))), ErrorKind::NotFound);
 }
 
 // ---- inspect ---------------------------------------------------------------------------------------------------
@@ -1641,7 +1641,7 @@ fn a_history_is_told_oldest_first_and_without_the_attempt_that_runs(bench: &Benc
     bench.finish(bench.claim_one(ANN), release(Duration::ZERO, true));
     bench.claim_one(ANN);
     answer(bench.store.rescue(ANN)).unwrap();
-    bench.enlist(BOB);
+    bench.register_worker(BOB);
     let last = bench.claim_one(BOB);
     let over = [(1, AttemptOutcome::Failed), (2, AttemptOutcome::Released), (3, AttemptOutcome::Crashed)];
     assert_eq!(bench.outcomes(claim.id), over);
@@ -1650,7 +1650,7 @@ fn a_history_is_told_oldest_first_and_without_the_attempt_that_runs(bench: &Benc
 }
 
 fn a_list_is_newest_first_and_filters_by_all_conditions(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let of = |name: &str, queue: &str| {
         let mut job = task(name);
         job.queue = queue.into();
@@ -1739,20 +1739,20 @@ fn counts_show_every_status(bench: &Bench) {
 }
 
 fn workers_are_told_oldest_first_with_what_they_hold(bench: &Bench) {
-    bench.enlist(CAT);
+    bench.register_worker(CAT);
     bench.clock.advance(SECOND);
     bench.held_job(ANN);
     let told: Vec<_> =
-        bench.workers().iter().map(|worker| (worker.card.id, worker.beats, worker.running)).collect();
+        bench.workers().iter().map(|worker| (worker.card.id, worker.heartbeats, worker.running)).collect();
     assert_eq!(told, [(CAT, 0, 0), (ANN, 0, 1)]);
 }
 
-// ---- poke, statement, close ------------------------------------------------------------------------------------
+// ---- notify, statement, close ------------------------------------------------------------------------------------
 
 fn a_poke_disturbs_nothing(bench: &Bench) {
-    bench.enlist(ANN);
+    bench.register_worker(ANN);
     let turn = bench.stand(ANN, standing());
-    bench.store.poke();
+    bench.store.notify();
     bench.stands(&turn);
     let id = bench.insert_one(job());
     assert_eq!(given(turn), [id]);
@@ -1762,16 +1762,16 @@ fn no_statement_stores_what_an_insert_would_refuse(bench: &Bench) {
     assert!(bench.store.statement(&[bad()]).is_err());
     match bench.store.statement(&[job()]) {
         Ok(statement) => assert!(!statement.sql.is_empty() && !statement.json.is_empty()),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::Setup),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Config),
     }
     assert_eq!(bench.counts().total(), 0, "a statement is only written down");
 }
 
 fn what_tasks_say_of_their_jobs_changes_no_job(bench: &Bench) {
     let id = bench.insert_one(job());
-    let card = TaskCard { name: "mail".into(), queue: "elsewhere".into(), priority: 9, max_retries: 9 };
+    let card = TaskDefaults { name: "mail".into(), queue: "elsewhere".into(), priority: 9, max_retries: 9 };
     for _ in 0..2 {
-        answer(bench.store.publish(vec![card.clone()])).unwrap();
+        answer(bench.store.publish_tasks(vec![card.clone()])).unwrap();
     }
     for id in [id, bench.insert_one(job())] {
         let job = bench.job(id);
@@ -1794,7 +1794,7 @@ fn what_was_asked_before_the_close_is_answered(bench: &Bench) {
 fn a_closed_store_says_so_to_everybody(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let turn = bench.stand(ANN, standing());
-    let wait = bench.store.ended(claim.id);
+    let wait = bench.store.wait_for(claim.id);
     bench.store.close();
     bench.store.close();
     assert_eq!(kind(answer(turn)), ErrorKind::Closed);
@@ -1802,21 +1802,21 @@ fn a_closed_store_says_so_to_everybody(bench: &Bench) {
     let store = &bench.store;
     let refused = [
         kind(answer(store.insert(vec![job()]))),
-        kind(answer(store.enlist(WorkerCard::new(BOB, "host", 7)))),
+        kind(answer(store.register_worker(WorkerInfo::new(BOB, "host", 7)))),
         kind(answer(bench.ask(ANN, vec![], want(1)))),
         kind(answer(bench.ask(ANN, vec![], standing()))),
-        kind(answer(store.beat(ANN))),
+        kind(answer(store.heartbeat(ANN))),
         kind(answer(store.rescue(ANN))),
-        kind(answer(store.leave(ANN))),
+        kind(answer(store.deregister_worker(ANN))),
         kind(answer(store.control(vec![]))),
-        kind(answer(store.ended(claim.id))),
+        kind(answer(store.wait_for(claim.id))),
         kind(answer(store.inspect(Query::Counts))),
     ];
     assert_eq!(refused, [ErrorKind::Closed; 10]);
     // These have no answer to give; they are only to be harmless.
-    store.recall(ANN);
-    store.poke();
-    store.checkpoint(Arc::new(Note::new(claim)));
+    store.cancel_waiting_claims(ANN);
+    store.notify();
+    store.report_progress(Arc::new(ProgressSlot::new(claim)));
 }
 
 /// One list of promises makes both the table that [`check`] looks into and the tests that `store_contract!` expands to.

@@ -32,7 +32,7 @@ const FIELDS: [&str; 10] = [
     "scheduled_at",
     "max_retries",
     "metadata",
-    "unique_key",
+    "idempotency_key",
 ];
 
 /// A job that somebody asks for.
@@ -57,7 +57,7 @@ pub(super) struct Posted {
     /// Anything, kept with the job.
     pub(super) metadata: Option<Value>,
     /// Whoever posts the same with it again gets the job that is there.
-    pub(super) unique_key: Option<String>,
+    pub(super) idempotency_key: Option<String>,
 }
 
 impl Posted {
@@ -88,7 +88,11 @@ impl Posted {
             ),
             max_retries: take.read("max_retries", "a whole number from 0 on", whole),
             metadata: take.read("metadata", "an object", |value| object(value).map(Value::Object)),
-            unique_key: take.read("unique_key", "a text of 1 to 200 bytes, as in \"welcome-42\"", key),
+            idempotency_key: take.read(
+                "idempotency_key",
+                "a text of 1 to 200 bytes, as in \"welcome-42\"",
+                key,
+            ),
         };
         if posted.task.is_empty() && !problems.iter().any(|problem| problem.field == "task") {
             problems.push(problem("task", "is missing; write the name of a task, as in \"send_email\""));
@@ -134,7 +138,7 @@ fn name(value: Value) -> Option<String> {
 
 fn key(value: Value) -> Option<String> {
     text(value)
-        .filter(|text| text.len() <= qdjobs::UNIQUE_KEY_BYTES_MAX && !text.chars().any(char::is_control))
+        .filter(|text| text.len() <= qdjobs::IDEMPOTENCY_KEY_BYTES_MAX && !text.chars().any(char::is_control))
 }
 
 fn object(value: Value) -> Option<Map<String, Value>> {
@@ -172,7 +176,7 @@ fn unknown(fields: &Map<String, Value>) -> Vec<Problem> {
 
 fn not_known(field: &str) -> Problem {
     let shown: String = field.chars().take(60).collect();
-    match nearest(field, FIELDS) {
+    match suggest(field, FIELDS) {
         Some(known) => problem(&shown, format!("is not known here; did you mean `{known}`?")),
         None => problem(&shown, format!("is not known here; known are {}", FIELDS.join(", "))),
     }
@@ -188,7 +192,7 @@ fn bad(error: String) -> Refusal {
 }
 
 /// The word that `typed` was probably meant to be, if it is near enough to one, or holds one.
-pub(super) fn nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn suggest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |word: &&str| typed.starts_with(word) || distance(typed, word) <= 1 + word.len() / 4;
     words.into_iter().filter(near).min_by_key(|word| distance(typed, word))
 }
@@ -322,9 +326,9 @@ mod tests {
     #[test]
     fn every_option_is_understood() {
         let body = r#"{"task": "t", "params": null, "name": "n", "queue": "q", "priority": -3, "delay": 1.5,
-                       "max_retries": 0, "metadata": {"a": 1}, "unique_key": "n-1"}"#;
+                       "max_retries": 0, "metadata": {"a": 1}, "idempotency_key": "n-1"}"#;
         let posted = Posted::read(body.as_bytes()).unwrap();
-        assert_eq!(posted.unique_key.as_deref(), Some("n-1"));
+        assert_eq!(posted.idempotency_key.as_deref(), Some("n-1"));
         assert_eq!((posted.priority, posted.max_retries), (Some(-3), Some(0)));
         assert_eq!(posted.delay, Some(Duration::from_millis(1500)));
         for text in ["2026-11-23T16:40:39.5Z", "2026-11-23T16:40:39.5", "2026-11-23T17:40:39.5+01:00"] {
@@ -350,8 +354,8 @@ mod tests {
             (r#""max_retries": -1"#, "max_retries"),
             (r#""max_retries": 99999999999"#, "max_retries"),
             (r#""metadata": [1]"#, "metadata"),
-            (r#""unique_key": """#, "unique_key"),
-            (r#""unique_key": "a\tb""#, "unique_key"),
+            (r#""idempotency_key": """#, "idempotency_key"),
+            (r#""idempotency_key": "a\tb""#, "idempotency_key"),
             (r#""params": []"#, "params"),
             (r#""params": "x""#, "params"),
             (r#""name": """#, "name"),

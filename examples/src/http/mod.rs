@@ -29,7 +29,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::report::Archive;
-use body::{Posted, nearest};
+use body::{Posted, suggest};
 pub use guard::Guard;
 pub use page::Facts;
 pub use refusal::{Problem, Refusal};
@@ -126,7 +126,7 @@ async fn in_time(answer: impl Future<Output = Response>, patience: Duration) -> 
             "the request was not done after {seconds} seconds; whether it had an effect is not known"
         );
         Refusal::new(StatusCode::GATEWAY_TIMEOUT, text)
-            .help("look before you repeat it; a job with a unique_key can be posted again without harm")
+            .help("look before you repeat it; a job with an idempotency_key can be posted again without harm")
             .into_response()
     })
 }
@@ -149,7 +149,7 @@ async fn create(State(service): App, headers: HeaderMap, body: Body) -> Result<R
     let posted = Posted::read(&body)?;
     Registry::linked().get(&posted.task).ok_or_else(|| Refusal::no_task(&posted.task))?;
     // Posted again under its key it may be a job that is long done, and is told as it stands.
-    let keyed = posted.unique_key.is_some();
+    let keyed = posted.idempotency_key.is_some();
     let id = request(posted)?.enqueue(&service.queue).await?.id();
     let job = service.queue.get(id).await?.ok_or_else(|| Refusal::no_job(&id.to_string()))?;
     let job = if keyed { job } else { as_created(job) };
@@ -162,7 +162,7 @@ fn as_created(job: Job) -> Job {
     let mut job = job;
     job.status = Status::Pending;
     (job.attempt, job.retry_count, job.crash_count) = (0, 0, 0);
-    (job.started_at, job.completed_at, job.worker) = (None, None, None);
+    (job.started_at, job.completed_at, job.worker_id) = (None, None, None);
     (job.result, job.error, job.progress) = (None, None, None);
     job
 }
@@ -219,8 +219,8 @@ fn request(posted: Posted) -> qdjobs::Result<JobRequest<Value>> {
     if let Some(metadata) = posted.metadata {
         job = job.metadata(metadata);
     }
-    if let Some(key) = posted.unique_key {
-        job = job.unique_key(key);
+    if let Some(key) = posted.idempotency_key {
+        job = job.idempotency_key(key);
     }
     Ok(job)
 }
@@ -304,7 +304,7 @@ fn read_filter(params: &[(String, String)]) -> Result<Filter, Refusal> {
         };
         match key.as_str() {
             key if !LIST_PARAMS.contains(&key) => {
-                let meant = nearest(key, LIST_PARAMS).map(|known| format!("; did you mean `{known}`?"));
+                let meant = suggest(key, LIST_PARAMS).map(|known| format!("; did you mean `{known}`?"));
                 let known = || format!("; known are {}", LIST_PARAMS.join(", "));
                 return Err(bad(format!("`{}` is not known here{}", clip(key), meant.unwrap_or_else(known))));
             }
@@ -430,6 +430,6 @@ mod tests {
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert!(body["error"].as_str().unwrap().contains("whether it had an effect is not known"), "{body}");
-        assert!(body["help"].as_str().unwrap().contains("unique_key"), "{body}");
+        assert!(body["help"].as_str().unwrap().contains("idempotency_key"), "{body}");
     }
 }

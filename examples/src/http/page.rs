@@ -25,7 +25,7 @@ const ENDPOINTS: [(&str, &str, &str); 10] = [
     (
         "POST",
         "/jobs",
-        "Create a job: task, params; also name, queue, priority, delay, scheduled_at, max_retries, metadata, unique_key",
+        "Create a job: task, params; also name, queue, priority, delay, scheduled_at, max_retries, metadata, idempotency_key",
     ),
     (
         "GET",

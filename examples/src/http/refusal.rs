@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use qdjobs::{Error, ErrorKind, Registry};
 use serde::Serialize;
 
-use super::body::nearest;
+use super::body::suggest;
 
 /// An answer that is not a success.
 #[derive(Clone, Debug, Serialize)]
@@ -64,7 +64,7 @@ impl Refusal {
         let tasks = || Registry::linked().iter().map(|task| task.name);
         let shown: String = name.chars().take(100).collect();
         let meant =
-            nearest(name, tasks()).map(|meant| format!(". Did you mean {meant}?")).unwrap_or_default();
+            suggest(name, tasks()).map(|meant| format!(". Did you mean {meant}?")).unwrap_or_default();
         Refusal::new(StatusCode::BAD_REQUEST, format!("Task not registered: {shown}{meant}"))
             .help(format!("the tasks are {}", tasks().collect::<Vec<_>>().join(", ")))
     }
@@ -91,10 +91,10 @@ impl From<Error> for Refusal {
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Conflict => StatusCode::CONFLICT,
-            ErrorKind::Locked | ErrorKind::Overloaded | ErrorKind::Closed | ErrorKind::Stopped => {
+            ErrorKind::Busy | ErrorKind::Overloaded | ErrorKind::Closed | ErrorKind::StoreHalted => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            ErrorKind::Full => StatusCode::INSUFFICIENT_STORAGE,
+            ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         // The suggestion is part of the text.

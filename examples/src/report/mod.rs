@@ -14,7 +14,7 @@ use qdjobs::{TaskError, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::run::{Draft, Run, Step};
+use crate::job_output::{Draft, Run, Step};
 use history::History;
 
 /// Longest name of a report.
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn only_names_of_reports_are_opened() {
-        let folder = crate::run::tests::Folder::new("archive");
+        let folder = crate::job_output::tests::Folder::new("archive");
         fs::create_dir(folder.0.join("reports")).unwrap();
         fs::write(folder.0.join("secret.pdf"), "x").unwrap();
         fs::write(folder.0.join("reports/a.pdf"), "a").unwrap();

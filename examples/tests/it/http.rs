@@ -251,7 +251,7 @@ fn options_reach_the_job() {
     let service = Service::start("http-options");
     let job = json!({
         "task": "send_email", "params": seed()["params"], "name": "Welcome, Ann", "queue": "slow", "priority": 7,
-        "scheduled_at": "2999-01-01T00:00:00", "max_retries": 9, "metadata": {"order": 12}, "unique_key": "welcome-12"
+        "scheduled_at": "2999-01-01T00:00:00", "max_retries": 9, "metadata": {"order": 12}, "idempotency_key": "welcome-12"
     });
     let stored = json(&service.get(&format!("/jobs/{}", json(&service.post(&job))["id"])));
     for (field, value) in job.as_object().unwrap() {
@@ -267,7 +267,7 @@ fn options_reach_the_job() {
 fn a_job_posted_again_under_its_key_is_the_job_that_is_there() {
     let service = Service::start("http-unique");
     let mut job = waiting();
-    job["unique_key"] = json!("welcome-42");
+    job["idempotency_key"] = json!("welcome-42");
     let first = service.post(&job);
     assert_eq!(first.status(), 201, "{}", first.body());
     let id = json(&first)["id"].as_i64().unwrap();

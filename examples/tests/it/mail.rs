@@ -5,7 +5,7 @@ use std::fs;
 use mail_parser::MessageParser;
 use qdjobs::{JobId, TaskErrorKind, Timestamp};
 use qdjobs_examples::email::{Letter, Mailer};
-use qdjobs_examples::run::Run;
+use qdjobs_examples::job_output::Run;
 
 use crate::sink::{Manner, Sink};
 

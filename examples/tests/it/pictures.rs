@@ -4,7 +4,7 @@ use std::fs;
 
 use qdjobs::{JobId, TaskError, TaskErrorKind, Timestamp};
 use qdjobs_examples::image::{Album, Operation, Processed};
-use qdjobs_examples::run::Run;
+use qdjobs_examples::job_output::Run;
 use zune_jpeg::JpegDecoder;
 use zune_png::PngDecoder;
 use zune_png::zune_core::bytestream::ZCursor;

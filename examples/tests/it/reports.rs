@@ -5,8 +5,8 @@ use std::fs;
 use lopdf::Document;
 use qdjobs::rusqlite::{Connection, params};
 use qdjobs::{JobId, TaskErrorKind, Timestamp};
+use qdjobs_examples::job_output::Run;
 use qdjobs_examples::report::{Archive, Generated};
-use qdjobs_examples::run::Run;
 use serde_json::{Map, Value, json};
 
 use crate::Folder;

@@ -1,7 +1,7 @@
 //! A simulation of several workers on one file: every step in one thread, in an order that a seed says.
 //!
-//! What runs is the product's own code: the writer, the reader, the dispatchers and the steward are the ones that its threads
-//! call, over a real SQLite on a simulated disk (the crate `qdjobs-disk`) and a simulated clock. A seed draws which troubles
+//! What runs is the product's own code: the writer, the reader, the dispatchers and the supervisor are the ones that its threads
+//! call, over a real SQLite on a simulated disk (the crate `qdjobs-sim-disk`) and a simulated clock. A seed draws which troubles
 //! it may meet (`plan`), chaos follows, then everything is healed and must drain by a deadline (`world`). What callers were
 //! told and handlers did is kept by a model that judges each state of the books (`model`).
 //!
@@ -25,7 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use self::plan::Trouble;
 use self::trace::Trace;
 use self::world::World;
-use crate::chance::Chance;
+use crate::model::rng::Rng;
 
 /// Seeds that every run goes through, and fresh ones beside them.
 const KEPT: u64 = 150;
@@ -100,7 +100,7 @@ fn variable(name: &str) -> Option<u64> {
 #[test]
 #[expect(clippy::print_stdout, reason = "what was seen, for whoever looks at the run")]
 fn whatever_happens_the_promises_hold_and_all_is_drained_after_it() {
-    let fresh = Chance::new().next() >> 16;
+    let fresh = Rng::new().next() >> 16;
     let fresh = fresh..fresh + variable("QDJOBS_SIM_SEEDS").unwrap_or(FRESH);
     println!("the seeds 1 to {KEPT}, and {fresh:?}");
     let seeds: Vec<u64> = (1..=KEPT).chain(fresh).collect();

@@ -1,15 +1,15 @@
 //! What must hold: [`Model`] keeps what callers were told and what handlers did, and judges each state of the books by it.
 //!
-//! Leans on what an onlooker reads. Judges what is committed and nothing else: how the product came there is its own business.
+//! Leans on what an snapshot reads. Judges what is committed and nothing else: how the product came there is its own business.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::trace::{Trace, note};
-use crate::store::sqlite::onlooker::{Books, JobRow};
+use crate::store::sqlite::testing::snapshot::{Books, JobRow};
 
 /// Deaths of a worker after which the job it ran is failed.
-const CRASHES_MAX: i64 = crate::crash::CRASHES_MAX as i64;
+const CRASHES_MAX: i64 = crate::model::poison::CRASHES_MAX as i64;
 
 /// What a rule that does not hold says.
 pub(super) type Verdict = Result<(), String>;
@@ -62,8 +62,8 @@ pub(super) struct Model {
     retried_by_hand: BTreeSet<i64>,
     cancelled_by_hand: BTreeSet<i64>,
     deleted_by_hand: BTreeSet<i64>,
-    /// Of each worker, its beats and when they were last seen to change.
-    beats: BTreeMap<i64, (i64, Duration)>,
+    /// Of each worker, its heartbeats and when they were last seen to change.
+    heartbeats: BTreeMap<i64, (i64, Duration)>,
     latest_wall: i64,
 }
 
@@ -134,7 +134,7 @@ impl Model {
         let before = self.runs.insert(key, Run { worker, end: None });
         hold!(before.is_none(), "attempt {attempt} of job {id} begins twice");
         let held = self.books.jobs.get(&id).is_some_and(|job| {
-            job.status == "running" && job.attempt == attempt && job.worker == Some(worker)
+            job.status == "running" && job.attempt == attempt && job.worker_id == Some(worker)
         });
         hold!(
             held || !self.books.workers.contains_key(&worker),
@@ -180,7 +180,11 @@ impl Model {
         hold!(orphans.is_empty(), "running under workers that are not on the list: {orphans:?}");
         let mut suspects = BTreeSet::new();
         for (id, job) in books.jobs.iter().filter(|(_, job)| job.status == "running" && job.crashes > 0) {
-            hold!(suspects.insert(job.worker), "job {id} is the second suspect of worker {:?}", job.worker);
+            hold!(
+                suspects.insert(job.worker_id),
+                "job {id} is the second suspect of worker {:?}",
+                job.worker_id
+            );
         }
         let mut tags = BTreeMap::new();
         for (id, job) in &books.jobs {
@@ -228,7 +232,7 @@ impl Model {
             job.attempt,
             job.retries,
             job.crashes,
-            job.worker,
+            job.worker_id,
             job.scheduled_at,
             job.error
         );
@@ -265,10 +269,10 @@ impl Model {
                     return Err(format!("job {id} completed by attempt {} that did not", job.attempt));
                 };
                 hold!(
-                    job.result.as_ref() == Some(result) && job.worker == Some(*worker),
+                    job.result.as_ref() == Some(result) && job.worker_id == Some(*worker),
                     "job {id} completed with {:?} of {:?} and not with {result} of {worker}",
                     job.result,
-                    job.worker
+                    job.worker_id
                 );
             }
             "failed" => {
@@ -355,13 +359,13 @@ impl Model {
         standing: impl Fn(i64, Duration) -> Standing,
         trace: &Trace,
     ) -> Verdict {
-        for (worker, beats) in &books.workers {
-            if self.beats.get(worker).is_none_or(|(before, _)| before != beats) {
-                self.beats.insert(*worker, (*beats, now));
+        for (worker, heartbeats) in &books.workers {
+            if self.heartbeats.get(worker).is_none_or(|(before, _)| before != heartbeats) {
+                self.heartbeats.insert(*worker, (*heartbeats, now));
             }
         }
         for worker in self.books.workers.keys().filter(|worker| !books.workers.contains_key(worker)) {
-            let (_, beat_at) = self.beats.get(worker).copied().unwrap_or_default();
+            let (_, beat_at) = self.heartbeats.get(worker).copied().unwrap_or_default();
             let silent = now.saturating_sub(beat_at);
             let standing = standing(*worker, beat_at);
             note!(trace, "    worker {worker} is off the list: {standing:?}, silent for {silent:?}");
@@ -369,7 +373,7 @@ impl Model {
                 .books
                 .jobs
                 .iter()
-                .filter(|(_, job)| job.worker == Some(*worker) && !job.has_ended())
+                .filter(|(_, job)| job.worker_id == Some(*worker) && !job.has_ended())
                 .collect();
             // By leaving itself it counts no crash.
             let crashed = |(id, job): &(&i64, &JobRow)| {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use qdjobs_disk::Dice;
+use qdjobs_sim_disk::Rng;
 
 /// What may happen to processes, to the time and to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +109,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn draw(dice: &mut Dice) -> Plan {
+    pub(super) fn draw(dice: &mut Rng) -> Plan {
         let processes = *dice.pick(&[1, 2, 2, 3, 3, 4]).unwrap_or(&2);
         let lease = Duration::from_secs(*dice.pick(&[3, 3, 3, 10, 30]).unwrap_or(&3));
         let share = 2 + dice.below(5);

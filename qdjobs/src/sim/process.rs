@@ -7,22 +7,22 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use qdjobs_disk::Dice;
+use qdjobs_sim_disk::Rng as DiskRng;
 
 use super::plan::Plan;
-use crate::chance::Chance;
-use crate::error::ErrorKind;
-use crate::event::Event;
-use crate::job::{Job, JobId, NewJob, WorkerId};
+use crate::model::clock::Clock;
+use crate::model::error::ErrorKind;
+use crate::model::event::Event;
+use crate::model::job::{Job, JobId, NewJob, WorkerId};
+use crate::model::retry::{Backoff, Outcome};
+use crate::model::rng::Rng;
 use crate::queue::JobQueue;
-use crate::registry::Registry;
-use crate::retry::{Backoff, Outcome};
 use crate::store::sqlite::SqliteOptions;
-use crate::store::sqlite::stepped::SteppedStore;
-use crate::store::{Answer, Pending, Query, Store, TaskCard, TaskSet, WorkerCard};
+use crate::store::sqlite::testing::stepped::SteppedStore;
+use crate::store::{Answer, Pending, Query, Store, TaskDefaults, TaskSet, WorkerInfo};
+use crate::task::registry::Registry;
 use crate::task::{Run, TaskDef, TaskOptions};
-use crate::time::Clock;
-use crate::worker::stepped::{Bench, Running, SteppedWorker};
+use crate::worker::testing::{Bench, Running, SteppedWorker};
 
 /// A task for threads, one with a timeout, and the same for futures. Nobody calls their code: the simulation says how each
 /// attempt goes.
@@ -63,7 +63,7 @@ pub(super) struct Life {
     pub(super) store: SteppedStore,
     /// Gone when the program has let go of it.
     pub(super) queue: Option<JobQueue>,
-    starting: Option<(WorkerCard, VecDeque<Pending<()>>)>,
+    starting: Option<(WorkerInfo, VecDeque<Pending<()>>)>,
     pub(super) worker: Option<SteppedWorker>,
     pub(super) handlers: Vec<Handler>,
     pub(super) calls: Vec<Call>,
@@ -73,7 +73,7 @@ pub(super) struct Life {
 
 /// A job that runs, and how it will go.
 pub(super) struct Handler {
-    pub(super) lane: usize,
+    pub(super) dispatcher: usize,
     pub(super) running: Running,
     pub(super) begun: Duration,
     pub(super) ends_at: Duration,
@@ -86,7 +86,7 @@ pub(super) struct Handler {
 pub(super) enum Call {
     /// With the jobs that could be stored again if no answer comes, since they have a key.
     Insert(Vec<u64>, Vec<NewJob>, Pending<Vec<JobId>>),
-    Control(&'static str, i64, Pending<Vec<crate::error::Result<Job>>>),
+    JobCommand(&'static str, i64, Pending<Vec<crate::model::error::Result<Job>>>),
     Look(i64, Pending<Answer>),
     Ended(i64, Pending<Job>),
 }
@@ -106,10 +106,10 @@ impl Told {
     fn of(event: &Event<'_>) -> Told {
         match event {
             Event::Completed { id, .. } => Told::Completed(*id),
-            Event::Refused { .. } => Told::Refused,
+            Event::ResultDiscarded { .. } => Told::Refused,
             Event::Rescued { jobs, .. } => Told::Rescued(*jobs),
             Event::LeaseLost { .. } => Told::LeaseLost,
-            Event::Trouble { .. } => Told::Trouble,
+            Event::StoreError { .. } => Told::Trouble,
             _ => Told::Other,
         }
     }
@@ -134,26 +134,26 @@ impl Life {
         path: &Path,
         number: u32,
         clock: &Clock,
-        dice: &mut Dice,
-    ) -> crate::error::Result<Life> {
+        dice: &mut DiskRng,
+    ) -> crate::model::error::Result<Life> {
         let options = SqliteOptions { busy_timeout: Duration::ZERO, ..SqliteOptions::default() };
         let store = SteppedStore::open(path, options, clock.clone())?;
         let queue = JobQueue::with_store(store.store(), clock.clone());
         let seed = dice.roll();
-        let card = WorkerCard::new(WorkerId(Chance::seeded(seed).id()), "simulated", number);
-        let cards = TASKS.iter().map(|task| TaskCard {
+        let card = WorkerInfo::new(WorkerId(Rng::seeded(seed).id()), "simulated", number);
+        let cards = TASKS.iter().map(|task| TaskDefaults {
             name: task.name.to_owned(),
             queue: task.options.queue.to_owned(),
             priority: task.options.priority,
             max_retries: task.options.retries,
         });
-        let published = store.store().publish(cards.collect());
-        let enlisted = store.store().enlist(card.clone());
+        let published = store.store().publish_tasks(cards.collect());
+        let registered = store.store().register_worker(card.clone());
         Ok(Life {
             number,
             store,
             queue: Some(queue),
-            starting: Some((card, [published, enlisted].into())),
+            starting: Some((card, [published, registered].into())),
             worker: None,
             handlers: Vec::new(),
             calls: Vec::new(),
@@ -188,9 +188,8 @@ impl Life {
         }
         let registry: Registry = TASKS.iter().collect();
         let times = (plan.lease, plan.grace);
-        let chance = Chance::seeded(self.seed ^ 1);
-        self.worker =
-            Some(SteppedWorker::new(queue.clone(), registry, card, times, listener, chance, benches));
+        let rng = Rng::seeded(self.seed ^ 1);
+        self.worker = Some(SteppedWorker::new(queue.clone(), registry, card, times, listener, rng, benches));
         Ok(())
     }
 

@@ -3,22 +3,22 @@
 //! Leans on `process` for what can be done and on `model` for what must hold. One thread does everything, one step at a time.
 
 mod callers;
+mod faults;
 mod handlers;
-mod trouble;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use qdjobs_disk::{Dice, Disk, Fault, Lasts, as_process};
+use qdjobs_sim_disk::{Disk, Fault, Lasts, Rng, as_process};
 
 use super::model::{Model, Standing, Verdict};
 use super::plan::{Plan, Trouble};
 use super::process::{Call, Handler, Life, Process, Told};
 use super::trace::{Trace, note};
-use crate::job::NewJob;
-use crate::store::sqlite::onlooker::Onlooker;
-use crate::time::{Clock, Timestamp};
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::job::NewJob;
+use crate::store::sqlite::testing::snapshot::SnapshotReader;
 
 /// The first instant of every run: 2026-11-18 11:06:40.
 const START: i64 = 1_795_000_000_000_000;
@@ -35,7 +35,7 @@ enum Part {
     Dispatch(usize),
     Begin(usize),
     End(usize),
-    Steward,
+    Supervisor,
     Stop,
 }
 
@@ -49,7 +49,7 @@ enum Mishap {
 
 pub(super) struct World<'t> {
     plan: Plan,
-    dice: Dice,
+    dice: Rng,
     trace: &'t Trace,
     model: Model,
     clock: Clock,
@@ -60,7 +60,7 @@ pub(super) struct World<'t> {
     dir: tempfile::TempDir,
     processes: Vec<Process>,
     next_number: u32,
-    onlooker: Option<(u32, Onlooker)>,
+    snapshot: Option<(u32, SnapshotReader)>,
     mishap: Option<Mishap>,
     outage: Option<(Fault, Duration)>,
     loses_news: bool,
@@ -78,7 +78,7 @@ pub(super) struct World<'t> {
 
 impl<'t> World<'t> {
     pub(super) fn new(seed: u64, trace: &'t Trace) -> World<'t> {
-        let mut dice = Dice::new(seed);
+        let mut dice = Rng::new(seed);
         let plan = Plan::draw(&mut dice);
         note!(trace, "{plan:?}");
         let dir = tempfile::tempdir().expect("a directory for temporary files");
@@ -97,7 +97,7 @@ impl<'t> World<'t> {
             dir,
             processes,
             next_number: 1,
-            onlooker: None,
+            snapshot: None,
             mishap: None,
             outage: None,
             doubtful: Vec::new(),
@@ -149,8 +149,8 @@ impl<'t> World<'t> {
 
     /// What must hold when all is over.
     fn close(&mut self) -> Verdict {
-        let Some((_, onlooker)) = &self.onlooker else { return Err("nobody looks on".into()) };
-        let sound = onlooker.is_sound().map_err(|error| format!("the file cannot be checked: {error}"))?;
+        let Some((_, snapshot)) = &self.snapshot else { return Err("nobody looks on".into()) };
+        let sound = snapshot.is_sound().map_err(|error| format!("the file cannot be checked: {error}"))?;
         if sound != "ok" {
             return Err(format!("the file is not sound: {sound}"));
         }
@@ -201,9 +201,9 @@ impl<'t> World<'t> {
             wakes.push(process.reads_from);
         }
         if let Some(worker) = &life.worker {
-            for lane in 0..worker.lanes() {
-                wakes.extend(worker.dispatches_at(lane));
-                wakes.extend(worker.can_begin(lane).then_some(Duration::ZERO));
+            for dispatcher in 0..worker.dispatchers() {
+                wakes.extend(worker.dispatches_at(dispatcher));
+                wakes.extend(worker.can_begin(dispatcher).then_some(Duration::ZERO));
             }
             wakes.extend(worker.steward_at());
             wakes.extend(worker.stops_at());
@@ -231,11 +231,11 @@ impl<'t> World<'t> {
             can(life.store.writes_at().map(|at| at.max(process.writes_from)), Part::Write);
             can(life.store.has_question().then_some(process.reads_from), Part::Read);
             if let Some(worker) = &life.worker {
-                for lane in 0..worker.lanes() {
-                    can(worker.dispatches_at(lane), Part::Dispatch(lane));
-                    can(worker.can_begin(lane).then_some(Duration::ZERO), Part::Begin(lane));
+                for dispatcher in 0..worker.dispatchers() {
+                    can(worker.dispatches_at(dispatcher), Part::Dispatch(dispatcher));
+                    can(worker.can_begin(dispatcher).then_some(Duration::ZERO), Part::Begin(dispatcher));
                 }
-                can(worker.steward_at(), Part::Steward);
+                can(worker.steward_at(), Part::Supervisor);
                 can(worker.stops_at(), Part::Stop);
             }
             for (at, handler) in life.handlers.iter().enumerate() {
@@ -285,16 +285,16 @@ impl<'t> World<'t> {
                     life.store.read();
                 }
             })?,
-            Part::Begin(lane) => self.begin(index, lane)?,
+            Part::Begin(dispatcher) => self.begin(index, dispatcher)?,
             Part::End(at) => self.end(index, at),
-            Part::Dispatch(_) | Part::Steward | Part::Stop => {
+            Part::Dispatch(_) | Part::Supervisor | Part::Stop => {
                 let Some(worker) = self.processes[index].life.as_mut().and_then(|life| life.worker.as_mut())
                 else {
                     return Ok(());
                 };
                 match part {
-                    Part::Dispatch(lane) => worker.dispatch(lane),
-                    Part::Steward => worker.steward(),
+                    Part::Dispatch(dispatcher) => worker.dispatch(dispatcher),
+                    Part::Supervisor => worker.supervisor(),
                     _ => {
                         if worker.go_on_stopping() {
                             self.leave(index);
@@ -362,7 +362,7 @@ impl<'t> World<'t> {
             return Ok(());
         }
         if let Some(worker) = &mut life.worker {
-            life.handlers.retain(|handler| !worker.drop_settled(handler.lane, &handler.running));
+            life.handlers.retain(|handler| !worker.drop_settled(handler.dispatcher, &handler.running));
         }
         for told in life.take_told() {
             note!(self.trace, "  told {told:?}");
@@ -449,9 +449,9 @@ impl<'t> World<'t> {
     }
 
     fn close_eyes(&mut self) {
-        if let Some((number, onlooker)) = self.onlooker.take() {
+        if let Some((number, snapshot)) = self.snapshot.take() {
             self.disk.kill(number);
-            drop(onlooker);
+            drop(snapshot);
         }
     }
 
@@ -466,17 +466,17 @@ impl<'t> World<'t> {
 
     /// Looks at the books, if they have changed, and tells the others that they have.
     fn look(&mut self) -> Verdict {
-        if self.onlooker.is_none() {
+        if self.snapshot.is_none() {
             if !self.disk.files().iter().any(|name| name == "jobs.db") {
                 return Ok(());
             }
             let number = self.next_number;
             self.next_number += 1;
-            let opened = as_process(number, || Onlooker::open(&self.path()));
-            self.onlooker = Some((number, opened.map_err(|error| format!("nobody can look on: {error}"))?));
+            let opened = as_process(number, || SnapshotReader::open(&self.path()));
+            self.snapshot = Some((number, opened.map_err(|error| format!("nobody can look on: {error}"))?));
         }
-        let Some((number, onlooker)) = &mut self.onlooker else { return Ok(()) };
-        let books = as_process(*number, || onlooker.look());
+        let Some((number, snapshot)) = &mut self.snapshot else { return Ok(()) };
+        let books = as_process(*number, || snapshot.look());
         let Some(books) = books.map_err(|error| format!("the books cannot be read: {error}"))? else {
             return Ok(());
         };

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::time::Timestamp;
+use crate::model::clock::Timestamp;
 
 /// How a store is, as far as it knows itself. See [`JobQueue::health`](crate::JobQueue::health).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -37,13 +37,13 @@ pub enum HealthState {
     Ok,
     /// The disk is full: new jobs are refused and none is claimed. Running ones are finished, and all of it resumes by
     /// itself when there is room.
-    Full {
+    StorageFull {
         /// When that was first met.
-        #[serde(serialize_with = "crate::job::serialize_wire_time")]
+        #[serde(serialize_with = "crate::model::job::serialize_wire_time")]
         since: Timestamp,
     },
     /// It does nothing more in this process. Look at the disk, then restart the program.
-    Stopped {
+    Halted {
         /// What happened first.
         reason: String,
     },
@@ -54,7 +54,7 @@ pub enum HealthState {
 #[non_exhaustive]
 pub struct Checkpoint {
     /// When.
-    #[serde(serialize_with = "crate::job::serialize_wire_time")]
+    #[serde(serialize_with = "crate::model::job::serialize_wire_time")]
     pub at: Timestamp,
     /// Pages in the log.
     pub pages: u64,
@@ -69,14 +69,14 @@ pub struct Checkpoint {
 #[non_exhaustive]
 pub struct Failure {
     /// When.
-    #[serde(serialize_with = "crate::job::serialize_wire_time")]
+    #[serde(serialize_with = "crate::model::job::serialize_wire_time")]
     pub at: Timestamp,
     /// What was said to those whose requests were in it.
     pub error: String,
 }
 
 fn held_since<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.map(crate::job::wire_time).serialize(serializer)
+    at.map(crate::model::job::wire_time).serialize(serializer)
 }
 
 impl Health {

@@ -16,17 +16,18 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{
-    Answer, Beat, Claim, Claimed, Control, Counts, EnqueueStatement, Filter, Finish, Note, Page, Pending,
-    Query, Reply, Rescued, Store, TaskSet, Turn, Turned, Want, WorkerCard, WorkerState,
+    Answer, Claim, ClaimRequest, ClaimResponse, Claimed, Counts, Filter, FinishedJob, Heartbeat, JobCommand,
+    Page, Pending, ProgressSlot, Query, Reply, Rescued, SqlStatement, Store, TaskSet, Want, WorkerInfo,
+    WorkerState,
 };
-use crate::crash::{CRASHES_MAX, Crash, blame};
-use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
+use crate::model::clock::{Clock, ClockSubscriber, Timestamp, after_at_latest, whole_micros};
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::idempotency::{Holder, check_all};
+use crate::model::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
+use crate::model::poison::{CRASHES_MAX, Crash, attribute_crash};
+use crate::model::retry::Verdict;
 use crate::queue::not_found;
-use crate::retry::Verdict;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
-use crate::time::{Bell, Clock, Timestamp, after_at_latest, whole_micros};
-use crate::unique::{Holder, check_all};
 
 /// Jobs in the memory of this process: for tests, and for work that may be forgotten.
 pub struct MemoryStore {
@@ -75,14 +76,14 @@ impl Store for MemoryStore {
         self.shared.answer(|books, now| books.insert(jobs, now))
     }
 
-    fn enlist(&self, worker: WorkerCard) -> Pending<()> {
+    fn register_worker(&self, worker: WorkerInfo) -> Pending<()> {
         self.shared.answer(|books, now| {
             books.workers.entry(worker.id).or_insert_with(|| WorkerState::new(worker, now));
             Ok(())
         })
     }
 
-    fn turn(&self, turn: Turn) -> Pending<Turned> {
+    fn turn(&self, turn: ClaimRequest) -> Pending<ClaimResponse> {
         if turn.want.stand
             && let Err(error) = Shared::start_timer(&self.shared)
         {
@@ -94,16 +95,16 @@ impl Store for MemoryStore {
         pending
     }
 
-    fn recall(&self, worker: WorkerId) {
-        self.shared.visit(|books, _| books.dismiss(worker, || Ok(Turned::default())));
+    fn cancel_waiting_claims(&self, worker: WorkerId) {
+        self.shared.visit(|books, _| books.dismiss(worker, || Ok(ClaimResponse::default())));
     }
 
-    fn beat(&self, worker: WorkerId) -> Pending<Beat> {
-        self.shared.answer(|books, _| Ok(books.beat(worker)))
+    fn heartbeat(&self, worker: WorkerId) -> Pending<Heartbeat> {
+        self.shared.answer(|books, _| Ok(books.heartbeat(worker)))
     }
 
-    fn checkpoint(&self, note: Arc<Note>) {
-        self.shared.visit(|books, _| books.checkpoint(&note));
+    fn report_progress(&self, note: Arc<ProgressSlot>) {
+        self.shared.visit(|books, _| books.report_progress(&note));
     }
 
     fn rescue(&self, dead: WorkerId) -> Pending<Rescued> {
@@ -111,25 +112,25 @@ impl Store for MemoryStore {
         self.shared.answer(|books, now| Ok(books.rescue(dead, max_crashes, now)))
     }
 
-    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<Rescued> {
+    fn rescue_silent(&self, silent: WorkerId, heartbeats: u64) -> Pending<Rescued> {
         let max_crashes = self.shared.max_crashes;
         self.shared.answer(|books, now| {
-            let still = books.workers.get(&silent).is_some_and(|state| state.beats == beats);
+            let still = books.workers.get(&silent).is_some_and(|state| state.heartbeats == heartbeats);
             Ok(if still { books.rescue(silent, max_crashes, now) } else { Rescued::default() })
         })
     }
 
-    fn leave(&self, worker: WorkerId) -> Pending<usize> {
-        self.shared.answer(|books, now| Ok(books.leave(worker, now)))
+    fn deregister_worker(&self, worker: WorkerId) -> Pending<usize> {
+        self.shared.answer(|books, now| Ok(books.deregister_worker(worker, now)))
     }
 
-    fn control(&self, commands: Vec<Control>) -> Pending<Vec<Result<Job>>> {
+    fn control(&self, commands: Vec<JobCommand>) -> Pending<Vec<Result<Job>>> {
         self.shared.answer(|books, now| {
             Ok(commands.into_iter().map(|command| books.control(command, now)).collect())
         })
     }
 
-    fn ended(&self, id: JobId) -> Pending<Job> {
+    fn wait_for(&self, id: JobId) -> Pending<Job> {
         let (reply, pending) = Pending::new();
         self.shared.visit(|books, _| books.ended(id, reply));
         pending
@@ -139,13 +140,13 @@ impl Store for MemoryStore {
         self.shared.answer(|books, now| Ok(books.inspect(query, now)))
     }
 
-    fn poke(&self) {
+    fn notify(&self) {
         // Nothing but these methods can store a job here; looking again is all that the word asks for.
         self.shared.visit(|_, _| ());
     }
 
-    fn statement(&self, _: &[NewJob]) -> Result<EnqueueStatement> {
-        Err(Error::new(ErrorKind::Setup, "the memory store has no SQL")
+    fn statement(&self, _: &[NewJob]) -> Result<SqlStatement> {
+        Err(Error::new(ErrorKind::Config, "the memory store has no SQL")
             .help("open the queue on a database file to enqueue in a transaction of your own"))
     }
 
@@ -209,7 +210,7 @@ impl Shared {
     /// itself. Only standing turns need it, so a program without workers never pays for it.
     fn start_timer(shared: &Arc<Shared>) -> Result<()> {
         let mut books = shared.lock();
-        if books.timer || books.closed || shared.clock.is_held() {
+        if books.timer || books.closed || shared.clock.is_manual() {
             return Ok(());
         }
         let timer = shared.clone();
@@ -238,19 +239,19 @@ impl Shared {
                 return;
             }
             // What moved since the visit is seen here, under the lock that the wait gives up.
-            let nap = books
+            let sleep = books
                 .awaited()
                 .map(|due| due.duration_since(self.now()).try_into().unwrap_or(Duration::ZERO));
-            match nap.map(|nap| self.clock.nap(nap)) {
-                Some(Some(nap)) => drop(self.moved.wait_timeout(books, nap)),
+            match sleep.map(|sleep| self.clock.sleep(sleep)) {
+                Some(Some(sleep)) => drop(self.moved.wait_timeout(books, sleep)),
                 Some(None) | None => drop(self.moved.wait(books)),
             }
         }
     }
 }
 
-impl Bell for Shared {
-    fn ring(&self) {
+impl ClockSubscriber for Shared {
+    fn clock_advanced(&self) {
         self.visit(|_, _| ());
     }
 }
@@ -265,7 +266,7 @@ impl fmt::Debug for Shared {
 #[derive(Default)]
 struct Books {
     rows: BTreeMap<JobId, Row>,
-    /// Who holds which unique key.
+    /// Who holds which idempotency key.
     keys: BTreeMap<String, JobId>,
     /// The last id given out: ids are not used again when their jobs are deleted.
     last_id: i64,
@@ -304,13 +305,13 @@ struct Place {
 struct Standing {
     worker: WorkerId,
     want: Want,
-    reply: Reply<Turned>,
+    reply: Reply<ClaimResponse>,
 }
 
 /// Answers that are decided and wait for the lock to be free.
 #[derive(Default)]
 struct Mail {
-    turns: Vec<(Reply<Turned>, Result<Turned>)>,
+    turns: Vec<(Reply<ClaimResponse>, Result<ClaimResponse>)>,
     ends: Vec<(Reply<Job>, Result<Job>)>,
 }
 
@@ -337,7 +338,7 @@ impl Books {
 
     /// The job that this one repeats, if its key is held.
     fn repeated(&self, new: &NewJob) -> Result<Option<JobId>> {
-        let holder = new.unique_key.as_ref().and_then(|key| self.keys.get(key));
+        let holder = new.idempotency_key.as_ref().and_then(|key| self.keys.get(key));
         let Some(Row { job, .. }) = holder.and_then(|id| self.rows.get(id)) else { return Ok(None) };
         let holder = Holder { id: job.id, task_name: job.task_name.clone(), params: job.params.clone() };
         holder.answer_to(new).map(Some)
@@ -362,14 +363,14 @@ impl Books {
             created_at: now,
             started_at: None,
             completed_at: None,
-            worker: None,
+            worker_id: None,
             result: None,
             error: None,
             progress: None,
             metadata: new.metadata,
-            unique_key: new.unique_key,
+            idempotency_key: new.idempotency_key,
         };
-        self.keys.extend(job.unique_key.clone().map(|key| (key, id)));
+        self.keys.extend(job.idempotency_key.clone().map(|key| (key, id)));
         self.rows.insert(id, Row { job, own_name: new.name, history: Vec::new() });
         self.line_up(id);
         id
@@ -378,12 +379,12 @@ impl Books {
 
 // claim
 impl Books {
-    fn turn(&mut self, turn: Turn, reply: Reply<Turned>, now: Timestamp) {
+    fn turn(&mut self, turn: ClaimRequest, reply: Reply<ClaimResponse>, now: Timestamp) {
         if !self.workers.contains_key(&turn.worker) {
-            return self.mail.turns.push((reply, Err(not_enlisted(turn.worker))));
+            return self.mail.turns.push((reply, Err(not_registered(turn.worker))));
         }
         let brings_nothing = turn.done.is_empty();
-        let mut turned = Turned::default();
+        let mut turned = ClaimResponse::default();
         for finish in turn.done.iter() {
             if self.holds(finish.claim) {
                 self.finish(finish, now);
@@ -407,7 +408,7 @@ impl Books {
         // One suspect, if it holds none. Asked only when one comes up, of which there are few.
         let mut chosen = false;
         let mut may_hold = |job: &Job| {
-            !job.is_suspect() || (!mem::replace(&mut chosen, true) && !self.holds_suspect(worker))
+            !job.is_suspected() || (!mem::replace(&mut chosen, true) && !self.holds_suspect(worker))
         };
         let wanted = |place: &&Place| {
             self.rows.get(&place.id).is_some_and(|row| wants(want, &row.job) && may_hold(&row.job))
@@ -421,7 +422,7 @@ impl Books {
         self.change(id, |Row { job, own_name, .. }| {
             job.status = Status::Running;
             job.attempt += 1;
-            job.worker = Some(worker);
+            job.worker_id = Some(worker);
             job.started_at = Some(now);
             job.progress = None;
             Claimed {
@@ -437,7 +438,7 @@ impl Books {
                 scheduled_at: job.scheduled_at,
                 claimed_at: now,
                 metadata: job.metadata.clone(),
-                unique_key: job.unique_key.clone(),
+                idempotency_key: job.idempotency_key.clone(),
             }
         })
     }
@@ -447,13 +448,13 @@ impl Books {
         let same = |worker: WorkerId, tasks: &TaskSet| worker == turn.worker && *tasks == *turn.want.tasks;
         if let Some(at) = self.standing.iter().position(|older| same(older.worker, &older.want.tasks)) {
             let older = self.standing.remove(at);
-            self.mail.turns.push((older.reply, Ok(Turned::default())));
+            self.mail.turns.push((older.reply, Ok(ClaimResponse::default())));
         }
         self.standing.push(turn);
     }
 
     /// Ends the standing turns of `worker` with `answer`.
-    fn dismiss(&mut self, worker: WorkerId, answer: impl Fn() -> Result<Turned>) {
+    fn dismiss(&mut self, worker: WorkerId, answer: impl Fn() -> Result<ClaimResponse>) {
         let (of_worker, others): (Vec<_>, Vec<_>) =
             mem::take(&mut self.standing).into_iter().partition(|turn| turn.worker == worker);
         self.standing = others;
@@ -468,22 +469,22 @@ impl Books {
             if claimed.is_empty() {
                 self.standing.push(turn);
             } else {
-                self.mail.turns.push((turn.reply, Ok(Turned { claimed, ..Turned::default() })));
+                self.mail.turns.push((turn.reply, Ok(ClaimResponse { claimed, ..ClaimResponse::default() })));
             }
         }
     }
 }
 
-// beat, checkpoint
+// heartbeat, checkpoint
 impl Books {
-    fn beat(&mut self, worker: WorkerId) -> Beat {
+    fn heartbeat(&mut self, worker: WorkerId) -> Heartbeat {
         if let Some(state) = self.workers.get_mut(&worker) {
-            state.beats += 1;
+            state.heartbeats += 1;
         }
-        Beat { workers: self.roster() }
+        Heartbeat { workers: self.roster() }
     }
 
-    fn checkpoint(&mut self, note: &Note) {
+    fn report_progress(&mut self, note: &ProgressSlot) {
         // Taken even if the claim is lost: a note that was taken may be submitted again.
         let Some(progress) = note.take() else { return };
         if self.holds(note.claim()) {
@@ -495,8 +496,8 @@ impl Books {
 // finish
 impl Books {
     /// Writes what became of a job whose claim holds.
-    fn finish(&mut self, finish: &Finish, now: Timestamp) {
-        let Finish { claim, started_at, verdict } = finish;
+    fn finish(&mut self, finish: &FinishedJob, now: Timestamp) {
+        let FinishedJob { claim, started_at, verdict } = finish;
         self.change(claim.id, |row| row.conclude(verdict, whole_micros(*started_at), now));
     }
 
@@ -521,7 +522,7 @@ impl Books {
 
 impl Row {
     fn was_claimed_by(&self, claim: Claim) -> bool {
-        self.job.attempt == claim.attempt && self.job.worker == Some(claim.worker)
+        self.job.attempt == claim.attempt && self.job.worker_id == Some(claim.worker)
     }
 
     fn conclude(&mut self, verdict: &Verdict, started_at: Timestamp, now: Timestamp) {
@@ -568,9 +569,16 @@ impl Row {
     /// Writes the attempt that is over into the history.
     fn record(&mut self, outcome: AttemptOutcome, error: Option<String>, now: Timestamp) {
         // A running job has both; a row that somehow lacked one would be no attempt.
-        if let (Some(started_at), Some(worker)) = (self.job.started_at, self.job.worker) {
+        if let (Some(started_at), Some(worker)) = (self.job.started_at, self.job.worker_id) {
             let attempt = self.job.attempt;
-            self.history.push(Attempt { attempt, started_at, ended_at: now, worker, outcome, error });
+            self.history.push(Attempt {
+                attempt,
+                started_at,
+                ended_at: now,
+                worker_id: worker,
+                outcome,
+                error,
+            });
         }
     }
 
@@ -582,7 +590,7 @@ impl Row {
 
     fn give_back(&mut self, scheduled_at: Timestamp) {
         self.job.status = Status::Pending;
-        self.job.worker = None;
+        self.job.worker_id = None;
         self.job.scheduled_at = scheduled_at;
     }
 
@@ -616,28 +624,28 @@ impl Books {
         let crash_count = |id: JobId| self.rows.get(&id).map_or(0, |row| row.job.crash_count);
         let held: Vec<(JobId, u32)> =
             self.held_by(dead).into_iter().map(|id| (id, crash_count(id))).collect();
-        let blame = blame(&held, max_crashes);
-        let freed = self.free(dead, |row| match blame.crashes.get(&row.job.id) {
+        let attribute_crash = attribute_crash(&held, max_crashes);
+        let freed = self.free(dead, |row| match attribute_crash.crashes.get(&row.job.id) {
             Some(crash) => row.crash(crash, now),
             None => {
-                row.record(AttemptOutcome::Released, Some(blame.spared.clone()), now);
+                row.record(AttemptOutcome::Released, Some(attribute_crash.spared.clone()), now);
                 row.give_back(row.job.scheduled_at);
             }
         });
-        self.dismiss(dead, || Err(not_enlisted(dead)));
-        let last = blame.crashes.iter().filter(|(_, crash)| crash.is_last).map(|(id, _)| *id);
+        self.dismiss(dead, || Err(not_registered(dead)));
+        let last = attribute_crash.crashes.iter().filter(|(_, crash)| crash.is_last).map(|(id, _)| *id);
         let mut last: Vec<JobId> = last.collect();
         last.sort_unstable();
         let failed = last.iter().filter_map(|id| self.rows.get(id)).map(|row| row.job.clone());
         Rescued { jobs: freed, failed: failed.collect() }
     }
 
-    fn leave(&mut self, worker: WorkerId, now: Timestamp) -> usize {
+    fn deregister_worker(&mut self, worker: WorkerId, now: Timestamp) -> usize {
         let freed = self.free(worker, |row| {
             row.record(AttemptOutcome::Released, None, now);
             row.give_back(row.job.scheduled_at);
         });
-        self.dismiss(worker, || Ok(Turned::default()));
+        self.dismiss(worker, || Ok(ClaimResponse::default()));
         freed
     }
 
@@ -652,11 +660,11 @@ impl Books {
     }
 
     fn holds_suspect(&self, worker: WorkerId) -> bool {
-        self.held_by(worker).iter().any(|id| self.rows.get(id).is_some_and(|row| row.job.is_suspect()))
+        self.held_by(worker).iter().any(|id| self.rows.get(id).is_some_and(|row| row.job.is_suspected()))
     }
 
     fn held_by(&self, worker: WorkerId) -> Vec<JobId> {
-        let held = |job: &&Job| job.status == Status::Running && job.worker == Some(worker);
+        let held = |job: &&Job| job.status == Status::Running && job.worker_id == Some(worker);
         self.rows.values().map(|row| &row.job).filter(held).map(|job| job.id).collect()
     }
 }
@@ -675,14 +683,14 @@ impl Row {
 
 // cancel, and what else people ask for
 impl Books {
-    fn control(&mut self, command: Control, now: Timestamp) -> Result<Job> {
+    fn control(&mut self, command: JobCommand, now: Timestamp) -> Result<Job> {
         let id = command.id();
         let row = self.rows.get(&id).ok_or_else(|| not_found(id))?;
         command.permit(id, row.job.status, row.job.scheduled_at <= now)?;
         match command {
-            Control::Retry(_) => self.change(id, |row| row.renew(now)),
-            Control::Cancel(_) => self.change(id, |row| row.end(Status::Cancelled, None, now)),
-            Control::Delete(_) => return self.delete(id),
+            JobCommand::Retry(_) => self.change(id, |row| row.renew(now)),
+            JobCommand::Cancel(_) => self.change(id, |row| row.end(Status::Cancelled, None, now)),
+            JobCommand::Delete(_) => return self.delete(id),
         };
         self.rows.get(&id).map(|row| row.job.clone()).ok_or_else(|| not_found(id))
     }
@@ -690,7 +698,7 @@ impl Books {
     fn delete(&mut self, id: JobId) -> Result<Job> {
         self.leave_line(id);
         let row = self.rows.remove(&id).ok_or_else(|| not_found(id))?;
-        row.job.unique_key.iter().for_each(|key| _ = self.keys.remove(key));
+        row.job.idempotency_key.iter().for_each(|key| _ = self.keys.remove(key));
         for reply in self.waiting.remove(&id).unwrap_or_default() {
             self.mail.ends.push((reply, Err(not_found(id))));
         }
@@ -707,7 +715,7 @@ impl Books {
 }
 
 impl Row {
-    /// Due now with a fresh budget. The error stays until an attempt says something else.
+    /// RunAt now with a fresh budget. The error stays until an attempt says something else.
     fn renew(&mut self, now: Timestamp) {
         self.give_back(now);
         (self.job.retry_count, self.job.crash_count) = (0, 0);
@@ -808,7 +816,7 @@ fn fits(filter: &Filter, job: &Job, now: Timestamp) -> bool {
         && (!filter.retrying || job.is_retrying())
 }
 
-fn not_enlisted(worker: WorkerId) -> Error {
-    Error::new(ErrorKind::LeaseLost, format!("worker {worker} is not enlisted, or was taken for dead"))
-        .help("enlist again under a new id")
+fn not_registered(worker: WorkerId) -> Error {
+    Error::new(ErrorKind::LeaseLost, format!("worker {worker} is not registered, or was taken for dead"))
+        .help("register_worker again under a new id")
 }

@@ -2,20 +2,20 @@
 //!
 //! Leans on the ground floor. Knows no task, no thread of a worker, and names no database: those live in
 //! [`memory`] and `sqlite`, which do not know each other. The verbs stand in the order of a job's life, here, in the
-//! SQL, in each store and in the contract tests: **insert, claim, beat, checkpoint, finish, promote, rescue, cancel,
+//! SQL, in each store and in the contract tests: **insert, claim, heartbeat, checkpoint, finish, promote, rescue, cancel,
 //! inspect**.
 //!
 //! Rules for every store:
 //!
 //! - No method waits for the storage but [`insert_here`](Store::insert_here), [`backup`](Store::backup) and
 //!   [`close`](Store::close). Each other that asks for something submits its request and returns a [`Pending`], which is a `Future` and has `wait()`.
-//!   Dropping a `Pending` cancels nothing. [`enlist`](Store::enlist) may first make a small file, the worker's proof of life.
+//!   Dropping a `Pending` cancels nothing. [`register_worker`](Store::register_worker) may first make a small file, the worker's proof of life.
 //! - A request is answered after its effect is as durable as the store promises, never before.
 //! - One bad request fails alone. A failure of the storage fails every request it took down, and says so to each: as a
 //!   certain one, after which nothing is stored, or as [`ErrorKind::Indeterminate`]. What an indeterminate turn may have claimed is
 //!   given back by the store itself as soon as it can write again, since its worker never heard of it.
 //! - A store whose storage can no longer be trusted stops for good: what comes later, what stands and what waits gets
-//!   [`ErrorKind::Stopped`] at once, and nothing is written any more. Reads may go on.
+//!   [`ErrorKind::StoreHalted`] at once, and nothing is written any more. Reads may go on.
 //! - A job is changed by a worker only while it is running in exactly the claim that the worker shows
 //!   ([`Claim`]: id, attempt and worker); anything else is refused as lost.
 //! - The store reads its [`Clock`](crate::Clock) once per batch of requests, so instants within a batch agree.
@@ -34,6 +34,7 @@
 //!
 //! [`ERROR_BYTES_MAX`]: crate::ERROR_BYTES_MAX
 
+pub(crate) mod engine;
 pub mod health;
 pub mod memory;
 mod pending;
@@ -47,10 +48,10 @@ use std::time::Duration;
 pub use health::{Health, HealthState};
 pub use pending::{Pending, Reply};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Attempt, Job, JobId, NewJob, Progress, Status, WorkerId};
-use crate::retry::Verdict;
-use crate::time::Timestamp;
+use crate::model::clock::Timestamp;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::job::{Attempt, Job, JobId, NewJob, Progress, Status, WorkerId};
+use crate::model::retry::Verdict;
 
 /// Where jobs live. See the [module](self) for the rules.
 pub trait Store: std::fmt::Debug + Send + Sync + 'static {
@@ -59,7 +60,7 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Each is [checked](NewJob::check) first, and one that is refused refuses this insert and no other. The ids come
     /// in the order of the jobs, grow, and are never used twice, not even after a deletion. No jobs is no error.
     ///
-    /// A job whose [`unique_key`](NewJob::unique_key) is held already, by a job of whatever status, is not stored: in its place
+    /// A job whose [`idempotency_key`](NewJob::idempotency_key) is held already, by a job of whatever status, is not stored: in its place
     /// stands the id of the holder, if that has the same task and the same params as JSON; else the insert is refused with
     /// [`ErrorKind::Conflict`]. This holds within one insert too.
     fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>>;
@@ -71,12 +72,12 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
 
     /// Keeps what the tasks of a program say about their jobs, for jobs that other programs store without saying it. A
     /// store into which nobody else can insert has no use for it.
-    fn publish(&self, _tasks: Vec<TaskCard>) -> Pending<()> {
+    fn publish_tasks(&self, _tasks: Vec<TaskDefaults>) -> Pending<()> {
         Pending::ready(Ok(()))
     }
 
     /// Makes a worker known, so that it may claim. One that is known stays as it is.
-    fn enlist(&self, worker: WorkerCard) -> Pending<()>;
+    fn register_worker(&self, worker: WorkerInfo) -> Pending<()>;
 
     /// Writes what became of finished jobs, then claims further ones, in one transaction.
     ///
@@ -86,11 +87,11 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// A turn with [`Want::stand`] that finishes nothing and finds nothing is answered when there is
     /// something to claim, the moment it is stored or due; at most one such turn stands for a worker and its set of
-    /// tasks, and a further one is the end of the one before. It is answered empty by [`leave`](Store::leave),
-    /// [`recall`](Store::recall) and by its successor. A turn that brings finishes is answered at once, even if each of
+    /// tasks, and a further one is the end of the one before. It is answered empty by [`leave`](Store::deregister_worker),
+    /// [`cancel_waiting_claims`](Store::cancel_waiting_claims) and by its successor. A turn that brings finishes is answered at once, even if each of
     /// them is lost.
     ///
-    /// A worker that is not (or no longer) enlisted gets [`ErrorKind::LeaseLost`] and claims nothing; so does its
+    /// A worker that is not (or no longer) registered gets [`ErrorKind::LeaseLost`] and claims nothing; so does its
     /// standing turn when it is rescued.
     ///
     /// What the finishes make ready is first offered to the turns that stand, of whichever worker, oldest first; then this turn
@@ -99,18 +100,18 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// The finishes are written in their order, each as its [`Verdict`] says. A completion brings the progress to 1 if
     /// there was any report of it. A release that waits for nothing keeps the job's `scheduled_at`, and with it the
     /// place in the line; one that had not begun leaves no trace of the claim.
-    fn turn(&self, turn: Turn) -> Pending<Turned>;
+    fn turn(&self, turn: ClaimRequest) -> Pending<ClaimResponse>;
 
     /// Ends the standing turns of `worker`, with what they have: nothing.
-    fn recall(&self, worker: WorkerId);
+    fn cancel_waiting_claims(&self, worker: WorkerId);
 
-    /// Says that the worker lives, and looks at everybody else who says so. A worker that is not enlisted is told the
+    /// Says that the worker lives, and looks at everybody else who says so. A worker that is not registered is told the
     /// same, and is not made known by it.
-    fn beat(&self, worker: WorkerId) -> Pending<Beat>;
+    fn heartbeat(&self, worker: WorkerId) -> Pending<Heartbeat>;
 
     /// Stores the latest value of `note`, soon; later values may overtake it. Refused silently when the claim is
-    /// lost: progress is for people, and a lost claim is told to the handler by the beat.
-    fn checkpoint(&self, note: Arc<Note>);
+    /// lost: progress is for people, and a lost claim is told to the handler by the heartbeat.
+    fn report_progress(&self, note: Arc<ProgressSlot>);
 
     /// Whether a worker is dead beyond doubt, by what the operating system says right now; `false` proves nothing. Reads no
     /// database and does not wait.
@@ -121,37 +122,37 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Frees the jobs of a worker that is proven dead, and forgets the worker.
     ///
     /// If one of them is a suspect, a crash is counted for that one alone, and the others go back as by
-    /// [`leave`](Store::leave), with a record that names the suspect. Else one is counted for each. A job for which a crash is
+    /// [`leave`](Store::deregister_worker), with a record that names the suspect. Else one is counted for each. A job for which a crash is
     /// counted is due now, as a suspect, and loses no retry; with the last crash that the store allows it is failed.
     fn rescue(&self, dead: WorkerId) -> Pending<Rescued>;
 
-    /// As [`rescue`](Store::rescue), for a worker that nothing proves dead but that its `beats`, as they were last seen, have stood
+    /// As [`rescue`](Store::rescue), for a worker that nothing proves dead but that its `heartbeats`, as they were last seen, have stood
     /// still. One that has beaten since is left alone: between the look and this the disk may have been away for everybody.
-    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<Rescued>;
+    fn rescue_silent(&self, silent: WorkerId, heartbeats: u64) -> Pending<Rescued>;
 
     /// Gives back whatever `worker` still holds, none of it counted as an attempt that failed, and forgets the worker.
     /// Whether a task began is not known here: each claim is over as a released attempt and keeps its number. The jobs
     /// keep their `scheduled_at`. Answers how many there were.
-    fn leave(&self, worker: WorkerId) -> Pending<usize>;
+    fn deregister_worker(&self, worker: WorkerId) -> Pending<usize>;
 
     /// Changes of single jobs asked for by people: retry, cancel, delete. Each stands or falls alone, in their order;
     /// what it answers is the job as it is afterwards, or as it was if it is gone.
-    fn control(&self, commands: Vec<Control>) -> Pending<Vec<Result<Job>>>;
+    fn control(&self, commands: Vec<JobCommand>) -> Pending<Vec<Result<Job>>>;
 
     /// The job, once it has ended; at once if it has. [`ErrorKind::NotFound`] if there is no such job, now or later
     /// (it was deleted while somebody waited).
-    fn ended(&self, id: JobId) -> Pending<Job>;
+    fn wait_for(&self, id: JobId) -> Pending<Job>;
 
     /// Reads. What was answered before is seen.
     fn inspect(&self, query: Query) -> Pending<Answer>;
 
     /// Looks for work that something other than this store's own methods has stored.
-    fn poke(&self);
+    fn notify(&self);
 
-    /// The statement that stores jobs through any driver, for a caller's own transaction; [`ErrorKind::Setup`] if the
-    /// store has no SQL. Refuses jobs as [`insert`](Store::insert) does; a job whose unique key is held is passed over when the
+    /// The statement that stores jobs through any driver, for a caller's own transaction; [`ErrorKind::Config`] if the
+    /// store has no SQL. Refuses jobs as [`insert`](Store::insert) does; a job whose idempotency key is held is passed over when the
     /// statement runs, or makes it fail.
-    fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement>;
+    fn statement(&self, jobs: &[NewJob]) -> Result<SqlStatement>;
 
     /// How the store is. Asks nobody, waits for nobody, and answers also when the store is closed or has stopped.
     fn health(&self) -> Health {
@@ -159,9 +160,9 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     }
 
     /// Writes a copy of all that is stored, as of one moment, into a new file; blocks until it is on the disk. Works also when the
-    /// store has stopped. [`ErrorKind::Setup`] if the store has no file, [`ErrorKind::Corrupt`] if the copy is not sound.
+    /// store has stopped. [`ErrorKind::Config`] if the store has no file, [`ErrorKind::Corrupt`] if the copy is not sound.
     fn backup(&self, _to: &Path) -> Result<()> {
-        Err(Error::new(ErrorKind::Setup, "this store has no file to copy")
+        Err(Error::new(ErrorKind::Config, "this store has no file to copy")
             .help("only a queue on a file has backups"))
     }
 
@@ -199,7 +200,7 @@ pub struct Claim {
 /// A worker as the others see it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
-pub struct WorkerCard {
+pub struct WorkerInfo {
     /// Drawn at random when it started.
     pub id: WorkerId,
     /// The machine it runs on.
@@ -208,20 +209,20 @@ pub struct WorkerCard {
     pub pid: u32,
 }
 
-impl WorkerCard {
+impl WorkerInfo {
     /// The card of a worker.
-    pub fn new(id: WorkerId, host: impl Into<String>, pid: u32) -> WorkerCard {
-        WorkerCard { id, host: host.into(), pid }
+    pub fn new(id: WorkerId, host: impl Into<String>, pid: u32) -> WorkerInfo {
+        WorkerInfo { id, host: host.into(), pid }
     }
 }
 
 /// What one turn of a worker asks for.
 #[derive(Clone, Debug)]
-pub struct Turn {
+pub struct ClaimRequest {
     /// Who asks.
     pub worker: WorkerId,
     /// What became of jobs it held. Shared, so that the worker still has it if the turn fails.
-    pub done: Arc<Vec<Finish>>,
+    pub done: Arc<Vec<FinishedJob>>,
     /// What it can take on.
     pub want: Want,
 }
@@ -249,7 +250,7 @@ impl Want {
 
 /// What a task says about its jobs, for those who store them without a program that knows the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskCard {
+pub struct TaskDefaults {
     /// The task's name.
     pub name: String,
     /// The queue its jobs wait in.
@@ -291,7 +292,7 @@ impl TaskSet {
 
 /// What became of one job.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finish {
+pub struct FinishedJob {
     /// The claim it ran under.
     pub claim: Claim,
     /// When the task began; when it was claimed, if it never did.
@@ -302,7 +303,7 @@ pub struct Finish {
 
 /// The answer to a turn.
 #[derive(Debug, Default)]
-pub struct Turned {
+pub struct ClaimResponse {
     /// The finishes that were refused since their claims were lost: rescued, deleted, or given back. A job that has
     /// ended under exactly the claim shown is not lost: its task completed it in a transaction of its own, or the finish is
     /// repeated since its first answer got lost.
@@ -341,13 +342,13 @@ pub struct Claimed {
     /// The caller's own JSON object.
     pub metadata: Option<String>,
     /// The key under which it was enqueued.
-    pub unique_key: Option<String>,
+    pub idempotency_key: Option<String>,
 }
 
-/// The answer to a beat.
+/// The answer to a heartbeat.
 #[derive(Clone, Debug, Default)]
-pub struct Beat {
-    /// Every enlisted worker with its beats counted so far, the asking one among them unless it was rescued.
+pub struct Heartbeat {
+    /// Every registered worker with its heartbeats counted so far, the asking one among them unless it was rescued.
     pub workers: Vec<WorkerState>,
 }
 
@@ -366,39 +367,39 @@ pub struct Rescued {
 pub struct WorkerState {
     /// Who it is.
     #[serde(flatten)]
-    pub card: WorkerCard,
+    pub card: WorkerInfo,
     /// When it started.
-    #[serde(serialize_with = "crate::job::serialize_wire_time")]
+    #[serde(serialize_with = "crate::model::job::serialize_wire_time")]
     pub started_at: Timestamp,
     /// Beats so far. Only whether it grows says anything.
-    pub beats: u64,
+    pub heartbeats: u64,
     /// Jobs it holds.
     pub running: u64,
 }
 
 impl WorkerState {
-    pub(crate) fn new(card: WorkerCard, started_at: Timestamp) -> WorkerState {
-        WorkerState { card, started_at, beats: 0, running: 0 }
+    pub(crate) fn new(card: WorkerInfo, started_at: Timestamp) -> WorkerState {
+        WorkerState { card, started_at, heartbeats: 0, running: 0 }
     }
 }
 
 /// The progress of one running job: set by its handler as often as it likes, written by the store as often as it can.
 #[derive(Debug)]
-pub struct Note {
+pub struct ProgressSlot {
     claim: Claim,
-    latest: Mutex<NoteState>,
+    latest: Mutex<ProgressState>,
 }
 
 #[derive(Debug, Default)]
-struct NoteState {
+struct ProgressState {
     progress: Option<Progress>,
     submitted: bool,
 }
 
-impl Note {
+impl ProgressSlot {
     /// Nothing reported yet.
-    pub fn new(claim: Claim) -> Note {
-        Note { claim, latest: Mutex::default() }
+    pub fn new(claim: Claim) -> ProgressSlot {
+        ProgressSlot { claim, latest: Mutex::default() }
     }
 
     /// The job it speaks of.
@@ -423,7 +424,7 @@ impl Note {
 
 /// A change of one job asked for by a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
+pub enum JobCommand {
     /// A failed or cancelled job, or one that waits for its time: due now, with a fresh budget of retries and crashes: it is no
     /// suspect any more. What it ran so far stays in its history, and `attempt` goes on from there.
     Retry(JobId),
@@ -433,11 +434,11 @@ pub enum Control {
     Delete(JobId),
 }
 
-impl Control {
+impl JobCommand {
     /// The job it is about.
     pub fn id(self) -> JobId {
         match self {
-            Control::Retry(id) | Control::Cancel(id) | Control::Delete(id) => id,
+            JobCommand::Retry(id) | JobCommand::Cancel(id) | JobCommand::Delete(id) => id,
         }
     }
 
@@ -447,20 +448,20 @@ impl Control {
             (_, Status::Running) => {
                 (true, "wait until it has ended; a task can end its own job early with `TaskError::cancel`")
             }
-            (Control::Retry(_), Status::Pending) => (due, "it is already waiting for a free worker"),
-            (Control::Retry(_), Status::Completed) => (true, "enqueue a new job to do the work once more"),
-            (Control::Cancel(_), status) => {
+            (JobCommand::Retry(_), Status::Pending) => (due, "it is already waiting for a free worker"),
+            (JobCommand::Retry(_), Status::Completed) => (true, "enqueue a new job to do the work once more"),
+            (JobCommand::Cancel(_), status) => {
                 (status != Status::Pending, "only a job that has not ended can be cancelled")
             }
-            (Control::Retry(_) | Control::Delete(_), _) => (false, ""),
+            (JobCommand::Retry(_) | JobCommand::Delete(_), _) => (false, ""),
         };
         if !refused {
             return Ok(());
         }
         let verb = match self {
-            Control::Retry(_) => "retried",
-            Control::Cancel(_) => "cancelled",
-            Control::Delete(_) => "deleted",
+            JobCommand::Retry(_) => "retried",
+            JobCommand::Cancel(_) => "cancelled",
+            JobCommand::Delete(_) => "deleted",
         };
         Err(Error::new(ErrorKind::Conflict, format!("job {id} is {status} and cannot be {verb}")).help(help))
     }
@@ -477,7 +478,7 @@ pub enum Query {
     List(Filter),
     /// How many jobs there are, by status.
     Counts,
-    /// The enlisted workers, oldest first.
+    /// The registered workers, oldest first.
     Workers,
 }
 
@@ -570,10 +571,10 @@ impl Counts {
 }
 
 /// One SQL statement that stores any number of jobs, for a transaction on a connection of the caller's own driver. See
-/// [`JobQueue::statement`](crate::JobQueue::statement).
+/// [`JobQueue::insert_statement`](crate::JobQueue::insert_statement).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct EnqueueStatement {
+pub struct SqlStatement {
     /// The statement: one text parameter, no result.
     pub sql: &'static str,
     /// The value of the parameter.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// An answer that is on its way. The request is already submitted: dropping this cancels nothing.

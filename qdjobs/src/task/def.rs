@@ -12,9 +12,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::context::JobContext;
-use crate::error::ParamProblem;
-use crate::job::{DEFAULT_QUEUE, DEFAULT_RETRIES};
-use crate::retry::{Backoff, Outcome};
+use crate::model::error::ParamProblem;
+use crate::model::job::{DEFAULT_QUEUE, DEFAULT_RETRIES};
+use crate::model::retry::{Backoff, Outcome};
 
 /// Everything that is known of a task before it runs.
 ///

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use super::check_params;
-use crate::error::{Error, ErrorKind, Result};
-use crate::job::JSON_DEPTH_MAX;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::job::JSON_DEPTH_MAX;
 use crate::task::TaskDef;
 
 /// The text of typed params.

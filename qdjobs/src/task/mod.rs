@@ -8,11 +8,12 @@ mod attribute;
 mod def;
 mod encode;
 mod error;
+mod future_kind;
 mod output;
 mod param;
 #[doc(hidden)]
 pub mod private;
-mod run;
+pub(crate) mod registry;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -30,8 +31,8 @@ pub use output::{IntoTaskError, Own, TaskOutput, TaskReturn, ViaBox, ViaStd};
 pub use param::{TaskParam, check_params};
 pub use state::State;
 
-use crate::request::JobRequest;
-use crate::time::Timestamp;
+use crate::model::clock::Timestamp;
+use crate::queue::request::JobRequest;
 
 /// The params struct of a task: a call of its function that is not made yet.
 ///
@@ -90,8 +91,8 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sized + 'static {
     }
 
     /// At most one job of the database has this key; the same job enqueued with it again is the job that is there. See
-    /// [`JobRequest::unique_key`].
-    fn unique_key(self, key: impl Into<String>) -> JobRequest<Self::Output> {
-        self.request().unique_key(key)
+    /// [`JobRequest::idempotency_key`].
+    fn idempotency_key(self, key: impl Into<String>) -> JobRequest<Self::Output> {
+        self.request().idempotency_key(key)
     }
 }

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::TaskError;
-use crate::error::{Error, ErrorKind, Result};
-use crate::job::{JSON_BYTES_MAX, JobId};
-use crate::retry::Outcome;
-use crate::time::Timestamp;
+use crate::model::clock::Timestamp;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::job::{JSON_BYTES_MAX, JobId};
+use crate::model::retry::Outcome;
 
 /// A type that a task can return: `Result`, and the plain types that stand for a success.
 ///

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 
 use super::encode::too_deep;
 use super::{ParamInfo, TaskError};
-use crate::error::{Error, ErrorKind, ParamProblem, Result};
-use crate::job::{JSON_DEPTH_MAX, NAME_BYTES_MAX, check_size};
-use crate::nearest::nearest;
+use crate::model::error::{Error, ErrorKind, ParamProblem, Result};
+use crate::model::job::{JSON_DEPTH_MAX, NAME_BYTES_MAX, check_size};
+use crate::model::suggest::suggest;
 use crate::task::TaskDef;
 
 /// A value that can be a parameter of a task: stored as JSON, read back later, perhaps by another process.
@@ -237,7 +237,7 @@ fn expected_found(error: &str) -> String {
 
 fn unknown(key: &str, params: &'static [ParamInfo]) -> ParamProblem {
     let names = || params.iter().map(|param| param.name);
-    let help = match nearest(key, names()) {
+    let help = match suggest(key, names()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if params.is_empty() => "the task takes none".to_owned(),
         None => format!("the task takes {}", names().collect::<Vec<_>>().join(", ")),

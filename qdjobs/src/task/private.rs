@@ -21,16 +21,16 @@ pub use serde::de::{Deserialize, Deserializer};
 pub use serde::ser::{Serialize, SerializeMap, Serializer};
 pub use serde_json::value::Serializer as ValueSerializer;
 
+pub use super::future_kind::{Boxed, Probe, ProbeLocal, run_async};
 pub use super::output::finish;
 pub use super::param::{
     Object, check, decode, decode_owned, lend, object, put_with, read, take_with, take_with_or,
 };
-pub use super::run::{Boxed, Probe, ProbeLocal, run_async};
 pub use super::{ParamInfo, Run, State, StateInfo, Task, TaskDef, TaskOptions, TaskParam, TaskReturn};
 pub use crate::context::JobContext;
-pub use crate::registry::Linked;
-pub use crate::request::Enqueue;
-pub use crate::retry::{Backoff, Outcome};
+pub use crate::model::retry::{Backoff, Outcome};
+pub use crate::queue::request::Enqueue;
+pub use crate::task::registry::Linked;
 
 /// Stores a job with the task's own options.
 pub fn enqueue<T: Task, Q: Enqueue + ?Sized>(task: T, target: &Q) -> Q::Answer<T::Output> {

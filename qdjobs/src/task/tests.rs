@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::*;
 use crate::context::{JobContext, States, StopSignal};
-use crate::error::ErrorKind;
-use crate::job::{JSON_BYTES_MAX, JSON_DEPTH_MAX, JobId, WorkerId};
+use crate::model::error::ErrorKind;
+use crate::model::job::{JSON_BYTES_MAX, JSON_DEPTH_MAX, JobId, WorkerId};
+use crate::model::retry::Outcome;
 use crate::queue::JobQueue;
-use crate::registry::Registry;
-use crate::retry::Outcome;
 use crate::store::{Claim, Claimed};
+use crate::task::registry::Registry;
 
 struct Greeting(&'static str);
 
@@ -73,7 +73,7 @@ fn context(states: States) -> JobContext {
         scheduled_at: epoch,
         claimed_at: epoch,
         metadata: None,
-        unique_key: None,
+        idempotency_key: None,
     };
     let queue = JobQueue::in_memory();
     JobContext::new(job, epoch, Arc::new(states), queue, Arc::new(StopSignal::default()))
@@ -282,7 +282,7 @@ fn a_name_that_only_a_worker_may_know_is_told_to_be_enqueued_by_its_type() {
 #[test]
 fn an_empty_choice_of_tasks_is_not_told_as_a_crate_that_was_not_linked() {
     let error = Registry::default().check().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Setup);
+    assert_eq!(error.kind(), ErrorKind::Config);
     for text in [error.to_string(), Registry::default().unknown("nope").to_string()] {
         assert!(text.contains("none of the tasks of this program was chosen"), "{text}");
         assert!(!text.contains("linked"), "{text}");

@@ -4,50 +4,50 @@
 //! `retry::verdict` does.
 //!
 //! ```text
-//!   dispatcher ──turn (finishes, free room)──▶ store ──claimed──▶ crew: threads for fn, executor for async fn
+//!   dispatcher ──turn (finishes, free room)──▶ store ──claimed──▶ pool: threads for fn, executor for async fn
 //!        ▲                                                           │
-//!        └───────────────────────── finishes ◀───────────────────────┘          one lane for each kind of task
-//!   steward: beats, looks for dead workers, timeouts                            a thread of its own: user code cannot stall it
+//!        └───────────────────────── finishes ◀───────────────────────┘          one dispatcher for each kind of task
+//!   supervisor: heartbeats, looks for dead workers, timeouts                            a thread of its own: user code cannot stall it
 //! ```
 
-mod attempt;
-mod crew;
 #[cfg(feature = "tokio")]
-mod executor;
-mod flight;
-mod lane;
+mod async_executor;
+mod dispatcher;
+mod execution;
+mod in_flight;
+mod pool;
+mod store_backoff;
+mod supervisor;
 #[cfg(test)]
-pub(crate) mod stepped;
-mod steward;
-mod trouble;
+pub(crate) mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::chance::Chance;
 use crate::context::States;
-use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
-use crate::job::{WorkerId, check_name};
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::event::Event;
+use crate::model::job::{WorkerId, check_name};
+use crate::model::rng::Rng;
 use crate::queue::JobQueue;
-use crate::registry::Registry;
-use crate::store::{LEASE, TaskCard, TaskSet, WorkerCard};
+use crate::store::{LEASE, TaskDefaults, TaskSet, WorkerInfo};
+use crate::task::registry::Registry;
 use crate::task::{Run, Task};
 
-use self::attempt::Shop;
-use self::crew::Crew;
-use self::lane::Lane;
-use self::steward::Steward;
+use self::dispatcher::Dispatcher;
+use self::execution::WorkerShared;
+use self::pool::Pool;
+use self::supervisor::Supervisor;
 
 /// Most `async` jobs in flight unless the program says otherwise.
 const ASYNC_CONCURRENCY: usize = 1_000;
 
 /// How long a stop waits for running jobs unless the program says otherwise: 5 s less than what container platforms allow.
-const GRACE: Duration = Duration::from_secs(25);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Runs the jobs of a queue: made with [`Worker::new`], started with [`start`](Worker::start) or [`run`](Worker::run).
 ///
-/// It serves every task that is linked into the program, unless [`only`](Worker::only) or [`tasks`](Worker::tasks) choose some.
+/// It serves every task that is linked into the program, unless [`task`](Worker::task) or [`task_names`](Worker::task_names) choose some.
 /// Jobs of tasks it does not know stay pending and are visible as such.
 #[must_use = "a worker does nothing until it is started"]
 pub struct Worker {
@@ -59,7 +59,7 @@ pub struct Worker {
     registered: Vec<&'static crate::TaskDef>,
     states: States,
     states_twice: Vec<&'static str>,
-    grace: Duration,
+    shutdown_timeout: Duration,
     lease: Duration,
     listener: Listener,
     #[cfg(feature = "tokio")]
@@ -80,7 +80,7 @@ impl Worker {
             registered: Vec::new(),
             states: States::default(),
             states_twice: Vec::new(),
-            grace: GRACE,
+            shutdown_timeout: SHUTDOWN_TIMEOUT,
             lease: LEASE,
             listener: Arc::new(|_| {}),
             #[cfg(feature = "tokio")]
@@ -108,14 +108,14 @@ impl Worker {
     }
 
     /// Serve this task and no other but those chosen the same way.
-    pub fn only<T: Task>(mut self) -> Worker {
+    pub fn task<T: Task>(mut self) -> Worker {
         self.registered.push(T::DEF);
         self.chosen.get_or_insert_default().push(T::DEF.name.to_owned());
         self
     }
 
     /// Serve only the tasks of these names.
-    pub fn tasks<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Worker {
+    pub fn task_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Worker {
         self.chosen.get_or_insert_default().extend(names.into_iter().map(Into::into));
         self
     }
@@ -137,8 +137,8 @@ impl Worker {
 
     /// How long [`stop`](WorkerHandle::stop) waits for running jobs before it gives them back; 25 s unless you choose
     /// otherwise.
-    pub fn grace(mut self, grace: Duration) -> Worker {
-        self.grace = grace;
+    pub fn shutdown_timeout(mut self, shutdown_timeout: Duration) -> Worker {
+        self.shutdown_timeout = shutdown_timeout;
         self
     }
 
@@ -170,12 +170,12 @@ impl Worker {
         let registry = self.served()?;
         self.check(&registry)?;
         let queue = self.queue.clone();
-        let chance = Chance::new();
-        let id = WorkerId(chance.id());
-        let card = WorkerCard::new(id, host(), std::process::id());
+        let rng = Rng::new();
+        let id = WorkerId(rng.id());
+        let card = WorkerInfo::new(id, host(), std::process::id());
 
         let cards = registry.iter().flat_map(|task| {
-            task.names().map(|name| TaskCard {
+            task.names().map(|name| TaskDefaults {
                 name: name.to_owned(),
                 queue: task.options.queue.to_owned(),
                 priority: task.options.priority,
@@ -183,7 +183,7 @@ impl Worker {
             })
         });
         #[cfg(feature = "tokio")]
-        let reactor = executor::Reactor::new(
+        let reactor = async_executor::Reactor::new(
             self.runtime,
             registry.iter().any(|task| !matches!(task.run, Run::Blocking(_))),
         )?;
@@ -193,46 +193,48 @@ impl Worker {
         };
         let on_threads = names(|run| matches!(run, Run::Blocking(_) | Run::AsyncLocal(_)));
         let on_executor = names(|run| matches!(run, Run::Async(_)));
-        let mut crews = Vec::new();
+        let mut pools = Vec::new();
         if !on_threads.is_empty() {
-            let crew = Crew::threads(
+            let pool = Pool::threads(
                 self.concurrency,
                 #[cfg(feature = "tokio")]
                 reactor.handle(),
             );
-            crews.push((on_threads, crew));
+            pools.push((on_threads, pool));
         }
         #[cfg(feature = "tokio")]
         if !on_executor.is_empty() {
-            crews.push((on_executor, Crew::executor(self.async_concurrency, &reactor)?));
+            pools.push((on_executor, Pool::executor(self.async_concurrency, &reactor)?));
         }
         #[cfg(not(feature = "tokio"))]
         let _ = on_executor;
 
-        queue.store().publish(cards.collect()).wait()?;
-        queue.store().enlist(card.clone()).wait()?;
+        queue.store().publish_tasks(cards.collect()).wait()?;
+        queue.store().register_worker(card.clone()).wait()?;
         let queues: Option<Arc<[String]>> = self.queues.map(Arc::from);
-        let shop = Arc::new(Shop::new(queue.lent(), registry, self.states, id, self.listener, chance));
-        let mut steward = Steward::new(shop.clone(), card, self.lease);
-        let lane = |(tasks, crew)| Lane::new(shop.clone(), steward.bell(), tasks, queues.clone(), crew);
-        let lanes: Vec<Arc<Lane>> = crews.into_iter().map(lane).collect();
-        steward.serve_lanes(lanes.clone());
+        let shared =
+            Arc::new(WorkerShared::new(queue.downgrade(), registry, self.states, id, self.listener, rng));
+        let mut supervisor = Supervisor::new(shared.clone(), card, self.lease);
+        let dispatcher =
+            |(tasks, pool)| Dispatcher::new(shared.clone(), supervisor.bell(), tasks, queues.clone(), pool);
+        let dispatchers: Vec<Arc<Dispatcher>> = pools.into_iter().map(dispatcher).collect();
+        supervisor.serve_lanes(dispatchers.clone());
         // Beats and timeouts are there before the first job is.
-        let steward = steward.start().inspect_err(|_| {
-            let _ = queue.store().leave(id).wait();
+        let supervisor = supervisor.start().inspect_err(|_| {
+            let _ = queue.store().deregister_worker(id).wait();
         })?;
-        let tasks: Vec<&str> = shop.registry.iter().map(|task| task.name).collect();
-        shop.tell(&Event::Started { worker: id, tasks: &tasks });
+        let tasks: Vec<&str> = shared.registry.iter().map(|task| task.name).collect();
+        shared.tell(&Event::WorkerStarted { worker: id, tasks: &tasks });
         let running = Running {
             _queue: queue,
-            shop,
-            lanes,
-            steward,
-            grace: self.grace,
+            shared,
+            dispatchers,
+            supervisor,
+            shutdown_timeout: self.shutdown_timeout,
             #[cfg(feature = "tokio")]
             _reactor: reactor,
         };
-        if let Err(error) = running.lanes.iter().try_for_each(Lane::start) {
+        if let Err(error) = running.dispatchers.iter().try_for_each(Dispatcher::start) {
             // What has begun by now may end.
             let _ = running.stop();
             return Err(error);
@@ -247,7 +249,7 @@ impl Worker {
         let mut signals =
             signal_hook::iterator::Signals::new(signal_hook::consts::TERM_SIGNALS).map_err(|error| {
                 Error::new(
-                    ErrorKind::Setup,
+                    ErrorKind::Config,
                     format!("the signals that end a process cannot be caught: {error}"),
                 )
                 .help("use `start` and call `stop` yourself")
@@ -281,7 +283,7 @@ impl Worker {
 
     fn check(&self, registry: &Registry) -> Result<()> {
         let setup =
-            |message: String, help: &'static str| Err(Error::new(ErrorKind::Setup, message).help(help));
+            |message: String, help: &'static str| Err(Error::new(ErrorKind::Config, message).help(help));
         if self.concurrency == 0 || self.async_concurrency == 0 {
             return setup(
                 "a worker with a concurrency of 0 would never run a job".into(),
@@ -341,21 +343,21 @@ pub struct WorkerHandle {
 struct Running {
     /// Keeps the queue open: the worker's threads do not.
     _queue: JobQueue,
-    shop: Arc<Shop>,
-    lanes: Vec<Arc<Lane>>,
-    steward: steward::Running,
-    grace: Duration,
+    shared: Arc<WorkerShared>,
+    dispatchers: Vec<Arc<Dispatcher>>,
+    supervisor: supervisor::Running,
+    shutdown_timeout: Duration,
     #[cfg(feature = "tokio")]
-    _reactor: executor::Reactor,
+    _reactor: async_executor::Reactor,
 }
 
 impl WorkerHandle {
     /// The worker's number. It changes if the worker was taken for dead and came back.
     pub fn id(&self) -> Option<WorkerId> {
-        self.running.as_ref().map(|running| running.shop.worker())
+        self.running.as_ref().map(|running| running.shared.worker())
     }
 
-    /// Stops: claims nothing more, lets running jobs end for as long as the grace, gives the rest back without counting an
+    /// Stops: claims nothing more, lets running jobs end for as long as the shutdown_timeout, gives the rest back without counting an
     /// attempt, and returns when all of that is stored.
     pub fn stop(mut self) -> Result<()> {
         self.running.take().map_or(Ok(()), Running::stop)
@@ -374,33 +376,33 @@ impl Drop for WorkerHandle {
 impl Running {
     /// The order of stopping, and why it is this one.
     fn stop(self) -> Result<()> {
-        if let Some(forked) = self.shop.queue.store().stopped()
+        if let Some(forked) = self.shared.queue.store().stopped()
             && forked.kind() == ErrorKind::Forked
         {
             // The worker is its parent's; here are neither its threads nor its jobs.
             std::mem::forget(self);
             return Err(forked);
         }
-        let Running { shop, lanes, steward, grace, .. } = self;
-        // 1. Nothing new: claims end first, or the lanes would fill up again while they empty.
-        lanes.iter().for_each(|lane| lane.close());
-        shop.queue.store().recall(shop.worker());
-        // 2. What runs may end, all lanes sharing one grace. Beats go on: a worker that is still working must not be taken
+        let Running { shared, dispatchers, supervisor, shutdown_timeout, .. } = self;
+        // 1. Nothing new: claims end first, or the dispatchers would fill up again while they empty.
+        dispatchers.iter().for_each(|dispatcher| dispatcher.close());
+        shared.queue.store().cancel_waiting_claims(shared.worker());
+        // 2. What runs may end, all dispatchers sharing one shutdown_timeout. Beats go on: a worker that is still working must not be taken
         //    for dead.
-        let until = shop.elapsed().saturating_add(grace);
-        lanes.iter().for_each(|lane| lane.wait_idle(until));
+        let until = shared.elapsed().saturating_add(shutdown_timeout);
+        dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
         // 3. What still runs is told to stop, gets a moment to do so, and is given back.
-        lanes.iter().for_each(|lane| lane.tell_to_stop());
-        let until = shop.elapsed() + lane::PARTING;
-        lanes.iter().for_each(|lane| lane.wait_idle(until));
-        let released: usize = lanes.iter().map(|lane| lane.release_running()).sum();
+        dispatchers.iter().for_each(|dispatcher| dispatcher.tell_to_stop());
+        let until = shared.elapsed() + dispatcher::PARTING;
+        dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
+        let released: usize = dispatchers.iter().map(|dispatcher| dispatcher.release_running()).sum();
         // 4. The last finishes are written; then the dispatchers have nothing left to do.
-        let written = lanes.iter().map(|lane| lane.join()).fold(Ok(()), Result::and);
-        // 5. No more beats, and off the list. Whatever the books still show as held goes back with it.
-        steward.stop();
-        let left = shop.queue.store().leave(shop.worker()).wait();
-        shop.tell(&Event::Stopped {
-            worker: shop.worker(),
+        let written = dispatchers.iter().map(|dispatcher| dispatcher.join()).fold(Ok(()), Result::and);
+        // 5. No more heartbeats, and off the list. Whatever the books still show as held goes back with it.
+        supervisor.stop();
+        let left = shared.queue.store().deregister_worker(shared.worker()).wait();
+        shared.tell(&Event::WorkerStopped {
+            worker: shared.worker(),
             released: released + left.as_ref().copied().unwrap_or(0),
         });
         written.and(left.map(drop))

@@ -1,8 +1,8 @@
-//! Many `async` jobs in flight.
+//! Many `async` jobs in in_flight.
 
 use crate::child::{Child, Engine};
-use crate::crew::{NAP, NAPPING, NOOP};
 use crate::measure::Spread;
+use crate::pool::{NAP, NAPPING, NOOP};
 use crate::stage::{Fill, Stage};
 use crate::table::{Cell, Table};
 use crate::{Result, drain};
@@ -11,7 +11,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
     let jobs = stage.size(5_000, 1_000);
     let ideal = NAP.as_secs_f64();
     let note = format!(
-        "{jobs} stored jobs that each await {NAP:?}, as many in flight, in a process of their own: from the start of the worker \
+        "{jobs} stored jobs that each await {NAP:?}, as many in in_flight, in a process of their own: from the start of the worker \
          to the commit of the last completion. The bare engine cannot await: beside it is what it takes to claim and finish as many no-op \
          jobs with 8 slots."
     );
@@ -47,7 +47,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
     }
     let pairs = || ours.iter().zip(&bare);
     table.push(vec![
-        Cell::text(format!("{jobs} in flight")),
+        Cell::text(format!("{jobs} in in_flight")),
         Cell::Number(Spread::new(ours.iter().map(|it| it * 1e3)), 0),
         Cell::Number(Spread::new(ours.iter().map(|it| it / ideal)), 2),
         Cell::Number(Spread::new(bare.iter().map(|it| it * 1e3)), 0),

@@ -1,9 +1,9 @@
 //! Whether the rest of the database costs the drain anything.
 
 use crate::Result;
-use crate::crew::NOOP;
 use crate::drain;
 use crate::measure::{Rounds, Spread};
+use crate::pool::NOOP;
 use crate::stage::{Fill, Stage};
 use crate::table::{Cell, Table, rates};
 

@@ -1,6 +1,6 @@
 //! The engine to compare with: what a careful person would write by hand with rusqlite, if speed were all that counted.
 //!
-//! One thread owns the writing connection. Requests gather while a commit is in flight and share the next one; a slot hands
+//! One thread owns the writing connection. Requests gather while a commit is in in_flight and share the next one; a slot hands
 //! in what it has finished and gets its next jobs in the same transaction; new jobs go to idle slots in the transaction that
 //! stores them. Same schema, columns, indexes and settings as qdjobs, same number of jobs claimed ahead. What it leaves out: types,
 //! leases, heartbeats, stopping, schedules, timeouts, retries, panics, history, other processes, errors of one caller alone.
@@ -12,7 +12,7 @@ use std::thread::{JoinHandle, spawn};
 use qdjobs::rusqlite::{CachedStatement, Connection, params};
 
 use crate::Result;
-use crate::crew::Tally;
+use crate::pool::Tally;
 
 /// Jobs claimed ahead, for all slots together: as many as qdjobs claims at most.
 const AHEAD: usize = 1_024;
@@ -54,7 +54,7 @@ enum Request {
     /// Params of new jobs, and who waits for their commit.
     Insert(Vec<String>, SyncSender<()>),
     /// A slot is idle, after it has run these jobs.
-    Turn(usize, Vec<Done>),
+    Claim(usize, Vec<Done>),
     Stop,
 }
 
@@ -72,7 +72,7 @@ struct Done {
 
 /// The engine, running.
 pub(crate) struct Bare {
-    inbox: Sender<Request>,
+    request_queue: Sender<Request>,
     writer: JoinHandle<Result<()>>,
     slots: Vec<JoinHandle<()>>,
 }
@@ -100,27 +100,27 @@ impl Bare {
         tally: &Arc<Tally>,
         handler: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Bare> {
-        let (inbox, requests) = channel();
+        let (request_queue, requests) = channel();
         let handler = Arc::new(handler);
         let mut desks = Vec::new();
         let mut threads = Vec::new();
         for slot in 0..slots {
             let (desk, jobs) = channel();
             desks.push(desk);
-            let (inbox, handler) = (inbox.clone(), handler.clone());
-            threads.push(spawn(move || work(slot, &inbox, &jobs, &*handler)));
+            let (request_queue, handler) = (request_queue.clone(), handler.clone());
+            threads.push(spawn(move || work(slot, &request_queue, &jobs, &*handler)));
         }
         let writer = Writer { conn, task, desks, tally: tally.clone() };
-        Ok(Bare { inbox, writer: spawn(move || writer.run(&requests)), slots: threads })
+        Ok(Bare { request_queue, writer: spawn(move || writer.run(&requests)), slots: threads })
     }
 
     pub(crate) fn caller(&self) -> Caller {
-        Caller(self.inbox.clone())
+        Caller(self.request_queue.clone())
     }
 
     /// Ends when what the slots hold is finished.
     pub(crate) fn stop(self) -> Result<()> {
-        self.inbox.send(Request::Stop).map_err(|_| "the bare engine has ended")?;
+        self.request_queue.send(Request::Stop).map_err(|_| "the bare engine has ended")?;
         self.writer.join().map_err(|_| "the bare writer has panicked")??;
         self.slots.into_iter().try_for_each(|slot| slot.join().map_err(|_| "a bare slot has panicked"))?;
         Ok(())
@@ -128,9 +128,9 @@ impl Bare {
 }
 
 /// One slot's working life.
-fn work(slot: usize, inbox: &Sender<Request>, jobs: &Receiver<Vec<Job>>, handler: &dyn Fn(&str)) {
+fn work(slot: usize, request_queue: &Sender<Request>, jobs: &Receiver<Vec<Job>>, handler: &dyn Fn(&str)) {
     let mut done = Vec::new();
-    while inbox.send(Request::Turn(slot, done)).is_ok() {
+    while request_queue.send(Request::Claim(slot, done)).is_ok() {
         let Ok(jobs) = jobs.recv() else { return };
         done = jobs
             .into_iter()
@@ -151,7 +151,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(self, inbox: &Receiver<Request>) -> Result<()> {
+    fn run(self, request_queue: &Receiver<Request>) -> Result<()> {
         let mut insert = self.conn.prepare_cached(INSERT)?;
         let mut claim = self.conn.prepare_cached(CLAIM)?;
         let mut finish = self.conn.prepare_cached(FINISH)?;
@@ -160,12 +160,12 @@ impl Writer {
         let mut idle: Vec<usize> = Vec::new();
         let mut stopping = false;
         while !(stopping && idle.len() == self.desks.len()) {
-            let Ok(first) = inbox.recv() else { return Ok(()) };
+            let Ok(first) = request_queue.recv() else { return Ok(()) };
             let now = micros();
             let mut callers = Vec::new();
             let mut finished = 0;
             begin.execute([])?;
-            for request in std::iter::once(first).chain(inbox.try_iter()).take(BATCH) {
+            for request in std::iter::once(first).chain(request_queue.try_iter()).take(BATCH) {
                 match request {
                     Request::Insert(jobs, caller) => {
                         for text in &jobs {
@@ -173,7 +173,7 @@ impl Writer {
                         }
                         callers.push(caller);
                     }
-                    Request::Turn(slot, done) => {
+                    Request::Claim(slot, done) => {
                         for Done { id, attempt } in &done {
                             let changed = finish.execute(params![id, attempt, WORKER, "null", now])?;
                             assert_eq!(changed, 1, "job {id} was not ours");

@@ -13,7 +13,7 @@ use qdjobs::{JobQueue, TaskDef};
 use serde_json::{Value, json};
 
 use crate::bare::Bare;
-use crate::crew::{NAPPING, NOOP, STAMP, Stamps, Tally, Threads, napping, stamping, worker};
+use crate::pool::{NAPPING, NOOP, STAMP, Stamps, Tally, Threads, napping, stamping, worker};
 use crate::stage::{Db, Stage, connect};
 use crate::{Result, args, measure};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::bare::Bare;
-use crate::crew::{NOOP, Tally, worker};
 use crate::measure::{Rounds, Run, timed};
+use crate::pool::{NOOP, Tally, worker};
 use crate::stage::{Db, Fill, PAYLOAD, Stage};
 use crate::table::Table;
 

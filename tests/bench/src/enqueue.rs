@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::bare::{Bare, insert_alone};
-use crate::crew::{NOOP, Noop};
 use crate::measure::{self, Rounds, Run, timed};
+use crate::pool::{NOOP, Noop};
 use crate::stage::{PAYLOAD, Stage, filler, params_text};
 use crate::table::{Cell, Table, rates};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::child::{Child, Engine};
-use crate::crew::NOOP;
 use crate::measure::{self, Spread};
+use crate::pool::NOOP;
 use crate::stage::{Fill, Stage};
 use crate::table::{Cell, Table};
 

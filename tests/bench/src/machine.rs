@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::bare::insert_alone;
-use crate::crew::NOOP;
 use crate::measure::{Samples, now};
+use crate::pool::NOOP;
 use crate::stage::{PAYLOAD, Stage, params_text};
 
 /// Lines of what and which.

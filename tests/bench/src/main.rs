@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p qdjobs-bench -- --help` lists the options. One file for each figure; `measure` holds the clocks
 //! and the arithmetic, `stage` the databases and the check that every job was done, `bare` the engine to compare with,
-//! `crew` the tasks and workers of ours, `child` the other process.
+//! `pool` the tasks and workers of ours, `child` the other process.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
 mod args;
@@ -10,7 +10,6 @@ mod async_jobs;
 mod backlog;
 mod bare;
 mod child;
-mod crew;
 mod drain;
 mod enqueue;
 mod idle;
@@ -20,6 +19,7 @@ mod memory;
 mod payload;
 mod pickup;
 mod pipeline;
+mod pool;
 mod stage;
 mod table;
 

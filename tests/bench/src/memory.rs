@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::child::{Child, Engine};
-use crate::crew::NOOP;
+use crate::pool::NOOP;
 use crate::stage::{Fill, Stage};
 use crate::table::{Cell, Table};
 

@@ -1,7 +1,7 @@
 //! What large params cost.
 
-use crate::crew::NOOP;
 use crate::measure::Rounds;
+use crate::pool::NOOP;
 use crate::stage::{Fill, Stage};
 use crate::table::Table;
 use crate::{Result, drain, enqueue};

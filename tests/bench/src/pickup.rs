@@ -8,8 +8,8 @@ use qdjobs::rusqlite::Connection;
 use crate::Result;
 use crate::bare::{Bare, insert_alone};
 use crate::child::{Child, Engine};
-use crate::crew::{NOOP, STAMP, Stamp, Stamps, Tally, moment, stamp_params, stamping};
 use crate::measure::{self, Rounds, Run};
+use crate::pool::{NOOP, STAMP, Stamp, Stamps, Tally, moment, stamp_params, stamping};
 use crate::stage::{PAYLOAD, Stage, filler};
 use crate::table::{Cell, Table};
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::bare::Bare;
-use crate::crew::{STAMP, Stamp, Stamps, Tally, moment, stamp_params, stamping};
 use crate::enqueue::crowd;
 use crate::measure::{Rounds, Run};
+use crate::pool::{STAMP, Stamp, Stamps, Tally, moment, stamp_params, stamping};
 use crate::stage::{PAYLOAD, Stage, filler};
 use crate::table::{Cell, Table, rates};
 

@@ -4,18 +4,18 @@
 
 use std::time::Duration;
 
-use qdjobs_disk::as_process;
+use qdjobs_sim_disk::as_process;
 
 use super::super::model::{Verdict, Word};
 use super::super::plan::Trouble;
 use super::super::process::{Call, TASKS};
 use super::super::trace::note;
 use super::World;
-use crate::error::{Error, ErrorKind};
-use crate::job::{Due, JobId, NewJob};
+use crate::model::error::{Error, ErrorKind};
+use crate::model::job::{JobId, NewJob, RunAt};
 use crate::queue::not_found;
-use crate::store::sqlite::onlooker;
-use crate::store::{Answer, Control, Store};
+use crate::store::sqlite::testing::snapshot;
+use crate::store::{Answer, JobCommand, Store};
 
 impl World<'_> {
     pub(super) fn call(&mut self) -> Verdict {
@@ -42,7 +42,7 @@ impl World<'_> {
             }
             (4, Some(id)) => {
                 if let Some(life) = &mut self.processes[index].life {
-                    let ended = life.store.store().ended(JobId(id));
+                    let ended = life.store.store().wait_for(JobId(id));
                     life.calls.push(Call::Ended(id, ended));
                 }
             }
@@ -67,9 +67,9 @@ impl World<'_> {
             let mut job = NewJob::new(task.name, format!("{{\"tag\":{tag}}}"));
             job.max_retries = task.options.retries;
             job.priority = self.dice.below(3) as i32;
-            job.unique_key = keyed.then(|| format!("key {tag}"));
+            job.idempotency_key = keyed.then(|| format!("key {tag}"));
             if self.dice.once_in(4) {
-                job.due = Due::After(Duration::from_millis(self.dice.below(40_000)));
+                job.run_at = RunAt::After(Duration::from_millis(self.dice.below(40_000)));
             }
             jobs.push(job);
         }
@@ -87,7 +87,8 @@ impl World<'_> {
     }
 
     fn store(&mut self, index: usize, tags: Vec<u64>, jobs: Vec<NewJob>) -> Verdict {
-        let keyed = if jobs.iter().all(|job| job.unique_key.is_some()) { jobs.clone() } else { Vec::new() };
+        let keyed =
+            if jobs.iter().all(|job| job.idempotency_key.is_some()) { jobs.clone() } else { Vec::new() };
         let here = self.dice.once_in(3);
         note!(self.trace, "{:?} process {index} stores {tags:?}, here: {here}", self.now);
         self.on_disk(index, |world| {
@@ -114,7 +115,7 @@ impl World<'_> {
         let (number, params) = (self.next_number, format!("{{\"tag\":{tag}}}"));
         self.next_number += 1;
         let stored =
-            as_process(number, || onlooker::insert_plainly(&self.path(), &params, self.wall_micros()));
+            as_process(number, || snapshot::insert_plainly(&self.path(), &params, self.wall_micros()));
         self.disk.kill(number);
         note!(self.trace, "{:?} another program stores {tag}: {stored:?}", self.now);
         self.trace.saw("stored by plain SQL");
@@ -130,20 +131,20 @@ impl World<'_> {
         let command = match verb {
             "retry" => {
                 self.model.asks_to_retry(id);
-                Control::Retry(JobId(id))
+                JobCommand::Retry(JobId(id))
             }
             "cancel" => {
                 self.model.asks_to_cancel(id);
-                Control::Cancel(JobId(id))
+                JobCommand::Cancel(JobId(id))
             }
             _ => {
                 self.model.asks_to_delete(id);
-                Control::Delete(JobId(id))
+                JobCommand::Delete(JobId(id))
             }
         };
         if let Some(life) = &mut self.processes[index].life {
             let answer = life.store.store().control(vec![command]);
-            life.calls.push(Call::Control(verb, id, answer));
+            life.calls.push(Call::JobCommand(verb, id, answer));
         }
     }
 
@@ -183,9 +184,9 @@ impl World<'_> {
                     }
                 }
             }
-            Call::Control(verb, id, answer) => {
+            Call::JobCommand(verb, id, answer) => {
                 let Some(answered) = answer.try_take() else {
-                    return Ok(Some(Call::Control(verb, id, answer)));
+                    return Ok(Some(Call::JobCommand(verb, id, answer)));
                 };
                 let done = answered
                     .and_then(|jobs| jobs.into_iter().next().unwrap_or_else(|| Err(not_found(JobId(id)))));

@@ -9,12 +9,14 @@ use super::super::process::Handler;
 use super::super::trace::note;
 use super::World;
 use crate::task::{TaskError, TaskErrorKind};
-use crate::worker::stepped::guarded;
+use crate::worker::testing::guarded;
 
 impl World<'_> {
-    pub(super) fn begin(&mut self, index: usize, lane: usize) -> Verdict {
+    pub(super) fn begin(&mut self, index: usize, dispatcher: usize) -> Verdict {
         let Some(life) = &mut self.processes[index].life else { return Ok(()) };
-        let Some(running) = life.worker.as_mut().and_then(|worker| worker.begin(lane)) else { return Ok(()) };
+        let Some(running) = life.worker.as_mut().and_then(|worker| worker.begin(dispatcher)) else {
+            return Ok(());
+        };
         let claim = running.claim();
         let timed = running.job().task_name.ends_with("timed");
         let lease = self.plan.lease.as_micros() as u64;
@@ -55,7 +57,7 @@ impl World<'_> {
             running.progress(0.5);
         }
         life.handlers.push(Handler {
-            lane,
+            dispatcher,
             running,
             begun: self.now,
             ends_at,
@@ -68,7 +70,7 @@ impl World<'_> {
     pub(super) fn end(&mut self, index: usize, at: usize) {
         let Some(life) = &mut self.processes[index].life else { return };
         let Some(worker) = &mut life.worker else { return };
-        let Handler { lane, running, outcome, ends_at, .. } = life.handlers.swap_remove(at);
+        let Handler { dispatcher, running, outcome, ends_at, .. } = life.handlers.swap_remove(at);
         let outcome = match outcome {
             Some(outcome) if self.now >= ends_at => outcome,
             _ => {
@@ -90,7 +92,7 @@ impl World<'_> {
             self.trace.saw("ended after its timeout");
         }
         self.model.ends((claim.id.0, i64::from(claim.attempt)), end);
-        worker.end(lane, running, outcome);
+        worker.end(dispatcher, running, outcome);
     }
 }
 

@@ -3,62 +3,45 @@
 //! Leans on the contract in `store`. The only room that names rusqlite (`transaction` is its door for callers who bring a
 //! transaction of their own). Knows no task and no worker's thread.
 
-mod backup;
-mod check;
-mod condition;
-mod courtesy;
-mod desk;
-mod doors;
-mod doubt;
-mod fault;
-mod home;
-mod inbox;
-mod live;
-mod lookout;
-mod migrate;
-#[cfg(all(test, target_os = "linux"))]
-pub(crate) mod onlooker;
-mod open;
+mod connection;
+mod external_tx;
+mod files;
+mod health;
+mod queries;
 mod reader;
-mod remote;
-mod reserve;
-mod row;
-mod salvage;
-mod sql;
 #[cfg(test)]
-pub(crate) mod stepped;
-mod transaction;
-mod verbs;
-mod wal;
-#[cfg(target_os = "linux")]
-mod watch;
+pub(crate) mod testing;
+mod tools;
+mod wakeup;
 mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use check::{Findings, check};
-pub use open::{Durability, SqliteOptions};
-pub use salvage::{Salvage, salvage};
-pub(crate) use transaction::complete_in;
+pub use connection::open::{Durability, SqliteOptions};
+pub(crate) use external_tx::complete_in;
+pub use tools::check::{Findings, check};
+pub use tools::salvage::{Salvage, salvage};
 
-use self::condition::Condition;
-use self::desk::Desk;
-use self::home::Home;
-use self::inbox::{Inbox, Request};
-use self::live::Lives;
-use self::open::Machine;
+use self::connection::fork_guard::ForkGuard;
+use self::connection::open::{self, Machine};
+use self::files::worker_locks::WorkerLocks;
+use self::health::HealthRecord;
 use self::reader::Reader;
+use self::tools::backup;
+use self::writer::checkpointer;
+use self::writer::thread::WriterHandle;
+use super::engine::requests::{Request, RequestQueue};
 use super::{
-    Answer, Beat, Control, EnqueueStatement, Health, HealthState, Note, Pending, Query, Reply, Rescued,
-    Store, TaskCard, Turn, Turned, WorkerCard,
+    Answer, ClaimRequest, ClaimResponse, Health, HealthState, Heartbeat, JobCommand, Pending, ProgressSlot,
+    Query, Reply, Rescued, SqlStatement, Store, TaskDefaults, WorkerInfo,
 };
-use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Job, JobId, NewJob, WorkerId};
+use crate::model::clock::{Clock, ClockSubscriber};
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::idempotency::check_all;
+use crate::model::job::{Job, JobId, NewJob, WorkerId};
 use crate::sync::{Mutex, MutexGuard, PoisonError, mpsc, thread};
-use crate::time::{Bell, Clock};
-use crate::unique::check_all;
 
 /// Jobs in a SQLite database. Several processes may open the same file.
 #[derive(Debug)]
@@ -67,12 +50,12 @@ pub struct SqliteStore {
     name: String,
     clock: Clock,
     durability: Durability,
-    inbox: Arc<Inbox>,
-    desk: Arc<Desk>,
-    lives: Arc<Lives>,
-    condition: Arc<Condition>,
+    request_queue: Arc<RequestQueue>,
+    writer: Arc<WriterHandle>,
+    worker_locks: Arc<WorkerLocks>,
+    health: Arc<HealthRecord>,
     threads: Mutex<Threads>,
-    home: Home,
+    fork_guard: ForkGuard,
     /// Held against other processes, if the linked SQLite is only safe alone.
     _alone: Option<File>,
 }
@@ -90,8 +73,8 @@ impl SqliteStore {
     /// Opens the database at `path`, creating it (mode 0600) if there is none, and brings its schema up to date.
     pub fn open(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<SqliteStore>> {
         let (store, reader) = SqliteStore::without_threads(path, options, clock)?;
-        let desk = store.desk.clone();
-        let writer = spawn("qdjobs-writer", move || desk.run())?;
+        let writer = store.writer.clone();
+        let writer = spawn("qdjobs-writer", move || writer.run())?;
         store.threads().writer = Some(writer);
         let reader = spawn("qdjobs-reader", move || reader.run())?;
         store.threads().reader = Some(reader);
@@ -111,34 +94,34 @@ impl SqliteStore {
     ) -> Result<(SqliteStore, Reader)> {
         refuse_special(path)?;
         // Before SQLite is asked for anything.
-        let home = Home::found()?;
+        let fork_guard = ForkGuard::found()?;
         open::create(path, &options, machine)?;
         // Absolute, since it outlives a change of the working directory.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let lives = Arc::new(Lives::beside(&path));
+        let worker_locks = Arc::new(WorkerLocks::beside(&path));
         // Before the first write: to open a database is to write into it.
-        let alone = if open::has_wal_reset_bug(machine.sqlite) { Some(alone(&lives)?) } else { None };
+        let alone = if open::has_wal_reset_bug(machine.sqlite) { Some(alone(&worker_locks)?) } else { None };
         let conn = open::writer_again(&path, &options)?;
         let read = open::reader(&path, &options)?;
-        let inbox = Arc::new(Inbox::default());
-        let bell: Arc<dyn Bell> = inbox.clone();
+        let request_queue = Arc::new(RequestQueue::default());
+        let bell: Arc<dyn ClockSubscriber> = request_queue.clone();
         clock.subscribe(Arc::downgrade(&bell));
         drop(bell);
 
         let durability = options.durability;
-        let condition = Arc::new(Condition::of(&path, &wal::log_of(&path)));
+        let health = Arc::new(HealthRecord::of(&path, &checkpointer::log_of(&path)));
         let writer = writer::Writer::new(
             conn,
             path.clone(),
             options,
             clock.clone(),
-            inbox.clone(),
-            lives.clone(),
-            condition.clone(),
+            request_queue.clone(),
+            worker_locks.clone(),
+            health.clone(),
         );
-        let desk = Arc::new(Desk::new(writer));
+        let writer = Arc::new(WriterHandle::new(writer));
         let (questions, asked) = mpsc::channel();
-        let reader = Reader::new(read, clock.clone(), inbox.clone(), asked);
+        let reader = Reader::new(read, clock.clone(), request_queue.clone(), asked);
         let threads = Mutex::new(Threads { questions: Some(questions), reader: None, writer: None });
         let name = path.display().to_string();
         let store = SqliteStore {
@@ -146,12 +129,12 @@ impl SqliteStore {
             name,
             clock,
             durability,
-            inbox,
-            desk,
-            lives,
-            condition,
+            request_queue,
+            writer,
+            worker_locks,
+            health,
             threads,
-            home,
+            fork_guard,
             _alone: alone,
         };
         Ok((store, reader))
@@ -159,11 +142,11 @@ impl SqliteStore {
 
     /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
     fn submit<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Pending<T> {
-        if let Err(error) = self.home.check() {
+        if let Err(error) = self.fork_guard.check() {
             return Pending::ready(Err(error));
         }
         let (reply, pending) = Pending::new();
-        match self.inbox.push(request(reply)) {
+        match self.request_queue.push(request(reply)) {
             Ok(()) => pending,
             Err(error) => Pending::ready(Err(error)),
         }
@@ -171,11 +154,11 @@ impl SqliteStore {
 
     /// Writes on this thread if the writing thread sleeps; else it is left to that.
     fn write_here(&self, jobs: Vec<NewJob>) -> Result<Pending<Vec<JobId>>> {
-        self.home.check()?;
+        self.fork_guard.check()?;
         check_all(&jobs, self.clock.now())?;
         let (reply, stored) = Pending::new();
-        if let Err(request) = self.desk.write_here(Request::Insert(jobs, reply)) {
-            self.inbox.push(request)?;
+        if let Err(request) = self.writer.write_here(Request::Insert(jobs, reply)) {
+            self.request_queue.push(request)?;
         }
         Ok(stored)
     }
@@ -186,16 +169,16 @@ impl SqliteStore {
 }
 
 /// Takes the database for this process alone, since the linked SQLite may lose data otherwise.
-fn alone(lives: &Lives) -> Result<File> {
+fn alone(worker_locks: &WorkerLocks) -> Result<File> {
     let version = rusqlite::version();
     let refused = |why: String| {
         Error::new(
-            ErrorKind::Setup,
+            ErrorKind::Config,
             format!("SQLite {version} may lose committed data when two processes write one file (fixed in 3.51.3), and {why}"),
         )
         .help("update rusqlite to 0.39 or later with the feature `bundled`, or close the other process")
     };
-    match lives.be_alone() {
+    match worker_locks.be_alone() {
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err(refused("another one has this database open".into())),
         Err(error) => Err(refused(format!("it cannot be made sure that this is the only one: {error}"))),
@@ -234,77 +217,77 @@ impl Store for SqliteStore {
         self.write_here(jobs)?.wait()
     }
 
-    fn publish(&self, tasks: Vec<TaskCard>) -> Pending<()> {
+    fn publish_tasks(&self, tasks: Vec<TaskDefaults>) -> Pending<()> {
         self.submit(|reply| Request::Publish(tasks, reply))
     }
 
-    fn enlist(&self, worker: WorkerCard) -> Pending<()> {
+    fn register_worker(&self, worker: WorkerInfo) -> Pending<()> {
         let id = worker.id;
-        let is_new = match self.home.check().and_then(|()| self.lives.begin(id)) {
+        let is_new = match self.fork_guard.check().and_then(|()| self.worker_locks.begin(id)) {
             Ok(is_new) => is_new,
             Err(error) => return Pending::ready(Err(error)),
         };
         let (reply, pending) = Pending::new();
-        match self.inbox.push(Request::Enlist(worker, reply)) {
+        match self.request_queue.push(Request::RegisterWorker(worker, reply)) {
             Ok(()) => pending,
             Err(error) => {
                 // Nobody will show this number again.
                 if is_new {
-                    self.lives.end(id);
+                    self.worker_locks.end(id);
                 }
                 Pending::ready(Err(error))
             }
         }
     }
 
-    fn turn(&self, turn: Turn) -> Pending<Turned> {
-        self.submit(|reply| Request::Turn(turn, reply))
+    fn turn(&self, turn: ClaimRequest) -> Pending<ClaimResponse> {
+        self.submit(|reply| Request::Claim(turn, reply))
     }
 
-    fn recall(&self, worker: WorkerId) {
-        if self.home.is_here() {
+    fn cancel_waiting_claims(&self, worker: WorkerId) {
+        if self.fork_guard.is_here() {
             // A closed store has nothing standing.
-            let _ = self.inbox.push(Request::Recall(worker));
+            let _ = self.request_queue.push(Request::CancelWaitingClaims(worker));
         }
     }
 
-    fn beat(&self, worker: WorkerId) -> Pending<Beat> {
-        self.submit(|reply| Request::Beat(worker, reply))
+    fn heartbeat(&self, worker: WorkerId) -> Pending<Heartbeat> {
+        self.submit(|reply| Request::Heartbeat(worker, reply))
     }
 
-    fn checkpoint(&self, note: Arc<Note>) {
-        if self.home.is_here() {
+    fn report_progress(&self, note: Arc<ProgressSlot>) {
+        if self.fork_guard.is_here() {
             // Progress that comes after the end is nobody's loss.
-            let _ = self.inbox.push(Request::Checkpoint(note));
+            let _ = self.request_queue.push(Request::ReportProgress(note));
         }
     }
 
     fn is_proven_dead(&self, worker: WorkerId) -> bool {
-        self.home.is_here() && self.lives.is_proven_dead(worker)
+        self.fork_guard.is_here() && self.worker_locks.is_proven_dead(worker)
     }
 
     fn rescue(&self, dead: WorkerId) -> Pending<Rescued> {
         self.submit(|reply| Request::Rescue(dead, reply))
     }
 
-    fn rescue_silent(&self, silent: WorkerId, beats: u64) -> Pending<Rescued> {
-        self.submit(|reply| Request::RescueSilent(silent, beats, reply))
+    fn rescue_silent(&self, silent: WorkerId, heartbeats: u64) -> Pending<Rescued> {
+        self.submit(|reply| Request::RescueSilent(silent, heartbeats, reply))
     }
 
-    fn leave(&self, worker: WorkerId) -> Pending<usize> {
-        self.submit(|reply| Request::Leave(worker, reply))
+    fn deregister_worker(&self, worker: WorkerId) -> Pending<usize> {
+        self.submit(|reply| Request::Deregister(worker, reply))
     }
 
-    fn control(&self, commands: Vec<Control>) -> Pending<Vec<Result<Job>>> {
-        self.submit(|reply| Request::Control(commands, reply))
+    fn control(&self, commands: Vec<JobCommand>) -> Pending<Vec<Result<Job>>> {
+        self.submit(|reply| Request::JobCommand(commands, reply))
     }
 
-    fn ended(&self, id: JobId) -> Pending<Job> {
+    fn wait_for(&self, id: JobId) -> Pending<Job> {
         self.submit(|reply| Request::Ended(id, reply))
     }
 
     fn inspect(&self, query: Query) -> Pending<Answer> {
-        if let Err(error) = self.home.check() {
+        if let Err(error) = self.fork_guard.check() {
             return Pending::ready(Err(error));
         }
         let (reply, pending) = Pending::new();
@@ -315,31 +298,31 @@ impl Store for SqliteStore {
         pending
     }
 
-    fn poke(&self) {
-        if self.home.is_here() {
-            self.inbox.ring();
+    fn notify(&self) {
+        if self.fork_guard.is_here() {
+            self.request_queue.look();
         }
     }
 
-    fn statement(&self, jobs: &[NewJob]) -> Result<EnqueueStatement> {
-        transaction::statement(jobs, self.clock.now())
+    fn statement(&self, jobs: &[NewJob]) -> Result<SqlStatement> {
+        external_tx::statement(jobs, self.clock.now())
     }
 
     fn health(&self) -> Health {
-        match self.home.check() {
-            Ok(()) => self.condition.health(self.inbox.stopped()),
+        match self.fork_guard.check() {
+            Ok(()) => self.health.health(self.request_queue.stopped()),
             Err(error) => {
-                Health { state: HealthState::Stopped { reason: error.to_string() }, ..Health::default() }
+                Health { state: HealthState::Halted { reason: error.to_string() }, ..Health::default() }
             }
         }
     }
 
     fn stopped(&self) -> Option<Error> {
-        self.home.check().err().or_else(|| self.inbox.stopped())
+        self.fork_guard.check().err().or_else(|| self.request_queue.stopped())
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
-        self.home.check()?;
+        self.fork_guard.check()?;
         backup::write(&self.path, to)
     }
 
@@ -352,13 +335,13 @@ impl Store for SqliteStore {
     }
 
     fn close(&self) {
-        if !self.home.is_here() {
+        if !self.fork_guard.is_here() {
             // In a fork: the threads are not here, and the connections are the parent's. Nothing of them may be touched, nor closed at
             // the end of this copy.
             if let Ok(mut threads) = self.threads.try_lock() {
                 std::mem::forget(std::mem::take(&mut *threads));
             }
-            return std::mem::forget((self.desk.clone(), self.lives.clone()));
+            return std::mem::forget((self.writer.clone(), self.worker_locks.clone()));
         }
         let (reader, writer) = {
             let mut threads = self.threads();
@@ -369,7 +352,7 @@ impl Store for SqliteStore {
         // once each may find that it is not the last.
         reader.into_iter().for_each(join);
         // Closed twice is closed.
-        let _ = self.inbox.push(Request::Close);
+        let _ = self.request_queue.push(Request::Close);
         writer.into_iter().for_each(join);
     }
 }
@@ -401,8 +384,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::retry::Verdict;
-    use crate::store::{Finish, TaskSet, Want};
+    use crate::model::retry::Verdict;
+    use crate::store::sqlite::files::worker_locks;
+    use crate::store::sqlite::queries::{self, sql};
+    use crate::store::{FinishedJob, TaskSet, Want};
 
     #[test]
     fn while_the_database_is_locked_each_caller_is_told_so_and_nothing_is_stored() {
@@ -414,7 +399,7 @@ mod tests {
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let refused: Vec<_> = (0..5).map(|_| store.insert(vec![NewJob::new("a", "{}")])).collect();
         for pending in refused {
-            assert_eq!(pending.wait().unwrap_err().kind(), ErrorKind::Locked);
+            assert_eq!(pending.wait().unwrap_err().kind(), ErrorKind::Busy);
         }
         other.execute_batch("ROLLBACK").unwrap();
         assert_eq!(store.insert(vec![NewJob::new("a", "{}")]).wait().unwrap(), [JobId(1)]);
@@ -427,17 +412,18 @@ mod tests {
         let dir = scratch("refused");
         let store =
             SqliteStore::open(&dir.join("jobs.db"), SqliteOptions::default(), Clock::system()).unwrap();
-        let enlist = |worker| store.enlist(WorkerCard::new(WorkerId(worker), "here", 7)).wait();
-        enlist(1).unwrap();
-        store.inbox.stop(Error::new(ErrorKind::Stopped, "the disk is gone"));
+        let register_worker =
+            |worker| store.register_worker(WorkerInfo::new(WorkerId(worker), "here", 7)).wait();
+        register_worker(1).unwrap();
+        store.request_queue.stop(Error::new(ErrorKind::StoreHalted, "the disk is gone"));
         for worker in [1, 2] {
-            assert_eq!(enlist(worker).unwrap_err().kind(), ErrorKind::Stopped);
+            assert_eq!(register_worker(worker).unwrap_err().kind(), ErrorKind::StoreHalted);
         }
         store.close();
         for worker in [1, 2] {
-            assert_eq!(enlist(worker).unwrap_err().kind(), ErrorKind::Closed);
+            assert_eq!(register_worker(worker).unwrap_err().kind(), ErrorKind::Closed);
         }
-        assert_eq!(live::names(store.lives.dir(), ".live"), ["0000000000000001"]);
+        assert_eq!(worker_locks::names(store.worker_locks.dir(), ".live"), ["0000000000000001"]);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
@@ -457,7 +443,7 @@ mod tests {
         let written = bytes();
         assert!(written[1] > 0, "an opening writes the log back and cuts it");
         let refused = open(3_051_002).err().unwrap();
-        assert_eq!(refused.kind(), ErrorKind::Setup);
+        assert_eq!(refused.kind(), ErrorKind::Config);
         assert!(refused.to_string().contains("another one has this database open"), "{refused}");
         assert_eq!(bytes(), written);
         drop((first, other));
@@ -475,7 +461,7 @@ mod tests {
         let refused = open(SqliteOptions::default()).err().unwrap();
         assert!(refused.to_string().contains("nfs4"), "{refused}");
         assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
-        open(SqliteOptions { allow_remote_disk: true, ..SqliteOptions::default() }).unwrap();
+        open(SqliteOptions { allow_network_filesystem: true, ..SqliteOptions::default() }).unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
@@ -484,7 +470,7 @@ mod tests {
     #[test]
     fn every_statement_is_sound_and_no_hot_one_reads_the_whole_table() {
         let conn = rusqlite::Connection::open_in_memory().unwrap();
-        conn.execute_batch(include_str!("migrations/0001_jobs.sql")).unwrap();
+        conn.execute_batch(include_str!("connection/migrations/0001_jobs.sql")).unwrap();
         for (statement, index) in sql::HOT {
             let mut explained = conn.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
             let none = vec![rusqlite::types::Null; explained.parameter_count()];
@@ -502,9 +488,9 @@ mod tests {
     fn the_search_for_jobs_does_not_walk_over_the_jobs_of_a_pair() {
         let steps = |jobs: i64, ready: i64, next: &str| {
             let conn = rusqlite::Connection::open_in_memory().unwrap();
-            conn.execute_batch(include_str!("migrations/0001_jobs.sql")).unwrap();
+            conn.execute_batch(include_str!("connection/migrations/0001_jobs.sql")).unwrap();
             let fill = "WITH RECURSIVE job (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM job WHERE n < ?1)
-                INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, crash_count, ready)
+                INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, crash_count, availability)
                 SELECT 'a', 'default', 0, 3, n, ?2 - 1, ?2 FROM job";
             conn.execute(fill, [jobs, ready]).unwrap();
             let mut next = conn.prepare(next).unwrap();
@@ -525,7 +511,7 @@ mod tests {
         let dir = scratch("prepared");
         let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
         let hot = sql::HOT.iter().map(|(statement, _)| *statement);
-        for statement in hot.chain([sql::INSERT, sql::INSERT_KEYED, sql::ENLISTED, sql::BEAT]) {
+        for statement in hot.chain([sql::INSERT, sql::INSERT_KEYED, sql::IS_REGISTERED, sql::HEARTBEAT]) {
             for round in 0..3 {
                 let mut prepared = conn.prepare_cached(statement).unwrap();
                 for binding in 1..=prepared.parameter_count() {
@@ -554,15 +540,16 @@ mod tests {
         // A log that was written back is begun anew, over what stands in it.
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         let before = written();
-        let (id, _) = verbs::Insert::on(&conn).unwrap().job(&NewJob::new("a", params.as_str()), now).unwrap();
+        let (id, _) =
+            queries::Insert::on(&conn).unwrap().job(&NewJob::new("a", params.as_str()), now).unwrap();
         let stored = written();
         assert!((500_000..600_000).contains(&(stored - before)), "{}", stored - before);
         let want = Want { limit: 9, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand: false };
-        let claimed = verbs::claim(&conn, &want, WorkerId(1), false, now).unwrap();
+        let claimed = queries::claim(&conn, &want, WorkerId(1), false, now).unwrap();
         assert_eq!((claimed[0].claim.id, &claimed[0].params), (id, &params));
         let verdict = Verdict::Complete { result: "null".into() };
-        let finish = Finish { claim: claimed[0].claim, started_at: now, verdict };
-        verbs::Finishes::on(&conn).unwrap().write(&finish, now).unwrap();
+        let finish = FinishedJob { claim: claimed[0].claim, started_at: now, verdict };
+        queries::FinishWriter::on(&conn).unwrap().write(&finish, now).unwrap();
         assert!(written() - stored < 50_000, "{}", written() - stored);
         drop(conn);
         std::fs::remove_dir_all(&dir).unwrap();
@@ -572,8 +559,8 @@ mod tests {
     #[test]
     fn storing_and_finishing_a_job_build_no_temporary_tables() {
         let conn = rusqlite::Connection::open_in_memory().unwrap();
-        conn.execute_batch(include_str!("migrations/0001_jobs.sql")).unwrap();
-        let stored = [sql::INSERT, sql::INSERT_KEYED, sql::CLAIM_ONE, sql::CHECKPOINT];
+        conn.execute_batch(include_str!("connection/migrations/0001_jobs.sql")).unwrap();
+        let stored = [sql::INSERT, sql::INSERT_KEYED, sql::CLAIM_ONE, sql::REPORT_PROGRESS];
         for statement in stored.into_iter().chain([sql::COMPLETE, sql::END, sql::RETRY, sql::CRASH]) {
             let mut explained = conn.prepare(&format!("EXPLAIN {statement}")).unwrap();
             let none = vec![rusqlite::types::Null; explained.parameter_count()];

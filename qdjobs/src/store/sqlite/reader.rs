@@ -9,13 +9,14 @@ use std::sync::Arc;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::inbox::Inbox;
-use super::{fault, open, row, sql, verbs};
-use crate::error::Result;
-use crate::job::{Attempt, AttemptOutcome, JobId, Status};
+use crate::model::clock::Clock;
+use crate::model::error::Result;
+use crate::model::job::{Attempt, AttemptOutcome, JobId, Status};
+use crate::store::engine::requests::RequestQueue;
+use crate::store::sqlite::connection::{error, open};
+use crate::store::sqlite::queries::{self, rows, sql};
 use crate::store::{Answer, Counts, Filter, Page, Query, Reply};
 use crate::sync::mpsc;
-use crate::time::Clock;
 
 pub(super) type Question = (Query, Reply<Answer>);
 
@@ -23,7 +24,7 @@ pub(super) type Question = (Query, Reply<Answer>);
 pub(super) struct Reader {
     conn: Connection,
     clock: Clock,
-    inbox: Arc<Inbox>,
+    request_queue: Arc<RequestQueue>,
     questions: mpsc::Receiver<Question>,
 }
 
@@ -31,10 +32,10 @@ impl Reader {
     pub(super) fn new(
         conn: Connection,
         clock: Clock,
-        inbox: Arc<Inbox>,
+        request_queue: Arc<RequestQueue>,
         questions: mpsc::Receiver<Question>,
     ) -> Reader {
-        Reader { conn, clock, inbox, questions }
+        Reader { conn, clock, request_queue, questions }
     }
 
     /// The reading thread's life: answers questions until nobody can ask any more.
@@ -56,7 +57,7 @@ impl Reader {
             && error.is_fatal()
         {
             // Nothing more is written to a damaged file. It may still be read, as far as that goes.
-            self.inbox.stop(fault::stopped(error));
+            self.request_queue.stop(error::stopped(error));
         }
         reply.send(answer);
     }
@@ -64,7 +65,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if self.inbox.is_stopped() {
+        if self.request_queue.is_stopped() {
             open::leave_as_it_is(&self.conn);
         }
     }
@@ -72,27 +73,34 @@ impl Drop for Reader {
 
 fn answer(conn: &Connection, clock: &Clock, query: Query) -> Result<Answer> {
     let read = match query {
-        Query::Job(id) => row::job_by_id(conn, id).map(|job| Answer::Job(job.map(Box::new))),
+        Query::Job(id) => rows::job_by_id(conn, id).map(|job| Answer::Job(job.map(Box::new))),
         Query::Attempts(id) => attempts(conn, id).map(Answer::Attempts),
         Query::List(filter) => list(conn, clock, &filter).map(Answer::List),
         Query::Counts => counts(conn).map(Answer::Counts),
-        Query::Workers => verbs::workers(conn).map(Answer::Workers),
+        Query::Workers => queries::workers(conn).map(Answer::Workers),
     };
-    read.map_err(fault::before_commit)
+    read.map_err(error::before_commit)
 }
 
 /// The attempts on record, and the one that needs no record: a success, told by the job's own row.
 fn attempts(conn: &Connection, id: JobId) -> rusqlite::Result<Vec<Attempt>> {
     let mut attempts: Vec<Attempt> =
-        conn.prepare_cached(sql::ATTEMPTS)?.query_map([id.0], row::attempt)?.collect::<Result<_, _>>()?;
-    if let Some(job) = row::job_by_id(conn, id)?
+        conn.prepare_cached(sql::ATTEMPTS)?.query_map([id.0], rows::attempt)?.collect::<Result<_, _>>()?;
+    if let Some(job) = rows::job_by_id(conn, id)?
         && job.status == Status::Completed
         && !attempts.iter().any(|attempt| attempt.attempt == job.attempt)
         && let (Some(started_at), Some(ended_at), Some(worker)) =
-            (job.started_at, job.completed_at, job.worker)
+            (job.started_at, job.completed_at, job.worker_id)
     {
         let outcome = AttemptOutcome::Completed;
-        attempts.push(Attempt { attempt: job.attempt, started_at, ended_at, worker, outcome, error: None });
+        attempts.push(Attempt {
+            attempt: job.attempt,
+            started_at,
+            ended_at,
+            worker_id: worker,
+            outcome,
+            error: None,
+        });
     }
     Ok(attempts)
 }
@@ -146,6 +154,6 @@ fn list(conn: &Connection, clock: &Clock, filter: &Filter) -> rusqlite::Result<P
         if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
     let text = format!("SELECT {} FROM qdjobs_jobs {clause} ORDER BY id DESC LIMIT ?", sql::JOB_COLUMNS);
     let mut statement = conn.prepare_cached(&text)?;
-    let jobs = statement.query_map(params_from_iter(values), row::job)?.collect::<Result<_, _>>()?;
+    let jobs = statement.query_map(params_from_iter(values), rows::job)?.collect::<Result<_, _>>()?;
     Ok(Page::cut(jobs, size))
 }

@@ -64,7 +64,7 @@ impl Peer for AideDeCamp {
             "default" => (SqlitePool::connect(&url).await?, Duration::seconds(1)),
             _ => {
                 let options = SqliteConnectOptions::from_str(&url)?
-                    .journal_mode(SqliteJournalMode::Wal)
+                    .journal_mode(SqliteJournalMode::Checkpointer)
                     .synchronous(SqliteSynchronous::Full);
                 (SqlitePool::connect_with(options).await?, Duration::milliseconds(50))
             }

@@ -1,4 +1,4 @@
-//! effectum: a writer thread behind a channel, the nearest in plan to qdjobs.
+//! effectum: a writer thread behind a channel, the suggest in plan to qdjobs.
 
 use std::sync::Arc;
 

@@ -79,7 +79,7 @@ impl Peer for River {
         let options = SqliteConnectOptions::new()
             .filename(&place.path)
             .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
+            .journal_mode(SqliteJournalMode::Checkpointer)
             .busy_timeout(Duration::from_secs(5));
         let options = match place.way.ends_with("NORMAL") {
             true => options.synchronous(SqliteSynchronous::Normal),

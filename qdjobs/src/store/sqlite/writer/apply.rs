@@ -11,8 +11,8 @@ impl Writer {
         let now = batch.now;
         match request {
             Request::Insert(jobs, reply) => {
-                let stored = self.alone(!verbs::is_one_row(&jobs), |conn| {
-                    let mut insert = verbs::Insert::on(conn).map_err(fault::before_commit)?;
+                let stored = self.alone(!queries::is_one_row(&jobs), |conn| {
+                    let mut insert = queries::Insert::on(conn).map_err(error::before_commit)?;
                     let mut ready = 0;
                     let ids = jobs.iter().map(|job| {
                         insert.job(job, now).map(|(id, due)| {
@@ -26,37 +26,39 @@ impl Writer {
                 self.settle(batch, stored.map(|(ids, _)| ids), reply)
             }
             Request::Publish(tasks, reply) => {
-                let published =
-                    self.alone(true, |conn| verbs::publish(conn, &tasks).map_err(fault::before_commit));
+                let published = self
+                    .alone(true, |conn| queries::publish_tasks(conn, &tasks).map_err(error::before_commit));
                 self.settle(batch, published, reply)
             }
-            Request::Enlist(card, reply) => {
-                let door = self.doors.open(&self.inbox);
-                let enlisted = self.alone(false, |conn| {
-                    verbs::enlist(conn, &card, door.as_deref(), now).map_err(fault::before_commit)
+            Request::RegisterWorker(card, reply) => {
+                let wake_socket = self.sockets.open(&self.request_queue);
+                let registered = self.alone(false, |conn| {
+                    queries::register_worker(conn, &card, wake_socket.as_deref(), now)
+                        .map_err(error::before_commit)
                 });
                 batch.look = true;
-                match &enlisted {
-                    _ if self.enlisted.contains(&card.id) => {}
-                    Ok(()) => batch.enlisted.push(card.id),
-                    Err(_) => self.lives.end(card.id),
+                match &registered {
+                    _ if self.registered.contains(&card.id) => {}
+                    Ok(()) => batch.registered.push(card.id),
+                    Err(_) => self.worker_locks.end(card.id),
                 }
-                self.settle(batch, enlisted, reply)
+                self.settle(batch, registered, reply)
             }
-            Request::Turn(turn, reply) => self.apply_turn(turn, reply, batch),
-            Request::Recall(worker) => {
+            Request::Claim(turn, reply) => self.apply_turn(turn, reply, batch),
+            Request::CancelWaitingClaims(worker) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
                 Ok(())
             }
-            Request::Beat(worker, reply) => {
-                let beat = self.alone(true, |conn| verbs::beat(conn, worker).map_err(fault::before_commit));
-                batch.look |= beat.as_ref().is_ok_and(|(_, freed)| *freed);
-                self.settle(batch, beat.map(|(beat, _)| beat), reply)
+            Request::Heartbeat(worker, reply) => {
+                let heartbeat =
+                    self.alone(true, |conn| queries::heartbeat(conn, worker).map_err(error::before_commit));
+                batch.look |= heartbeat.as_ref().is_ok_and(|(_, freed)| *freed);
+                self.settle(batch, heartbeat.map(|(heartbeat, _)| heartbeat), reply)
             }
-            Request::Checkpoint(note) => {
-                let noted =
-                    self.alone(false, |conn| verbs::checkpoint(conn, &note).map_err(fault::before_commit));
+            Request::ReportProgress(note) => {
+                let noted = self
+                    .alone(false, |conn| queries::report_progress(conn, &note).map_err(error::before_commit));
                 // Progress that could not be written is followed by later progress; only a dead transaction matters.
                 noted.or_else(
                     |error| if error.is_fatal() || self.conn.is_autocommit() { Err(error) } else { Ok(()) },
@@ -66,44 +68,47 @@ impl Writer {
                 let max_crashes = self.options.max_crashes;
                 let freed = self.alone(true, |conn| {
                     // Before its row is gone.
-                    let door = verbs::door(conn, worker);
-                    let freed =
-                        door.and_then(|door| Ok((verbs::rescue(conn, worker, max_crashes, now)?, door)));
-                    freed.map_err(fault::before_commit)
+                    let wake_socket = queries::wake_socket(conn, worker);
+                    let freed = wake_socket.and_then(|wake_socket| {
+                        Ok((queries::rescue(conn, worker, max_crashes, now)?, wake_socket))
+                    });
+                    freed.map_err(error::before_commit)
                 });
                 // A turn of the dead worker that stands here is told.
                 batch.look = true;
-                let rescued = freed.map(|(freed, door)| {
+                let rescued = freed.map(|(freed, wake_socket)| {
                     batch.ready += freed.waiting;
                     batch.ended.extend(freed.failed.iter().map(|job| job.id));
                     batch.refuse_standing_of(worker);
                     batch.claim_nothing_for(worker);
-                    batch.left.push((worker, door));
+                    batch.left.push((worker, wake_socket));
                     Rescued { jobs: freed.jobs, failed: freed.failed }
                 });
                 self.settle(batch, rescued, reply)
             }
-            Request::RescueSilent(worker, beats, reply) => match verbs::beats(&self.conn, worker) {
-                Ok(found) if found == Some(beats) => self.apply(Request::Rescue(worker, reply), batch),
+            Request::RescueSilent(worker, heartbeats, reply) => match queries::heartbeats(&self.conn, worker)
+            {
+                Ok(found) if found == Some(heartbeats) => self.apply(Request::Rescue(worker, reply), batch),
                 found => {
-                    self.settle(batch, found.map(|_| Rescued::default()).map_err(fault::before_commit), reply)
+                    self.settle(batch, found.map(|_| Rescued::default()).map_err(error::before_commit), reply)
                 }
             },
-            Request::Leave(worker, reply) => {
+            Request::Deregister(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
-                let freed =
-                    self.alone(true, |conn| verbs::leave(conn, worker, now).map_err(fault::before_commit));
+                let freed = self.alone(true, |conn| {
+                    queries::deregister_worker(conn, worker, now).map_err(error::before_commit)
+                });
                 batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
                 batch.left.extend(freed.is_ok().then_some((worker, None)));
                 self.settle(batch, freed.map(|freed| freed.jobs), reply)
             }
-            Request::Control(commands, reply) => {
+            Request::JobCommand(commands, reply) => {
                 let mut answers = Vec::with_capacity(commands.len());
                 for command in commands {
                     let told = self.tell_end_of(command.id(), batch);
                     let answer =
-                        told.and_then(|()| self.alone(false, |conn| verbs::control(conn, command, now)));
+                        told.and_then(|()| self.alone(false, |conn| queries::control(conn, command, now)));
                     if answer.as_ref().is_err_and(Error::is_fatal)
                         || (answer.is_err() && self.conn.is_autocommit())
                     {
@@ -111,24 +116,26 @@ impl Writer {
                     }
                     if answer.is_ok() {
                         batch.ended.push(command.id());
-                        batch.ready += usize::from(matches!(command, crate::store::Control::Retry(_)));
+                        batch.ready += usize::from(matches!(command, crate::store::JobCommand::Retry(_)));
                     }
                     answers.push(answer);
                 }
                 self.settle(batch, Ok(answers), reply)
             }
-            Request::Ended(id, reply) => match row::job_by_id(&self.conn, id).map_err(fault::before_commit) {
-                Ok(Some(job)) if !job.status.is_ended() => {
-                    batch.watch.push((id, reply));
-                    Ok(())
+            Request::Ended(id, reply) => {
+                match rows::job_by_id(&self.conn, id).map_err(error::before_commit) {
+                    Ok(Some(job)) if !job.status.is_ended() => {
+                        batch.watch.push((id, reply));
+                        Ok(())
+                    }
+                    // Not before the commit: it may have ended, or be gone, by a request of this very batch.
+                    Ok(job) => {
+                        batch.told.push((id, job.ok_or_else(|| not_found(id)), vec![reply]));
+                        Ok(())
+                    }
+                    Err(error) => self.settle(batch, Err(error), reply),
                 }
-                // Not before the commit: it may have ended, or be gone, by a request of this very batch.
-                Ok(job) => {
-                    batch.told.push((id, job.ok_or_else(|| not_found(id)), vec![reply]));
-                    Ok(())
-                }
-                Err(error) => self.settle(batch, Err(error), reply),
-            },
+            }
             Request::Look => {
                 batch.look = true;
                 Ok(())
@@ -138,31 +145,36 @@ impl Writer {
         }
     }
 
-    pub(super) fn apply_turn(&mut self, turn: Turn, reply: Reply<Turned>, batch: &mut Batch) -> Result<()> {
+    pub(super) fn apply_turn(
+        &mut self,
+        turn: ClaimRequest,
+        reply: Reply<ClaimResponse>,
+        batch: &mut Batch,
+    ) -> Result<()> {
         let now = batch.now;
         let mut ended = Vec::new();
         let mut ready = 0;
         let finished = self.alone(turn.done.len() > 1, |conn| {
-            if !verbs::is_enlisted(conn, turn.worker).map_err(fault::before_commit)? {
+            if !queries::is_registered(conn, turn.worker).map_err(error::before_commit)? {
                 return Err(taken_for_dead());
             }
-            let mut turned = Turned::default();
-            let mut finishes = verbs::Finishes::on(conn).map_err(fault::before_commit)?;
+            let mut turned = ClaimResponse::default();
+            let mut finishes = queries::FinishWriter::on(conn).map_err(error::before_commit)?;
             for finish in turn.done.iter() {
-                match finishes.write(finish, now).map_err(fault::before_commit)? {
-                    Finished::Lost => turned.lost.push(finish.claim),
-                    Finished::EndedBefore(status) => {
+                match finishes.write(finish, now).map_err(error::before_commit)? {
+                    FinishResult::Lost => turned.lost.push(finish.claim),
+                    FinishResult::EndedBefore(status) => {
                         turned.completed.extend((status == Status::Completed).then_some(finish.claim));
                         ended.push(finish.claim.id);
                     }
-                    Finished::Ended => ended.push(finish.claim.id),
-                    Finished::Waits(at_once) => ready += usize::from(at_once),
+                    FinishResult::Ended => ended.push(finish.claim.id),
+                    FinishResult::Waits(at_once) => ready += usize::from(at_once),
                 }
             }
             Ok(turned)
         });
         match finished {
-            Err(error) => self.settle(batch, Err::<Turned, _>(error), reply),
+            Err(error) => self.settle(batch, Err::<ClaimResponse, _>(error), reply),
             Ok(turned) => {
                 batch.ended.extend(ended);
                 batch.ready += ready;
@@ -183,7 +195,7 @@ impl Writer {
             self.conn
                 .prepare_cached(sql)
                 .and_then(|mut statement| statement.execute([]))
-                .map_err(fault::before_commit)
+                .map_err(error::before_commit)
         };
         step("SAVEPOINT request")?;
         let done = verb(&self.conn);

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::*;
-use crate::job::NewJob;
-use crate::retry::Verdict;
-use crate::store::{Finish, Pending, TaskSet, Want, WorkerCard};
+use crate::model::job::NewJob;
+use crate::model::retry::Verdict;
+use crate::store::{FinishedJob, Pending, TaskSet, Want, WorkerInfo};
 
 /// A writer that is called and not run, since which requests share a commit is chance otherwise; in a directory of its
 /// own. A commit with a row in it for which `fails` is true fails.
@@ -16,15 +16,15 @@ fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
 fn writer_by(name: &str, fails: &str, clock: Clock) -> (Writer, PathBuf) {
     let dir = crate::store::sqlite::scratch(name);
     let path = dir.join("jobs.db");
-    let (options, lives) = (SqliteOptions::default(), Arc::new(Lives::beside(&path)));
+    let (options, worker_locks) = (SqliteOptions::default(), Arc::new(WorkerLocks::beside(&path)));
     let conn = open::writer(&path, &options).unwrap();
     let tables = "CREATE TABLE parents (id INTEGER PRIMARY KEY);
          CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
          PRAGMA foreign_keys = ON;";
     let orphan = "BEGIN INSERT INTO children VALUES (1); END";
     conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
-    let condition = Arc::new(Condition::of(&path, Path::new("none")));
-    (Writer::new(conn, path, options, clock, Arc::default(), lives, condition), dir)
+    let condition = Arc::new(HealthRecord::of(&path, Path::new("none")));
+    (Writer::new(conn, path, options, clock, Arc::default(), worker_locks, condition), dir)
 }
 
 #[test]
@@ -35,24 +35,25 @@ fn the_end_of_a_job_is_told_only_when_it_is_committed() {
         let tasks = Arc::new(TaskSet::new(["a"]));
         let want = Want { limit: 1, tasks, queues: None, stand: false };
         let (reply, turned) = Pending::new();
-        (Request::Turn(Turn { worker, done, want }, reply), turned)
+        (Request::Claim(ClaimRequest { worker, done, want }, reply), turned)
     };
     let insert = Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0);
-    let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
+    let register_worker = Request::RegisterWorker(WorkerInfo::new(worker, "host", 1), Pending::new().0);
     let (begin, claimed) = turn(Arc::default());
-    writer.write(vec![insert, enlist, begin], false);
+    writer.write(vec![insert, register_worker, begin], false);
     let job = claimed.wait().unwrap().claimed.remove(0);
 
     let verdict = Verdict::Complete { result: "null".into() };
     let (end, refused) =
-        turn(Arc::new(vec![Finish { claim: job.claim, started_at: job.claimed_at, verdict }]));
+        turn(Arc::new(vec![FinishedJob { claim: job.claim, started_at: job.claimed_at, verdict }]));
     let (reply, ended) = Pending::new();
     writer.write(vec![end, Request::Ended(job.claim.id, reply)], false);
     assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(ended.try_take().is_none(), "it waits on");
     writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
     let verdict = Verdict::Complete { result: "null".into() };
-    let (end, _) = turn(Arc::new(vec![Finish { claim: job.claim, started_at: job.claimed_at, verdict }]));
+    let (end, _) =
+        turn(Arc::new(vec![FinishedJob { claim: job.claim, started_at: job.claimed_at, verdict }]));
     writer.write(vec![end], false);
     assert_eq!(ended.wait().unwrap().status, Status::Completed);
     std::fs::remove_dir_all(&dir).unwrap();
@@ -62,35 +63,35 @@ fn the_end_of_a_job_is_told_only_when_it_is_committed() {
 fn a_worker_keeps_its_proof_of_life_until_it_is_off_the_list() {
     let (mut writer, dir) = writer("proof", "DELETE ON qdjobs_workers");
     let worker = WorkerId(1);
-    writer.lives.begin(worker).unwrap();
-    let proof = writer.lives.dir().join(format!("{worker}.live"));
-    let enlist = Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0);
-    writer.write(vec![enlist], false);
+    writer.worker_locks.begin(worker).unwrap();
+    let proof = writer.worker_locks.dir().join(format!("{worker}.live"));
+    let register_worker = Request::RegisterWorker(WorkerInfo::new(worker, "host", 1), Pending::new().0);
+    writer.write(vec![register_worker], false);
 
     let (reply, left) = Pending::new();
-    writer.write(vec![Request::Leave(worker, reply)], false);
+    writer.write(vec![Request::Deregister(worker, reply)], false);
     assert_eq!(left.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
-    assert!(proof.exists() && !writer.lives.is_empty());
+    assert!(proof.exists() && !writer.worker_locks.is_empty());
     let (reply, rescued) = Pending::new();
     writer.write(vec![Request::Rescue(worker, reply)], false);
     assert_eq!(rescued.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
-    assert!(proof.exists() && !writer.lives.is_empty());
+    assert!(proof.exists() && !writer.worker_locks.is_empty());
     writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
     let (reply, left) = Pending::new();
-    writer.write(vec![Request::Leave(worker, reply)], false);
+    writer.write(vec![Request::Deregister(worker, reply)], false);
     assert_eq!(left.wait().unwrap(), 0);
-    assert!(!proof.exists() && writer.lives.is_empty());
+    assert!(!proof.exists() && writer.worker_locks.is_empty());
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
-fn turn(worker: WorkerId, limit: usize, stand: bool) -> (Request, Pending<Turned>) {
+fn turn(worker: WorkerId, limit: usize, stand: bool) -> (Request, Pending<ClaimResponse>) {
     let want = Want { limit, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand };
     let (reply, turned) = Pending::new();
-    (Request::Turn(Turn { worker, done: Arc::default(), want }, reply), turned)
+    (Request::Claim(ClaimRequest { worker, done: Arc::default(), want }, reply), turned)
 }
 
-fn enlist(writer: &mut Writer, worker: WorkerId) {
-    writer.write(vec![Request::Enlist(WorkerCard::new(worker, "host", 1), Pending::new().0)], false);
+fn register_worker(writer: &mut Writer, worker: WorkerId) {
+    writer.write(vec![Request::RegisterWorker(WorkerInfo::new(worker, "host", 1), Pending::new().0)], false);
 }
 
 fn insert(writer: &mut Writer) {
@@ -105,11 +106,11 @@ fn new_job() -> NewJob {
 /// A writer with a worker on the list, whose reserve is spent.
 fn on_a_full_disk(name: &str, worker: WorkerId) -> (Writer, PathBuf) {
     let (mut writer, dir) = writer(name, NEVER);
-    writer.lives.begin(worker).unwrap();
-    enlist(&mut writer, worker);
+    writer.worker_locks.begin(worker).unwrap();
+    register_worker(&mut writer, worker);
     writer.leave_room_for_others();
-    writer.weigh(&fault::full());
-    assert!(writer.reserve.is_spent());
+    writer.weigh(&error::full());
+    assert!(writer.disk_reserve.is_spent());
     (writer, dir)
 }
 
@@ -126,24 +127,24 @@ fn job(writer: &Writer) -> (String, i64) {
 fn a_claim_made_in_a_commit_in_doubt_is_taken_back_and_goes_to_who_waits() {
     let (mut writer, dir) = writer("doubt", "UPDATE ON qdjobs_jobs WHEN 0");
     let worker = WorkerId(1);
-    enlist(&mut writer, worker);
+    register_worker(&mut writer, worker);
     insert(&mut writer);
     let (request, claimed) = turn(worker, 1, false);
     writer.write(vec![request], false);
     // As if the answer had been that nobody knows.
     let claim = claimed.wait().unwrap().claimed[0].claim;
     let strange = [WorkerId(2), worker].map(|worker| Claim { worker, attempt: claim.attempt + 1, ..claim });
-    writer.doubt.claims.extend(strange);
+    writer.unconfirmed.claims.extend(strange);
     writer.look();
     assert_eq!(job(&writer), ("running".into(), 1), "a claim of somebody else is none of ours");
 
-    writer.doubt.claims.push(claim);
+    writer.unconfirmed.claims.push(claim);
     let (request, claimed) = turn(worker, 1, true);
     writer.write(vec![request], false);
     assert_eq!(claimed.try_take().expect("it is there to be claimed").unwrap().claimed[0].claim, claim);
-    assert!(writer.doubt.is_empty());
-    writer.doubt.claims.push(claim);
-    assert!(writer.nap().limit.is_some(), "it does not wait for somebody to ask");
+    assert!(writer.unconfirmed.is_empty());
+    writer.unconfirmed.claims.push(claim);
+    assert!(writer.sleep().limit.is_some(), "it does not wait for somebody to ask");
     writer.look();
     assert_eq!(job(&writer), ("pending".into(), 0));
     std::fs::remove_dir_all(&dir).unwrap();
@@ -154,7 +155,7 @@ fn all_turns_of_a_batch_that_cannot_claim_are_told_the_same() {
     let (mut writer, dir) = writer("turns", "UPDATE ON qdjobs_jobs WHEN 0");
     let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT raise(ABORT, 'no'); END";
     writer.conn.execute_batch(refuse).unwrap();
-    enlist(&mut writer, WorkerId(1));
+    register_worker(&mut writer, WorkerId(1));
     insert(&mut writer);
     let (requests, turned): (Vec<_>, Vec<_>) = (0..3).map(|_| turn(WorkerId(1), 1, false)).unzip();
     writer.write(requests, false);
@@ -165,43 +166,43 @@ fn all_turns_of_a_batch_that_cannot_claim_are_told_the_same() {
 
 #[test]
 fn a_worker_that_could_not_be_enlisted_leaves_no_proof_of_life() {
-    let (mut writer, dir) = writer("enlist", "INSERT ON qdjobs_workers");
-    writer.lives.begin(WorkerId(1)).unwrap();
-    let (reply, enlisted) = Pending::new();
-    writer.write(vec![Request::Enlist(WorkerCard::new(WorkerId(1), "host", 1), reply)], false);
-    enlisted.wait().unwrap_err();
-    assert!(writer.lives.is_empty());
+    let (mut writer, dir) = writer("register_worker", "INSERT ON qdjobs_workers");
+    writer.worker_locks.begin(WorkerId(1)).unwrap();
+    let (reply, registered) = Pending::new();
+    writer.write(vec![Request::RegisterWorker(WorkerInfo::new(WorkerId(1), "host", 1), reply)], false);
+    registered.wait().unwrap_err();
+    assert!(writer.worker_locks.is_empty());
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
 fn a_store_that_stops_tells_who_stands_who_waits_and_who_comes_and_writes_nothing() {
     let (mut writer, dir) = writer("stop", "UPDATE ON qdjobs_jobs WHEN 0");
-    enlist(&mut writer, WorkerId(1));
+    register_worker(&mut writer, WorkerId(1));
     let (stands, standing) = turn(WorkerId(1), 1, true);
     writer.write(vec![stands], false);
     let mut later = NewJob::new("a", "{}");
-    later.due = crate::job::Due::After(Duration::from_secs(1_000));
+    later.run_at = crate::model::job::RunAt::After(Duration::from_secs(1_000));
     let (reply, watching) = Pending::new();
     writer
         .write(vec![Request::Insert(vec![later], Pending::new().0), Request::Ended(JobId(1), reply)], false);
 
     writer.conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM qdjobs_jobs").unwrap();
-    writer.stop(&fault::panicked());
+    writer.stop(&error::panicked());
     assert_eq!(job(&writer).0, "pending");
-    assert_eq!(standing.wait().unwrap_err().kind(), ErrorKind::Stopped);
-    assert_eq!(watching.wait().unwrap_err().kind(), ErrorKind::Stopped);
+    assert_eq!(standing.wait().unwrap_err().kind(), ErrorKind::StoreHalted);
+    assert_eq!(watching.wait().unwrap_err().kind(), ErrorKind::StoreHalted);
     let (reply, refused) = Pending::new();
     writer.write(vec![Request::Insert(vec![NewJob::new("a", "{}")], reply)], false);
     let refused = refused.wait().unwrap_err();
     assert!(!refused.may_be_stored() && refused.to_string().contains("has panicked"), "{refused}");
     assert!(refused.suggestion().unwrap().contains("restart the program"));
-    assert_eq!(writer.nap().limit, None, "it does not spin");
-    assert_eq!(writer.inbox.push(Request::Look).unwrap_err().kind(), ErrorKind::Stopped);
-    writer.inbox.push(Request::Close).unwrap();
+    assert_eq!(writer.sleep().limit, None, "it does not spin");
+    assert_eq!(writer.request_queue.push(Request::Look).unwrap_err().kind(), ErrorKind::StoreHalted);
+    writer.request_queue.push(Request::Close).unwrap();
 
     // The last connection to close leaves the log where it is.
-    let log = crate::store::sqlite::wal::log_of(&dir.join("jobs.db"));
+    let log = checkpointer::log_of(&dir.join("jobs.db"));
     let size = std::fs::metadata(&log).unwrap().len();
     drop(writer);
     assert!(size > 0 && std::fs::metadata(&log).unwrap().len() == size);
@@ -213,7 +214,7 @@ fn a_turn_in_one_batch_with_the_rescue_of_its_worker_is_told_as_if_it_had_stood_
  {
     let (mut writer, dir) = writer("together", "DELETE ON qdjobs_workers");
     let worker = WorkerId(1);
-    enlist(&mut writer, worker);
+    register_worker(&mut writer, worker);
     let (stands, turned) = turn(worker, 1, true);
     writer.write(vec![stands, Request::Rescue(worker, Pending::new().0)], false);
     assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is on the list still");
@@ -235,13 +236,13 @@ fn a_turn_in_one_batch_with_the_rescue_of_its_worker_is_told_as_if_it_had_stood_
 #[test]
 fn a_row_that_no_code_of_ours_has_written_holds_up_nobody_and_is_seen_and_deleted() {
     let (mut writer, dir) = writer("rows", NEVER);
-    enlist(&mut writer, WorkerId(1));
+    register_worker(&mut writer, WorkerId(1));
     let stray = "PRAGMA ignore_check_constraints = ON;
         INSERT INTO qdjobs_jobs (task_name, params, name, metadata) VALUES
             ('a', CAST(x'7b2261223a22b0227d' AS TEXT), CAST(x'6eb0' AS TEXT), CAST(x'22b022' AS TEXT)),
             (CAST(x'61b0' AS TEXT), '{}', NULL, NULL);
         INSERT INTO qdjobs_jobs (task_name, queue) VALUES ('a', CAST(x'71b0' AS TEXT));
-        INSERT INTO qdjobs_jobs (task_name, queue, ready) VALUES ('a', 'default', 1), ('a', NULL, 1), ('Z', NULL, 1);
+        INSERT INTO qdjobs_jobs (task_name, queue, availability) VALUES ('a', 'default', 1), ('a', NULL, 1), ('Z', NULL, 1);
         PRAGMA ignore_check_constraints = OFF;";
     writer.conn.execute_batch(stray).unwrap();
     let mut last = new_job();
@@ -257,18 +258,18 @@ fn a_row_that_no_code_of_ours_has_written_holds_up_nobody_and_is_seen_and_delete
     assert_eq!(serde_json::from_str::<String>(&named.params).unwrap(), "text that is not UTF-8");
     assert_eq!((named.name.as_deref(), named.metadata.as_deref()), (Some("n\u{fffd}"), Some("\"\u{fffd}\"")));
 
-    let query = format!("SELECT {} FROM qdjobs_jobs ORDER BY id", crate::store::sqlite::sql::JOB_COLUMNS);
+    let query = format!("SELECT {} FROM qdjobs_jobs ORDER BY id", queries::sql::JOB_COLUMNS);
     let jobs: Vec<Job> = {
         let mut all = writer.conn.prepare(&query).unwrap();
-        all.query_map([], row::job).unwrap().map(Result::unwrap).collect()
+        all.query_map([], rows::job).unwrap().map(Result::unwrap).collect()
     };
     assert_eq!(
         (jobs.len(), jobs[0].params.as_str(), jobs[1].task_name.as_str()),
         (7, "{\"a\":\"\u{fffd}\"}", "a\u{fffd}")
     );
-    let deletes = [2, 3, 5, 6].map(|id| crate::store::Control::Delete(JobId(id)));
+    let deletes = [2, 3, 5, 6].map(|id| crate::store::JobCommand::Delete(JobId(id)));
     let (reply, deleted) = Pending::new();
-    writer.write(vec![Request::Control(deletes.to_vec(), reply)], false);
+    writer.write(vec![Request::JobCommand(deletes.to_vec(), reply)], false);
     assert!(deleted.wait().unwrap().iter().all(|it| it.is_ok()));
     std::fs::remove_dir_all(&dir).unwrap();
 }
@@ -279,7 +280,7 @@ fn an_insert_that_a_trigger_of_somebodys_ignores_is_refused_and_holds_up_nobody(
     let ignore = "CREATE TRIGGER ignore BEFORE INSERT ON qdjobs_jobs BEGIN SELECT RAISE(IGNORE); END";
     writer.conn.execute_batch(ignore).unwrap();
     let mut keyed = new_job();
-    keyed.unique_key = Some("k".into());
+    keyed.idempotency_key = Some("k".into());
     for job in [new_job(), keyed] {
         let (reply, stored) = Pending::new();
         writer.write_one(Request::Insert(vec![job], reply));
@@ -302,9 +303,9 @@ fn an_insert_that_a_trigger_of_somebodys_ignores_is_refused_and_holds_up_nobody(
 #[test]
 fn a_suspect_that_cannot_be_marked_is_not_claimed() {
     let (mut writer, dir) = writer("unmarked", NEVER);
-    enlist(&mut writer, WorkerId(1));
+    register_worker(&mut writer, WorkerId(1));
     insert(&mut writer);
-    let ignore = "UPDATE qdjobs_jobs SET ready = 2, crash_count = 1;
+    let ignore = "UPDATE qdjobs_jobs SET availability = 2, crash_count = 1;
         CREATE TRIGGER ignore BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT RAISE(IGNORE); END";
     writer.conn.execute_batch(ignore).unwrap();
     let (request, turned) = turn(WorkerId(1), 1, false);
@@ -319,15 +320,16 @@ fn on_a_full_disk_what_is_due_waits_for_room_and_the_thread_sleeps() {
     let (mut writer, dir) = on_a_full_disk("due-full", worker);
     let (stands, _standing) = turn(worker, 1, true);
     writer.write(vec![stands], false);
-    let insert = "INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, ready)
+    let insert =
+        "INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, availability)
         VALUES ('a', 'default', 0, 3, 0, 0)";
     writer.conn.execute(insert, []).unwrap();
     writer.next_due = Some(Timestamp::UNIX_EPOCH);
     writer.look();
     assert!(writer.next_due.is_some());
-    assert_ne!(writer.nap().limit, Some(Duration::ZERO));
+    assert_ne!(writer.sleep().limit, Some(Duration::ZERO));
     let promoted = || -> bool {
-        writer.conn.query_row("SELECT ready > 0 FROM qdjobs_jobs", [], |row| row.get(0)).unwrap()
+        writer.conn.query_row("SELECT availability > 0 FROM qdjobs_jobs", [], |row| row.get(0)).unwrap()
     };
     assert!(!promoted(), "that would take of the room for the finishes");
     std::fs::remove_dir_all(&dir).unwrap();
@@ -337,25 +339,25 @@ fn on_a_full_disk_what_is_due_waits_for_room_and_the_thread_sleeps() {
 fn what_is_due_and_cannot_be_made_ready_is_tried_again_after_a_pause() {
     let (mut writer, dir) = writer("due-fails", NEVER);
     let worker = WorkerId(1);
-    enlist(&mut writer, worker);
+    register_worker(&mut writer, worker);
     let (stands, standing) = turn(worker, 1, true);
     writer.write(vec![stands], false);
     let due =
-        "CREATE TRIGGER refuse BEFORE UPDATE OF ready ON qdjobs_jobs BEGIN SELECT RAISE(ABORT, 'no'); END;
-        INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, ready)
+        "CREATE TRIGGER refuse BEFORE UPDATE OF availability ON qdjobs_jobs BEGIN SELECT RAISE(ABORT, 'no'); END;
+        INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, availability)
         VALUES ('a', 'default', 0, 3, 0, 0)";
     writer.conn.execute_batch(due).unwrap();
     writer.next_due = Some(Timestamp::UNIX_EPOCH);
     writer.look();
-    assert!(writer.condition.health(None).last_error.is_some());
+    assert!(writer.health.health(None).last_error.is_some());
     assert_eq!(writer.mend, MEND.0);
-    assert_ne!(writer.nap().limit, Some(Duration::ZERO));
+    assert_ne!(writer.sleep().limit, Some(Duration::ZERO));
     writer.conn.execute_batch("DROP TRIGGER refuse").unwrap();
     let turned = loop {
         if let Some(turned) = standing.try_take() {
             break turned;
         }
-        writer.inbox.wait(writer.nap());
+        writer.request_queue.wait(writer.sleep());
         writer.look();
     };
     assert_eq!(turned.unwrap().claimed.len(), 1);
@@ -364,12 +366,12 @@ fn what_is_due_and_cannot_be_made_ready_is_tried_again_after_a_pause() {
 
 #[test]
 fn a_job_that_was_stored_alone_for_later_comes_before_those_of_lower_priority_once_it_is_due() {
-    let clock = Clock::held(Timestamp::from_second(1_790_000_000).unwrap());
+    let clock = Clock::manual(Timestamp::from_second(1_790_000_000).unwrap());
     let (mut writer, dir) = writer_by("alone", NEVER, clock.clone());
-    enlist(&mut writer, WorkerId(1));
+    register_worker(&mut writer, WorkerId(1));
     let mut later = new_job();
     later.priority = 10;
-    later.due = crate::job::Due::After(Duration::from_secs(1));
+    later.run_at = crate::model::job::RunAt::After(Duration::from_secs(1));
     for job in [new_job(), later] {
         let (reply, stored) = Pending::new();
         writer.write_one(Request::Insert(vec![job], reply));
@@ -397,23 +399,23 @@ fn whoever_stores_a_job_alone_hears_of_what_others_have_stored_for_later_and_of_
         .execute("INSERT INTO qdjobs_jobs (task_name, scheduled_at) VALUES ('a', 253402207200999999)", [])
         .unwrap();
     store(&mut writer);
-    assert_eq!(writer.next_due, Some(row::time(253_402_207_200_999_999)));
+    assert_eq!(writer.next_due, Some(rows::time(253_402_207_200_999_999)));
     // As if it had been raised between the insert and the look.
     let raise =
         "CREATE TRIGGER raised AFTER INSERT ON qdjobs_jobs BEGIN UPDATE qdjobs_meta SET min_writer = 99; END;
         DELETE FROM qdjobs_jobs";
     others.execute_batch(raise).unwrap();
     store(&mut writer);
-    assert!(!writer.lookout.has_looked(), "the next transaction looks again");
+    assert!(!writer.change_poll.has_looked(), "the next transaction looks again");
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
 fn a_delay_that_meets_the_end_of_the_calendar_while_it_waits_is_refused_and_not_run_at_once() {
-    let clock = Clock::held(Timestamp::MAX);
+    let clock = Clock::manual(Timestamp::MAX);
     let (mut writer, dir) = writer_by("calendar", NEVER, clock);
     let mut late = new_job();
-    late.due = crate::job::Due::After(Duration::from_secs(1_000));
+    late.run_at = crate::model::job::RunAt::After(Duration::from_secs(1_000));
     for alone in [true, false] {
         let (reply, refused) = Pending::new();
         let request = Request::Insert(vec![late.clone()], reply);
@@ -432,7 +434,7 @@ fn what_is_refused_for_something_that_is_not_committed_hears_of_the_commit() {
     let (mut writer, dir) = writer("shared", "INSERT ON qdjobs_jobs");
     let keyed = |params: &str| {
         let mut job = NewJob::new("a", params);
-        job.unique_key = Some("k".into());
+        job.idempotency_key = Some("k".into());
         let (reply, stored) = Pending::new();
         (Request::Insert(vec![job], reply), stored)
     };
@@ -443,7 +445,7 @@ fn what_is_refused_for_something_that_is_not_committed_hears_of_the_commit() {
     assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "nobody holds the key");
 
     let worker = WorkerId(1);
-    enlist(&mut writer, worker);
+    register_worker(&mut writer, worker);
     let (late, turned) = turn(worker, 1, false);
     let insert = Request::Insert(vec![new_job()], Pending::new().0);
     writer.write(vec![Request::Rescue(worker, Pending::new().0), late, insert], false);
@@ -455,12 +457,12 @@ fn what_is_refused_for_something_that_is_not_committed_hears_of_the_commit() {
 fn a_rescue_that_cannot_read_all_it_needs_is_refused() {
     let (mut writer, dir) = writer("door", NEVER);
     let worker = WorkerId(1);
-    enlist(&mut writer, worker);
-    writer.conn.execute_batch("ALTER TABLE qdjobs_workers RENAME COLUMN door TO gone").unwrap();
+    register_worker(&mut writer, worker);
+    writer.conn.execute_batch("ALTER TABLE qdjobs_workers RENAME COLUMN wake_socket TO gone").unwrap();
     let (reply, rescued) = Pending::new();
     writer.write(vec![Request::Rescue(worker, reply)], false);
     rescued.wait().unwrap_err();
-    assert!(verbs::is_enlisted(&writer.conn, worker).unwrap());
+    assert!(queries::is_registered(&writer.conn, worker).unwrap());
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -481,7 +483,7 @@ fn on_a_full_disk_too_a_standing_turn_hears_that_its_worker_was_taken_for_dead()
 fn the_end_of_a_job_by_its_last_crash_is_told_though_it_is_retried_in_the_same_batch() {
     let (mut writer, dir) = writer("last-crash", NEVER);
     let worker = WorkerId(1);
-    enlist(&mut writer, worker);
+    register_worker(&mut writer, worker);
     insert(&mut writer);
     let (request, _claimed) = turn(worker, 1, false);
     writer.write(vec![request], false);
@@ -489,7 +491,7 @@ fn the_end_of_a_job_by_its_last_crash_is_told_though_it_is_retried_in_the_same_b
     writer.write(vec![Request::Ended(JobId(1), reply)], false);
     let crashes = writer.options.max_crashes - 1;
     writer.conn.execute("UPDATE qdjobs_jobs SET crash_count = ?1", [crashes]).unwrap();
-    let retry = Request::Control(vec![crate::store::Control::Retry(JobId(1))], Pending::new().0);
+    let retry = Request::JobCommand(vec![crate::store::JobCommand::Retry(JobId(1))], Pending::new().0);
     writer.write(vec![Request::Rescue(worker, Pending::new().0), retry], false);
     assert_eq!(job(&writer).0, "pending");
     let ended = ended.try_take().expect("it had failed").unwrap();
@@ -503,8 +505,8 @@ fn whether_there_is_work_is_known_at_the_first_that_is_found() {
     let jobs = ["x", "y", "z"].map(|queue| NewJob { queue: queue.into(), ..new_job() });
     writer.write(vec![Request::Insert(jobs.to_vec(), Pending::new().0)], false);
     let want = Want { limit: 1, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand: true };
-    assert!(verbs::has_ready(&writer.conn, &want, WorkerId(1)).unwrap());
-    let next = writer.conn.prepare_cached(crate::store::sqlite::sql::NEXT_READY_PAIR).unwrap();
+    assert!(queries::has_ready(&writer.conn, &want, WorkerId(1)).unwrap());
+    let next = writer.conn.prepare_cached(queries::sql::NEXT_READY_PAIR).unwrap();
     assert_eq!(next.get_status(rusqlite::StatementStatus::Run), 1);
     std::fs::remove_dir_all(&dir).unwrap();
 }

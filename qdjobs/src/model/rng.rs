@@ -1,0 +1,52 @@
+//! The one source of random numbers: [`Rng`].
+//!
+//! For numbers that must differ (workers, sockets) and waits that should spread (jitter). Not for secrets.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A generator that may be shared: SplitMix64 (Steele, Lea, Flood 2014), whose whole state is one counter.
+#[derive(Debug)]
+pub(crate) struct Rng(AtomicU64);
+
+impl Rng {
+    /// Seeded by the operating system, by way of the standard library's hash keys.
+    pub(crate) fn new() -> Rng {
+        Rng::seeded(RandomState::new().build_hasher().finish())
+    }
+
+    pub(crate) fn seeded(seed: u64) -> Rng {
+        Rng(AtomicU64::new(seed))
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mut z = self.0.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Evenly from `0.0..1.0`.
+    pub(crate) fn fraction(&self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A positive number of 63 bits: what a database column and JSON readers in most languages' integers hold.
+    pub(crate) fn id(&self) -> i64 {
+        (self.next() >> 1).max(1) as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_are_even_and_two_sources_differ() {
+        let rng = Rng::seeded(1);
+        let mean = (0..10_000).map(|_| rng.fraction()).sum::<f64>() / 10_000.0;
+        assert!((mean - 0.5).abs() < 0.02, "{mean}");
+        assert_ne!(Rng::new().id(), Rng::new().id());
+    }
+}

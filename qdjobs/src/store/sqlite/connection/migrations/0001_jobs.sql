@@ -1,0 +1,143 @@
+-- All tables carry the prefix qdjobs_, since the file may be the application's own.
+-- Instants are microseconds since 1970, UTC. JSON is text.
+
+CREATE TABLE qdjobs_jobs (
+    -- AUTOINCREMENT: a number is never used twice, so an old link cannot show somebody else's job.
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_name    TEXT    NOT NULL CONSTRAINT "task_name has 1 to 100 characters" CHECK (length(task_name) BETWEEN 1 AND 100),
+    name         TEXT    CONSTRAINT "name has 1 to 100 bytes" CHECK (length(CAST(name AS BLOB)) BETWEEN 1 AND 100),
+    -- NULL while they stand in qdjobs_params, since they are large.
+    params       TEXT    DEFAULT '{}'
+                         CONSTRAINT "params is a JSON object" CHECK (json_valid(params) AND substr(ltrim(params, char(32, 9, 10, 13)), 1, 1) = '{')
+                         CONSTRAINT "params has at most 1 MiB" CHECK (length(params) <= 1048576),
+    -- NULL on insert means "as the task says"; see the trigger below.
+    queue        TEXT    CONSTRAINT "queue has 1 to 100 characters" CHECK (length(queue) BETWEEN 1 AND 100),
+    priority     INTEGER CONSTRAINT "priority fits 32 bits" CHECK (priority BETWEEN -2147483648 AND 2147483647),
+    status       TEXT    NOT NULL DEFAULT 'pending'
+                         CONSTRAINT "status is pending, running, completed, failed or cancelled"
+                         -- Not IN: for a list of constants SQLite builds a temporary b-tree, here at every write of a status.
+                         CHECK (status = 'pending' OR status = 'running' OR status = 'completed' OR status = 'failed'
+                                OR status = 'cancelled'),
+    attempt      INTEGER NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND 4294967295),
+    retry_count  INTEGER NOT NULL DEFAULT 0 CHECK (retry_count BETWEEN 0 AND 4294967295),
+    max_retries  INTEGER CONSTRAINT "max_retries is not negative" CHECK (max_retries BETWEEN 0 AND 4294967295),
+    crash_count  INTEGER NOT NULL DEFAULT 0 CHECK (crash_count BETWEEN 0 AND 4294967295),
+    scheduled_at INTEGER CONSTRAINT "scheduled_at is microseconds between 1970 and 9999"
+                         CHECK (scheduled_at BETWEEN 0 AND 253402207200999999),
+    -- julianday and not unixepoch('subsec'): the SQLite of the program that inserts computes it, and that may be old.
+    created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000),
+    started_at   INTEGER,
+    completed_at INTEGER,
+    worker_id    INTEGER,
+    result       TEXT,
+    error        TEXT,
+    progress     REAL    CHECK (progress BETWEEN 0.0 AND 1.0),
+    progress_message TEXT,
+    metadata     TEXT    CONSTRAINT "metadata is JSON" CHECK (metadata IS NULL OR json_valid(metadata)),
+    -- At most one job has it: whoever enqueues the same again gets the job that is there.
+    idempotency_key   TEXT    CONSTRAINT "idempotency_key has 1 to 200 bytes" CHECK (length(CAST(idempotency_key AS BLOB)) BETWEEN 1 AND 200),
+    -- Whether a pending job may be claimed, as one number, so that jobs that may not cost a claim nothing:
+    --   0      scheduled: scheduled_at lies ahead
+    --   1      available
+    --   2      available, and a suspected poison job (crash_count is above 0): a worker holds one of them at a time
+    --   3..15  reserved for later versions: blocked by a limit, waiting for another job, paused
+    -- qdjobs sets it. It keeps its last value while the job runs and after the job has ended.
+    availability INTEGER CHECK (availability BETWEEN 0 AND 15)
+                         CONSTRAINT "availability is set by qdjobs: leave it out"
+                         CHECK (availability IS NULL OR (queue IS NOT NULL AND priority IS NOT NULL AND max_retries IS NOT NULL
+                                                         AND scheduled_at IS NOT NULL))
+) STRICT;
+
+-- The claim's index: only jobs that are ready, in the order they are claimed within one task and queue.
+CREATE INDEX qdjobs_ready ON qdjobs_jobs (task_name, queue, priority DESC, scheduled_at)
+    WHERE status = 'pending' AND availability = 1;
+
+-- The same for the suspects.
+CREATE INDEX qdjobs_suspected ON qdjobs_jobs (task_name, queue, priority DESC, scheduled_at)
+    WHERE status = 'pending' AND availability = 2;
+
+-- The timer's index: its first entry is the next instant at which something is due.
+CREATE INDEX qdjobs_scheduled ON qdjobs_jobs (scheduled_at) WHERE status = 'pending' AND availability = 0;
+
+-- What a worker holds: for its release and its rescue; and whether that is a suspect.
+CREATE INDEX qdjobs_running ON qdjobs_jobs (worker_id, availability) WHERE status = 'running';
+
+-- The rare ends that people look for among millions of good ones.
+CREATE INDEX qdjobs_failed ON qdjobs_jobs (id) WHERE status = 'failed';
+CREATE INDEX qdjobs_cancelled ON qdjobs_jobs (id) WHERE status = 'cancelled';
+
+-- Which job holds a idempotency key. Jobs without one, which most are, are not in it.
+CREATE UNIQUE INDEX qdjobs_idempotency_key ON qdjobs_jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- A job keeps its key for life. So a statement that meets a held key can refuse it by naming it in an UPDATE.
+CREATE TRIGGER qdjobs_jobs_idempotency_key BEFORE UPDATE OF idempotency_key ON qdjobs_jobs BEGIN
+    SELECT RAISE(ABORT, 'idempotency_key is held by a job of another task or with other params');
+END;
+
+-- Params of more than 500 bytes. Each change of a job writes its whole row anew, so what is large stands apart, is written once, and
+-- costs a claim and a finish nothing but the reading. A plain INSERT need not know: the trigger below moves its params here.
+CREATE TABLE qdjobs_params (
+    job_id       INTEGER PRIMARY KEY,
+    params       TEXT    NOT NULL
+                         CONSTRAINT "params is a JSON object" CHECK (json_valid(params) AND substr(ltrim(params, char(32, 9, 10, 13)), 1, 1) = '{')
+                         CONSTRAINT "params has at most 1 MiB" CHECK (length(params) <= 1048576)
+) STRICT;
+
+-- What the tasks say about their jobs, as the latest worker published it: for jobs inserted by plain SQL.
+CREATE TABLE qdjobs_tasks (
+    name         TEXT    PRIMARY KEY,
+    queue        TEXT    NOT NULL,
+    priority     INTEGER NOT NULL,
+    max_retries  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- INSERT INTO qdjobs_jobs (task_name, params) VALUES (…) is a supported way to enqueue, from any language: whatever the
+-- insert leaves out is filled in here. Inserts by qdjobs itself leave nothing out.
+CREATE TRIGGER qdjobs_jobs_defaults AFTER INSERT ON qdjobs_jobs WHEN NEW.availability IS NULL BEGIN
+    SELECT RAISE(ABORT, 'params is a JSON object, and not NULL') WHERE NEW.params IS NULL;
+    -- SQLite takes any bytes for text. Most letters of another encoding it reads as U+FFFD, which is looked for where the text itself
+    -- has none.
+    SELECT RAISE(ABORT, 'text is UTF-8, and this has another encoding')
+        WHERE replace(NEW.task_name || ' ' || NEW.params || ' ' || coalesce(NEW.name, '') || ' ' || coalesce(NEW.queue, '') || ' '
+                      || coalesce(NEW.metadata, '') || ' ' || coalesce(NEW.idempotency_key, ''), char(65533), '')
+              GLOB '*' || char(65533) || '*';
+    INSERT INTO qdjobs_params (job_id, params) SELECT NEW.id, NEW.params WHERE length(NEW.params) > 500;
+    UPDATE qdjobs_jobs SET
+        params       = CASE WHEN length(NEW.params) <= 500 THEN NEW.params END,
+        queue        = coalesce(NEW.queue, (SELECT queue FROM qdjobs_tasks WHERE name = NEW.task_name), 'default'),
+        priority     = coalesce(NEW.priority, (SELECT priority FROM qdjobs_tasks WHERE name = NEW.task_name), 0),
+        max_retries  = coalesce(NEW.max_retries, (SELECT max_retries FROM qdjobs_tasks WHERE name = NEW.task_name), 3),
+        scheduled_at = coalesce(NEW.scheduled_at, NEW.created_at),
+        availability = coalesce(NEW.scheduled_at, 0)
+                       <= CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000
+    WHERE id = NEW.id;
+END;
+
+-- Runs that are over, except a success at the first attempt: that one's row in qdjobs_jobs says it all.
+CREATE TABLE qdjobs_attempts (
+    job_id       INTEGER NOT NULL,
+    attempt      INTEGER NOT NULL,
+    started_at   INTEGER NOT NULL,
+    ended_at     INTEGER NOT NULL,
+    worker_id    INTEGER NOT NULL,
+    outcome      TEXT    NOT NULL CHECK (outcome IN ('completed', 'failed', 'cancelled', 'released', 'crashed')),
+    error        TEXT,
+    PRIMARY KEY (job_id, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- A trigger and not a foreign key: it also holds for a DELETE from a database shell, where foreign keys are off.
+CREATE TRIGGER qdjobs_jobs_deleted AFTER DELETE ON qdjobs_jobs BEGIN
+    DELETE FROM qdjobs_attempts WHERE job_id = OLD.id;
+    DELETE FROM qdjobs_params WHERE job_id = OLD.id;
+END;
+
+-- Workers that live, or died without saying so. `heartbeats` only grows while a worker lives; its value means nothing.
+CREATE TABLE qdjobs_workers (
+    id           INTEGER PRIMARY KEY,
+    host         TEXT    NOT NULL,
+    pid          INTEGER NOT NULL,
+    started_at   INTEGER NOT NULL,
+    heartbeats   INTEGER NOT NULL DEFAULT 0,
+    -- The datagram socket of its process, to be rung when there is work.
+    wake_socket  TEXT
+) STRICT;

@@ -1,0 +1,7 @@
+//! The connections to the database file: how they are opened, migrated and guarded, and what their errors mean.
+
+pub(super) mod error;
+pub(super) mod fork_guard;
+pub(super) mod migrate;
+pub(super) mod network_fs;
+pub(super) mod open;

@@ -1,0 +1,181 @@
+//! Rows of SQLite as values of the crate.
+//!
+//! Leans on `sql` for the order of columns. Times are kept as microseconds; what a person wrote into a row with a database
+//! shell may be out of range, and is brought into it rather than refused: a reader must be able to look at everything. So is text
+//! that is none: SQLite keeps any bytes as text, and a program that writes another encoding than UTF-8 is not told.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::model::clock::Timestamp;
+use crate::model::idempotency::Holder;
+use crate::model::job::{
+    Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, Job, JobId, Progress, Status, WorkerId,
+};
+use crate::store::sqlite::queries::{self, sql};
+use crate::store::{Claim, Claimed, WorkerInfo, WorkerState};
+
+pub(in crate::store::sqlite) fn time(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+fn count(value: i64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// The bytes of a text as they stand in the file, to be compared there; none for NULL.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store::sqlite) struct Bytes(Vec<u8>);
+
+impl Bytes {
+    /// The text, if it is one and not empty.
+    pub(in crate::store::sqlite) fn as_text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok().filter(|text| !text.is_empty())
+    }
+}
+
+impl FromSql for Bytes {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Bytes> {
+        match value {
+            ValueRef::Text(bytes) => Ok(Bytes(bytes.to_owned())),
+            ValueRef::Null => Ok(Bytes::default()),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+impl ToSql for Bytes {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(&self.0)))
+    }
+}
+
+/// A text, with U+FFFD for what is not UTF-8.
+pub(in crate::store::sqlite) struct Text(pub(in crate::store::sqlite) String);
+
+impl FromSql for Text {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Text> {
+        match value {
+            ValueRef::Text(bytes) => Ok(Text(String::from_utf8_lossy(bytes).into_owned())),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    row.get(column).map(|Text(text)| text)
+}
+
+fn text_if_any(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    Ok(row.get::<_, Option<Text>>(column)?.map(|Text(text)| text))
+}
+
+/// What a task is given in place of params that are not UTF-8. It wants an object and refuses this, in these words: an attempt with
+/// other params than were meant would be worse.
+const NO_TEXT: &str = "\"text that is not UTF-8\"";
+
+fn params(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let Bytes(bytes) = row.get(column)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|_| NO_TEXT.to_owned()))
+}
+
+fn priority(value: Option<i64>) -> i32 {
+    value.unwrap_or(0).clamp(i32::MIN.into(), i32::MAX.into()) as i32
+}
+
+fn retries(value: Option<i64>) -> u32 {
+    value.map_or(DEFAULT_RETRIES, count)
+}
+
+/// Reads [`sql::JOB_COLUMNS`].
+pub(in crate::store::sqlite) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
+    let task_name = text(row, 1)?;
+    let status = text(row, 6)?;
+    let created_at: i64 = row.get(12)?;
+    let fraction: Option<f64> = row.get(18)?;
+    let message = text_if_any(row, 19)?;
+    Ok(Job {
+        id: JobId(row.get(0)?),
+        name: text_if_any(row, 2)?.unwrap_or_else(|| task_name.clone()),
+        task_name,
+        params: text(row, 3)?,
+        queue: text_if_any(row, 4)?.unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
+        priority: priority(row.get(5)?),
+        status: status.parse().unwrap_or(Status::Failed),
+        attempt: count(row.get(7)?),
+        retry_count: count(row.get(8)?),
+        max_retries: retries(row.get(9)?),
+        crash_count: count(row.get(10)?),
+        scheduled_at: time(row.get::<_, Option<i64>>(11)?.unwrap_or(created_at)),
+        created_at: time(created_at),
+        started_at: row.get::<_, Option<i64>>(13)?.map(time),
+        completed_at: row.get::<_, Option<i64>>(14)?.map(time),
+        worker_id: row.get::<_, Option<i64>>(15)?.map(WorkerId),
+        result: text_if_any(row, 16)?,
+        error: text_if_any(row, 17)?,
+        progress: fraction.map(|fraction| Progress::new(fraction, message)),
+        metadata: text_if_any(row, 20)?,
+        idempotency_key: text_if_any(row, 21)?,
+    })
+}
+
+/// One job by its number.
+pub(in crate::store::sqlite) fn job_by_id(conn: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
+    conn.prepare_cached(&format!("SELECT {} FROM qdjobs_jobs WHERE id = ?1", sql::JOB_COLUMNS))?
+        .query_row([id.0], job)
+        .optional()
+}
+
+/// Reads what [`sql::HOLDER`] gives.
+pub(in crate::store::sqlite) fn holder(row: &Row<'_>) -> rusqlite::Result<Holder> {
+    Ok(Holder { id: JobId(row.get(0)?), task_name: text(row, 1)?, params: text(row, 2)? })
+}
+
+/// Reads what [`sql::FIRST_READY`] gives for a pair of task and queue, as it is once it is claimed.
+pub(in crate::store::sqlite) fn claimed(
+    row: &Row<'_>,
+    (task_name, queue): &queries::Pair,
+    worker: WorkerId,
+    now: Timestamp,
+) -> rusqlite::Result<Claimed> {
+    let created_at: i64 = row.get(7)?;
+    Ok(Claimed {
+        claim: Claim { id: JobId(row.get(0)?), attempt: count(row.get(1)?).saturating_add(1), worker },
+        task_name: task_name.clone(),
+        params: params(row, 2)?,
+        name: text_if_any(row, 3)?,
+        queue: queue.clone(),
+        priority: priority(row.get(4)?),
+        retry_count: count(row.get(5)?),
+        max_retries: retries(row.get(6)?),
+        created_at: time(created_at),
+        scheduled_at: time(row.get::<_, Option<i64>>(8)?.unwrap_or(created_at)),
+        claimed_at: now,
+        metadata: text_if_any(row, 9)?,
+        idempotency_key: text_if_any(row, 10)?,
+    })
+}
+
+/// Reads what [`sql::ATTEMPTS`] gives.
+pub(in crate::store::sqlite) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    let outcome = text(row, 4)?;
+    let known = AttemptOutcome::ALL.into_iter().find(|known| known.as_str() == outcome);
+    Ok(Attempt {
+        attempt: count(row.get(0)?),
+        started_at: time(row.get(1)?),
+        ended_at: time(row.get(2)?),
+        worker_id: WorkerId(row.get(3)?),
+        outcome: known.unwrap_or(AttemptOutcome::Failed),
+        error: text_if_any(row, 5)?,
+    })
+}
+
+/// Reads what [`sql::WORKERS`] gives.
+pub(in crate::store::sqlite) fn worker(row: &Row<'_>) -> rusqlite::Result<WorkerState> {
+    let card = WorkerInfo::new(WorkerId(row.get(0)?), text(row, 1)?, count(row.get(2)?));
+    Ok(WorkerState {
+        heartbeats: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
+        running: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
+        ..WorkerState::new(card, time(row.get(3)?))
+    })
+}

@@ -1,0 +1,330 @@
+//! Every statement of the SQLite store, in the order of a job's life.
+//!
+//! Each is headed by what it binds, what it gives and, where it matters, the index it has to use; a test prepares them
+//! all on a fresh schema and holds the hot ones to their plans. The columns that a partial index is about
+//! (`status = 'pending' AND ready = 1`) stand literally in each WHERE: bound, they would not match the index.
+
+// -- insert
+
+/// Binds task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready.
+pub(in crate::store::sqlite) const INSERT: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+/// As [`INSERT`], and the schema that this program knows: changes no row if writers have to know a later one. For a statement that is a
+/// transaction of its own.
+pub(in crate::store::sqlite) const INSERT_ALONE: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE (SELECT min_writer FROM qdjobs_meta) <= ?11";
+
+/// Binds id, params: what [`INSERT`] was given NULL for, being large.
+pub(in crate::store::sqlite) const INSERT_PARAMS: &str =
+    "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
+
+/// As [`INSERT`], and idempotency_key: changes no row if the key is held.
+pub(in crate::store::sqlite) const INSERT_KEYED: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability, idempotency_key)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
+
+/// Binds idempotency_key: gives id, task_name, params of the job that holds it.
+pub(in crate::store::sqlite) const HOLDER: &str = "
+    SELECT id, task_name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null')
+    FROM qdjobs_jobs INDEXED BY qdjobs_idempotency_key WHERE idempotency_key = ?1";
+
+/// Binds one JSON text: an array of objects, as [`super::transaction`] writes it. For a caller's own transaction on any
+/// driver, whose clock is the database's: a delay is added to the `created_at` that the schema fills in. A job whose key is held by
+/// the same task and params is passed over; the update of any other holder is refused by a trigger.
+pub(in crate::store::sqlite) const INSERT_JSON: &str = "
+    INSERT INTO qdjobs_jobs
+        (task_name, name, params, queue, priority, max_retries, metadata, idempotency_key, scheduled_at)
+    SELECT json_extract(value, '$.task_name'), json_extract(value, '$.name'), json_extract(value, '$.params'),
+           json_extract(value, '$.queue'), json_extract(value, '$.priority'), json_extract(value, '$.max_retries'),
+           json_extract(value, '$.metadata'), json_extract(value, '$.idempotency_key'),
+           coalesce(json_extract(value, '$.at'),
+                    json_extract(value, '$.after')
+                        + CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000)
+    FROM json_each(?1) WHERE true ORDER BY key
+    ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO UPDATE SET idempotency_key = excluded.idempotency_key
+        WHERE task_name <> excluded.task_name
+           OR json(coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id)))
+              IS NOT json(excluded.params)";
+
+/// Binds name, queue, priority, max_retries.
+pub(in crate::store::sqlite) const PUBLISH: &str = "
+    INSERT INTO qdjobs_tasks (name, queue, priority, max_retries) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (name) DO UPDATE
+        SET queue = excluded.queue, priority = excluded.priority, max_retries = excluded.max_retries
+        WHERE (queue, priority, max_retries) IS NOT (excluded.queue, excluded.priority, excluded.max_retries)";
+
+// -- claim
+
+/// Binds id, host, pid, started_at, wake_socket.
+pub(in crate::store::sqlite) const REGISTER_WORKER: &str = "
+    INSERT INTO qdjobs_workers (id, host, pid, started_at, wake_socket) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (id) DO NOTHING";
+
+/// Binds worker. One row if it is registered.
+pub(in crate::store::sqlite) const IS_REGISTERED: &str = "SELECT 1 FROM qdjobs_workers WHERE id = ?1";
+
+/// Binds task_name, queue: gives the next pair after it that has jobs ready, by at most two seeks in qdjobs_ready, however
+/// many jobs a pair has. Not `(task_name, queue) > (?1, ?2)`: SQLite enters the index *at* such a pair, and would walk over all of its
+/// jobs.
+pub(in crate::store::sqlite) const NEXT_READY_PAIR: &str = "
+    SELECT * FROM (
+        SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_ready
+        WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue > ?2 ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT * FROM (
+        SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_ready
+        WHERE status = 'pending' AND availability = 1 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
+    LIMIT 1";
+
+/// The same for suspects: jobs with a crash counted, of which a worker holds one at a time.
+pub(in crate::store::sqlite) const NEXT_SUSPECT_PAIR: &str = "
+    SELECT * FROM (
+        SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_suspected
+        WHERE status = 'pending' AND availability = 2 AND task_name = ?1 AND queue > ?2 ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT * FROM (
+        SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_suspected
+        WHERE status = 'pending' AND availability = 2 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
+    LIMIT 1";
+
+/// One row if a suspect waits for a worker that holds none.
+pub(in crate::store::sqlite) const HAS_SUSPECTS: &str = "
+    SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_suspected WHERE status = 'pending' AND availability = 2 LIMIT 1";
+
+/// Binds worker. One row if it holds a suspect.
+pub(in crate::store::sqlite) const HOLDS_SUSPECT: &str = "
+    SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_running WHERE status = 'running' AND worker_id = ?1 AND availability = 2 LIMIT 1";
+
+/// Binds task_name, queue, limit: gives priority, scheduled_at, id in the order of claims. Reads qdjobs_ready alone.
+pub(in crate::store::sqlite) const READY: &str = "
+    SELECT priority, scheduled_at, id FROM qdjobs_jobs INDEXED BY qdjobs_ready
+    WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
+    ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
+
+/// Binds task_name, queue, limit: gives what is to be claimed, in the order of claims. Params that are nowhere, which no code of ours
+/// leaves behind, are refused by the task and hold up no other job.
+pub(in crate::store::sqlite) const FIRST_READY: &str = "
+    SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
+           name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, idempotency_key
+    FROM qdjobs_jobs INDEXED BY qdjobs_ready
+    WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
+    ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
+
+/// The same of the suspects.
+pub(in crate::store::sqlite) const FIRST_SUSPECT: &str = "
+    SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
+           name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, idempotency_key
+    FROM qdjobs_jobs INDEXED BY qdjobs_suspected
+    WHERE status = 'pending' AND availability = 2 AND task_name = ?1 AND queue = ?2
+    ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
+
+/// Binds task_name, queue, limit, worker, now: claims what FIRST_READY gives. Two statements for any number of jobs, and not
+/// one with RETURNING, which would build a table of its rows first and costs a fifth more.
+pub(in crate::store::sqlite) const CLAIM: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'running', attempt = attempt + 1, worker_id = ?4, started_at = ?5, progress = NULL, progress_message = NULL
+    WHERE id IN (SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_ready
+                 WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
+                 ORDER BY priority DESC, scheduled_at, id LIMIT ?3)";
+
+/// Binds id, worker, now: claims one job, which is ready by FIRST_READY or FIRST_SUSPECT.
+pub(in crate::store::sqlite) const CLAIM_ONE: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'running', attempt = attempt + 1, worker_id = ?2, started_at = ?3, progress = NULL, progress_message = NULL
+    WHERE id = ?1 AND status = 'pending' AND availability > 0";
+
+// -- heartbeat
+
+/// Binds worker. No row changed: it was taken for dead, or left.
+pub(in crate::store::sqlite) const HEARTBEAT: &str =
+    "UPDATE qdjobs_workers SET heartbeats = heartbeats + 1 WHERE id = ?1";
+
+/// Running jobs whose worker is not on the list, which no code of ours leaves behind, but a person with a database shell
+/// may. Reads qdjobs_running, which holds only what runs.
+pub(in crate::store::sqlite) const FREE_ORPHANS: &str = "
+    UPDATE qdjobs_jobs SET status = 'pending', availability = 1 + (crash_count > 0), worker_id = NULL
+    WHERE status = 'running' AND (worker_id IS NULL OR worker_id NOT IN (SELECT id FROM qdjobs_workers))";
+
+// -- checkpoint
+
+/// Binds id, attempt, worker, progress, progress_message.
+pub(in crate::store::sqlite) const REPORT_PROGRESS: &str = "
+    UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
+
+// -- finish. All bind id, attempt, worker first, and change no row if the claim is lost.
+
+/// Binds result, started_at, now.
+pub(in crate::store::sqlite) const COMPLETE: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'completed', result = ?4, started_at = ?5, completed_at = ?6, error = NULL,
+        progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
+
+/// Binds error, started_at, now, status: for failed and cancelled.
+pub(in crate::store::sqlite) const END: &str = "
+    UPDATE qdjobs_jobs SET status = ?7, error = ?4, started_at = ?5, completed_at = ?6
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
+
+/// Binds error, started_at, scheduled_at, due (1 or 0).
+pub(in crate::store::sqlite) const RETRY: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'pending', retry_count = retry_count + 1, error = ?4, started_at = ?5, scheduled_at = ?6,
+        availability = ?7 * (1 + (crash_count > 0)), worker_id = NULL
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
+
+/// Binds started (1 if the task began), scheduled_at or NULL to leave it, due (1 or 0), started_at.
+pub(in crate::store::sqlite) const RELEASE: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'pending', attempt = attempt - (1 - ?4), scheduled_at = coalesce(?5, scheduled_at),
+        availability = ?6 * (1 + (crash_count > 0)),
+        started_at = CASE WHEN ?4 THEN ?7 ELSE
+            (SELECT started_at FROM qdjobs_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT 1) END,
+        worker_id = NULL
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
+
+/// Binds id, attempt, started_at, ended_at, worker, outcome, error.
+pub(in crate::store::sqlite) const RECORD_ATTEMPT: &str = "
+    INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker_id, outcome, error)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// Binds id, attempt, worker: one row if the job has ended under this very claim, by its own word: a job that was failed since its
+/// worker died once too often is lost to an attempt that comes back after all.
+pub(in crate::store::sqlite) const ENDED_UNDER: &str = "
+    SELECT status FROM qdjobs_jobs
+    WHERE id = ?1 AND status IN ('completed', 'failed', 'cancelled') AND attempt = ?2 AND worker_id = ?3
+        AND NOT EXISTS (SELECT 1 FROM qdjobs_attempts WHERE job_id = ?1 AND attempt = ?2 AND outcome = 'crashed')";
+
+// -- promote
+
+/// Binds now, limit. Reads qdjobs_scheduled up to now.
+pub(in crate::store::sqlite) const PROMOTE: &str = "
+    UPDATE qdjobs_jobs SET availability = 1 + (crash_count > 0) WHERE id IN (
+        SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
+        WHERE status = 'pending' AND availability = 0 AND scheduled_at <= ?1 ORDER BY scheduled_at LIMIT ?2)";
+
+/// The next instant at which something is due: the first entry of qdjobs_scheduled that names one.
+pub(in crate::store::sqlite) const NEXT_DUE: &str = "
+    SELECT scheduled_at FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
+    WHERE status = 'pending' AND availability = 0 AND scheduled_at IS NOT NULL ORDER BY scheduled_at LIMIT 1";
+
+// -- rescue
+
+/// Binds worker. Whoever deletes the row frees its jobs.
+pub(in crate::store::sqlite) const FORGET_WORKER: &str = "DELETE FROM qdjobs_workers WHERE id = ?1";
+
+/// Binds worker, now, outcome, error.
+pub(in crate::store::sqlite) const RECORD_HELD: &str = "
+    INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker_id, outcome, error)
+    SELECT id, attempt, coalesce(started_at, ?2), ?2, worker_id, ?3, ?4
+    FROM qdjobs_jobs WHERE status = 'running' AND worker_id = ?1";
+
+/// Binds worker. They keep their place in the line.
+pub(in crate::store::sqlite) const RELEASE_HELD: &str = "
+    UPDATE qdjobs_jobs SET status = 'pending', availability = 1 + (crash_count > 0), worker_id = NULL
+    WHERE status = 'running' AND worker_id = ?1";
+
+/// Binds worker: gives id and crash_count of what it holds.
+pub(in crate::store::sqlite) const HELD_CRASHES: &str =
+    "SELECT id, crash_count FROM qdjobs_jobs WHERE status = 'running' AND worker_id = ?1";
+
+/// Binds id, now, error: of a job that is still as its dead worker held it.
+pub(in crate::store::sqlite) const RECORD_CRASH: &str = "
+    INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker_id, outcome, error)
+    SELECT id, attempt, coalesce(started_at, ?2), ?2, worker_id, 'crashed', ?3 FROM qdjobs_jobs WHERE id = ?1";
+
+/// Binds id, now, error: it waits again, as a suspect.
+pub(in crate::store::sqlite) const CRASH: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'pending', availability = 2, worker_id = NULL, scheduled_at = ?2, crash_count = crash_count + 1, error = ?3
+    WHERE id = ?1";
+
+/// Binds id, now, error: it was one crash too many.
+pub(in crate::store::sqlite) const CRASH_FOR_GOOD: &str = "
+    UPDATE qdjobs_jobs SET status = 'failed', completed_at = ?2, crash_count = crash_count + 1, error = ?3
+    WHERE id = ?1";
+
+// -- cancel, and the other controls. All bind id; what they may do was decided before.
+
+/// Binds id, now.
+pub(in crate::store::sqlite) const RETRY_BY_HAND: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'pending', availability = 1, scheduled_at = ?2, retry_count = 0, crash_count = 0, completed_at = NULL,
+        worker_id = NULL, result = NULL, progress = NULL, progress_message = NULL
+    WHERE id = ?1";
+
+/// Binds id, now.
+pub(in crate::store::sqlite) const CANCEL: &str = "
+    UPDATE qdjobs_jobs SET status = 'cancelled', completed_at = ?2, error = NULL WHERE id = ?1";
+
+/// Binds id. A trigger takes the history along.
+pub(in crate::store::sqlite) const DELETE: &str = "DELETE FROM qdjobs_jobs WHERE id = ?1";
+
+// -- inspect
+
+/// The columns of a job, in the order in which `rows::job` reads them.
+pub(in crate::store::sqlite) const JOB_COLUMNS: &str = "
+    id, task_name, name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
+    queue, priority, status, attempt, retry_count, max_retries, crash_count, scheduled_at,
+    created_at, started_at, completed_at, worker_id, result, error, progress, progress_message, metadata,
+    idempotency_key";
+
+/// Binds id.
+pub(in crate::store::sqlite) const ATTEMPTS: &str = "
+    SELECT attempt, started_at, ended_at, worker_id, outcome, error FROM qdjobs_attempts WHERE job_id = ?1 ORDER BY attempt";
+
+/// Each status with the number of its jobs.
+pub(in crate::store::sqlite) const COUNTS: &str = "SELECT status, count(*) FROM qdjobs_jobs GROUP BY status";
+
+/// The registered workers, oldest first, with the number of jobs that each holds.
+pub(in crate::store::sqlite) const WORKERS: &str = "
+    SELECT id, host, pid, started_at, heartbeats,
+           (SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND worker_id = qdjobs_workers.id)
+    FROM qdjobs_workers ORDER BY started_at, id";
+
+/// Binds worker.
+pub(in crate::store::sqlite) const HEARTBEATS: &str = "SELECT heartbeats FROM qdjobs_workers WHERE id = ?1";
+
+/// Binds worker.
+pub(in crate::store::sqlite) const WAKE_SOCKET: &str = "SELECT wake_socket FROM qdjobs_workers WHERE id = ?1";
+
+/// The sockets of other processes' workers. Binds our own.
+pub(in crate::store::sqlite) const WAKE_SOCKETS: &str =
+    "SELECT DISTINCT wake_socket FROM qdjobs_workers WHERE wake_socket IS NOT NULL AND wake_socket IS NOT ?1";
+
+/// The statements on the path of a job, each with what its plan has to name.
+#[cfg(test)]
+pub(in crate::store::sqlite) const HOT: &[(&str, &str)] = &[
+    (HOLDER, "INDEX qdjobs_idempotency_key (idempotency_key=?)"),
+    (NEXT_READY_PAIR, "COVERING INDEX qdjobs_ready (task_name=? AND queue>?)"),
+    (READY, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
+    (FIRST_READY, "INDEX qdjobs_ready (task_name=? AND queue=?)"),
+    (NEXT_SUSPECT_PAIR, "COVERING INDEX qdjobs_suspected (task_name=? AND queue>?)"),
+    (HAS_SUSPECTS, "COVERING INDEX qdjobs_suspected"),
+    (HOLDS_SUSPECT, "COVERING INDEX qdjobs_running (worker_id=? AND availability=?)"),
+    (FIRST_SUSPECT, "INDEX qdjobs_suspected (task_name=? AND queue=?)"),
+    (CLAIM_ONE, "INTEGER PRIMARY KEY"),
+    (CLAIM, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
+    (REPORT_PROGRESS, "INTEGER PRIMARY KEY"),
+    (COMPLETE, "INTEGER PRIMARY KEY"),
+    (END, "INTEGER PRIMARY KEY"),
+    (RETRY, "INTEGER PRIMARY KEY"),
+    (RELEASE, "INTEGER PRIMARY KEY"),
+    (ENDED_UNDER, "INTEGER PRIMARY KEY"),
+    (PROMOTE, "INDEX qdjobs_scheduled (scheduled_at<?)"),
+    (NEXT_DUE, "COVERING INDEX qdjobs_scheduled"),
+    (RECORD_HELD, "INDEX qdjobs_running (worker_id=?)"),
+    (RELEASE_HELD, "INDEX qdjobs_running (worker_id=?)"),
+    (HELD_CRASHES, "INDEX qdjobs_running (worker_id=?)"),
+    (RECORD_CRASH, "INTEGER PRIMARY KEY"),
+    (CRASH, "INTEGER PRIMARY KEY"),
+    (CRASH_FOR_GOOD, "INTEGER PRIMARY KEY"),
+    (FREE_ORPHANS, "qdjobs_running"),
+];

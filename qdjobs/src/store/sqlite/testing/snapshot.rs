@@ -1,0 +1,134 @@
+//! The books as anybody else sees them, for a simulation: [`SnapshotReader`], a connection that only reads.
+//!
+//! Leans on rusqlite and on the schema. Not on `row`: what is looked for is what the product's own eyes might miss.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// Everything that is committed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Books {
+    pub(crate) jobs: BTreeMap<i64, JobRow>,
+    /// By job and attempt: the worker, the outcome.
+    pub(crate) attempts: BTreeMap<(i64, i64), (i64, String)>,
+    /// By number: the heartbeats.
+    pub(crate) workers: BTreeMap<i64, i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JobRow {
+    pub(crate) task: String,
+    pub(crate) params: String,
+    pub(crate) status: String,
+    pub(crate) attempt: i64,
+    pub(crate) retries: i64,
+    pub(crate) max_retries: i64,
+    pub(crate) crashes: i64,
+    pub(crate) scheduled_at: i64,
+    pub(crate) ready: i64,
+    pub(crate) worker_id: Option<i64>,
+    pub(crate) result: Option<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) completed_at: Option<i64>,
+}
+
+impl JobRow {
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "completed" | "failed" | "cancelled")
+    }
+}
+
+pub(crate) struct SnapshotReader {
+    conn: Connection,
+    seen: Option<i64>,
+}
+
+impl SnapshotReader {
+    pub(crate) fn open(path: &Path) -> rusqlite::Result<SnapshotReader> {
+        let conn = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        Ok(SnapshotReader { conn, seen: None })
+    }
+
+    /// What is committed, if it has changed since the last look.
+    pub(crate) fn look(&mut self) -> rusqlite::Result<Option<Books>> {
+        let version: i64 = self.conn.query_row("PRAGMA data_version", [], |row| row.get(0))?;
+        if self.seen.replace(version) == Some(version) {
+            return Ok(None);
+        }
+        let tables: i64 = self.conn.query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'qdjobs_workers'",
+            [],
+            |row| row.get(0),
+        )?;
+        if tables == 0 {
+            return Ok(None);
+        }
+        let tx = self.conn.unchecked_transaction()?;
+        let mut books = Books::default();
+        let mut jobs = tx.prepare_cached(
+            "SELECT id, task_name, params, status, attempt, retry_count, max_retries, crash_count, scheduled_at, availability, worker_id,
+                    result, error, completed_at
+             FROM qdjobs_jobs",
+        )?;
+        let mut rows = jobs.query([])?;
+        while let Some(row) = rows.next()? {
+            let job = JobRow {
+                task: row.get(1)?,
+                params: row.get(2)?,
+                status: row.get(3)?,
+                attempt: row.get(4)?,
+                retries: row.get(5)?,
+                max_retries: row.get(6)?,
+                crashes: row.get(7)?,
+                scheduled_at: row.get(8)?,
+                ready: row.get(9)?,
+                worker_id: row.get(10)?,
+                result: row.get(11)?,
+                error: row.get(12)?,
+                completed_at: row.get(13)?,
+            };
+            books.jobs.insert(row.get(0)?, job);
+        }
+        let mut attempts =
+            tx.prepare_cached("SELECT job_id, attempt, worker_id, outcome FROM qdjobs_attempts")?;
+        let mut rows = attempts.query([])?;
+        while let Some(row) = rows.next()? {
+            books.attempts.insert((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?));
+        }
+        let mut workers = tx.prepare_cached("SELECT id, heartbeats FROM qdjobs_workers")?;
+        let mut rows = workers.query([])?;
+        while let Some(row) = rows.next()? {
+            books.workers.insert(row.get(0)?, row.get(1)?);
+        }
+        Ok(Some(books))
+    }
+
+    /// What SQLite says about the file, and what the schema's own indexes must agree on.
+    pub(crate) fn is_sound(&self) -> rusqlite::Result<String> {
+        self.conn.query_row("PRAGMA integrity_check", [], |row| row.get(0))
+    }
+}
+
+impl Books {
+    /// Running jobs whose worker is not on the list.
+    pub(crate) fn orphans(&self) -> BTreeSet<i64> {
+        let orphaned = |job: &JobRow| {
+            job.status == "running" && job.worker_id.is_none_or(|worker| !self.workers.contains_key(&worker))
+        };
+        self.jobs.iter().filter(|(_, job)| orphaned(job)).map(|(id, _)| *id).collect()
+    }
+}
+
+/// Stores a job of the first task as a program without qdjobs does; its number.
+pub(crate) fn insert_plainly(path: &Path, params: &str, now: i64) -> rusqlite::Result<i64> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.busy_timeout(std::time::Duration::ZERO)?;
+    let sql = "INSERT INTO qdjobs_jobs (task_name, params, created_at) VALUES ('thread', ?1, ?2)";
+    conn.execute(sql, rusqlite::params![params, now])?;
+    Ok(conn.last_insert_rowid())
+}

@@ -1,4 +1,0 @@
-//! See `params` in `tests/hostile`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| qdjobs_hostile::params(bytes));

@@ -1,0 +1,4 @@
+//! See `file` in `tests/fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| qdjobs_fuzz::file(bytes));

@@ -1,0 +1,374 @@
+//! A database file that somebody has changed: bytes of it, rows of it, its schema, its log.
+//!
+//! It is opened or refused, and nothing panics and nothing hangs. One that is refused stays as it was, byte for byte. One
+//! that is opened answers every question with an answer or an error, and a worker on it starts and stops.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use qdjobs::prelude::*;
+use qdjobs::rusqlite::Connection;
+use qdjobs::rusqlite::config::DbConfig;
+use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
+use qdjobs::store::{
+    Answer, ClaimRequest, Filter, FinishedJob, JobCommand, Query, Store, TaskSet, Want, WorkerInfo,
+};
+use qdjobs::{Clock, Durability, ErrorKind, JobId, NewJob, RunAt, Timestamp, Verdict, WorkerId};
+
+use crate::alarm;
+use crate::text::is_readable;
+use crate::workflow::scratch;
+
+#[task("fuzz.file", retries = 0)]
+fn in_file(n: i64) -> i64 {
+    n
+}
+
+/// How long a worker is let loose on a file.
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// Nothing here takes so long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const START: Timestamp = Timestamp::constant(1_795_000_000, 0);
+
+/// A sound database, as bytes.
+struct Image {
+    file: Vec<u8>,
+    /// The same with all it holds still in its log.
+    fresh: Vec<u8>,
+    log: Vec<u8>,
+    /// Where something is written: most of a page is empty.
+    written: Vec<usize>,
+}
+
+static IMAGE: LazyLock<Image> = LazyLock::new(|| {
+    alarm::listen();
+    let dir = scratch();
+    let path = dir.path().join("jobs.db");
+    let store = SqliteStore::open(&path, relaxed(), Clock::manual(START)).unwrap();
+    fill(&*store);
+    let (fresh, log) = (std::fs::read(&path).unwrap(), std::fs::read(beside(&path, "-wal")).unwrap());
+    store.close();
+    let file = std::fs::read(&path).unwrap();
+    let written = (0..file.len()).filter(|at| file[*at] != 0).collect();
+    Image { file, fresh, log, written }
+});
+
+fn relaxed() -> SqliteOptions {
+    let mut options = SqliteOptions::default();
+    options.durability = Durability::Relaxed;
+    options.busy_timeout = Duration::from_millis(100);
+    options
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// A job in each status, with some history.
+fn fill(store: &dyn Store) {
+    let worker = WorkerId(7);
+    let jobs = (0..12).map(|n| NewJob::new("fuzz.file", format!(r#"{{"n":{n}}}"#)));
+    let ids = store.insert(jobs.collect()).wait().unwrap();
+    let mut later = NewJob::new("fuzz.file", r#"{"n":99}"#);
+    (later.run_at, later.name) = (RunAt::After(Duration::from_secs(1)), Some("later".into()));
+    later.metadata = Some(r#"{"a":1}"#.into());
+    later.idempotency_key = Some("later".into());
+    let large = NewJob::new("fuzz.file", format!(r#"{{"n":100,"m":"{}"}}"#, "x".repeat(5_000)));
+    store.insert(vec![later, large]).wait().unwrap();
+    store.register_worker(WorkerInfo::new(worker, "host", 1)).wait().unwrap();
+    let turn = |done: Vec<FinishedJob>, limit: usize| {
+        let tasks = Arc::new(TaskSet::new(["fuzz.file"]));
+        let want = Want { limit, tasks, queues: None, stand: false };
+        store.turn(ClaimRequest { worker, done: Arc::new(done), want }).wait().unwrap().claimed
+    };
+    let held = turn(vec![], 6);
+    let verdicts = [
+        Verdict::Complete { result: "1".into() },
+        Verdict::Fail { error: "broken".into() },
+        Verdict::Cancel { reason: "unwanted".into() },
+        Verdict::Retry { wait: Duration::from_secs(1), error: "boom".into() },
+        Verdict::Release { wait: Duration::ZERO, started: true },
+    ];
+    let done = held.iter().zip(verdicts).map(|(job, verdict)| FinishedJob {
+        claim: job.claim,
+        started_at: job.claimed_at,
+        verdict,
+    });
+    turn(done.collect(), 0);
+    store.control(vec![JobCommand::Cancel(ids[11])]).wait().unwrap().remove(0).unwrap();
+}
+
+/// Reads the bytes as changes of a sound file, or as a file.
+pub fn file(bytes: &[u8]) {
+    let dir = scratch();
+    let path = dir.path().join("jobs.db");
+    let mut bytes = Unstructured::new(bytes);
+    if lay_out(&path, &mut bytes).is_err() {
+        return;
+    }
+    // A log without a byte, which a look alone may leave, is none.
+    let read = |suffix| std::fs::read(beside(&path, suffix)).ok().filter(|bytes| !bytes.is_empty());
+    let files = || ["", "-wal", "-journal"].map(read);
+    let before = files();
+    match SqliteStore::open(&path, relaxed(), Clock::system()) {
+        Ok(store) => {
+            look(&*store);
+            work(store);
+        }
+        Err(error) => {
+            is_readable(&error.to_string());
+            assert!(error.suggestion().is_some() && error.kind() != ErrorKind::Indeterminate, "{error}");
+            let same: Vec<bool> =
+                before.iter().zip(files()).map(|(before, after)| *before == after).collect();
+            assert_eq!(same, [true; 3], "refused, and changed (the file, its log, its journal): {error}");
+        }
+    }
+    alarm::calm();
+}
+
+/// Every question gets an answer or an error.
+fn look(store: &dyn Store) {
+    let mut filter = Filter::default();
+    filter.limit = Some(3);
+    let mut pages = 0;
+    loop {
+        match ask(store, Query::List(filter.clone())) {
+            Some(Answer::List(page)) if page.next.is_some() => {
+                for job in &page.jobs {
+                    ask(store, Query::Attempts(job.id));
+                    // However it reads: it can be shown.
+                    serde_json::to_string(job).unwrap();
+                }
+                filter.before = page.next;
+            }
+            _ => break,
+        }
+        pages += 1;
+        assert!(pages < 1_000, "the pages have no end");
+    }
+    ask(store, Query::Counts);
+    ask(store, Query::Workers);
+    ask(store, Query::Job(JobId(1)));
+}
+
+fn ask(store: &dyn Store, query: Query) -> Option<Answer> {
+    let answer = store.inspect(query).wait_timeout(PATIENCE);
+    match answer.unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}")) {
+        Ok(answer) => Some(answer),
+        Err(error) => {
+            is_readable(&error.to_string());
+            None
+        }
+    }
+}
+
+/// A worker starts, does what it can, and stops.
+fn work(store: Arc<SqliteStore>) {
+    let queue = JobQueue::with_store(store.clone(), Clock::system());
+    let started =
+        Worker::new(&queue).task::<InFile>().concurrency(1).shutdown_timeout(Duration::ZERO).start();
+    if let Ok(job) = InFile::new(5).enqueue(&queue) {
+        // Whether it runs depends on what is broken.
+        let _ = store.wait_for(job.id()).wait_timeout(MOMENT);
+    }
+    if let Ok(worker) = started {
+        // What cannot be written is told.
+        let _ = worker.stop();
+    }
+    for id in (1..=14).map(JobId) {
+        let _ =
+            store.control(vec![JobCommand::Retry(id), JobCommand::Cancel(id), JobCommand::Delete(id)]).wait();
+    }
+    look(&*store);
+    queue.counts().map(|counts| counts.total()).unwrap_or_default();
+}
+
+// ---- From bytes to files
+
+type Drawn<T> = arbitrary::Result<T>;
+
+fn lay_out(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
+    match bytes.int_in_range(0..=9)? {
+        // Somebody else's file.
+        0 => std::fs::write(path, bytes.bytes(bytes.len())?).unwrap(),
+        // Rows or the schema, by a person with a database shell.
+        1..=3 => {
+            std::fs::write(path, &IMAGE.file).unwrap();
+            by_hand(path, bytes)?;
+        }
+        // The log, after a crash.
+        4 => {
+            std::fs::write(path, &IMAGE.fresh).unwrap();
+            let mut log = IMAGE.log.clone();
+            let written: Vec<usize> = (0..log.len()).collect();
+            change(&mut log, &written, bytes)?;
+            std::fs::write(beside(path, "-wal"), log).unwrap();
+        }
+        // Bytes, by a failing disk.
+        _ => {
+            let mut file = IMAGE.file.clone();
+            change(&mut file, &IMAGE.written, bytes)?;
+            std::fs::write(path, file).unwrap();
+        }
+    }
+    Ok(())
+}
+
+fn change(file: &mut Vec<u8>, written: &[usize], bytes: &mut Unstructured<'_>) -> Drawn<()> {
+    const PAGE: usize = 4096;
+    for _ in 0..bytes.int_in_range(1..=8)? {
+        let pages = file.len() / PAGE;
+        if pages == 0 {
+            return Ok(());
+        }
+        match bytes.int_in_range(0..=7)? {
+            0 => file.truncate(usize::from(u16::arbitrary(bytes)?) * 16 % file.len()),
+            1 => {
+                let (from, to) = (bytes.choose_index(pages)? * PAGE, bytes.choose_index(pages)? * PAGE);
+                file.copy_within(from..from + PAGE, to);
+            }
+            2 => {
+                let page = bytes.choose_index(pages)? * PAGE;
+                file[page..page + PAGE].fill(u8::arbitrary(bytes)?);
+            }
+            // The head of a page says what kind it is and where its cells are.
+            3 => {
+                let at = bytes.choose_index(pages)? * PAGE + bytes.int_in_range(0..=120)?;
+                file[at] = u8::arbitrary(bytes)?;
+            }
+            _ => {
+                let at = written[bytes.choose_index(written.len())?];
+                if at < file.len() {
+                    file[at] = u8::arbitrary(bytes)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Changes that no code of ours makes.
+fn by_hand(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
+    const OBJECTS: [(&str, &str); 15] = [
+        ("INDEX", "qdjobs_ready"),
+        ("INDEX", "qdjobs_scheduled"),
+        ("INDEX", "qdjobs_running"),
+        ("INDEX", "qdjobs_failed"),
+        ("INDEX", "qdjobs_cancelled"),
+        ("TRIGGER", "qdjobs_jobs_defaults"),
+        ("TRIGGER", "qdjobs_jobs_deleted"),
+        ("TABLE", "qdjobs_jobs"),
+        ("TABLE", "qdjobs_tasks"),
+        ("TABLE", "qdjobs_attempts"),
+        ("TABLE", "qdjobs_workers"),
+        ("TABLE", "qdjobs_meta"),
+        ("TABLE", "qdjobs_params"),
+        ("INDEX", "qdjobs_idempotency_key"),
+        ("VIEW", "qdjobs_view"),
+    ];
+    const COLUMNS: [(&str, &str); 29] = [
+        ("qdjobs_jobs", "task_name"),
+        ("qdjobs_jobs", "name"),
+        ("qdjobs_jobs", "params"),
+        ("qdjobs_jobs", "queue"),
+        ("qdjobs_jobs", "priority"),
+        ("qdjobs_jobs", "status"),
+        ("qdjobs_jobs", "attempt"),
+        ("qdjobs_jobs", "retry_count"),
+        ("qdjobs_jobs", "max_retries"),
+        ("qdjobs_jobs", "crash_count"),
+        ("qdjobs_jobs", "scheduled_at"),
+        ("qdjobs_jobs", "created_at"),
+        ("qdjobs_jobs", "started_at"),
+        ("qdjobs_jobs", "completed_at"),
+        ("qdjobs_jobs", "worker_id"),
+        ("qdjobs_jobs", "result"),
+        ("qdjobs_jobs", "error"),
+        ("qdjobs_jobs", "progress"),
+        ("qdjobs_jobs", "availability"),
+        ("qdjobs_jobs", "id"),
+        ("qdjobs_jobs", "idempotency_key"),
+        ("qdjobs_params", "params"),
+        ("qdjobs_params", "job_id"),
+        ("qdjobs_attempts", "outcome"),
+        ("qdjobs_attempts", "attempt"),
+        ("qdjobs_workers", "heartbeats"),
+        ("qdjobs_workers", "wake_socket"),
+        ("qdjobs_meta", "version"),
+        ("qdjobs_meta", "min_writer"),
+    ];
+    let conn = Connection::open(path).unwrap();
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false).unwrap();
+    conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
+    // What SQLite refuses is no change.
+    let run = |sql: &str| drop(conn.execute_batch(sql));
+    for _ in 0..bytes.int_in_range(1..=4)? {
+        match bytes.int_in_range(0..=6)? {
+            0 => {
+                let (kind, name) = bytes.choose(&OBJECTS)?;
+                run(&format!("DROP {kind} IF EXISTS {name}"));
+            }
+            1 => {
+                let (_, name) = bytes.choose(&OBJECTS)?;
+                let other = bytes.choose(&["(a)", "(id INTEGER PRIMARY KEY, version, min_writer)"])?;
+                run(&format!("CREATE TABLE IF NOT EXISTS {name} {other}"));
+            }
+            2 => run(bytes.choose(&[
+                "PRAGMA journal_mode = DELETE",
+                "PRAGMA user_version = 7; PRAGMA application_id = 9",
+                "DELETE FROM qdjobs_meta",
+                "DELETE FROM qdjobs_workers",
+                "ALTER TABLE qdjobs_jobs ADD COLUMN later TEXT",
+                "ALTER TABLE qdjobs_jobs DROP COLUMN metadata",
+                "CREATE VIEW qdjobs_view AS SELECT * FROM qdjobs_jobs",
+                "CREATE TRIGGER refuses BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT RAISE(ABORT, 'no'); END",
+                "CREATE TRIGGER stops BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+                "CREATE TRIGGER ignores BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT RAISE(IGNORE); END",
+                "CREATE TRIGGER forgets AFTER INSERT ON qdjobs_jobs BEGIN DELETE FROM qdjobs_jobs WHERE id = NEW.id; END",
+                "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'qdjobs_ready'",
+                "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'nonsense' WHERE name = 'qdjobs_jobs'",
+                "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 3 WHERE name = 'qdjobs_ready'",
+            ])?),
+            _ => {
+                let (table, column) = bytes.choose(&COLUMNS)?;
+                let value = value(bytes)?;
+                let row = bytes.int_in_range(0..=14)?;
+                let which = if row == 0 { String::new() } else { format!("WHERE rowid = {row}") };
+                let sql = format!("UPDATE OR REPLACE {table} SET {column} = {value} {which}");
+                run(&sql);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn value(bytes: &mut Unstructured<'_>) -> Drawn<String> {
+    Ok(match bytes.int_in_range(0..=5)? {
+        0 => "NULL".into(),
+        1 => i64::arbitrary(bytes)?.to_string(),
+        2 => i8::arbitrary(bytes)?.to_string(),
+        3 => format!("'{}'", String::arbitrary(bytes)?.replace('\'', "''").replace('\0', "")),
+        4 => (*bytes.choose(&[
+            "'pending'",
+            "'running'",
+            "'completed'",
+            "'{}'",
+            "'{\"n\":\"x\"}'",
+            "''",
+            "1e999",
+            "-0.0",
+            "zeroblob(9)",
+            "CAST(x'ff00fe' AS TEXT)",
+            "char(0, 27, 10)",
+            "replace(zeroblob(2000000), char(0), 'x')",
+        ])?)
+        .into(),
+        _ => "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000".into(),
+    })
+}

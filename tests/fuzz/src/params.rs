@@ -1,0 +1,153 @@
+//! The parameters of a job, as text of somebody else: at the check that every by-name enqueue passes, and at the worker.
+//!
+//! What the check admits, the worker reads; what it refuses is not stored; and what is stored without it (by a plain INSERT)
+//! ends as a failed job, with a readable error.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use qdjobs::prelude::*;
+use qdjobs::store::memory::MemoryStore;
+use qdjobs::store::{Answer, Query, Store};
+use qdjobs::{Clock, Error, ErrorKind, Job, JobId, NewJob, Status, TaskDef, WorkerHandle, check_params};
+use serde_json::{Value, json};
+
+use crate::alarm;
+use crate::text::is_readable;
+
+#[task("fuzz.texts", retries = 0)]
+fn texts(
+    to: &str,
+    tags: &[String],
+    cc: Option<&str>,
+    words: Option<&[String]>,
+    #[default("en")]
+    #[alias("language")]
+    lang: &str,
+) -> Value {
+    json!([to, tags, cc, words, lang])
+}
+
+#[task("fuzz.numbers", retries = 0)]
+async fn numbers(
+    whole: i64,
+    small: u8,
+    real: f64,
+    #[default(3)]
+    #[alias("tries")]
+    times: u32,
+    flag: Option<bool>,
+) -> Value {
+    json!([whole, small, real, times, flag])
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Shape {
+    Point,
+    Circle { radius: f32 },
+    Path(Vec<(i32, i32)>),
+}
+
+#[task("fuzz.shapes", retries = 0)]
+fn shapes(shape: Shape, by_name: BTreeMap<String, Option<Shape>>, rest: Value) -> Value {
+    json!([shape, by_name, rest])
+}
+
+#[task("fuzz.nothing", retries = 0)]
+fn nothing() {}
+
+const TASKS: [&TaskDef; 4] = [Texts::DEF, Numbers::DEF, Shapes::DEF, Nothing::DEF];
+
+/// Nothing here takes so long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A worker that runs what is thrown at it, once for all inputs.
+struct WorkerShared {
+    store: Arc<dyn Store>,
+    queue: JobQueue,
+    _worker: WorkerHandle,
+}
+
+static SHOP: LazyLock<WorkerShared> = LazyLock::new(|| {
+    alarm::listen();
+    let store = MemoryStore::new(Clock::system());
+    let queue = JobQueue::with_store(store.clone(), Clock::system());
+    let worker = Worker::new(&queue).task::<Texts>().task::<Numbers>().task::<Shapes>().task::<Nothing>();
+    WorkerShared { store, _worker: worker.concurrency(1).start().unwrap(), queue }
+});
+
+/// The first byte chooses the task, the rest is the text.
+pub fn params(bytes: &[u8]) {
+    let Some((choice, text)) = bytes.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let task = TASKS[usize::from(*choice) % TASKS.len()];
+    let checked = check_params(task, text);
+    match &checked {
+        Ok(stored) => {
+            assert_eq!(check_params(task, stored).unwrap(), *stored, "what was checked is checked again");
+            assert!(serde_json::from_str::<Value>(stored).unwrap().is_object());
+        }
+        Err(error) => refused(error),
+    }
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
+        enqueue_by_name(task, &value, checked.is_ok());
+    }
+    run(task, text, checked.is_ok());
+    alarm::calm();
+}
+
+fn refused(error: &Error) {
+    assert!(matches!(error.kind(), ErrorKind::InvalidParams | ErrorKind::TooLarge), "{error}");
+    assert!(!error.may_be_stored());
+    is_readable(&error.to_string());
+}
+
+/// By name: stored if the params pass, and then it runs; refused otherwise.
+fn enqueue_by_name(task: &TaskDef, value: &Value, admitted: bool) {
+    let request = JobRequest::<Value>::by_name(task.name, value);
+    assert_eq!(request.is_ok(), admitted, "the two doors agree: {value}");
+    match request {
+        Ok(request) => {
+            let job = request.enqueue(&SHOP.queue).unwrap();
+            let ended = end(job.id());
+            assert_eq!(
+                ended.status,
+                Status::Completed,
+                "the check admits {value}, the worker says {:?}",
+                ended.error
+            );
+        }
+        Err(error) => refused(&error),
+    }
+    let strange = value.as_str().unwrap_or("fuzz.text");
+    if let Err(error) = JobRequest::<Value>::by_name(strange, value).map(drop) {
+        is_readable(&error.to_string());
+    }
+}
+
+/// Stored as it is, which a plain INSERT can do.
+fn run(task: &TaskDef, text: &str, admitted: bool) {
+    let mut job = NewJob::new(task.name, text);
+    job.max_retries = 0;
+    let Ok(ids) = SHOP.store.insert(vec![job]).wait() else { return };
+    let ended = end(ids[0]);
+    assert!(ended.status == Status::Completed || !admitted, "{text}: {:?}", ended.error);
+    if let Some(error) = &ended.error {
+        assert_eq!(ended.status, Status::Failed);
+        assert!(!error.starts_with("the task panicked"), "{error}");
+        is_readable(error);
+    }
+    // However it reads: it can be shown.
+    serde_json::to_string(&ended).unwrap();
+}
+
+/// The job at its end, which is then forgotten.
+fn end(id: JobId) -> Job {
+    let ended = SHOP.store.wait_for(id).wait_timeout(PATIENCE);
+    let job = ended.unwrap_or_else(|_| panic!("the job has not ended: {:?}", SHOP.queue.get(id))).unwrap();
+    SHOP.queue.delete(id).unwrap();
+    assert!(matches!(SHOP.store.inspect(Query::Job(id)).wait(), Ok(Answer::Job(None))));
+    job
+}

@@ -1,0 +1,344 @@
+//! A sequence of everything that a store can be asked, on the SQLite store and on the memory store, which have to agree.
+//!
+//! The random games in `tests/tests/api/model.rs` hold both to a reference, by chance; here a fuzzer looks for sequences that
+//! reach new code. At the end the file is closed, found sound, and opened again: all that was answered is still there.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use qdjobs::rusqlite::Connection;
+use qdjobs::store::memory::MemoryStore;
+use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
+use qdjobs::store::{
+    Answer, Claim, ClaimRequest, ClaimResponse, Filter, FinishedJob, JobCommand, Pending, ProgressSlot,
+    Query, Store, TaskSet, Want, WorkerInfo,
+};
+use qdjobs::{
+    Clock, Durability, Job, JobId, NewJob, Progress, Result, RunAt, Status, Timestamp, Verdict, WorkerId,
+};
+
+use crate::alarm;
+
+/// Nothing here takes so long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const START: Timestamp = Timestamp::constant(1_795_000_000, 0);
+
+/// More steps say nothing new.
+const STEPS_MAX: usize = 64;
+
+const TASKS: [&str; 2] = ["mail", "ping"];
+const QUEUES: [&str; 2] = ["a", "b"];
+
+/// Nobody's number: its heartbeat changes nothing.
+const NOBODY: WorkerId = WorkerId(0);
+
+/// One request, its numbers filled in.
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(Vec<NewJob>),
+    RegisterWorker(WorkerId),
+    ClaimRequest(ClaimRequest),
+    CancelWaitingClaims(WorkerId),
+    Heartbeat(WorkerId),
+    ReportProgress(Claim, f64),
+    Rescue(WorkerId),
+    Leave(WorkerId),
+    JobCommand(Vec<JobCommand>),
+    Ended(JobId),
+    Inspect(Query),
+    Advance(Duration),
+}
+
+/// Reads the bytes as a sequence of requests.
+pub fn workflow(bytes: &[u8]) {
+    alarm::listen();
+    let dir = scratch();
+    let path = dir.path().join("jobs.db");
+    let clock = Clock::manual(START);
+    let mut players = [Player::new(MemoryStore::new(clock.clone())), Player::new(open(&path, &clock))];
+    let mut bytes = Unstructured::new(bytes);
+    let mut claims = Vec::new();
+    for number in 0..STEPS_MAX {
+        let Ok(step) = draw(&mut bytes, &claims) else { break };
+        if let Step::Advance(by) = step {
+            clock.advance(by);
+        }
+        let [memory, file] = &mut players;
+        let (expected, told) =
+            (memory.play(number, &step, &mut claims), file.play(number, &step, &mut Vec::new()));
+        assert_eq!(expected, told, "after {step:?}");
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    let [memory, file] = players;
+    let picture = memory.picture();
+    assert_eq!(picture, file.picture());
+    memory.close();
+    file.close();
+    let sound = Connection::open(&path).unwrap();
+    let sound: String = sound.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(sound, "ok");
+    let again = Player::new(open(&path, &clock));
+    assert_eq!(picture, again.picture(), "after the file was closed and opened");
+    again.close();
+    alarm::calm();
+}
+
+/// A directory in memory, where there is one: this is about logic, not about a disk.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    dir.unwrap()
+}
+
+fn open(path: &Path, clock: &Clock) -> Arc<dyn Store> {
+    let mut options = SqliteOptions::default();
+    options.durability = Durability::Relaxed;
+    SqliteStore::open(path, options, clock.clone()).unwrap()
+}
+
+/// A store with the answers that it still owes.
+struct Player {
+    store: Arc<dyn Store>,
+    turns: BTreeMap<usize, Pending<ClaimResponse>>,
+    waits: BTreeMap<usize, Pending<Job>>,
+}
+
+impl Player {
+    fn new(store: Arc<dyn Store>) -> Player {
+        Player { store, turns: BTreeMap::new(), waits: BTreeMap::new() }
+    }
+
+    /// What was said during a step, by the number of the step that asked.
+    fn play(&mut self, number: usize, step: &Step, claims: &mut Vec<Claim>) -> BTreeMap<usize, String> {
+        let store = &self.store;
+        let said = match step.clone() {
+            Step::Insert(jobs) => Some(say(store.insert(jobs))),
+            Step::RegisterWorker(worker) => {
+                Some(say(store.register_worker(WorkerInfo::new(worker, "host", 7))))
+            }
+            Step::Heartbeat(worker) => Some(say(store.heartbeat(worker))),
+            Step::Rescue(worker) => Some(say(store.rescue(worker))),
+            Step::Leave(worker) => Some(say(store.deregister_worker(worker))),
+            Step::JobCommand(commands) => Some(match wait(store.control(commands)) {
+                Ok(answers) => answers.into_iter().map(told).collect::<Vec<_>>().join("; "),
+                Err(error) => format!("{:?}", error.kind()),
+            }),
+            Step::Inspect(query) => Some(say(store.inspect(query))),
+            Step::ClaimRequest(turn) => {
+                self.turns.insert(number, store.turn(turn));
+                None
+            }
+            Step::Ended(id) => {
+                self.waits.insert(number, store.wait_for(id));
+                None
+            }
+            Step::ReportProgress(claim, fraction) => {
+                let note = Arc::new(ProgressSlot::new(claim));
+                note.set(Progress::new(fraction, None));
+                store.report_progress(note);
+                None
+            }
+            Step::CancelWaitingClaims(worker) => {
+                store.cancel_waiting_claims(worker);
+                None
+            }
+            Step::Advance(_) => None,
+        };
+        // Two writes later, whatever follows from the step has been answered: the second stands behind the batch of the
+        // first and all that it gave to others.
+        for _ in 0..2 {
+            wait(self.store.heartbeat(NOBODY)).unwrap();
+        }
+        let mut answers: BTreeMap<usize, String> = said.map(|said| (number, said)).into_iter().collect();
+        self.turns.retain(|asked, turn| {
+            let Some(turned) = turn.try_take() else { return true };
+            claims.extend(turned.iter().flat_map(|turned| &turned.claimed).map(|job| job.claim));
+            answers.insert(*asked, told(turned));
+            false
+        });
+        self.waits.retain(|asked, wait| {
+            let Some(job) = wait.try_take() else { return true };
+            answers.insert(*asked, told(job));
+            false
+        });
+        answers
+    }
+
+    /// All that can be read.
+    fn picture(&self) -> Vec<String> {
+        let mut lines = vec![say(self.store.inspect(Query::Counts)), say(self.store.inspect(Query::Workers))];
+        let mut filter = Filter::default();
+        filter.limit = Some(5);
+        loop {
+            let Ok(Answer::List(page)) = wait(self.store.inspect(Query::List(filter.clone()))) else {
+                panic!("asked for a list")
+            };
+            for job in &page.jobs {
+                lines.push(format!("{job:?} {}", say(self.store.inspect(Query::Attempts(job.id)))));
+            }
+            assert!(page.next.is_none_or(|next| filter.before.is_none_or(|before| next < before)));
+            filter.before = page.next;
+            if filter.before.is_none() {
+                return lines;
+            }
+        }
+    }
+
+    /// Everybody who still waits is told.
+    fn close(self) {
+        self.store.close();
+        for (_, turn) in self.turns {
+            told(wait(turn));
+        }
+        for (_, job) in self.waits {
+            assert!(wait(job).is_err());
+        }
+    }
+}
+
+fn wait<T>(pending: Pending<T>) -> Result<T> {
+    pending.wait_timeout(PATIENCE).unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}"))
+}
+
+fn say<T: std::fmt::Debug>(pending: Pending<T>) -> String {
+    told(wait(pending))
+}
+
+fn told<T: std::fmt::Debug>(answer: Result<T>) -> String {
+    answer.map_or_else(|error| format!("{:?}", error.kind()), |answer| format!("{answer:?}"))
+}
+
+// ---- From bytes to requests
+
+type Drawn<T> = arbitrary::Result<T>;
+
+fn draw(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<Step> {
+    Ok(match bytes.int_in_range(0..=15)? {
+        0..=2 => Step::Insert((0..bytes.int_in_range(0..=3)?).map(|_| job(bytes)).collect::<Drawn<_>>()?),
+        3 => Step::RegisterWorker(worker(bytes)?),
+        4..=6 => Step::ClaimRequest(turn(bytes, claims)?),
+        7 => Step::CancelWaitingClaims(worker(bytes)?),
+        8 => Step::Heartbeat(worker(bytes)?),
+        9 => Step::ReportProgress(claim(bytes, claims)?, f64::arbitrary(bytes)?),
+        10 => Step::Rescue(worker(bytes)?),
+        11 => Step::Leave(worker(bytes)?),
+        12 => {
+            Step::JobCommand((0..bytes.int_in_range(1..=2)?).map(|_| control(bytes)).collect::<Drawn<_>>()?)
+        }
+        13 => Step::Ended(id(bytes)?),
+        14 => Step::Inspect(query(bytes)?),
+        _ => Step::Advance(pause(bytes)?),
+    })
+}
+
+fn worker(bytes: &mut Unstructured<'_>) -> Drawn<WorkerId> {
+    Ok(WorkerId(bytes.int_in_range(1..=3)?))
+}
+
+fn id(bytes: &mut Unstructured<'_>) -> Drawn<JobId> {
+    Ok(JobId(if u8::arbitrary(bytes)? < 250 { bytes.int_in_range(0..=12)? } else { i64::arbitrary(bytes)? }))
+}
+
+/// Whole and half seconds, so that instants meet exactly; now and then any time at all.
+fn pause(bytes: &mut Unstructured<'_>) -> Drawn<Duration> {
+    Ok(match bytes.int_in_range(0..=7)? {
+        0..=2 => Duration::ZERO,
+        3 => Duration::from_micros(1),
+        4 => Duration::from_micros(499_999),
+        5 | 6 => Duration::from_millis(500 * bytes.int_in_range(1..=4)?),
+        _ => Duration::arbitrary(bytes)?,
+    })
+}
+
+fn job(bytes: &mut Unstructured<'_>) -> Drawn<NewJob> {
+    let mut job = NewJob::new(*bytes.choose(&["mail", "ping", "no such name"])?, r#"{"n":1}"#);
+    job.queue = (*bytes.choose(&QUEUES)?).to_owned();
+    job.priority = bytes.int_in_range(-1..=1)?;
+    job.max_retries = bytes.int_in_range(0..=2)?;
+    job.run_at = match bytes.int_in_range(0..=3)? {
+        0 | 1 => RunAt::Now,
+        2 => RunAt::After(pause(bytes)?),
+        _ => RunAt::At(Timestamp::from_microsecond(i64::arbitrary(bytes)?).unwrap_or(START)),
+    };
+    if bytes.ratio(1_u8, 5_u8)? {
+        job.idempotency_key = Some((*bytes.choose(&["k", "l"])?).to_owned());
+        job.params = (*bytes.choose(&[r#"{"n":1}"#, r#"{ "n": 1 }"#, r#"{"n":2}"#])?).to_owned();
+    }
+    Ok(job)
+}
+
+/// A claim that was made, or one like it, or none that ever was.
+fn claim(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<Claim> {
+    let recent = bytes.int_in_range(0..=5_usize)?;
+    let made = claims.iter().rev().nth(recent % claims.len().max(1)).copied();
+    let made = made.unwrap_or(Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) });
+    Ok(match bytes.int_in_range(0..=9)? {
+        0 => Claim { attempt: made.attempt.wrapping_add(1), ..made },
+        1 => Claim { worker: WorkerId(made.worker.0 % 3 + 1), ..made },
+        2 => Claim { id: id(bytes)?, ..made },
+        3 => Claim { attempt: u32::arbitrary(bytes)?, ..made },
+        _ => made,
+    })
+}
+
+fn turn(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<ClaimRequest> {
+    let done: Vec<FinishedJob> =
+        (0..bytes.int_in_range(0..=3)?).map(|_| finish(bytes, claims)).collect::<Drawn<_>>()?;
+    // Workers mostly show claims of their own.
+    let worker = match done.first() {
+        Some(finish) if u8::arbitrary(bytes)? < 230 => finish.claim.worker,
+        _ => worker(bytes)?,
+    };
+    let tasks: &[&str] = bytes.choose(&[&TASKS[..], &TASKS[..1], &TASKS[1..], &[]])?;
+    let queues: &[&[&str]] = &[&[], &QUEUES[..1], &QUEUES];
+    let queues = bytes.choose(queues)?;
+    let want = Want {
+        limit: bytes.int_in_range(0..=3)?,
+        tasks: Arc::new(TaskSet::new(tasks.iter().copied())),
+        queues: (!queues.is_empty()).then(|| queues.iter().map(|name| (*name).to_owned()).collect()),
+        stand: bool::arbitrary(bytes)?,
+    };
+    Ok(ClaimRequest { worker, done: Arc::new(done), want })
+}
+
+fn finish(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<FinishedJob> {
+    let verdict = match bytes.int_in_range(0..=5)? {
+        0 | 1 => Verdict::Complete { result: "[1]".into() },
+        2 => Verdict::Fail { error: "broken".into() },
+        3 => Verdict::Cancel { reason: "unwanted".into() },
+        4 => Verdict::Retry { wait: pause(bytes)?, error: "boom".into() },
+        _ => Verdict::Release { wait: pause(bytes)?, started: bool::arbitrary(bytes)? },
+    };
+    Ok(FinishedJob { claim: claim(bytes, claims)?, started_at: START, verdict })
+}
+
+fn control(bytes: &mut Unstructured<'_>) -> Drawn<JobCommand> {
+    let id = id(bytes)?;
+    Ok(*bytes.choose(&[JobCommand::Retry(id), JobCommand::Cancel(id), JobCommand::Delete(id)])?)
+}
+
+fn query(bytes: &mut Unstructured<'_>) -> Drawn<Query> {
+    Ok(match bytes.int_in_range(0..=5)? {
+        0 => Query::Job(id(bytes)?),
+        1 => Query::Attempts(id(bytes)?),
+        2 => Query::Counts,
+        3 => Query::Workers,
+        _ => {
+            let mut filter = Filter::default();
+            filter.status = if bool::arbitrary(bytes)? { Some(*bytes.choose(&Status::ALL)?) } else { None };
+            filter.task_name = if bool::arbitrary(bytes)? { Some(String::arbitrary(bytes)?) } else { None };
+            filter.queue =
+                if bool::arbitrary(bytes)? { Some((*bytes.choose(&QUEUES)?).to_owned()) } else { None };
+            (filter.scheduled, filter.retrying) = (bool::arbitrary(bytes)?, bool::arbitrary(bytes)?);
+            filter.before = if bool::arbitrary(bytes)? { Some(id(bytes)?) } else { None };
+            filter.limit = Option::arbitrary(bytes)?;
+            Query::List(filter)
+        }
+    })
+}

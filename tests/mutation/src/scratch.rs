@@ -1,0 +1,98 @@
+//! The copy in which the product is broken: [`Scratch`].
+//!
+//! It stays between runs with all that was built in it: a file is written only where it differs, so that little is built anew.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Result;
+use crate::mutants::Sabotage;
+
+/// A copy of the tracked files below the workspace's own target directory, and beside it a target directory for it.
+pub(crate) struct Scratch {
+    dir: PathBuf,
+    target: PathBuf,
+}
+
+impl Scratch {
+    /// Brings the copy to what the checkout is now.
+    pub(crate) fn copy(root: &Path) -> Result<Scratch> {
+        let root = root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))?;
+        let home = match std::env::var_os("CARGO_TARGET_DIR") {
+            Some(target) => root.join(target).join("teeth"),
+            None => root.join("target/teeth"),
+        };
+        let scratch = Scratch { dir: home.join("copy"), target: home.join("target") };
+        let tracked = tracked(&root)?;
+        for file in &tracked {
+            // Deleted in the checkout, but not yet in the index: then it is in the copy no longer, too.
+            if let Ok(bytes) = fs::read(root.join(file)) {
+                write(&scratch.dir.join(file), &bytes)?;
+            }
+        }
+        scratch.forget_others(&scratch.dir, &tracked.iter().map(|file| scratch.dir.join(file)).collect())?;
+        Ok(scratch)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where a package of the copy lives.
+    pub(crate) fn folder_of(&self, package: &str) -> Result<PathBuf> {
+        crate::check::folder_of(&self.dir, package)
+    }
+
+    /// Does something while one thing is broken.
+    pub(crate) fn with<T>(&self, sabotage: &Sabotage, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let path = self.dir.join(sabotage.file);
+        let whole = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        write(&path, sabotage.apply(&whole)?.as_bytes())?;
+        let done = work();
+        write(&path, whole.as_bytes())?;
+        done
+    }
+
+    /// Removes files that are tracked no longer.
+    fn forget_others(&self, dir: &Path, tracked: &BTreeSet<PathBuf>) -> Result<()> {
+        let failed = |error: std::io::Error| format!("{}: {error}", dir.display());
+        for entry in fs::read_dir(dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.is_dir() {
+                self.forget_others(&path, tracked)?;
+            } else if !tracked.contains(&path) {
+                fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn tracked(root: &Path) -> Result<BTreeSet<PathBuf>> {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root).output();
+    let listed = listed.map_err(|error| format!("git cannot be started: {error}"))?;
+    if !listed.status.success() {
+        return Err(format!(
+            "{} is no checkout of git: {}",
+            root.display(),
+            String::from_utf8_lossy(&listed.stderr)
+        ));
+    }
+    let names = listed.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| PathBuf::from(String::from_utf8_lossy(name).into_owned())).collect())
+}
+
+/// Leaves alone what is the same already: cargo goes by the time of a file.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|before| before == bytes) {
+        return Ok(());
+    }
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, bytes));
+    made.map_err(|error| format!("{}: {error}", path.display()))
+}

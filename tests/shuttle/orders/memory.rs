@@ -1,0 +1,62 @@
+//! The store in memory: one lock, and answers that are given when it is free again.
+
+use std::sync::Arc;
+
+use qdjobs::store::memory::MemoryStore;
+use qdjobs::store::{Store, WorkerInfo};
+use qdjobs::{ErrorKind, JobId, WorkerId};
+use shuttle::thread;
+
+use crate::explore::{clock, explore, job, standing};
+
+const ORDERS: usize = 1_000;
+
+fn register_worker(store: &Arc<MemoryStore>, worker: WorkerId) {
+    store.register_worker(WorkerInfo::new(worker, "host", 1)).wait().unwrap();
+}
+
+#[test]
+fn turns_that_stand_are_answered_when_jobs_are_stored() {
+    explore(ORDERS, || {
+        let store = MemoryStore::new(clock());
+        let workers: Vec<_> = (1..=2)
+            .map(|number| {
+                let store = store.clone();
+                thread::spawn(move || {
+                    register_worker(&store, WorkerId(number));
+                    store.turn(standing(WorkerId(number))).wait().unwrap().claimed.remove(0).claim.id
+                })
+            })
+            .collect();
+        let callers: Vec<_> = (0..2)
+            .map(|_| {
+                let store = store.clone();
+                thread::spawn(move || store.insert_here(job()).unwrap()[0])
+            })
+            .collect();
+        let stored = callers.into_iter().map(|caller| caller.join().unwrap()).max();
+        assert_eq!(stored, Some(JobId(2)));
+        let mut claimed: Vec<JobId> = workers.into_iter().map(|worker| worker.join().unwrap()).collect();
+        claimed.sort();
+        assert_eq!(claimed, [JobId(1), JobId(2)]);
+    });
+}
+
+#[test]
+fn a_close_answers_everybody() {
+    explore(ORDERS, || {
+        let store = MemoryStore::new(clock());
+        register_worker(&store, WorkerId(1));
+        let waits = {
+            let store = store.clone();
+            thread::spawn(move || store.turn(standing(WorkerId(1))).wait().map(|turned| turned.claimed.len()))
+        };
+        let ends = {
+            let store = store.clone();
+            thread::spawn(move || store.wait_for(JobId(1)).wait().map(drop).unwrap_err().kind())
+        };
+        store.close();
+        assert_eq!(waits.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
+        assert!(matches!(ends.join().unwrap(), ErrorKind::Closed | ErrorKind::NotFound));
+    });
+}

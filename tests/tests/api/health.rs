@@ -1,0 +1,139 @@
+//! What a queue says of itself, and what it does when its storage can no longer be trusted.
+
+use std::process::Command;
+use std::time::Duration;
+
+use qdjobs::prelude::*;
+use qdjobs::{ErrorKind, HealthState, JobQueue};
+
+use crate::support::{Gate, Log, Room, Soon, Told, block_on, eventually, watch};
+
+#[task("health.note")]
+fn note(number: u32, #[state] log: &Log) -> u32 {
+    log.write(number.to_string());
+    number
+}
+
+#[task("health.hold")]
+fn hold(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
+    gate.pass_blocking(ctx);
+    log.write(format!("{:?}", block_on(ctx.stopped())));
+}
+
+#[test]
+fn a_queue_at_work_is_well_and_says_how_long_its_log_is() {
+    let (_room, queue) = Room::with_queue();
+    queue.enqueue_all((0..300).map(Note::new)).unwrap();
+    let health = queue.health();
+    assert!(health.is_ok() && health.wal_bytes > 0 && health.last_error.is_none(), "{health:?}");
+    // Written back when nobody writes.
+    let checkpoint = eventually(|| queue.health().last_checkpoint);
+    assert!(checkpoint.pages > 0 && checkpoint.written_back == checkpoint.pages && !checkpoint.held_back);
+    assert!(JobQueue::in_memory().health().is_ok());
+    let json = serde_json::to_value(queue.health()).unwrap();
+    assert_eq!(json["state"], "ok");
+    assert!(json["last_checkpoint"]["at"].is_string() && json["log_held_since"].is_null(), "{json}");
+}
+
+#[test]
+fn a_reader_that_keeps_the_log_from_being_written_back_is_seen_until_it_ends() {
+    let (room, queue) = Room::with_queue();
+    let reader = room.connection();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM qdjobs_jobs").unwrap();
+    queue.enqueue_all((0..300).map(Note::new)).unwrap();
+    let since = eventually(|| queue.health().log_held_since);
+    queue.enqueue_all((0..300).map(Note::new)).unwrap();
+    eventually(|| (queue.health().last_checkpoint.unwrap().at > since).then_some(()));
+    assert_eq!(queue.health().log_held_since, Some(since), "it is the same reader");
+    reader.execute_batch("COMMIT").unwrap();
+    queue.enqueue_all((0..300).map(Note::new)).unwrap();
+    eventually(|| queue.health().log_held_since.is_none().then_some(()));
+}
+
+#[test]
+fn a_transaction_that_failed_is_told_by_health() {
+    let room = Room::new();
+    let queue = JobQueue::options().busy_timeout(Duration::from_millis(20)).open(room.db()).unwrap();
+    let conn = room.connection();
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    Note::new(1).enqueue(&queue).unwrap_err();
+    let failure = queue.health().last_error.unwrap();
+    assert!(failure.error.contains("write lock"), "{failure:?}");
+    assert!(queue.health().is_ok(), "it can be tried again");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_database_that_others_may_read_is_told_by_health() {
+    use std::os::unix::fs::PermissionsExt;
+    let room = Room::new();
+    assert!(!JobQueue::open(room.db()).unwrap().health().readable_by_others);
+    std::fs::set_permissions(room.db(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(JobQueue::open(room.db()).unwrap().health().readable_by_others);
+}
+
+/// Overwrites all of the database but its first page, as a disk or a stray program may. By a process of its own: to close the
+/// file here would drop SQLite's locks.
+#[cfg(unix)]
+fn damage(room: &Room) {
+    // Nothing of it is to be found elsewhere: not in the log, not in the cache.
+    let other = room.connection();
+    other.execute_batch("UPDATE qdjobs_jobs SET name = 'x'").unwrap();
+    let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+    assert_eq!(busy, 0);
+    let pages = std::fs::metadata(room.db()).unwrap().len() / 4096 - 1;
+    let dd = Command::new("dd")
+        .args(["if=/dev/urandom", "bs=4096", "seek=1", "conv=notrunc", &format!("count={pages}")])
+        .arg(format!("of={}", room.db().display()))
+        .output()
+        .unwrap();
+    assert!(dd.status.success(), "{dd:?}");
+}
+
+/// What stands in the database and in its log. Read by a process of its own, too.
+#[cfg(unix)]
+fn bytes(room: &Room) -> [Vec<u8>; 2] {
+    ["", "-wal"].map(|suffix| {
+        let cat = Command::new("cat").arg(format!("{}{suffix}", room.db().display())).output().unwrap();
+        assert!(cat.status.success(), "{cat:?}");
+        cat.stdout
+    })
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_is_found_damaged_stops_the_queue_for_good_and_everybody_is_told() {
+    let room = Room::new();
+    let queue = JobQueue::open(room.db()).unwrap();
+    let ((gate, arrivals), log) = (Gate::new(), Log::default());
+    let worker = Worker::new(&queue).task::<Note>().task::<Hold>().concurrency(2);
+    let (worker, events) = watch(worker.state(gate.clone()).state(log.clone()));
+    Note::new(1).enqueue(&queue).unwrap().soon().unwrap();
+    let held = Hold.enqueue(&queue).unwrap();
+    arrivals.next();
+    gate.open();
+    damage(&room);
+    let before = bytes(&room);
+
+    let met = Note::new(2).enqueue(&queue).unwrap_err();
+    assert!(matches!(met.kind(), ErrorKind::Corrupt | ErrorKind::StoreHalted), "{met:?}");
+    let refused = Note::new(3).enqueue(&queue).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::StoreHalted);
+    assert!(!refused.may_be_stored());
+    assert!(refused.to_string().contains("damaged") && refused.to_string().contains("restart"), "{refused}");
+    assert_eq!(held.soon().unwrap_err().kind(), ErrorKind::StoreHalted);
+
+    // The worker: told once, and so is what it runs.
+    events.expect(Told::StoreStopped(ErrorKind::StoreHalted));
+    eventually(|| (log.lines() == ["1", "StoreHalted"]).then_some(()));
+    let health = queue.health();
+    assert!(matches!(&health.state, HealthState::Halted { reason } if reason.contains("damaged")));
+    assert_eq!(worker.stop().unwrap_err().kind(), ErrorKind::StoreHalted);
+    let rest: Vec<Told> = std::iter::from_fn(|| events.try_next(Duration::ZERO)).collect();
+    assert!(!rest.iter().any(|told| matches!(told, Told::StoreStopped(_) | Told::Completed(_))), "{rest:?}");
+
+    // The files stay as they were, also when the queue is closed.
+    drop(queue);
+    drop(held);
+    assert!(bytes(&room) == before, "a byte of them is another");
+}

@@ -1,0 +1,17 @@
+//! The tests through the public door, in one binary: linking it once is enough.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod async_tasks;
+mod contract;
+mod faults;
+mod health;
+mod model;
+mod promises;
+mod queue;
+mod salvage;
+mod setup;
+mod store_proxy;
+mod support;
+mod transaction;
+mod worker;

@@ -1,0 +1,224 @@
+//! A [`WorkerProcess`]: a process, what it has said so far, and the ways to end it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::scene::Scene;
+
+/// Long enough for a busy machine; reached only when something is wrong.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A line that a victim said.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    /// By its own wall clock, in microseconds.
+    pub(crate) micros: i64,
+    pub(crate) pid: u32,
+    pub(crate) what: String,
+    pub(crate) words: Vec<String>,
+}
+
+impl Said {
+    pub(crate) fn parse(line: &str) -> Said {
+        let mut words = line.split(' ');
+        let mut next = || words.next().unwrap_or_else(|| panic!("a torn line: {line:?}"));
+        let micros = next().parse().unwrap_or_else(|_| panic!("a torn line: {line:?}"));
+        let pid = next().parse().unwrap_or_else(|_| panic!("a torn line: {line:?}"));
+        let what = next().to_owned();
+        Said { micros, pid, what, words: words.map(str::to_owned).collect() }
+    }
+
+    /// The number at `place` among the words.
+    pub(crate) fn number(&self, place: usize) -> i64 {
+        self.words[place].parse().unwrap_or_else(|_| panic!("{self:?} has no number at {place}"))
+    }
+
+    pub(crate) fn is(&self, what: &str) -> bool {
+        self.what == what
+    }
+
+    pub(crate) fn is_start_of(&self, job: i64, attempt: i64) -> bool {
+        self.is("start") && self.number(0) == job && self.number(1) == attempt
+    }
+}
+
+/// Killed when it is dropped.
+pub(crate) struct WorkerProcess {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    /// Everything it said that was read so far.
+    pub(crate) said: Vec<Said>,
+    errors: PathBuf,
+}
+
+impl WorkerProcess {
+    pub(crate) fn start<'a>(scene: &Scene, args: impl IntoIterator<Item = &'a str>) -> WorkerProcess {
+        WorkerProcess::spawn(Command::new(env!("CARGO_BIN_EXE_worker_process")).args(args), scene)
+    }
+
+    /// A worker on the scene's file, already at work.
+    pub(crate) fn worker<'a>(scene: &Scene, options: impl IntoIterator<Item = &'a str>) -> WorkerProcess {
+        let mut worker = WorkerProcess::worker_soon(scene, options);
+        worker.wait("its worker to start", |said| said.is("started"));
+        worker
+    }
+
+    /// As [`WorkerProcess::worker`], without waiting for it.
+    pub(crate) fn worker_soon<'a>(
+        scene: &Scene,
+        options: impl IntoIterator<Item = &'a str>,
+    ) -> WorkerProcess {
+        WorkerProcess::worker_by(&mut Command::new(env!("CARGO_BIN_EXE_worker_process")), scene, options)
+    }
+
+    /// As [`WorkerProcess::worker_soon`], by a command that ends with the name of the program.
+    pub(crate) fn worker_by<'a>(
+        command: &mut Command,
+        scene: &Scene,
+        options: impl IntoIterator<Item = &'a str>,
+    ) -> WorkerProcess {
+        command.args(["work", scene.db(), "--ledger", &scene.ledger()]).args(options);
+        WorkerProcess::spawn(command, scene)
+    }
+
+    pub(crate) fn spawn(command: &mut Command, scene: &Scene) -> WorkerProcess {
+        let errors = scene.fresh_file("stderr");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&errors).unwrap())
+            .spawn()
+            .unwrap();
+        let (say, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                // The test has ended.
+                let _ = say.send(line);
+            }
+        });
+        let stdin = child.stdin.take();
+        WorkerProcess { child, stdin, lines, said: Vec::new(), errors }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The number of its worker.
+    pub(crate) fn number(&mut self) -> i64 {
+        self.wait("its worker to start", |said| said.is("started")).number(0)
+    }
+
+    /// Waits until it has said such a line, now or before.
+    pub(crate) fn wait(&mut self, for_what: &str, wanted: impl Fn(&Said) -> bool) -> Said {
+        self.wait_nth(1, for_what, wanted)
+    }
+
+    /// Waits until it has said `n` such lines; answers the last of them.
+    pub(crate) fn wait_nth(&mut self, n: usize, for_what: &str, wanted: impl Fn(&Said) -> bool) -> Said {
+        let until = Instant::now() + PATIENCE;
+        let mut found = 0;
+        let mut next = 0;
+        loop {
+            while let Some(said) = self.said.get(next) {
+                next += 1;
+                if wanted(said) {
+                    found += 1;
+                    if found == n {
+                        return said.clone();
+                    }
+                }
+            }
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.said.push(Said::parse(&line)),
+                Err(_) => panic!(
+                    "process {} was waited for in vain: {for_what} (found {found} of {n}). It said {:#?} and {}",
+                    self.pid(),
+                    self.said
+                        .iter()
+                        .map(|it| format!("{} {}", it.what, it.words.join(" ")))
+                        .collect::<Vec<_>>(),
+                    std::fs::read_to_string(&self.errors).unwrap_or_default(),
+                ),
+            }
+        }
+    }
+
+    /// Everything it has said so far.
+    pub(crate) fn said(&mut self) -> &[Said] {
+        self.said.extend(self.lines.try_iter().map(|line| Said::parse(&line)));
+        &self.said
+    }
+
+    /// Everything it has ever said, once it is gone.
+    pub(crate) fn last_words(mut self) -> Vec<Said> {
+        self.kill();
+        let rest = std::iter::from_fn(|| self.lines.recv().ok());
+        let rest: Vec<Said> = rest.map(|line| Said::parse(&line)).collect();
+        self.said.extend(rest);
+        std::mem::take(&mut self.said)
+    }
+
+    /// Writes a line to its standard input.
+    pub(crate) fn tell(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// kill -9, and waits until it is gone: from then on nothing of it can reach the database.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "process {} does not end", self.pid());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub(crate) fn wait_success(&mut self) {
+        let status = self.wait_exit();
+        let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
+        assert!(status.success(), "process {} ended with {status}: {errors}", self.pid());
+    }
+
+    /// Asks it to end, where that can be asked; else ends it.
+    pub(crate) fn end(&mut self) {
+        #[cfg(unix)]
+        {
+            self.signal(rustix::process::Signal::TERM);
+            self.wait_success();
+        }
+        #[cfg(not(unix))]
+        self.kill();
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for WorkerProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
