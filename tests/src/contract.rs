@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qdjobs::store::{
-    Answer, Claim, ClaimRequest, ClaimResponse, Claimed, Counts, Filter, FinishedJob, Heartbeat, JobCommand,
-    Page, Pending, ProgressSlot, Query, Store, TaskDefaults, TaskSet, Want, WorkerInfo, WorkerState,
+    Claim, ClaimRequest, ClaimResponse, ClaimedJob, Counts, Filter, FinishedJob, Heartbeat, JobCommand, Page,
+    Pending, ProgressSlot, Release, Store, TaskDefaults, TaskSet, Ticket, WorkerInfo, WorkerState,
 };
 use qdjobs::{
     Attempt, AttemptOutcome, Clock, Error, ErrorKind, Job, JobId, NewJob, Progress, RunAt, Status, Timestamp,
@@ -84,12 +84,12 @@ fn bad() -> NewJob {
     with(|job| job.queue = "no such name".into())
 }
 
-fn want(limit: usize) -> Want {
-    Want { limit, tasks: Arc::new(TaskSet::new(["mail"])), queues: None, stand: false }
+fn want(limit: usize) -> ClaimRequest {
+    ClaimRequest::new(WorkerId(0), Arc::new(TaskSet::new(["mail"])), limit)
 }
 
-fn standing() -> Want {
-    Want { stand: true, ..want(9) }
+fn standing() -> ClaimRequest {
+    ClaimRequest { wait: true, ..want(9) }
 }
 
 fn complete() -> Verdict {
@@ -108,7 +108,7 @@ fn release(wait: Duration, started: bool) -> Verdict {
     Verdict::Release { wait, started }
 }
 
-fn ids(claimed: &[Claimed]) -> Vec<JobId> {
+fn ids(claimed: &[ClaimedJob]) -> Vec<JobId> {
     claimed.iter().map(|job| job.claim.id).collect()
 }
 
@@ -133,11 +133,16 @@ impl Bench {
         answer(self.store.register_worker(WorkerInfo::new(worker, "host", 7))).unwrap();
     }
 
-    fn ask(&self, worker: WorkerId, done: Vec<FinishedJob>, want: Want) -> Pending<ClaimResponse> {
-        self.store.turn(ClaimRequest { worker, done: Arc::new(done), want })
+    fn ask(
+        &self,
+        worker: WorkerId,
+        finished: Vec<FinishedJob>,
+        want: ClaimRequest,
+    ) -> Pending<ClaimResponse> {
+        self.store.claim(ClaimRequest { worker, finished: Arc::new(finished), ..want })
     }
 
-    fn claim(&self, worker: WorkerId, want: Want) -> Vec<Claimed> {
+    fn claim(&self, worker: WorkerId, want: ClaimRequest) -> Vec<ClaimedJob> {
         answer(self.ask(worker, vec![], want)).unwrap().claimed
     }
 
@@ -156,7 +161,7 @@ impl Bench {
     }
 
     fn finish_of(&self, claim: Claim, verdict: Verdict) -> FinishedJob {
-        FinishedJob { claim, started_at: self.now(), verdict }
+        FinishedJob { claim, ticket: Ticket::new(self.now(), false), began_after: Duration::ZERO, verdict }
     }
 
     /// Writes what became of a job, and answers whether its claim was lost.
@@ -171,14 +176,11 @@ impl Bench {
     }
 
     fn control(&self, command: JobCommand) -> qdjobs::Result<Job> {
-        answer(self.store.control(vec![command])).unwrap().pop().expect("an answer to each command")
+        answer(self.store.command(command))
     }
 
     fn find(&self, id: JobId) -> Option<Job> {
-        match answer(self.store.inspect(Query::Job(id))).unwrap() {
-            Answer::Job(job) => job.map(|job| *job),
-            other => panic!("asked for a job, got {other:?}"),
-        }
+        answer(self.store.get(id)).unwrap()
     }
 
     fn job(&self, id: JobId) -> Job {
@@ -186,10 +188,7 @@ impl Bench {
     }
 
     fn attempts(&self, id: JobId) -> Vec<Attempt> {
-        match answer(self.store.inspect(Query::Attempts(id))).unwrap() {
-            Answer::Attempts(attempts) => attempts,
-            other => panic!("asked for attempts, got {other:?}"),
-        }
+        answer(self.store.attempts(id)).unwrap()
     }
 
     fn outcomes(&self, id: JobId) -> Vec<(u32, AttemptOutcome)> {
@@ -197,10 +196,7 @@ impl Bench {
     }
 
     fn page(&self, filter: Filter) -> Page {
-        match answer(self.store.inspect(Query::List(filter))).unwrap() {
-            Answer::List(page) => page,
-            other => panic!("asked for a list, got {other:?}"),
-        }
+        answer(self.store.list(filter)).unwrap()
     }
 
     fn list(&self, set: impl FnOnce(&mut Filter)) -> Vec<JobId> {
@@ -210,17 +206,11 @@ impl Bench {
     }
 
     fn counts(&self) -> Counts {
-        match answer(self.store.inspect(Query::Counts)).unwrap() {
-            Answer::Counts(counts) => counts,
-            other => panic!("asked for counts, got {other:?}"),
-        }
+        answer(self.store.counts()).unwrap()
     }
 
     fn workers(&self) -> Vec<WorkerState> {
-        match answer(self.store.inspect(Query::Workers)).unwrap() {
-            Answer::Workers(workers) => workers,
-            other => panic!("asked for workers, got {other:?}"),
-        }
+        answer(self.store.workers()).unwrap()
     }
 
     fn heartbeat(&self, worker: WorkerId) -> Heartbeat {
@@ -236,7 +226,7 @@ impl Bench {
     }
 
     /// A turn that stands, shown to stand.
-    fn stand(&self, worker: WorkerId, want: Want) -> Pending<ClaimResponse> {
+    fn stand(&self, worker: WorkerId, want: ClaimRequest) -> Pending<ClaimResponse> {
         let turn = self.ask(worker, vec![], want);
         self.stands(&turn);
         turn
@@ -522,8 +512,9 @@ fn a_claim_is_the_token_of_the_running_job(bench: &Bench) {
     bench.clock.advance(SECOND);
     let claimed = bench.claim(ANN, want(9));
     let now = bench.now();
-    let expected = Claimed {
+    let expected = ClaimedJob {
         claim: Claim { id, attempt: 1, worker: ANN },
+        ticket: Ticket::new(now, false),
         task_name: "mail".into(),
         params: new.params,
         name: new.name,
@@ -582,7 +573,7 @@ fn one_order_holds_over_all_queues_and_tasks_wanted(bench: &Bench) {
     };
     let stored =
         bench.insert(vec![of("mail", "a", 1), of("ping", "b", 3), of("mail", "b", 2), of("ping", "a", 4)]);
-    let wanted = Want {
+    let wanted = ClaimRequest {
         tasks: Arc::new(TaskSet::new(["ping", "mail"])),
         queues: Some(["b".to_owned(), "a".to_owned()].into()),
         ..want(9)
@@ -605,10 +596,10 @@ fn a_claim_takes_only_wanted_tasks_from_wanted_queues(bench: &Bench) {
     let mine = bench.insert_one(job());
     let from = |queues: &[&str]| {
         let queues = queues.iter().map(|queue| (*queue).to_owned()).collect::<Vec<_>>();
-        Want { queues: Some(queues.into()), ..want(9) }
+        ClaimRequest { queues: Some(queues.into()), ..want(9) }
     };
     assert_eq!(bench.claim(ANN, from(&[])), []);
-    assert_eq!(bench.claim(ANN, Want { tasks: Arc::default(), ..want(9) }), []);
+    assert_eq!(bench.claim(ANN, ClaimRequest { tasks: Arc::default(), ..want(9) }), []);
     assert_eq!(ids(&bench.claim(ANN, from(&["default"]))), [mine]);
     assert_eq!(ids(&bench.claim(ANN, want(9))), [elsewhere], "no queues means all queues");
     assert_eq!(bench.job(unknown).status, Status::Pending);
@@ -708,16 +699,16 @@ fn a_standing_turn_is_answered_when_a_worker_leaves_or_is_rescued(bench: &Bench)
     let (of_ann, of_bob) = (bench.held_job(ANN), bench.held_job(BOB));
     bench.register_worker(CAT);
     let turn = bench.stand(CAT, standing());
-    answer(bench.store.rescue(ANN)).unwrap();
+    answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
     assert_eq!(given(turn), [of_ann.id]);
     let turn = bench.stand(CAT, standing());
-    answer(bench.store.deregister_worker(BOB)).unwrap();
+    answer(bench.store.release_worker(BOB, Release::ByWorker)).unwrap();
     assert_eq!(given(turn), [of_bob.id]);
 }
 
 fn a_standing_turn_stands_when_it_cannot_take_what_is_stored(bench: &Bench) {
     bench.register_worker(ANN);
-    let turn = bench.stand(ANN, Want { queues: Some(["default".to_owned()].into()), ..standing() });
+    let turn = bench.stand(ANN, ClaimRequest { queues: Some(["default".to_owned()].into()), ..standing() });
     bench.insert(vec![task("unheard_of"), with(|job| job.queue = "other".into()), delayed(3600 * SECOND)]);
     bench.stands(&turn);
     let id = bench.insert_one(job());
@@ -726,7 +717,7 @@ fn a_standing_turn_stands_when_it_cannot_take_what_is_stored(bench: &Bench) {
 
 fn a_standing_turn_takes_no_more_than_its_limit(bench: &Bench) {
     bench.register_worker(ANN);
-    let turn = bench.stand(ANN, Want { limit: 2, ..standing() });
+    let turn = bench.stand(ANN, ClaimRequest { limit: 2, ..standing() });
     let stored = bench.insert(vec![job(); 3]);
     assert_eq!(given(turn), stored[..2]);
     assert_eq!(bench.job(stored[2]).status, Status::Pending);
@@ -746,7 +737,7 @@ fn of_two_standing_turns_one_gets_the_job(bench: &Bench) {
 fn one_turn_stands_for_a_worker_and_its_set_of_tasks(bench: &Bench) {
     bench.register_worker(ANN);
     bench.register_worker(BOB);
-    let of = |name: &str| Want { tasks: Arc::new(TaskSet::new([name])), ..standing() };
+    let of = |name: &str| ClaimRequest { tasks: Arc::new(TaskSet::new([name])), ..standing() };
     let older = bench.stand(ANN, of("mail"));
     let pings = bench.stand(ANN, of("ping"));
     let other = bench.stand(BOB, of("mail"));
@@ -767,10 +758,10 @@ fn given_or_nothing(bench: &Bench, turn: Pending<ClaimResponse>) -> Vec<JobId> {
 fn recall_ends_the_standing_turns_of_one_worker_with_nothing(bench: &Bench) {
     bench.register_worker(ANN);
     bench.register_worker(BOB);
-    let pings = Want { tasks: Arc::new(TaskSet::new(["ping"])), ..standing() };
+    let pings = ClaimRequest { tasks: Arc::new(TaskSet::new(["ping"])), ..standing() };
     let of_ann = [bench.stand(ANN, standing()), bench.stand(ANN, pings)];
     let of_bob = bench.stand(BOB, standing());
-    bench.store.cancel_waiting_claims(ANN);
+    answer(bench.store.cancel_waiting_claims(ANN)).unwrap();
     for turn in of_ann {
         let turned = answer(turn).unwrap();
         assert!(turned.claimed.is_empty() && turned.lost.is_empty());
@@ -799,27 +790,28 @@ fn a_turn_finishes_first_and_may_claim_what_it_freed(bench: &Bench) {
 
 // ---- heartbeat ------------------------------------------------------------------------------------------------------
 
-fn a_beat_counts_and_shows_every_worker_oldest_first(bench: &Bench) {
+fn a_heartbeat_counts_and_every_worker_is_read_oldest_first(bench: &Bench) {
     bench.register_worker(BOB);
     bench.clock.advance(SECOND);
     let claim = bench.held_job(ANN);
     bench.heartbeat(ANN);
-    let heartbeat = bench.heartbeat(ANN);
-    let [bob, ann] = heartbeat.workers.as_slice() else { panic!("two workers, not {heartbeat:?}") };
-    assert_eq!((&bob.card, bob.heartbeats, bob.running), (&WorkerInfo::new(BOB, "host", 7), 0, 0));
-    assert_eq!((ann.card.id, ann.heartbeats, ann.running), (ANN, 2, 1));
+    assert_eq!(bench.heartbeat(ANN), Heartbeat::new(true));
+    let workers = bench.workers();
+    let [bob, ann] = workers.as_slice() else { panic!("two workers, not {workers:?}") };
+    assert_eq!((bob.id, bob.host.as_str(), bob.pid, bob.heartbeats, bob.running), (BOB, "host", 7, 0, 0));
+    assert_eq!((ann.id, ann.heartbeats, ann.running), (ANN, 2, 1));
     assert_eq!((bob.started_at, ann.started_at), (START, START.checked_add(SECOND).unwrap()));
     bench.finish(claim, complete());
-    assert_eq!(bench.heartbeat(ANN).workers[1].running, 0);
+    assert_eq!(bench.workers()[1].running, 0);
 }
 
-fn the_beat_of_a_rescued_worker_shows_that_it_is_gone(bench: &Bench) {
+fn the_heartbeat_of_a_rescued_worker_answers_that_it_is_not_registered(bench: &Bench) {
     bench.held_job(ANN);
     bench.register_worker(BOB);
-    answer(bench.store.rescue(ANN)).unwrap();
-    let heartbeat = bench.heartbeat(ANN);
-    assert_eq!(heartbeat.workers.iter().map(|worker| worker.card.id).collect::<Vec<_>>(), [BOB]);
-    assert_eq!(bench.workers().len(), 1, "a heartbeat makes nobody known");
+    answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
+    assert_eq!(bench.heartbeat(ANN), Heartbeat::new(false));
+    let workers: Vec<WorkerId> = bench.workers().iter().map(|worker| worker.id).collect();
+    assert_eq!(workers, [BOB], "a heartbeat registers nobody");
 }
 
 // ---- checkpoint ------------------------------------------------------------------------------------------------
@@ -870,7 +862,7 @@ fn a_completed_job_keeps_its_result(bench: &Bench) {
     bench.clock.advance(SECOND);
     let began = bench.now();
     bench.clock.advance(2 * SECOND);
-    let finish = FinishedJob { started_at: began, ..bench.finish_of(claim, complete()) };
+    let finish = FinishedJob { ticket: Ticket::new(began, false), ..bench.finish_of(claim, complete()) };
     let turned = answer(bench.ask(ANN, vec![finish], want(0))).unwrap();
     assert!(turned.lost.is_empty());
     let job = bench.job(claim.id);
@@ -1134,7 +1126,7 @@ fn the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let other = bench.held_job(BOB);
     bench.clock.advance(SECOND);
-    assert_eq!(answer(bench.store.rescue(ANN)).unwrap().jobs, 1);
+    assert_eq!(answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap().jobs, 1);
     let job = bench.job(claim.id);
     assert_eq!((job.status, job.attempt, job.worker_id), (Status::Pending, 1, None));
     assert_eq!((job.crash_count, job.retry_count), (1, 0));
@@ -1150,21 +1142,25 @@ fn the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted(bench: &Bench) {
 fn a_rescue_is_won_once_and_forgets_the_worker(bench: &Bench) {
     bench.held_job(ANN);
     assert_eq!(bench.workers().len(), 1);
-    assert_eq!(answer(bench.store.rescue(ANN)).unwrap().jobs, 1);
+    assert_eq!(answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap().jobs, 1);
     assert!(bench.workers().is_empty());
-    assert_eq!(answer(bench.store.rescue(ANN)).unwrap().jobs, 0);
-    assert_eq!(answer(bench.store.rescue(CAT)).unwrap().jobs, 0, "never heard of");
+    assert_eq!(answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap().jobs, 0);
+    assert_eq!(
+        answer(bench.store.release_worker(CAT, Release::ProvenDead)).unwrap().jobs,
+        0,
+        "never heard of"
+    );
 }
 
 fn an_end_by_the_last_crash_is_lost_to_the_attempt_that_crashed(bench: &Bench) {
     bench.register_worker(BOB);
     let mut claim = bench.held_job(ANN);
     for _ in 1..qdjobs::CRASHES_MAX {
-        answer(bench.store.rescue(ANN)).unwrap();
+        answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
         bench.register_worker(ANN);
         claim = bench.claim_one(ANN);
     }
-    answer(bench.store.rescue(ANN)).unwrap();
+    answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
     let failed = bench.job(claim.id);
     assert_eq!(failed.status, Status::Failed);
     let turned = answer(bench.ask(BOB, vec![bench.finish_of(claim, complete())], want(0))).unwrap();
@@ -1174,20 +1170,23 @@ fn an_end_by_the_last_crash_is_lost_to_the_attempt_that_crashed(bench: &Bench) {
 
 fn a_silent_worker_that_has_beaten_since_is_left_alone(bench: &Bench) {
     let claim = bench.held_job(ANN);
-    let heartbeats = || {
-        let Answer::Workers(workers) = answer(bench.store.inspect(Query::Workers)).unwrap() else {
-            panic!("workers were asked for")
-        };
-        workers.iter().find(|state| state.card.id == ANN).map(|state| state.heartbeats)
-    };
+    let heartbeats = || bench.workers().iter().find(|state| state.id == ANN).map(|state| state.heartbeats);
     let seen = heartbeats().unwrap();
     answer(bench.store.heartbeat(ANN)).unwrap();
-    assert_eq!(answer(bench.store.rescue_silent(ANN, seen)).unwrap().jobs, 0);
+    assert_eq!(
+        answer(bench.store.release_worker(ANN, Release::Silent { heartbeats: seen })).unwrap().jobs,
+        0
+    );
     assert_eq!(bench.job(claim.id).worker_id, Some(ANN));
-    assert_eq!(answer(bench.store.rescue_silent(ANN, heartbeats().unwrap())).unwrap().jobs, 1);
+    assert_eq!(
+        answer(bench.store.release_worker(ANN, Release::Silent { heartbeats: heartbeats().unwrap() }))
+            .unwrap()
+            .jobs,
+        1
+    );
     assert_eq!(heartbeats(), None);
     assert_eq!(
-        answer(bench.store.rescue_silent(ANN, seen)).unwrap().jobs,
+        answer(bench.store.release_worker(ANN, Release::Silent { heartbeats: seen })).unwrap().jobs,
         0,
         "it is not on the list any more"
     );
@@ -1195,7 +1194,7 @@ fn a_silent_worker_that_has_beaten_since_is_left_alone(bench: &Bench) {
 
 fn a_stale_claim_cannot_finish_a_rescued_job(bench: &Bench) {
     let stale = bench.held_job(ANN);
-    answer(bench.store.rescue(ANN)).unwrap();
+    answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
     assert_eq!(
         kind(answer(bench.ask(ANN, vec![bench.finish_of(stale, complete())], want(1)))),
         ErrorKind::LeaseLost
@@ -1212,7 +1211,7 @@ fn a_stale_claim_cannot_finish_a_rescued_job(bench: &Bench) {
 fn a_rescued_worker_claims_nothing_and_hears_so_while_it_stands(bench: &Bench) {
     bench.register_worker(ANN);
     let turn = bench.stand(ANN, standing());
-    answer(bench.store.rescue(ANN)).unwrap();
+    answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
     assert_eq!(kind(answer(turn)), ErrorKind::LeaseLost);
     let id = bench.insert_one(job());
     assert_eq!(kind(answer(bench.ask(ANN, vec![], want(1)))), ErrorKind::LeaseLost);
@@ -1224,7 +1223,7 @@ fn a_worker_that_leaves_gives_back_all_and_no_failure_is_counted(bench: &Bench) 
     let stored = bench.insert(vec![job(), job(), job()]);
     let claimed = bench.claim(ANN, want(2));
     bench.clock.advance(SECOND);
-    assert_eq!(answer(bench.store.deregister_worker(ANN)).unwrap(), 2);
+    assert_eq!(answer(bench.store.release_worker(ANN, Release::ByWorker)).unwrap().jobs, 2);
     for id in ids(&claimed) {
         let job = bench.job(id);
         assert_eq!((job.status, job.attempt, job.worker_id), (Status::Pending, 1, None));
@@ -1234,8 +1233,12 @@ fn a_worker_that_leaves_gives_back_all_and_no_failure_is_counted(bench: &Bench) 
         assert_eq!((attempt.outcome, attempt.ended_at), (AttemptOutcome::Released, bench.now()));
     }
     assert!(bench.workers().is_empty());
-    assert_eq!(answer(bench.store.deregister_worker(ANN)).unwrap(), 0);
-    assert_eq!(answer(bench.store.rescue(ANN)).unwrap().jobs, 0, "it is nobody's to rescue");
+    assert_eq!(answer(bench.store.release_worker(ANN, Release::ByWorker)).unwrap().jobs, 0);
+    assert_eq!(
+        answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap().jobs,
+        0,
+        "it is nobody's to rescue"
+    );
     bench.register_worker(BOB);
     assert_eq!(ids(&bench.claim(BOB, want(9))), stored, "each in its place in the line");
 }
@@ -1243,7 +1246,7 @@ fn a_worker_that_leaves_gives_back_all_and_no_failure_is_counted(bench: &Bench) 
 fn leave_answers_the_standing_turn_of_the_worker_with_nothing(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let turn = bench.stand(ANN, standing());
-    assert_eq!(answer(bench.store.deregister_worker(ANN)).unwrap(), 1);
+    assert_eq!(answer(bench.store.release_worker(ANN, Release::ByWorker)).unwrap().jobs, 1);
     let turned = answer(turn).unwrap();
     assert!(turned.claimed.is_empty() && turned.lost.is_empty(), "not even what it has just given back");
     assert_eq!(kind(answer(bench.ask(ANN, vec![], want(1)))), ErrorKind::LeaseLost);
@@ -1258,8 +1261,8 @@ fn suspects(bench: &Bench, jobs: Vec<NewJob>) -> Vec<JobId> {
     let stored = bench.insert(jobs);
     bench.register_worker(DEAD);
     let tasks = Arc::new(TaskSet::new(["mail", "ping"]));
-    assert_eq!(bench.claim(DEAD, Want { tasks, ..want(stored.len()) }).len(), stored.len());
-    assert_eq!(answer(bench.store.rescue(DEAD)).unwrap().jobs, stored.len());
+    assert_eq!(bench.claim(DEAD, ClaimRequest { tasks, ..want(stored.len()) }).len(), stored.len());
+    assert_eq!(answer(bench.store.release_worker(DEAD, Release::ProvenDead)).unwrap().jobs, stored.len());
     assert!(stored.iter().all(|id| bench.job(*id).crash_count == 1));
     stored
 }
@@ -1312,7 +1315,7 @@ fn suspects_are_claimed_over_all_tasks_and_queues_wanted_and_no_others(bench: &B
         suspects(bench, vec![of("ping", "a", 9), of("mail", "a", 1), of("mail", "b", 2), of("mail", "c", 3)]);
     let from = |queues: &[&str]| {
         let queues = queues.iter().map(|queue| (*queue).to_owned()).collect::<Vec<_>>();
-        Want { queues: Some(queues.into()), ..want(9) }
+        ClaimRequest { queues: Some(queues.into()), ..want(9) }
     };
     assert_eq!(bench.claim(ANN, from(&["d"])), []);
     assert_eq!(ids(&bench.claim(ANN, from(&["a", "b"]))), [suspects[2]]);
@@ -1326,7 +1329,7 @@ fn the_suspect_that_a_dead_worker_held_is_blamed_alone(bench: &Bench) {
     assert_eq!(ids(&bench.claim(BOB, want(9))), [suspects[0], others[0], others[1]]);
     let stored_at = bench.now();
     bench.clock.advance(SECOND);
-    assert_eq!(answer(bench.store.rescue(BOB)).unwrap().jobs, 3);
+    assert_eq!(answer(bench.store.release_worker(BOB, Release::ProvenDead)).unwrap().jobs, 3);
     let blamed = bench.job(suspects[0]);
     assert_eq!((blamed.status, blamed.crash_count, blamed.retry_count), (Status::Pending, 2, 0));
     assert_eq!((blamed.scheduled_at, blamed.worker_id), (bench.now(), None));
@@ -1356,7 +1359,7 @@ fn a_job_is_failed_with_its_third_crash_and_says_so(bench: &Bench) {
         assert_eq!(bench.job(id).status, Status::Pending);
         assert_eq!(bench.claim_one(worker).attempt, number as u32 + 1);
         bench.clock.advance(SECOND);
-        let rescued = answer(bench.store.rescue(worker)).unwrap();
+        let rescued = answer(bench.store.release_worker(worker, Release::ProvenDead)).unwrap();
         let failed: Vec<_> = rescued.failed.iter().map(|job| (job.id, job.status)).collect();
         let last = [(id, Status::Failed)];
         assert_eq!((rescued.jobs, &failed[..]), (1, if worker == CAT { &last[..] } else { &[] }));
@@ -1386,7 +1389,7 @@ fn a_retry_by_hand_clears_a_suspect(bench: &Bench) {
         assert_eq!((job.crash_count, job.attempt), (0, 1 + u32::from(*id == held.id)));
     }
     assert_eq!(ids(&bench.claim(ANN, want(9))), suspects, "one suspect, and two that are none any more");
-    answer(bench.store.rescue(ANN)).unwrap();
+    answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
     assert_eq!(suspects.iter().map(|id| bench.job(*id).crash_count).collect::<Vec<_>>(), [0, 0, 2]);
 }
 
@@ -1398,7 +1401,7 @@ fn a_suspect_stays_one_while_it_waits_for_a_retry_or_goes_back(bench: &Bench) {
         bench.finish(bench.claim_one(ANN), verdict);
     }
     let left = bench.claim_one(ANN);
-    answer(bench.store.deregister_worker(ANN)).unwrap();
+    answer(bench.store.release_worker(ANN, Release::ByWorker)).unwrap();
     bench.clock.advance(SECOND);
     for _ in 0..4 {
         let held = bench.claim(BOB, want(9));
@@ -1429,7 +1432,7 @@ fn a_standing_turn_is_answered_when_its_worker_may_hold_the_next_suspect(bench: 
 fn a_standing_turn_is_answered_when_its_worker_completes_the_suspect_of_another_lane(bench: &Bench) {
     let suspects = suspects(bench, vec![task("ping"), job()]);
     bench.register_worker(ANN);
-    let pings = || Want { tasks: Arc::new(TaskSet::new(["ping"])), ..want(9) };
+    let pings = || ClaimRequest { tasks: Arc::new(TaskSet::new(["ping"])), ..want(9) };
     let held = bench.claim(ANN, pings())[0].claim;
     let mails = bench.stand(ANN, standing());
     let turned = answer(bench.ask(ANN, vec![bench.finish_of(held, complete())], pings())).unwrap();
@@ -1444,7 +1447,7 @@ fn suspects_that_are_freed_wake_each_worker_that_holds_none(bench: &Bench) {
     bench.register_worker(ANN);
     bench.register_worker(BOB);
     let turns = [bench.stand(ANN, standing()), bench.stand(BOB, standing())];
-    answer(bench.store.rescue(CAT)).unwrap();
+    answer(bench.store.release_worker(CAT, Release::ProvenDead)).unwrap();
     assert_eq!(turns.map(given), [[stored[0]], [stored[1]]]);
     let turn = bench.stand(ANN, standing());
     bench.register_worker(CAT);
@@ -1545,16 +1548,16 @@ fn a_command_about_no_job_is_told_so(bench: &Bench) {
 fn each_command_stands_or_falls_alone_and_in_order(bench: &Bench) {
     let stored = bench.insert(vec![job(), job()]);
     let [a, b] = [stored[0], stored[1]];
-    let commands = vec![
+    let commands = [
         JobCommand::Cancel(a),
         JobCommand::Cancel(JobId(99)),
         JobCommand::Cancel(a),
         JobCommand::Retry(a),
         JobCommand::Delete(b),
     ];
-    let answers = answer(bench.store.control(commands)).unwrap();
-    let kinds: Vec<_> =
-        answers.iter().map(|answer| answer.as_ref().map(|job| job.status).map_err(Error::kind)).collect();
+    // All of them are submitted before the first is answered, so a store may put them into one transaction.
+    let answers = commands.map(|command| bench.store.command(command)).map(answer);
+    let kinds = answers.map(|answer| answer.map(|job| job.status).map_err(|error| error.kind()));
     let expected = [
         Ok(Status::Cancelled),
         Err(ErrorKind::NotFound),
@@ -1564,7 +1567,6 @@ fn each_command_stands_or_falls_alone_and_in_order(bench: &Bench) {
     ];
     assert_eq!(kinds, expected);
     assert!(bench.find(b).is_none());
-    assert!(answer(bench.store.control(vec![])).unwrap().is_empty());
 }
 
 // ---- ended -----------------------------------------------------------------------------------------------------
@@ -1590,8 +1592,8 @@ fn who_waits_hears_how_the_job_ended_though_a_person_changes_it_at_once(bench: &
     for next in [JobCommand::Delete, JobCommand::Retry] {
         let id = bench.insert_one(job());
         let wait = bench.store.wait_for(id);
-        let answers = answer(bench.store.control(vec![JobCommand::Cancel(id), next(id)])).unwrap();
-        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        let answers = [JobCommand::Cancel(id), next(id)].map(|command| bench.store.command(command));
+        answers.into_iter().for_each(|job| drop(answer(job).unwrap()));
         assert_eq!(answer(wait).unwrap().status, Status::Cancelled);
     }
 }
@@ -1602,7 +1604,7 @@ fn a_retry_a_release_and_a_rescue_are_no_end(bench: &Bench) {
     bench.finish(claim, retry(Duration::ZERO));
     bench.finish(bench.claim_one(ANN), release(Duration::ZERO, true));
     bench.claim_one(ANN);
-    answer(bench.store.rescue(ANN)).unwrap();
+    answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
     bench.settle();
     assert!(wait.try_take().is_none());
     bench.control(JobCommand::Cancel(claim.id)).unwrap();
@@ -1640,7 +1642,7 @@ fn a_history_is_told_oldest_first_and_without_the_attempt_that_runs(bench: &Benc
     bench.finish(claim, retry(Duration::ZERO));
     bench.finish(bench.claim_one(ANN), release(Duration::ZERO, true));
     bench.claim_one(ANN);
-    answer(bench.store.rescue(ANN)).unwrap();
+    answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
     bench.register_worker(BOB);
     let last = bench.claim_one(BOB);
     let over = [(1, AttemptOutcome::Failed), (2, AttemptOutcome::Released), (3, AttemptOutcome::Crashed)];
@@ -1703,10 +1705,10 @@ fn pages_by_key_neither_repeat_nor_skip(bench: &Bench) {
         let page = bench.page(filter.clone());
         assert_eq!(page.jobs.len(), sizes);
         read.extend(page.jobs.iter().map(|job| job.id));
-        filter.before = page.next;
+        filter.after = page.next;
     }
     assert_eq!(read, expected);
-    assert_eq!(filter.before, None, "the last page says so");
+    assert_eq!(filter.after, None, "the last page says so");
 }
 
 fn a_page_that_ends_with_the_last_job_is_the_last(bench: &Bench) {
@@ -1743,7 +1745,7 @@ fn workers_are_told_oldest_first_with_what_they_hold(bench: &Bench) {
     bench.clock.advance(SECOND);
     bench.held_job(ANN);
     let told: Vec<_> =
-        bench.workers().iter().map(|worker| (worker.card.id, worker.heartbeats, worker.running)).collect();
+        bench.workers().iter().map(|worker| (worker.id, worker.heartbeats, worker.running)).collect();
     assert_eq!(told, [(CAT, 0, 0), (ANN, 0, 1)]);
 }
 
@@ -1806,15 +1808,15 @@ fn a_closed_store_says_so_to_everybody(bench: &Bench) {
         kind(answer(bench.ask(ANN, vec![], want(1)))),
         kind(answer(bench.ask(ANN, vec![], standing()))),
         kind(answer(store.heartbeat(ANN))),
-        kind(answer(store.rescue(ANN))),
-        kind(answer(store.deregister_worker(ANN))),
-        kind(answer(store.control(vec![]))),
+        kind(answer(store.release_worker(ANN, Release::ProvenDead))),
+        kind(answer(store.release_worker(ANN, Release::ByWorker))),
+        kind(answer(store.command(JobCommand::Cancel(claim.id)))),
+        kind(answer(store.cancel_waiting_claims(ANN))),
         kind(answer(store.wait_for(claim.id))),
-        kind(answer(store.inspect(Query::Counts))),
+        kind(answer(store.counts())),
     ];
-    assert_eq!(refused, [ErrorKind::Closed; 10]);
-    // These have no answer to give; they are only to be harmless.
-    store.cancel_waiting_claims(ANN);
+    assert_eq!(refused, [ErrorKind::Closed; 11]);
+    // These have no answer; they must only be harmless.
     store.notify();
     store.report_progress(Arc::new(ProgressSlot::new(claim)));
 }
@@ -1891,8 +1893,8 @@ promises! { $
     recall_ends_the_standing_turns_of_one_worker_with_nothing
     a_turn_that_brings_finishes_never_stands
     a_turn_finishes_first_and_may_claim_what_it_freed
-    a_beat_counts_and_shows_every_worker_oldest_first
-    the_beat_of_a_rescued_worker_shows_that_it_is_gone
+    a_heartbeat_counts_and_every_worker_is_read_oldest_first
+    the_heartbeat_of_a_rescued_worker_answers_that_it_is_not_registered
     the_latest_progress_of_a_running_job_is_shown
     progress_under_a_lost_claim_is_not_shown
     progress_begins_anew_with_each_claim

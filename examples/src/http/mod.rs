@@ -23,7 +23,7 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::BodyExt;
-use qdjobs::store::Filter;
+use qdjobs::store::{Cursor, Filter};
 use qdjobs::{AsyncQueue, Job, JobId, JobRequest, Registry, Status};
 use serde::Serialize;
 use serde_json::Value;
@@ -59,7 +59,7 @@ const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src '
 const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 /// Parameters of `GET /jobs`.
-const LIST_PARAMS: [&str; 5] = ["status", "task", "queue", "limit", "before"];
+const LIST_PARAMS: [&str; 5] = ["status", "task", "queue", "limit", "after"];
 
 /// What the routes share.
 #[derive(Debug)]
@@ -247,9 +247,9 @@ async fn list(State(service): App, uri: Uri) -> Result<Response, Refusal> {
     let mut response = json_text(jobs);
     if let Some(next) = next {
         // The body stays the array that it always was: where it goes on is said beside it.
-        let kept = params.iter().filter(|(key, value)| key != "before" && !value.is_empty());
+        let kept = params.iter().filter(|(key, value)| key != "after" && !value.is_empty());
         let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("before", &next.to_string())
+            .append_pair("after", &next.to_string())
             .extend_pairs(kept)
             .finish();
         let link = format!("</jobs?{query}>; rel=\"next\"");
@@ -261,7 +261,7 @@ async fn list(State(service): App, uri: Uri) -> Result<Response, Refusal> {
 }
 
 /// The array of the jobs, as far as it may become, and where it goes on.
-async fn read_list(queue: &AsyncQueue, filter: Filter) -> Result<(String, Option<JobId>), Refusal> {
+async fn read_list(queue: &AsyncQueue, filter: Filter) -> Result<(String, Option<Cursor>), Refusal> {
     let mut filter = filter;
     let mut wanted = filter.limit.unwrap_or(Filter::LIMIT_MAX);
     let (mut list, mut last) = ("[".to_owned(), None);
@@ -275,7 +275,7 @@ async fn read_list(queue: &AsyncQueue, filter: Filter) -> Result<(String, Option
             if last.is_some() && list.len() + ",]".len() + text.len() > LIST_BYTES_MAX {
                 return Ok((list + "]", last));
             }
-            if last.replace(job.id).is_some() {
+            if last.replace(Cursor::after(job)).is_some() {
                 list.push(',');
             }
             list.push_str(&text);
@@ -283,7 +283,7 @@ async fn read_list(queue: &AsyncQueue, filter: Filter) -> Result<(String, Option
         if wanted == 0 || page.next.is_none() {
             return Ok((list + "]", page.next));
         }
-        filter.before = page.next;
+        filter.after = page.next;
     }
 }
 
@@ -317,7 +317,7 @@ fn read_filter(params: &[(String, String)]) -> Result<Filter, Refusal> {
             "task" => filter.task_name = Some(value.clone()),
             "queue" => filter.queue = Some(value.clone()),
             "limit" => filter.limit = usize::try_from(number(Filter::LIMIT_MAX as i64)?).ok(),
-            _ => filter.before = Some(JobId(number(i64::MAX)?)),
+            _ => filter.after = Some(value.parse().map_err(|error| bad(refusal::one_line(&error)))?),
         }
     }
     Ok(filter)

@@ -30,7 +30,7 @@ const ENDPOINTS: [(&str, &str, &str); 10] = [
     (
         "GET",
         "/jobs",
-        "List jobs, newest first, at most 1000 and 8 MiB; ?limit= and ?before= page, the Link header says where it goes on",
+        "List jobs, newest first, at most 1000 and 8 MiB; ?limit= and ?after= page, the Link header says where it goes on",
     ),
     (
         "GET",

@@ -111,7 +111,7 @@ fn a_page_of_jobs_says_where_it_goes_on() {
         ("limit=0", "`limit`"),
         ("limit=1001", "from 1 to 1000"),
         ("limit=-1", "`limit`"),
-        ("before=x", "`before`"),
+        ("after=x", "`after`"),
         ("stauts=failed", "did you mean `status`"),
         ("foo=1", "known are status"),
         ("status=failed&status=pending", "twice"),
@@ -134,9 +134,9 @@ fn a_page_of_large_jobs_ends_where_it_would_grow_too_large() {
     assert!(first.body().len() <= 8 << 20, "{} bytes", first.body().len());
     assert_eq!(
         (ids(&first), &first.headers()["link"]),
-        (vec![4, 3, 2], &"</jobs?before=2>; rel=\"next\"".parse().unwrap())
+        (vec![4, 3, 2], &"</jobs?after=2>; rel=\"next\"".parse().unwrap())
     );
-    let second = service.get("/jobs?before=2");
+    let second = service.get("/jobs?after=2");
     assert_eq!((ids(&second), second.headers().get("link")), (vec![1], None));
 }
 
@@ -146,8 +146,8 @@ fn all_jobs_are_listed_up_to_a_thousand_since_a_client_of_the_reference_does_not
     service.store_waiting(1_001);
     let all = service.get("/jobs");
     assert_eq!(ids(&all), (2..=1_001).rev().collect::<Vec<i64>>());
-    assert_eq!(all.headers()["link"], "</jobs?before=2>; rel=\"next\"");
-    assert_eq!(ids(&service.get("/jobs?before=2")), [1]);
+    assert_eq!(all.headers()["link"], "</jobs?after=2>; rel=\"next\"");
+    assert_eq!(ids(&service.get("/jobs?after=2")), [1]);
 }
 
 #[test]

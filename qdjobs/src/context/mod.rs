@@ -10,12 +10,14 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::model::clock::Timestamp;
 use crate::model::error::Result;
 use crate::model::job::{JobId, Progress};
+use crate::model::retry::Verdict;
 use crate::queue::JobQueue;
-use crate::store::{Claim, Claimed, ProgressSlot};
+use crate::store::{Claim, ClaimedJob, FinishedJob, ProgressSlot};
 
 /// What a task may ask and say about the job it runs. Take it as a parameter: `ctx: &JobContext`.
 ///
@@ -25,8 +27,8 @@ pub struct JobContext(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    job: Claimed,
-    started_at: Timestamp,
+    job: ClaimedJob,
+    began_after: Duration,
     states: Arc<States>,
     queue: JobQueue,
     note: Arc<ProgressSlot>,
@@ -35,14 +37,14 @@ struct Inner {
 
 impl JobContext {
     pub(crate) fn new(
-        job: Claimed,
-        started_at: Timestamp,
+        job: ClaimedJob,
+        began_after: Duration,
         states: Arc<States>,
         queue: JobQueue,
         stop: Arc<StopSignal>,
     ) -> JobContext {
         let note = Arc::new(ProgressSlot::new(job.claim));
-        JobContext(Arc::new(Inner { job, started_at, states, queue, note, stop }))
+        JobContext(Arc::new(Inner { job, began_after, states, queue, note, stop }))
     }
 
     /// The job's number.
@@ -160,7 +162,13 @@ impl JobContext {
         let result = crate::task::result_json(result)?;
         let now = self.0.queue.clock().now();
         let durable = self.0.queue.store().survives_power_loss();
-        crate::store::sqlite::complete_in(tx, self.0.job.claim, self.0.started_at, now, result, durable)
+        let finished = FinishedJob {
+            claim: self.0.job.claim,
+            ticket: self.0.job.ticket,
+            began_after: self.0.began_after,
+            verdict: Verdict::Complete { result },
+        };
+        crate::store::sqlite::complete_in(tx, &finished, now, durable)
     }
 
     /// The shared value of type `T` that the worker was given with `Worker::state`.
@@ -181,12 +189,13 @@ impl JobContext {
         self.0.job.claim
     }
 
-    pub(crate) fn job(&self) -> &Claimed {
+    pub(crate) fn job(&self) -> &ClaimedJob {
         &self.0.job
     }
 
-    pub(crate) fn started_at(&self) -> Timestamp {
-        self.0.started_at
+    /// The time from the claim to the start of the task.
+    pub(crate) fn began_after(&self) -> Duration {
+        self.0.began_after
     }
 }
 

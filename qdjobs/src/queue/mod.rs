@@ -23,7 +23,7 @@ use crate::queue::request::{Enqueue, JobRequest};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{Durability, SqliteOptions, SqliteStore};
 use crate::store::{
-    Answer, Counts, Filter, Health, JobCommand, Page, Pending, Query, SqlStatement, Store, WorkerState,
+    Counts, Filter, Health, JobCommand, Page, Pending, SqlStatement, Store, WorkerState, not_found,
 };
 
 /// A queue of jobs in a database. Cheap to clone; all clones are one queue, and several processes may open one file.
@@ -144,47 +144,47 @@ impl JobQueue {
         &self,
         jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
     ) -> Result<Vec<JobId>> {
-        self.store().insert_here(gather(jobs)?)
+        self.store().insert_blocking(gather(jobs)?)
     }
 
     /// The job, as it is now.
     pub fn get(&self, id: JobId) -> Result<Option<Job>> {
-        answer_job(self.store().inspect(Query::Job(id)).wait()?)
+        self.store().get(id).wait()
     }
 
     /// Jobs, newest first, a page at a time.
     pub fn list(&self, filter: Filter) -> Result<Page> {
-        answer_page(self.store().inspect(Query::List(filter)).wait()?)
+        self.store().list(filter).wait()
     }
 
     /// How many jobs there are, by status.
     pub fn counts(&self) -> Result<Counts> {
-        answer_counts(self.store().inspect(Query::Counts).wait()?)
+        self.store().counts().wait()
     }
 
     /// The attempts of a job that are over, oldest first.
     pub fn attempts(&self, id: JobId) -> Result<Vec<Attempt>> {
-        answer_attempts(self.store().inspect(Query::Attempts(id)).wait()?)
+        self.store().attempts(id).wait()
     }
 
     /// The workers that are there, of all processes.
     pub fn workers(&self) -> Result<Vec<WorkerState>> {
-        answer_workers(self.store().inspect(Query::Workers).wait()?)
+        self.store().workers().wait()
     }
 
     /// Makes a failed or cancelled job, or one that waits for its time, due now, with a fresh budget of retries and crashes.
     pub fn retry(&self, id: JobId) -> Result<Job> {
-        only(self.store().control(vec![JobCommand::Retry(id)]).wait()?)
+        self.store().command(JobCommand::Retry(id)).wait()
     }
 
     /// Cancels a pending job.
     pub fn cancel(&self, id: JobId) -> Result<Job> {
-        only(self.store().control(vec![JobCommand::Cancel(id)]).wait()?)
+        self.store().command(JobCommand::Cancel(id)).wait()
     }
 
     /// Removes a job that is not running, with its history; answers it as it was.
     pub fn delete(&self, id: JobId) -> Result<Job> {
-        only(self.store().control(vec![JobCommand::Delete(id)]).wait()?)
+        self.store().command(JobCommand::Delete(id)).wait()
     }
 
     /// A handle on a job that was stored elsewhere: in a transaction, by another process, before a restart. `R` is
@@ -292,7 +292,7 @@ impl Enqueue for JobQueue {
     type Answer<R> = Result<JobHandle<R>>;
 
     fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
-        let ids = self.store().insert_here(vec![job?])?;
+        let ids = self.store().insert_blocking(vec![job?])?;
         Ok(self.handle(one(ids)?))
     }
 }
@@ -325,42 +325,42 @@ impl AsyncQueue {
 
     /// See [`JobQueue::get`].
     pub async fn get(&self, id: JobId) -> Result<Option<Job>> {
-        answer_job(self.0.store().inspect(Query::Job(id)).await?)
+        self.0.store().get(id).await
     }
 
     /// See [`JobQueue::list`].
     pub async fn list(&self, filter: Filter) -> Result<Page> {
-        answer_page(self.0.store().inspect(Query::List(filter)).await?)
+        self.0.store().list(filter).await
     }
 
     /// See [`JobQueue::counts`].
     pub async fn counts(&self) -> Result<Counts> {
-        answer_counts(self.0.store().inspect(Query::Counts).await?)
+        self.0.store().counts().await
     }
 
     /// See [`JobQueue::attempts`].
     pub async fn attempts(&self, id: JobId) -> Result<Vec<Attempt>> {
-        answer_attempts(self.0.store().inspect(Query::Attempts(id)).await?)
+        self.0.store().attempts(id).await
     }
 
     /// See [`JobQueue::workers`].
     pub async fn workers(&self) -> Result<Vec<WorkerState>> {
-        answer_workers(self.0.store().inspect(Query::Workers).await?)
+        self.0.store().workers().await
     }
 
     /// See [`JobQueue::retry`].
     pub fn retry(&self, id: JobId) -> impl Future<Output = Result<Job>> + Send + use<> {
-        self.control(JobCommand::Retry(id))
+        self.command(JobCommand::Retry(id))
     }
 
     /// See [`JobQueue::cancel`].
     pub fn cancel(&self, id: JobId) -> impl Future<Output = Result<Job>> + Send + use<> {
-        self.control(JobCommand::Cancel(id))
+        self.command(JobCommand::Cancel(id))
     }
 
     /// See [`JobQueue::delete`].
     pub fn delete(&self, id: JobId) -> impl Future<Output = Result<Job>> + Send + use<> {
-        self.control(JobCommand::Delete(id))
+        self.command(JobCommand::Delete(id))
     }
 
     /// See [`JobQueue::health`].
@@ -373,15 +373,15 @@ impl AsyncQueue {
         self.0.handle(id)
     }
 
-    /// Submits outside of the future, which would wait for its first poll.
-    fn control(&self, verb: JobCommand) -> impl Future<Output = Result<Job>> + Send + use<> {
+    /// Submits the command now. A future alone would wait for its first poll.
+    fn command(&self, command: JobCommand) -> impl Future<Output = Result<Job>> + Send + use<> {
         let queue = self.0.clone();
-        let answers = queue.store().control(vec![verb]);
+        let answer = queue.store().command(command);
         async move {
-            let answers = answers.await;
-            // Open until here.
+            let job = answer.await;
+            // The queue stays open until here.
             drop(queue);
-            only(answers?)
+            job
         }
     }
 }
@@ -553,11 +553,6 @@ fn result_of<R: DeserializeOwned>(job: Job) -> Result<R> {
     }
 }
 
-pub(crate) fn not_found(id: JobId) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no job {id}"))
-        .help("it may have been deleted; a list shows the jobs that are there")
-}
-
 fn gather<R>(jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Result<Vec<NewJob>> {
     jobs.into_iter().map(|job| job.into().into_job()).collect()
 }
@@ -567,35 +562,6 @@ fn one<T>(answers: Vec<T>) -> Result<T> {
         .into_iter()
         .next()
         .ok_or_else(|| Error::new(ErrorKind::Storage, "the store left a request unanswered"))
-}
-
-fn only(answers: Vec<Result<Job>>) -> Result<Job> {
-    one(answers)?
-}
-
-/// A store that answers another question than the one asked has a bug; say so instead of guessing.
-fn mismatched<T>() -> Result<T> {
-    Err(Error::new(ErrorKind::Storage, "the store answered another question than the one asked"))
-}
-
-fn answer_job(answer: Answer) -> Result<Option<Job>> {
-    if let Answer::Job(job) = answer { Ok(job.map(|job| *job)) } else { mismatched() }
-}
-
-fn answer_page(answer: Answer) -> Result<Page> {
-    if let Answer::List(page) = answer { Ok(page) } else { mismatched() }
-}
-
-fn answer_counts(answer: Answer) -> Result<Counts> {
-    if let Answer::Counts(counts) = answer { Ok(counts) } else { mismatched() }
-}
-
-fn answer_attempts(answer: Answer) -> Result<Vec<Attempt>> {
-    if let Answer::Attempts(attempts) = answer { Ok(attempts) } else { mismatched() }
-}
-
-fn answer_workers(answer: Answer) -> Result<Vec<WorkerState>> {
-    if let Answer::Workers(workers) = answer { Ok(workers) } else { mismatched() }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::model::rng::Rng;
 use crate::queue::JobQueue;
 use crate::store::sqlite::SqliteOptions;
 use crate::store::sqlite::testing::stepped::SteppedStore;
-use crate::store::{Answer, Pending, Query, Store, TaskDefaults, TaskSet, WorkerInfo};
+use crate::store::{Pending, Store, TaskDefaults, TaskSet, WorkerInfo};
 use crate::task::registry::Registry;
 use crate::task::{Run, TaskDef, TaskOptions};
 use crate::worker::testing::{Bench, Running, SteppedWorker};
@@ -86,8 +86,8 @@ pub(super) struct Handler {
 pub(super) enum Call {
     /// With the jobs that could be stored again if no answer comes, since they have a key.
     Insert(Vec<u64>, Vec<NewJob>, Pending<Vec<JobId>>),
-    JobCommand(&'static str, i64, Pending<Vec<crate::model::error::Result<Job>>>),
-    Look(i64, Pending<Answer>),
+    Command(&'static str, i64, Pending<Job>),
+    Look(i64, Pending<Option<Job>>),
     Ended(i64, Pending<Job>),
 }
 
@@ -209,11 +209,11 @@ impl Life {
 
     /// The store has stopped for good: this program can only end.
     pub(super) fn has_stopped(&self) -> bool {
-        self.store.store().stopped().is_some()
+        self.store.store().halted().is_some()
     }
 
     pub(super) fn asks_about(&mut self, id: i64) {
-        let answer = self.store.store().inspect(Query::Job(JobId(id)));
+        let answer = self.store.store().get(JobId(id));
         self.calls.push(Call::Look(id, answer));
     }
 }

@@ -16,9 +16,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{
-    Answer, Claim, ClaimRequest, ClaimResponse, Claimed, Counts, Filter, FinishedJob, Heartbeat, JobCommand,
-    Page, Pending, ProgressSlot, Query, Reply, Rescued, SqlStatement, Store, TaskSet, Want, WorkerInfo,
-    WorkerState,
+    Claim, ClaimRequest, ClaimResponse, ClaimedJob, Counts, Cursor, Filter, FinishedJob, Heartbeat,
+    JobCommand, Page, Pending, ProgressSlot, Release, Released, Reply, SqlStatement, Store, TaskSet, Ticket,
+    WorkerInfo, WorkerState,
 };
 use crate::model::clock::{Clock, ClockSubscriber, Timestamp, after_at_latest, whole_micros};
 use crate::model::error::{Error, ErrorKind, Result};
@@ -26,7 +26,7 @@ use crate::model::idempotency::{Holder, check_all};
 use crate::model::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
 use crate::model::poison::{CRASHES_MAX, Crash, attribute_crash};
 use crate::model::retry::Verdict;
-use crate::queue::not_found;
+use crate::store::not_found;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 
 /// Jobs in the memory of this process: for tests, and for work that may be forgotten.
@@ -83,51 +83,50 @@ impl Store for MemoryStore {
         })
     }
 
-    fn turn(&self, turn: ClaimRequest) -> Pending<ClaimResponse> {
-        if turn.want.stand
+    fn claim(&self, request: ClaimRequest) -> Pending<ClaimResponse> {
+        if request.wait
             && let Err(error) = Shared::start_timer(&self.shared)
         {
             return Pending::ready(Err(error));
         }
         let (reply, pending) = Pending::new();
         // A closed store drops the reply, which is the answer `Closed`.
-        self.shared.visit(|books, now| books.turn(turn, reply, now));
+        self.shared.visit(|books, now| books.request(request, reply, now));
         pending
     }
 
-    fn cancel_waiting_claims(&self, worker: WorkerId) {
-        self.shared.visit(|books, _| books.dismiss(worker, || Ok(ClaimResponse::default())));
+    fn cancel_waiting_claims(&self, worker: WorkerId) -> Pending<()> {
+        self.shared.answer(|books, _| {
+            books.dismiss(worker, || Ok(ClaimResponse::default()));
+            Ok(())
+        })
     }
 
     fn heartbeat(&self, worker: WorkerId) -> Pending<Heartbeat> {
         self.shared.answer(|books, _| Ok(books.heartbeat(worker)))
     }
 
-    fn report_progress(&self, note: Arc<ProgressSlot>) {
-        self.shared.visit(|books, _| books.report_progress(&note));
+    fn report_progress(&self, slot: Arc<ProgressSlot>) {
+        self.shared.visit(|books, _| books.report_progress(&slot));
     }
 
-    fn rescue(&self, dead: WorkerId) -> Pending<Rescued> {
-        let max_crashes = self.shared.max_crashes;
-        self.shared.answer(|books, now| Ok(books.rescue(dead, max_crashes, now)))
-    }
-
-    fn rescue_silent(&self, silent: WorkerId, heartbeats: u64) -> Pending<Rescued> {
+    fn release_worker(&self, worker: WorkerId, why: Release) -> Pending<Released> {
         let max_crashes = self.shared.max_crashes;
         self.shared.answer(|books, now| {
-            let still = books.workers.get(&silent).is_some_and(|state| state.heartbeats == heartbeats);
-            Ok(if still { books.rescue(silent, max_crashes, now) } else { Rescued::default() })
+            Ok(match why {
+                Release::ByWorker => books.release_worker(worker, now),
+                Release::ProvenDead => books.rescue(worker, max_crashes, now),
+                Release::Silent { heartbeats } => {
+                    let still =
+                        books.workers.get(&worker).is_some_and(|state| state.heartbeats == heartbeats);
+                    if still { books.rescue(worker, max_crashes, now) } else { Released::default() }
+                }
+            })
         })
     }
 
-    fn deregister_worker(&self, worker: WorkerId) -> Pending<usize> {
-        self.shared.answer(|books, now| Ok(books.deregister_worker(worker, now)))
-    }
-
-    fn control(&self, commands: Vec<JobCommand>) -> Pending<Vec<Result<Job>>> {
-        self.shared.answer(|books, now| {
-            Ok(commands.into_iter().map(|command| books.control(command, now)).collect())
-        })
+    fn command(&self, command: JobCommand) -> Pending<Job> {
+        self.shared.answer(|books, now| books.command(command, now))
     }
 
     fn wait_for(&self, id: JobId) -> Pending<Job> {
@@ -136,8 +135,25 @@ impl Store for MemoryStore {
         pending
     }
 
-    fn inspect(&self, query: Query) -> Pending<Answer> {
-        self.shared.answer(|books, now| Ok(books.inspect(query, now)))
+    fn get(&self, id: JobId) -> Pending<Option<Job>> {
+        self.shared.answer(|books, _| Ok(books.rows.get(&id).map(|row| row.job.clone())))
+    }
+
+    fn attempts(&self, id: JobId) -> Pending<Vec<Attempt>> {
+        self.shared
+            .answer(|books, _| Ok(books.rows.get(&id).map(|row| row.history.clone()).unwrap_or_default()))
+    }
+
+    fn list(&self, filter: Filter) -> Pending<Page> {
+        self.shared.answer(|books, now| Ok(books.page(&filter, now)))
+    }
+
+    fn counts(&self) -> Pending<Counts> {
+        self.shared.answer(|books, _| Ok(books.counts()))
+    }
+
+    fn workers(&self) -> Pending<Vec<WorkerState>> {
+        self.shared.answer(|books, _| Ok(books.roster()))
     }
 
     fn notify(&self) {
@@ -303,8 +319,7 @@ struct Place {
 }
 
 struct Standing {
-    worker: WorkerId,
-    want: Want,
+    request: ClaimRequest,
     reply: Reply<ClaimResponse>,
 }
 
@@ -379,13 +394,12 @@ impl Books {
 
 // claim
 impl Books {
-    fn turn(&mut self, turn: ClaimRequest, reply: Reply<ClaimResponse>, now: Timestamp) {
+    fn request(&mut self, turn: ClaimRequest, reply: Reply<ClaimResponse>, now: Timestamp) {
         if !self.workers.contains_key(&turn.worker) {
             return self.mail.turns.push((reply, Err(not_registered(turn.worker))));
         }
-        let brings_nothing = turn.done.is_empty();
         let mut turned = ClaimResponse::default();
-        for finish in turn.done.iter() {
+        for finish in turn.finished.iter() {
             if self.holds(finish.claim) {
                 self.finish(finish, now);
             } else if !self.has_ended_under(finish.claim) {
@@ -396,37 +410,41 @@ impl Books {
         }
         // Those who wait come first, also for what this very turn gave back.
         self.settle(now);
-        turned.claimed = self.claim(turn.worker, &turn.want, now);
-        if turn.want.stand && brings_nothing && turned.claimed.is_empty() {
-            self.stand(Standing { worker: turn.worker, want: turn.want, reply });
+        turned.claimed = self.claim(&turn, now);
+        if turn.may_wait() && turned.claimed.is_empty() {
+            self.stand(Standing { request: turn, reply });
         } else {
             self.mail.turns.push((reply, Ok(turned)));
         }
     }
 
-    fn claim(&mut self, worker: WorkerId, want: &Want, now: Timestamp) -> Vec<Claimed> {
+    fn claim(&mut self, want: &ClaimRequest, now: Timestamp) -> Vec<ClaimedJob> {
+        let worker = want.worker;
         // One suspect, if it holds none. Asked only when one comes up, of which there are few.
         let mut chosen = false;
         let mut may_hold = |job: &Job| {
             !job.is_suspected() || (!mem::replace(&mut chosen, true) && !self.holds_suspect(worker))
         };
         let wanted = |place: &&Place| {
-            self.rows.get(&place.id).is_some_and(|row| wants(want, &row.job) && may_hold(&row.job))
+            self.rows
+                .get(&place.id)
+                .is_some_and(|row| want.takes(&row.job.task_name, &row.job.queue) && may_hold(&row.job))
         };
         let ids: Vec<JobId> =
             self.ready.iter().filter(wanted).take(want.limit).map(|place| place.id).collect();
         ids.into_iter().filter_map(|id| self.hand_over(id, worker, now)).collect()
     }
 
-    fn hand_over(&mut self, id: JobId, worker: WorkerId, now: Timestamp) -> Option<Claimed> {
+    fn hand_over(&mut self, id: JobId, worker: WorkerId, now: Timestamp) -> Option<ClaimedJob> {
         self.change(id, |Row { job, own_name, .. }| {
             job.status = Status::Running;
             job.attempt += 1;
             job.worker_id = Some(worker);
             job.started_at = Some(now);
             job.progress = None;
-            Claimed {
+            ClaimedJob {
                 claim: Claim { id, attempt: job.attempt, worker },
+                ticket: Ticket::new(now, job.is_suspected()),
                 task_name: job.task_name.clone(),
                 params: job.params.clone(),
                 name: own_name.clone(),
@@ -445,8 +463,12 @@ impl Books {
 
     /// Lets a turn stand, in the place of one that stood for the same worker and tasks.
     fn stand(&mut self, turn: Standing) {
-        let same = |worker: WorkerId, tasks: &TaskSet| worker == turn.worker && *tasks == *turn.want.tasks;
-        if let Some(at) = self.standing.iter().position(|older| same(older.worker, &older.want.tasks)) {
+        let same = |worker: WorkerId, tasks: &TaskSet| {
+            worker == turn.request.worker && *tasks == *turn.request.tasks
+        };
+        if let Some(at) =
+            self.standing.iter().position(|older| same(older.request.worker, &older.request.tasks))
+        {
             let older = self.standing.remove(at);
             self.mail.turns.push((older.reply, Ok(ClaimResponse::default())));
         }
@@ -456,7 +478,7 @@ impl Books {
     /// Ends the standing turns of `worker` with `answer`.
     fn dismiss(&mut self, worker: WorkerId, answer: impl Fn() -> Result<ClaimResponse>) {
         let (of_worker, others): (Vec<_>, Vec<_>) =
-            mem::take(&mut self.standing).into_iter().partition(|turn| turn.worker == worker);
+            mem::take(&mut self.standing).into_iter().partition(|turn| turn.request.worker == worker);
         self.standing = others;
         self.mail.turns.extend(of_worker.into_iter().map(|turn| (turn.reply, answer())));
     }
@@ -465,7 +487,7 @@ impl Books {
     fn settle(&mut self, now: Timestamp) {
         self.promote(now);
         for turn in mem::take(&mut self.standing) {
-            let claimed = self.claim(turn.worker, &turn.want, now);
+            let claimed = self.claim(&turn.request, now);
             if claimed.is_empty() {
                 self.standing.push(turn);
             } else {
@@ -478,17 +500,18 @@ impl Books {
 // heartbeat, checkpoint
 impl Books {
     fn heartbeat(&mut self, worker: WorkerId) -> Heartbeat {
-        if let Some(state) = self.workers.get_mut(&worker) {
-            state.heartbeats += 1;
-        }
-        Heartbeat { workers: self.roster() }
+        let state = self.workers.get_mut(&worker);
+        Heartbeat::new(state.map(|state| state.heartbeats += 1).is_some())
     }
 
-    fn report_progress(&mut self, note: &ProgressSlot) {
-        // Taken even if the claim is lost: a note that was taken may be submitted again.
-        let Some(progress) = note.take() else { return };
-        if self.holds(note.claim()) {
-            self.change(note.claim().id, |row| row.job.progress = Some(progress));
+    fn report_progress(&mut self, slot: &ProgressSlot) {
+        let Some(progress) = slot.peek() else { return };
+        if self.holds(slot.claim()) {
+            self.change(slot.claim().id, |row| row.job.progress = Some(progress.clone()));
+        }
+        // Also if the claim is lost. A value that came meanwhile is submitted by its own call, which waits for the lock.
+        if slot.stored(&progress) {
+            self.report_progress(slot);
         }
     }
 }
@@ -497,8 +520,9 @@ impl Books {
 impl Books {
     /// Writes what became of a job whose claim holds.
     fn finish(&mut self, finish: &FinishedJob, now: Timestamp) {
-        let FinishedJob { claim, started_at, verdict } = finish;
-        self.change(claim.id, |row| row.conclude(verdict, whole_micros(*started_at), now));
+        let FinishedJob { claim, ticket, began_after, verdict } = finish;
+        let started_at = whole_micros(ticket.started_at(*began_after, now));
+        self.change(claim.id, |row| row.conclude(verdict, started_at, now));
     }
 
     /// Whether the job is running in exactly this claim: the fence.
@@ -620,7 +644,7 @@ impl Books {
 
 // rescue
 impl Books {
-    fn rescue(&mut self, dead: WorkerId, max_crashes: u32, now: Timestamp) -> Rescued {
+    fn rescue(&mut self, dead: WorkerId, max_crashes: u32, now: Timestamp) -> Released {
         let crash_count = |id: JobId| self.rows.get(&id).map_or(0, |row| row.job.crash_count);
         let held: Vec<(JobId, u32)> =
             self.held_by(dead).into_iter().map(|id| (id, crash_count(id))).collect();
@@ -637,16 +661,16 @@ impl Books {
         let mut last: Vec<JobId> = last.collect();
         last.sort_unstable();
         let failed = last.iter().filter_map(|id| self.rows.get(id)).map(|row| row.job.clone());
-        Rescued { jobs: freed, failed: failed.collect() }
+        Released { jobs: freed, failed: failed.collect() }
     }
 
-    fn deregister_worker(&mut self, worker: WorkerId, now: Timestamp) -> usize {
+    fn release_worker(&mut self, worker: WorkerId, now: Timestamp) -> Released {
         let freed = self.free(worker, |row| {
             row.record(AttemptOutcome::Released, None, now);
             row.give_back(row.job.scheduled_at);
         });
         self.dismiss(worker, || Ok(ClaimResponse::default()));
-        freed
+        Released { jobs: freed, failed: Vec::new() }
     }
 
     /// Frees what `worker` holds, as `free` says, and forgets the worker.
@@ -683,10 +707,10 @@ impl Row {
 
 // cancel, and what else people ask for
 impl Books {
-    fn control(&mut self, command: JobCommand, now: Timestamp) -> Result<Job> {
+    fn command(&mut self, command: JobCommand, now: Timestamp) -> Result<Job> {
         let id = command.id();
         let row = self.rows.get(&id).ok_or_else(|| not_found(id))?;
-        command.permit(id, row.job.status, row.job.scheduled_at <= now)?;
+        command.permit(row.job.status, row.job.scheduled_at <= now)?;
         match command {
             JobCommand::Retry(_) => self.change(id, |row| row.renew(now)),
             JobCommand::Cancel(_) => self.change(id, |row| row.end(Status::Cancelled, None, now)),
@@ -725,22 +749,10 @@ impl Row {
     }
 }
 
-// inspect
+// read
 impl Books {
-    fn inspect(&self, query: Query, now: Timestamp) -> Answer {
-        match query {
-            Query::Job(id) => Answer::Job(self.rows.get(&id).map(|row| Box::new(row.job.clone()))),
-            Query::Attempts(id) => {
-                Answer::Attempts(self.rows.get(&id).map(|row| row.history.clone()).unwrap_or_default())
-            }
-            Query::List(filter) => Answer::List(self.page(&filter, now)),
-            Query::Counts => Answer::Counts(self.counts()),
-            Query::Workers => Answer::Workers(self.roster()),
-        }
-    }
-
     fn page(&self, filter: &Filter, now: Timestamp) -> Page {
-        let end = filter.before.map_or(Bound::Unbounded, Bound::Excluded);
+        let end = filter.after.map_or(Bound::Unbounded, |Cursor(id)| Bound::Excluded(id));
         let newest_first = self.rows.range((Bound::Unbounded, end)).rev().map(|(_, row)| &row.job);
         let size = filter.page_size();
         Page::cut(newest_first.filter(|job| fits(filter, job, now)).take(size + 1).cloned().collect(), size)
@@ -756,11 +768,11 @@ impl Books {
 
     fn roster(&self) -> Vec<WorkerState> {
         let with_load = |state: &WorkerState| {
-            let running = self.held_by(state.card.id).len() as u64;
+            let running = self.held_by(state.id).len() as u64;
             WorkerState { running, ..state.clone() }
         };
         let mut roster: Vec<WorkerState> = self.workers.values().map(with_load).collect();
-        roster.sort_by_key(|state| (state.started_at, state.card.id));
+        roster.sort_by_key(|state| (state.started_at, state.id));
         roster
     }
 }
@@ -801,11 +813,6 @@ impl Row {
         let Job { id, priority, scheduled_at, .. } = self.job;
         Place { priority: Reverse(priority), scheduled_at, id }
     }
-}
-
-fn wants(want: &Want, job: &Job) -> bool {
-    let queue_wanted = want.queues.as_ref().is_none_or(|queues| queues.contains(&job.queue));
-    queue_wanted && want.tasks.contains(&job.task_name)
 }
 
 fn fits(filter: &Filter, job: &Job, now: Timestamp) -> bool {

@@ -15,7 +15,7 @@ use crate::model::error::ErrorKind;
 use crate::model::job::{JSON_BYTES_MAX, JSON_DEPTH_MAX, JobId, WorkerId};
 use crate::model::retry::Outcome;
 use crate::queue::JobQueue;
-use crate::store::{Claim, Claimed};
+use crate::store::{Claim, ClaimedJob, Ticket};
 use crate::task::registry::Registry;
 
 struct Greeting(&'static str);
@@ -60,7 +60,8 @@ async fn stays() -> u8 {
 
 fn context(states: States) -> JobContext {
     let epoch = Timestamp::UNIX_EPOCH;
-    let job = Claimed {
+    let job = ClaimedJob {
+        ticket: Ticket::new(epoch, false),
         claim: Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) },
         task_name: "tests".to_owned(),
         params: String::new(),
@@ -76,7 +77,7 @@ fn context(states: States) -> JobContext {
         idempotency_key: None,
     };
     let queue = JobQueue::in_memory();
-    JobContext::new(job, epoch, Arc::new(states), queue, Arc::new(StopSignal::default()))
+    JobContext::new(job, Duration::ZERO, Arc::new(states), queue, Arc::new(StopSignal::default()))
 }
 
 fn run(def: &TaskDef, params: &str) -> Outcome {

@@ -18,7 +18,7 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::event::Event;
 use crate::model::job::JobId;
 use crate::model::retry::{Outcome, Verdict};
-use crate::store::{ClaimRequest, ClaimResponse, Claimed, Pending, TaskSet, Want};
+use crate::store::{ClaimRequest, ClaimResponse, ClaimedJob, Pending, TaskSet};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 
 use super::execution::{Execution, FinishReport, WorkerShared, release};
@@ -69,8 +69,8 @@ pub(super) struct Dispatcher {
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Claimed, not begun.
-    waiting: VecDeque<Claimed>,
+    /// ClaimedJob, not begun.
+    waiting: VecDeque<WaitingJob>,
     /// As the clock's elapsed time, like all patience here.
     waiting_since: Option<Duration>,
     running: HashMap<JobId, Arc<Execution>>,
@@ -91,6 +91,13 @@ pub(super) struct State {
     suspended: bool,
     /// Begun, and given back since the worker stops.
     released: usize,
+}
+
+/// A job that is claimed and not begun.
+struct WaitingJob {
+    job: ClaimedJob,
+    /// When its claim was answered, on the monotonic clock.
+    claimed: Duration,
 }
 
 /// What has become of the place in the pool that an abandoned attempt had.
@@ -265,7 +272,7 @@ impl Dispatcher {
 
     fn begin_next(&self, state: &mut State) -> Option<Arc<Execution>> {
         while !state.suspended && !state.closed {
-            let job = state.waiting.pop_front()?;
+            let WaitingJob { job, claimed } = state.waiting.pop_front()?;
             if state.waiting.is_empty() {
                 state.waiting_since = None;
             }
@@ -275,7 +282,7 @@ impl Dispatcher {
                 self.wake(state);
                 continue;
             }
-            match Execution::begin(&self.shared, job) {
+            match Execution::begin(&self.shared, job, claimed) {
                 Ok(attempt) => {
                     state.running.insert(attempt.id(), attempt.clone());
                     if let Some(deadline) = attempt.deadline {
@@ -284,7 +291,7 @@ impl Dispatcher {
                     return Some(attempt);
                 }
                 Err(done) => {
-                    state.done.push(done);
+                    state.done.push(*done);
                     self.wake(state);
                 }
             }
@@ -425,7 +432,7 @@ impl Dispatcher {
 
     fn give_back_waiting(&self, state: &mut State) {
         let waiting = std::mem::take(&mut state.waiting);
-        state.done.extend(waiting.iter().map(|job| release(job, Duration::ZERO)));
+        state.done.extend(waiting.iter().map(|waiting| release(&waiting.job, Duration::ZERO)));
         state.waiting_since = None;
     }
 
@@ -531,9 +538,15 @@ impl Dispatcher {
         *state.in_flight(stand) = InFlight::Boarding { limit };
         drop(state);
         let (finishes, told) = done.into_iter().map(|done| (done.finish, (done.task_name, done.ran))).unzip();
-        let want = Want { limit, tasks: self.tasks.clone(), queues: self.queues.clone(), stand };
-        let turn = ClaimRequest { worker: self.shared.worker(), done: Arc::new(finishes), want };
-        let pending = self.shared.queue.store().turn(turn.clone());
+        let turn = ClaimRequest {
+            worker: self.shared.worker(),
+            finished: Arc::new(finishes),
+            limit,
+            tasks: self.tasks.clone(),
+            queues: self.queues.clone(),
+            wait: stand,
+        };
+        let pending = self.shared.queue.store().claim(turn.clone());
         let mut state = self.lock();
         *state.in_flight(stand) = InFlight::Away(Sent { pending, turn, told });
         let waker = if stand { &self.served } else { &self.answered };
@@ -544,7 +557,7 @@ impl Dispatcher {
         if stand && state.closed {
             // The stop that closed the dispatcher meanwhile may have recalled what stood before this did.
             drop(state);
-            self.shared.queue.store().cancel_waiting_claims(self.shared.worker());
+            drop(self.shared.queue.store().cancel_waiting_claims(self.shared.worker()));
             state = self.lock();
         }
         state
@@ -574,7 +587,7 @@ impl Dispatcher {
                 } else {
                     self.shared.tell(&Event::StoreError { error: &error });
                 }
-                let again = turn.done.iter().zip(told);
+                let again = turn.finished.iter().zip(told);
                 let again = again.map(|(finish, (task_name, ran))| FinishReport {
                     finish: finish.clone(),
                     task_name,
@@ -611,12 +624,13 @@ impl Dispatcher {
         self.wake(state);
     }
 
-    fn arrived<'a>(self: &'a Arc<Dispatcher>, mut state: MutexGuard<'a, State>, claimed: Vec<Claimed>) {
+    fn arrived<'a>(self: &'a Arc<Dispatcher>, mut state: MutexGuard<'a, State>, claimed: Vec<ClaimedJob>) {
         if claimed.is_empty() {
             return;
         }
         let many = claimed.len();
-        state.waiting.extend(claimed);
+        let at = self.shared.monotonic();
+        state.waiting.extend(claimed.into_iter().map(|job| WaitingJob { job, claimed: at }));
         state.waiting_since.get_or_insert_with(|| self.shared.elapsed());
         if state.closed {
             return self.give_back_waiting(&mut state);
@@ -645,7 +659,7 @@ impl Dispatcher {
 
     /// Tells what has become of jobs, now that it is stored.
     fn announce(&self, turn: &ClaimRequest, told: &[(&'static str, Duration)], turned: &ClaimResponse) {
-        for (finish, &(task_name, ran)) in turn.done.iter().zip(told) {
+        for (finish, &(task_name, ran)) in turn.finished.iter().zip(told) {
             let (id, attempt) = (finish.claim.id, finish.claim.attempt);
             let event = match &finish.verdict {
                 // In a transaction of the task's own, whatever it said afterwards.

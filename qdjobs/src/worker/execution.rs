@@ -13,7 +13,7 @@ use crate::model::job::{JobId, WorkerId};
 use crate::model::retry::{Outcome, RetryBudget, Verdict};
 use crate::model::rng::Rng;
 use crate::queue::WeakQueue;
-use crate::store::{Claimed, FinishedJob};
+use crate::store::{ClaimedJob, FinishedJob};
 use crate::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use crate::task::registry::Registry;
 use crate::task::{TaskDef, TaskError, TaskErrorKind};
@@ -102,14 +102,18 @@ pub(super) struct Execution {
 
 impl Execution {
     /// Begins an attempt; gives the job back if its task is not known after all, or the queue is closed.
-    pub(super) fn begin(shared: &WorkerShared, job: Claimed) -> Result<Arc<Execution>, FinishReport> {
+    pub(super) fn begin(
+        shared: &WorkerShared,
+        job: ClaimedJob,
+        claimed: Duration,
+    ) -> Result<Arc<Execution>, Box<FinishReport>> {
         let (Some(task), Some(queue)) = (shared.registry.get(&job.task_name), shared.queue.handle()) else {
-            return Err(release(&job, Duration::ZERO));
+            return Err(Box::new(release(&job, Duration::ZERO)));
         };
         let begun = shared.monotonic();
         let stop = Arc::new(StopSignal::default());
-        let now = shared.queue.clock().now();
-        let ctx = JobContext::new(job, now, shared.states.clone(), queue, stop.clone());
+        let ctx =
+            JobContext::new(job, begun.saturating_sub(claimed), shared.states.clone(), queue, stop.clone());
         Ok(Arc::new(Execution {
             ctx,
             task,
@@ -195,7 +199,12 @@ impl Execution {
             return None;
         }
         Some(FinishReport {
-            finish: FinishedJob { claim: self.ctx.claim(), started_at: self.ctx.started_at(), verdict },
+            finish: FinishedJob {
+                claim: self.ctx.claim(),
+                ticket: self.ctx.job().ticket,
+                began_after: self.ctx.began_after(),
+                verdict,
+            },
             task_name: self.task.name,
             ran: shared.monotonic().saturating_sub(self.begun),
         })
@@ -203,11 +212,12 @@ impl Execution {
 }
 
 /// A claimed job that goes back unstarted.
-pub(super) fn release(job: &Claimed, wait: Duration) -> FinishReport {
+pub(super) fn release(job: &ClaimedJob, wait: Duration) -> FinishReport {
     FinishReport {
         finish: FinishedJob {
             claim: job.claim,
-            started_at: job.claimed_at,
+            ticket: job.ticket,
+            began_after: Duration::ZERO,
             verdict: Verdict::Release { wait, started: false },
         },
         task_name: "",

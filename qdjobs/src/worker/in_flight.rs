@@ -38,7 +38,7 @@ impl InFlight {
         match self {
             InFlight::Grounded => 0,
             InFlight::Boarding { limit } => *limit,
-            InFlight::Away(leg) => leg.turn.want.limit,
+            InFlight::Away(leg) => leg.turn.limit,
         }
     }
 

@@ -30,7 +30,7 @@ use crate::model::event::Event;
 use crate::model::job::{WorkerId, check_name};
 use crate::model::rng::Rng;
 use crate::queue::JobQueue;
-use crate::store::{LEASE, TaskDefaults, TaskSet, WorkerInfo};
+use crate::store::{LEASE, Release, TaskDefaults, TaskSet, WorkerInfo};
 use crate::task::registry::Registry;
 use crate::task::{Run, Task};
 
@@ -221,7 +221,7 @@ impl Worker {
         supervisor.serve_lanes(dispatchers.clone());
         // Beats and timeouts are there before the first job is.
         let supervisor = supervisor.start().inspect_err(|_| {
-            let _ = queue.store().deregister_worker(id).wait();
+            let _ = queue.store().release_worker(id, Release::ByWorker).wait();
         })?;
         let tasks: Vec<&str> = shared.registry.iter().map(|task| task.name).collect();
         shared.tell(&Event::WorkerStarted { worker: id, tasks: &tasks });
@@ -376,7 +376,7 @@ impl Drop for WorkerHandle {
 impl Running {
     /// The order of stopping, and why it is this one.
     fn stop(self) -> Result<()> {
-        if let Some(forked) = self.shared.queue.store().stopped()
+        if let Some(forked) = self.shared.queue.store().halted()
             && forked.kind() == ErrorKind::Forked
         {
             // The worker is its parent's; here are neither its threads nor its jobs.
@@ -386,7 +386,7 @@ impl Running {
         let Running { shared, dispatchers, supervisor, shutdown_timeout, .. } = self;
         // 1. Nothing new: claims end first, or the dispatchers would fill up again while they empty.
         dispatchers.iter().for_each(|dispatcher| dispatcher.close());
-        shared.queue.store().cancel_waiting_claims(shared.worker());
+        drop(shared.queue.store().cancel_waiting_claims(shared.worker()));
         // 2. What runs may end, all dispatchers sharing one shutdown_timeout. Beats go on: a worker that is still working must not be taken
         //    for dead.
         let until = shared.elapsed().saturating_add(shutdown_timeout);
@@ -400,10 +400,10 @@ impl Running {
         let written = dispatchers.iter().map(|dispatcher| dispatcher.join()).fold(Ok(()), Result::and);
         // 5. No more heartbeats, and off the list. Whatever the books still show as held goes back with it.
         supervisor.stop();
-        let left = shared.queue.store().deregister_worker(shared.worker()).wait();
+        let left = shared.queue.store().release_worker(shared.worker(), Release::ByWorker).wait();
         shared.tell(&Event::WorkerStopped {
             worker: shared.worker(),
-            released: released + left.as_ref().copied().unwrap_or(0),
+            released: released + left.as_ref().map_or(0, |left| left.jobs),
         });
         written.and(left.map(drop))
     }

@@ -22,7 +22,7 @@ use crate::model::job::WorkerId;
 use crate::model::retry::Outcome;
 use crate::model::rng::Rng;
 use crate::queue::JobQueue;
-use crate::store::{Claim, Claimed, Pending, TaskSet, WorkerInfo};
+use crate::store::{Claim, ClaimedJob, Pending, Release, Released, TaskSet, WorkerInfo};
 use crate::task::registry::Registry;
 
 /// The places of a pool that a simulation plays.
@@ -72,7 +72,7 @@ impl Running {
         self.0.ctx.claim()
     }
 
-    pub(crate) fn job(&self) -> &Claimed {
+    pub(crate) fn job(&self) -> &ClaimedJob {
         self.0.ctx.job()
     }
 
@@ -106,7 +106,7 @@ enum Stage {
     Grace(Duration),
     Parting(Duration),
     Emptying,
-    Leaving(Option<Pending<usize>>),
+    Leaving(Option<Pending<Released>>),
     Gone,
 }
 
@@ -264,7 +264,7 @@ impl SteppedWorker {
     pub(crate) fn stop(&mut self) {
         if matches!(self.stage, Stage::Works) {
             self.stands.iter().for_each(|stand| stand.dispatcher.close());
-            self.shared.queue.store().cancel_waiting_claims(self.shared.worker());
+            drop(self.shared.queue.store().cancel_waiting_claims(self.shared.worker()));
             self.stage = Stage::Grace(self.shared.elapsed().saturating_add(self.grace));
         }
     }
@@ -304,7 +304,11 @@ impl SteppedWorker {
                 self.stage = Stage::Leaving(None);
             }
             Stage::Leaving(left) if self.supervisor.is_none() => match left {
-                None => *left = Some(self.shared.queue.store().deregister_worker(self.shared.worker())),
+                None => {
+                    *left = Some(
+                        self.shared.queue.store().release_worker(self.shared.worker(), Release::ByWorker),
+                    )
+                }
                 Some(pending) => {
                     if pending.try_take().is_some() {
                         self.stage = Stage::Gone;

@@ -12,9 +12,7 @@ use qdjobs::prelude::*;
 use qdjobs::rusqlite::Connection;
 use qdjobs::rusqlite::config::DbConfig;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
-use qdjobs::store::{
-    Answer, ClaimRequest, Filter, FinishedJob, JobCommand, Query, Store, TaskSet, Want, WorkerInfo,
-};
+use qdjobs::store::{ClaimRequest, Filter, FinishedJob, JobCommand, Pending, Store, TaskSet, WorkerInfo};
 use qdjobs::{Clock, Durability, ErrorKind, JobId, NewJob, RunAt, Timestamp, Verdict, WorkerId};
 
 use crate::alarm;
@@ -84,8 +82,11 @@ fn fill(store: &dyn Store) {
     store.register_worker(WorkerInfo::new(worker, "host", 1)).wait().unwrap();
     let turn = |done: Vec<FinishedJob>, limit: usize| {
         let tasks = Arc::new(TaskSet::new(["fuzz.file"]));
-        let want = Want { limit, tasks, queues: None, stand: false };
-        store.turn(ClaimRequest { worker, done: Arc::new(done), want }).wait().unwrap().claimed
+        store
+            .claim(ClaimRequest { worker, finished: Arc::new(done), limit, tasks, queues: None, wait: false })
+            .wait()
+            .unwrap()
+            .claimed
     };
     let held = turn(vec![], 6);
     let verdicts = [
@@ -97,11 +98,12 @@ fn fill(store: &dyn Store) {
     ];
     let done = held.iter().zip(verdicts).map(|(job, verdict)| FinishedJob {
         claim: job.claim,
-        started_at: job.claimed_at,
+        ticket: job.ticket,
+        began_after: Duration::ZERO,
         verdict,
     });
     turn(done.collect(), 0);
-    store.control(vec![JobCommand::Cancel(ids[11])]).wait().unwrap().remove(0).unwrap();
+    store.command(JobCommand::Cancel(ids[11])).wait().unwrap();
 }
 
 /// Reads the bytes as changes of a sound file, or as a file.
@@ -138,27 +140,28 @@ fn look(store: &dyn Store) {
     filter.limit = Some(3);
     let mut pages = 0;
     loop {
-        match ask(store, Query::List(filter.clone())) {
-            Some(Answer::List(page)) if page.next.is_some() => {
+        match read(store.list(filter.clone())) {
+            Some(page) if page.next.is_some() => {
                 for job in &page.jobs {
-                    ask(store, Query::Attempts(job.id));
+                    read(store.attempts(job.id));
                     // However it reads: it can be shown.
                     serde_json::to_string(job).unwrap();
                 }
-                filter.before = page.next;
+                filter.after = page.next;
             }
             _ => break,
         }
         pages += 1;
         assert!(pages < 1_000, "the pages have no end");
     }
-    ask(store, Query::Counts);
-    ask(store, Query::Workers);
-    ask(store, Query::Job(JobId(1)));
+    read(store.counts());
+    read(store.workers());
+    read(store.get(JobId(1)));
 }
 
-fn ask(store: &dyn Store, query: Query) -> Option<Answer> {
-    let answer = store.inspect(query).wait_timeout(PATIENCE);
+/// The answer to a read, if it is none of an error; an error has to be readable.
+fn read<T>(answer: Pending<T>) -> Option<T> {
+    let answer = answer.wait_timeout(PATIENCE);
     match answer.unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}")) {
         Ok(answer) => Some(answer),
         Err(error) => {
@@ -182,8 +185,9 @@ fn work(store: Arc<SqliteStore>) {
         let _ = worker.stop();
     }
     for id in (1..=14).map(JobId) {
-        let _ =
-            store.control(vec![JobCommand::Retry(id), JobCommand::Cancel(id), JobCommand::Delete(id)]).wait();
+        for command in [JobCommand::Retry(id), JobCommand::Cancel(id), JobCommand::Delete(id)] {
+            let _ = store.command(command).wait();
+        }
     }
     look(&*store);
     queue.counts().map(|counts| counts.total()).unwrap_or_default();

@@ -91,7 +91,7 @@ fn service() -> (Router, JobQueue) {
     jobs[0].name = Some("\"><script>alert(1)</script>".into());
     jobs[1].queue = "a".into();
     jobs[2].run_at = RunAt::After(Duration::from_secs(3600));
-    let ids = store.insert_here(jobs).unwrap();
+    let ids = store.insert_blocking(jobs).unwrap();
     let queue = JobQueue::with_store(store, Clock::system());
     queue.cancel(ids[1]).unwrap();
     let facts = Facts {

@@ -10,7 +10,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use qdjobs::rusqlite::Connection;
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
-use qdjobs::store::{Answer, JobCommand, Query, Store};
+use qdjobs::store::{JobCommand, Store};
 use qdjobs::{
     Clock, Durability, IDEMPOTENCY_KEY_BYTES_MAX, Job, JobId, NAME_BYTES_MAX, NewJob, RunAt, Timestamp,
 };
@@ -54,7 +54,7 @@ pub fn jobs(bytes: &[u8]) {
     assert_eq!(admitted.is_ok(), is_in_range(&job), "{job:?}: {admitted:?}");
     let stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
     for store in [&stores.memory, &stores.file] {
-        match store.insert_here(vec![job.clone()]) {
+        match store.insert_blocking(vec![job.clone()]) {
             Ok(ids) => {
                 assert!(admitted.is_ok(), "{} stores what the check refuses: {job:?}", store.name());
                 reads_back(store, ids[0], &job);
@@ -78,17 +78,15 @@ pub fn jobs(bytes: &[u8]) {
 }
 
 fn reads_back(store: &Arc<dyn Store>, id: JobId, given: &NewJob) {
-    let Ok(Answer::Job(Some(read))) = store.inspect(Query::Job(id)).wait() else {
-        panic!("job {id} is not there: {given:?}")
-    };
+    let Ok(Some(read)) = store.get(id).wait() else { panic!("job {id} is not there: {given:?}") };
     let Job { task_name, name, params, queue, priority, max_retries, metadata, idempotency_key, .. } =
-        *read.clone();
+        read.clone();
     assert_eq!((task_name, queue), (given.task_name.clone(), given.queue.clone()));
     assert_eq!(name, given.name.clone().unwrap_or_else(|| given.task_name.clone()));
     assert_eq!((params, metadata), (given.params.clone(), given.metadata.clone()));
     assert_eq!(idempotency_key, given.idempotency_key);
     if given.idempotency_key.is_some() {
-        assert_eq!(store.insert_here(vec![given.clone()]).unwrap(), [id], "repeated");
+        assert_eq!(store.insert_blocking(vec![given.clone()]).unwrap(), [id], "repeated");
     }
     assert_eq!((priority, max_retries), (given.priority, given.max_retries));
     match given.run_at {
@@ -102,9 +100,9 @@ fn reads_back(store: &Arc<dyn Store>, id: JobId, given: &NewJob) {
         _ => assert_eq!(read.scheduled_at, read.created_at),
     }
     // As it goes over the wire.
-    let wire = serde_json::to_value(&*read).unwrap();
+    let wire = serde_json::to_value(&read).unwrap();
     assert_eq!(wire["params"], serde_json::from_str::<serde_json::Value>(&given.params).unwrap());
-    store.control(vec![JobCommand::Delete(id)]).wait().unwrap().remove(0).unwrap();
+    store.command(JobCommand::Delete(id)).wait().unwrap();
 }
 
 /// What may be stored, told once more.

@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use qdjobs::prelude::*;
+use qdjobs::store::Store;
 use qdjobs::store::memory::MemoryStore;
-use qdjobs::store::{Answer, Query, Store};
 use qdjobs::{Clock, Error, ErrorKind, Job, JobId, NewJob, Status, TaskDef, WorkerHandle, check_params};
 use serde_json::{Value, json};
 
@@ -148,6 +148,6 @@ fn end(id: JobId) -> Job {
     let ended = SHOP.store.wait_for(id).wait_timeout(PATIENCE);
     let job = ended.unwrap_or_else(|_| panic!("the job has not ended: {:?}", SHOP.queue.get(id))).unwrap();
     SHOP.queue.delete(id).unwrap();
-    assert!(matches!(SHOP.store.inspect(Query::Job(id)).wait(), Ok(Answer::Job(None))));
+    assert!(matches!(SHOP.store.get(id).wait(), Ok(None)));
     job
 }

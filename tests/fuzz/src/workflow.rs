@@ -13,8 +13,8 @@ use qdjobs::rusqlite::Connection;
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
 use qdjobs::store::{
-    Answer, Claim, ClaimRequest, ClaimResponse, Filter, FinishedJob, JobCommand, Pending, ProgressSlot,
-    Query, Store, TaskSet, Want, WorkerInfo,
+    Claim, ClaimRequest, ClaimResponse, Cursor, Filter, FinishedJob, JobCommand, Pending, ProgressSlot,
+    Release, Store, TaskSet, Ticket, WorkerInfo,
 };
 use qdjobs::{
     Clock, Durability, Job, JobId, NewJob, Progress, Result, RunAt, Status, Timestamp, Verdict, WorkerId,
@@ -47,10 +47,20 @@ enum Step {
     ReportProgress(Claim, f64),
     Rescue(WorkerId),
     Leave(WorkerId),
-    JobCommand(Vec<JobCommand>),
+    JobCommand(JobCommand),
     Ended(JobId),
-    Inspect(Query),
+    Read(Read),
     Advance(Duration),
+}
+
+/// One read.
+#[derive(Clone, Debug)]
+enum Read {
+    Get(JobId),
+    Attempts(JobId),
+    List(Filter),
+    Counts,
+    Workers,
 }
 
 /// Reads the bytes as a sequence of requests.
@@ -123,15 +133,18 @@ impl Player {
                 Some(say(store.register_worker(WorkerInfo::new(worker, "host", 7))))
             }
             Step::Heartbeat(worker) => Some(say(store.heartbeat(worker))),
-            Step::Rescue(worker) => Some(say(store.rescue(worker))),
-            Step::Leave(worker) => Some(say(store.deregister_worker(worker))),
-            Step::JobCommand(commands) => Some(match wait(store.control(commands)) {
-                Ok(answers) => answers.into_iter().map(told).collect::<Vec<_>>().join("; "),
-                Err(error) => format!("{:?}", error.kind()),
+            Step::Rescue(worker) => Some(say(store.release_worker(worker, Release::ProvenDead))),
+            Step::Leave(worker) => Some(say(store.release_worker(worker, Release::ByWorker))),
+            Step::JobCommand(command) => Some(say(store.command(command))),
+            Step::Read(read) => Some(match read {
+                Read::Get(id) => say(store.get(id)),
+                Read::Attempts(id) => say(store.attempts(id)),
+                Read::List(filter) => say(store.list(filter)),
+                Read::Counts => say(store.counts()),
+                Read::Workers => say(store.workers()),
             }),
-            Step::Inspect(query) => Some(say(store.inspect(query))),
             Step::ClaimRequest(turn) => {
-                self.turns.insert(number, store.turn(turn));
+                self.turns.insert(number, store.claim(turn));
                 None
             }
             Step::Ended(id) => {
@@ -145,7 +158,7 @@ impl Player {
                 None
             }
             Step::CancelWaitingClaims(worker) => {
-                store.cancel_waiting_claims(worker);
+                wait(store.cancel_waiting_claims(worker)).unwrap();
                 None
             }
             Step::Advance(_) => None,
@@ -172,19 +185,17 @@ impl Player {
 
     /// All that can be read.
     fn picture(&self) -> Vec<String> {
-        let mut lines = vec![say(self.store.inspect(Query::Counts)), say(self.store.inspect(Query::Workers))];
+        let mut lines = vec![say(self.store.counts()), say(self.store.workers())];
         let mut filter = Filter::default();
         filter.limit = Some(5);
         loop {
-            let Ok(Answer::List(page)) = wait(self.store.inspect(Query::List(filter.clone()))) else {
-                panic!("asked for a list")
-            };
+            let page = wait(self.store.list(filter.clone())).unwrap();
             for job in &page.jobs {
-                lines.push(format!("{job:?} {}", say(self.store.inspect(Query::Attempts(job.id)))));
+                lines.push(format!("{job:?} {}", say(self.store.attempts(job.id))));
             }
-            assert!(page.next.is_none_or(|next| filter.before.is_none_or(|before| next < before)));
-            filter.before = page.next;
-            if filter.before.is_none() {
+            assert!(page.next.is_none_or(|next| filter.after.is_none_or(|before| next < before)));
+            filter.after = page.next;
+            if filter.after.is_none() {
                 return lines;
             }
         }
@@ -228,11 +239,9 @@ fn draw(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<Step> {
         9 => Step::ReportProgress(claim(bytes, claims)?, f64::arbitrary(bytes)?),
         10 => Step::Rescue(worker(bytes)?),
         11 => Step::Leave(worker(bytes)?),
-        12 => {
-            Step::JobCommand((0..bytes.int_in_range(1..=2)?).map(|_| control(bytes)).collect::<Drawn<_>>()?)
-        }
+        12 => Step::JobCommand(command(bytes)?),
         13 => Step::Ended(id(bytes)?),
-        14 => Step::Inspect(query(bytes)?),
+        14 => Step::Read(read(bytes)?),
         _ => Step::Advance(pause(bytes)?),
     })
 }
@@ -243,6 +252,11 @@ fn worker(bytes: &mut Unstructured<'_>) -> Drawn<WorkerId> {
 
 fn id(bytes: &mut Unstructured<'_>) -> Drawn<JobId> {
     Ok(JobId(if u8::arbitrary(bytes)? < 250 { bytes.int_in_range(0..=12)? } else { i64::arbitrary(bytes)? }))
+}
+
+fn cursor(bytes: &mut Unstructured<'_>) -> Drawn<Cursor> {
+    // A text that is no cursor is refused before it reaches a store.
+    Ok(id(bytes)?.0.to_string().parse().unwrap_or_else(|_| "0".parse().unwrap()))
 }
 
 /// Whole and half seconds, so that instants meet exactly; now and then any time at all.
@@ -298,13 +312,14 @@ fn turn(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<ClaimRequest> {
     let tasks: &[&str] = bytes.choose(&[&TASKS[..], &TASKS[..1], &TASKS[1..], &[]])?;
     let queues: &[&[&str]] = &[&[], &QUEUES[..1], &QUEUES];
     let queues = bytes.choose(queues)?;
-    let want = Want {
+    Ok(ClaimRequest {
+        worker,
+        finished: Arc::new(done),
         limit: bytes.int_in_range(0..=3)?,
         tasks: Arc::new(TaskSet::new(tasks.iter().copied())),
         queues: (!queues.is_empty()).then(|| queues.iter().map(|name| (*name).to_owned()).collect()),
-        stand: bool::arbitrary(bytes)?,
-    };
-    Ok(ClaimRequest { worker, done: Arc::new(done), want })
+        wait: bool::arbitrary(bytes)?,
+    })
 }
 
 fn finish(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<FinishedJob> {
@@ -315,20 +330,25 @@ fn finish(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<FinishedJob> 
         4 => Verdict::Retry { wait: pause(bytes)?, error: "boom".into() },
         _ => Verdict::Release { wait: pause(bytes)?, started: bool::arbitrary(bytes)? },
     };
-    Ok(FinishedJob { claim: claim(bytes, claims)?, started_at: START, verdict })
+    Ok(FinishedJob {
+        claim: claim(bytes, claims)?,
+        ticket: Ticket::new(START, false),
+        began_after: Duration::ZERO,
+        verdict,
+    })
 }
 
-fn control(bytes: &mut Unstructured<'_>) -> Drawn<JobCommand> {
+fn command(bytes: &mut Unstructured<'_>) -> Drawn<JobCommand> {
     let id = id(bytes)?;
     Ok(*bytes.choose(&[JobCommand::Retry(id), JobCommand::Cancel(id), JobCommand::Delete(id)])?)
 }
 
-fn query(bytes: &mut Unstructured<'_>) -> Drawn<Query> {
+fn read(bytes: &mut Unstructured<'_>) -> Drawn<Read> {
     Ok(match bytes.int_in_range(0..=5)? {
-        0 => Query::Job(id(bytes)?),
-        1 => Query::Attempts(id(bytes)?),
-        2 => Query::Counts,
-        3 => Query::Workers,
+        0 => Read::Get(id(bytes)?),
+        1 => Read::Attempts(id(bytes)?),
+        2 => Read::Counts,
+        3 => Read::Workers,
         _ => {
             let mut filter = Filter::default();
             filter.status = if bool::arbitrary(bytes)? { Some(*bytes.choose(&Status::ALL)?) } else { None };
@@ -336,9 +356,9 @@ fn query(bytes: &mut Unstructured<'_>) -> Drawn<Query> {
             filter.queue =
                 if bool::arbitrary(bytes)? { Some((*bytes.choose(&QUEUES)?).to_owned()) } else { None };
             (filter.scheduled, filter.retrying) = (bool::arbitrary(bytes)?, bool::arbitrary(bytes)?);
-            filter.before = if bool::arbitrary(bytes)? { Some(id(bytes)?) } else { None };
+            filter.after = if bool::arbitrary(bytes)? { Some(cursor(bytes)?) } else { None };
             filter.limit = Option::arbitrary(bytes)?;
-            Query::List(filter)
+            Read::List(filter)
         }
     })
 }

@@ -38,7 +38,7 @@ pub(crate) struct Hand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// Claimed, not begun.
+    /// ClaimedJob, not begun.
     Waiting,
     Running,
     /// Its task runs on although the attempt was decided over its head.

@@ -486,9 +486,9 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "liveness-released-before-leave",
         breaks: "a worker keeps its proof of life until it is off the list",
         file: WRITER_APPLY,
-        old: "            Request::Deregister(worker, reply) => {
+        old: "            Request::ReleaseWorker(worker, Release::ByWorker, reply) => {
 ",
-        new: "            Request::Deregister(worker, reply) => {
+        new: "            Request::ReleaseWorker(worker, Release::ByWorker, reply) => {
                 self.lives.end(worker);
 ",
         caught_by: within(
@@ -523,8 +523,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "rescue-by-the-wall-clock",
         breaks: "a worker that stands still is taken for dead after its lease, whatever the wall clock does",
         file: STEWARD,
-        old: "(state.card.id, state.heartbeats)), asked)",
-        new: "(state.card.id, state.heartbeats)),
+        old: "(state.id, state.heartbeats)), asked)",
+        new: "(state.id, state.heartbeats)),
                 self.shop.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs())",
         caught_by: processes(
             "clocks::a_worker_that_stands_still_is_taken_for_dead_after_its_lease_though_the_wall_clock_goes_back",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
-use qdjobs::store::{ClaimRequest, TaskSet, Want};
+use qdjobs::store::{ClaimRequest, TaskSet};
 use qdjobs::{Clock, Durability, NewJob, Timestamp, WorkerId};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
@@ -86,6 +86,12 @@ pub(crate) fn job() -> Vec<NewJob> {
 
 /// A turn that stands until there is a job.
 pub(crate) fn standing(worker: WorkerId) -> ClaimRequest {
-    let want = Want { limit: 1, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand: true };
-    ClaimRequest { worker, done: Arc::default(), want }
+    ClaimRequest {
+        worker,
+        finished: Arc::default(),
+        limit: 1,
+        tasks: Arc::new(TaskSet::new(["a"])),
+        queues: None,
+        wait: true,
+    }
 }

@@ -24,14 +24,14 @@ fn turns_that_stand_are_answered_when_jobs_are_stored() {
                 let store = store.clone();
                 thread::spawn(move || {
                     register_worker(&store, WorkerId(number));
-                    store.turn(standing(WorkerId(number))).wait().unwrap().claimed.remove(0).claim.id
+                    store.claim(standing(WorkerId(number))).wait().unwrap().claimed.remove(0).claim.id
                 })
             })
             .collect();
         let callers: Vec<_> = (0..2)
             .map(|_| {
                 let store = store.clone();
-                thread::spawn(move || store.insert_here(job()).unwrap()[0])
+                thread::spawn(move || store.insert_blocking(job()).unwrap()[0])
             })
             .collect();
         let stored = callers.into_iter().map(|caller| caller.join().unwrap()).max();
@@ -49,7 +49,9 @@ fn a_close_answers_everybody() {
         register_worker(&store, WorkerId(1));
         let waits = {
             let store = store.clone();
-            thread::spawn(move || store.turn(standing(WorkerId(1))).wait().map(|turned| turned.claimed.len()))
+            thread::spawn(move || {
+                store.claim(standing(WorkerId(1))).wait().map(|turned| turned.claimed.len())
+            })
         };
         let ends = {
             let store = store.clone();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::Mutex as StdMutex;
 
-use qdjobs::store::{Answer, ClaimRequest, FinishedJob, Query, Store, WorkerInfo};
+use qdjobs::store::{ClaimRequest, FinishedJob, Store, WorkerInfo};
 use qdjobs::{ErrorKind, Job, JobId, Status, Verdict, WorkerId, rusqlite};
 use shuttle::sync::mpsc;
 use shuttle::thread;
@@ -40,15 +40,18 @@ fn every_caller_is_answered_once_and_not_before_the_commit() {
         let file = File::new();
         let (store, eye) = (file.open(), Eye::on(&file));
         // So that a caller may write for itself.
-        let mut ids: Vec<JobId> = (0..3).flat_map(|_| store.insert_here(job()).unwrap()).collect();
+        let mut ids: Vec<JobId> = (0..3).flat_map(|_| store.insert_blocking(job()).unwrap()).collect();
         let callers: Vec<_> = (0..3)
             .map(|caller| {
                 let (store, eye) = (store.clone(), eye.clone());
                 thread::spawn(move || {
                     let rounds = 0..2;
                     let insert = |_| {
-                        let stored =
-                            if caller == 0 { store.insert(job()).wait() } else { store.insert_here(job()) };
+                        let stored = if caller == 0 {
+                            store.insert(job()).wait()
+                        } else {
+                            store.insert_blocking(job())
+                        };
                         let id = stored.unwrap()[0];
                         assert!(eye.sees(id), "{id} was answered and is not in the file");
                         id
@@ -75,7 +78,7 @@ fn turns_that_stand_are_answered_when_jobs_are_stored() {
                 thread::spawn(move || {
                     let worker = WorkerId(number);
                     store.register_worker(WorkerInfo::new(worker, "host", 1)).wait().unwrap();
-                    let turned = store.turn(standing(worker)).wait().unwrap();
+                    let turned = store.claim(standing(worker)).wait().unwrap();
                     turned.claimed.into_iter().map(|claimed| claimed.claim.id).collect::<Vec<_>>()
                 })
             })
@@ -83,7 +86,7 @@ fn turns_that_stand_are_answered_when_jobs_are_stored() {
         let callers: Vec<_> = (0..2)
             .map(|_| {
                 let store = store.clone();
-                thread::spawn(move || store.insert_here(job()).unwrap()[0])
+                thread::spawn(move || store.insert_blocking(job()).unwrap()[0])
             })
             .collect();
         let mut claimed: Vec<JobId> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
@@ -105,15 +108,15 @@ fn a_turn_that_stands_ends_when_its_worker_is_recalled() {
         let standing = {
             let store = store.clone();
             thread::spawn(move || {
-                let turn = store.turn(standing(WORKER));
+                let turn = store.claim(standing(WORKER));
                 submitted.send(()).unwrap();
                 turn.wait().unwrap().claimed.len()
             })
         };
         // Too early, perhaps; then for certain not.
-        store.cancel_waiting_claims(WORKER);
+        store.cancel_waiting_claims(WORKER).wait().unwrap();
         is_submitted.recv().unwrap();
-        store.cancel_waiting_claims(WORKER);
+        store.cancel_waiting_claims(WORKER).wait().unwrap();
         assert_eq!(standing.join().unwrap(), 0);
         store.close();
     });
@@ -125,8 +128,8 @@ fn the_end_of_a_job_is_told_to_whoever_waits_for_it() {
         let file = File::new();
         let store = file.open();
         store.register_worker(WorkerInfo::new(WORKER, "host", 1)).wait().unwrap();
-        let id = store.insert_here(job()).unwrap()[0];
-        let claimed = store.turn(standing(WORKER)).wait().unwrap().claimed.remove(0);
+        let id = store.insert_blocking(job()).unwrap()[0];
+        let claimed = store.claim(standing(WORKER)).wait().unwrap().claimed.remove(0);
         let waits: Vec<_> = (0..2)
             .map(|_| {
                 let store = store.clone();
@@ -135,16 +138,17 @@ fn the_end_of_a_job_is_told_to_whoever_waits_for_it() {
             .collect();
         let looks = {
             let store = store.clone();
-            thread::spawn(move || match store.inspect(Query::Job(id)).wait().unwrap() {
-                Answer::Job(Some(job)) => job.status,
-                other => panic!("{other:?}"),
-            })
+            thread::spawn(move || store.get(id).wait().unwrap().unwrap().status)
         };
         let verdict = Verdict::Complete { result: "null".into() };
-        let finish = FinishedJob { claim: claimed.claim, started_at: claimed.claimed_at, verdict };
-        let want = standing(WORKER).want;
-        let turn = ClaimRequest { worker: WORKER, done: Arc::new(vec![finish]), want };
-        let turned = store.turn(turn).wait().unwrap();
+        let finish = FinishedJob {
+            claim: claimed.claim,
+            ticket: claimed.ticket,
+            began_after: std::time::Duration::ZERO,
+            verdict,
+        };
+        let turn = ClaimRequest { finished: Arc::new(vec![finish]), ..standing(WORKER) };
+        let turned = store.claim(turn).wait().unwrap();
         assert!(turned.lost.is_empty() && turned.claimed.is_empty());
         for wait in waits {
             assert_eq!(wait.join().unwrap(), Status::Completed);
@@ -160,20 +164,19 @@ fn a_close_answers_everybody_and_nothing_is_stored_after_it() {
         let file = File::new();
         let (store, eye) = (file.open(), Eye::on(&file));
         store.register_worker(WorkerInfo::new(WORKER, "host", 1)).wait().unwrap();
-        let never = store.insert_here(vec![qdjobs::NewJob::new("b", "{}")]).unwrap()[0];
+        let never = store.insert_blocking(vec![qdjobs::NewJob::new("b", "{}")]).unwrap()[0];
         for _ in 0..2 {
-            store.insert_here(vec![qdjobs::NewJob::new("b", "{}")]).unwrap();
+            store.insert_blocking(vec![qdjobs::NewJob::new("b", "{}")]).unwrap();
         }
         let before = eye.count("true");
-        let callers: Vec<_> =
-            (0..2)
-                .map(|caller| {
-                    let store = store.clone();
-                    thread::spawn(move || {
-                        if caller == 0 { store.insert(job()).wait() } else { store.insert_here(job()) }
-                    })
+        let callers: Vec<_> = (0..2)
+            .map(|caller| {
+                let store = store.clone();
+                thread::spawn(move || {
+                    if caller == 0 { store.insert(job()).wait() } else { store.insert_blocking(job()) }
                 })
-                .collect();
+            })
+            .collect();
         let waits = {
             let store = store.clone();
             thread::spawn(move || store.wait_for(never).wait().map(|job: Job| job.status))
@@ -194,7 +197,7 @@ fn a_close_answers_everybody_and_nothing_is_stored_after_it() {
         let stored: usize = stored.sum();
         assert_eq!(waits.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
         closes.into_iter().for_each(|close| close.join().unwrap());
-        assert_eq!(store.insert_here(job()).unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(store.insert_blocking(job()).unwrap_err().kind(), ErrorKind::Closed);
         assert_eq!(store.insert(job()).wait().unwrap_err().kind(), ErrorKind::Closed);
         assert_eq!(
             eye.count("true"),
@@ -212,7 +215,7 @@ fn a_close_ends_the_turn_that_stands() {
         store.register_worker(WorkerInfo::new(WORKER, "host", 1)).wait().unwrap();
         let standing = {
             let store = store.clone();
-            thread::spawn(move || store.turn(standing(WORKER)).wait().map(|turned| turned.claimed.len()))
+            thread::spawn(move || store.claim(standing(WORKER)).wait().map(|turned| turned.claimed.len()))
         };
         store.close();
         assert_eq!(standing.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);

@@ -87,7 +87,7 @@ fn a_function_that_ends_while_it_is_given_up_on_keeps_no_place_and_its_job_runs_
             clock.advance(std::time::Duration::from_millis(100));
             thread::yield_now();
         }
-        // Claimed while the first attempt is not quite over, it goes back for a while; and so it may go some times, but not for ever.
+        // ClaimedJob while the first attempt is not quite over, it goes back for a while; and so it may go some times, but not for ever.
         let ended = (0..2_000).any(|_| {
             clock.advance(std::time::Duration::from_secs(10));
             thread::yield_now();

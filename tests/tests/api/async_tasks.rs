@@ -220,7 +220,7 @@ fn an_async_job_that_blocks_beyond_its_timeout_is_not_run_beside_its_own_retry()
     events.until(|told| matches!(told, Told::Retrying { .. }));
     let due = handle.job().unwrap().scheduled_at;
     clock.advance(seconds(1));
-    // Claimed again, and put off.
+    // ClaimedJob again, and put off.
     eventually(|| (handle.job().unwrap().scheduled_at > due).then_some(()));
     assert!(arrivals.nobody_else());
     gate.open();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
-use qdjobs::store::{ClaimRequest, Store, TaskSet, Want, WorkerInfo};
+use qdjobs::store::{ClaimRequest, Store, TaskSet, WorkerInfo};
 use qdjobs::{Clock, NewJob, RunAt, WorkerId};
 use qdjobs_tests::contract::answer;
 use qdjobs_tests::store_contract;
@@ -37,8 +37,14 @@ fn on_the_systems_clock_a_standing_turn_is_answered_when_a_job_is_due() {
         let (store, _guard) = factory(clock.clone());
         let worker = WorkerId(1);
         answer(store.register_worker(WorkerInfo::new(worker, "host", 7))).unwrap();
-        let want = Want { limit: 1, tasks: Arc::new(TaskSet::new(["mail"])), queues: None, stand: true };
-        let turn = store.turn(ClaimRequest { worker, done: Arc::default(), want });
+        let turn = store.claim(ClaimRequest {
+            worker,
+            finished: Arc::default(),
+            limit: 1,
+            tasks: Arc::new(TaskSet::new(["mail"])),
+            queues: None,
+            wait: true,
+        });
         let mut job = NewJob::new("mail", "{}");
         job.run_at = RunAt::After(Duration::from_millis(30));
         answer(store.insert(vec![job])).unwrap();

@@ -20,8 +20,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{Durability, SqliteOptions};
 use qdjobs::store::{
-    Answer, Claim, ClaimRequest, ClaimResponse, Filter, FinishedJob, JobCommand, Pending, ProgressSlot,
-    Query, Store, TaskSet, Want, WorkerInfo,
+    Claim, ClaimRequest, ClaimResponse, Cursor, Filter, FinishedJob, JobCommand, Pending, ProgressSlot,
+    Release, Store, TaskSet, Ticket, WorkerInfo,
 };
 use qdjobs::{Clock, ErrorKind, Job, JobId, NewJob, Progress, RunAt, Status, Timestamp, Verdict, WorkerId};
 use qdjobs_tests::contract::{START, answer};
@@ -126,10 +126,10 @@ struct Wish {
 }
 
 impl Wish {
-    fn want(&self) -> Want {
+    fn request(&self, worker: WorkerId) -> ClaimRequest {
         let queues = self.queue.map(|queue| Arc::from([queue.to_owned()]));
         let tasks = Arc::new(TaskSet::new(self.tasks.iter().copied()));
-        Want { limit: self.limit, tasks, queues, stand: self.stand }
+        ClaimRequest { queues, wait: self.stand, ..ClaimRequest::new(worker, tasks, self.limit) }
     }
 }
 
@@ -215,7 +215,7 @@ enum Said {
     Stored(Vec<JobId>),
     ClaimResponse { lost: Vec<Claim>, claimed: Vec<Claim> },
     Freed(usize),
-    Heartbeat { workers: BTreeSet<(WorkerId, u64, u64)> },
+    Heartbeat { registered: bool, workers: BTreeSet<(WorkerId, u64, u64)> },
     Job(JobId, Status),
     Refused(ErrorKind),
 }
@@ -572,7 +572,10 @@ impl Player for Reference {
                 self.workers.entry(*worker).and_modify(|heartbeats| *heartbeats += 1);
                 let state =
                     |(id, heartbeats): (&WorkerId, &u64)| (*id, *heartbeats, self.holding(*id) as u64);
-                Some(Said::Heartbeat { workers: self.workers.iter().map(state).collect() })
+                Some(Said::Heartbeat {
+                    registered: self.workers.contains_key(worker),
+                    workers: self.workers.iter().map(state).collect(),
+                })
             }
             Move::ReportProgress(claim, done) => {
                 if self.held(*claim).is_some() {
@@ -618,14 +621,12 @@ impl Driver {
     fn turn(&self, worker: WorkerId, done: &[(Claim, Verdict)], wish: Wish) -> Pending<ClaimResponse> {
         let finish = |(claim, verdict): &(Claim, Verdict)| FinishedJob {
             claim: *claim,
-            started_at: self.clock.now(),
+            ticket: Ticket::new(self.clock.now(), false),
+            began_after: Duration::ZERO,
             verdict: verdict.clone(),
         };
-        self.store.turn(ClaimRequest {
-            worker,
-            done: Arc::new(done.iter().map(finish).collect()),
-            want: wish.want(),
-        })
+        let finished = Arc::new(done.iter().map(finish).collect());
+        self.store.claim(ClaimRequest { finished, ..wish.request(worker) })
     }
 
     fn late_answers(&mut self) -> Answers {
@@ -641,24 +642,18 @@ impl Driver {
         answers
     }
 
-    fn inspect(&self, query: Query) -> Answer {
-        answer(self.store.inspect(query)).unwrap()
-    }
-
-    fn list(&self, set: impl FnOnce(&mut Filter)) -> (Vec<Job>, Option<JobId>) {
+    fn list(&self, set: impl FnOnce(&mut Filter)) -> (Vec<Job>, Option<Cursor>) {
         let mut filter = Filter::default();
         set(&mut filter);
-        match self.inspect(Query::List(filter)) {
-            Answer::List(page) => (page.jobs, page.next),
-            other => panic!("asked for a list, got {other:?}"),
-        }
+        let page = answer(self.store.list(filter)).unwrap();
+        (page.jobs, page.next)
     }
 
     /// All jobs by pages of three, newest first, which holds the pages to the rows as well.
     fn jobs(&self) -> Vec<Job> {
         let (mut jobs, mut before) = (Vec::new(), None);
         loop {
-            let (page, next) = self.list(|filter| (filter.limit, filter.before) = (Some(3), before));
+            let (page, next) = self.list(|filter| (filter.limit, filter.after) = (Some(3), before));
             jobs.extend(page);
             before = next;
             if before.is_none() {
@@ -668,10 +663,7 @@ impl Driver {
     }
 
     fn attempts_over(&self, id: JobId) -> usize {
-        match self.inspect(Query::Attempts(id)) {
-            Answer::Attempts(attempts) => attempts.len(),
-            other => panic!("asked for attempts, got {other:?}"),
-        }
+        answer(self.store.attempts(id)).unwrap().len()
     }
 
     /// What the reference knows, told by the store.
@@ -683,11 +675,11 @@ impl Driver {
     fn picture(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for job in self.jobs() {
-            lines.push(format!("{:?}", self.inspect(Query::Attempts(job.id))));
+            lines.push(format!("{:?}", answer(self.store.attempts(job.id)).unwrap()));
             lines.push(format!("{job:?}"));
         }
-        lines.push(format!("{:?}", self.inspect(Query::Counts)));
-        lines.push(format!("{:?}", self.inspect(Query::Workers)));
+        lines.push(format!("{:?}", answer(self.store.counts()).unwrap()));
+        lines.push(format!("{:?}", answer(self.store.workers()).unwrap()));
         let ids = |(jobs, next): (Vec<Job>, _)| {
             format!("{:?} {next:?}", jobs.iter().map(|job| job.id).collect::<Vec<_>>())
         };
@@ -745,16 +737,14 @@ impl Player for Driver {
                 None
             }
             Move::CancelWaitingClaims(worker) => {
-                store.cancel_waiting_claims(*worker);
+                answer(store.cancel_waiting_claims(*worker)).unwrap();
                 None
             }
             Move::Heartbeat(worker) => {
+                let workers = || answer(store.workers()).unwrap();
                 Some(say(answer(store.heartbeat(*worker)), |heartbeat| Said::Heartbeat {
-                    workers: heartbeat
-                        .workers
-                        .iter()
-                        .map(|state| (state.card.id, state.heartbeats, state.running))
-                        .collect(),
+                    registered: heartbeat.registered,
+                    workers: workers().iter().map(|it| (it.id, it.heartbeats, it.running)).collect(),
                 }))
             }
             Move::ReportProgress(claim, done) => {
@@ -764,10 +754,16 @@ impl Player for Driver {
                 None
             }
             Move::Rescue(worker) => {
-                Some(say(answer(store.rescue(*worker)), |rescued| Said::Freed(rescued.jobs)))
+                Some(say(answer(store.release_worker(*worker, Release::ProvenDead)), |rescued| {
+                    Said::Freed(rescued.jobs)
+                }))
             }
-            Move::Leave(worker) => Some(say(answer(store.deregister_worker(*worker)), Said::Freed)),
-            Move::JobCommand(command) => answer(store.control(vec![*command])).unwrap().pop().map(say_job),
+            Move::Leave(worker) => {
+                Some(say(answer(store.release_worker(*worker, Release::ByWorker)), |released| {
+                    Said::Freed(released.jobs)
+                }))
+            }
+            Move::JobCommand(command) => Some(say_job(answer(store.command(*command)))),
             Move::Ended(id) => {
                 self.waiting.insert(number, store.wait_for(*id));
                 None

@@ -264,7 +264,7 @@ fn lists_are_newest_first_and_hold_what_every_condition_allows() {
 fn pages_join_without_a_gap_or_a_repeat_while_jobs_come_in() {
     let (_room, queue) = Room::with_queue();
     let mut stored = queue.enqueue_all((0..7).map(|_| Plain)).unwrap();
-    let page = |before| queue.list(filter(|it| (it.before, it.limit) = (before, Some(3)))).unwrap();
+    let page = |before| queue.list(filter(|it| (it.after, it.limit) = (before, Some(3)))).unwrap();
     let (mut seen, mut next) = (Vec::new(), None);
     loop {
         let page = page(next);

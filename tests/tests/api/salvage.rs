@@ -8,7 +8,7 @@ use std::time::Duration;
 use qdjobs::prelude::*;
 use qdjobs::rusqlite::Connection;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore, check, salvage};
-use qdjobs::store::{ClaimRequest, JobCommand, Store, TaskSet, Want, WorkerInfo};
+use qdjobs::store::{ClaimRequest, JobCommand, Release, Store, TaskSet, WorkerInfo};
 use qdjobs::{Clock, ErrorKind, JobId, JobQueue, NewJob, Status, WorkerId};
 
 use crate::support::{Log, Room, Soon, job};
@@ -148,11 +148,19 @@ fn a_check_finds_nothing_in_a_sound_file_and_says_what_cannot_be_in_others() {
 fn crash(store: &SqliteStore, id: JobId, times: i64) {
     for worker in (1..=times).map(WorkerId) {
         store.register_worker(WorkerInfo::new(worker, "here", 7)).wait().unwrap();
-        let want =
-            Want { limit: 1, tasks: Arc::new(TaskSet::new(["salvage.keep"])), queues: None, stand: false };
-        let turned = store.turn(ClaimRequest { worker, done: Arc::default(), want }).wait().unwrap();
+        let turned = store
+            .claim(ClaimRequest {
+                worker,
+                finished: Arc::default(),
+                limit: 1,
+                tasks: Arc::new(TaskSet::new(["salvage.keep"])),
+                queues: None,
+                wait: false,
+            })
+            .wait()
+            .unwrap();
         assert_eq!(turned.claimed[0].claim.id, id);
-        store.rescue(worker).wait().unwrap();
+        store.release_worker(worker, Release::ProvenDead).wait().unwrap();
     }
 }
 
@@ -168,8 +176,8 @@ fn a_job_that_crashed_and_is_retried_by_hand_is_nothing_that_a_check_finds() {
     let room = Room::new();
     let (store, id) = stored(&room, "crash");
     crash(&store, id, 3);
-    let retried = store.control(vec![JobCommand::Retry(id)]).wait().unwrap();
-    assert_eq!((retried[0].as_ref().unwrap().crash_count, check(room.db()).unwrap().problems), (0, vec![]));
+    let retried = store.command(JobCommand::Retry(id)).wait().unwrap();
+    assert_eq!((retried.crash_count, check(room.db()).unwrap().problems), (0, vec![]));
     crash(&store, id, 1);
     assert_eq!(check(room.db()).unwrap().problems, [""; 0]);
     drop(store);

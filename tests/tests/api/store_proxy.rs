@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use qdjobs::store::{
-    Answer, ClaimRequest, ClaimResponse, Heartbeat, JobCommand, Pending, ProgressSlot, Query, Reply, Rescued,
-    SqlStatement, Store, TaskDefaults, WorkerInfo,
+    ClaimRequest, ClaimResponse, Counts, Filter, Heartbeat, JobCommand, Page, Pending, ProgressSlot, Release,
+    Released, Reply, SqlStatement, Store, TaskDefaults, WorkerInfo, WorkerState,
 };
-use qdjobs::{Job, JobId, NewJob, Result, WorkerId};
+use qdjobs::{Attempt, Job, JobId, NewJob, Result, WorkerId};
 
 use crate::support::PATIENCE;
 
@@ -86,13 +86,14 @@ impl Store for StoreProxy {
         self.real.register_worker(worker)
     }
 
-    fn turn(&self, turn: ClaimRequest) -> Pending<ClaimResponse> {
-        self.real.turn(turn)
+    fn claim(&self, request: ClaimRequest) -> Pending<ClaimResponse> {
+        self.real.claim(request)
     }
 
-    fn cancel_waiting_claims(&self, worker: WorkerId) {
-        self.real.cancel_waiting_claims(worker);
+    fn cancel_waiting_claims(&self, worker: WorkerId) -> Pending<()> {
+        let cancelled = self.real.cancel_waiting_claims(worker);
         self.tell(Asked::CancelWaitingClaims(worker));
+        cancelled
     }
 
     fn heartbeat(&self, worker: WorkerId) -> Pending<Heartbeat> {
@@ -116,28 +117,36 @@ impl Store for StoreProxy {
         self.real.is_proven_dead(worker)
     }
 
-    fn rescue(&self, dead: WorkerId) -> Pending<Rescued> {
-        self.real.rescue(dead)
+    fn release_worker(&self, worker: WorkerId, why: Release) -> Pending<Released> {
+        self.real.release_worker(worker, why)
     }
 
-    fn rescue_silent(&self, silent: WorkerId, heartbeats: u64) -> Pending<Rescued> {
-        self.real.rescue_silent(silent, heartbeats)
-    }
-
-    fn deregister_worker(&self, worker: WorkerId) -> Pending<usize> {
-        self.real.deregister_worker(worker)
-    }
-
-    fn control(&self, commands: Vec<JobCommand>) -> Pending<Vec<Result<Job>>> {
-        self.real.control(commands)
+    fn command(&self, command: JobCommand) -> Pending<Job> {
+        self.real.command(command)
     }
 
     fn wait_for(&self, id: JobId) -> Pending<Job> {
         self.real.wait_for(id)
     }
 
-    fn inspect(&self, query: Query) -> Pending<Answer> {
-        self.real.inspect(query)
+    fn get(&self, id: JobId) -> Pending<Option<Job>> {
+        self.real.get(id)
+    }
+
+    fn attempts(&self, id: JobId) -> Pending<Vec<Attempt>> {
+        self.real.attempts(id)
+    }
+
+    fn list(&self, filter: Filter) -> Pending<Page> {
+        self.real.list(filter)
+    }
+
+    fn counts(&self) -> Pending<Counts> {
+        self.real.counts()
+    }
+
+    fn workers(&self) -> Pending<Vec<WorkerState>> {
+        self.real.workers()
     }
 
     fn notify(&self) {

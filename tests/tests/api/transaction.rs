@@ -499,7 +499,7 @@ fn of_a_job_completed_in_a_transaction_nobody_hears_that_it_was_refused_though_t
     arrivals.next();
     assert_eq!((orders(&conn), handle.job().unwrap().status), (1, Status::Completed));
     let judge = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
-    judge.rescue(before).wait().unwrap();
+    judge.release_worker(before, qdjobs::store::Release::ProvenDead).wait().unwrap();
     // Most likely it hands in under its old number still, and hears only then that it is lost.
     gate.open();
     let told = events.until(|told| matches!(told, Told::Completed(_) | Told::Refused { .. }));

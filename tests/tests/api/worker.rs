@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use qdjobs::prelude::*;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
-use qdjobs::store::{ClaimRequest, Store, TaskSet, Want, WorkerInfo};
+use qdjobs::store::{ClaimRequest, Release, Store, TaskSet, WorkerInfo};
 use qdjobs::{AttemptOutcome, Clock, JobId, JobQueue, Status, StopReason, WorkerId};
 
 use crate::store_proxy::{Asked, Questions, StoreProxy};
@@ -391,7 +391,7 @@ fn a_stop_lets_running_jobs_end_and_leaves_nothing_behind() {
     let handle = Wait.enqueue(&queue).unwrap();
     arrivals.next();
     let states = queue.workers().unwrap();
-    assert_eq!(states.iter().map(|it| (it.card.id, it.running)).collect::<Vec<_>>(), [(number, 1)]);
+    assert_eq!(states.iter().map(|it| (it.id, it.running)).collect::<Vec<_>>(), [(number, 1)]);
 
     let stopping = std::thread::spawn(move || worker.stop());
     questions.expect(Asked::CancelWaitingClaims(number));
@@ -579,8 +579,10 @@ fn another_process(db: &Path, clock: &Clock) -> (Arc<SqliteStore>, WorkerId, Vec
     let worker = WorkerId(4711);
     store.register_worker(WorkerInfo::new(worker, "elsewhere", 1)).wait().unwrap();
     let tasks = Arc::new(TaskSet::new(["worker.add"]));
-    let want = Want { limit: 10, tasks, queues: None, stand: false };
-    let turned = store.turn(ClaimRequest { worker, done: Arc::default(), want }).wait().unwrap();
+    let turned = store
+        .claim(ClaimRequest { worker, finished: Arc::default(), limit: 10, tasks, queues: None, wait: false })
+        .wait()
+        .unwrap();
     (store, worker, turned.claimed.iter().map(|job| job.claim.id).collect())
 }
 
@@ -656,7 +658,7 @@ fn a_worker_that_was_taken_for_dead_goes_on_under_a_new_number_and_its_late_resu
     arrivals.next();
 
     let judge = SqliteStore::open(&room.db(), SqliteOptions::default(), clock.clone()).unwrap();
-    assert_eq!(judge.rescue(before).wait().unwrap().jobs, 1);
+    assert_eq!(judge.release_worker(before, Release::ProvenDead).wait().unwrap().jobs, 1);
     events.expect(Told::LeaseLost(before));
     assert_ne!(worker.id(), Some(before));
     gate.admit(1);
@@ -691,7 +693,7 @@ fn a_task_of_a_worker_that_was_taken_for_dead_is_told_that_its_job_is_lost() {
     arrivals.next();
     gate.admit(1);
     let judge = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
-    judge.rescue(worker.id().unwrap()).wait().unwrap();
+    judge.release_worker(worker.id().unwrap(), Release::ProvenDead).wait().unwrap();
     arrivals.next();
     assert_eq!(log.lines(), ["Some(LeaseLost)"]);
     gate.open();
@@ -782,7 +784,7 @@ fn a_worker_that_is_sure_of_its_lease_again_asks_for_jobs_again() {
     clock.advance(seconds(25));
     arrivals.next();
     // Its standing claim ends and is not made again, and it has nothing else to do.
-    real.cancel_waiting_claims(worker.id().unwrap());
+    real.cancel_waiting_claims(worker.id().unwrap()).wait().unwrap();
     gate.admit(1);
     events.expect(Told::Completed(lingers.id()));
 
@@ -799,7 +801,7 @@ fn an_answer_to_a_beat_of_before_it_was_taken_for_dead_does_not_make_a_worker_co
     let before = worker.id().unwrap();
     assert_eq!(questions.next(), Asked::Heartbeat(before));
 
-    real.rescue(before).wait().unwrap();
+    real.release_worker(before, Release::ProvenDead).wait().unwrap();
     events.expect(Told::LeaseLost(before));
     let now = worker.id().unwrap();
     assert_ne!(now, before);

@@ -10,10 +10,9 @@ use std::time::Duration;
 use qdjobs::rusqlite::TransactionBehavior;
 use qdjobs::store::sqlite::{Durability, SqliteStore};
 use qdjobs::store::{
-    Answer, Claim, ClaimRequest, ClaimResponse, FinishedJob, JobCommand, ProgressSlot, Query, Store,
-    TaskDefaults, TaskSet, Want, WorkerInfo,
+    Claim, ClaimRequest, ClaimResponse, Filter, FinishedJob, JobCommand, Pending, ProgressSlot, Release,
+    Store, TaskDefaults, TaskSet, Ticket, WorkerInfo,
 };
-use qdjobs::store::{Filter, Pending};
 use qdjobs::{
     Error, ErrorKind, Job, JobId, JobQueue, JobRequest, NewJob, Progress, RunAt, Status, Task, Verdict,
     WorkerId, task,
@@ -141,8 +140,14 @@ impl Stage {
         stand: bool,
     ) -> Pending<ClaimResponse> {
         let task = if stand { "ping" } else { "mail" };
-        let want = Want { limit, tasks: Arc::new(TaskSet::new([task])), queues: None, stand };
-        self.store().turn(ClaimRequest { worker, done: Arc::new(done), want })
+        self.store().claim(ClaimRequest {
+            worker,
+            finished: Arc::new(done),
+            limit,
+            tasks: Arc::new(TaskSet::new([task])),
+            queues: None,
+            wait: stand,
+        })
     }
 
     fn end_of(&self, verdict: Verdict) -> JobId {
@@ -153,7 +158,12 @@ impl Stage {
     }
 
     fn finish(&self, claim: Claim, verdict: Verdict) -> FinishedJob {
-        FinishedJob { claim, started_at: self.room.clock.now(), verdict }
+        FinishedJob {
+            claim,
+            ticket: Ticket::new(self.room.clock.now(), false),
+            began_after: Duration::ZERO,
+            verdict,
+        }
     }
 
     /// Ann hands in what she holds, each with its verdict, and asks for more.
@@ -163,11 +173,7 @@ impl Stage {
     }
 
     fn control(&mut self, command: JobCommand) -> Told {
-        told(answer(self.store().control(vec![command]))?.remove(0))
-    }
-
-    fn read(&mut self, query: Query) -> Told {
-        told(answer(self.store().inspect(query)))
+        told(answer(self.store().command(command)))
     }
 
     fn queue(&mut self) -> &JobQueue {
@@ -226,10 +232,10 @@ pub(crate) fn inserting() -> Vec<Case> {
             // Alone for a while: then a caller does its own write.
             before: |stage| {
                 for _ in 0..4 {
-                    stage.store().insert_here(vec![NewJob::new("alone", "{}")]).unwrap();
+                    stage.store().insert_blocking(vec![NewJob::new("alone", "{}")]).unwrap();
                 }
             },
-            act: |stage| told(stage.store().insert_here(jobs(1, 9))),
+            act: |stage| told(stage.store().insert_blocking(jobs(1, 9))),
             ..CASE
         },
         Case { name: "enqueue one", act: |stage| told(answer(stage.store().insert(jobs(1, 9)))), ..CASE },
@@ -259,7 +265,7 @@ pub(crate) fn inserting() -> Vec<Case> {
             name: "enqueue one under an idempotency key",
             before: |stage| {
                 for _ in 0..4 {
-                    stage.store().insert_here(vec![NewJob::new("alone", "{}")]).unwrap();
+                    stage.store().insert_blocking(vec![NewJob::new("alone", "{}")]).unwrap();
                 }
             },
             act: alone_under_a_key,
@@ -440,7 +446,7 @@ pub(crate) fn turning() -> Vec<Case> {
                 assert!(note.set(Progress::new(0.5, None)));
                 stage.store().report_progress(note);
                 // Told once what came after it is answered.
-                let _ = answer(stage.store().control(Vec::new()));
+                let _ = answer(stage.store().cancel_waiting_claims(BOB));
                 told(Ok(()))
             },
             answers: false,
@@ -455,14 +461,22 @@ fn complete_one(stage: &mut Stage) -> Told {
 
 pub(crate) fn freeing() -> Vec<Case> {
     vec![
-        Case { name: "rescue", act: |stage| told(answer(stage.store().rescue(BOB))), ..CASE },
+        Case {
+            name: "rescue",
+            act: |stage| told(answer(stage.store().release_worker(BOB, Release::ProvenDead))),
+            ..CASE
+        },
         Case {
             name: "rescue of a silent worker",
             // It has never beaten.
-            act: |stage| told(answer(stage.store().rescue_silent(BOB, 0))),
+            act: |stage| told(answer(stage.store().release_worker(BOB, Release::Silent { heartbeats: 0 }))),
             ..CASE
         },
-        Case { name: "leave", act: |stage| told(answer(stage.store().deregister_worker(ANN))), ..CASE },
+        Case {
+            name: "leave",
+            act: |stage| told(answer(stage.store().release_worker(ANN, Release::ByWorker))),
+            ..CASE
+        },
         Case { name: "retry by hand", act: |stage| stage.control(JobCommand::Retry(stage.failed)), ..CASE },
         Case {
             name: "cancel by hand",
@@ -503,11 +517,15 @@ pub(crate) fn freeing() -> Vec<Case> {
             },
             ..CASE
         },
-        Case { name: "read a job", act: |stage| stage.read(Query::Job(stage.failed)), ..CASE },
-        Case { name: "read attempts", act: |stage| stage.read(Query::Attempts(stage.failed)), ..CASE },
-        Case { name: "list", act: |stage| stage.read(Query::List(Filter::default())), ..CASE },
-        Case { name: "count", act: |stage| stage.read(Query::Counts), ..CASE },
-        Case { name: "read workers", act: |stage| stage.read(Query::Workers), ..CASE },
+        Case { name: "read a job", act: |stage| told(answer(stage.store().get(stage.failed))), ..CASE },
+        Case {
+            name: "read attempts",
+            act: |stage| told(answer(stage.store().attempts(stage.failed))),
+            ..CASE
+        },
+        Case { name: "list", act: |stage| told(answer(stage.store().list(Filter::default()))), ..CASE },
+        Case { name: "count", act: |stage| told(answer(stage.store().counts())), ..CASE },
+        Case { name: "read workers", act: |stage| told(answer(stage.store().workers())), ..CASE },
     ]
 }
 
@@ -546,8 +564,7 @@ pub(crate) fn books(room: &Room) -> (Books, bool) {
         room.assert_sound();
         let mut probes = Filter::default();
         probes.task_name = Some(PROBE.into());
-        let probes = answer(store.inspect(Query::List(probes))).unwrap();
-        let Answer::List(probes) = probes else { panic!("not a list") };
+        let probes = answer(store.list(probes)).unwrap();
         (Books::of(&*store).unwrap(), !probes.jobs.is_empty())
     })
 }

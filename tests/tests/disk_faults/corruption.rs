@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qdjobs::store::sqlite::{Durability, SqliteStore};
-use qdjobs::store::{ClaimRequest, Filter, FinishedJob, JobCommand, Query, Store, TaskSet, Want, WorkerInfo};
+use qdjobs::store::{ClaimRequest, Filter, FinishedJob, JobCommand, Release, Store, TaskSet, WorkerInfo};
 use qdjobs::{Error, ErrorKind, JobId, NewJob, RunAt, Verdict, WorkerId};
 use qdjobs_sim_disk::Rng;
 
@@ -26,12 +26,19 @@ fn turn(
     done: Vec<FinishedJob>,
     limit: usize,
 ) -> qdjobs::Result<Vec<FinishedJob>> {
-    let want = Want { limit, tasks: Arc::new(TaskSet::new(["mail", "ping"])), queues: None, stand: false };
-    let turned = answer(store.turn(ClaimRequest { worker, done: Arc::new(done), want }))?;
+    let turned = answer(store.claim(ClaimRequest {
+        worker,
+        finished: Arc::new(done),
+        limit,
+        tasks: Arc::new(TaskSet::new(["mail", "ping"])),
+        queues: None,
+        wait: false,
+    }))?;
     let verdict = Verdict::Complete { result: "{}".into() };
-    let finish = |job: qdjobs::store::Claimed| FinishedJob {
+    let finish = |job: qdjobs::store::ClaimedJob| FinishedJob {
         claim: job.claim,
-        started_at: job.claimed_at,
+        ticket: job.ticket,
+        began_after: Duration::ZERO,
         verdict: verdict.clone(),
     };
     Ok(turned.claimed.into_iter().map(finish).collect())
@@ -123,7 +130,7 @@ impl Rotten<'_> {
     /// The same for a read, which a store that has stopped still answers as far as it goes.
     fn told<T>(&mut self, answer: qdjobs::Result<T>) -> Option<T> {
         use ErrorKind::{Conflict, Corrupt, Indeterminate, InvalidInput, LeaseLost, NotFound, Storage};
-        let stopped = self.store.stopped();
+        let stopped = self.store.halted();
         let kind = answer.as_ref().err().map(Error::kind);
         if let Err(error) = &answer {
             // What was rotten may be a status or a number, which is then told as it is read.
@@ -148,7 +155,7 @@ impl Rotten<'_> {
     /// Everything that a store can be asked.
     fn use_up(&mut self) {
         let store = self.store.clone();
-        self.wrote(answer(store.rescue(BOB)));
+        self.wrote(answer(store.release_worker(BOB, Release::ProvenDead)));
         self.wrote(answer(store.heartbeat(ANN)));
         let mut done = Some(Vec::new());
         for _ in 0..6 {
@@ -158,16 +165,16 @@ impl Rotten<'_> {
         self.wrote(answer(store.insert(vec![NewJob::new("mail", "{}")])));
         for id in [1, 7, 100, 300].map(JobId) {
             for command in [JobCommand::Retry(id), JobCommand::Cancel(id), JobCommand::Delete(id)] {
-                self.wrote(answer(store.control(vec![command])).and_then(|mut it| it.remove(0)));
+                self.wrote(answer(store.command(command)));
             }
-            self.told(answer(store.inspect(Query::Job(id))));
-            self.told(answer(store.inspect(Query::Attempts(id))));
+            self.told(answer(store.get(id)));
+            self.told(answer(store.attempts(id)));
         }
-        for query in [Query::List(Filter::default()), Query::Counts, Query::Workers] {
-            self.told(answer(store.inspect(query)));
-        }
-        self.wrote(answer(store.deregister_worker(ANN)));
-        self.wrote(store.insert_here(vec![NewJob::new("mail", "{}")]));
+        self.told(answer(store.list(Filter::default())));
+        self.told(answer(store.counts()));
+        self.told(answer(store.workers()));
+        self.wrote(answer(store.release_worker(ANN, Release::ByWorker)));
+        self.wrote(store.insert_blocking(vec![NewJob::new("mail", "{}")]));
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use qdjobs::rusqlite::Connection;
 use qdjobs::store::sqlite::{Durability, SqliteOptions, SqliteStore};
-use qdjobs::store::{Answer, Filter, Pending, Query, Store};
+use qdjobs::store::{Filter, Pending, Store};
 use qdjobs::{Clock, Timestamp};
 use qdjobs_sim_disk::Disk;
 
@@ -84,13 +84,13 @@ impl Books {
             filter.limit = Some(Filter::LIMIT_MAX);
             filter
         };
-        let Answer::List(page) = answer(store.inspect(Query::List(filter)))? else { panic!("not a list") };
+        let page = answer(store.list(filter))?;
         assert!(page.next.is_none(), "a story has few jobs");
         for job in page.jobs.iter().filter(|job| job.task_name != BESIDE) {
-            let attempts = answer(store.inspect(Query::Attempts(job.id)))?;
+            let attempts = answer(store.attempts(job.id))?;
             lines.push(format!("{job:?} {attempts:?}"));
         }
-        let Answer::Workers(workers) = answer(store.inspect(Query::Workers))? else { panic!("no workers") };
+        let workers = answer(store.workers())?;
         lines.extend(workers.iter().map(|worker| format!("{worker:?}")));
         Ok(Books(lines))
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{Durability, SqliteStore};
 use qdjobs::store::{
-    Claim, ClaimRequest, ClaimResponse, FinishedJob, JobCommand, Pending, ProgressSlot, Store, TaskSet, Want,
-    WorkerInfo,
+    Claim, ClaimRequest, ClaimResponse, FinishedJob, JobCommand, Pending, ProgressSlot, Release, Store,
+    TaskSet, Ticket, WorkerInfo,
 };
 use qdjobs::{JobId, NewJob, Progress, RunAt, Verdict, WorkerId};
 use qdjobs_sim_disk::Rng;
@@ -127,14 +127,14 @@ impl Story {
 
     fn step(&mut self) {
         match self.dice.below(100) {
-            0..20 => self.insert_here(1),
+            0..20 => self.insert_blocking(1),
             20..30 => {
                 let jobs = 2 + self.dice.below(5);
-                self.insert_here(jobs);
+                self.insert_blocking(jobs);
             }
             30..42 => self.insert_many(),
             42..66 => self.turn(),
-            66..74 => self.control(),
+            66..74 => self.command(),
             74..78 => self.heartbeat(),
             78..82 => self.note(),
             82..86 => self.register_worker(),
@@ -152,13 +152,13 @@ impl Story {
 
     // ---- Moves, in the order of a job's life ---------------------------------------------------------------------
 
-    fn insert_here(&mut self, jobs: u64) {
+    fn insert_blocking(&mut self, jobs: u64) {
         let jobs = self.draft(jobs);
         let store = self.any_store();
         let expected = answer(self.shadow.insert(jobs.clone())).unwrap();
         self.jobs.extend(&expected);
         let page = self.turn_the_page();
-        let stored = store.insert_here(jobs);
+        let stored = store.insert_blocking(jobs);
         if let Some(stored) = self.told(page, stored) {
             assert_eq!(stored, expected);
         }
@@ -168,7 +168,7 @@ impl Story {
     /// share a commit, and which these are is chance.
     fn insert_many(&mut self) {
         if self.standing.is_some() {
-            return self.insert_here(3);
+            return self.insert_blocking(3);
         }
         let store = self.any_store();
         let mut waiting = Vec::new();
@@ -205,15 +205,19 @@ impl Story {
             if self.dice.once_in(3) {
                 self.held.push(claim);
             } else {
-                done.push(FinishedJob { claim, started_at: self.room.clock.now(), verdict: self.verdict() });
+                done.push(FinishedJob {
+                    claim,
+                    ticket: Ticket::new(self.room.clock.now(), false),
+                    began_after: Duration::ZERO,
+                    verdict: self.verdict(),
+                });
             }
         }
-        let want = self.want(false);
-        let turn = ClaimRequest { worker, done: Arc::new(done), want };
+        let turn = ClaimRequest { finished: Arc::new(done), ..self.want(worker, false) };
         let store = self.any_store();
-        let expected = answer(self.shadow.turn(turn.clone()));
+        let expected = answer(self.shadow.claim(turn.clone()));
         let page = self.turn_the_page();
-        let turned = answer(store.turn(turn));
+        let turned = answer(store.claim(turn));
         match expected {
             Ok(expected) => {
                 self.held.extend(expected.claimed.iter().map(|job| job.claim));
@@ -238,10 +242,10 @@ impl Story {
             return self.heartbeat();
         }
         let Some(worker) = self.any_worker() else { return self.register_worker() };
-        let turn = ClaimRequest { worker, done: Arc::default(), want: self.want(true) };
-        let expected = self.shadow.turn(turn.clone());
+        let turn = self.want(worker, true);
+        let expected = self.shadow.claim(turn.clone());
         self.end_of_standing();
-        self.standing = Some((worker, self.stores[0].turn(turn), expected));
+        self.standing = Some((worker, self.stores[0].claim(turn), expected));
         self.turn_the_page_unanswered();
         // Whatever became due is claimed by it, in a transaction that has no other answer.
         self.end_of_standing();
@@ -277,7 +281,7 @@ impl Story {
         let expected = answer(self.shadow.heartbeat(worker)).unwrap();
         let page = self.turn_the_page();
         if let Some(heartbeat) = self.told(page, answer(store.heartbeat(worker))) {
-            assert_eq!(heartbeat.workers, expected.workers);
+            assert_eq!(heartbeat, expected);
         }
     }
 
@@ -295,7 +299,7 @@ impl Story {
         let expected = answer(self.shadow.heartbeat(claim.worker)).unwrap();
         let page = self.turn_the_page();
         if let Some(heartbeat) = self.told(page, answer(store.heartbeat(claim.worker))) {
-            assert_eq!(heartbeat.workers, expected.workers);
+            assert_eq!(heartbeat, expected);
         }
     }
 
@@ -305,8 +309,11 @@ impl Story {
         self.held.retain(|claim| claim.worker != worker);
         let store = self.any_store();
         let free = |store: &dyn Store| match dead {
-            true => answer(store.rescue(worker)).map(|rescued| (rescued.jobs, rescued.failed.len())),
-            false => answer(store.deregister_worker(worker)).map(|jobs| (jobs, 0)),
+            true => answer(store.release_worker(worker, Release::ProvenDead))
+                .map(|rescued| (rescued.jobs, rescued.failed.len())),
+            false => {
+                answer(store.release_worker(worker, Release::ByWorker)).map(|released| (released.jobs, 0))
+            }
         };
         let expected = free(&*self.shadow).unwrap();
         let page = self.turn_the_page();
@@ -315,26 +322,18 @@ impl Story {
         }
     }
 
-    fn control(&mut self) {
-        let mut commands = Vec::new();
-        for _ in 0..1 + self.dice.below(3) {
-            let Some(id) = self.dice.pick(&self.jobs).copied() else { return self.insert_here(1) };
-            let kinds = [
-                JobCommand::Retry(id),
-                JobCommand::Cancel(id),
-                JobCommand::Cancel(id),
-                JobCommand::Delete(id),
-            ];
-            commands.extend(self.dice.pick(&kinds).copied());
-        }
+    fn command(&mut self) {
+        let Some(id) = self.dice.pick(&self.jobs).copied() else { return self.insert_blocking(1) };
+        let kinds =
+            [JobCommand::Retry(id), JobCommand::Cancel(id), JobCommand::Cancel(id), JobCommand::Delete(id)];
+        let command = *self.dice.pick(&kinds).unwrap();
         let store = self.any_store();
-        let told = |answers: Vec<qdjobs::Result<qdjobs::Job>>| -> Vec<String> {
-            answers.into_iter().map(|it| format!("{:?}", it.map_err(|error| error.kind()))).collect()
-        };
-        let expected = told(answer(self.shadow.control(commands.clone())).unwrap());
+        let told =
+            |answer: qdjobs::Result<qdjobs::Job>| format!("{:?}", answer.map_err(|error| error.kind()));
+        let expected = told(answer(self.shadow.command(command)));
         let page = self.turn_the_page();
-        if let Some(answers) = self.told(page, answer(store.control(commands)).and_then(all_or_fault)) {
-            assert_eq!(told(answers), expected);
+        if let Some(answer) = self.told(page, fault_or_answer(answer(store.command(command)))) {
+            assert_eq!(told(answer), expected);
         }
     }
 
@@ -373,7 +372,7 @@ impl Story {
 
     fn reopen(&mut self) {
         if let Some((worker, ..)) = self.standing.take() {
-            self.shadow.cancel_waiting_claims(worker);
+            answer(self.shadow.cancel_waiting_claims(worker)).unwrap();
         }
         self.stores.clear();
         self.open();
@@ -406,11 +405,11 @@ impl Story {
             .collect()
     }
 
-    fn want(&mut self, stand: bool) -> Want {
+    fn want(&mut self, worker: WorkerId, wait: bool) -> ClaimRequest {
         let tasks = [&TASKS[..1], &TASKS[1..], &TASKS[..]];
         let tasks = Arc::new(TaskSet::new(self.dice.pick(&tasks).unwrap().iter().copied()));
-        let limit = if stand { 2 } else { self.dice.below(5) as usize };
-        Want { limit, tasks, queues: None, stand }
+        let limit = if wait { 2 } else { self.dice.below(5) as usize };
+        ClaimRequest { wait, ..ClaimRequest::new(worker, tasks, limit) }
     }
 
     fn verdict(&mut self) -> Verdict {
@@ -506,15 +505,22 @@ impl Story {
     pub(crate) fn drain(&mut self) {
         let store = self.stores[0].clone();
         for worker in self.workers.clone() {
-            answer(store.rescue(worker)).unwrap();
+            answer(store.release_worker(worker, Release::ProvenDead)).unwrap();
         }
         let worker = WorkerId(1 + self.workers.len() as i64);
         answer(store.register_worker(WorkerInfo::new(worker, "host", 7))).unwrap();
         self.room.clock.advance(Duration::from_secs(3600));
         let (mut done, mut ran) = (Vec::new(), std::collections::BTreeSet::new());
         loop {
-            let want = Want { limit: 16, tasks: Arc::new(TaskSet::new(TASKS)), queues: None, stand: false };
-            let turned = answer(store.turn(ClaimRequest { worker, done: Arc::new(done), want })).unwrap();
+            let turned = answer(store.claim(ClaimRequest {
+                worker,
+                finished: Arc::new(done),
+                limit: 16,
+                tasks: Arc::new(TaskSet::new(TASKS)),
+                queues: None,
+                wait: false,
+            }))
+            .unwrap();
             assert!(turned.lost.is_empty());
             if turned.claimed.is_empty() {
                 break;
@@ -525,11 +531,11 @@ impl Story {
                 .map(|job| {
                     assert!(ran.insert(job.claim.id), "{:?} runs twice", job.claim);
                     let verdict = Verdict::Complete { result: "null".into() };
-                    FinishedJob { claim: job.claim, started_at: job.claimed_at, verdict }
+                    FinishedJob { claim: job.claim, ticket: job.ticket, began_after: Duration::ZERO, verdict }
                 })
                 .collect();
         }
-        answer(store.deregister_worker(worker)).unwrap();
+        answer(store.release_worker(worker, Release::ByWorker)).unwrap();
         let drained = Books::of(&*store).unwrap();
         assert!(!format!("{drained:?}").contains("status: Running"));
         assert!(!format!("{drained:?}").contains("status: Pending"));
@@ -545,18 +551,13 @@ impl Story {
     }
 }
 
-/// A control answers for each command; that the disk failed under one of them is an answer to none.
-fn all_or_fault(
-    answers: Vec<qdjobs::Result<qdjobs::Job>>,
-) -> qdjobs::Result<Vec<qdjobs::Result<qdjobs::Job>>> {
+/// A refused command is an answer; a fault of the disk is none.
+fn fault_or_answer(answer: qdjobs::Result<qdjobs::Job>) -> qdjobs::Result<qdjobs::Result<qdjobs::Job>> {
     use qdjobs::ErrorKind::{Conflict, NotFound};
-    answers
-        .into_iter()
-        .map(|it| match it {
-            Err(error) if !matches!(error.kind(), Conflict | NotFound) => Err(error),
-            it => Ok(it),
-        })
-        .collect()
+    match answer {
+        Err(error) if !matches!(error.kind(), Conflict | NotFound) => Err(error),
+        answer => Ok(answer),
+    }
 }
 
 fn assert_same_turn(turned: &ClaimResponse, expected: &ClaimResponse) {

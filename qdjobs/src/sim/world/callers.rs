@@ -13,9 +13,8 @@ use super::super::trace::note;
 use super::World;
 use crate::model::error::{Error, ErrorKind};
 use crate::model::job::{JobId, NewJob, RunAt};
-use crate::queue::not_found;
 use crate::store::sqlite::testing::snapshot;
-use crate::store::{Answer, JobCommand, Store};
+use crate::store::{JobCommand, Store};
 
 impl World<'_> {
     pub(super) fn call(&mut self) -> Verdict {
@@ -143,8 +142,8 @@ impl World<'_> {
             }
         };
         if let Some(life) = &mut self.processes[index].life {
-            let answer = life.store.store().control(vec![command]);
-            life.calls.push(Call::JobCommand(verb, id, answer));
+            let answer = life.store.store().command(command);
+            life.calls.push(Call::Command(verb, id, answer));
         }
     }
 
@@ -184,12 +183,11 @@ impl World<'_> {
                     }
                 }
             }
-            Call::JobCommand(verb, id, answer) => {
+            Call::Command(verb, id, answer) => {
                 let Some(answered) = answer.try_take() else {
-                    return Ok(Some(Call::JobCommand(verb, id, answer)));
+                    return Ok(Some(Call::Command(verb, id, answer)));
                 };
-                let done = answered
-                    .and_then(|jobs| jobs.into_iter().next().unwrap_or_else(|| Err(not_found(JobId(id)))));
+                let done = answered;
                 note!(
                     self.trace,
                     "  {verb} {id}: {:?}",
@@ -208,7 +206,7 @@ impl World<'_> {
             }
             Call::Look(id, answer) => match answer.try_take() {
                 None => return Ok(Some(Call::Look(id, answer))),
-                Some(Ok(Answer::Job(None))) if !self.model.may_be_deleted(id) => {
+                Some(Ok(None)) if !self.model.may_be_deleted(id) => {
                     return Err(format!("job {id} was acknowledged and a reader does not see it"));
                 }
                 Some(_) => self.trace.saw("read"),

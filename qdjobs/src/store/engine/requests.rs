@@ -10,7 +10,7 @@ use crate::model::clock::ClockSubscriber;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{Job, JobId, NewJob, WorkerId};
 use crate::store::{
-    ClaimRequest, ClaimResponse, Heartbeat, JobCommand, ProgressSlot, Reply, Rescued, TaskDefaults,
+    ClaimRequest, ClaimResponse, Heartbeat, JobCommand, ProgressSlot, Release, Released, Reply, TaskDefaults,
     WorkerInfo,
 };
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -20,20 +20,18 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub(crate) enum Request {
     Insert(Vec<NewJob>, Reply<Vec<JobId>>),
-    Publish(Vec<TaskDefaults>, Reply<()>),
+    PublishTasks(Vec<TaskDefaults>, Reply<()>),
     RegisterWorker(WorkerInfo, Reply<()>),
     Claim(ClaimRequest, Reply<ClaimResponse>),
-    CancelWaitingClaims(WorkerId),
+    CancelWaitingClaims(WorkerId, Reply<()>),
     Heartbeat(WorkerId, Reply<Heartbeat>),
     ReportProgress(Arc<ProgressSlot>),
-    Rescue(WorkerId, Reply<Rescued>),
-    RescueSilent(WorkerId, u64, Reply<Rescued>),
-    Deregister(WorkerId, Reply<usize>),
-    JobCommand(Vec<JobCommand>, Reply<Vec<Result<Job>>>),
-    Ended(JobId, Reply<Job>),
-    /// Somebody else may have written, or a held clock has moved.
+    ReleaseWorker(WorkerId, Release, Reply<Released>),
+    Command(JobCommand, Reply<Job>),
+    WaitFor(JobId, Reply<Job>),
+    /// Another connection may have written, or a manual clock has advanced.
     Look,
-    /// Everything before this is to be answered; nothing comes after it.
+    /// Every request before this one is answered; none comes after it.
     Close,
 }
 
@@ -42,19 +40,18 @@ impl Request {
     pub(crate) fn refuse(self, error: &Error) {
         match self {
             Request::Insert(_, reply) => reply.send(Err(error.repeat())),
-            Request::Publish(_, reply) => reply.send(Err(error.repeat())),
+            Request::PublishTasks(_, reply) => reply.send(Err(error.repeat())),
             Request::RegisterWorker(_, reply) => reply.send(Err(error.repeat())),
             Request::Claim(_, reply) => reply.send(Err(error.repeat())),
+            // Needs no database: the waiting claims are ended by whoever refuses this.
+            Request::CancelWaitingClaims(_, reply) => reply.send(Ok(())),
             Request::Heartbeat(_, reply) => reply.send(Err(error.repeat())),
-            Request::Rescue(_, reply) | Request::RescueSilent(_, _, reply) => {
-                reply.send(Err(error.repeat()));
-            }
-            Request::Deregister(_, reply) => reply.send(Err(error.repeat())),
-            Request::JobCommand(_, reply) => reply.send(Err(error.repeat())),
-            Request::Ended(_, reply) => reply.send(Err(error.repeat())),
-            // Taken, so that the next report is submitted again.
-            Request::ReportProgress(note) => drop(note.take()),
-            Request::CancelWaitingClaims(_) | Request::Look | Request::Close => {}
+            // Cleared, so that the next value is submitted again.
+            Request::ReportProgress(slot) => slot.clear(),
+            Request::ReleaseWorker(_, _, reply) => reply.send(Err(error.repeat())),
+            Request::Command(_, reply) => reply.send(Err(error.repeat())),
+            Request::WaitFor(_, reply) => reply.send(Err(error.repeat())),
+            Request::Look | Request::Close => {}
         }
     }
 
@@ -62,7 +59,7 @@ impl Request {
     fn rows(&self) -> usize {
         match self {
             Request::Insert(jobs, _) => jobs.len(),
-            Request::Claim(turn, _) => turn.done.len().saturating_add(turn.want.limit),
+            Request::Claim(claim, _) => claim.finished.len().saturating_add(claim.limit),
             _ => 1,
         }
     }
@@ -299,7 +296,7 @@ mod tests {
     use super::*;
     use crate::model::clock::Timestamp;
     use crate::model::retry::Verdict;
-    use crate::store::{Claim, FinishedJob, Pending, Want};
+    use crate::store::{Claim, FinishedJob, Pending, Ticket};
 
     #[test]
     fn a_transaction_takes_what_fits_and_a_large_request_goes_alone() {
@@ -329,7 +326,7 @@ mod tests {
             let refused = push(&large).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Overloaded);
             push(&job).unwrap();
-            request_queue.push(Request::CancelWaitingClaims(WorkerId(1))).unwrap();
+            request_queue.push(Request::CancelWaitingClaims(WorkerId(1), Pending::new().0)).unwrap();
             assert_eq!(
                 request_queue.take().len(),
                 4,
@@ -347,15 +344,21 @@ mod tests {
     fn a_worker_may_ask_for_as_many_jobs_as_a_number_can_say() {
         let request_queue = RequestQueue::default();
         for _ in 0..2 {
-            let want = Want { limit: usize::MAX, tasks: Arc::default(), queues: None, stand: false };
             let claim = Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) };
+            let ticket = Ticket::new(Timestamp::UNIX_EPOCH, false);
             let verdict = Verdict::Complete { result: "null".into() };
-            let done = Arc::new(vec![FinishedJob { claim, started_at: Timestamp::UNIX_EPOCH, verdict }]);
-            request_queue
-                .push(Request::Claim(ClaimRequest { worker: WorkerId(1), done, want }, Pending::new().0))
-                .unwrap();
+            let finished = FinishedJob { claim, ticket, began_after: Duration::ZERO, verdict };
+            let request = ClaimRequest {
+                worker: WorkerId(1),
+                finished: Arc::new(vec![finished]),
+                limit: usize::MAX,
+                tasks: Arc::default(),
+                queues: None,
+                wait: false,
+            };
+            request_queue.push(Request::Claim(request, Pending::new().0)).unwrap();
         }
-        request_queue.push(Request::CancelWaitingClaims(WorkerId(1))).unwrap();
+        request_queue.push(Request::CancelWaitingClaims(WorkerId(1), Pending::new().0)).unwrap();
         assert_eq!([(); 4].map(|()| request_queue.take().len()), [1, 1, 1, 0]);
     }
 }

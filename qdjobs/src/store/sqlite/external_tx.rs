@@ -9,7 +9,6 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::idempotency::check_all;
 use crate::model::job::{JobId, NewJob, RunAt};
-use crate::model::retry::Verdict;
 use crate::queue::request::Enqueue;
 use crate::store::sqlite::connection::{error, migrate};
 use crate::store::sqlite::queries::{self, sql};
@@ -45,10 +44,8 @@ impl Enqueue for Savepoint<'_> {
 /// Completes a job in the caller's transaction. With `durable`, a connection that does not sync its commits is refused.
 pub(crate) fn complete_in(
     tx: &Connection,
-    claim: Claim,
-    started_at: Timestamp,
+    finished: &FinishedJob,
     now: Timestamp,
-    result: String,
     durable: bool,
 ) -> Result<()> {
     let synchronous: i64 =
@@ -61,8 +58,8 @@ pub(crate) fn complete_in(
         )
         .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
     }
-    let finish = FinishedJob { claim, started_at, verdict: Verdict::Complete { result } };
-    whole(tx, |conn| match queries::complete_in(conn, &finish, now) {
+    let claim = finished.claim;
+    whole(tx, |conn| match queries::complete_in(conn, finished, now) {
         Err(error)
             if error.kind() == ErrorKind::LeaseLost
                 && queries::ended_under(conn, claim).map_err(error::before_commit)?.is_some() =>

@@ -28,19 +28,19 @@ use self::connection::fork_guard::ForkGuard;
 use self::connection::open::{self, Machine};
 use self::files::worker_locks::WorkerLocks;
 use self::health::HealthRecord;
-use self::reader::Reader;
+use self::reader::{Question, Reader};
 use self::tools::backup;
 use self::writer::checkpointer;
 use self::writer::thread::WriterHandle;
 use super::engine::requests::{Request, RequestQueue};
 use super::{
-    Answer, ClaimRequest, ClaimResponse, Health, HealthState, Heartbeat, JobCommand, Pending, ProgressSlot,
-    Query, Reply, Rescued, SqlStatement, Store, TaskDefaults, WorkerInfo,
+    ClaimRequest, ClaimResponse, Counts, Filter, Health, HealthState, Heartbeat, JobCommand, Page, Pending,
+    ProgressSlot, Release, Released, Reply, SqlStatement, Store, TaskDefaults, WorkerInfo, WorkerState,
 };
 use crate::model::clock::{Clock, ClockSubscriber};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::idempotency::check_all;
-use crate::model::job::{Job, JobId, NewJob, WorkerId};
+use crate::model::job::{Attempt, Job, JobId, NewJob, WorkerId};
 use crate::sync::{Mutex, MutexGuard, PoisonError, mpsc, thread};
 
 /// Jobs in a SQLite database. Several processes may open the same file.
@@ -64,7 +64,7 @@ pub struct SqliteStore {
 #[derive(Debug, Default)]
 struct Threads {
     /// What the reader hears: dropped, it ends.
-    questions: Option<mpsc::Sender<reader::Question>>,
+    questions: Option<mpsc::Sender<Question>>,
     reader: Option<thread::JoinHandle<()>>,
     writer: Option<thread::JoinHandle<()>>,
 }
@@ -152,6 +152,19 @@ impl SqliteStore {
         }
     }
 
+    /// Asks the reading thread.
+    fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Pending<T> {
+        if let Err(error) = self.fork_guard.check() {
+            return Pending::ready(Err(error));
+        }
+        let (reply, pending) = Pending::new();
+        if let Some(questions) = &self.threads().questions {
+            // If the reader is gone, the question comes back and its reply is dropped, which answers `Closed`.
+            let _ = questions.send(question(reply));
+        }
+        pending
+    }
+
     /// Writes on this thread if the writing thread sleeps; else it is left to that.
     fn write_here(&self, jobs: Vec<NewJob>) -> Result<Pending<Vec<JobId>>> {
         self.fork_guard.check()?;
@@ -213,12 +226,12 @@ impl Store for SqliteStore {
         self.submit(|reply| Request::Insert(jobs, reply))
     }
 
-    fn insert_here(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
+    fn insert_blocking(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
         self.write_here(jobs)?.wait()
     }
 
     fn publish_tasks(&self, tasks: Vec<TaskDefaults>) -> Pending<()> {
-        self.submit(|reply| Request::Publish(tasks, reply))
+        self.submit(|reply| Request::PublishTasks(tasks, reply))
     }
 
     fn register_worker(&self, worker: WorkerInfo) -> Pending<()> {
@@ -240,25 +253,22 @@ impl Store for SqliteStore {
         }
     }
 
-    fn turn(&self, turn: ClaimRequest) -> Pending<ClaimResponse> {
-        self.submit(|reply| Request::Claim(turn, reply))
+    fn claim(&self, request: ClaimRequest) -> Pending<ClaimResponse> {
+        self.submit(|reply| Request::Claim(request, reply))
     }
 
-    fn cancel_waiting_claims(&self, worker: WorkerId) {
-        if self.fork_guard.is_here() {
-            // A closed store has nothing standing.
-            let _ = self.request_queue.push(Request::CancelWaitingClaims(worker));
-        }
+    fn cancel_waiting_claims(&self, worker: WorkerId) -> Pending<()> {
+        self.submit(|reply| Request::CancelWaitingClaims(worker, reply))
     }
 
     fn heartbeat(&self, worker: WorkerId) -> Pending<Heartbeat> {
         self.submit(|reply| Request::Heartbeat(worker, reply))
     }
 
-    fn report_progress(&self, note: Arc<ProgressSlot>) {
+    fn report_progress(&self, slot: Arc<ProgressSlot>) {
         if self.fork_guard.is_here() {
-            // Progress that comes after the end is nobody's loss.
-            let _ = self.request_queue.push(Request::ReportProgress(note));
+            // Progress that is reported after the store has closed has no reader.
+            let _ = self.request_queue.push(Request::ReportProgress(slot));
         }
     }
 
@@ -266,36 +276,36 @@ impl Store for SqliteStore {
         self.fork_guard.is_here() && self.worker_locks.is_proven_dead(worker)
     }
 
-    fn rescue(&self, dead: WorkerId) -> Pending<Rescued> {
-        self.submit(|reply| Request::Rescue(dead, reply))
+    fn release_worker(&self, worker: WorkerId, why: Release) -> Pending<Released> {
+        self.submit(|reply| Request::ReleaseWorker(worker, why, reply))
     }
 
-    fn rescue_silent(&self, silent: WorkerId, heartbeats: u64) -> Pending<Rescued> {
-        self.submit(|reply| Request::RescueSilent(silent, heartbeats, reply))
-    }
-
-    fn deregister_worker(&self, worker: WorkerId) -> Pending<usize> {
-        self.submit(|reply| Request::Deregister(worker, reply))
-    }
-
-    fn control(&self, commands: Vec<JobCommand>) -> Pending<Vec<Result<Job>>> {
-        self.submit(|reply| Request::JobCommand(commands, reply))
+    fn command(&self, command: JobCommand) -> Pending<Job> {
+        self.submit(|reply| Request::Command(command, reply))
     }
 
     fn wait_for(&self, id: JobId) -> Pending<Job> {
-        self.submit(|reply| Request::Ended(id, reply))
+        self.submit(|reply| Request::WaitFor(id, reply))
     }
 
-    fn inspect(&self, query: Query) -> Pending<Answer> {
-        if let Err(error) = self.fork_guard.check() {
-            return Pending::ready(Err(error));
-        }
-        let (reply, pending) = Pending::new();
-        if let Some(questions) = &self.threads().questions {
-            // If the reader is gone, the reply comes back and is dropped, which answers "closed".
-            let _ = questions.send((query, reply));
-        }
-        pending
+    fn get(&self, id: JobId) -> Pending<Option<Job>> {
+        self.ask(|reply| Question::Get(id, reply))
+    }
+
+    fn attempts(&self, id: JobId) -> Pending<Vec<Attempt>> {
+        self.ask(|reply| Question::Attempts(id, reply))
+    }
+
+    fn list(&self, filter: Filter) -> Pending<Page> {
+        self.ask(|reply| Question::List(filter, reply))
+    }
+
+    fn counts(&self) -> Pending<Counts> {
+        self.ask(Question::Counts)
+    }
+
+    fn workers(&self) -> Pending<Vec<WorkerState>> {
+        self.ask(Question::Workers)
     }
 
     fn notify(&self) {
@@ -317,7 +327,7 @@ impl Store for SqliteStore {
         }
     }
 
-    fn stopped(&self) -> Option<Error> {
+    fn halted(&self) -> Option<Error> {
         self.fork_guard.check().err().or_else(|| self.request_queue.stopped())
     }
 
@@ -387,7 +397,7 @@ mod tests {
     use crate::model::retry::Verdict;
     use crate::store::sqlite::files::worker_locks;
     use crate::store::sqlite::queries::{self, sql};
-    use crate::store::{FinishedJob, TaskSet, Want};
+    use crate::store::{FinishedJob, TaskSet};
 
     #[test]
     fn while_the_database_is_locked_each_caller_is_told_so_and_nothing_is_stored() {
@@ -544,11 +554,16 @@ mod tests {
             queries::Insert::on(&conn).unwrap().job(&NewJob::new("a", params.as_str()), now).unwrap();
         let stored = written();
         assert!((500_000..600_000).contains(&(stored - before)), "{}", stored - before);
-        let want = Want { limit: 9, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand: false };
-        let claimed = queries::claim(&conn, &want, WorkerId(1), false, now).unwrap();
+        let want = ClaimRequest::new(WorkerId(1), Arc::new(TaskSet::new(["a"])), 9);
+        let claimed = queries::claim(&conn, &want, false, now).unwrap();
         assert_eq!((claimed[0].claim.id, &claimed[0].params), (id, &params));
         let verdict = Verdict::Complete { result: "null".into() };
-        let finish = FinishedJob { claim: claimed[0].claim, started_at: now, verdict };
+        let finish = FinishedJob {
+            claim: claimed[0].claim,
+            ticket: claimed[0].ticket,
+            began_after: Duration::ZERO,
+            verdict,
+        };
         queries::FinishWriter::on(&conn).unwrap().write(&finish, now).unwrap();
         assert!(written() - stored < 50_000, "{}", written() - stored);
         drop(conn);

@@ -10,15 +10,22 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use crate::model::clock::Clock;
-use crate::model::error::Result;
-use crate::model::job::{Attempt, AttemptOutcome, JobId, Status};
+use crate::model::job::{Attempt, AttemptOutcome, Job, JobId, Status};
 use crate::store::engine::requests::RequestQueue;
 use crate::store::sqlite::connection::{error, open};
 use crate::store::sqlite::queries::{self, rows, sql};
-use crate::store::{Answer, Counts, Filter, Page, Query, Reply};
+use crate::store::{Counts, Cursor, Filter, Page, Reply, WorkerState};
 use crate::sync::mpsc;
 
-pub(super) type Question = (Query, Reply<Answer>);
+/// A read, in the order of the trait.
+#[derive(Debug)]
+pub(super) enum Question {
+    Get(JobId, Reply<Option<Job>>),
+    Attempts(JobId, Reply<Vec<Attempt>>),
+    List(Filter, Reply<Page>),
+    Counts(Reply<Counts>),
+    Workers(Reply<Vec<WorkerState>>),
+}
 
 /// The connection that reads, and whoever asks.
 pub(super) struct Reader {
@@ -51,12 +58,23 @@ impl Reader {
         self.questions.try_recv().ok()
     }
 
-    pub(super) fn serve(&self, (query, reply): Question) {
-        let answer = answer(&self.conn, &self.clock, query);
+    pub(super) fn serve(&self, question: Question) {
+        let conn = &self.conn;
+        match question {
+            Question::Get(id, reply) => self.answer(rows::job_by_id(conn, id), reply),
+            Question::Attempts(id, reply) => self.answer(attempts(conn, id), reply),
+            Question::List(filter, reply) => self.answer(list(conn, &self.clock, &filter), reply),
+            Question::Counts(reply) => self.answer(counts(conn), reply),
+            Question::Workers(reply) => self.answer(queries::workers(conn), reply),
+        }
+    }
+
+    fn answer<T>(&self, read: rusqlite::Result<T>, reply: Reply<T>) {
+        let answer = read.map_err(error::before_commit);
         if let Err(error) = &answer
             && error.is_fatal()
         {
-            // Nothing more is written to a damaged file. It may still be read, as far as that goes.
+            // Nothing more is written to a damaged file. Reads go on, as far as they can.
             self.request_queue.stop(error::stopped(error));
         }
         reply.send(answer);
@@ -69,17 +87,6 @@ impl Drop for Reader {
             open::leave_as_it_is(&self.conn);
         }
     }
-}
-
-fn answer(conn: &Connection, clock: &Clock, query: Query) -> Result<Answer> {
-    let read = match query {
-        Query::Job(id) => rows::job_by_id(conn, id).map(|job| Answer::Job(job.map(Box::new))),
-        Query::Attempts(id) => attempts(conn, id).map(Answer::Attempts),
-        Query::List(filter) => list(conn, clock, &filter).map(Answer::List),
-        Query::Counts => counts(conn).map(Answer::Counts),
-        Query::Workers => queries::workers(conn).map(Answer::Workers),
-    };
-    read.map_err(error::before_commit)
 }
 
 /// The attempts on record, and the one that needs no record: a success, told by the job's own row.
@@ -122,8 +129,8 @@ fn list(conn: &Connection, clock: &Clock, filter: &Filter) -> rusqlite::Result<P
         conditions.push(condition);
         values.push(value);
     };
-    if let Some(before) = filter.before {
-        bind("id < ?", Value::Integer(before.0));
+    if let Some(Cursor(after)) = filter.after {
+        bind("id < ?", Value::Integer(after.0));
     }
     if let Some(task_name) = &filter.task_name {
         bind("task_name = ?", Value::Text(task_name.clone()));

@@ -15,7 +15,7 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::event::Event;
 use crate::model::job::{Job, WorkerId};
 use crate::model::lease::HeartbeatMonitor;
-use crate::store::{Answer, Heartbeat, Pending, Query, Rescued, WorkerInfo, WorkerState};
+use crate::store::{Heartbeat, Pending, Release, Released, WorkerInfo, WorkerState};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 
@@ -43,9 +43,9 @@ pub(in crate::worker) struct Supervisor {
     /// Under way, with the number it was sent under.
     heartbeat: Option<(WorkerId, Pending<Heartbeat>)>,
     /// Under way, with the time it was asked.
-    census: Option<(Duration, Pending<Answer>)>,
+    census: Option<(Duration, Pending<Vec<WorkerState>>)>,
     /// Under way, each with the worker that is dead.
-    rescues: Vec<(WorkerId, Pending<Rescued>)>,
+    rescues: Vec<(WorkerId, Pending<Released>)>,
     /// The worker was taken for dead: the new number it asked for, and when.
     returning: Option<(Duration, WorkerInfo, Pending<()>)>,
     next_heartbeat: Duration,
@@ -241,7 +241,7 @@ impl Supervisor {
         if now >= self.next_look {
             self.next_look = now + LOOK.min(self.lease / 8);
             if self.census.is_none() {
-                self.census = Some((now, self.shared.queue.store().inspect(Query::Workers)));
+                self.census = Some((now, self.shared.queue.store().workers()));
             }
         }
         self.look(now);
@@ -283,7 +283,7 @@ impl Supervisor {
         if self.store_stopped {
             return;
         }
-        let Some(error) = self.shared.queue.store().stopped() else { return };
+        let Some(error) = self.shared.queue.store().halted() else { return };
         self.store_stopped = true;
         (self.heartbeat, self.census, self.returning) = (None, None, None);
         self.rescues.clear();
@@ -316,7 +316,7 @@ impl Supervisor {
         match answer {
             // Sent before the worker came back: it says nothing about the number of now.
             _ if worker != self.shared.worker() => {}
-            Ok(heartbeat) if heartbeat.workers.iter().any(|state| state.card.id == worker) => {
+            Ok(heartbeat) if heartbeat.registered => {
                 self.sure_at = self.submitted_at;
             }
             Ok(_) => self.come_back(),
@@ -370,12 +370,11 @@ impl Supervisor {
         let Some(answer) = heard(census, &self.answered) else { return };
         self.census = None;
         let workers = match answer {
-            Ok(Answer::Workers(workers)) => workers,
-            Ok(_) => return,
+            Ok(workers) => workers,
             Err(error) => return self.has_trouble(&error),
         };
         let own = self.shared.worker();
-        let others: Vec<WorkerState> = workers.into_iter().filter(|state| state.card.id != own).collect();
+        let others: Vec<WorkerState> = workers.into_iter().filter(|state| state.id != own).collect();
         // Of an answer that was long under way nobody knows of which moment it tells. With less than this the monitor
         // judges later than the one it judges gives itself up.
         let fresh = now.saturating_sub(asked) < self.lease / 8;
@@ -385,20 +384,19 @@ impl Supervisor {
             self.monitor.forget();
         }
         let silent = if fresh && heard_ourselves {
-            self.monitor.look(others.iter().map(|state| (state.card.id, state.heartbeats)), asked)
+            self.monitor.look(others.iter().map(|state| (state.id, state.heartbeats)), asked)
         } else {
             Vec::new()
         };
         let store = self.shared.queue.store();
-        for WorkerState { card, heartbeats, .. } in &others {
-            let worker = card.id;
+        for &WorkerState { id: worker, heartbeats, .. } in &others {
             if self.rescues.iter().any(|(dead, _)| *dead == worker) {
                 continue;
             }
             if store.is_proven_dead(worker) {
-                self.rescues.push((worker, store.rescue(worker)));
+                self.rescues.push((worker, store.release_worker(worker, Release::ProvenDead)));
             } else if silent.contains(&worker) {
-                self.rescues.push((worker, store.rescue_silent(worker, *heartbeats)));
+                self.rescues.push((worker, store.release_worker(worker, Release::Silent { heartbeats })));
             }
         }
         self.hear_rescues();
@@ -410,8 +408,8 @@ impl Supervisor {
             match heard(rescue, answered) {
                 None => return true,
                 // Somebody else was quicker, or it held nothing, or it heartbeats after all.
-                Some(Ok(Rescued { jobs: 0, .. })) => {}
-                Some(Ok(Rescued { jobs, failed })) => {
+                Some(Ok(Released { jobs: 0, .. })) => {}
+                Some(Ok(Released { jobs, failed })) => {
                     shared.tell(&Event::Rescued { worker: *worker, jobs });
                     for Job { id, task_name, attempt, error, .. } in failed {
                         let error = error.as_deref().unwrap_or_default();
@@ -449,7 +447,7 @@ impl Supervisor {
                 self.shared.tell(&Event::LeaseLost { worker: before });
                 // Nothing is held under the old number any more. This lets go of its proof of life, and of a turn that stands
                 // under it.
-                drop(self.shared.queue.store().deregister_worker(before));
+                drop(self.shared.queue.store().release_worker(before, Release::ByWorker));
                 self.sure_at = asked;
                 self.dispatchers.iter().for_each(|dispatcher| dispatcher.renumbered());
             }

@@ -341,7 +341,7 @@ fn i3_an_attempt_number_that_is_used_again_is_found() {
     story.claim(8, FIRST);
     story.start(8);
     story.kill_first(&[8]);
-    // Claimed under the same number.
+    // ClaimedJob under the same number.
     story.change(8, |it| (it.status, it.worker) = (Status::Running, Some(SECOND)));
     story.finish(8, Status::Completed, "completed", |_| {});
     found_by("I3", story);

@@ -12,13 +12,13 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, ToSql,
 
 use crate::model::clock::{Timestamp, after_at_latest};
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::job::{AttemptOutcome, Job, JobId, NewJob, Status, WorkerId, clip_error};
+use crate::model::job::{AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId, clip_error};
 use crate::model::poison::attribute_crash;
 use crate::model::retry::Verdict;
-use crate::queue::not_found;
+use crate::store::not_found;
 use crate::store::sqlite::connection::{error, migrate};
 use crate::store::{
-    Claim, Claimed, FinishedJob, Heartbeat, JobCommand, ProgressSlot, TaskDefaults, Want, WorkerInfo,
+    Claim, ClaimRequest, ClaimedJob, FinishedJob, Heartbeat, JobCommand, TaskDefaults, Ticket, WorkerInfo,
     WorkerState,
 };
 
@@ -180,15 +180,15 @@ pub(in crate::store::sqlite) fn publish_tasks(conn: &Connection, tasks: &[TaskDe
 
 pub(in crate::store::sqlite) fn register_worker(
     conn: &Connection,
-    card: &WorkerInfo,
+    worker: &WorkerInfo,
     wake_socket: Option<&str>,
     now: Timestamp,
 ) -> SqlResult<()> {
     let started = now.as_microsecond();
     conn.prepare_cached(sql::REGISTER_WORKER)?.execute(params![
-        card.id.0,
-        card.host,
-        card.pid,
+        worker.id.0,
+        worker.host,
+        worker.pid,
         started,
         wake_socket
     ])?;
@@ -205,20 +205,20 @@ pub(in crate::store::sqlite) fn is_registered(conn: &Connection, worker: WorkerI
 /// price is a merge, where more than one pair of task and queue has jobs ready.
 pub(in crate::store::sqlite) fn claim(
     conn: &Connection,
-    want: &Want,
-    worker: WorkerId,
+    want: &ClaimRequest,
     suspects: bool,
     now: Timestamp,
-) -> SqlResult<Vec<Claimed>> {
+) -> SqlResult<Vec<ClaimedJob>> {
+    let worker = want.worker;
     let mut first_ready = conn.prepare_cached(sql::FIRST_READY)?;
-    let mut claimed: Vec<Claimed> = Vec::new();
-    let suspect = if suspects { first_suspect(conn, want, worker, now)? } else { None };
+    let mut claimed: Vec<ClaimedJob> = Vec::new();
+    let suspect = if suspects { first_suspect(conn, want, now)? } else { None };
     let (shares, with_suspect) = shares(conn, want, suspect.as_ref())?;
     for (pair, limit) in &shares {
         let (before, limit) = (claimed.len(), *limit as i64);
         let mut rows = first_ready.query(params![pair.0, pair.1, limit])?;
         while let Some(found) = rows.next()? {
-            claimed.push(rows::claimed(found, pair, worker, now)?);
+            claimed.push(rows::claimed(found, pair, worker, Ticket::new(now, false))?);
         }
         drop(rows);
         let now = now.as_microsecond();
@@ -252,21 +252,19 @@ fn unclaimable() -> rusqlite::Error {
 }
 
 /// The suspect that comes first of those wanted, if the worker may hold one.
-fn first_suspect(
-    conn: &Connection,
-    want: &Want,
-    worker: WorkerId,
-    now: Timestamp,
-) -> SqlResult<Option<Claimed>> {
+fn first_suspect(conn: &Connection, want: &ClaimRequest, now: Timestamp) -> SqlResult<Option<ClaimedJob>> {
+    let worker = want.worker;
     if want.limit == 0 || holds_suspect(conn, worker)? {
         return Ok(None);
     }
     let mut first = conn.prepare_cached(sql::FIRST_SUSPECT)?;
     let pairs = pairs(conn, sql::NEXT_SUSPECT_PAIR, want, usize::MAX)?;
-    let firsts = pairs
-        .iter()
-        .map(|pair| first.query_row(params![pair.0, pair.1, 1], |row| rows::claimed(row, pair, worker, now)));
-    let firsts: Vec<Claimed> = firsts.collect::<SqlResult<_>>()?;
+    let firsts = pairs.iter().map(|pair| {
+        first.query_row(params![pair.0, pair.1, 1], |row| {
+            rows::claimed(row, pair, worker, Ticket::new(now, true))
+        })
+    });
+    let firsts: Vec<ClaimedJob> = firsts.collect::<SqlResult<_>>()?;
     Ok(firsts.into_iter().min_by_key(|job| (Reverse(job.priority), job.scheduled_at, job.claim.id)))
 }
 
@@ -282,15 +280,15 @@ fn holds_suspect(conn: &Connection, worker: WorkerId) -> SqlResult<bool> {
 /// How many of the first jobs of each pair of task and queue are among the first of all, and whether the suspect is.
 fn shares(
     conn: &Connection,
-    want: &Want,
-    suspect: Option<&Claimed>,
+    want: &ClaimRequest,
+    suspect: Option<&ClaimedJob>,
 ) -> SqlResult<(Vec<(Pair, usize)>, bool)> {
     let mut pairs = pairs(conn, sql::NEXT_READY_PAIR, want, usize::MAX)?;
     if pairs.len() <= 1 && suspect.is_none() {
         return Ok((pairs.pop().map(|pair| (pair, want.limit)).into_iter().collect(), false));
     }
     let mut statement = conn.prepare_cached(sql::READY)?;
-    let place = |job: &Claimed| {
+    let place = |job: &ClaimedJob| {
         (Reverse(i64::from(job.priority)), job.scheduled_at.as_microsecond(), job.claim.id.0, None)
     };
     let mut heads: Vec<(Reverse<i64>, i64, i64, Option<usize>)> = suspect.map(place).into_iter().collect();
@@ -316,22 +314,18 @@ fn shares(
 }
 
 /// Whether a job is ready that is wanted and that this worker may hold.
-pub(in crate::store::sqlite) fn has_ready(
-    conn: &Connection,
-    want: &Want,
-    worker: WorkerId,
-) -> SqlResult<bool> {
+pub(in crate::store::sqlite) fn has_ready(conn: &Connection, want: &ClaimRequest) -> SqlResult<bool> {
     if !pairs(conn, sql::NEXT_READY_PAIR, want, 1)?.is_empty() {
         return Ok(true);
     }
     Ok(has_suspects(conn)?
-        && !holds_suspect(conn, worker)?
+        && !holds_suspect(conn, want.worker)?
         && !pairs(conn, sql::NEXT_SUSPECT_PAIR, want, 1)?.is_empty())
 }
 
 /// The first `limit` wanted pairs of task and queue that have jobs ready, found by skipping through the index that `next` reads. It holds bytes: what
 /// is no text in it names no task and no queue of anybody's, and is stepped over.
-fn pairs(conn: &Connection, next: &str, want: &Want, limit: usize) -> SqlResult<Vec<Pair>> {
+fn pairs(conn: &Connection, next: &str, want: &ClaimRequest, limit: usize) -> SqlResult<Vec<Pair>> {
     let mut statement = conn.prepare_cached(next)?;
     let mut next = |after: &(rows::Bytes, rows::Bytes)| -> SqlResult<Option<(rows::Bytes, rows::Bytes)>> {
         statement.query_row(params![after.0, after.1], |row| Ok((row.get(0)?, row.get(1)?))).optional()
@@ -351,26 +345,28 @@ fn pairs(conn: &Connection, next: &str, want: &Want, limit: usize) -> SqlResult<
     Ok(pairs)
 }
 
-/// Counts the heartbeat and looks at everybody; also answers whether jobs without a worker were set free.
+/// Counts the heartbeat; also answers whether jobs without a worker were released.
 pub(in crate::store::sqlite) fn heartbeat(
     conn: &Connection,
     worker: WorkerId,
 ) -> SqlResult<(Heartbeat, bool)> {
-    conn.prepare_cached(sql::HEARTBEAT)?.execute([worker.0])?;
+    let counted = conn.prepare_cached(sql::HEARTBEAT)?.execute([worker.0])?;
     let freed = conn.prepare_cached(sql::FREE_ORPHANS)?.execute([])?;
-    Ok((Heartbeat { workers: workers(conn)? }, freed > 0))
+    Ok((Heartbeat::new(counted > 0), freed > 0))
 }
 
-pub(in crate::store::sqlite) fn report_progress(conn: &Connection, note: &ProgressSlot) -> SqlResult<()> {
-    let Some(progress) = note.take() else { return Ok(()) };
-    let Claim { id, attempt, worker } = note.claim();
-    let message = progress.message;
+pub(in crate::store::sqlite) fn report_progress(
+    conn: &Connection,
+    claim: Claim,
+    progress: &Progress,
+) -> SqlResult<()> {
+    let Claim { id, attempt, worker } = claim;
     conn.prepare_cached(sql::REPORT_PROGRESS)?.execute(params![
         id.0,
         attempt,
         worker.0,
         progress.fraction,
-        message
+        progress.message
     ])?;
     Ok(())
 }
@@ -409,7 +405,7 @@ impl<'c> FinishWriter<'c> {
             && finish.claim.attempt == 1
         {
             let Claim { id, attempt, worker } = finish.claim;
-            let (started, ended) = (finish.started_at.as_microsecond(), now.as_microsecond());
+            let (started, ended) = (started_at(finish, now).as_microsecond(), now.as_microsecond());
             let changed = self.complete.execute(params![id.0, attempt, worker.0, result, started, ended])?;
             if changed > 0 {
                 return Ok(FinishResult::Ended);
@@ -419,10 +415,15 @@ impl<'c> FinishWriter<'c> {
     }
 }
 
+/// When the task of a finished job started.
+fn started_at(finish: &FinishedJob, now: Timestamp) -> Timestamp {
+    finish.ticket.started_at(finish.began_after, now)
+}
+
 /// Writes what became of a job and puts its attempt on record.
 fn finish_with_history(conn: &Connection, finish: &FinishedJob, now: Timestamp) -> SqlResult<FinishResult> {
     let Claim { id, attempt, worker } = finish.claim;
-    let (started, ended) = (finish.started_at.as_microsecond(), now.as_microsecond());
+    let (started, ended) = (started_at(finish, now).as_microsecond(), now.as_microsecond());
     let due = |wait| after_at_latest(now, wait).as_microsecond();
     let (changed, outcome, error, written) = match &finish.verdict {
         Verdict::Complete { result } => {
@@ -574,7 +575,7 @@ fn release_held(conn: &Connection, worker: WorkerId, why: Option<&str>, now: i64
 }
 
 /// Changes one job as a person asked; answers the job after it (before it, if it is deleted).
-pub(in crate::store::sqlite) fn control(
+pub(in crate::store::sqlite) fn command(
     conn: &Connection,
     command: JobCommand,
     now: Timestamp,
@@ -582,7 +583,7 @@ pub(in crate::store::sqlite) fn control(
     let fault = error::before_commit;
     let id = command.id();
     let job = rows::job_by_id(conn, id).map_err(fault)?.ok_or_else(|| not_found(id))?;
-    command.permit(id, job.status, job.scheduled_at <= now)?;
+    command.permit(job.status, job.scheduled_at <= now)?;
     let now = now.as_microsecond();
     let changed = match command {
         JobCommand::Retry(_) => {

@@ -13,7 +13,7 @@ use crate::model::job::{
     Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, Job, JobId, Progress, Status, WorkerId,
 };
 use crate::store::sqlite::queries::{self, sql};
-use crate::store::{Claim, Claimed, WorkerInfo, WorkerState};
+use crate::store::{Claim, ClaimedJob, Ticket, WorkerInfo, WorkerState};
 
 pub(in crate::store::sqlite) fn time(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
@@ -136,11 +136,12 @@ pub(in crate::store::sqlite) fn claimed(
     row: &Row<'_>,
     (task_name, queue): &queries::Pair,
     worker: WorkerId,
-    now: Timestamp,
-) -> rusqlite::Result<Claimed> {
+    ticket: Ticket,
+) -> rusqlite::Result<ClaimedJob> {
     let created_at: i64 = row.get(7)?;
-    Ok(Claimed {
+    Ok(ClaimedJob {
         claim: Claim { id: JobId(row.get(0)?), attempt: count(row.get(1)?).saturating_add(1), worker },
+        ticket,
         task_name: task_name.clone(),
         params: params(row, 2)?,
         name: text_if_any(row, 3)?,
@@ -150,7 +151,7 @@ pub(in crate::store::sqlite) fn claimed(
         max_retries: retries(row.get(6)?),
         created_at: time(created_at),
         scheduled_at: time(row.get::<_, Option<i64>>(8)?.unwrap_or(created_at)),
-        claimed_at: now,
+        claimed_at: ticket.claimed_at(),
         metadata: text_if_any(row, 9)?,
         idempotency_key: text_if_any(row, 10)?,
     })

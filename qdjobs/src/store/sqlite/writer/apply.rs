@@ -25,30 +25,30 @@ impl Writer {
                 batch.ready += stored.as_ref().map_or(0, |(_, ready)| *ready);
                 self.settle(batch, stored.map(|(ids, _)| ids), reply)
             }
-            Request::Publish(tasks, reply) => {
+            Request::PublishTasks(tasks, reply) => {
                 let published = self
                     .alone(true, |conn| queries::publish_tasks(conn, &tasks).map_err(error::before_commit));
                 self.settle(batch, published, reply)
             }
-            Request::RegisterWorker(card, reply) => {
+            Request::RegisterWorker(worker, reply) => {
                 let wake_socket = self.sockets.open(&self.request_queue);
                 let registered = self.alone(false, |conn| {
-                    queries::register_worker(conn, &card, wake_socket.as_deref(), now)
+                    queries::register_worker(conn, &worker, wake_socket.as_deref(), now)
                         .map_err(error::before_commit)
                 });
                 batch.look = true;
                 match &registered {
-                    _ if self.registered.contains(&card.id) => {}
-                    Ok(()) => batch.registered.push(card.id),
-                    Err(_) => self.worker_locks.end(card.id),
+                    _ if self.registered.contains(&worker.id) => {}
+                    Ok(()) => batch.registered.push(worker.id),
+                    Err(_) => self.worker_locks.end(worker.id),
                 }
                 self.settle(batch, registered, reply)
             }
             Request::Claim(turn, reply) => self.apply_turn(turn, reply, batch),
-            Request::CancelWaitingClaims(worker) => {
+            Request::CancelWaitingClaims(worker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
-                Ok(())
+                self.settle(batch, Ok(()), reply)
             }
             Request::Heartbeat(worker, reply) => {
                 let heartbeat =
@@ -56,44 +56,8 @@ impl Writer {
                 batch.look |= heartbeat.as_ref().is_ok_and(|(_, freed)| *freed);
                 self.settle(batch, heartbeat.map(|(heartbeat, _)| heartbeat), reply)
             }
-            Request::ReportProgress(note) => {
-                let noted = self
-                    .alone(false, |conn| queries::report_progress(conn, &note).map_err(error::before_commit));
-                // Progress that could not be written is followed by later progress; only a dead transaction matters.
-                noted.or_else(
-                    |error| if error.is_fatal() || self.conn.is_autocommit() { Err(error) } else { Ok(()) },
-                )
-            }
-            Request::Rescue(worker, reply) => {
-                let max_crashes = self.options.max_crashes;
-                let freed = self.alone(true, |conn| {
-                    // Before its row is gone.
-                    let wake_socket = queries::wake_socket(conn, worker);
-                    let freed = wake_socket.and_then(|wake_socket| {
-                        Ok((queries::rescue(conn, worker, max_crashes, now)?, wake_socket))
-                    });
-                    freed.map_err(error::before_commit)
-                });
-                // A turn of the dead worker that stands here is told.
-                batch.look = true;
-                let rescued = freed.map(|(freed, wake_socket)| {
-                    batch.ready += freed.waiting;
-                    batch.ended.extend(freed.failed.iter().map(|job| job.id));
-                    batch.refuse_standing_of(worker);
-                    batch.claim_nothing_for(worker);
-                    batch.left.push((worker, wake_socket));
-                    Rescued { jobs: freed.jobs, failed: freed.failed }
-                });
-                self.settle(batch, rescued, reply)
-            }
-            Request::RescueSilent(worker, heartbeats, reply) => match queries::heartbeats(&self.conn, worker)
-            {
-                Ok(found) if found == Some(heartbeats) => self.apply(Request::Rescue(worker, reply), batch),
-                found => {
-                    self.settle(batch, found.map(|_| Rescued::default()).map_err(error::before_commit), reply)
-                }
-            },
-            Request::Deregister(worker, reply) => {
+            Request::ReportProgress(slot) => self.apply_progress(slot, batch),
+            Request::ReleaseWorker(worker, Release::ByWorker, reply) => {
                 self.end_standing(|turn| turn.worker == worker);
                 batch.claim_nothing_for(worker);
                 let freed = self.alone(true, |conn| {
@@ -101,28 +65,33 @@ impl Writer {
                 });
                 batch.ready += freed.as_ref().map_or(0, |freed| freed.waiting);
                 batch.left.extend(freed.is_ok().then_some((worker, None)));
-                self.settle(batch, freed.map(|freed| freed.jobs), reply)
+                let released = freed.map(|freed| Released { jobs: freed.jobs, failed: freed.failed });
+                self.settle(batch, released, reply)
             }
-            Request::JobCommand(commands, reply) => {
-                let mut answers = Vec::with_capacity(commands.len());
-                for command in commands {
-                    let told = self.tell_end_of(command.id(), batch);
-                    let answer =
-                        told.and_then(|()| self.alone(false, |conn| queries::control(conn, command, now)));
-                    if answer.as_ref().is_err_and(Error::is_fatal)
-                        || (answer.is_err() && self.conn.is_autocommit())
-                    {
-                        return self.settle(batch, answer.map(|_| Vec::new()), reply);
-                    }
-                    if answer.is_ok() {
-                        batch.ended.push(command.id());
-                        batch.ready += usize::from(matches!(command, crate::store::JobCommand::Retry(_)));
-                    }
-                    answers.push(answer);
+            Request::ReleaseWorker(worker, Release::ProvenDead, reply) => {
+                self.apply_rescue(worker, reply, batch)
+            }
+            Request::ReleaseWorker(worker, Release::Silent { heartbeats }, reply) => {
+                match queries::heartbeats(&self.conn, worker) {
+                    Ok(found) if found == Some(heartbeats) => self.apply_rescue(worker, reply, batch),
+                    found => self.settle(
+                        batch,
+                        found.map(|_| Released::default()).map_err(error::before_commit),
+                        reply,
+                    ),
                 }
-                self.settle(batch, Ok(answers), reply)
             }
-            Request::Ended(id, reply) => {
+            Request::Command(command, reply) => {
+                let told = self.tell_end_of(command.id(), batch);
+                let answer =
+                    told.and_then(|()| self.alone(false, |conn| queries::command(conn, command, now)));
+                if answer.is_ok() {
+                    batch.ended.push(command.id());
+                    batch.ready += usize::from(matches!(command, JobCommand::Retry(_)));
+                }
+                self.settle(batch, answer, reply)
+            }
+            Request::WaitFor(id, reply) => {
                 match rows::job_by_id(&self.conn, id).map_err(error::before_commit) {
                     Ok(Some(job)) if !job.status.is_ended() => {
                         batch.watch.push((id, reply));
@@ -145,6 +114,51 @@ impl Writer {
         }
     }
 
+    /// Releases the jobs of a dead worker.
+    fn apply_rescue(&mut self, worker: WorkerId, reply: Reply<Released>, batch: &mut Batch) -> Result<()> {
+        let (max_crashes, now) = (self.options.max_crashes, batch.now);
+        let freed = self.alone(true, |conn| {
+            // Before its row is gone.
+            let wake_socket = queries::wake_socket(conn, worker);
+            let freed =
+                wake_socket.and_then(|socket| Ok((queries::rescue(conn, worker, max_crashes, now)?, socket)));
+            freed.map_err(error::before_commit)
+        });
+        // A waiting claim of the dead worker in this process is refused.
+        batch.look = true;
+        let released = freed.map(|(freed, wake_socket)| {
+            batch.ready += freed.waiting;
+            batch.ended.extend(freed.failed.iter().map(|job| job.id));
+            batch.refuse_standing_of(worker);
+            batch.claim_nothing_for(worker);
+            batch.left.push((worker, wake_socket));
+            Released { jobs: freed.jobs, failed: freed.failed }
+        });
+        self.settle(batch, released, reply)
+    }
+
+    /// Writes the progress of a job. If it cannot be written, a later value will be; only a dead transaction matters.
+    fn apply_progress(&mut self, slot: Arc<ProgressSlot>, batch: &mut Batch) -> Result<()> {
+        let Some(progress) = slot.peek() else {
+            slot.clear();
+            return Ok(());
+        };
+        let written = self.alone(false, |conn| {
+            queries::report_progress(conn, slot.claim(), &progress).map_err(error::before_commit)
+        });
+        let request_queue = self.request_queue.clone();
+        batch.answers.push(Box::new(move |commit| match commit {
+            Err(_) => slot.clear(),
+            // A value that came during the commit waits for the next one. A closed queue has no next one.
+            Ok(()) if slot.stored(&progress) => {
+                let _ = request_queue.push(Request::ReportProgress(slot));
+            }
+            Ok(()) => {}
+        }));
+        written
+            .or_else(|error| if error.is_fatal() || self.conn.is_autocommit() { Err(error) } else { Ok(()) })
+    }
+
     pub(super) fn apply_turn(
         &mut self,
         turn: ClaimRequest,
@@ -154,13 +168,13 @@ impl Writer {
         let now = batch.now;
         let mut ended = Vec::new();
         let mut ready = 0;
-        let finished = self.alone(turn.done.len() > 1, |conn| {
+        let finished = self.alone(turn.finished.len() > 1, |conn| {
             if !queries::is_registered(conn, turn.worker).map_err(error::before_commit)? {
                 return Err(taken_for_dead());
             }
             let mut turned = ClaimResponse::default();
             let mut finishes = queries::FinishWriter::on(conn).map_err(error::before_commit)?;
-            for finish in turn.done.iter() {
+            for finish in turn.finished.iter() {
                 match finishes.write(finish, now).map_err(error::before_commit)? {
                     FinishResult::Lost => turned.lost.push(finish.claim),
                     FinishResult::EndedBefore(status) => {
@@ -178,7 +192,7 @@ impl Writer {
             Ok(turned) => {
                 batch.ended.extend(ended);
                 batch.ready += ready;
-                batch.spent |= !turn.done.is_empty();
+                batch.spent |= !turn.finished.is_empty();
                 batch.turns.push((turn, turned, reply));
                 Ok(())
             }

@@ -34,8 +34,8 @@ use self::unconfirmed::Unconfirmed;
 use crate::model::clock::{Clock, Timestamp, whole_micros};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{Job, JobId, NewJob, Status, WorkerId};
-use crate::queue::not_found;
 use crate::store::engine::requests::{Request, RequestQueue, Sleep};
+use crate::store::not_found;
 use crate::store::sqlite::connection::error::{self, BusyRetry};
 use crate::store::sqlite::connection::open::SqliteOptions;
 use crate::store::sqlite::connection::{migrate, open};
@@ -48,7 +48,7 @@ use crate::store::sqlite::queries::{self, FinishResult};
 use crate::store::sqlite::testing::stepped;
 use crate::store::sqlite::wakeup::poll::ChangePoll;
 use crate::store::sqlite::wakeup::socket::WakeSockets;
-use crate::store::{Claim, ClaimRequest, ClaimResponse, Reply, Rescued};
+use crate::store::{Claim, ClaimRequest, ClaimResponse, JobCommand, ProgressSlot, Release, Released, Reply};
 
 /// How soon the writer tries again by itself after a transaction has failed, and how much later at most if that fails, too.
 const MEND: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -119,7 +119,7 @@ struct Batch {
 impl Batch {
     /// Turns of a dead worker that came earlier in this batch and would stand are told what they would have been told standing.
     fn refuse_standing_of(&mut self, dead: WorkerId) {
-        let stands = |turn: &ClaimRequest| turn.worker == dead && turn.want.stand && turn.done.is_empty();
+        let stands = |turn: &ClaimRequest| turn.worker == dead && turn.may_wait();
         let (standing, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.turns).into_iter().partition(|(turn, ..)| stands(turn));
         self.turns = others;
@@ -145,8 +145,8 @@ impl Batch {
     /// is no longer on the list.
     fn claim_nothing_for(&mut self, worker: WorkerId) {
         for (turn, ..) in self.turns.iter_mut().filter(|(turn, ..)| turn.worker == worker) {
-            turn.want.limit = 0;
-            turn.want.stand = false;
+            turn.limit = 0;
+            turn.wait = false;
         }
     }
 }
@@ -335,9 +335,7 @@ impl Writer {
             return Ok(true);
         }
         for (turn, _) in &self.standing {
-            if !queries::is_registered(&self.conn, turn.worker)?
-                || queries::has_ready(&self.conn, &turn.want, turn.worker)?
-            {
+            if !queries::is_registered(&self.conn, turn.worker)? || queries::has_ready(&self.conn, turn)? {
                 return Ok(true);
             }
         }
@@ -575,7 +573,7 @@ impl Writer {
     fn refuse(&mut self, request: Request, error: &Error) {
         match &request {
             // A cancel_waiting_claims needs no database, and a worker that stops waits for it.
-            Request::CancelWaitingClaims(worker) => self.end_standing(|turn| turn.worker == *worker),
+            Request::CancelWaitingClaims(worker, _) => self.end_standing(|turn| turn.worker == *worker),
             // It is not on the list, and leaves no proof of its life.
             Request::RegisterWorker(card, _) if !self.registered.contains(&card.id) => {
                 self.worker_locks.end(card.id)
@@ -597,8 +595,7 @@ impl Writer {
     /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
     /// followed by one. Gives back the rest.
     fn let_stand(&mut self, requests: Vec<Request>) -> Vec<Request> {
-        let brings_nothing =
-            |turn: &ClaimRequest| turn.done.is_empty() && turn.want.stand && turn.want.limit > 0;
+        let brings_nothing = |turn: &ClaimRequest| turn.may_wait() && turn.limit > 0;
         if !requests.iter().all(|it| matches!(it, Request::Claim(turn, _) if brings_nothing(turn))) {
             return requests;
         }
@@ -620,7 +617,7 @@ impl Writer {
         !self.must_be_mended()
             && self.next_due.is_none_or(|due| due > self.clock.now())
             && queries::is_registered(&self.conn, turn.worker).unwrap_or(false)
-            && !queries::has_ready(&self.conn, &turn.want, turn.worker).unwrap_or(true)
+            && !queries::has_ready(&self.conn, turn).unwrap_or(true)
     }
 
     fn begin(&mut self) -> Result<()> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::model::job::NewJob;
 use crate::model::retry::Verdict;
-use crate::store::{FinishedJob, Pending, TaskSet, Want, WorkerInfo};
+use crate::store::{FinishedJob, Pending, Release, TaskSet, WorkerInfo};
 
 /// A writer that is called and not run, since which requests share a commit is chance otherwise; in a directory of its
 /// own. A commit with a row in it for which `fails` is true fails.
@@ -33,9 +33,14 @@ fn the_end_of_a_job_is_told_only_when_it_is_committed() {
     let worker = WorkerId(1);
     let turn = |done| {
         let tasks = Arc::new(TaskSet::new(["a"]));
-        let want = Want { limit: 1, tasks, queues: None, stand: false };
         let (reply, turned) = Pending::new();
-        (Request::Claim(ClaimRequest { worker, done, want }, reply), turned)
+        (
+            Request::Claim(
+                ClaimRequest { worker, finished: done, limit: 1, tasks, queues: None, wait: false },
+                reply,
+            ),
+            turned,
+        )
     };
     let insert = Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0);
     let register_worker = Request::RegisterWorker(WorkerInfo::new(worker, "host", 1), Pending::new().0);
@@ -44,16 +49,24 @@ fn the_end_of_a_job_is_told_only_when_it_is_committed() {
     let job = claimed.wait().unwrap().claimed.remove(0);
 
     let verdict = Verdict::Complete { result: "null".into() };
-    let (end, refused) =
-        turn(Arc::new(vec![FinishedJob { claim: job.claim, started_at: job.claimed_at, verdict }]));
+    let (end, refused) = turn(Arc::new(vec![FinishedJob {
+        claim: job.claim,
+        ticket: job.ticket,
+        began_after: Duration::ZERO,
+        verdict,
+    }]));
     let (reply, ended) = Pending::new();
-    writer.write(vec![end, Request::Ended(job.claim.id, reply)], false);
+    writer.write(vec![end, Request::WaitFor(job.claim.id, reply)], false);
     assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(ended.try_take().is_none(), "it waits on");
     writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
     let verdict = Verdict::Complete { result: "null".into() };
-    let (end, _) =
-        turn(Arc::new(vec![FinishedJob { claim: job.claim, started_at: job.claimed_at, verdict }]));
+    let (end, _) = turn(Arc::new(vec![FinishedJob {
+        claim: job.claim,
+        ticket: job.ticket,
+        began_after: Duration::ZERO,
+        verdict,
+    }]));
     writer.write(vec![end], false);
     assert_eq!(ended.wait().unwrap().status, Status::Completed);
     std::fs::remove_dir_all(&dir).unwrap();
@@ -69,25 +82,37 @@ fn a_worker_keeps_its_proof_of_life_until_it_is_off_the_list() {
     writer.write(vec![register_worker], false);
 
     let (reply, left) = Pending::new();
-    writer.write(vec![Request::Deregister(worker, reply)], false);
+    writer.write(vec![Request::ReleaseWorker(worker, Release::ByWorker, reply)], false);
     assert_eq!(left.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(proof.exists() && !writer.worker_locks.is_empty());
     let (reply, rescued) = Pending::new();
-    writer.write(vec![Request::Rescue(worker, reply)], false);
+    writer.write(vec![Request::ReleaseWorker(worker, Release::ProvenDead, reply)], false);
     assert_eq!(rescued.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(proof.exists() && !writer.worker_locks.is_empty());
     writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
     let (reply, left) = Pending::new();
-    writer.write(vec![Request::Deregister(worker, reply)], false);
-    assert_eq!(left.wait().unwrap(), 0);
+    writer.write(vec![Request::ReleaseWorker(worker, Release::ByWorker, reply)], false);
+    assert_eq!(left.wait().unwrap().jobs, 0);
     assert!(!proof.exists() && writer.worker_locks.is_empty());
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 fn turn(worker: WorkerId, limit: usize, stand: bool) -> (Request, Pending<ClaimResponse>) {
-    let want = Want { limit, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand };
     let (reply, turned) = Pending::new();
-    (Request::Claim(ClaimRequest { worker, done: Arc::default(), want }, reply), turned)
+    (
+        Request::Claim(
+            ClaimRequest {
+                worker,
+                finished: Arc::default(),
+                limit,
+                tasks: Arc::new(TaskSet::new(["a"])),
+                queues: None,
+                wait: stand,
+            },
+            reply,
+        ),
+        turned,
+    )
 }
 
 fn register_worker(writer: &mut Writer, worker: WorkerId) {
@@ -184,8 +209,10 @@ fn a_store_that_stops_tells_who_stands_who_waits_and_who_comes_and_writes_nothin
     let mut later = NewJob::new("a", "{}");
     later.run_at = crate::model::job::RunAt::After(Duration::from_secs(1_000));
     let (reply, watching) = Pending::new();
-    writer
-        .write(vec![Request::Insert(vec![later], Pending::new().0), Request::Ended(JobId(1), reply)], false);
+    writer.write(
+        vec![Request::Insert(vec![later], Pending::new().0), Request::WaitFor(JobId(1), reply)],
+        false,
+    );
 
     writer.conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM qdjobs_jobs").unwrap();
     writer.stop(&error::panicked());
@@ -216,18 +243,18 @@ fn a_turn_in_one_batch_with_the_rescue_of_its_worker_is_told_as_if_it_had_stood_
     let worker = WorkerId(1);
     register_worker(&mut writer, worker);
     let (stands, turned) = turn(worker, 1, true);
-    writer.write(vec![stands, Request::Rescue(worker, Pending::new().0)], false);
+    writer.write(vec![stands, Request::ReleaseWorker(worker, Release::ProvenDead, Pending::new().0)], false);
     assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is on the list still");
 
     // So it is for a turn that stood.
     let (stands, turned) = turn(worker, 1, true);
     writer.write(vec![stands], false);
-    writer.write(vec![Request::Rescue(worker, Pending::new().0)], false);
+    writer.write(vec![Request::ReleaseWorker(worker, Release::ProvenDead, Pending::new().0)], false);
     assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
 
     writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
     let (stands, turned) = turn(worker, 1, true);
-    writer.write(vec![stands, Request::Rescue(worker, Pending::new().0)], false);
+    writer.write(vec![stands, Request::ReleaseWorker(worker, Release::ProvenDead, Pending::new().0)], false);
     assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::LeaseLost);
     std::fs::remove_dir_all(&dir).unwrap();
 }
@@ -267,10 +294,11 @@ fn a_row_that_no_code_of_ours_has_written_holds_up_nobody_and_is_seen_and_delete
         (jobs.len(), jobs[0].params.as_str(), jobs[1].task_name.as_str()),
         (7, "{\"a\":\"\u{fffd}\"}", "a\u{fffd}")
     );
-    let deletes = [2, 3, 5, 6].map(|id| crate::store::JobCommand::Delete(JobId(id)));
-    let (reply, deleted) = Pending::new();
-    writer.write(vec![Request::JobCommand(deletes.to_vec(), reply)], false);
-    assert!(deleted.wait().unwrap().iter().all(|it| it.is_ok()));
+    for id in [2, 3, 5, 6] {
+        let (reply, deleted) = Pending::new();
+        writer.write(vec![Request::Command(JobCommand::Delete(JobId(id)), reply)], false);
+        deleted.wait().unwrap();
+    }
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -448,7 +476,10 @@ fn what_is_refused_for_something_that_is_not_committed_hears_of_the_commit() {
     register_worker(&mut writer, worker);
     let (late, turned) = turn(worker, 1, false);
     let insert = Request::Insert(vec![new_job()], Pending::new().0);
-    writer.write(vec![Request::Rescue(worker, Pending::new().0), late, insert], false);
+    writer.write(
+        vec![Request::ReleaseWorker(worker, Release::ProvenDead, Pending::new().0), late, insert],
+        false,
+    );
     assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is on the list still");
     std::fs::remove_dir_all(&dir).unwrap();
 }
@@ -460,7 +491,7 @@ fn a_rescue_that_cannot_read_all_it_needs_is_refused() {
     register_worker(&mut writer, worker);
     writer.conn.execute_batch("ALTER TABLE qdjobs_workers RENAME COLUMN wake_socket TO gone").unwrap();
     let (reply, rescued) = Pending::new();
-    writer.write(vec![Request::Rescue(worker, reply)], false);
+    writer.write(vec![Request::ReleaseWorker(worker, Release::ProvenDead, reply)], false);
     rescued.wait().unwrap_err();
     assert!(queries::is_registered(&writer.conn, worker).unwrap());
     std::fs::remove_dir_all(&dir).unwrap();
@@ -473,7 +504,7 @@ fn on_a_full_disk_too_a_standing_turn_hears_that_its_worker_was_taken_for_dead()
     let (stands, standing) = turn(worker, 1, true);
     writer.write(vec![stands], false);
     let (reply, rescued) = Pending::new();
-    writer.write(vec![Request::Rescue(worker, reply)], false);
+    writer.write(vec![Request::ReleaseWorker(worker, Release::ProvenDead, reply)], false);
     rescued.wait().unwrap();
     assert_eq!(standing.try_take().expect("it is told").unwrap_err().kind(), ErrorKind::LeaseLost);
     std::fs::remove_dir_all(&dir).unwrap();
@@ -488,11 +519,11 @@ fn the_end_of_a_job_by_its_last_crash_is_told_though_it_is_retried_in_the_same_b
     let (request, _claimed) = turn(worker, 1, false);
     writer.write(vec![request], false);
     let (reply, ended) = Pending::new();
-    writer.write(vec![Request::Ended(JobId(1), reply)], false);
+    writer.write(vec![Request::WaitFor(JobId(1), reply)], false);
     let crashes = writer.options.max_crashes - 1;
     writer.conn.execute("UPDATE qdjobs_jobs SET crash_count = ?1", [crashes]).unwrap();
-    let retry = Request::JobCommand(vec![crate::store::JobCommand::Retry(JobId(1))], Pending::new().0);
-    writer.write(vec![Request::Rescue(worker, Pending::new().0), retry], false);
+    let retry = Request::Command(JobCommand::Retry(JobId(1)), Pending::new().0);
+    writer.write(vec![Request::ReleaseWorker(worker, Release::ProvenDead, Pending::new().0), retry], false);
     assert_eq!(job(&writer).0, "pending");
     let ended = ended.try_take().expect("it had failed").unwrap();
     assert_eq!(ended.status, Status::Failed);
@@ -504,8 +535,8 @@ fn whether_there_is_work_is_known_at_the_first_that_is_found() {
     let (mut writer, dir) = writer("first", NEVER);
     let jobs = ["x", "y", "z"].map(|queue| NewJob { queue: queue.into(), ..new_job() });
     writer.write(vec![Request::Insert(jobs.to_vec(), Pending::new().0)], false);
-    let want = Want { limit: 1, tasks: Arc::new(TaskSet::new(["a"])), queues: None, stand: true };
-    assert!(queries::has_ready(&writer.conn, &want, WorkerId(1)).unwrap());
+    let want = ClaimRequest::new(WorkerId(1), Arc::new(TaskSet::new(["a"])), 1);
+    assert!(queries::has_ready(&writer.conn, &want).unwrap());
     let next = writer.conn.prepare_cached(queries::sql::NEXT_READY_PAIR).unwrap();
     assert_eq!(next.get_status(rusqlite::StatementStatus::Run), 1);
     std::fs::remove_dir_all(&dir).unwrap();

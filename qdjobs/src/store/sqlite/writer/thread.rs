@@ -130,8 +130,8 @@ mod tests {
     use crate::model::error::ErrorKind;
     use crate::model::job::NewJob;
     use crate::store::HealthState;
+    use crate::store::Store;
     use crate::store::sqlite::{SqliteOptions, SqliteStore};
-    use crate::store::{Query, Store};
 
     fn store(dir: &Path) -> Arc<SqliteStore> {
         std::fs::create_dir_all(dir).unwrap();
@@ -142,17 +142,17 @@ mod tests {
     fn a_panic_at_the_desk_stops_the_store_where_everybody_sees_it() {
         let dir = std::env::temp_dir().join(format!("qdjobs-panic-{}", std::process::id()));
         let store = store(&dir);
-        store.insert_here(vec![NewJob::new("a", "{}")]).unwrap();
+        store.insert_blocking(vec![NewJob::new("a", "{}")]).unwrap();
         let waiting = store.wait_for(crate::model::job::JobId(1));
         work(store.writer.lock().as_mut().unwrap(), |_| panic!("in the middle of something"));
         assert_eq!(waiting.wait().unwrap_err().kind(), ErrorKind::StoreHalted);
-        let refused = store.insert_here(vec![NewJob::new("a", "{}")]).unwrap_err();
+        let refused = store.insert_blocking(vec![NewJob::new("a", "{}")]).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::StoreHalted);
         assert!(matches!(store.health().state, HealthState::Halted { .. }));
         // Others are not kept from the file, and it can still be read here.
         let other = rusqlite::Connection::open(dir.join("jobs.db")).unwrap();
         other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap();
-        store.inspect(Query::Counts).wait().unwrap();
+        store.counts().wait().unwrap();
         store.close();
         std::fs::remove_dir_all(&dir).unwrap();
     }

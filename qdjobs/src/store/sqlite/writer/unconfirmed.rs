@@ -4,13 +4,15 @@
 //! stay running under a worker that worker_locks, for ever, and a worker that nobody was told of would stay on the list: these are
 //! taken back here, in the next transaction that succeeds.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use crate::model::clock::Timestamp;
 use crate::model::job::WorkerId;
 use crate::model::retry::Verdict;
 use crate::store::sqlite::queries::{self, FinishResult, FinishWriter};
-use crate::store::{Claim, FinishedJob};
+use crate::store::{Claim, FinishedJob, Ticket};
 
 #[derive(Debug, Default)]
 pub(in crate::store::sqlite) struct Unconfirmed {
@@ -35,8 +37,10 @@ impl Unconfirmed {
         let mut ready = 0;
         let mut finishes = FinishWriter::on(conn)?;
         for &claim in &self.claims {
-            let verdict = Verdict::Release { wait: std::time::Duration::ZERO, started: false };
-            let released = finishes.write(&FinishedJob { claim, started_at: now, verdict }, now)?;
+            let verdict = Verdict::Release { wait: Duration::ZERO, started: false };
+            let ticket = Ticket::new(now, false);
+            let finished = FinishedJob { claim, ticket, began_after: Duration::ZERO, verdict };
+            let released = finishes.write(&finished, now)?;
             ready += usize::from(released == FinishResult::Waits(true));
         }
         for &worker in &self.workers {

@@ -38,7 +38,7 @@ impl Writer {
         if may_claim && (batch.ready > 0 || batch.look || (batch.spent && suspects)) {
             let mut standing = std::mem::take(&mut self.standing).into_iter();
             while let Some((turn, reply)) = standing.next() {
-                match queries::claim(&self.conn, &turn.want, turn.worker, suspects, batch.now) {
+                match queries::claim(&self.conn, &turn, suspects, batch.now) {
                     Ok(claimed) if claimed.is_empty() => self.standing.push((turn, reply)),
                     Ok(claimed) => {
                         batch.claims.extend(claimed.iter().map(|job| job.claim));
@@ -54,8 +54,8 @@ impl Writer {
         }
         let mut turns = std::mem::take(&mut batch.turns).into_iter();
         while let Some((turn, mut turned, reply)) = turns.next() {
-            if turn.want.limit > 0 && may_claim {
-                match queries::claim(&self.conn, &turn.want, turn.worker, suspects, batch.now) {
+            if turn.limit > 0 && may_claim {
+                match queries::claim(&self.conn, &turn, suspects, batch.now) {
                     Ok(claimed) => turned.claimed = claimed,
                     Err(error) => {
                         let error = error::before_commit(error);
@@ -66,7 +66,7 @@ impl Writer {
                 }
             }
             batch.claims.extend(turned.claimed.iter().map(|job| job.claim));
-            if turn.want.stand && turned.claimed.is_empty() && turn.done.is_empty() {
+            if turn.may_wait() && turned.claimed.is_empty() {
                 self.stand(turn, reply);
             } else {
                 self.settle(batch, Ok(turned), reply)?;
@@ -98,14 +98,14 @@ impl Writer {
     /// Whether suspects wait and claims are to be made: one look for all claims of a batch.
     pub(super) fn has_suspects(&self, batch: &Batch) -> Result<bool> {
         let changed = batch.ready > 0 || batch.look || batch.spent;
-        let asked = (changed && !self.standing.is_empty())
-            || batch.turns.iter().any(|(turn, ..)| turn.want.limit > 0);
+        let asked =
+            (changed && !self.standing.is_empty()) || batch.turns.iter().any(|(turn, ..)| turn.limit > 0);
         Ok(asked && queries::has_suspects(&self.conn).map_err(error::before_commit)?)
     }
 
     /// Leaves a turn standing; one of the same worker for the same tasks ends with it.
     pub(super) fn stand(&mut self, turn: ClaimRequest, reply: Reply<ClaimResponse>) {
-        self.end_standing(|before| before.worker == turn.worker && before.want.tasks == turn.want.tasks);
+        self.end_standing(|before| before.worker == turn.worker && before.tasks == turn.tasks);
         self.standing.push((turn, reply));
     }
 

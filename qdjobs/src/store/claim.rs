@@ -1,0 +1,177 @@
+//! The types of the verb *claim*: what a worker asks for, what it hands in, and what it gets.
+//!
+//! Depends on the model. Names no database and no thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::clock::Timestamp;
+use crate::model::job::{JobId, WorkerId};
+use crate::model::retry::Verdict;
+
+/// The token of a running job.
+///
+/// A claim mints it, every change by the worker shows it, and the finish spends it. The attempt number and the worker fence off
+/// everybody who held the job before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The job.
+    pub id: JobId,
+    /// The number of the attempt.
+    pub attempt: u32,
+    /// The worker that holds the job.
+    pub worker: WorkerId,
+}
+
+/// One request of a worker: finished jobs to write, and jobs to claim.
+#[derive(Clone, Debug)]
+pub struct ClaimRequest {
+    /// The worker that asks.
+    pub worker: WorkerId,
+    /// Finished jobs. Shared, so that the worker still has them if the request fails.
+    pub finished: Arc<Vec<FinishedJob>>,
+    /// How many jobs to claim at most.
+    pub limit: usize,
+    /// The tasks to claim jobs of.
+    pub tasks: Arc<TaskSet>,
+    /// The queues to claim jobs from; `None` for all.
+    pub queues: Option<Arc<[String]>>,
+    /// Whether the answer waits until there is a job to claim.
+    pub wait: bool,
+}
+
+impl ClaimRequest {
+    /// A request of `worker` for at most `limit` jobs of `tasks`, from all queues, answered at once.
+    pub fn new(worker: WorkerId, tasks: Arc<TaskSet>, limit: usize) -> ClaimRequest {
+        ClaimRequest { worker, finished: Arc::default(), limit, tasks, queues: None, wait: false }
+    }
+
+    /// Whether this request wants a job of this task in this queue.
+    pub(crate) fn takes(&self, task_name: &str, queue: &str) -> bool {
+        self.tasks.contains(task_name)
+            && self.queues.as_deref().is_none_or(|queues| queues.iter().any(|wanted| wanted == queue))
+    }
+
+    /// Whether this request may become a waiting claim: one with finished jobs is answered at once.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.wait && self.finished.is_empty()
+    }
+}
+
+/// Names of tasks, sorted, without duplicates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TaskSet(Vec<String>);
+
+impl TaskSet {
+    /// Sorts the names and removes duplicates.
+    pub fn new<S: Into<String>>(names: impl IntoIterator<Item = S>) -> TaskSet {
+        let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
+        names.sort();
+        names.dedup();
+        TaskSet(names)
+    }
+
+    /// Whether `name` is in the set.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
+    }
+
+    /// The names in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A job whose attempt has ended: its claim, and what becomes of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FinishedJob {
+    /// The claim under which the job ran.
+    pub claim: Claim,
+    /// The ticket of the [`ClaimedJob`].
+    pub ticket: Ticket,
+    /// The time from the claim to the start of the task, on the worker's monotonic clock; zero if the task never started.
+    ///
+    /// A duration and not an instant, since the wall clocks of a worker and of a store may differ.
+    pub began_after: Duration,
+    /// What becomes of the job.
+    pub verdict: Verdict,
+}
+
+/// What a store remembers about a claimed job, so that the finish needs no read: opaque to the worker, which hands it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The instant of the claim, by the store's clock: microseconds since 1970, half the size of a `Timestamp`.
+    claimed_at: i64,
+    /// Whether the job is a suspected poison job.
+    pub(crate) suspected: bool,
+}
+
+impl Ticket {
+    /// A ticket of a store: the instant of the claim, and whether a crash of this job has been counted.
+    pub fn new(claimed_at: Timestamp, suspected: bool) -> Ticket {
+        Ticket { claimed_at: claimed_at.as_microsecond(), suspected }
+    }
+
+    /// The instant at which the task started, by the store's clock, which reads `now`. Never after `now`: clocks may be set back.
+    pub(crate) fn started_at(self, began_after: Duration, now: Timestamp) -> Timestamp {
+        let claimed_at = self.claimed_at();
+        claimed_at.checked_add(began_after).unwrap_or(now).min(now.max(claimed_at))
+    }
+
+    /// The instant of the claim, by the store's clock.
+    pub(crate) fn claimed_at(self) -> Timestamp {
+        Timestamp::from_microsecond(self.claimed_at).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// The answer to a [`ClaimRequest`].
+#[derive(Debug, Default)]
+pub struct ClaimResponse {
+    /// The claims of finished jobs that were refused, since the claim was lost: the job was rescued, deleted or released.
+    ///
+    /// A job that has ended under exactly the claim shown is not lost: its task completed it in a transaction of its own, or
+    /// the finish is repeated since its first answer got lost.
+    pub lost: Vec<Claim>,
+    /// The claims of finished jobs that their attempts had completed before, whatever their verdicts say.
+    pub completed: Vec<Claim>,
+    /// The claimed jobs, in the order in which they are to start.
+    pub claimed: Vec<ClaimedJob>,
+}
+
+/// A claimed job, with everything its attempt needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimedJob {
+    /// The token to finish it with.
+    pub claim: Claim,
+    /// To be handed back with the [`FinishedJob`].
+    pub ticket: Ticket,
+    /// The task.
+    pub task_name: String,
+    /// The parameters: the text of a JSON object.
+    pub params: String,
+    /// The display name, if the job has one of its own.
+    pub name: Option<String>,
+    /// The queue.
+    pub queue: String,
+    /// The priority; higher first.
+    pub priority: i32,
+    /// Retries used.
+    pub retry_count: u32,
+    /// Retries allowed.
+    pub max_retries: u32,
+    /// When the job was stored.
+    pub created_at: Timestamp,
+    /// When the job was due.
+    pub scheduled_at: Timestamp,
+    /// When the job was claimed, by the store's clock.
+    pub claimed_at: Timestamp,
+    /// The caller's own JSON object.
+    pub metadata: Option<String>,
+    /// The idempotency key under which the job was enqueued.
+    pub idempotency_key: Option<String>,
+}

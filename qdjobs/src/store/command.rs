@@ -1,0 +1,60 @@
+//! [`JobCommand`], a change of one job that a person asks for, and which changes are allowed.
+//!
+//! Depends on the model. Names no database.
+
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::job::{JobId, Status};
+
+/// A change of one job that a person asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobCommand {
+    /// Makes a failed, cancelled or scheduled job due now, with a fresh budget of retries and crashes.
+    ///
+    /// Its history stays, and `attempt` goes on from there.
+    Retry(JobId),
+    /// Cancels a pending job.
+    Cancel(JobId),
+    /// Removes a job that is not running, with its history. The answer is the job as it was.
+    Delete(JobId),
+}
+
+impl JobCommand {
+    /// The job to change.
+    pub fn id(self) -> JobId {
+        match self {
+            JobCommand::Retry(id) | JobCommand::Cancel(id) | JobCommand::Delete(id) => id,
+        }
+    }
+
+    /// Refuses a command that the job's status does not allow: the one place that decides it. `due` tells of a pending job
+    /// whether its time has come.
+    pub(crate) fn permit(self, status: Status, due: bool) -> Result<()> {
+        let (refused, help) = match (self, status) {
+            (_, Status::Running) => {
+                (true, "wait until it has ended; a task can end its own job early with `TaskError::cancel`")
+            }
+            (JobCommand::Retry(_), Status::Pending) => (due, "it already waits for a free worker"),
+            (JobCommand::Retry(_), Status::Completed) => (true, "enqueue a new job to do the work once more"),
+            (JobCommand::Cancel(_), status) => {
+                (status != Status::Pending, "only a pending job can be cancelled")
+            }
+            (JobCommand::Retry(_) | JobCommand::Delete(_), _) => (false, ""),
+        };
+        if !refused {
+            return Ok(());
+        }
+        let verb = match self {
+            JobCommand::Retry(_) => "retried",
+            JobCommand::Cancel(_) => "cancelled",
+            JobCommand::Delete(_) => "deleted",
+        };
+        let message = format!("job {} is {status} and cannot be {verb}", self.id());
+        Err(Error::new(ErrorKind::Conflict, message).help(help))
+    }
+}
+
+/// The error for a job that is not stored.
+pub(crate) fn not_found(id: JobId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no job {id}"))
+        .help("it may have been deleted; list the jobs to see which there are")
+}

@@ -1,0 +1,133 @@
+//! The types of the reads: [`Filter`] and [`Page`] of a list, and [`Counts`].
+//!
+//! Depends on the model. Names no database.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::job::{Job, JobId, Status};
+
+/// Which jobs to list: all conditions that are set must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Filter {
+    /// Jobs in this status.
+    pub status: Option<Status>,
+    /// Jobs of this task.
+    pub task_name: Option<String>,
+    /// Jobs in this queue.
+    pub queue: Option<String>,
+    /// Pending jobs whose `scheduled_at` lies ahead.
+    pub scheduled: bool,
+    /// Pending jobs that have failed since their budget of retries was last fresh.
+    pub retrying: bool,
+    /// The page that follows this cursor: the `next` of the page before.
+    pub after: Option<Cursor>,
+    /// The size of a page; [`Filter::LIMIT_DEFAULT`] if `None`, [`Filter::LIMIT_MAX`] at most.
+    pub limit: Option<usize>,
+}
+
+impl Filter {
+    /// The size of a page unless the caller sets another.
+    pub const LIMIT_DEFAULT: usize = 100;
+    /// The largest page: a page is held in memory as a whole.
+    pub const LIMIT_MAX: usize = 1000;
+
+    pub(crate) fn page_size(&self) -> usize {
+        self.limit.unwrap_or(Self::LIMIT_DEFAULT).clamp(1, Self::LIMIT_MAX)
+    }
+}
+
+/// A place in a list: where the next page begins.
+///
+/// It is opaque. Its text (`Display`) may be handed to a client and parsed again (`FromStr`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor(pub(crate) JobId);
+
+impl Cursor {
+    /// The place behind `job` in a list that contains it.
+    pub fn after(job: &Job) -> Cursor {
+        Cursor(job.id)
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Cursor> {
+        // Only what `Display` writes: `+7` and `007` are other texts for one place.
+        let id = text.parse::<i64>().ok().filter(|id| *id >= 0 && id.to_string() == text);
+        id.map(|id| Cursor(JobId(id))).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidInput,
+                format!("`{}` is not a cursor of a list", text.escape_debug()),
+            )
+            .help("use the `next` of the page before, unchanged; leave it out for the first page")
+        })
+    }
+}
+
+/// Some jobs, newest first.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Page {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Pass it as [`Filter::after`] to get the next page; `None` on the last page.
+    pub next: Option<Cursor>,
+}
+
+impl Page {
+    /// Cuts `jobs` to a page. They are read with one more than `size`, which tells whether a further page follows.
+    pub(crate) fn cut(mut jobs: Vec<Job>, size: usize) -> Page {
+        let more = jobs.len() > size;
+        jobs.truncate(size);
+        let next = if more { jobs.last().map(Cursor::after) } else { None };
+        Page { jobs, next }
+    }
+}
+
+/// The number of jobs by status. Every status has an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts(BTreeMap<Status, u64>);
+
+impl Counts {
+    pub(crate) fn new(counted: impl IntoIterator<Item = (Status, u64)>) -> Counts {
+        let mut counts: BTreeMap<Status, u64> = Status::ALL.map(|status| (status, 0)).into();
+        counts.extend(counted);
+        Counts(counts)
+    }
+
+    /// The number of jobs in `status`.
+    pub fn of(&self, status: Status) -> u64 {
+        self.0.get(&status).copied().unwrap_or(0)
+    }
+
+    /// The number of all jobs.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_its_own_text_and_nothing_else() {
+        let cursor = Cursor(JobId(42));
+        assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        for text in ["", "-1", "+7", "007", "x", "9223372036854775808", "1 "] {
+            let error = text.parse::<Cursor>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The types of the verbs of a worker: *register*, *heartbeat*, *release*, and what it publishes about its tasks.
+//!
+//! Depends on the model. Names no database and no thread.
+
+use std::time::Duration;
+
+use crate::model::clock::Timestamp;
+use crate::model::job::{Job, WorkerId};
+
+/// How long a worker may be silent before others presume it dead, unless the program sets another lease. See `model/lease.rs`.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// A worker that registers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerInfo {
+    /// Drawn at random when the worker starts.
+    pub id: WorkerId,
+    /// The name of the machine.
+    pub host: String,
+    /// The process id. For people: process ids are reused, so it proves nothing.
+    pub pid: u32,
+}
+
+impl WorkerInfo {
+    /// A worker with this id, in this process of this machine.
+    pub fn new(id: WorkerId, host: impl Into<String>, pid: u32) -> WorkerInfo {
+        WorkerInfo { id, host: host.into(), pid }
+    }
+}
+
+/// A registered worker and its latest heartbeat.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WorkerState {
+    /// Drawn at random when the worker started.
+    pub id: WorkerId,
+    /// The name of its machine.
+    pub host: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it registered.
+    #[serde(serialize_with = "crate::model::job::serialize_wire_time")]
+    pub started_at: Timestamp,
+    /// Heartbeats so far. Only whether the number grows has a meaning.
+    pub heartbeats: u64,
+    /// The number of jobs it holds.
+    pub running: u64,
+}
+
+impl WorkerState {
+    pub(crate) fn new(worker: WorkerInfo, started_at: Timestamp) -> WorkerState {
+        let WorkerInfo { id, host, pid } = worker;
+        WorkerState { id, host, pid, started_at, heartbeats: 0, running: 0 }
+    }
+}
+
+/// The answer to a heartbeat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Heartbeat {
+    /// Whether the worker is registered. If not, it was presumed dead and its jobs were released.
+    pub registered: bool,
+}
+
+impl Heartbeat {
+    /// The answer of a store.
+    pub fn new(registered: bool) -> Heartbeat {
+        Heartbeat { registered }
+    }
+}
+
+/// Why the jobs of a worker are released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// The worker itself stops.
+    ByWorker,
+    /// The operating system proves that the worker is dead.
+    ProvenDead,
+    /// The worker's heartbeats have not grown for a whole lease.
+    Silent {
+        /// The number of heartbeats as it was last read. A worker with more heartbeats is left alone: between the read and
+        /// the release, the disk may have been away for everybody.
+        heartbeats: u64,
+    },
+}
+
+/// What became of the jobs of a worker that was released.
+#[derive(Clone, Debug, Default)]
+pub struct Released {
+    /// The number of jobs that the worker held; 0 if another process was quicker.
+    pub jobs: usize,
+    /// The jobs among them that have failed, since their last allowed crash was counted.
+    pub failed: Vec<Job>,
+}
+
+/// The options of a task, for jobs that programs without the task insert by SQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskDefaults {
+    /// The task's name.
+    pub name: String,
+    /// The queue of its jobs.
+    pub queue: String,
+    /// Their priority; higher first.
+    pub priority: i32,
+    /// Retries after the first attempt.
+    pub max_retries: u32,
+}
