@@ -317,7 +317,11 @@ fn read_filter(params: &[(String, String)]) -> Result<Filter, Refusal> {
             "task" => filter.task_name = Some(value.clone()),
             "queue" => filter.queue = Some(value.clone()),
             "limit" => filter.limit = usize::try_from(number(Filter::LIMIT_MAX as i64)?).ok(),
-            _ => filter.after = Some(value.parse().map_err(|error| bad(refusal::one_line(&error)))?),
+            _ => {
+                let cursor = value.parse::<Cursor>();
+                filter.after =
+                    Some(cursor.map_err(|error| bad(format!("`after`: {}", refusal::one_line(&error))))?);
+            }
         }
     }
     Ok(filter)

@@ -415,7 +415,7 @@ fn health_is_green_until_the_database_is_found_damaged() {
     refused(&first, if first.status() == 500 { 500 } else { 503 }, "damaged");
     refused(&service.post(waiting()), 503, "stopped for good");
     let ill = service.get("/health");
-    assert_eq!((ill.status().as_u16(), &json(&ill)["state"]), (503, &json!("stopped")));
+    assert_eq!((ill.status().as_u16(), &json(&ill)["state"]), (503, &json!("halted")));
     assert!(json(&ill)["reason"].as_str().unwrap().contains("restart the program"), "{}", ill.body());
 }
 

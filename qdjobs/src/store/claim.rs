@@ -125,7 +125,7 @@ impl Ticket {
 
     /// The instant of the claim, by the store's clock.
     pub(crate) fn claimed_at(self) -> Timestamp {
-        Timestamp::from_microsecond(self.claimed_at).unwrap_or(Timestamp::UNIX_EPOCH)
+        Timestamp::from_microsecond(self.claimed_at).unwrap_or(Timestamp::MAX)
     }
 }
 

@@ -325,7 +325,7 @@ fn a_control_that_makes_no_sense_is_a_conflict_that_says_what_to_do() {
         assert!(words.iter().all(|words| error.to_string().contains(words)), "{error}");
     };
     let due = Plain.enqueue(&queue).unwrap().id();
-    conflict(queue.retry(due), &["is pending and cannot be retried", "already waiting for a free worker"]);
+    conflict(queue.retry(due), &["is pending and cannot be retried", "already waits for a free worker"]);
 
     let running = End::new("well").enqueue(&queue).unwrap();
     arrivals.next();
