@@ -1,14 +1,15 @@
-//! Durations as people write them: `"30s"`, `"1h30m"`, `"250ms"`.
+//! Durations in option values: `"30s"`, `"1h30m"`, `"250ms"`.
 //!
-//! Leans on nothing. A grammar of its own, and not the calendar library the runtime has: that one reads more than a
-//! timeout can mean (`"5 sec ago"`), refuses `"1d"`, says nothing helpful about `"30"`, and would be compiled a
-//! second time, in front of every crate with a task, for these few lines.
+//! Depends on the standard library only. Not parsed with the calendar library of the runtime, for four
+//! reasons: it accepts `"5 sec ago"`, it rejects `"1d"`, it has no help for `"30"`, and every crate with a
+//! task would compile it for the build host as well.
 
 use std::time::Duration;
 
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// Reads a sum of whole numbers with units, largest first or not: `"1h30m"`. The error is a message for people.
+/// Parses a sum of integers with units, in any order: `"1h30m"`. The error is the message of the compile
+/// error.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let invalid = |what: String| Err(format!("invalid duration: {what}"));
     let mut rest = text.trim();
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_of_units_are_read() {
+    fn sums_of_units_are_parsed() {
         for (text, millis) in [
             ("250ms", 250),
             ("30s", 30_000),
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_duration_is_told_what_to_write() {
+    fn the_error_of_an_invalid_duration_says_what_to_write() {
         for (text, message) in [
             ("30", "invalid duration: `30` has no unit\nhelp: write \"30s\", \"30m\" or \"30h\""),
             ("", "invalid duration: it is empty\nhelp: write a number and a unit, as in \"30s\""),

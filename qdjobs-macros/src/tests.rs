@@ -1,8 +1,11 @@
-//! The macro without a compiler: expansions against golden files, every complaint by its words, and the cost of a task.
+//! The macro without a compiler: expansions against golden files, every complaint by its words, and the cost
+//! of a task.
 //!
-//! Leans on nothing but the door. What rustc says about an expansion is tested in the tests crate, where there is one.
+//! Leans on nothing but the door. What rustc says about an expansion is tested in the tests crate, where
+//! there is one.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p qdjobs-macros` writes the golden files anew; read the difference before you keep it.
+//! `UPDATE_GOLDEN=1 cargo test -p qdjobs-macros` writes the golden files anew; read the difference before you
+//! keep it.
 
 use std::path::Path;
 
