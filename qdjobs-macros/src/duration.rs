@@ -14,7 +14,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let invalid = |what: String| Err(format!("invalid duration: {what}"));
     let mut rest = text.trim();
     if rest.is_empty() {
-        return invalid("it is empty\nhelp: write a number and a unit, as in \"30s\"".to_owned());
+        return invalid("the string is empty\nhelp: write a number and a unit, as in \"30s\"".to_owned());
     }
     let mut millis = 0u64;
     while !rest.is_empty() {
@@ -26,7 +26,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         let letters = after.len() - after.trim_start_matches(char::is_alphabetic).len();
         let (unit, after) = after.split_at(letters);
         if unit.is_empty() {
-            let what = if after.starts_with('.') { "is not a whole number" } else { "has no unit" };
+            let what = if after.starts_with('.') { "is not an integer" } else { "has no unit" };
             let shown = if after.starts_with('.') { rest } else { number };
             return invalid(format!("`{shown}` {what}\nhelp: {}", example(number)));
         }
@@ -35,7 +35,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         };
         let sum = number.parse::<u64>().ok().and_then(|n| n.checked_mul(*size)?.checked_add(millis));
         let Some(sum) = sum else {
-            return invalid(format!("`{text}` is longer than any job can wait"));
+            return invalid(format!("`{text}` is too long\nhelp: use a shorter duration"));
         };
         (millis, rest) = (sum, after.trim_start());
     }
@@ -68,17 +68,18 @@ mod tests {
     fn the_error_of_an_invalid_duration_says_what_to_write() {
         for (text, message) in [
             ("30", "invalid duration: `30` has no unit\nhelp: write \"30s\", \"30m\" or \"30h\""),
-            ("", "invalid duration: it is empty\nhelp: write a number and a unit, as in \"30s\""),
-            ("1.5h", "invalid duration: `1.5h` is not a whole number\nhelp: write \"1s\", \"1m\" or \"1h\""),
+            ("", "invalid duration: the string is empty\nhelp: write a number and a unit, as in \"30s\""),
+            ("1.5h", "invalid duration: `1.5h` is not an integer\nhelp: write \"1s\", \"1m\" or \"1h\""),
             ("5 sec ago", "invalid duration: `5` has no unit\nhelp: write \"5s\", \"5m\" or \"5h\""),
             ("3weeks", "invalid duration: `weeks` is not a unit\nhelp: the units are ms, s, m, h and d"),
             (
                 "-5s",
-                "invalid duration: `-5s` does not begin with a number\nhelp: write \"30s\", \"30m\" or \"30h\"",
+                "invalid duration: `-5s` does not begin with a number\nhelp: write \"30s\", \"30m\" or \
+                 \"30h\"",
             ),
             (
                 "99999999999999999999d",
-                "invalid duration: `99999999999999999999d` is longer than any job can wait",
+                "invalid duration: `99999999999999999999d` is too long\nhelp: use a shorter duration",
             ),
         ] {
             assert_eq!(parse(text), Err(message.to_owned()), "{text}");

@@ -23,9 +23,9 @@ impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> syn::Result<Function> {
         let (attrs, vis) = (input.call(Attribute::parse_outer)?, input.parse()?);
         if !is_function(input) {
-            return Err(input.error(
-                "`#[task]` goes on a function\nhelp: #[task(\"send_email\")] fn send_email() { .. }",
-            ));
+            let message = "`#[task]` can only be applied to a function";
+            let help = "#[task(\"send_email\")] fn send_email() { .. }";
+            return Err(input.error(format_args!("{message}\nhelp: {help}")));
         }
         Ok(Function { attrs, vis, sig: input.parse()?, body: input.parse()? })
     }
@@ -60,8 +60,8 @@ impl Function {
         if is_missing {
             errors.add_with_help(
                 &self.sig.ident,
-                "a task needs a body",
-                "write what the job does in `{ .. }`",
+                "a task must have a body",
+                "add the code of the job in `{ .. }`",
             );
             self.body = emit!({ ::core::unreachable!() });
             self.attrs.push(syn::parse_quote!(#[allow(unused_variables)]));

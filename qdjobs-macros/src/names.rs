@@ -79,13 +79,13 @@ pub(crate) fn check(what: &str, name: &LitStr, errors: &mut Errors) {
     let text = name.value();
     let bad = text.chars().find(|c| !c.is_ascii_alphanumeric() && !"_.:/-".contains(*c));
     let problem = if text.is_empty() {
-        "cannot be empty".to_owned()
+        "must not be empty".to_owned()
     } else if let Some(bad) = bad {
-        format!("cannot contain {bad:?}")
+        format!("must not contain {bad:?}")
     } else if text.len() > NAME_BYTES_MAX {
-        format!("has at most {NAME_BYTES_MAX} characters, this one has {}", text.len())
+        format!("must have at most {NAME_BYTES_MAX} characters; this one has {}", text.len())
     } else if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        "begins with a letter or a digit".to_owned()
+        "must begin with a letter or a digit".to_owned()
     } else {
         return;
     };
@@ -93,7 +93,8 @@ pub(crate) fn check(what: &str, name: &LitStr, errors: &mut Errors) {
         name,
         format_args!("the name of a {what} {problem}"),
         format_args!(
-            "1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 _ . : / - with a letter or a digit at the beginning"
+            "use 1 to {NAME_BYTES_MAX} of the characters A-Z a-z 0-9 _ . : / - and begin with a letter or a \
+             digit"
         ),
     );
 }
@@ -102,15 +103,15 @@ pub(crate) fn check(what: &str, name: &LitStr, errors: &mut Errors) {
 pub(crate) fn of_struct(function: &Ident, params: Option<&Ident>, errors: &mut Errors) -> Ident {
     let name = params.map_or_else(|| camel_case(function), Ident::to_string);
     if name.is_empty() || name.starts_with(char::is_numeric) {
-        let message = format_args!("no type can be named after `{function}`");
-        errors.add_with_help(function, message, "name the params struct: params = MyTask");
+        let message = format_args!("cannot make a struct name from `{function}`");
+        errors.add_with_help(function, message, "set the name of the params struct: params = MyTask");
         return format_ident!("Task{name}", span = function.span());
     }
     if PRELUDE_NAMES.contains(&name.as_str()) {
         errors.add_with_help(
             params.unwrap_or(function),
-            format_args!("this task's params struct would be named `{name}` and hide the standard `{name}`"),
-            format_args!("give it another name: params = {name}Job"),
+            format_args!("the params struct would be named `{name}` and shadow the `{name}` of the prelude"),
+            format_args!("choose another name: params = {name}Job"),
         );
         return format_ident!("{name}Job", span = function.span());
     }

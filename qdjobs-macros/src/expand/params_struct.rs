@@ -62,7 +62,7 @@ pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
     });
     let defaults = input.stored().filter_map(|param| default_function(private, param));
     let function = names::plain(&input.signature.name);
-    let new_doc = format!("A job that calls [`{function}`] with these parameters, once it is enqueued.");
+    let new_doc = format!("Makes a job that calls [`{function}`] with these parameters once it is enqueued.");
     // The answer contains the task's result. An invalid return type is an error here as well as in the `Task`
     // impl. With the spans of the return type both errors have the same place, and rustc prints one.
     let (first, last) = end_spans(&input.signature.output);
@@ -75,7 +75,7 @@ pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
             #vis fn #new(#(#arguments),*) -> Self {
                 Self { #(#fields),* }
             }
-            /// Stores the job, with the task's own options. The target decides the style of the answer.
+            /// Enqueues the job with the task's default options. The return type depends on the target.
             #vis fn #enqueue<Q: #private::Enqueue + ?#private::Sized>(
                 self,
                 target: &Q,

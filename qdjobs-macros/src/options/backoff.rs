@@ -37,7 +37,7 @@ pub(super) fn backoff(private: &TokenStream, value: Expr, errors: &mut Errors) -
         Expr::Lit(_) => {
             errors.add_with_help(
                 &value,
-                "a backoff says how the wait grows",
+                "`backoff` must be `fixed(..)`, `exponential(..)`, a `Backoff`, or a function",
                 "backoff = fixed(\"5s\"), or backoff = exponential(\"1s\", factor = 2, max = \"1h\")",
             );
             None
@@ -78,8 +78,8 @@ fn exponential(private: &TokenStream, call: &ExprCall, errors: &mut Errors) -> O
     {
         errors.add_with_help(
             max_at,
-            "the longest wait is shorter than the first",
-            format_args!("{help}; `max` is one hour unless given"),
+            "the longest wait of `exponential` is shorter than its first wait",
+            format_args!("{help}; the default of `max` is one hour"),
         );
         return None;
     }
@@ -97,7 +97,7 @@ fn factor_value(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
     match factor {
         Some(factor) if factor >= 1.0 => Some(quote!(#factor)),
         _ => {
-            errors.add_with_help(value, "the factor of a backoff is a number of at least 1", "factor = 2");
+            errors.add_with_help(value, "`factor` must be a number of at least 1", "factor = 2");
             None
         }
     }

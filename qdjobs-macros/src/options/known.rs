@@ -53,16 +53,21 @@ const SYNONYMS: [(&str, &str); 24] = [
 /// The message for a key that is not a supported option.
 pub(super) fn unknown_option(word: &str, function: &Ident) -> String {
     if PLANNED.contains(&word) {
-        return format!("the option `{word}` is not available yet\nhelp: leave it out");
+        return format!("the option `{word}` is not supported yet\nhelp: remove it");
     }
     if word == "name" {
-        return format!("the name of a task stands first\nhelp: #[task(\"{}\")]", function.unraw());
+        return format!(
+            "the first argument of `task` is the task's name, without a key\nhelp: #[task(\"{}\")]",
+            function.unraw()
+        );
     }
     let known = OPTIONS.iter().map(|(known, _)| *known).chain(PLANNED);
     let synonym = SYNONYMS.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours);
     match synonym.or_else(|| suggest(word, known)) {
         Some(ours) if PLANNED.contains(&ours) => {
-            format!("unknown option `{word}`\nhelp: it would be called `{ours}`, which is not available yet")
+            format!(
+                "unknown option `{word}`\nhelp: the option for this is `{ours}`, which is not supported yet"
+            )
         }
         Some(ours) => format!("unknown option `{word}`\nhelp: did you mean `{ours}`?"),
         None => {

@@ -83,7 +83,7 @@ impl Options {
                 expect_comma(input, errors);
             }
             Ok(Some(other)) => {
-                errors.add_with_help(&other, "the name of a task is a text", help);
+                errors.add_with_help(&other, "the task's name must be a string literal", help);
                 expect_comma(input, errors);
             }
             // `read_option` reports `name = ".."`.
@@ -91,8 +91,8 @@ impl Options {
             _ => errors.push(syn::Error::new(
                 input.span(),
                 format_args!(
-                    "a task needs a name that stays the same when the function is renamed: stored jobs refer to \
-                     it\nhelp: {help}"
+                    "the first argument of `task` must be the task's name, as a string literal: stored jobs \
+                     refer to it\nhelp: {help}"
                 ),
             )),
         }
@@ -101,7 +101,7 @@ impl Options {
     /// Reads one `key = value` or `key(values)`.
     fn read_option(&mut self, input: ParseStream<'_>, function: &Ident, errors: &mut Errors) {
         let Ok(key) = input.call(Ident::parse_any) else {
-            errors.push(input.error("expected an option, as in `retries = 5`"));
+            errors.push(input.error("expected an option, such as `retries = 5`"));
             return skip_to_comma(input);
         };
         let word = key.to_string();
@@ -112,8 +112,8 @@ impl Options {
         if self.keys.contains(&key) {
             errors.add_with_help(
                 &key,
-                format_args!("the option `{word}` is given twice"),
-                "keep one of them",
+                format_args!("the option `{word}` is set more than once"),
+                "remove all but one",
             );
             return skip_to_comma(input);
         }
@@ -134,8 +134,11 @@ impl Options {
     ) -> syn::Result<()> {
         let listed = input.peek(syn::token::Paren);
         if listed != (word == "aliases") || !(listed || input.peek(Token![=])) {
-            let what =
-                if input.is_empty() || input.peek(Token![,]) { "needs a value" } else { "is written so" };
+            let what = if input.is_empty() || input.peek(Token![,]) {
+                "needs a value"
+            } else {
+                "has the wrong form"
+            };
             return Err(syn::Error::new(key.span(), format!("the option `{word}` {what}\nhelp: {example}")));
         }
         if listed {
@@ -165,7 +168,13 @@ impl Options {
             names::check("task", &alias, errors);
             let taken = self.name.iter().chain(&self.aliases).any(|name| name.value() == alias.value());
             if taken {
-                errors.add(&alias, format_args!("the name `{}` is given twice", alias.value()));
+                errors.add(
+                    &alias,
+                    format_args!(
+                        "the name `{}` is used more than once\nhelp: remove this alias",
+                        alias.value()
+                    ),
+                );
             } else {
                 self.aliases.push(alias);
             }

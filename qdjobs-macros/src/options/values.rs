@@ -27,7 +27,7 @@ pub(super) fn queue(value: Expr, errors: &mut Errors) -> Option<TokenStream> {
     match literal(&value) {
         Some(Lit::Str(name)) => names::check("queue", name, errors),
         Some(other) => {
-            errors.add_with_help(other, "the name of a queue is a text", "queue = \"mail\"");
+            errors.add_with_help(other, "the queue's name must be a string", "queue = \"mail\"");
             return None;
         }
         None => {}
@@ -52,9 +52,9 @@ pub(super) fn integer(
             Ok(size) if range.contains(&if negative { -size } else { size }) => {
                 return Some(value.into_token_stream());
             }
-            _ => format!("`{word}` lies between {} and {}", range.start(), range.end()),
+            _ => format!("`{word}` must be between {} and {}", range.start(), range.end()),
         },
-        Some(_) => format!("`{word}` is a whole number"),
+        Some(_) => format!("`{word}` must be an integer"),
     };
     errors.add_with_help(&value, message, format_args!("{word} = 5"));
     None
@@ -72,7 +72,7 @@ pub(super) fn duration(
         Some(Lit::Str(text)) => duration::parse(&text.value()),
         Some(Lit::Int(digits)) if digits.suffix().is_empty() => duration::parse(digits.base10_digits()),
         Some(other) => duration::parse(&other.to_token_stream().to_string())
-            .and(Err(format!("a duration is a text\nhelp: write \"{}\"", other.to_token_stream()))),
+            .and(Err(format!("a duration must be a string\nhelp: write \"{}\"", other.to_token_stream()))),
     };
     match parsed {
         Ok(length) => {
@@ -91,8 +91,8 @@ pub(super) fn timeout(private: &TokenStream, value: Expr, errors: &mut Errors) -
     if length.is_some_and(|length| length.is_zero()) {
         errors.add_with_help(
             &value,
-            "a timeout of zero would end every attempt at once",
-            "leave `timeout` out for none",
+            "a timeout of zero would end every attempt immediately",
+            "for no timeout, remove the option",
         );
         return None;
     }

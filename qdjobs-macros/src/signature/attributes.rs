@@ -68,14 +68,14 @@ fn unknown_attribute(attr: &Attribute, word: &str) -> syn::Error {
         "cfg" | "cfg_attr" => {
             return error(
                 attr,
-                "a parameter cannot depend on the build: one build could not read the jobs another build stored",
+                "a parameter cannot depend on `cfg`: another build could not decode the stored job",
                 "keep the parameter in every build, as an `Option`",
             );
         }
         "serde" => {
             return error(
                 attr,
-                "`#[serde]` is for the fields of a struct; a parameter has attributes of its own",
+                "`#[serde]` is not supported on a parameter",
                 "use `#[default]`, `#[alias(\"old\")]` or `#[with(path)]`",
             );
         }
@@ -107,18 +107,25 @@ fn read_default(attr: &Attribute) -> syn::Result<Default> {
     match &attr.meta {
         Meta::Path(_) => Ok(Default::OfType),
         Meta::List(list) => list.parse_args().map(Default::Value),
-        Meta::NameValue(_) => Err(error(attr, "a default stands in parentheses", "#[default(\"en\")]")),
+        Meta::NameValue(_) => {
+            Err(error(attr, "the value of `#[default]` must be in parentheses", "#[default(\"en\")]"))
+        }
     }
 }
 
 fn read_aliases(attr: &Attribute) -> syn::Result<Punctuated<LitStr, Token![,]>> {
-    attr.parse_args_with(Punctuated::parse_separated_nonempty)
-        .map_err(|_| error(attr, "an alias is the key in jobs stored earlier", "#[alias(\"old_name\")]"))
+    attr.parse_args_with(Punctuated::parse_separated_nonempty).map_err(|_| {
+        error(
+            attr,
+            "`#[alias]` needs an earlier name of the parameter, as a string literal",
+            "#[alias(\"old_name\")]",
+        )
+    })
 }
 
 fn read_with(attr: &Attribute) -> syn::Result<Path> {
     let help = "#[with(path)], where `path` has the functions `serialize` and `deserialize`";
-    attr.parse_args().map_err(|_| error(attr, "`#[with]` names a module", help))
+    attr.parse_args().map_err(|_| error(attr, "`#[with]` needs the path of a module", help))
 }
 
 /// Reports attributes that describe how a parameter is stored, on a parameter that the worker passes.
@@ -131,15 +138,15 @@ pub(super) fn check_not_stored(attributes: &ParamAttributes, what: &str, errors:
     for (attribute, at) in storing.into_iter().flatten() {
         errors.add_with_help(
             at,
-            format_args!("`{attribute}` has no meaning for {what}, which is not stored"),
+            format_args!("`{attribute}` cannot be used on {what}, which is not stored"),
             "remove it",
         );
     }
     if let (Some(ctx), Some(_)) = (&attributes.ctx, &attributes.state) {
         errors.add_with_help(
             ctx,
-            "a parameter is either the job's context or shared state",
-            "keep one of the two",
+            "a parameter cannot be both the job's context and shared state",
+            "remove `#[ctx]` or `#[state]`",
         );
     }
 }

@@ -43,8 +43,8 @@ pub(crate) fn read(sig: &mut syn::Signature, struct_name: &Ident, errors: &mut E
         match input {
             FnArg::Receiver(receiver) => errors.add_with_help(
                 &*receiver,
-                "a task is a free function: a stored job has no `self`",
-                "take shared values with `#[state]`",
+                "a task must be a free function: a stored job has no `self`",
+                "pass shared values with `#[state]`",
             ),
             FnArg::Typed(param) => match read_param(param, struct_name, errors) {
                 Ok(param) => params.push(param),
@@ -60,23 +60,31 @@ pub(crate) fn read(sig: &mut syn::Signature, struct_name: &Ident, errors: &mut E
 /// A worker calls a task from safe code, by an ordinary call, with the values of one job.
 fn check_qualifiers(sig: &syn::Signature, errors: &mut Errors) {
     if let Some(word) = &sig.constness {
-        errors.add_with_help(word, "a task runs in a worker, so it cannot be `const`", "remove `const`");
+        errors.add_with_help(
+            word,
+            "a task cannot be `const`: a worker calls it at run time",
+            "remove `const`",
+        );
     }
     if let Safety::Unsafe(word) = &sig.safety {
         errors.add_with_help(
             word,
-            "a worker cannot keep the promises that an `unsafe` function asks of its caller",
-            "write a safe task that calls it",
+            "a task cannot be `unsafe`: the worker cannot uphold its safety requirements",
+            "write a safe task that calls the unsafe function",
         );
     }
     if let Some(abi) = &sig.abi {
-        errors.add_with_help(abi, "a task is an ordinary Rust function", "remove `extern`");
+        errors.add_with_help(
+            abi,
+            "a task cannot have an ABI: the worker calls it as a Rust function",
+            "remove `extern`",
+        );
     }
     if let Some(dots) = &sig.variadic {
         errors.add_with_help(
             dots,
-            "a task has a fixed list of parameters",
-            "take a `Vec` for a list of any length",
+            "a task must have a fixed number of parameters",
+            "use a parameter of type `Vec`",
         );
     }
 }
@@ -94,7 +102,13 @@ fn check_keys(params: &[Param], errors: &mut Errors) {
     let mut taken: Vec<String> = stored.clone().map(|param| param.key.clone()).collect();
     for alias in stored.flat_map(|param| &param.aliases) {
         if taken.contains(&alias.value()) {
-            errors.add(alias, format_args!("the key `{}` is taken by another parameter", alias.value()));
+            errors.add(
+                alias,
+                format_args!(
+                    "the JSON key `{}` is used more than once\nhelp: remove this alias",
+                    alias.value()
+                ),
+            );
         }
         taken.push(alias.value());
     }

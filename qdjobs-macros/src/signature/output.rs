@@ -21,7 +21,11 @@ pub(super) fn read_output(output: &ReturnType, errors: &mut Errors) -> TokenStre
 
 fn check_output(ty: &Type) -> syn::Result<()> {
     if let Type::Never(_) = ungrouped(ty) {
-        return Err(error(ty, "a task that never returns would hold its slot for ever", "return `()`"));
+        return Err(error(
+            ty,
+            "a task cannot return `!`: it would occupy a slot of its worker forever",
+            "return `()`",
+        ));
     }
     check_tokens(ty.to_token_stream())
 }
@@ -34,8 +38,8 @@ fn check_tokens(tokens: TokenStream) -> syn::Result<()> {
             TokenTree::Ident(word) if word == "impl" => {
                 return Err(error(
                     word,
-                    "the result of a task has one named type",
-                    "name it; for a future write `async fn`",
+                    "the result of a task cannot be `impl Trait`: it must have a named type",
+                    "write the type; for a future use `async fn`",
                 ));
             }
             TokenTree::Punct(sign) if sign.as_char() == '&' => {
@@ -60,7 +64,7 @@ fn check_tokens(tokens: TokenStream) -> syn::Result<()> {
 fn borrowed_error(at: &impl ToTokens) -> syn::Error {
     error(
         at,
-        "the result of a task outlives the call: it is stored, so it cannot borrow from the parameters",
+        "the result of a task cannot borrow from its parameters: it is stored after the call",
         "return an owned value: `String` for `&str`, `Vec<_>` for `&[_]`",
     )
 }

@@ -100,9 +100,9 @@ fn param_name(pat: &Pat, struct_name: &Ident) -> syn::Result<Ident> {
         other => Err(error(
             other,
             format_args!(
-                "a parameter needs a name: it becomes a field of `{struct_name}` and a key of the stored JSON"
+                "a parameter must be a plain name: it is a field of `{struct_name}` and a key of the JSON"
             ),
-            "name it here, and take it apart in the body",
+            "give the parameter a name, and destructure it in the body",
         )),
     }
 }
@@ -121,7 +121,7 @@ fn context(ty: &Type, marked: bool) -> syn::Result<Param> {
             let named = if marked { "a reference" } else { "`&JobContext`" };
             Err(error(
                 ty,
-                "the job's context belongs to the worker and is only lent",
+                "the job's context must be a shared reference: it belongs to the worker",
                 format_args!("take {named}; clone it to keep it"),
             ))
         }
@@ -133,7 +133,7 @@ fn state(name: &Ident, ty: &Type) -> syn::Result<StateParam> {
         Type::Reference(TypeReference { mutability: Some(_), .. }) => {
             return Err(error(
                 ty,
-                "state is shared by every thread of the worker, so nobody can have it to himself",
+                "state cannot be `&mut`: all threads of the worker share it",
                 "take `&Mutex<..>`",
             ));
         }
@@ -143,7 +143,7 @@ fn state(name: &Ident, ty: &Type) -> syn::Result<StateParam> {
     if matches!(owned, Type::TraitObject(_)) {
         return Err(error(
             ty,
-            "state is found by its type, and this one has no size of its own",
+            "state cannot be a `dyn` type: it is looked up by its type, which must be `Sized`",
             "register an `Arc<dyn ..>`, and take `Arc<dyn ..>` here",
         ));
     }

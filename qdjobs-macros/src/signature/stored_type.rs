@@ -100,14 +100,14 @@ fn owned_of(reference: &TypeReference) -> syn::Result<(OwnedType, PassBy)> {
     if let Some(lifetime) = reference.lifetime.as_ref().filter(|lifetime| lifetime.ident == "static") {
         return Err(error(
             lifetime,
-            "a parameter is read from a stored job and lives no longer than the call, so it cannot be `'static`",
+            "a parameter cannot be `'static`: it is decoded from the stored job and dropped after the call",
             "remove `'static`",
         ));
     }
     if let Some(word) = &reference.mutability {
         return Err(error(
             word,
-            "a parameter is a value of its own for each attempt: nobody would see what is written through `&mut`",
+            "a parameter cannot be `&mut`: each attempt decodes its own value, so changes would be lost",
             "take it by value, with `mut` before its name",
         ));
     }
@@ -158,7 +158,7 @@ fn check_tokens(tokens: TokenStream, whole: &Type) -> syn::Result<()> {
             TokenTree::Punct(sign) if sign.as_char() == '*' => {
                 return Err(error(
                     whole,
-                    "a pointer means nothing in another process",
+                    "a pointer cannot be stored: it is not valid in another process",
                     "store the value itself, or its id",
                 ));
             }
@@ -177,23 +177,27 @@ fn check_tokens(tokens: TokenStream, whole: &Type) -> syn::Result<()> {
 
 fn check_word(word: &Ident, whole: &Type) -> syn::Result<()> {
     match word.to_string().as_str() {
-        "impl" => Err(generic_error(whole, "a parameter has one concrete type")),
+        "impl" => Err(generic_error(whole, "a parameter must have a concrete type")),
         "dyn" => Err(error(
             whole,
-            "a stored value has one concrete type: `dyn` could not be read back",
-            "name the type; for a shared object write `#[state]` before it and take an `Arc<dyn ..>`",
+            "a parameter cannot be `dyn`: a stored value is decoded as one concrete type",
+            "use a concrete type; for a shared object use `#[state]` and `Arc<dyn ..>`",
         )),
         "fn" => Err(error(
             whole,
             "a function cannot be stored",
-            "store a value that says which one, and choose in the body",
+            "store a value that identifies the function, and select it in the body",
         )),
         "u128" | "i128" => Err(error(
             word,
-            format_args!("JSON numbers do not hold `{word}`"),
+            format_args!("a parameter cannot be `{word}`: a stored JSON number has at most 64 bits"),
             "take a `String`, and parse it in the body",
         )),
-        "_" => Err(error(whole, "the type of a parameter is part of the stored job", "write the type")),
+        "_" => Err(error(
+            whole,
+            "the type of a parameter cannot be inferred: it is part of the stored job",
+            "write the type",
+        )),
         _ => Ok(()),
     }
 }
@@ -203,15 +207,15 @@ pub(super) fn generic_error(at: impl ToTokens, what: &str) -> syn::Error {
     error(
         at,
         format_args!("{what}: a stored job names the task, not its type arguments"),
-        "write a generic helper, and one `#[task]` function for each type",
+        "write a generic helper function, and one `#[task]` function for each type",
     )
 }
 
 fn inner_borrow_error(at: &impl ToTokens) -> syn::Error {
     error(
         at,
-        "a parameter is read from a stored job, and only the whole of it can be borrowed",
-        "own what is inside: `Vec<String>`, `Cow<'static, str>`",
+        "a part of a parameter cannot be a reference: parameters are decoded from the stored job",
+        "use owned types for the parts, such as `Vec<String>` or `Cow<'static, str>`",
     )
 }
 
