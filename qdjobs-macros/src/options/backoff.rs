@@ -18,7 +18,7 @@ const MAX_DEFAULT: Duration = Duration::from_secs(3600);
 
 /// Reads the value of `backoff`.
 ///
-/// A macro sees no types, so it tells a function from a value by its spelling. rustc's style lints require
+/// A macro sees no types, so it distinguishes functions and values by spelling. rustc's style lints require
 /// it: `my_backoff` and `|retry| ..` are functions, `SLOW` and `Backoff::fixed(..)` are values.
 pub(super) fn backoff(private: &TokenStream, value: Expr, errors: &mut Errors) -> Option<TokenStream> {
     let kind = emit!(#private::Backoff);
