@@ -10,13 +10,13 @@ struct Fetch {
 }
 #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
 impl Fetch {
-    ///A job that calls [`fetch`] with these parameters, once it is enqueued.
+    ///Makes a job that calls [`fetch`] with these parameters once it is enqueued.
     fn new(url: impl ::qdjobs::__private::Into<::qdjobs::__private::String>) -> Self {
         Self {
             url: ::qdjobs::__private::Into::into(url),
         }
     }
-    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    /// Enqueues the job with the task's default options. The return type depends on the target.
     fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
         self,
         target: &Q,

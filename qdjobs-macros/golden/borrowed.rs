@@ -34,7 +34,7 @@ struct SendEmail {
 }
 #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
 impl SendEmail {
-    ///A job that calls [`send_email`] with these parameters, once it is enqueued.
+    ///Makes a job that calls [`send_email`] with these parameters once it is enqueued.
     fn new(
         to: impl ::qdjobs::__private::Into<::qdjobs::__private::String>,
         file: impl ::qdjobs::__private::Into<
@@ -54,7 +54,7 @@ impl SendEmail {
             home: ::qdjobs::__private::None,
         }
     }
-    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    /// Enqueues the job with the task's default options. The return type depends on the target.
     fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
         self,
         target: &Q,

@@ -1,6 +1,6 @@
 // #[task("send email", retry = 5)]
 ::core::compile_error! {
-    "the name of a task cannot contain ' '\nhelp: 1 to 100 of A-Z a-z 0-9 _ . : / - with a letter or a digit at the beginning"
+    "the name of a task must not contain ' '\nhelp: use 1 to 100 of the characters A-Z a-z 0-9 _ . : / - and begin with a letter or a digit"
 }
 ::core::compile_error! {
     "unknown option `retry`\nhelp: did you mean `retries`?"
@@ -14,13 +14,13 @@ struct SendEmail {
 }
 #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
 impl SendEmail {
-    ///A job that calls [`send_email`] with these parameters, once it is enqueued.
+    ///Makes a job that calls [`send_email`] with these parameters once it is enqueued.
     fn new(to: impl ::qdjobs::__private::Into<::qdjobs::__private::String>) -> Self {
         Self {
             to: ::qdjobs::__private::Into::into(to),
         }
     }
-    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    /// Enqueues the job with the task's default options. The return type depends on the target.
     fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
         self,
         target: &Q,

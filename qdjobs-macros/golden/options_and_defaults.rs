@@ -17,7 +17,7 @@ struct MakeReport {
 }
 #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
 impl MakeReport {
-    ///A job that calls [`report`] with these parameters, once it is enqueued.
+    ///Makes a job that calls [`report`] with these parameters once it is enqueued.
     fn new(day: impl crate::jobs::__private::Into<String>, wait: Duration) -> Self {
         Self {
             day: crate::jobs::__private::Into::into(day),
@@ -27,7 +27,7 @@ impl MakeReport {
             wait: wait,
         }
     }
-    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    /// Enqueues the job with the task's default options. The return type depends on the target.
     fn enqueue<Q: crate::jobs::__private::Enqueue + ?crate::jobs::__private::Sized>(
         self,
         target: &Q,

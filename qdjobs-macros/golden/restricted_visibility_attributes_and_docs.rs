@@ -15,11 +15,11 @@ pub(super) struct Old {
 #[cfg(unix)]
 #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
 impl Old {
-    ///A job that calls [`old`] with these parameters, once it is enqueued.
+    ///Makes a job that calls [`old`] with these parameters once it is enqueued.
     pub(super) fn new(n: u8) -> Self {
         Self { n: n }
     }
-    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    /// Enqueues the job with the task's default options. The return type depends on the target.
     pub(super) fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
         self,
         target: &Q,

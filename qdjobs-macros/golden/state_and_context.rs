@@ -8,11 +8,11 @@ struct SyncAll {
 }
 #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
 impl SyncAll {
-    ///A job that calls [`sync_all`] with these parameters, once it is enqueued.
+    ///Makes a job that calls [`sync_all`] with these parameters once it is enqueued.
     fn new(n: u8) -> Self {
         Self { n: n }
     }
-    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    /// Enqueues the job with the task's default options. The return type depends on the target.
     fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
         self,
         target: &Q,

@@ -15,11 +15,11 @@ pub struct Add {
 }
 #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
 impl Add {
-    ///A job that calls [`add`] with these parameters, once it is enqueued.
+    ///Makes a job that calls [`add`] with these parameters once it is enqueued.
     pub fn new(a: u64, b: u64, c: u64) -> Self {
         Self { a: a, b: b, c: c }
     }
-    /// Stores the job, with the task's own options. The target decides the style of the answer.
+    /// Enqueues the job with the task's default options. The return type depends on the target.
     pub fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
         self,
         target: &Q,

@@ -1,17 +1,21 @@
-//! The names the macro makes: the params struct's, and the guard's that no two tasks of a crate can share.
+//! Names: the check of task and queue names, the name of the params struct, and the name of the guard macro.
 //!
-//! Leans on `diagnostics`. Writes no code.
+//! Depends on `diagnostics`. Generates no code.
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 use quote::format_ident;
 use syn::LitStr;
 use syn::ext::IdentExt;
 
 use crate::diagnostics::Errors;
 
-/// Names that every module sees without an import, or sees through `use qdjobs::prelude::*`. A struct of such a name
-/// would silently take its place for all the code around the task.
-const TAKEN: [&str; 56] = [
+/// Longest name of a task or a queue, in bytes. The runtime has the same limit for names that are not
+/// literals.
+const NAME_BYTES_MAX: usize = 100;
+
+/// Names that every module sees without an import, or through `use qdjobs::prelude::*`. A params struct with
+/// such a name would shadow it in the code around the task.
+const PRELUDE_NAMES: [&str; 56] = [
     "AsMut",
     "AsRef",
     "AsyncFn",
@@ -70,23 +74,48 @@ const TAKEN: [&str; 56] = [
     "WorkerHandle",
 ];
 
-/// The name of the params struct: the one asked for, or the function's in CamelCase.
-pub(crate) fn of_struct(function: &Ident, asked: Option<&Ident>, errors: &mut Errors) -> Ident {
-    let name = asked.map_or_else(|| camel_case(function), Ident::to_string);
+/// Checks the name of a task or a queue with the rules of the runtime, and reports an error at the literal.
+pub(crate) fn check(what: &str, name: &LitStr, errors: &mut Errors) {
+    let text = name.value();
+    let bad = text.chars().find(|c| !c.is_ascii_alphanumeric() && !"_.:/-".contains(*c));
+    let problem = if text.is_empty() {
+        "must not be empty".to_owned()
+    } else if let Some(bad) = bad {
+        format!("must not contain {bad:?}")
+    } else if text.len() > NAME_BYTES_MAX {
+        format!("must have at most {NAME_BYTES_MAX} characters; this one has {}", text.len())
+    } else if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        "must begin with a letter or a digit".to_owned()
+    } else {
+        return;
+    };
+    errors.add_with_help(
+        name,
+        format_args!("the name of a {what} {problem}"),
+        format_args!(
+            "use 1 to {NAME_BYTES_MAX} of the characters A-Z a-z 0-9 _ . : / - and begin with a letter or a \
+             digit"
+        ),
+    );
+}
+
+/// The name of the params struct: the value of the option `params`, or the function's name in CamelCase.
+pub(crate) fn of_struct(function: &Ident, params: Option<&Ident>, errors: &mut Errors) -> Ident {
+    let name = params.map_or_else(|| camel_case(function), Ident::to_string);
     if name.is_empty() || name.starts_with(char::is_numeric) {
-        let why = format_args!("no type can be named after `{function}`");
-        errors.add_with_help(function, why, "name the params struct: params = MyTask");
+        let message = format_args!("cannot make a struct name from `{function}`");
+        errors.add_with_help(function, message, "set the name of the params struct: params = MyTask");
         return format_ident!("Task{name}", span = function.span());
     }
-    if TAKEN.contains(&name.as_str()) {
+    if PRELUDE_NAMES.contains(&name.as_str()) {
         errors.add_with_help(
-            asked.unwrap_or(function),
-            format_args!("this task's params struct would be named `{name}` and hide the standard `{name}`"),
-            format_args!("give it another name: params = {name}Job"),
+            params.unwrap_or(function),
+            format_args!("the params struct would be named `{name}` and shadow the `{name}` of the prelude"),
+            format_args!("choose another name: params = {name}Job"),
         );
         return format_ident!("{name}Job", span = function.span());
     }
-    asked.cloned().unwrap_or_else(|| Ident::new(&name, function.span()))
+    params.cloned().unwrap_or_else(|| Ident::new(&name, function.span()))
 }
 
 /// `send_email` to `SendEmail`.
@@ -99,33 +128,30 @@ fn camel_case(function: &Ident) -> String {
     function.split('_').map(word).collect()
 }
 
-/// The name of the item that stands for a task's name: the same name twice is the same item twice, which rustc refuses
-/// everywhere in the crate, also in `cargo check`.
+/// The name of the guard macro for a task's name. Two tasks with the same name define the same macro twice,
+/// which rustc rejects anywhere in the crate, also in `cargo check`.
 pub(crate) fn of_guard(name: &LitStr) -> Ident {
     let text = name.value();
     let word: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    // `a.b` and `a_b` are two names.
+    // The hash keeps `a.b` and `a_b` apart.
     let suffix = if word == text { String::new() } else { format!("_{:08x}", fnv(&text)) };
     format_ident!("__qdjobs_task_named_{word}{suffix}", span = name.span())
 }
 
-/// Fowler–Noll–Vo, 32 bits: tells a handful of names apart, the same in every build.
+/// The 32-bit FNV-1a hash: the same in every build, and wide enough for the task names of one crate.
 fn fnv(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// The words of `name` for people: without `r#`.
+/// The name as text, without `r#`.
 pub(crate) fn plain(name: &Ident) -> String {
     name.unraw().to_string()
 }
 
-/// An identifier of the expansion that no user's local can be or see.
-pub(crate) fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
-}
-
 #[cfg(test)]
 mod tests {
+    use proc_macro2::Span;
+
     use super::*;
 
     #[test]
@@ -138,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_differ_only_in_a_sign_have_guards_of_their_own() {
+    fn names_that_differ_in_one_punctuation_mark_have_different_guards() {
         let guard = |name| of_guard(&LitStr::new(name, Span::call_site())).to_string();
         assert_eq!(guard("send_email"), "__qdjobs_task_named_send_email");
         assert_ne!(guard("a.b"), guard("a_b"));
@@ -146,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_taken_names_is_sorted_and_has_no_name_twice() {
-        assert!(TAKEN.is_sorted_by(|a, b| a < b));
+    fn the_prelude_names_are_sorted_and_unique() {
+        assert!(PRELUDE_NAMES.is_sorted_by(|a, b| a < b));
     }
 }

@@ -1,8 +1,11 @@
-//! The macro without a compiler: expansions against golden files, every complaint by its words, and the cost of a task.
+//! Tests without a compiler: expansions against golden files, every error message, and the size of an
+//! expansion.
 //!
-//! Leans on nothing but the door. What rustc says about an expansion is tested in the tests crate, where there is one.
+//! Depends on the entry point `expand_task` only. What rustc reports about an expansion is tested in the
+//! tests crate.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p qdjobs-macros` writes the golden files anew; read the difference before you keep it.
+//! `UPDATE_GOLDEN=1 cargo test -p qdjobs-macros` rewrites the golden files. Review the difference before you
+//! commit it.
 
 use std::path::Path;
 
@@ -10,20 +13,20 @@ use proc_macro2::{TokenStream, TokenTree};
 
 use crate::expand_task;
 
-/// The expansion as a person reads it.
+/// The expansion, formatted.
 fn expansion(attr: &str, item: &str) -> String {
     let tokens = expand_task(attr.parse().unwrap(), item.parse().unwrap());
     prettyplease::unparse(&syn::parse2(tokens).unwrap())
 }
 
-/// The words of every `compile_error!` in the expansion.
-fn complaints(attr: &str, item: &str) -> Vec<String> {
+/// The message of every `compile_error!` in the expansion.
+fn errors(attr: &str, item: &str) -> Vec<String> {
     let mut found = Vec::new();
-    gather(expand_task(attr.parse().unwrap(), item.parse().unwrap()), &mut found);
+    collect_errors(expand_task(attr.parse().unwrap(), item.parse().unwrap()), &mut found);
     found
 }
 
-fn gather(tokens: TokenStream, found: &mut Vec<String>) {
+fn collect_errors(tokens: TokenStream, found: &mut Vec<String>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {
         match token {
@@ -33,7 +36,7 @@ fn gather(tokens: TokenStream, found: &mut Vec<String>) {
                 };
                 found.push(syn::parse2::<syn::LitStr>(group.stream()).unwrap().value());
             }
-            TokenTree::Group(group) => gather(group.stream(), found),
+            TokenTree::Group(group) => collect_errors(group.stream(), found),
             _ => {}
         }
     }
@@ -50,7 +53,7 @@ fn golden(name: &str, attr: &str, item: &str) {
     let differs = expected.lines().zip(actual.lines()).find(|(left, right)| left != right);
     assert!(
         expected == actual,
-        "{} differs; the first different line: {differs:?}\nUPDATE_GOLDEN=1 writes it anew",
+        "{} differs; the first different line: {differs:?}\nUPDATE_GOLDEN=1 rewrites it",
         file.display()
     );
 }
@@ -71,7 +74,8 @@ fn borrowed() {
         "borrowed",
         r#""send_email""#,
         "fn send_email(to: &str, file: &Path, tags: &[String], address: &Address, cc: Option<&str>,
-             copy: Option<&Path>, words: Option<&[String]>, home: Option<&Address>) -> Result<(), io::Error> { body() }",
+             copy: Option<&Path>, words: Option<&[String]>, home: Option<&Address>
+         ) -> Result<(), io::Error> { body() }",
     );
 }
 
@@ -91,7 +95,8 @@ fn state_and_context() {
     golden(
         "state_and_context",
         r#""sync""#,
-        "fn sync_all(ctx: &JobContext, #[ctx] twin: &Context, #[state] db: &Db, #[state] pool: Arc<Pool>, n: u8) {}",
+        "fn sync_all(ctx: &JobContext, #[ctx] twin: &Context, #[state] db: &Db, #[state] pool: Arc<Pool>,
+             n: u8) {}",
     );
 }
 
@@ -151,292 +156,349 @@ fn a_task_costs_at_most_180_lines() {
     assert!(lines / 300 <= 180, "{} lines a task", lines / 300);
 }
 
-const NAME_HELP: &str = "help: 1 to 100 of A-Z a-z 0-9 _ . : / - with a letter or a digit at the beginning";
-
 #[test]
-fn complaints_about_names() {
-    let f = "fn send_email() {}";
-    let needs = "a task needs a name that stays the same when the function is renamed: stored jobs refer to it\n\
-                 help: #[task(\"send_email\")]";
-    let long = format!("\"{}\"", "x".repeat(101));
-    for (attr, words) in [
-        ("", needs.to_owned()),
-        ("queue = \"mail\"", needs.to_owned()),
-        ("NAME", needs.to_owned()),
-        ("5", "the name of a task is a text\nhelp: #[task(\"send_email\")]".to_owned()),
-        (
-            "name = \"send_email\"",
-            "the name of a task stands first\nhelp: #[task(\"send_email\")]".to_owned(),
-        ),
-        ("\"send email\"", format!("the name of a task cannot contain ' '\n{NAME_HELP}")),
-        ("\"grüße\"", format!("the name of a task cannot contain 'ü'\n{NAME_HELP}")),
-        ("\"\"", format!("the name of a task cannot be empty\n{NAME_HELP}")),
-        ("\".a\"", format!("the name of a task begins with a letter or a digit\n{NAME_HELP}")),
-        (&long, format!("the name of a task has at most 100 characters, this one has 101\n{NAME_HELP}")),
-        ("\"a\", aliases(\"b c\")", format!("the name of a task cannot contain ' '\n{NAME_HELP}")),
-        ("\"a\", aliases(\"a\")", "the name `a` is given twice".to_owned()),
-        ("\"a\", queue = \"b c\"", format!("the name of a queue cannot contain ' '\n{NAME_HELP}")),
-        ("\"a\", queue = 3", "the name of a queue is a text\nhelp: queue = \"mail\"".to_owned()),
-    ] {
-        assert_eq!(complaints(attr, f)[0], words, "#[task({attr})]");
+fn generated_code_names_the_runtime_only_through_its_private_module() {
+    fn check(tokens: TokenStream, found: &mut usize) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        for (at, token) in tokens.iter().enumerate() {
+            match token {
+                TokenTree::Ident(word) if word == "qdjobs" => {
+                    *found += 1;
+                    let next = tokens.get(at + 3).map(TokenTree::to_string);
+                    assert_eq!(next.as_deref(), Some("__private"), "after {:?}", &tokens[..=at]);
+                }
+                TokenTree::Group(group) => check(group.stream(), found),
+                _ => {}
+            }
+        }
     }
-    for good in ["a", "a.b", "a::b", "0/x-y_z"] {
-        assert!(complaints(&format!("\"{good}\""), f).is_empty(), "{good}");
+    let attr = r#""a", queue = "b", timeout = "1s", backoff = fixed("1s"), aliases("c")"#;
+    for item in [
+        "fn a(x: &str, #[default(1)] y: u8, #[with(m)] z: u8, ctx: &JobContext, #[state] s: &S) -> u8 {}",
+        "async fn a(x: Option<&[u8]>, #[state] s: Arc<S>) -> Result<(), E> {}",
+    ] {
+        let mut found = 0;
+        check(expand_task(attr.parse().unwrap(), item.parse().unwrap()), &mut found);
+        assert!(found > 0, "{item}");
     }
 }
 
+/// One error: what is annotated, the message, and the text after `help: `, if any.
+type Case<'a> = (&'a str, &'a str, &'a str);
+
+fn message((_, message, help): Case<'_>) -> String {
+    if help.is_empty() { message.to_owned() } else { format!("{message}\nhelp: {help}") }
+}
+
+const NAME_HELP: &str =
+    "use 1 to 100 of the characters A-Z a-z 0-9 _ . : / - and begin with a letter or a digit";
+
 #[test]
-fn complaints_about_options() {
-    let all = "help: the options are queue, priority, retries, backoff, timeout, aliases, params, crate";
-    let exponential = "help: backoff = exponential(\"1s\", factor = 2, max = \"1h\")";
-    for (option, words) in [
-        ("retry = 5", "unknown option `retry`\nhelp: did you mean `retries`?".to_owned()),
-        ("max_retries = 5", "unknown option `max_retries`\nhelp: did you mean `retries`?".to_owned()),
-        ("timout = \"3s\"", "unknown option `timout`\nhelp: did you mean `timeout`?".to_owned()),
-        ("channel = \"x\"", "unknown option `channel`\nhelp: did you mean `queue`?".to_owned()),
-        ("colour = \"red\"", format!("unknown option `colour`\n{all}")),
-        ("cron = \"* * * * *\"", "the option `cron` is not available yet\nhelp: leave it out".to_owned()),
-        ("unique(to)", "the option `unique` is not available yet\nhelp: leave it out".to_owned()),
-        ("concurrency = 4", "the option `concurrency` is not available yet\nhelp: leave it out".to_owned()),
+fn errors_about_names() {
+    let f = "fn send_email() {}";
+    let missing =
+        "the first argument of `task` must be the task's name, as a string literal: stored jobs refer to it";
+    let task = "#[task(\"send_email\")]";
+    let long = format!("\"{}\"", "x".repeat(101));
+    for case in [
+        ("", missing, task),
+        ("queue = \"mail\"", missing, task),
+        ("NAME", missing, task),
+        ("5", "the task's name must be a string literal", task),
+        ("name = \"send_email\"", "the first argument of `task` is the task's name, without a key", task),
+        ("\"send email\"", "the name of a task must not contain ' '", NAME_HELP),
+        ("\"grüße\"", "the name of a task must not contain 'ü'", NAME_HELP),
+        ("\"\"", "the name of a task must not be empty", NAME_HELP),
+        ("\".a\"", "the name of a task must begin with a letter or a digit", NAME_HELP),
+        (&long, "the name of a task must have at most 100 characters; this one has 101", NAME_HELP),
+        ("\"a\", aliases(\"b c\")", "the name of a task must not contain ' '", NAME_HELP),
+        ("\"a\", aliases(\"a\")", "the name `a` is used more than once", "remove this alias"),
+        ("\"a\", queue = \"b c\"", "the name of a queue must not contain ' '", NAME_HELP),
+        ("\"a\", queue = 3", "the queue's name must be a string", "queue = \"mail\""),
+    ] {
+        assert_eq!(errors(case.0, f)[0], message(case), "#[task({})]", case.0);
+    }
+    for good in ["a", "a.b", "a::b", "0/x-y_z"] {
+        assert!(errors(&format!("\"{good}\""), f).is_empty(), "{good}");
+    }
+}
+
+#[track_caller]
+fn check_option(case: Case<'_>) {
+    let attr = format!("\"a\", {}", case.0);
+    assert_eq!(errors(&attr, "fn a(to: String) {}"), [message(case)], "{}", case.0);
+}
+
+#[test]
+fn errors_about_the_keys_of_options() {
+    let all = "the options are queue, priority, retries, backoff, timeout, aliases, params, crate";
+    let retries = "retries = 5";
+    for case in [
+        ("retry = 5", "unknown option `retry`", "did you mean `retries`?"),
+        ("max_retries = 5", "unknown option `max_retries`", "did you mean `retries`?"),
+        ("timout = \"3s\"", "unknown option `timout`", "did you mean `timeout`?"),
+        ("channel = \"x\"", "unknown option `channel`", "did you mean `queue`?"),
+        ("colour = \"red\"", "unknown option `colour`", all),
+        ("cron = \"* * * * *\"", "the option `cron` is not supported yet", "remove it"),
+        ("unique(to)", "the option `unique` is not supported yet", "remove it"),
+        ("concurrency = 4", "the option `concurrency` is not supported yet", "remove it"),
         (
             "schedule = \"* * * * *\"",
-            "unknown option `schedule`\nhelp: it would be called `cron`, which is not available yet".to_owned(),
-        ),
-        ("uniqe(to)", "unknown option `uniqe`\nhelp: it would be called `unique`, which is not available yet".to_owned()),
-        ("retries", "the option `retries` needs a value\nhelp: retries = 5".to_owned()),
-        ("retries(5)", "the option `retries` is written so\nhelp: retries = 5".to_owned()),
-        ("aliases = \"x\"", "the option `aliases` is written so\nhelp: aliases(\"old_name\")".to_owned()),
-        ("retries = 5, retries = 6", "the option `retries` is given twice\nhelp: keep one of them".to_owned()),
-        ("retries = \"5\"", "`retries` is a whole number\nhelp: retries = 5".to_owned()),
-        ("retries = -1", "`retries` lies between 0 and 4294967295\nhelp: retries = 5".to_owned()),
-        (
-            "priority = 3000000000",
-            "`priority` lies between -2147483648 and 2147483647\nhelp: priority = 5".to_owned(),
-        ),
-        ("timeout = 30", "invalid duration: `30` has no unit\nhelp: write \"30s\", \"30m\" or \"30h\"".to_owned()),
-        ("timeout = 30s", "a duration is a text\nhelp: write \"30s\"".to_owned()),
-        (
-            "timeout = \"0s\"",
-            "a timeout of zero would end every attempt at once\nhelp: leave `timeout` out for none".to_owned(),
+            "unknown option `schedule`",
+            "the option for this is `cron`, which is not supported yet",
         ),
         (
-            "backoff = \"5s\"",
-            "a backoff says how the wait grows\nhelp: backoff = fixed(\"5s\"), or backoff = exponential(\"1s\", \
-             factor = 2, max = \"1h\")"
-                .to_owned(),
+            "uniqe(to)",
+            "unknown option `uniqe`",
+            "the option for this is `unique`, which is not supported yet",
         ),
-        ("backoff = fixed()", "`fixed` takes one duration\nhelp: backoff = fixed(\"5s\")".to_owned()),
-        ("backoff = exponential()", format!("`exponential` needs the first wait\n{exponential}")),
-        (
-            "backoff = exponential(\"1s\", 2)",
-            format!("`exponential` takes the first wait, `factor` and `max`\n{exponential}"),
-        ),
-        (
-            "backoff = exponential(\"1s\", factor = 0)",
-            "the factor of a backoff is a number of at least 1\nhelp: factor = 2".to_owned(),
-        ),
-        (
-            "backoff = exponential(\"1m\", max = \"1s\")",
-            format!("the longest wait is shorter than the first\n{exponential}; `max` is one hour unless given"),
-        ),
-        ("params = \"X\"", "expected the name of the params struct\nhelp: params = SendMail".to_owned()),
-        ("5", "expected an option, as in `retries = 5`".to_owned()),
+        ("retries", "the option `retries` needs a value", retries),
+        ("retries(5)", "the option `retries` has the wrong form", retries),
+        ("aliases = \"x\"", "the option `aliases` has the wrong form", "aliases(\"old_name\")"),
+        ("retries = 5, retries = 6", "the option `retries` is set more than once", "remove all but one"),
+        ("5", "expected an option, such as `retries = 5`", ""),
     ] {
-        let attr = format!("\"a\", {option}");
-        assert_eq!(complaints(&attr, "fn a(to: String) {}"), [words], "{option}");
+        check_option(case);
     }
-    let missing = complaints("\"a\" retries = 5, queue = \"b\"", "fn a() {}");
+    let missing = errors("\"a\" retries = 5, queue = \"b\"", "fn a() {}");
     assert_eq!(missing, ["expected `,` between two options"]);
 }
 
 #[test]
-fn complaints_about_the_function() {
-    let generic = "help: write a generic helper, and one `#[task]` function for each type";
-    let on_function =
-        "`#[task]` goes on a function\nhelp: #[task(\"send_email\")] fn send_email() { .. }".to_owned();
-    for (item, words) in [
-        ("struct A;", on_function.clone()),
-        ("mod a {}", on_function.clone()),
-        ("pub const A: u8 = 1;", on_function),
-        ("fn a();", "a task needs a body\nhelp: write what the job does in `{ .. }`".to_owned()),
+fn errors_about_the_values_of_options() {
+    let exponential = "backoff = exponential(\"1s\", factor = 2, max = \"1h\")";
+    for case in [
+        ("retries = \"5\"", "`retries` must be an integer", "retries = 5"),
+        ("retries = -1", "`retries` must be between 0 and 4294967295", "retries = 5"),
+        ("priority = 3000000000", "`priority` must be between -2147483648 and 2147483647", "priority = 5"),
+        ("timeout = 30", "invalid duration: `30` has no unit", "write \"30s\", \"30m\" or \"30h\""),
+        ("timeout = 30s", "a duration must be a string", "write \"30s\""),
         (
-            "const fn a() {}",
-            "a task runs in a worker, so it cannot be `const`\nhelp: remove `const`".to_owned(),
+            "timeout = \"0s\"",
+            "a timeout of zero would end every attempt immediately",
+            "for no timeout, remove the option",
         ),
+        (
+            "backoff = \"5s\"",
+            "`backoff` must be `fixed(..)`, `exponential(..)`, a `Backoff`, or a function",
+            &format!("backoff = fixed(\"5s\"), or {exponential}"),
+        ),
+        ("backoff = fixed()", "`fixed` takes one duration", "backoff = fixed(\"5s\")"),
+        ("backoff = exponential()", "`exponential` needs the first wait", exponential),
+        (
+            "backoff = exponential(\"1s\", 2)",
+            "`exponential` takes the first wait, `factor` and `max`",
+            exponential,
+        ),
+        (
+            "backoff = exponential(\"1s\", factor = 0)",
+            "`factor` must be a number of at least 1",
+            "factor = 2",
+        ),
+        (
+            "backoff = exponential(\"1m\", max = \"1s\")",
+            "the longest wait of `exponential` is shorter than its first wait",
+            &format!("{exponential}; the default of `max` is one hour"),
+        ),
+        ("params = \"X\"", "expected the name of the params struct", "params = SendMail"),
+    ] {
+        check_option(case);
+    }
+}
+
+const GENERIC_HELP: &str = "write a generic helper function, and one `#[task]` function for each type";
+
+#[test]
+fn errors_about_the_function() {
+    let on_function = "`#[task]` can only be applied to a function";
+    let task = "#[task(\"send_email\")] fn send_email() { .. }";
+    let generic = "a task cannot be generic: a stored job names the task, not its type arguments";
+    for case in [
+        ("struct A;", on_function, task),
+        ("mod a {}", on_function, task),
+        ("pub const A: u8 = 1;", on_function, task),
+        ("fn a();", "a task must have a body", "add the code of the job in `{ .. }`"),
+        ("const fn a() {}", "a task cannot be `const`: a worker calls it at run time", "remove `const`"),
         (
             "unsafe fn a() {}",
-            "a worker cannot keep the promises that an `unsafe` function asks of its caller\n\
-             help: write a safe task that calls it"
-                .to_owned(),
-        ),
-        ("extern \"C\" fn a() {}", "a task is an ordinary Rust function\nhelp: remove `extern`".to_owned()),
-        (
-            "fn a<T>() {}",
-            format!(
-                "a task cannot be generic: a stored job names the task, not its type arguments\n{generic}"
-            ),
+            "a task cannot be `unsafe`: the worker cannot uphold its safety requirements",
+            "write a safe task that calls the unsafe function",
         ),
         (
-            "fn a<const N: usize>() {}",
-            format!(
-                "a task cannot be generic: a stored job names the task, not its type arguments\n{generic}"
-            ),
+            "extern \"C\" fn a() {}",
+            "a task cannot have an ABI: the worker calls it as a Rust function",
+            "remove `extern`",
         ),
+        ("fn a<T>() {}", generic, GENERIC_HELP),
+        ("fn a<const N: usize>() {}", generic, GENERIC_HELP),
         (
             "fn a(&self) {}",
-            "a task is a free function: a stored job has no `self`\nhelp: take shared values with `#[state]`"
-                .to_owned(),
+            "a task must be a free function: a stored job has no `self`",
+            "pass shared values with `#[state]`",
         ),
         (
             "fn a() -> &str {}",
-            "the result of a task outlives the call: it is stored, so it cannot borrow from the parameters\n\
-             help: return an owned value: `String` for `&str`, `Vec<_>` for `&[_]`"
-                .to_owned(),
+            "the result of a task cannot borrow from its parameters: it is stored after the call",
+            "return an owned value: `String` for `&str`, `Vec<_>` for `&[_]`",
         ),
         (
             "fn a() -> impl Sized {}",
-            "the result of a task has one named type\nhelp: name it; for a future write `async fn`"
-                .to_owned(),
+            "the result of a task cannot be `impl Trait`: it must have a named type",
+            "write the type; for a future use `async fn`",
         ),
         (
             "fn a() -> ! {}",
-            "a task that never returns would hold its slot for ever\nhelp: return `()`".to_owned(),
+            "a task cannot return `!`: it would occupy a slot of its worker forever",
+            "return `()`",
         ),
         (
             "fn send() {}",
-            "this task's params struct would be named `Send` and hide the standard `Send`\n\
-             help: give it another name: params = SendJob"
-                .to_owned(),
+            "the params struct would be named `Send` and shadow the `Send` of the prelude",
+            "choose another name: params = SendJob",
         ),
         (
             "fn _1() {}",
-            "no type can be named after `_1`\nhelp: name the params struct: params = MyTask".to_owned(),
+            "cannot make a struct name from `_1`",
+            "set the name of the params struct: params = MyTask",
         ),
     ] {
-        assert_eq!(complaints("\"a\"", item), [words], "{item}");
+        assert_eq!(errors("\"a\"", case.0), [message(case)], "{}", case.0);
     }
-    assert!(
-        complaints("\"a\"", "fn a<'a>(x: &'a str) -> Result<(), &'static str> where 'a: 'a {}").is_empty()
-    );
+    assert!(errors("\"a\"", "fn a<'a>(x: &'a str) -> Result<(), &'static str> where 'a: 'a {}").is_empty());
+}
+
+#[track_caller]
+fn check_param(case: Case<'_>) {
+    assert_eq!(errors("\"a\"", &format!("fn a({}) {{}}", case.0)), [message(case)], "{}", case.0);
 }
 
 #[test]
-fn complaints_about_parameters() {
-    let generic = "help: write a generic helper, and one `#[task]` function for each type";
-    let inside = "a parameter is read from a stored job, and only the whole of it can be borrowed\n\
-                  help: own what is inside: `Vec<String>`, `Cow<'static, str>`"
-        .to_owned();
-    let named = "a parameter needs a name: it becomes a field of `A` and a key of the stored JSON\n\
-                 help: name it here, and take it apart in the body"
-        .to_owned();
-    let build =
-        "a parameter cannot depend on the build: one build could not read the jobs another build stored\n\
-                 help: keep the parameter in every build, as an `Option`"
-            .to_owned();
-    let context = |named: &str| {
-        format!(
-            "the job's context belongs to the worker and is only lent\nhelp: take {named}; clone it to keep it"
-        )
-    };
-    for (param, words) in [
-        ("(x, y): (u8, u8)", named.clone()),
-        ("_: u8", named.clone()),
-        ("ref x: u8", named),
-        ("x: Vec<&str>", inside.clone()),
-        ("x: &[&str]", inside.clone()),
-        ("x: Cow<'_, str>", inside.clone()),
-        ("x: Option<Vec<&u8>>", inside),
+fn errors_about_the_types_of_parameters() {
+    let part = "a part of a parameter cannot be a reference: parameters are decoded from the stored job";
+    let part_help = "use owned types for the parts, such as `Vec<String>` or `Cow<'static, str>`";
+    let name = "a parameter must be a plain name: it is a field of `A` and a key of the JSON";
+    let name_help = "give the parameter a name, and destructure it in the body";
+    let parse = "take a `String`, and parse it in the body";
+    for case in [
+        ("(x, y): (u8, u8)", name, name_help),
+        ("_: u8", name, name_help),
+        ("ref x: u8", name, name_help),
+        ("x: Vec<&str>", part, part_help),
+        ("x: &[&str]", part, part_help),
+        ("x: Cow<'_, str>", part, part_help),
+        ("x: Option<Vec<&u8>>", part, part_help),
         (
             "x: &mut u8",
-            "a parameter is a value of its own for each attempt: nobody would see what is written through `&mut`\n\
-             help: take it by value, with `mut` before its name"
-                .to_owned(),
+            "a parameter cannot be `&mut`: each attempt decodes its own value, so changes would be lost",
+            "take it by value, with `mut` before its name",
         ),
         (
             "x: &'static str",
-            "a parameter is read from a stored job and lives no longer than the call, so it cannot be `'static`\n\
-             help: remove `'static`"
-                .to_owned(),
+            "a parameter cannot be `'static`: it is decoded from the stored job and dropped after the call",
+            "remove `'static`",
         ),
         (
             "x: impl Into<String>",
-            format!(
-                "a parameter has one concrete type: a stored job names the task, not its type arguments\n{generic}"
-            ),
+            "a parameter must have a concrete type: a stored job names the task, not its type arguments",
+            GENERIC_HELP,
         ),
         (
             "x: Box<dyn Any>",
-            "a stored value has one concrete type: `dyn` could not be read back\nhelp: name the type; for a shared \
-             object write `#[state]` before it and take an `Arc<dyn ..>`"
-                .to_owned(),
+            "a parameter cannot be `dyn`: a stored value is decoded as one concrete type",
+            "use a concrete type; for a shared object use `#[state]` and `Arc<dyn ..>`",
         ),
         (
             "x: fn(u8)",
-            "a function cannot be stored\nhelp: store a value that says which one, and choose in the body".to_owned(),
+            "a function cannot be stored",
+            "store a value that identifies the function, and select it in the body",
         ),
         (
             "x: *const u8",
-            "a pointer means nothing in another process\nhelp: store the value itself, or its id".to_owned(),
+            "a pointer cannot be stored: it is not valid in another process",
+            "store the value itself, or its id",
         ),
-        ("x: u128", "JSON numbers do not hold `u128`\nhelp: take a `String`, and parse it in the body".to_owned()),
+        ("x: u128", "a parameter cannot be `u128`: a stored JSON number has at most 64 bits", parse),
+        ("x: Option<i128>", "a parameter cannot be `i128`: a stored JSON number has at most 64 bits", parse),
         (
-            "x: Option<i128>",
-            "JSON numbers do not hold `i128`\nhelp: take a `String`, and parse it in the body".to_owned(),
-        ),
-        ("#[cfg(unix)] x: u8", build.clone()),
-        ("#[cfg_attr(unix, default)] x: u8", build),
-        (
-            "#[serde(default)] x: u8",
-            "`#[serde]` is for the fields of a struct; a parameter has attributes of its own\n\
-             help: use `#[default]`, `#[alias(\"old\")]` or `#[with(path)]`"
-                .to_owned(),
-        ),
-        ("#[stat] x: &Db", "unknown attribute `stat`\nhelp: did you mean `#[state]`?".to_owned()),
-        (
-            "#[sensitive] x: u8",
-            "unknown attribute `sensitive` on a parameter\nhelp: a parameter can have `#[state]`, `#[ctx]`, \
-             `#[default]`, `#[alias]`, `#[with]`"
-                .to_owned(),
-        ),
-        ("#[default = 5] x: u8", "a default stands in parentheses\nhelp: #[default(\"en\")]".to_owned()),
-        ("#[alias] x: u8", "an alias is the key in jobs stored earlier\nhelp: #[alias(\"old_name\")]".to_owned()),
-        (
-            "#[with] x: u8",
-            "`#[with]` names a module\nhelp: #[with(path)], where `path` has the functions `serialize` and \
-             `deserialize`"
-                .to_owned(),
-        ),
-        ("#[alias(\"y\")] x: u8, y: u8", "the key `y` is taken by another parameter".to_owned()),
-        ("ctx: JobContext", context("`&JobContext`")),
-        ("#[ctx] ctx: Context", context("a reference")),
-        ("ctx: &mut JobContext", context("`&JobContext`")),
-        (
-            "#[ctx] #[state] ctx: &Context",
-            "a parameter is either the job's context or shared state\nhelp: keep one of the two".to_owned(),
-        ),
-        (
-            "#[state] #[default] x: &Db",
-            "`#[default]` has no meaning for shared state, which is not stored\nhelp: remove it".to_owned(),
-        ),
-        (
-            "#[state] x: &mut Db",
-            "state is shared by every thread of the worker, so nobody can have it to himself\nhelp: take `&Mutex<..>`"
-                .to_owned(),
-        ),
-        (
-            "#[state] x: &dyn Db",
-            "state is found by its type, and this one has no size of its own\n\
-             help: register an `Arc<dyn ..>`, and take `Arc<dyn ..>` here"
-                .to_owned(),
+            "x: _",
+            "the type of a parameter cannot be inferred: it is part of the stored job",
+            "write the type",
         ),
     ] {
-        assert_eq!(complaints("\"a\"", &format!("fn a({param}) {{}}")), [words], "{param}");
+        check_param(case);
     }
 }
 
 #[test]
-fn every_mistake_is_named_in_one_pass() {
-    let found = complaints(
+fn errors_about_the_attributes_of_parameters() {
+    let cfg = "a parameter cannot depend on `cfg`: another build could not decode the stored job";
+    let cfg_help = "keep the parameter in every build, as an `Option`";
+    for case in [
+        ("#[cfg(unix)] x: u8", cfg, cfg_help),
+        ("#[cfg_attr(unix, default)] x: u8", cfg, cfg_help),
+        (
+            "#[serde(default)] x: u8",
+            "`#[serde]` is not supported on a parameter",
+            "use `#[default]`, `#[alias(\"old\")]` or `#[with(path)]`",
+        ),
+        ("#[stat] x: &Db", "unknown attribute `stat`", "did you mean `#[state]`?"),
+        (
+            "#[sensitive] x: u8",
+            "unknown attribute `sensitive` on a parameter",
+            "a parameter can have `#[state]`, `#[ctx]`, `#[default]`, `#[alias]`, `#[with]`",
+        ),
+        ("#[default = 5] x: u8", "the value of `#[default]` must be in parentheses", "#[default(\"en\")]"),
+        (
+            "#[alias] x: u8",
+            "`#[alias]` needs an earlier name of the parameter, as a string literal",
+            "#[alias(\"old_name\")]",
+        ),
+        (
+            "#[with] x: u8",
+            "`#[with]` needs the path of a module",
+            "#[with(path)], where `path` has the functions `serialize` and `deserialize`",
+        ),
+        ("#[alias(\"y\")] x: u8, y: u8", "the JSON key `y` is used more than once", "remove this alias"),
+    ] {
+        check_param(case);
+    }
+}
+
+#[test]
+fn errors_about_the_context_and_state() {
+    let context = "the job's context must be a shared reference: it belongs to the worker";
+    for case in [
+        ("ctx: JobContext", context, "take `&JobContext`; clone it to keep it"),
+        ("#[ctx] ctx: Context", context, "take a reference; clone it to keep it"),
+        ("ctx: &mut JobContext", context, "take `&JobContext`; clone it to keep it"),
+        (
+            "#[ctx] #[state] ctx: &Context",
+            "a parameter cannot be both the job's context and shared state",
+            "remove `#[ctx]` or `#[state]`",
+        ),
+        (
+            "#[state] #[default] x: &Db",
+            "`#[default]` cannot be used on shared state, which is not stored",
+            "remove it",
+        ),
+        (
+            "#[state] x: &mut Db",
+            "state cannot be `&mut`: all threads of the worker share it",
+            "take `&Mutex<..>`",
+        ),
+        (
+            "#[state] x: &dyn Db",
+            "state cannot be a `dyn` type: it is looked up by its type, which must be `Sized`",
+            "register an `Arc<dyn ..>`, and take `Arc<dyn ..>` here",
+        ),
+    ] {
+        check_param(case);
+    }
+}
+
+#[test]
+fn all_errors_are_reported_together() {
+    let found = errors(
         r#""a b", retry = 5, timout = "3s", colour = "red", timeout = "30", cron = "x""#,
         "fn a(_: u8, x: u128, #[stat] y: &str) -> &str {}",
     );

@@ -1,9 +1,12 @@
-//! The attribute, with its documentation: it stands here and not in the macro crate, so that its examples run.
+//! The re-export of `#[task]` with its documentation.
+//!
+//! Depends on the macro crate. The documentation is in this crate so that its examples are compiled and run.
 
-/// Makes a background job of a function.
+/// Turns a function into a background job.
 ///
-/// The function stays exactly as it is written: `send_email(..)` runs now, in a test for instance. Beside it the
-/// attribute makes a struct named after it, which runs later:
+/// The attribute leaves the function as it is: `send_email(..)` still runs immediately, for example in a
+/// test. It adds a struct, named after the function, that holds the parameters. The struct enqueues a job
+/// that calls the function later:
 ///
 /// ```
 /// use qdjobs::prelude::*;
@@ -18,9 +21,10 @@
 /// fn welcome(queue: &JobQueue) -> qdjobs::Result<()> {
 ///     // The required parameters, in order:
 ///     SendEmail::new("ann@example.com", "Welcome", "Hello").enqueue(queue)?;
-///     // All of them, by name:
-///     SendEmail { cc: Some("bob@example.com".into()), ..SendEmail::new("ann@example.com", "Hi", "…") }.enqueue(queue)?;
-///     // With options for this one job:
+///     // All parameters, by name:
+///     let email = SendEmail::new("ann@example.com", "Hi", "…");
+///     SendEmail { cc: Some("bob@example.com".into()), ..email }.enqueue(queue)?;
+///     // With options for this job:
 ///     SendEmail::new("ann@example.com", "Reminder", "…").priority(5).queue("slow").enqueue(queue)?;
 ///     Ok(())
 /// }
@@ -30,7 +34,7 @@
 /// # Ok(()) }
 /// ```
 ///
-/// A call that does not fit the function does not compile:
+/// Arguments that do not match the function are compile errors:
 ///
 /// ```compile_fail
 /// # use qdjobs::prelude::*;
@@ -38,25 +42,32 @@
 /// SendEmail::new("ann@example.com");   // error: argument #2 is missing: `/* subject */`
 /// ```
 ///
-/// # The name
+/// # Name
 ///
-/// comes first, and is yours to choose: jobs in the database refer to it, so it stays the same when the function is
-/// renamed. 1 to 100 of `A-Z a-z 0-9 _ . : / -`. Two tasks of one name do not compile within a crate; across crates a
-/// worker refuses to start, and says where both are. When you must rename a task, keep the old name with `aliases`.
+/// The first argument of `task` is the task's name. Stored jobs refer to the task by this name, so it does
+/// not change when the function is renamed. A name has 1 to 100 of the characters `A-Z a-z 0-9 _ . : / -` and
+/// begins with a letter or a digit.
+///
+/// Two tasks with the same name in one crate are a compile error. Two in different crates are an error when a
+/// worker starts; the error gives both places. To rename a task, keep the old name in the option `aliases`.
 ///
 /// # Parameters
 ///
-/// are stored with the job as JSON, and handed to the function when it runs. Anything may be one that implements
-/// serde's traits and owns what it holds. A reference is stored owned and lent: `&str` as `String`, `&[T]` as `Vec<T>`,
-/// `&Path` as `PathBuf`, `&T` as `T`, `Option<&str>` as `Option<String>`.
+/// Parameters are stored with the job as JSON and passed to the function when the job runs. A parameter can
+/// have any owned type that implements serde's `Serialize` and `Deserialize`. A reference is stored as an
+/// owned value and passed as a reference: `&str` is stored as `String`, `&[T]` as `Vec<T>`, `&Path` as
+/// `PathBuf`, `&T` as `T`, and `Option<&str>` as `Option<String>`.
 ///
 /// | attribute | effect |
 /// |---|---|
-/// | `#[default]`, `#[default("en")]` | may be left out, also of jobs stored before it was added |
-/// | `#[alias("old")]` | also read under this key, which jobs stored earlier have |
-/// | `#[with(path)]` | written and read by `path::serialize` and `path::deserialize` |
-/// | `#[state]` | not stored: a value the worker was given, lent (`&Db`) or cloned (`Arc<Db>`) |
-/// | `#[ctx]` | not stored: the [`JobContext`](crate::JobContext) under another name; `ctx: &JobContext` needs no mark |
+/// | `#[default]`, `#[default("en")]` | optional; a job stored without the parameter gets the default |
+/// | `#[alias("old")]` | also read from this key, for jobs stored before a rename |
+/// | `#[with(path)]` | serialized and deserialized by `path::serialize` and `path::deserialize` |
+/// | `#[state]` | not stored: a value of the worker, passed by reference (`&Db`) or cloned (`Arc<Db>`) |
+/// | `#[ctx]` | not stored: the job's context, if its type is not named `JobContext` |
+///
+/// A parameter of type `&JobContext` needs no attribute. It is the [`JobContext`](crate::JobContext) of the
+/// running job and is not stored.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -66,7 +77,7 @@
 ///
 /// #[task("newsletter")]
 /// fn newsletter(
-///     /// Doc comments are allowed here, and shown wherever tasks are listed.
+///     /// A parameter can have a doc comment. Lists of tasks show it.
 ///     issue: u32,
 ///     readers: &[String],
 ///     #[default("en")] lang: &str,
@@ -76,29 +87,34 @@
 ///     #[state] names: Arc<Vec<String>>,
 /// ) {
 ///     for (at, reader) in readers.iter().enumerate() {
-///         // … and say how far it has come.
+///         // … and report the progress.
 ///         ctx.progress(at as f64 / readers.len() as f64);
 /// #       let _ = (issue, reader, lang, dry_run, smtp, &names);
 ///     }
 /// }
 ///
-/// // `Option` and `#[default]` parameters are no arguments of `new`: adding one breaks no caller and no stored job.
+/// // `Option` and `#[default]` parameters are not arguments of `new`. When one is added, callers still
+/// // compile and stored jobs still run.
 /// let job = Newsletter { lang: "de".into(), ..Newsletter::new(7, vec!["ann".into()]) };
 /// assert_eq!(job.dry_run, None);
 /// ```
 ///
-/// Whether each `#[state]` is there is checked when a worker starts.
+/// A worker checks at its start that it has a value for each `#[state]` parameter.
 ///
-/// # What it returns
+/// # Return type
 ///
-/// `()`, a plain value, or a `Result` whose error is any standard error, a text, a boxed error, `anyhow::Error` or
-/// [`TaskError`](crate::TaskError). An error means another attempt after the backoff; a `TaskError` can say more. The
-/// value is stored as JSON, and given to whoever waits for the job, with its type.
+/// A task returns `()`, a plain value, or a `Result`. The error of the `Result` can be any standard error, a
+/// string, a boxed error, an `anyhow::Error`, or a [`TaskError`](crate::TaskError). After an error the job is
+/// retried when the wait of its backoff is over. A `TaskError` can also set this wait, or fail the job
+/// without a retry.
 ///
-/// # `async`
+/// The value is stored as JSON. Callers that wait for the job receive it with its type.
 ///
-/// An `async fn` is a task as well, run on tokio: thousands wait at once on a few threads. Its parameters may be
-/// borrowed as above. A future that is not `Send` is welcome, and occupies a thread of its own while it runs.
+/// # Async tasks
+///
+/// An `async fn` is also a task. It runs on tokio, where thousands of tasks can wait on a few threads. Its
+/// parameters can be references as described above. A future that is not `Send` is supported; it occupies a
+/// thread of its own while it runs.
 ///
 /// ```
 /// use qdjobs::prelude::*;
@@ -115,33 +131,38 @@
 ///
 /// # Options
 ///
-/// | option | default | |
+/// | option | default | meaning |
 /// |---|---|---|
-/// | `queue = "mail"` | `"default"` | the queue its jobs wait in |
-/// | `priority = 10` | `0` | higher first |
-/// | `retries = 5` | `3` | how often a job is tried again after its first attempt |
+/// | `queue = "mail"` | `"default"` | the queue of its jobs |
+/// | `priority = 10` | `0` | jobs with a higher priority run first |
+/// | `retries = 5` | `3` | the number of retries after the first attempt |
 /// | `backoff = ..` | [`Backoff::DEFAULT`](crate::Backoff::DEFAULT) | the wait before each retry, see below |
-/// | `timeout = "30s"` | none | how long one attempt may run |
-/// | `aliases("old", ..)` | none | earlier names, under which jobs may still be stored |
-/// | `params = SendMail` | CamelCase of the function | the name of the struct |
-/// | `crate = path` | `::qdjobs` | where the runtime is, if another crate re-exports it |
+/// | `timeout = "30s"` | none | the longest duration of one attempt |
+/// | `aliases("old", ..)` | none | earlier names of the task, for jobs that were stored under them |
+/// | `params = SendMail` | the function's name in CamelCase | the name of the struct |
+/// | `crate = path` | `::qdjobs` | the path of this crate, if another crate re-exports it |
 ///
-/// Values are checked by the compiler. A duration is a text of whole numbers with `ms`, `s`, `m`, `h` or `d`, as in
-/// `"1h30m"`. In place of a literal any constant expression of the type may stand: `priority = URGENT`,
-/// `timeout = Duration::from_secs(TTL)`.
+/// The compiler checks the values. A duration is a string of integers with the units `ms`, `s`, `m`, `h` or
+/// `d`, such as `"1h30m"`. Instead of a literal, a value can be a constant expression of the right type:
+/// `priority = URGENT`, `timeout = Duration::from_secs(TTL)`.
 ///
-/// A backoff is `exponential("1s", factor = 2, max = "1h")`, `fixed("5s")`, a [`Backoff`](crate::Backoff) such as
-/// `SLOW` or `Backoff::exponential(..)`, or a `fn(u32) -> Duration` from the number of the retry, written as a
-/// closure or as the name of a function. Names are told apart by how Rust writes them: `my_backoff` is a function,
-/// `SLOW` a value.
+/// A backoff is one of these:
 ///
-/// # What it makes
+/// - `exponential("1s", factor = 2, max = "1h")`
+/// - `fixed("5s")`
+/// - a function `fn(u32) -> Duration` from the number of the retry to the wait: a closure, or the name of a
+///   function
+/// - a [`Backoff`](crate::Backoff), such as `SLOW` or `Backoff::exponential(..)`
 ///
-/// For `fn send_email`: the struct `SendEmail` with public fields wherever the function is public, its methods `new`
-/// and `enqueue`, and the traits [`Task`](crate::Task) (for the option methods), `Serialize` and `Deserialize`;
-/// `Clone`, `Debug` and `PartialEq` if all parameters have them. A task without parameters is also a value:
-/// `Cleanup.enqueue(&queue)`.
+/// The macro distinguishes functions and values by spelling: `my_backoff` is a function, `SLOW` is a value.
 ///
-/// A worker finds every task of every crate that the program names. A crate that it only depends on is not linked by
-/// Rust: write `use that_crate as _;`.
+/// # Generated items
+///
+/// For `fn send_email` the attribute generates the struct `SendEmail`. The struct and its fields have the
+/// visibility of the function. It has the methods `new` and `enqueue`, and implements [`Task`](crate::Task)
+/// (with the option methods), `Serialize` and `Deserialize`. It implements `Clone`, `Debug` and `PartialEq`
+/// if all parameters do. The struct of a task without parameters is also a value: `Cleanup.enqueue(&queue)`.
+///
+/// A worker finds the tasks of every crate that is linked into the program. Rust does not link a crate that
+/// the program depends on but does not name. To link it, write `use that_crate as _;`.
 pub use qdjobs_macros::task;

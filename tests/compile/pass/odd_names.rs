@@ -54,7 +54,7 @@ fn moved(#[default(vec![1])] list: std::vec::Vec<u8>) -> std::string::String {
 fn main() {
     assert_eq!(Moved::new().list, [1]);
     assert_eq!(Moved::DEF.options.retries, 4);
-    assert_eq!(FinishedJob::DEF.params[0].name, "struct");
+    assert_eq!(Finish::DEF.params[0].name, "struct");
     assert_eq!(Registry::linked().len(), 4);
     let params = Names::new(1, "x", 1, 1, vec![], 1, 1, 1, 1, 1, 1, "/");
     assert_eq!(params.clone(), params);

@@ -1,0 +1,41 @@
+//! The input of the code generation: everything that is known of one task.
+//!
+//! Depends on `function`, `options`, `signature` and `tokens`. Generates no item.
+
+use proc_macro2::{Ident, TokenStream};
+
+use crate::function::Function;
+use crate::options::Options;
+use crate::signature::{Param, Signature, StateParam, StoredParam};
+use crate::tokens::emit;
+
+/// One task.
+pub(crate) struct Input<'a> {
+    pub(crate) function: &'a Function,
+    pub(crate) signature: &'a Signature,
+    pub(crate) options: &'a Options,
+    /// The name of the params struct.
+    pub(crate) name: Ident,
+    /// Whether to register the task for workers. False after an error: the registration could cause a second
+    /// error for the same mistake.
+    pub(crate) register: bool,
+}
+
+impl Input<'_> {
+    /// The path of the runtime's `__private` module, for items outside the generated block.
+    pub(super) fn private_path(&self) -> TokenStream {
+        let runtime = &self.options.runtime;
+        emit!(#runtime::__private)
+    }
+
+    pub(super) fn stored(&self) -> impl Iterator<Item = &StoredParam> {
+        self.signature.params.iter().filter_map(Param::stored)
+    }
+
+    pub(super) fn states(&self) -> impl Iterator<Item = &StateParam> {
+        self.signature.params.iter().filter_map(|param| match param {
+            Param::State(state) => Some(state),
+            _ => None,
+        })
+    }
+}

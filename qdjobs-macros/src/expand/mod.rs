@@ -1,0 +1,56 @@
+//! The generated code of a task: the params struct, its impls, the function that a worker calls, and the
+//! registration.
+//!
+//! Depends on every other part of the crate. Reports no errors: `lib.rs` calls [`expand`] only after all
+//! checks of the function have passed. Generated code names the runtime only through its `__private` module,
+//! and consists of calls as far as possible: the runtime compiles shared code once, not once for each task.
+//!
+//! `input` holds what is known of the task. `params_struct`, `serde_impls`, `std_impls`, `task_impl`,
+//! `run_function` and `registration` each generate one part; `param` and `attributes` serve all of them.
+
+mod attributes;
+mod input;
+mod param;
+mod params_struct;
+mod registration;
+mod run_function;
+mod serde_impls;
+mod std_impls;
+mod task_impl;
+
+use proc_macro2::TokenStream;
+
+pub(crate) use input::Input;
+
+use crate::tokens::{emit, private_alias};
+use attributes::attributes_named;
+use params_struct::{inherent_impl, params_struct};
+use registration::registration;
+use run_function::run_function;
+use serde_impls::serde_impls;
+use std_impls::std_impls;
+use task_impl::task_impl;
+
+/// All items that are emitted beside the function.
+pub(crate) fn expand(input: &Input<'_>) -> TokenStream {
+    let cfg = attributes_named(&input.function.attrs, &["cfg"]);
+    let (params_struct, inherent_impl) = (params_struct(input), inherent_impl(input));
+    let (path, alias) = (input.private_path(), private_alias());
+    let parts = [
+        serde_impls(input),
+        std_impls(input),
+        task_impl(input),
+        run_function(input),
+        if input.register { registration(input) } else { TokenStream::new() },
+    ];
+    emit! {
+        #params_struct
+        #inherent_impl
+        #(#cfg)*
+        #[allow(deprecated, unexpected_cfgs)]
+        const _: () = {
+            use #path as #alias;
+            #(#parts)*
+        };
+    }
+}

@@ -1,0 +1,130 @@
+//! The params struct, and its methods `new` and `enqueue`.
+//!
+//! Depends on `input`, `param` and `attributes`, and on `names`, `signature`, `function` and `tokens`.
+//! Implements no trait.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote_spanned};
+use syn::{Expr, Token};
+
+use super::attributes::{attributes_named, docs_or};
+use super::input::Input;
+use crate::function::Function;
+use crate::names;
+use crate::signature::{Default, StoredParam};
+use crate::tokens::{emit, end_spans};
+
+/// The struct, with one field for each stored parameter.
+pub(super) fn params_struct(input: &Input<'_>) -> TokenStream {
+    let Input { function: Function { attrs, vis, .. }, name, .. } = input;
+    let private = &input.private_path();
+    let function = names::plain(&input.signature.name);
+    let cfg = attributes_named(attrs, &["cfg"]);
+    let kept = attributes_named(attrs, &["cfg", "allow", "deprecated"]);
+    let docs = attributes_named(attrs, &["doc"]);
+    let docs = docs_or(docs, format!("The parameters of the task [`{function}`]."));
+    let fields = input.stored().map(|param| {
+        let (name, ty) = (&param.name, param.ty.owned.tokens(private));
+        let docs = param.docs.iter().map(ToTokens::to_token_stream).collect();
+        let docs = docs_or(docs, format!("The `{}` parameter of [`{function}`].", param.key));
+        emit!(#(#docs)* #vis #name: #ty)
+    });
+    // Without parameters the name of the struct is also a value: `Cleanup.enqueue(&queue)`. It is not a unit
+    // struct, because the JSON of a unit struct is `null`. `{}` stays valid when a parameter is added.
+    let value = input.stored().next().is_none().then(|| {
+        emit! {
+            #(#cfg)*
+            #[doc(hidden)]
+            #[allow(non_upper_case_globals, deprecated, dead_code)]
+            #vis const #name: #name = #name {};
+        }
+    });
+    emit! {
+        #(#kept)*
+        #(#docs)*
+        #[must_use = "a job does nothing until it is enqueued"]
+        #vis struct #name { #(#fields),* }
+        #value
+    }
+}
+
+/// `new` and `enqueue`. They are inherent methods, so that callers need no import.
+pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
+    let (private, vis, name) = (&input.private_path(), &input.function.vis, &input.name);
+    let cfg = attributes_named(&input.function.attrs, &["cfg"]);
+    let new = Ident::new("new", input.signature.name.span());
+    let enqueue = Ident::new("enqueue", input.signature.name.span());
+    let required = input.stored().filter(|param| !param.is_optional());
+    let arguments = required.map(|param| new_argument(private, param));
+    let fields = input.stored().map(|param| {
+        let (name, value) = (&param.name, initial_value(private, param));
+        emit!(#name: #value)
+    });
+    let defaults = input.stored().filter_map(|param| default_function(private, param));
+    let function = names::plain(&input.signature.name);
+    let new_doc = format!("Makes a job that calls [`{function}`] with these parameters once it is enqueued.");
+    // The answer contains the task's result. An invalid return type is an error here as well as in the `Task`
+    // impl. With the spans of the return type both errors have the same place, and rustc prints one.
+    let (first, last) = end_spans(&input.signature.output);
+    let (open, close) = (Token![<](first), Token![>](last));
+    emit! {
+        #(#cfg)*
+        #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
+        impl #name {
+            #[doc = #new_doc]
+            #vis fn #new(#(#arguments),*) -> Self {
+                Self { #(#fields),* }
+            }
+            /// Enqueues the job with the task's default options. The return type depends on the target.
+            #vis fn #enqueue<Q: #private::Enqueue + ?#private::Sized>(
+                self,
+                target: &Q,
+            ) -> #open Q as #private::Enqueue>::Answer<<Self as #private::Task>::Output #close {
+                #private::enqueue(self, target)
+            }
+            #(#defaults)*
+        }
+    }
+}
+
+/// An argument of `new`. Its last token has the span of the type, so that the error for a missing argument
+/// underlines the whole parameter.
+fn new_argument(private: &TokenStream, param: &StoredParam) -> TokenStream {
+    let (name, ty) = (&param.name, param.ty.owned.tokens(private));
+    if !param.ty.into {
+        return emit!(#name: #ty);
+    }
+    let (open, close) = (Token![<](param.ty.spans.1), Token![>](param.ty.spans.1));
+    emit!(#name: impl #private::Into #open #ty #close)
+}
+
+/// The value that `new` assigns to a field.
+fn initial_value(private: &TokenStream, param: &StoredParam) -> TokenStream {
+    let name = &param.name;
+    match param.default_fn(private) {
+        Some(default) => emit!(#default()),
+        None if param.ty.optional => emit!(#private::None),
+        None if param.ty.into => emit!(#private::Into::into(#name)),
+        None => name.to_token_stream(),
+    }
+}
+
+/// The function that returns the expression of `#[default(expression)]`.
+fn default_function(private: &TokenStream, param: &StoredParam) -> Option<TokenStream> {
+    let Some(Default::Value(value)) = &param.default else { return None };
+    let (name, ty) = (param.default_name(), param.ty.owned.tokens(private));
+    // A string literal is the usual default of a `String`.
+    let value = if param.ty.into { converted(private, value) } else { value.to_token_stream() };
+    Some(emit! {
+        #[doc(hidden)]
+        fn #name() -> #ty { #value }
+    })
+}
+
+/// The expression, converted with `Into`. The parentheses have the span of the expression, where an error
+/// then points.
+fn converted(private: &TokenStream, value: &Expr) -> TokenStream {
+    let (first, _) = end_spans(&value.to_token_stream());
+    let argument = quote_spanned!(first=> (#value));
+    emit!(#private::Into::into #argument)
+}

@@ -1,0 +1,152 @@
+//! The attributes of a parameter: `#[state]`, `#[ctx]`, `#[default]`, `#[alias]`, `#[with]`, and its doc
+//! comments.
+//!
+//! Depends on `diagnostics`. Does not look at the type of the parameter.
+
+use proc_macro2::Ident;
+use quote::ToTokens;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Expr, LitStr, Meta, PatType, Path, Token};
+
+use crate::diagnostics::{Errors, error, suggest};
+
+/// The value of a parameter that is missing in the stored job.
+pub(crate) enum Default {
+    /// `#[default]`: the default of the type.
+    OfType,
+    /// `#[default(expression)]`
+    Value(Expr),
+}
+
+/// All attributes of one parameter.
+#[derive(std::default::Default)]
+pub(super) struct ParamAttributes {
+    pub(super) docs: Vec<Attribute>,
+    pub(super) state: Option<Attribute>,
+    pub(super) ctx: Option<Attribute>,
+    pub(super) default: Option<(Attribute, Default)>,
+    pub(super) aliases: Vec<LitStr>,
+    pub(super) with: Option<Path>,
+}
+
+/// The attributes of this macro, for suggestions.
+const PARAM_ATTRIBUTES: [&str; 5] = ["state", "ctx", "default", "alias", "with"];
+
+/// Removes the attributes of this macro and the doc comments, which rustc rejects on a parameter. Keeps lint
+/// levels.
+pub(super) fn read_attributes(param: &mut PatType, errors: &mut Errors) -> ParamAttributes {
+    let mut found = ParamAttributes::default();
+    let mut kept = Vec::new();
+    for attr in std::mem::take(&mut param.attrs) {
+        let word = attr.path().get_ident().map(Ident::to_string).unwrap_or_default();
+        let read = match word.as_str() {
+            "doc" => {
+                found.docs.push(attr);
+                Ok(())
+            }
+            "state" => without_arguments(&attr).map(|()| found.state = Some(attr)),
+            "ctx" => without_arguments(&attr).map(|()| found.ctx = Some(attr)),
+            "default" => read_default(&attr).map(|default| found.default = Some((attr, default))),
+            "alias" => read_aliases(&attr).map(|aliases| found.aliases.extend(aliases)),
+            "with" => read_with(&attr).map(|path| found.with = Some(path)),
+            "allow" | "expect" | "warn" | "deny" | "forbid" => {
+                kept.push(attr);
+                Ok(())
+            }
+            _ => Err(unknown_attribute(&attr, &word)),
+        };
+        if let Err(error) = read {
+            errors.push(error);
+        }
+    }
+    param.attrs = kept;
+    found
+}
+
+fn unknown_attribute(attr: &Attribute, word: &str) -> syn::Error {
+    match word {
+        "cfg" | "cfg_attr" => {
+            return error(
+                attr,
+                "a parameter cannot depend on `cfg`: another build could not decode the stored job",
+                "keep the parameter in every build, as an `Option`",
+            );
+        }
+        "serde" => {
+            return error(
+                attr,
+                "`#[serde]` is not supported on a parameter",
+                "use `#[default]`, `#[alias(\"old\")]` or `#[with(path)]`",
+            );
+        }
+        _ => {}
+    }
+    let shown = attr.path().to_token_stream().to_string();
+    match suggest(word, PARAM_ATTRIBUTES) {
+        Some(meant) => error(
+            attr,
+            format_args!("unknown attribute `{shown}`"),
+            format_args!("did you mean `#[{meant}]`?"),
+        ),
+        None => error(
+            attr,
+            format_args!("unknown attribute `{shown}` on a parameter"),
+            format_args!(
+                "a parameter can have {}",
+                PARAM_ATTRIBUTES.map(|known| format!("`#[{known}]`")).join(", ")
+            ),
+        ),
+    }
+}
+
+fn without_arguments(attr: &Attribute) -> syn::Result<()> {
+    attr.meta.require_path_only().map(drop)
+}
+
+fn read_default(attr: &Attribute) -> syn::Result<Default> {
+    match &attr.meta {
+        Meta::Path(_) => Ok(Default::OfType),
+        Meta::List(list) => list.parse_args().map(Default::Value),
+        Meta::NameValue(_) => {
+            Err(error(attr, "the value of `#[default]` must be in parentheses", "#[default(\"en\")]"))
+        }
+    }
+}
+
+fn read_aliases(attr: &Attribute) -> syn::Result<Punctuated<LitStr, Token![,]>> {
+    attr.parse_args_with(Punctuated::parse_separated_nonempty).map_err(|_| {
+        error(
+            attr,
+            "`#[alias]` needs an earlier name of the parameter, as a string literal",
+            "#[alias(\"old_name\")]",
+        )
+    })
+}
+
+fn read_with(attr: &Attribute) -> syn::Result<Path> {
+    let help = "#[with(path)], where `path` has the functions `serialize` and `deserialize`";
+    attr.parse_args().map_err(|_| error(attr, "`#[with]` needs the path of a module", help))
+}
+
+/// Reports attributes that describe how a parameter is stored, on a parameter that the worker passes.
+pub(super) fn check_not_stored(attributes: &ParamAttributes, what: &str, errors: &mut Errors) {
+    let storing = [
+        attributes.default.as_ref().map(|(attr, _)| ("#[default]", attr.to_token_stream())),
+        attributes.aliases.first().map(|alias| ("#[alias]", alias.to_token_stream())),
+        attributes.with.as_ref().map(|path| ("#[with]", path.to_token_stream())),
+    ];
+    for (attribute, at) in storing.into_iter().flatten() {
+        errors.add_with_help(
+            at,
+            format_args!("`{attribute}` cannot be used on {what}, which is not stored"),
+            "remove it",
+        );
+    }
+    if let (Some(ctx), Some(_)) = (&attributes.ctx, &attributes.state) {
+        errors.add_with_help(
+            ctx,
+            "a parameter cannot be both the job's context and shared state",
+            "remove `#[ctx]` or `#[state]`",
+        );
+    }
+}

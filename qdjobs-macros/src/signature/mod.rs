@@ -1,0 +1,115 @@
+//! The signature of a task: which parameters are stored, which the worker passes, and the return type.
+//!
+//! Depends on `diagnostics` and `tokens`. Reads no option and generates no code. A macro sees tokens but no
+//! types, so all decisions here follow from how a parameter is written. What depends on the types is left to
+//! the compiler: `expand` names the traits that ask it.
+//!
+//! `attributes` reads the attributes of a parameter, `param` one parameter, `stored_type` the type that is
+//! stored for it, `output` the return type; `types` holds helpers for written types.
+
+mod attributes;
+mod output;
+mod param;
+mod stored_type;
+mod types;
+
+use proc_macro2::{Ident, TokenStream};
+use syn::{FnArg, GenericParam, Safety};
+
+pub(crate) use attributes::Default;
+pub(crate) use param::{Param, StateParam, StoredParam};
+pub(crate) use stored_type::{OwnedType, PassBy, StoredType};
+
+use crate::diagnostics::Errors;
+use output::read_output;
+use param::read_param;
+use stored_type::generic_error;
+
+/// The parsed signature of a task's function.
+pub(crate) struct Signature {
+    pub(crate) name: Ident,
+    pub(crate) is_async: bool,
+    pub(crate) params: Vec<Param>,
+    /// The return type as written; `()` if there is none.
+    pub(crate) output: TokenStream,
+}
+
+/// Reads a signature, and removes the macro's attributes from its parameters: rustc does not know them.
+pub(crate) fn read(sig: &mut syn::Signature, struct_name: &Ident, errors: &mut Errors) -> Signature {
+    check_qualifiers(sig, errors);
+    check_generics(sig, errors);
+    let mut params = Vec::new();
+    for input in &mut sig.inputs {
+        match input {
+            FnArg::Receiver(receiver) => errors.add_with_help(
+                &*receiver,
+                "a task must be a free function: a stored job has no `self`",
+                "pass shared values with `#[state]`",
+            ),
+            FnArg::Typed(param) => match read_param(param, struct_name, errors) {
+                Ok(param) => params.push(param),
+                Err(error) => errors.push(error),
+            },
+        }
+    }
+    check_keys(&params, errors);
+    let output = read_output(&sig.output, errors);
+    Signature { name: sig.ident.clone(), is_async: sig.asyncness.is_some(), params, output }
+}
+
+/// A worker calls a task from safe code, by an ordinary call, with the values of one job.
+fn check_qualifiers(sig: &syn::Signature, errors: &mut Errors) {
+    if let Some(word) = &sig.constness {
+        errors.add_with_help(
+            word,
+            "a task cannot be `const`: a worker calls it at run time",
+            "remove `const`",
+        );
+    }
+    if let Safety::Unsafe(word) = &sig.safety {
+        errors.add_with_help(
+            word,
+            "a task cannot be `unsafe`: the worker cannot uphold its safety requirements",
+            "write a safe task that calls the unsafe function",
+        );
+    }
+    if let Some(abi) = &sig.abi {
+        errors.add_with_help(
+            abi,
+            "a task cannot have an ABI: the worker calls it as a Rust function",
+            "remove `extern`",
+        );
+    }
+    if let Some(dots) = &sig.variadic {
+        errors.add_with_help(
+            dots,
+            "a task must have a fixed number of parameters",
+            "use a parameter of type `Vec`",
+        );
+    }
+}
+
+fn check_generics(sig: &syn::Signature, errors: &mut Errors) {
+    let generic = sig.generics.params.iter().find(|param| !matches!(param, GenericParam::Lifetime(_)));
+    if let Some(param) = generic {
+        errors.push(generic_error(param, "a task cannot be generic"));
+    }
+}
+
+/// Each key of the stored JSON belongs to one parameter.
+fn check_keys(params: &[Param], errors: &mut Errors) {
+    let stored = params.iter().filter_map(Param::stored);
+    let mut taken: Vec<String> = stored.clone().map(|param| param.key.clone()).collect();
+    for alias in stored.flat_map(|param| &param.aliases) {
+        if taken.contains(&alias.value()) {
+            errors.add(
+                alias,
+                format_args!(
+                    "the JSON key `{}` is used more than once\nhelp: remove this alias",
+                    alias.value()
+                ),
+            );
+        }
+        taken.push(alias.value());
+    }
+}
