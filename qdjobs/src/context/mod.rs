@@ -1,7 +1,7 @@
 //! What a running task can ask about its job: [`JobContext`].
 //!
-//! Depends on the claim types of the store and on the queue handle. It decides nothing: `model/retry.rs` maps the
-//! outcome of a task to the job's next status.
+//! Depends on the claim types of the store and on the queue handle. It decides nothing: `model/retry.rs` maps
+//! the outcome of a task to the job's next status.
 
 mod states;
 mod stop;
@@ -69,8 +69,8 @@ impl JobContext {
 
     /// The number of this attempt: 1 for the first.
     ///
-    /// It grows with each start of the job, so id and attempt together are a fencing token: pass both to services that
-    /// accept one.
+    /// It grows with each start of the job, so id and attempt together are a fencing token: pass both to
+    /// services that accept one.
     pub fn attempt(&self) -> u32 {
         self.0.job.claim.attempt
     }
@@ -110,7 +110,8 @@ impl JobContext {
         &self.0.queue
     }
 
-    /// A text that identifies the job: the same at every attempt, different for every other job of the database.
+    /// A text that identifies the job: the same at every attempt, different for every other job of the
+    /// database.
     ///
     /// Pass it to services that accept an idempotency key.
     pub fn job_key(&self) -> String {
@@ -119,8 +120,8 @@ impl JobContext {
 
     /// Reports the progress of the job, from 0.0 to 1.0.
     ///
-    /// Returns at once; the store writes the report soon after. If reports come faster than the store writes, only the
-    /// latest is stored.
+    /// Returns at once; the store writes the report soon after. If reports come faster than the store writes,
+    /// only the latest is stored.
     pub fn progress(&self, fraction: f64) {
         self.report(Progress::new(fraction, None));
     }
@@ -138,9 +139,9 @@ impl JobContext {
 
     /// Whether the task should stop; [`stop_reason`](JobContext::stop_reason) says why.
     ///
-    /// A long task checks this between its steps and returns early. What it then returns still counts if the job still
-    /// belongs to this attempt: a result completes the job, a permanent error fails it, and a cancel cancels it. Any
-    /// other error releases the job without using a retry.
+    /// A long task checks this between its steps and returns early. What it then returns still counts if the
+    /// job still belongs to this attempt: a result completes the job, a permanent error fails it, and a
+    /// cancel cancels it. Any other error releases the job without using a retry.
     pub fn should_stop(&self) -> bool {
         self.0.stop.reason().is_some()
     }
@@ -157,14 +158,14 @@ impl JobContext {
 
     /// Completes the job inside a transaction of your own, on a connection to the same database file.
     ///
-    /// Your rows, follow-up jobs enqueued on `tx` and the completion are committed together or not at all, so their
-    /// effect happens exactly once. If the job no longer belongs to this attempt, since it timed out or was rescued,
-    /// this returns [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost). Return that error from the task, so that the
-    /// transaction is rolled back.
+    /// Your rows, follow-up jobs enqueued on `tx` and the completion are committed together or not at all, so
+    /// their effect happens exactly once. If the job no longer belongs to this attempt, since it timed out or
+    /// was rescued, this returns [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost). Return that error
+    /// from the task, so that the transaction is rolled back.
     ///
-    /// Begin the transaction with `TransactionBehavior::Immediate`: it then waits for the write lock instead of failing
-    /// half-way. Whether the commit survives a power loss depends on the `synchronous` setting of *your* connection. A
-    /// setting below `FULL` is refused unless the queue was opened with
+    /// Begin the transaction with `TransactionBehavior::Immediate`: it then waits for the write lock instead
+    /// of failing half-way. Whether the commit survives a power loss depends on the `synchronous` setting of
+    /// *your* connection. A setting below `FULL` is refused unless the queue was opened with
     /// [`Durability::Relaxed`](crate::Durability::Relaxed).
     pub fn complete_in<R: serde::Serialize>(&self, tx: &rusqlite::Transaction<'_>, result: &R) -> Result<()> {
         let result = crate::task::result_json(result)?;

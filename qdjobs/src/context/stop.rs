@@ -18,10 +18,11 @@ pub enum StopReason {
     TimedOut,
     /// The worker is stopping and its shutdown timeout has passed. The job is released and loses no retry.
     WorkerStopping,
-    /// The lease of the worker may have expired, so another worker may run the job. The result of this attempt is
-    /// discarded if it has.
+    /// The lease of the worker may have expired, so another worker may run the job. The result of this
+    /// attempt is discarded if it has.
     LeaseLost,
-    /// The store has halted, so the result of this attempt cannot be stored. The job runs again after a restart.
+    /// The store has halted, so the result of this attempt cannot be stored. The job runs again after a
+    /// restart.
     StoreHalted,
 }
 
@@ -42,8 +43,8 @@ struct Listeners {
     last_id: u64,
 }
 
-/// One future that waits for a signal. Its drop removes its waker, since a task may create thousands of them in one
-/// attempt.
+/// One future that waits for a signal. Its drop removes its waker, since a task may create thousands of them
+/// in one attempt.
 #[derive(Debug)]
 struct Listener {
     stop: Arc<StopSignal>,
@@ -61,8 +62,8 @@ impl Listener {
         if let Some(value) = read(&self.stop) {
             return Poll::Ready(value);
         }
-        // A waker is code of a foreign executor: clone it before the lock is taken, and drop the previous one after
-        // the lock is released.
+        // A waker is code of a foreign executor: clone it before the lock is taken, and drop the previous one
+        // after the lock is released.
         let waker = cx.waker().clone();
         let previous = {
             let mut listeners = self.stop.listeners();
@@ -128,7 +129,8 @@ impl StopSignal {
     fn wake(&self) {
         let wakers = std::mem::take(&mut self.listeners().wakers);
         for waker in wakers.into_values() {
-            // A waker is code of a foreign executor: its panic must not end the thread that wakes all the others.
+            // A waker is code of a foreign executor: its panic must not end the thread that wakes all the
+            // others.
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
