@@ -3,7 +3,6 @@
 //! Depends on std alone. It only transports the reason: the worker decides when and why a task should stop.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};

@@ -22,7 +22,7 @@ use crate::store::sqlite::testing::stepped::SteppedStore;
 use crate::store::{Pending, Store, TaskDefaults, TaskSet, WorkerInfo};
 use crate::task::registry::Registry;
 use crate::task::{Run, TaskDef, TaskOptions};
-use crate::worker::testing::{Bench, Running, SteppedWorker};
+use crate::worker::testing::{RunningJob, SimulatedPool, SteppedWorker};
 
 /// A task for threads, one with a timeout, and the same for futures. Nobody calls their code: the simulation says how each
 /// attempt goes.
@@ -74,7 +74,7 @@ pub(super) struct Life {
 /// A job that runs, and how it will go.
 pub(super) struct Handler {
     pub(super) dispatcher: usize,
-    pub(super) running: Running,
+    pub(super) running: RunningJob,
     pub(super) begun: Duration,
     pub(super) ends_at: Duration,
     pub(super) outcome: Option<Outcome>,
@@ -182,9 +182,9 @@ impl Life {
             let of_kind = TASKS.iter().filter(|task| matches!(task.run, Run::Blocking(_)) == blocking);
             TaskSet::new(of_kind.map(|task| task.name))
         };
-        let mut benches = vec![(names(true), Bench::new(plan.threads, true))];
+        let mut benches = vec![(names(true), SimulatedPool::new(plan.threads, true))];
         if plan.futures > 0 {
-            benches.push((names(false), Bench::new(plan.futures, false)));
+            benches.push((names(false), SimulatedPool::new(plan.futures, false)));
         }
         let registry: Registry = TASKS.iter().collect();
         let times = (plan.lease, plan.grace);

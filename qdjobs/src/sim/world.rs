@@ -205,7 +205,7 @@ impl<'t> World<'t> {
                 wakes.extend(worker.dispatches_at(dispatcher));
                 wakes.extend(worker.can_begin(dispatcher).then_some(Duration::ZERO));
             }
-            wakes.extend(worker.steward_at());
+            wakes.extend(worker.supervises_at());
             wakes.extend(worker.stops_at());
         }
         wakes.extend(life.handlers.iter().map(Handler::ends));
@@ -235,7 +235,7 @@ impl<'t> World<'t> {
                     can(worker.dispatches_at(dispatcher), Part::Dispatch(dispatcher));
                     can(worker.can_begin(dispatcher).then_some(Duration::ZERO), Part::Begin(dispatcher));
                 }
-                can(worker.steward_at(), Part::Supervisor);
+                can(worker.supervises_at(), Part::Supervisor);
                 can(worker.stops_at(), Part::Stop);
             }
             for (at, handler) in life.handlers.iter().enumerate() {
@@ -294,7 +294,7 @@ impl<'t> World<'t> {
                 };
                 match part {
                     Part::Dispatch(dispatcher) => worker.dispatch(dispatcher),
-                    Part::Supervisor => worker.supervisor(),
+                    Part::Supervisor => worker.supervise(),
                     _ => {
                         if worker.go_on_stopping() {
                             self.leave(index);

@@ -1,8 +1,13 @@
-//! Where `async fn` tasks are polled: the [`Executor`], and the [`Reactor`] that their timers and sockets stand on.
+//! Polls the futures of `async fn` tasks on a few threads: [`Executor`].
 //!
-//! Leans on tokio for the reactor, and for nothing else: the jobs are polled by threads of our own, which become more
-//! when all of them are stuck inside a poll. So a handler that blocks takes a thread, and stalls no other handler; a runtime with a
-//! fixed number of threads cannot promise that.
+//! When all threads are stuck inside a poll and futures wait, it starts one more. So a task that blocks takes
+//! a thread and stalls no other task; a runtime with a fixed number of threads cannot promise that.
+//!
+//! Depends on tokio only for the reactor, which each thread enters. Depends on `execution.rs` and
+//! `job_source.rs`; it does not know the dispatcher.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,170 +16,131 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::context::JobContext;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::JobId;
-use crate::model::retry::Outcome;
-use crate::task::{LocalFuture, Run, SharedFuture, TaskError};
+use crate::task::{Run, SharedFuture};
 
-use super::dispatcher::Dispatcher;
-use super::execution::{Execution, panicked};
+use super::execution::{Abort, Execution, panicked};
+use super::job_source::JobSource;
+use super::reactor::ReactorHandle;
 
-/// Threads that poll while nobody blocks.
+/// Threads that poll while no task blocks.
 const THREADS: usize = 2;
 
-/// Most threads, when handlers block.
+/// The most threads, when tasks block.
 const THREADS_MAX: usize = 512;
 
-/// All threads stuck for so long, with jobs waiting to be polled: one more thread is started.
+/// If futures wait and no poll has begun for so long, all threads are stuck: one more is started.
 const STUCK: Duration = Duration::from_millis(10);
 
 /// How long a thread beyond the usual number waits for work before it ends.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The tokio runtime behind the awaits of tasks: the program's, or one of our own.
-#[derive(Debug)]
-pub(super) struct Reactor {
-    handle: Option<tokio::runtime::Handle>,
-    own: Option<tokio::runtime::Runtime>,
-}
-
-impl Reactor {
-    /// `given`, or a runtime of one thread if the worker `needs` one.
-    pub(super) fn new(given: Option<tokio::runtime::Handle>, needs: bool) -> Result<Reactor> {
-        if given.is_some() || !needs {
-            return Ok(Reactor { handle: given, own: None });
-        }
-        let built = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("qdjobs-reactor")
-            .enable_all()
-            .build();
-        let own = built.map_err(|error| {
-            Error::new(ErrorKind::Config, format!("the runtime for async tasks cannot be started: {error}"))
-                .help("pass one of your own with `Worker::runtime`")
-        })?;
-        Ok(Reactor { handle: Some(own.handle().clone()), own: Some(own) })
-    }
-
-    pub(super) fn handle(&self) -> Option<tokio::runtime::Handle> {
-        self.handle.clone()
-    }
-}
-
-impl Drop for Reactor {
-    fn drop(&mut self) {
-        if let Some(own) = self.own.take() {
-            // Dropped inside an async context, a runtime may not block to end its threads.
-            own.shutdown_background();
-        }
-    }
-}
-
-/// Polls jobs on a few threads.
+/// Polls futures on threads of its own.
 #[derive(Debug)]
 pub(super) struct Executor(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Rung when a job wants to be polled.
+    /// Notified when a future has to be polled.
     work: Condvar,
-    /// Rung, if the watch sleeps, when jobs wait and no thread is free: the watch then looks whether one becomes so.
+    /// Notified, if the stall watcher sleeps, when futures wait and no thread is free.
     crowded: Condvar,
-    /// Rung only at the end, so that the watch can sleep through what is rung for others.
+    /// Notified only at the end, so that nothing else shortens the watcher's wait.
     closing: Condvar,
     reactor: tokio::runtime::Handle,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    ready: VecDeque<Arc<Job>>,
+    ready: VecDeque<Arc<AsyncJob>>,
     threads: usize,
     idle: usize,
-    /// Polls begun so far: standing still while jobs wait means that all threads are stuck.
+    /// Polls begun so far. If it stands still while futures wait, all threads are stuck.
     polls: u64,
-    watch_asleep: bool,
+    watcher_asleep: bool,
     closed: bool,
 }
 
-/// A turn is due: the job is in the queue, or will be put there by the thread that polls it.
+/// A poll is due: the job is in the queue, or the thread that polls it will put it there.
 const QUEUED: u8 = 1;
 
-/// A thread polls the job, or has polled it for the last time. Nobody else puts it into the queue: a second thread could do no
-/// more than wait for the first, and a handler that blocks would take one with each wake.
+/// A thread polls the job, or has polled it for the last time. No other thread puts it into the queue: a
+/// second thread could only wait for the first, so a task that blocks would take one more thread with each
+/// wake.
 const POLLED: u8 = 2;
 
 /// A job on the executor.
-pub(super) struct Job {
+struct AsyncJob {
     id: JobId,
-    /// Gone when the job has ended or was cancelled.
-    live: Mutex<Option<Live>>,
+    /// `None` once the job has ended or its future was dropped.
+    running: Mutex<Option<Running>>,
     /// [`QUEUED`], [`POLLED`], both or none.
     turn: AtomicU8,
-    cancelled: AtomicBool,
-    shared: Arc<Shared>,
+    aborted: AtomicBool,
+    executor: Arc<Shared>,
 }
 
-/// What a job holds on to while it runs. The attempt knows its job in turn: kept any longer, they would keep each other.
-struct Live {
+/// What a job needs while it runs. The execution holds the job in turn, as its abort handle: if the job kept
+/// this after its end, neither would ever be dropped.
+struct Running {
     future: SharedFuture,
-    dispatcher: Arc<Dispatcher>,
-    attempt: Arc<Execution>,
+    jobs: Arc<dyn JobSource>,
+    execution: Arc<Execution>,
 }
 
-impl std::fmt::Debug for Job {
+impl std::fmt::Debug for AsyncJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("AsyncJob").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
 impl Executor {
-    pub(super) fn start(reactor: &Reactor) -> Result<Executor> {
-        let missing = || Error::new(ErrorKind::Config, "a worker with async tasks needs a runtime");
-        let reactor = reactor.handle().ok_or_else(missing)?;
+    pub(super) fn start(reactor: &ReactorHandle) -> Result<Executor> {
+        let missing = || Error::new(ErrorKind::Config, "a worker with async tasks needs a tokio runtime");
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
             crowded: Condvar::new(),
             closing: Condvar::new(),
-            reactor,
+            reactor: reactor.runtime().ok_or_else(missing)?.clone(),
         });
         for _ in 0..THREADS {
             shared.spawn_thread(&mut shared.lock())?;
         }
-        let watches = shared.clone();
+        let watcher = shared.clone();
         std::thread::Builder::new()
-            .name("qdjobs-watch".into())
-            .spawn(move || watches.watch())
+            .name("qdjobs-stall".into())
+            .spawn(move || watcher.watch_for_stalls())
             .map_err(no_thread)?;
         Ok(Executor(shared))
     }
 
-    /// Starts a job.
-    pub(super) fn spawn(&self, dispatcher: Arc<Dispatcher>, attempt: Arc<Execution>) {
-        let Run::Async(run) = attempt.task.run else { return };
-        let (ctx, params) = (attempt.ctx.clone(), attempt.ctx.job().params.clone());
-        // The first line of the future is the program's own code already, so it is made inside its first poll's guard.
+    /// Starts the future of a job.
+    pub(super) fn spawn(&self, jobs: Arc<dyn JobSource>, execution: Arc<Execution>) {
+        let Run::Async(run) = execution.task.run else { return };
+        let (ctx, params) = (execution.ctx.clone(), execution.ctx.job().params.clone());
+        // Already the call that makes the future is user code, so it runs inside the first poll, where a
+        // panic is caught.
         let future: SharedFuture = Box::pin(async move { run(ctx, params).await });
-        let job = Arc::new(Job {
-            id: attempt.id(),
-            live: Mutex::new(Some(Live { future, dispatcher, attempt: attempt.clone() })),
+        let job = Arc::new(AsyncJob {
+            id: execution.id(),
+            running: Mutex::new(Some(Running { future, jobs, execution: execution.clone() })),
             turn: AtomicU8::new(0),
-            cancelled: AtomicBool::new(false),
-            shared: self.0.clone(),
+            aborted: AtomicBool::new(false),
+            executor: self.0.clone(),
         });
-        // Set once, here.
-        let _ = attempt.future.set(job.clone());
-        if attempt.is_settled() {
-            // It ran out of time before it was here.
-            job.cancel();
+        execution.set_abort_handle(job.clone());
+        if execution.is_settled() {
+            // It timed out before it had an abort handle.
+            job.abort();
         } else {
             job.enqueue();
         }
     }
 
-    /// Ends the threads that are free; those in a poll end after it.
+    /// Ends the threads that are free; those that poll end afterwards.
     pub(super) fn close(&self) {
         self.0.lock().closed = true;
         self.0.work.notify_all();
@@ -183,60 +149,63 @@ impl Executor {
     }
 }
 
-/// Of a worker that could not be started: no dispatcher closes it.
+/// If a worker could not start, no dispatcher closes its executor.
 impl Drop for Executor {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-impl Job {
-    /// Asks for a turn. No wake is lost, whatever the turn is when it comes:
+impl Abort for AsyncJob {
+    fn abort(self: Arc<AsyncJob>) {
+        self.aborted.store(true, Ordering::Release);
+        // Through the queue, so that the drop, which is user code, runs on a thread of the executor and under
+        // no lock of the dispatcher.
+        self.enqueue();
+    }
+}
+
+impl AsyncJob {
+    /// Asks for a poll. No wake is lost, whatever the state of the job is:
     ///
     /// - none: the job goes into the queue;
-    /// - `QUEUED`: its poll is still to begin, and takes this wake with it;
-    /// - `POLLED`: the thread that polls it finds `QUEUED` set when it gives the turn up, and puts it into the queue itself.
+    /// - `QUEUED`: its poll has yet to begin, and sees what this wake announces;
+    /// - `POLLED`: the thread that polls it finds `QUEUED` set after the poll, and puts it into the queue
+    ///   itself.
     ///
-    /// Each step changes the one number by a read and a write at once, even if it changes nothing: so what was done before a
-    /// wake is seen by the poll that answers it.
-    fn enqueue(self: Arc<Job>) {
+    /// Each step is one atomic read-modify-write, even if it changes nothing. So the poll that answers a wake
+    /// sees everything that was done before that wake.
+    fn enqueue(self: Arc<AsyncJob>) {
         if self.turn.fetch_or(QUEUED, Ordering::AcqRel) == 0 {
             self.push();
         }
     }
 
-    fn push(self: Arc<Job>) {
-        let shared = self.shared.clone();
-        let mut state = shared.lock();
+    fn push(self: Arc<AsyncJob>) {
+        let executor = self.executor.clone();
+        let mut state = executor.lock();
         state.ready.push_back(self);
         if state.idle > 0 {
-            shared.work.notify_one();
+            executor.work.notify_one();
         } else {
-            shared.crowded(&mut state);
+            executor.wake_watcher(&mut state);
         }
     }
 
-    /// Drops the future: at once, or after the poll it is in.
-    pub(super) fn cancel(self: &Arc<Job>) {
-        self.cancelled.store(true, Ordering::Release);
-        // Through the queue, so that the program's own drops run on an executor's thread and under no lock of the dispatcher's.
-        self.clone().enqueue();
-    }
-
-    fn poll(self: Arc<Job>) {
-        // Before the poll, and before the look at whether the job is cancelled: what comes from here on asks for another turn.
+    fn poll(self: Arc<AsyncJob>) {
+        // Before the poll, and before the look at `aborted`: a wake from here on asks for another poll.
         self.turn.swap(POLLED, Ordering::AcqRel);
-        // Nobody else has it: a job is in the queue once, and not while it is polled.
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Live { future, .. }) = live.as_mut() else { return };
-        let outcome = if self.cancelled.load(Ordering::Acquire) {
+        // Never contended: a job is in the queue at most once, and not while a thread polls it.
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Running { future, .. }) = running.as_mut() else { return };
+        let outcome = if self.aborted.load(Ordering::Acquire) {
             None
         } else {
             let waker = Waker::from(self.clone());
             let mut cx = Context::from_waker(&waker);
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
                 Ok(Poll::Pending) => {
-                    drop(live);
+                    drop(running);
                     if self.turn.fetch_and(!POLLED, Ordering::AcqRel) & QUEUED != 0 {
                         self.push();
                     }
@@ -246,20 +215,20 @@ impl Job {
                 Err(panic) => Some(Err(panicked(&*panic))),
             }
         };
-        // The turn is never given up: a wake that comes after the end asks in vain.
-        let Some(Live { future, dispatcher, attempt }) = live.take() else { return };
-        drop(live);
-        // A future's drop is the program's own code too.
+        // `POLLED` stays set: a wake after the end has no effect.
+        let Some(Running { future, jobs, execution }) = running.take() else { return };
+        drop(running);
+        // The drop of a future is user code too.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
         match outcome {
-            Some(outcome) => drop(dispatcher.ended(attempt, outcome)),
-            None => dispatcher.returned(attempt.id()),
+            Some(outcome) => jobs.finished(execution, outcome),
+            None => jobs.dropped(execution.id()),
         }
     }
 }
 
-impl Wake for Job {
-    fn wake(self: Arc<Job>) {
+impl Wake for AsyncJob {
+    fn wake(self: Arc<AsyncJob>) {
         self.enqueue();
     }
 }
@@ -269,32 +238,26 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn crowded(&self, state: &mut State) {
-        if std::mem::take(&mut state.watch_asleep) {
-            self.crowded.notify_one();
-        }
-    }
-
     fn spawn_thread(self: &Arc<Shared>, state: &mut State) -> Result<()> {
-        let works = self.clone();
+        let shared = self.clone();
         std::thread::Builder::new()
             .name("qdjobs-async".into())
-            .spawn(move || works.work())
+            .spawn(move || shared.poll_jobs())
             .map_err(no_thread)?;
         state.threads += 1;
         Ok(())
     }
 
-    /// One thread's working life.
-    fn work(self: Arc<Shared>) {
+    /// The loop of one thread.
+    fn poll_jobs(self: Arc<Shared>) {
         let _in_reactor = self.reactor.enter();
         let mut state = self.lock();
         loop {
-            // In the end too: what was cancelled is dropped by its last poll.
+            // After `close` too: the future of an aborted job is dropped by its last poll.
             if let Some(job) = state.ready.pop_front() {
                 state.polls += 1;
                 if state.idle == 0 && !state.ready.is_empty() {
-                    self.crowded(&mut state);
+                    self.wake_watcher(&mut state);
                 }
                 drop(state);
                 job.poll();
@@ -305,17 +268,17 @@ impl Shared {
                 break;
             }
             state.idle += 1;
-            let none = |state: &mut State| state.ready.is_empty() && !state.closed;
+            let idle = |state: &mut State| state.ready.is_empty() && !state.closed;
             let timed_out;
             (state, timed_out) = if state.threads > THREADS {
                 let (state, timeout) =
-                    self.work.wait_timeout_while(state, LINGER, none).unwrap_or_else(PoisonError::into_inner);
+                    self.work.wait_timeout_while(state, LINGER, idle).unwrap_or_else(PoisonError::into_inner);
                 (state, timeout.timed_out())
             } else {
-                (self.work.wait_while(state, none).unwrap_or_else(PoisonError::into_inner), false)
+                (self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner), false)
             };
             state.idle -= 1;
-            // Others may have left meanwhile, and the last ones must not.
+            // Other threads may have ended meanwhile, and the usual number must stay.
             if timed_out && state.threads > THREADS {
                 break;
             }
@@ -323,21 +286,28 @@ impl Shared {
         state.threads -= 1;
     }
 
-    /// Starts a thread when jobs wait and no thread has begun a poll for a while. Asleep unless all threads are busy.
-    fn watch(self: Arc<Shared>) {
+    fn wake_watcher(&self, state: &mut State) {
+        if std::mem::take(&mut state.watcher_asleep) {
+            self.crowded.notify_one();
+        }
+    }
+
+    /// The loop of the stall watcher: starts a thread when futures wait and no thread has begun a poll for a
+    /// while. It sleeps unless all threads are busy.
+    fn watch_for_stalls(self: Arc<Shared>) {
         let mut state = self.lock();
         while !state.closed {
             let uncrowded = |state: &mut State| (state.idle > 0 || state.ready.is_empty()) && !state.closed;
-            state.watch_asleep = true;
+            state.watcher_asleep = true;
             state = self.crowded.wait_while(state, uncrowded).unwrap_or_else(PoisonError::into_inner);
-            state.watch_asleep = false;
+            state.watcher_asleep = false;
             let polls = state.polls;
             let open = |state: &mut State| !state.closed;
             state =
                 self.closing.wait_timeout_while(state, STUCK, open).unwrap_or_else(PoisonError::into_inner).0;
             let stuck = state.polls == polls && state.idle == 0 && !state.ready.is_empty();
             if stuck && !state.closed && state.threads < THREADS_MAX {
-                // If the system gives no further thread, the jobs wait for the ones there are.
+                // If the operating system refuses a thread, the futures wait for those there are.
                 let _ = self.spawn_thread(&mut state);
             }
         }
@@ -345,170 +315,6 @@ impl Shared {
 }
 
 fn no_thread(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Config, format!("a thread for async tasks cannot be started: {error}"))
-        .help("raise the process's limit of threads")
-}
-
-/// Runs a future that cannot leave its thread, here, until it ends or its job is decided without it.
-pub(super) fn run_here(
-    reactor: &tokio::runtime::Handle,
-    ctx: &JobContext,
-    future: impl FnOnce() -> LocalFuture,
-) -> Outcome {
-    let (mut future, mut decided) = (future(), std::pin::pin!(ctx.decided()));
-    let raced = std::future::poll_fn(|cx| {
-        if let Poll::Ready(outcome) = future.as_mut().poll(cx) {
-            return Poll::Ready(outcome);
-        }
-        // Nobody sees this error: what becomes of the job is decided.
-        decided.as_mut().poll(cx).map(|()| Err(TaskError::retry("the task was given up on")))
-    });
-    reactor.block_on(raced)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::super::pool::Pool;
-    use super::*;
-    use crate::prelude::*;
-
-    /// Nothing here takes so long unless it hangs.
-    const PATIENCE: Duration = Duration::from_secs(60);
-
-    /// Where the blocking jobs of one test meet it.
-    #[derive(Clone)]
-    struct Door {
-        arrived: mpsc::Sender<Waker>,
-        open: Arc<(Mutex<bool>, Condvar)>,
-    }
-
-    impl Door {
-        fn new() -> (Door, mpsc::Receiver<Waker>) {
-            let (arrived, arrivals) = mpsc::channel();
-            (Door { arrived, open: Arc::default() }, arrivals)
-        }
-
-        fn open(&self) {
-            *self.open.0.lock().unwrap() = true;
-            self.open.1.notify_all();
-        }
-    }
-
-    /// Blocks its first poll until the door opens; ends with the second.
-    #[task("tests.executor.block")]
-    async fn block(#[state] door: &Door) -> u32 {
-        let mut polls = 0;
-        std::future::poll_fn(|cx| {
-            polls += 1;
-            if polls == 1 {
-                door.arrived.send(cx.waker().clone()).unwrap();
-                drop(door.open.1.wait_while(door.open.0.lock().unwrap(), |open| !*open).unwrap());
-                return Poll::Pending;
-            }
-            Poll::Ready(polls)
-        })
-        .await
-    }
-
-    #[task("tests.executor.pass")]
-    async fn pass() {}
-
-    /// Nobody but its test has this worker.
-    fn executor(worker: &WorkerHandle) -> &Shared {
-        let mut dispatchers = worker.running.as_ref().unwrap().dispatchers.iter();
-        let executor = dispatchers.find_map(|dispatcher| match &dispatcher.pool {
-            Pool::Executor { executor, .. } => Some(executor),
-            _ => None,
-        });
-        &executor.unwrap().0
-    }
-
-    fn threads(worker: &WorkerHandle) -> usize {
-        executor(worker).lock().threads
-    }
-
-    fn blocked(queue: &JobQueue, arrivals: &mpsc::Receiver<Waker>, jobs: usize) -> Vec<Waker> {
-        queue.enqueue_all((0..jobs).map(|_| Block::new())).unwrap();
-        arrivals.iter().take(jobs).collect()
-    }
-
-    #[test]
-    fn a_wake_of_a_job_that_blocks_in_its_poll_takes_no_thread_and_is_not_lost() {
-        const JOBS: usize = 32;
-        let queue = JobQueue::in_memory();
-        let (door, arrivals) = Door::new();
-        let worker = Worker::new(&queue).task::<Block>().task::<Pass>().state(door.clone()).start().unwrap();
-        let wakers = blocked(&queue, &arrivals, JOBS);
-        for _ in 0..3 {
-            wakers.iter().for_each(Waker::wake_by_ref);
-            // A job that is run after the wakes: whatever they started has had its turn before.
-            Pass::new().enqueue(&queue).unwrap().wait().unwrap();
-        }
-        let used = threads(&worker);
-        door.open();
-        // Each was woken during its first poll, by nobody after it.
-        for job in queue.list(crate::store::Filter::default()).unwrap().jobs {
-            queue.handle::<serde_json::Value>(job.id).wait_timeout(PATIENCE).unwrap();
-        }
-        // A machine that is slow to start a thread gets a few more than it needs.
-        assert!(used <= JOBS + JOBS / 2, "{used} threads");
-        worker.stop().unwrap();
-    }
-
-    #[test]
-    fn a_job_that_is_given_up_on_while_it_blocks_in_its_poll_is_dropped_after_it() {
-        struct Dropped(mpsc::Sender<()>);
-        impl Drop for Dropped {
-            fn drop(&mut self) {
-                self.0.send(()).unwrap();
-            }
-        }
-        #[derive(Clone)]
-        struct Drops(mpsc::Sender<()>);
-        #[crate::task("tests.executor.overrun", timeout = "50ms", retries = 0)]
-        async fn overrun(#[state] door: &Door, #[state] drops: &Drops) {
-            let _dropped = Dropped(drops.0.clone());
-            std::future::poll_fn(|cx| {
-                door.arrived.send(cx.waker().clone()).unwrap();
-                drop(door.open.1.wait_while(door.open.0.lock().unwrap(), |open| !*open).unwrap());
-                Poll::<()>::Pending
-            })
-            .await
-        }
-        let queue = JobQueue::in_memory();
-        let (door, _arrivals) = Door::new();
-        let (dropped, drops) = mpsc::channel();
-        let worker =
-            Worker::new(&queue).task::<Overrun>().state(door.clone()).state(Drops(dropped)).start().unwrap();
-        let refused = Overrun::new().enqueue(&queue).unwrap().wait().unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::JobFailed);
-        assert!(drops.try_recv().is_err());
-        door.open();
-        drops.recv_timeout(PATIENCE).unwrap();
-        worker.stop().unwrap();
-    }
-
-    #[test]
-    fn threads_that_were_needed_for_a_while_leave_and_the_usual_ones_stay() {
-        const JOBS: usize = 6;
-        let queue = JobQueue::in_memory();
-        let (door, arrivals) = Door::new();
-        let worker = Worker::new(&queue).task::<Block>().state(door.clone()).start().unwrap();
-        let wakers = blocked(&queue, &arrivals, JOBS);
-        assert!(threads(&worker) >= JOBS);
-        door.open();
-        wakers.iter().for_each(Waker::wake_by_ref);
-        let executor = executor(&worker);
-        let mut state = executor.lock();
-        while state.threads > THREADS {
-            state = executor.closing.wait_timeout(state, STUCK).unwrap().0;
-        }
-        // Nothing tells that no further one will leave: they get longer than they would wait.
-        state = executor.closing.wait_timeout_while(state, 2 * LINGER, |_| true).unwrap().0;
-        assert_eq!(state.threads, THREADS);
-        drop(state);
-        worker.stop().unwrap();
-    }
+    Error::new(ErrorKind::Config, format!("cannot start a thread for async tasks: {error}"))
+        .help("raise the thread limit of the process")
 }

@@ -1,151 +1,126 @@
-//! One attempt of one job: begun from a claim, run, and settled exactly once.
+//! One attempt of one job while it runs: [`Execution`], which begins from a claim and is settled exactly
+//! once.
 //!
-//! Leans on the registry, the context and `retry::verdict`. Holds no lock and writes nothing: the dispatcher does.
+//! Three ends race for it: the outcome of the task, its timeout, and the stop of the worker. The first one
+//! settles it; `Verdict::of` then decides what becomes of the job. A panic of the task becomes a failed
+//! outcome here.
+//!
+//! Depends on the registry, the context and `model/retry.rs`. It does not know which thread runs it, and
+//! writes nothing: the dispatcher sends the [`FinishReport`] to the store.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::context::{JobContext, States, StopReason, StopSignal};
-use crate::model::event::Event;
-use crate::model::job::{JobId, WorkerId};
+use crate::context::{JobContext, StopReason, StopSignal};
+use crate::model::job::JobId;
 use crate::model::retry::{Outcome, RetryBudget, Verdict};
-use crate::model::rng::Rng;
-use crate::queue::WeakQueue;
 use crate::store::{ClaimedJob, FinishedJob};
-use crate::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use crate::task::registry::Registry;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::task::{TaskDef, TaskError, TaskErrorKind};
 
-use super::Listener;
+use super::shared::WorkerShared;
 
-/// What all attempts of a worker share.
-pub(super) struct WorkerShared {
-    pub(super) queue: WeakQueue,
-    pub(super) registry: Registry,
-    states: Arc<States>,
-    /// The worker's number now: it gets a new one after it was taken for dead.
-    worker: AtomicI64,
-    listener: Listener,
-    rng: Rng,
-}
-
-impl WorkerShared {
-    pub(super) fn new(
-        queue: WeakQueue,
-        registry: Registry,
-        states: States,
-        worker: WorkerId,
-        listener: Listener,
-        rng: Rng,
-    ) -> WorkerShared {
-        let worker = AtomicI64::new(worker.0);
-        WorkerShared { queue, registry, states: Arc::new(states), worker, listener, rng }
-    }
-
-    pub(super) fn worker(&self) -> WorkerId {
-        WorkerId(self.worker.load(Ordering::Acquire))
-    }
-
-    pub(super) fn set_worker(&self, worker: WorkerId) {
-        self.worker.store(worker.0, Ordering::Release);
-    }
-
-    pub(super) fn new_id(&self) -> WorkerId {
-        WorkerId(self.rng.id())
-    }
-
-    pub(super) fn tell(&self, event: &Event<'_>) {
-        // A listener is the program's own code: its panic must not take a worker's thread with it.
-        let _ = catch_unwind(AssertUnwindSafe(|| (self.listener)(event)));
-    }
-
-    pub(super) fn monotonic(&self) -> Duration {
-        self.queue.clock().monotonic()
-    }
-
-    /// Goes on though a test holds the clock.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.queue.clock().elapsed()
-    }
-}
-
-impl std::fmt::Debug for WorkerShared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WorkerShared").field("worker", &self.worker).finish_non_exhaustive()
-    }
-}
-
-/// A finish on its way to the store, with what is told about it afterwards.
+/// A finished job on its way to the store, with what its event needs once it is written.
 #[derive(Debug)]
 pub(super) struct FinishReport {
     pub(super) finish: FinishedJob,
     pub(super) task_name: &'static str,
-    pub(super) ran: Duration,
+    pub(super) run_time: Duration,
 }
 
-/// A job that is being run.
+/// What can abort the future of an execution. The executor implements it, so that this file does not depend
+/// on it.
+pub(super) trait Abort: std::fmt::Debug + Send + Sync {
+    /// Drops the future: at once, or after the poll that runs now.
+    fn abort(self: Arc<Self>);
+}
+
+/// A claimed job that has not started.
+pub(super) struct UnstartedJob {
+    pub(super) job: ClaimedJob,
+    /// When the response with its claim arrived, on the monotonic clock.
+    pub(super) claimed_at: Duration,
+}
+
+/// A job that is running.
 #[derive(Debug)]
 pub(super) struct Execution {
     pub(super) ctx: JobContext,
     pub(super) task: &'static TaskDef,
-    stop: Arc<StopSignal>,
-    begun: Duration,
-    /// When it is overdue, on the monotonic clock.
+    /// When its timeout ends, on the monotonic clock.
     pub(super) deadline: Option<Duration>,
-    /// Whoever sets it decides how the attempt ended: its own end, its timeout, or a stop.
+    stop: Arc<StopSignal>,
+    began: Duration,
+    /// Whoever sets it decides the verdict: the outcome, the timeout, or the stop of the worker.
     settled: AtomicBool,
-    #[cfg(feature = "tokio")]
-    pub(super) future: std::sync::OnceLock<Arc<super::async_executor::Job>>,
+    /// Set when the executor has the future.
+    abort: OnceLock<Arc<dyn Abort>>,
 }
 
 impl Execution {
-    /// Begins an attempt; gives the job back if its task is not known after all, or the queue is closed.
+    /// Begins an attempt. The job is released if its task is unknown after all, or if the queue is closed.
     pub(super) fn begin(
         shared: &WorkerShared,
-        job: ClaimedJob,
-        claimed: Duration,
+        UnstartedJob { job, claimed_at }: UnstartedJob,
     ) -> Result<Arc<Execution>, Box<FinishReport>> {
         let (Some(task), Some(queue)) = (shared.registry.get(&job.task_name), shared.queue.handle()) else {
-            return Err(Box::new(release(&job, Duration::ZERO)));
+            return Err(Box::new(FinishReport::unstarted(&job, Duration::ZERO)));
         };
-        let begun = shared.monotonic();
+        let began = shared.monotonic();
         let stop = Arc::new(StopSignal::default());
-        let ctx =
-            JobContext::new(job, begun.saturating_sub(claimed), shared.states.clone(), queue, stop.clone());
+        let began_after = began.saturating_sub(claimed_at);
+        let ctx = JobContext::new(job, began_after, shared.states.clone(), queue, stop.clone());
         Ok(Arc::new(Execution {
             ctx,
             task,
+            deadline: task.options.timeout.map(|limit| began.saturating_add(limit)),
             stop,
-            begun,
-            deadline: task.options.timeout.map(|limit| begun.saturating_add(limit)),
+            began,
             settled: AtomicBool::new(false),
-            #[cfg(feature = "tokio")]
-            future: std::sync::OnceLock::new(),
+            abort: OnceLock::new(),
         }))
-    }
-
-    /// Whether its end is decided.
-    #[cfg(any(test, feature = "tokio"))]
-    pub(super) fn is_settled(&self) -> bool {
-        self.settled.load(Ordering::Acquire)
     }
 
     pub(super) fn id(&self) -> JobId {
         self.ctx.job_id()
     }
 
-    /// Decides the attempt by its outcome; `None` if it was decided before.
-    pub(super) fn settle(&self, shared: &WorkerShared, outcome: Outcome) -> Option<FinishReport> {
+    /// Whether its verdict is final.
+    #[cfg(any(test, feature = "tokio"))]
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// Keeps the handle that aborts the future. Called once.
+    #[cfg(feature = "tokio")]
+    pub(super) fn set_abort_handle(&self, handle: Arc<dyn Abort>) {
+        let _ = self.abort.set(handle);
+    }
+
+    /// Aborts the future, if the executor has it.
+    pub(super) fn abort(&self) {
+        if let Some(handle) = self.abort.get() {
+            handle.clone().abort();
+        }
+    }
+
+    /// Asks the task to stop.
+    pub(super) fn request_stop(&self, reason: StopReason) {
+        self.stop.set(reason);
+    }
+
+    /// Settles the execution by the outcome of its task; `None` if it was settled before.
+    pub(super) fn finish(&self, shared: &WorkerShared, outcome: Outcome) -> Option<FinishReport> {
         if let Err(failure) = &outcome
             && matches!(failure.kind(), TaskErrorKind::Retry | TaskErrorKind::RetryIn(_))
             && matches!(self.stop.reason(), Some(StopReason::WorkerStopping | StopReason::LeaseLost))
         {
-            // It ends early since it was told to, which is no failure of the job.
-            return self.decide(shared, Verdict::Release { wait: Duration::ZERO, started: true });
+            // The task ended early because it was asked to stop, which is no failure of the job.
+            return self.settle(shared, Verdict::Release { wait: Duration::ZERO, started: true });
         }
-        self.decide(shared, self.verdict(shared, outcome))
+        self.settle(shared, self.verdict(shared, outcome))
     }
 
     fn verdict(&self, shared: &WorkerShared, outcome: Outcome) -> Verdict {
@@ -155,16 +130,16 @@ impl Execution {
             max_retries: job.max_retries,
             backoff: self.task.options.backoff,
         };
-        // A custom backoff is the program's own code.
+        // A custom backoff is user code.
         let decided = catch_unwind(AssertUnwindSafe(|| Verdict::of(outcome, budget, shared.rng.fraction())));
         decided.unwrap_or_else(|panic| Verdict::Fail {
-            error: format!("the backoff panicked: {}", message(&*panic)),
+            error: format!("the backoff function panicked: {}", panic_message(&*panic)),
         })
     }
 
-    /// What becomes of it if it runs out of time now. A timeout is a failure though the lease was in doubt; one that comes while
-    /// the worker stops is not.
-    pub(super) fn overdue(&self, shared: &WorkerShared) -> Verdict {
+    /// The verdict if the timeout ends the attempt now. A timeout counts as a failure although the lease is
+    /// in doubt. One that ends while the worker stops does not.
+    pub(super) fn timeout_verdict(&self, shared: &WorkerShared) -> Verdict {
         if matches!(self.stop.reason(), Some(StopReason::WorkerStopping)) {
             return Verdict::Release { wait: Duration::ZERO, started: true };
         }
@@ -172,29 +147,24 @@ impl Execution {
         self.verdict(shared, Err(TaskError::retry(format!("timed out after {limit:?}"))))
     }
 
-    /// Decides that it ran out of time.
-    pub(super) fn expire(&self, shared: &WorkerShared, overdue: Verdict) -> Option<FinishReport> {
-        // Decided before the task is told, so that one that ends at the word does not decide it.
-        let done = self.decide(shared, overdue);
+    /// Settles the execution by its timeout.
+    pub(super) fn time_out(&self, shared: &WorkerShared, verdict: Verdict) -> Option<FinishReport> {
+        // Settled before the task is asked to stop, so that a task that then returns does not settle it.
+        let report = self.settle(shared, verdict);
         self.stop.set(StopReason::TimedOut);
         self.stop.set_decided();
-        done
+        report
     }
 
-    /// Decides that the job goes back.
-    pub(super) fn give_back(&self, shared: &WorkerShared) -> Option<FinishReport> {
+    /// Settles the execution by releasing its job.
+    pub(super) fn release(&self, shared: &WorkerShared) -> Option<FinishReport> {
         self.stop.set(StopReason::WorkerStopping);
-        let done = self.decide(shared, Verdict::Release { wait: Duration::ZERO, started: true });
+        let report = self.settle(shared, Verdict::Release { wait: Duration::ZERO, started: true });
         self.stop.set_decided();
-        done
+        report
     }
 
-    /// Tells the task to come to an end.
-    pub(super) fn tell_to_stop(&self, reason: StopReason) {
-        self.stop.set(reason);
-    }
-
-    fn decide(&self, shared: &WorkerShared, verdict: Verdict) -> Option<FinishReport> {
+    fn settle(&self, shared: &WorkerShared, verdict: Verdict) -> Option<FinishReport> {
         if self.settled.swap(true, Ordering::AcqRel) {
             return None;
         }
@@ -206,36 +176,38 @@ impl Execution {
                 verdict,
             },
             task_name: self.task.name,
-            ran: shared.monotonic().saturating_sub(self.begun),
+            run_time: shared.monotonic().saturating_sub(self.began),
         })
     }
 }
 
-/// A claimed job that goes back unstarted.
-pub(super) fn release(job: &ClaimedJob, wait: Duration) -> FinishReport {
-    FinishReport {
-        finish: FinishedJob {
-            claim: job.claim,
-            ticket: job.ticket,
-            began_after: Duration::ZERO,
-            verdict: Verdict::Release { wait, started: false },
-        },
-        task_name: "",
-        ran: Duration::ZERO,
+impl FinishReport {
+    /// Releases a claimed job that was never started.
+    pub(super) fn unstarted(job: &ClaimedJob, wait: Duration) -> FinishReport {
+        FinishReport {
+            finish: FinishedJob {
+                claim: job.claim,
+                ticket: job.ticket,
+                began_after: Duration::ZERO,
+                verdict: Verdict::Release { wait, started: false },
+            },
+            task_name: "",
+            run_time: Duration::ZERO,
+        }
     }
 }
 
-/// Runs a piece of the program's own code; its panic becomes a failed attempt with the panic's message.
+/// Runs user code. A panic becomes a failed outcome with the message of the panic.
 pub(crate) fn guarded(run: impl FnOnce() -> Outcome) -> Outcome {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 
 pub(super) fn panicked(panic: &(dyn Any + Send)) -> TaskError {
-    TaskError::retry(format!("the task panicked: {}", message(panic)))
+    TaskError::retry(format!("the task panicked: {}", panic_message(panic)))
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("(the panic carries no text)")
+    text.unwrap_or("(the panic has no message)")
 }

@@ -1,6 +1,6 @@
-//! A turn on its way to the store and back: [`InFlight`].
+//! A claim request on its way to the store and back: [`InFlight`].
 //!
-//! Leans on the store's contract. Waits for nothing: whoever looks is woken when there is an answer.
+//! Depends on the store's contract. It never waits: a waker is woken when the response arrives.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -9,47 +9,49 @@ use std::time::Duration;
 use crate::model::error::Result;
 use crate::store::{ClaimRequest, ClaimResponse, Pending};
 
-/// A turn on its way to the store and back.
+/// The state of one claim request.
 #[derive(Default)]
 pub(super) enum InFlight {
-    /// None.
+    /// No request is on its way.
     #[default]
-    Grounded,
-    /// It is being submitted: its answer may come before this is over.
-    Boarding { limit: usize },
-    /// Its answer is to come.
-    Away(Sent),
+    Idle,
+    /// The request is being passed to the store. Its response may arrive before that call returns.
+    Sending { limit: usize },
+    /// The store has the request.
+    Sent(Sent),
 }
 
+/// A request that the store has.
 pub(super) struct Sent {
     pub(super) pending: Pending<ClaimResponse>,
-    pub(super) turn: ClaimRequest,
-    /// Of each finish, what is told about it once it is written.
-    pub(super) told: Vec<(&'static str, Duration)>,
+    pub(super) request: ClaimRequest,
+    /// The task name and the run time of each finished job in the request, for the event that follows the
+    /// commit.
+    pub(super) reports: Vec<(&'static str, Duration)>,
 }
 
 impl InFlight {
-    pub(super) fn is_grounded(&self) -> bool {
-        matches!(self, InFlight::Grounded)
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self, InFlight::Idle)
     }
 
-    /// The jobs asked for.
+    /// How many jobs the request asks for.
     pub(super) fn limit(&self) -> usize {
         match self {
-            InFlight::Grounded => 0,
-            InFlight::Boarding { limit } => *limit,
-            InFlight::Away(leg) => leg.turn.limit,
+            InFlight::Idle => 0,
+            InFlight::Sending { limit } => *limit,
+            InFlight::Sent(sent) => sent.request.limit,
         }
     }
 
-    /// The answer, if it is there; else `waker` will tell of it.
+    /// Takes the response if it has arrived; otherwise `waker` is woken when it does.
     pub(super) fn poll(&mut self, waker: &Waker) -> Option<(Sent, Result<ClaimResponse>)> {
-        let InFlight::Away(leg) = self else { return None };
-        let Poll::Ready(answer) = Pin::new(&mut leg.pending).poll(&mut Context::from_waker(waker)) else {
+        let InFlight::Sent(sent) = self else { return None };
+        let Poll::Ready(response) = Pin::new(&mut sent.pending).poll(&mut Context::from_waker(waker)) else {
             return None;
         };
         match std::mem::take(self) {
-            InFlight::Away(leg) => Some((leg, answer)),
+            InFlight::Sent(sent) => Some((sent, response)),
             _ => None,
         }
     }

@@ -1,6 +1,10 @@
-//! Who runs the jobs of a dispatcher: [`Pool`], threads for `fn` tasks or the executor for `async fn` ones.
+//! What runs the jobs of a dispatcher: [`Pool`], threads for `fn` tasks or the executor for `async fn` tasks.
 //!
-//! Leans on `attempt`. Does not know the store.
+//! Nobody chooses the thread that runs a job: each free thread of the pool takes the next one from its
+//! [`JobSource`]. The executor has its own threads, in `async_executor.rs`.
+//!
+//! Depends on `execution.rs`, `job_source.rs` and `reactor.rs`. It knows neither the dispatcher nor the
+//! store.
 
 use std::sync::Arc;
 
@@ -9,101 +13,91 @@ use crate::model::retry::Outcome;
 use crate::sync::thread;
 use crate::task::Run;
 
-use super::dispatcher::Dispatcher;
+#[cfg(feature = "tokio")]
+use super::async_executor::Executor;
 use super::execution::{Execution, guarded};
+use super::job_source::JobSource;
+use super::reactor::{ReactorHandle, unsupported};
+#[cfg(test)]
+use super::simulated_pool::SimulatedPool;
 
 #[derive(Debug)]
 pub(super) enum Pool {
-    /// One thread a job, reused.
-    Threads {
-        size: usize,
-        #[cfg(feature = "tokio")]
-        reactor: Option<tokio::runtime::Handle>,
-    },
-    /// Many jobs on few threads.
+    /// One thread runs one job at a time.
+    Threads { size: usize, reactor: ReactorHandle },
+    /// A few threads run many jobs.
     #[cfg(feature = "tokio")]
-    Executor { size: usize, executor: super::async_executor::Executor },
-    /// Nobody: a simulation runs the jobs.
+    Executor { size: usize, executor: Executor },
+    /// No thread: a simulation runs the jobs.
     #[cfg(test)]
-    Simulated(super::testing::Bench),
+    Simulated(SimulatedPool),
 }
 
 impl Pool {
-    pub(super) fn threads(
-        size: usize,
-        #[cfg(feature = "tokio")] reactor: Option<tokio::runtime::Handle>,
-    ) -> Pool {
-        Pool::Threads {
-            size,
-            #[cfg(feature = "tokio")]
-            reactor,
-        }
-    }
-
-    #[cfg(feature = "tokio")]
-    pub(super) fn executor(size: usize, reactor: &super::async_executor::Reactor) -> Result<Pool> {
-        Ok(Pool::Executor { size, executor: super::async_executor::Executor::start(reactor)? })
-    }
-
-    /// Jobs that run at once.
+    /// How many jobs run at once.
     pub(super) fn size(&self) -> usize {
         match self {
             Pool::Threads { size, .. } => *size,
             #[cfg(feature = "tokio")]
             Pool::Executor { size, .. } => *size,
             #[cfg(test)]
-            Pool::Simulated(bench) => bench.size,
+            Pool::Simulated(pool) => pool.size,
         }
     }
 
-    /// Whether jobs wait in the dispatcher for a member of the pool to take them; else each is started as it arrives.
-    pub(super) fn takes(&self) -> bool {
-        #[cfg(test)]
-        if let Pool::Simulated(bench) = self {
-            return bench.takes;
+    /// Whether free threads take jobs from the dispatcher. Otherwise the dispatcher [begins](Pool::begin)
+    /// each job as it arrives.
+    pub(super) fn takes_jobs(&self) -> bool {
+        match self {
+            Pool::Threads { .. } => true,
+            #[cfg(feature = "tokio")]
+            Pool::Executor { .. } => false,
+            #[cfg(test)]
+            Pool::Simulated(pool) => pool.takes_jobs,
         }
-        matches!(self, Pool::Threads { .. })
     }
 
-    /// Starts what the pool needs of its own.
-    pub(super) fn start(dispatcher: &Arc<Dispatcher>) -> Result<()> {
-        if dispatcher.pool.takes() {
-            (0..dispatcher.pool.size()).try_for_each(|_| Pool::spawn_thread(dispatcher))?;
+    /// Starts the threads that take jobs.
+    pub(super) fn start(&self, jobs: &Arc<dyn JobSource>) -> Result<()> {
+        if self.takes_jobs() {
+            (0..self.size()).try_for_each(|_| self.spawn_thread(jobs))?;
         }
         Ok(())
     }
 
-    /// Starts one more thread.
-    pub(super) fn spawn_thread(dispatcher: &Arc<Dispatcher>) -> Result<()> {
-        #[cfg(test)]
-        if let Pool::Simulated(bench) = &dispatcher.pool {
-            bench.spawn_thread();
-            return Ok(());
-        }
-        let works = dispatcher.clone();
-        let spawned = thread::Builder::new().name("qdjobs-task".into()).spawn(move || work(&works));
+    /// Starts one more thread that takes jobs.
+    pub(super) fn spawn_thread(&self, jobs: &Arc<dyn JobSource>) -> Result<()> {
+        let reactor = match self {
+            Pool::Threads { reactor, .. } => reactor.clone(),
+            #[cfg(feature = "tokio")]
+            Pool::Executor { .. } => return Ok(()),
+            #[cfg(test)]
+            Pool::Simulated(pool) => {
+                pool.spawn_thread();
+                return Ok(());
+            }
+        };
+        let jobs = jobs.clone();
+        let spawned =
+            thread::Builder::new().name("qdjobs-task".into()).spawn(move || run_jobs(&*jobs, &reactor));
         spawned.map(drop).map_err(|error| {
-            Error::new(ErrorKind::Config, format!("a thread for jobs cannot be started: {error}"))
-                .help("lower the worker's concurrency, or raise the process's limit of threads")
+            Error::new(ErrorKind::Config, format!("cannot start a thread for jobs: {error}"))
+                .help("lower the worker's concurrency, or raise the thread limit of the process")
         })
     }
 
-    /// Starts a job that has just arrived.
-    pub(super) fn begin(&self, dispatcher: &Arc<Dispatcher>, attempt: Arc<Execution>) {
-        #[cfg(feature = "tokio")]
-        if let Pool::Executor { executor, .. } = self {
-            executor.spawn(dispatcher.clone(), attempt);
-            return;
+    /// Starts a job in a pool whose threads do not take jobs.
+    pub(super) fn begin(&self, jobs: Arc<dyn JobSource>, execution: Arc<Execution>) {
+        match self {
+            Pool::Threads { .. } => drop((jobs, execution)),
+            #[cfg(feature = "tokio")]
+            Pool::Executor { executor, .. } => executor.spawn(jobs, execution),
+            #[cfg(test)]
+            Pool::Simulated(pool) => pool.begin(execution),
         }
-        #[cfg(test)]
-        if let Pool::Simulated(bench) = self {
-            bench.begin(attempt);
-            return;
-        }
-        let _ = (dispatcher, attempt);
     }
 
-    /// Ends what the pool has of its own.
+    /// Ends the threads of the executor. Threads that take jobs end when their source has no more.
     pub(super) fn close(&self) {
         #[cfg(feature = "tokio")]
         if let Pool::Executor { executor, .. } = self {
@@ -112,32 +106,22 @@ impl Pool {
     }
 }
 
-/// One thread's working life.
-fn work(dispatcher: &Arc<Dispatcher>) {
-    let mut last = None;
-    while let Some(attempt) = dispatcher.next(last.take()) {
-        let outcome = run(dispatcher, &attempt);
-        last = Some((attempt, outcome));
+/// The loop of one thread.
+fn run_jobs(jobs: &dyn JobSource, reactor: &ReactorHandle) {
+    let mut finished = None;
+    while let Some(execution) = jobs.next(finished.take()) {
+        let outcome = run(&execution, reactor);
+        finished = Some((execution, outcome));
     }
 }
 
-fn run(dispatcher: &Dispatcher, attempt: &Execution) -> Outcome {
-    match attempt.task.run {
-        Run::Blocking(run) => guarded(|| run(&attempt.ctx, &attempt.ctx.job().params)),
-        #[cfg(feature = "tokio")]
+fn run(execution: &Execution, reactor: &ReactorHandle) -> Outcome {
+    match execution.task.run {
+        Run::Blocking(run) => guarded(|| run(&execution.ctx, &execution.ctx.job().params)),
         Run::AsyncLocal(run) => {
-            let Pool::Threads { reactor: Some(reactor), .. } = &dispatcher.pool else { return not_here() };
-            let (ctx, params) = (attempt.ctx.clone(), attempt.ctx.job().params.clone());
-            guarded(|| super::async_executor::run_here(reactor, &attempt.ctx, || run(ctx, params)))
+            let (ctx, params) = (execution.ctx.clone(), execution.ctx.job().params.clone());
+            guarded(|| reactor.run_local(&execution.ctx, || run(ctx, params)))
         }
-        _ => {
-            let _ = dispatcher;
-            not_here()
-        }
+        Run::Async(_) => unsupported(),
     }
-}
-
-/// A worker checks at its start that it can run what it serves, so this is never seen.
-fn not_here() -> Outcome {
-    Err(crate::TaskError::retry("this worker cannot run this kind of task"))
 }

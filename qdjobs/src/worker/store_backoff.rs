@@ -1,47 +1,51 @@
-//! Turns that fail, the pauses between them, and when to give up: [`StoreBackoff`].
+//! Pauses after claim requests that the store failed, and the decision when a stop gives up:
+//! [`StoreBackoff`].
 //!
-//! Pure: the time comes in.
+//! Pure: the caller passes the time.
 
 use std::time::Duration;
 
 use crate::model::error::{Error, ErrorKind};
 
-/// Pauses after a turn that failed, from the first to the longest.
-const TROUBLE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// The first pause after a failed request, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// A stop gives up on writing its last finishes when the store has failed for so long since the last job ended: they are rescued.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How long a stopping worker retries to store its last results, from the end of its last job. If the store
+/// fails for longer, the worker gives up and another worker rescues those jobs.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
-/// Turns that fail, and the pauses between them.
+/// The failures of the store since the last request that succeeded.
 #[derive(Default)]
 pub(super) struct StoreBackoff {
-    since: Option<Duration>,
+    failing_since: Option<Duration>,
     until: Option<Duration>,
-    wait: Duration,
+    pause: Duration,
     last: Option<Error>,
 }
 
 impl StoreBackoff {
-    pub(super) fn met(&mut self, error: Error, now: Duration) {
-        self.wait = (self.wait * 2).clamp(TROUBLE.0, TROUBLE.1);
-        self.since.get_or_insert(now);
-        self.until = Some(now + self.wait);
+    /// A request failed.
+    pub(super) fn failed(&mut self, error: Error, now: Duration) {
+        self.pause = (self.pause * 2).clamp(PAUSE.0, PAUSE.1);
+        self.failing_since.get_or_insert(now);
+        self.until = Some(now + self.pause);
         self.last = Some(error);
     }
 
-    pub(super) fn over(&mut self) {
+    /// A request succeeded.
+    pub(super) fn succeeded(&mut self) {
         *self = StoreBackoff::default();
     }
 
-    /// What is to be written from now on gets all the time there is, however long the store has failed before.
-    pub(super) fn begin_anew(&mut self, now: Duration) {
-        if let Some(since) = &mut self.since {
+    /// Results that are stored from now on get the whole time, however long the store has failed before.
+    pub(super) fn restart_deadline(&mut self, now: Duration) {
+        if let Some(since) = &mut self.failing_since {
             *since = now;
         }
     }
 
-    /// Whether a turn has failed and none has succeeded since; asks nobody for the time.
-    pub(super) fn is_there(&self) -> bool {
+    /// Whether a request has failed and none has succeeded since. Needs no clock.
+    pub(super) fn is_failing(&self) -> bool {
         self.until.is_some()
     }
 
@@ -50,24 +54,25 @@ impl StoreBackoff {
         self.until.map(|until| until.saturating_sub(now)).filter(|left| !left.is_zero())
     }
 
-    /// Whether no turn will ever succeed again.
-    pub(super) fn is_final(&self) -> bool {
+    /// Whether no request will ever succeed again.
+    pub(super) fn is_halted(&self) -> bool {
         self.last.as_ref().is_some_and(|error| error.kind() == ErrorKind::StoreHalted)
     }
 
-    /// Whether the store takes nothing more from this process.
+    /// Whether the store accepts no further request of this process.
     pub(super) fn is_refused(&self) -> bool {
         self.last.as_ref().is_some_and(|error| {
             matches!(error.kind(), ErrorKind::Closed | ErrorKind::NewerSchema | ErrorKind::StoreHalted)
         })
     }
 
-    /// Whether it has lasted too long for a worker that only wants to write what has ended.
-    pub(super) fn is_hopeless(&self, now: Duration) -> bool {
-        self.since.is_some_and(|since| now.saturating_sub(since) > LAST_WORDS)
+    /// Whether a stopping worker should give up.
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        self.failing_since.is_some_and(|since| now.saturating_sub(since) > GIVE_UP_AFTER)
     }
 
-    pub(super) fn last_words(&mut self) -> Error {
+    /// Takes the error of the last failure.
+    pub(super) fn take_error(&mut self) -> Error {
         self.last.take().unwrap_or_else(|| Error::new(ErrorKind::Storage, "the store has failed"))
     }
 }
@@ -77,16 +82,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_trouble_is_no_reason_to_give_up_what_has_ended_since() {
+    fn a_stop_does_not_give_up_for_failures_from_before_the_last_job_ended() {
         let mut backoff = StoreBackoff::default();
         let seconds = Duration::from_secs;
-        backoff.met(Error::new(ErrorKind::Busy, "locked"), seconds(1));
-        assert!(!backoff.is_hopeless(seconds(11)) && backoff.is_hopeless(seconds(12)));
-        backoff.begin_anew(seconds(60));
-        backoff.met(Error::new(ErrorKind::Busy, "locked"), seconds(62));
-        assert!(!backoff.is_hopeless(seconds(70)) && backoff.is_hopeless(seconds(71)));
-        backoff.over();
-        backoff.begin_anew(seconds(80));
-        assert!(!backoff.is_hopeless(seconds(200)));
+        backoff.failed(Error::new(ErrorKind::Busy, "locked"), seconds(1));
+        assert!(!backoff.is_overdue(seconds(11)) && backoff.is_overdue(seconds(12)));
+        backoff.restart_deadline(seconds(60));
+        backoff.failed(Error::new(ErrorKind::Busy, "locked"), seconds(62));
+        assert!(!backoff.is_overdue(seconds(70)) && backoff.is_overdue(seconds(71)));
+        backoff.succeeded();
+        backoff.restart_deadline(seconds(80));
+        assert!(!backoff.is_overdue(seconds(200)));
     }
 }

@@ -1,20 +1,22 @@
-//! A worker without threads, for a simulation: [`SteppedWorker`], whose dispatchers, pool and supervisor are steps that somebody
-//! calls.
+//! A worker without threads, for the simulation: [`SteppedWorker`], whose dispatchers, pools and supervisor
+//! take one step at a time.
 //!
-//! Leans on the parts of the worker as they are, but for the pool: what a job does is the simulation's business, when it begins
-//! and what becomes of it afterwards is not.
+//! Depends on the parts of the worker as they are, except for the pool: the simulation decides when a job
+//! begins and how it ends.
 
-#![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the simulated disk is made for Linux"))]
+#![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the simulated disk needs Linux"))]
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::dispatcher::{self, Dispatcher, Step};
+use super::dispatcher::{Dispatcher, Step};
+use super::execution::Execution;
 pub(crate) use super::execution::guarded;
-use super::execution::{Execution, WorkerShared};
+use super::job_source::JobSource;
 use super::pool::Pool;
+use super::shared::{EventListener, WorkerShared};
+pub(crate) use super::simulated_pool::SimulatedPool;
+use super::stop::STOP_PATIENCE;
 use super::supervisor::Supervisor;
 use crate::context::{States, StopReason};
 use crate::model::error::Result;
@@ -25,49 +27,11 @@ use crate::queue::JobQueue;
 use crate::store::{Claim, ClaimedJob, Pending, Release, Released, TaskSet, WorkerInfo};
 use crate::task::registry::Registry;
 
-/// The places of a pool that a simulation plays.
+/// A job that the simulation runs.
 #[derive(Debug)]
-pub(crate) struct Bench {
-    pub(super) size: usize,
-    pub(super) takes: bool,
-    /// Members spawned in the place of those that hang.
-    spawned: AtomicUsize,
-    /// Begun by the dispatcher, for pools that take nothing by themselves.
-    begun: Mutex<VecDeque<Arc<Execution>>>,
-}
+pub(crate) struct RunningJob(Arc<Execution>);
 
-impl Bench {
-    /// `takes` as threads do; else each job is begun as it arrives, as on the executor.
-    pub(crate) fn new(size: usize, takes: bool) -> Bench {
-        Bench { size, takes, spawned: AtomicUsize::new(0), begun: Mutex::default() }
-    }
-
-    pub(super) fn spawn_thread(&self) {
-        self.spawned.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn begin(&self, attempt: Arc<Execution>) {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).push_back(attempt);
-    }
-
-    fn next_begun(&self, dispatcher: &Dispatcher) -> Option<Arc<Execution>> {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(attempt) = begun.pop_front() {
-            if !attempt.is_settled() {
-                return Some(attempt);
-            }
-            // One that ran out of time before anybody polled it is dropped.
-            dispatcher.returned(attempt.id());
-        }
-        None
-    }
-}
-
-/// A job in the hands of the simulation.
-#[derive(Debug)]
-pub(crate) struct Running(Arc<Execution>);
-
-impl Running {
+impl RunningJob {
     pub(crate) fn claim(&self) -> Claim {
         self.0.ctx.claim()
     }
@@ -84,28 +48,32 @@ impl Running {
         self.0.ctx.progress(fraction);
     }
 
-    /// What becomes of the job was decided over its head.
+    /// Whether its verdict is final although its task has not ended.
     pub(crate) fn is_settled(&self) -> bool {
         self.0.is_settled()
     }
 }
 
-/// One dispatcher, with its dispatcher's sleep and how many of its pool are at work.
-struct Stand {
+/// One dispatcher, with the sleep of its thread and the number of its jobs that the simulation runs.
+struct SteppedDispatcher {
     dispatcher: Arc<Dispatcher>,
-    /// When the dispatcher wakes by itself; `None` if it has not gone to sleep.
-    sleeps: Option<Option<Duration>>,
+    /// When the thread wakes by itself, if ever; `None` if it is not asleep.
+    sleep: Option<Option<Duration>>,
     busy: usize,
-    over: Option<Result<()>>,
+    ended: Option<Result<()>>,
 }
 
-/// The stages of a stop, as `Running::stop` goes through them.
+/// The stages of a stop, in the order of `RunningWorker::stop`.
 #[derive(Debug)]
 enum Stage {
-    Works,
-    Grace(Duration),
-    Parting(Duration),
-    Emptying,
+    Working,
+    /// Waits for running jobs until the shutdown timeout ends.
+    Draining(Duration),
+    /// Waits for tasks that were asked to stop.
+    Stopping(Duration),
+    /// Stores the last results.
+    Storing,
+    /// Removes the worker.
     Leaving(Option<Pending<Released>>),
     Gone,
 }
@@ -114,200 +82,209 @@ pub(crate) struct SteppedWorker {
     /// Keeps the queue open.
     _queue: JobQueue,
     shared: Arc<WorkerShared>,
-    stands: Vec<Stand>,
+    dispatchers: Vec<SteppedDispatcher>,
+    /// `None` once it has ended.
     supervisor: Option<Supervisor>,
-    steward_wakes: Duration,
-    grace: Duration,
+    supervisor_wakes: Duration,
+    shutdown_timeout: Duration,
     stage: Stage,
 }
 
 impl SteppedWorker {
-    /// Its card is on the list already.
+    /// A worker that is registered already.
     pub(crate) fn new(
         queue: JobQueue,
         registry: Registry,
-        card: WorkerInfo,
-        (lease, grace): (Duration, Duration),
-        listener: super::Listener,
+        info: WorkerInfo,
+        (lease, shutdown_timeout): (Duration, Duration),
+        listener: EventListener,
         rng: Rng,
-        benches: Vec<(TaskSet, Bench)>,
+        pools: Vec<(TaskSet, SimulatedPool)>,
     ) -> SteppedWorker {
-        let shared = Arc::new(WorkerShared::new(
-            queue.downgrade(),
-            registry,
-            States::default(),
-            card.id,
-            listener,
-            rng,
-        ));
-        let mut supervisor = Supervisor::new(shared.clone(), card, lease);
-        let dispatchers = benches.into_iter().map(|(tasks, bench)| {
-            let pool = Pool::Simulated(bench);
-            Dispatcher::new(shared.clone(), supervisor.bell(), Arc::new(tasks), None, pool)
+        let states = States::default();
+        let shared = Arc::new(WorkerShared::new(queue.downgrade(), registry, states, info.id, listener, rng));
+        let mut supervisor = Supervisor::new(shared.clone(), info, lease);
+        let dispatchers = pools.into_iter().map(|(tasks, pool)| {
+            let pool = Pool::Simulated(pool);
+            Dispatcher::new(shared.clone(), supervisor.handle(), Arc::new(tasks), None, pool)
         });
         let dispatchers: Vec<Arc<Dispatcher>> = dispatchers.collect();
-        supervisor.serve_lanes(dispatchers.clone());
-        let stand = |dispatcher| Stand { dispatcher, sleeps: None, busy: 0, over: None };
+        supervisor.supervise(dispatchers.clone());
+        let stepped = |dispatcher| SteppedDispatcher { dispatcher, sleep: None, busy: 0, ended: None };
         SteppedWorker {
             _queue: queue,
-            steward_wakes: shared.monotonic(),
+            supervisor_wakes: shared.monotonic(),
             shared,
-            stands: dispatchers.into_iter().map(stand).collect(),
+            dispatchers: dispatchers.into_iter().map(stepped).collect(),
             supervisor: Some(supervisor),
-            grace,
-            stage: Stage::Works,
+            shutdown_timeout,
+            stage: Stage::Working,
         }
     }
 
     pub(crate) fn id(&self) -> WorkerId {
-        self.shared.worker()
+        self.shared.worker_id()
     }
+
+    // ---- The dispatchers ----
 
     pub(crate) fn dispatchers(&self) -> usize {
-        self.stands.len()
+        self.dispatchers.len()
     }
 
-    /// When a dispatcher's dispatcher has something to do; `None` if it waits for others.
+    /// When the thread of a dispatcher has something to do; `None` if it waits to be woken.
     pub(crate) fn dispatches_at(&self, dispatcher: usize) -> Option<Duration> {
-        let stand = &self.stands[dispatcher];
-        let (woken, _) = stand.dispatcher.calls();
-        match stand.sleeps {
-            _ if stand.over.is_some() => None,
-            Some(wakes) if !woken => wakes,
+        let stepped = &self.dispatchers[dispatcher];
+        match stepped.sleep {
+            _ if stepped.ended.is_some() => None,
+            Some(wakes) if !stepped.dispatcher.is_woken() => wakes,
             _ => Some(Duration::ZERO),
         }
     }
 
-    /// A step of a dispatcher's dispatcher.
+    /// One step of the thread of a dispatcher.
     pub(crate) fn dispatch(&mut self, dispatcher: usize) {
         let now = self.shared.elapsed();
-        let stand = &mut self.stands[dispatcher];
-        if stand.sleeps.take().is_some() {
-            stand.dispatcher.note_woken();
+        let stepped = &mut self.dispatchers[dispatcher];
+        if stepped.sleep.take().is_some() {
+            stepped.dispatcher.clear_woken();
         }
-        match stand.dispatcher.step() {
+        match stepped.dispatcher.step() {
             Step::Again => {}
-            Step::Sleep(_, limit) => stand.sleeps = Some(limit.map(|limit| now + limit)),
-            Step::Over(written) => stand.over = Some(written),
+            Step::Sleep(_, limit) => stepped.sleep = Some(limit.map(|limit| now + limit)),
+            Step::End(stored) => stepped.ended = Some(stored),
         }
     }
 
-    /// Whether a member of a dispatcher's pool is free and finds a job.
+    // ---- The pools ----
+
+    /// Whether a dispatcher has a job that can begin.
     pub(crate) fn can_begin(&self, dispatcher: usize) -> bool {
-        let stand = &self.stands[dispatcher];
-        let Pool::Simulated(bench) = &stand.dispatcher.pool else { return false };
-        if !bench.takes {
-            return !bench.begun.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let stepped = &self.dispatchers[dispatcher];
+        let Pool::Simulated(pool) = &stepped.dispatcher.pool else { return false };
+        if !pool.takes_jobs {
+            return pool.has_begun();
         }
-        stand.busy < bench.size + bench.spawned.load(Ordering::Relaxed) && stand.dispatcher.calls().1
+        stepped.busy < pool.threads() && stepped.dispatcher.has_job()
     }
 
-    /// A member of a dispatcher's pool takes a job.
-    pub(crate) fn begin(&mut self, dispatcher: usize) -> Option<Running> {
-        let stand = &mut self.stands[dispatcher];
-        let Pool::Simulated(bench) = &stand.dispatcher.pool else { return None };
-        let attempt =
-            if bench.takes { stand.dispatcher.try_next() } else { bench.next_begun(&stand.dispatcher) };
-        attempt.map(|attempt| {
-            stand.busy += 1;
-            Running(attempt)
+    /// A free thread of a dispatcher's pool takes a job, or the next job that has begun is taken.
+    pub(crate) fn begin(&mut self, dispatcher: usize) -> Option<RunningJob> {
+        let stepped = &mut self.dispatchers[dispatcher];
+        let Pool::Simulated(pool) = &stepped.dispatcher.pool else { return None };
+        let execution = if pool.takes_jobs {
+            stepped.dispatcher.try_next()
+        } else {
+            pool.next_begun(&*stepped.dispatcher)
+        };
+        execution.map(|execution| {
+            stepped.busy += 1;
+            RunningJob(execution)
         })
     }
 
-    /// A job ends; a thread that another has taken the place of ends with it.
-    pub(crate) fn end(&mut self, dispatcher: usize, running: Running, outcome: Outcome) {
-        let stand = &mut self.stands[dispatcher];
-        stand.busy -= 1;
-        let Running(attempt) = running;
-        if stand.dispatcher.ended(attempt, outcome).is_none()
-            && let Pool::Simulated(bench) = &stand.dispatcher.pool
-            && bench.takes
+    /// A job ends. If another thread has replaced its thread, that ends too.
+    pub(crate) fn end(&mut self, dispatcher: usize, job: RunningJob, outcome: Outcome) {
+        let stepped = &mut self.dispatchers[dispatcher];
+        stepped.busy -= 1;
+        let RunningJob(execution) = job;
+        if stepped.dispatcher.finish(execution, outcome).is_none()
+            && let Pool::Simulated(pool) = &stepped.dispatcher.pool
+            && pool.takes_jobs
         {
-            bench.spawned.fetch_sub(1, Ordering::Relaxed);
+            pool.end_thread();
         }
     }
 
-    /// A future is dropped since its job is settled; `false` if it is a thread's, which cannot be ended from outside.
-    pub(crate) fn drop_settled(&mut self, dispatcher: usize, running: &Running) -> bool {
-        let stand = &mut self.stands[dispatcher];
-        let drops = !stand.dispatcher.pool.takes() && running.is_settled();
+    /// Drops the future of a settled job; `false` if the job is not settled, or runs on a thread, which
+    /// cannot be ended from outside.
+    pub(crate) fn drop_settled(&mut self, dispatcher: usize, job: &RunningJob) -> bool {
+        let stepped = &mut self.dispatchers[dispatcher];
+        let drops = !stepped.dispatcher.pool.takes_jobs() && job.is_settled();
         if drops {
-            stand.busy -= 1;
-            stand.dispatcher.returned(running.0.id());
+            stepped.busy -= 1;
+            stepped.dispatcher.dropped(job.0.id());
         }
         drops
     }
 
-    pub(crate) fn steward_at(&self) -> Option<Duration> {
+    // ---- The supervisor ----
+
+    pub(crate) fn supervises_at(&self) -> Option<Duration> {
         let supervisor = self.supervisor.as_ref()?;
-        Some(if supervisor.bell().is_called() { Duration::ZERO } else { self.steward_wakes })
+        Some(if supervisor.handle().is_called() { Duration::ZERO } else { self.supervisor_wakes })
     }
 
-    pub(crate) fn supervisor(&mut self) {
+    pub(crate) fn supervise(&mut self) {
         let Some(supervisor) = self.supervisor.as_mut() else { return };
-        match supervisor.step() {
-            Some(wake) => {
-                // The system's clock is looked at each second at least; see `Clock::sleep`.
-                let patience = wake.patience.map(|patience| self.shared.elapsed() + patience);
-                self.steward_wakes = patience.into_iter().chain([wake.at]).min().unwrap_or(wake.at);
-                let sooner =
-                    self.stands.iter().any(|stand| stand.dispatcher.has_deadline_before(self.steward_wakes));
-                if sooner {
-                    self.steward_wakes = Duration::ZERO;
-                }
-            }
-            None => self.supervisor = None,
-        }
+        let Some(next) = supervisor.step() else {
+            self.supervisor = None;
+            return;
+        };
+        // On the system's clock a thread wakes at least once a second; see `Clock::sleep`.
+        let within = next.within.map(|within| self.shared.elapsed() + within);
+        let wakes = within.map_or(next.at, |within| within.min(next.at));
+        let earlier = self.dispatchers.iter().any(|it| it.dispatcher.has_deadline_before(wakes));
+        self.supervisor_wakes = if earlier { Duration::ZERO } else { wakes };
     }
 
-    /// Begins to stop.
+    // ---- The stop ----
+
     pub(crate) fn stop(&mut self) {
-        if matches!(self.stage, Stage::Works) {
-            self.stands.iter().for_each(|stand| stand.dispatcher.close());
-            drop(self.shared.queue.store().cancel_waiting_claims(self.shared.worker()));
-            self.stage = Stage::Grace(self.shared.elapsed().saturating_add(self.grace));
+        if matches!(self.stage, Stage::Working) {
+            self.dispatchers.iter().for_each(|it| it.dispatcher.close());
+            drop(self.shared.queue.store().cancel_waiting_claims(self.shared.worker_id()));
+            self.stage = Stage::Draining(self.shared.elapsed().saturating_add(self.shutdown_timeout));
         }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        !matches!(self.stage, Stage::Works)
+        !matches!(self.stage, Stage::Working)
     }
 
-    /// When the thread that stops the worker has something to do; `None` if it waits for others.
+    fn is_idle(&self) -> bool {
+        self.dispatchers.iter().all(|it| it.dispatcher.is_idle())
+    }
+
+    fn has_stored(&self) -> bool {
+        self.dispatchers.iter().all(|it| it.ended.is_some())
+    }
+
+    /// When the thread that stops the worker has something to do; `None` if it waits to be woken.
     pub(crate) fn stops_at(&self) -> Option<Duration> {
-        let idle = self.stands.iter().all(|stand| stand.dispatcher.is_idle());
         match &self.stage {
-            Stage::Works | Stage::Gone => None,
-            Stage::Grace(until) | Stage::Parting(until) => Some(if idle { Duration::ZERO } else { *until }),
-            Stage::Emptying => self.stands.iter().all(|stand| stand.over.is_some()).then_some(Duration::ZERO),
+            Stage::Working | Stage::Gone => None,
+            Stage::Draining(until) | Stage::Stopping(until) => {
+                Some(if self.is_idle() { Duration::ZERO } else { *until })
+            }
+            Stage::Storing => self.has_stored().then_some(Duration::ZERO),
             Stage::Leaving(_) => self.supervisor.is_none().then_some(Duration::ZERO),
         }
     }
 
-    /// The next stage of a stop; `true` once the worker is gone.
+    /// Goes on with the stop; `true` once the worker is gone.
     pub(crate) fn go_on_stopping(&mut self) -> bool {
-        let idle = self.stands.iter().all(|stand| stand.dispatcher.is_idle());
+        let (idle, stored) = (self.is_idle(), self.has_stored());
         let now = self.shared.elapsed();
         match &mut self.stage {
-            Stage::Grace(until) if idle || now >= *until => {
-                self.stands.iter().for_each(|stand| stand.dispatcher.tell_to_stop());
-                self.stage = Stage::Parting(now + dispatcher::PARTING);
+            Stage::Draining(until) if idle || now >= *until => {
+                self.dispatchers.iter().for_each(|it| it.dispatcher.request_stop());
+                self.stage = Stage::Stopping(now + STOP_PATIENCE);
             }
-            Stage::Parting(until) if idle || now >= *until => {
-                self.stands.iter().for_each(|stand| _ = stand.dispatcher.release_running());
-                self.stage = Stage::Emptying;
+            Stage::Stopping(until) if idle || now >= *until => {
+                self.dispatchers.iter().for_each(|it| _ = it.dispatcher.release_running());
+                self.stage = Stage::Storing;
             }
-            Stage::Emptying if self.stands.iter().all(|stand| stand.over.is_some()) => {
+            Stage::Storing if stored => {
                 if let Some(supervisor) = &self.supervisor {
-                    supervisor.bell().close();
+                    supervisor.handle().close();
                 }
                 self.stage = Stage::Leaving(None);
             }
             Stage::Leaving(left) if self.supervisor.is_none() => match left {
                 None => {
-                    *left = Some(
-                        self.shared.queue.store().release_worker(self.shared.worker(), Release::ByWorker),
-                    )
+                    let store = self.shared.queue.store();
+                    *left = Some(store.release_worker(self.shared.worker_id(), Release::ByWorker));
                 }
                 Some(pending) => {
                     if pending.try_take().is_some() {

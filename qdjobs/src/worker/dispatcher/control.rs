@@ -1,0 +1,118 @@
+//! What the supervisor and the stop of a worker ask of a [`Dispatcher`]: suspend, forget lost claims, close,
+//! release.
+//!
+//! `stop.rs` of the worker gives the order in which a stop calls these.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::context::StopReason;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::sync::PoisonError;
+
+use super::{Dispatcher, State};
+
+impl Dispatcher {
+    // ---- For the supervisor ----
+
+    /// Starts no further job, or goes on. Running tasks learn that the lease may be lost.
+    pub(in crate::worker) fn suspend(&self, suspended: bool) {
+        let mut state = self.lock();
+        if suspended && !state.suspended {
+            state.request_stop(StopReason::LeaseLost);
+        }
+        state.suspended = suspended;
+        // The room for further jobs has changed: the thread claims by it.
+        self.wake(&mut state);
+        drop(state);
+        self.job_ready.notify_all();
+    }
+
+    /// Forgets the unstarted jobs of a lost lease. Running tasks learn of it; the store will discard their
+    /// results.
+    pub(in crate::worker) fn lease_lost(&self) {
+        let mut state = self.lock();
+        state.request_stop(StopReason::LeaseLost);
+        state.forget_unstarted();
+        self.wake(&mut state);
+    }
+
+    /// The store has halted: starts no further job and forgets the unstarted ones, since no result can be
+    /// stored.
+    pub(in crate::worker) fn store_halted(&self, error: &Error) {
+        let mut state = self.lock();
+        state.request_stop(StopReason::StoreHalted);
+        state.suspended = true;
+        state.forget_unstarted();
+        state.backoff.failed(error.repeat(), self.shared.elapsed());
+        self.wake(&mut state);
+    }
+
+    /// The worker is registered under a new id: requests that the store refused can be sent again.
+    pub(in crate::worker) fn reregistered(&self) {
+        self.wake(&mut self.lock());
+    }
+
+    // ---- For the stop, in its order ----
+
+    /// Claims and starts no further job, and releases those that have not started.
+    pub(in crate::worker) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.backoff.restart_deadline(self.shared.elapsed());
+        state.release_unstarted();
+        self.wake(&mut state);
+        drop(state);
+        self.job_ready.notify_all();
+    }
+
+    /// Waits until no job is running, at most until `until` in elapsed time.
+    pub(in crate::worker) fn wait_idle(&self, until: Duration) {
+        let state = self.lock();
+        let left = until.saturating_sub(self.shared.elapsed());
+        let running = |state: &mut State| !state.running.is_empty();
+        drop(self.idle.wait_timeout_while(state, left, running).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Asks the tasks that still run to stop.
+    pub(in crate::worker) fn request_stop(&self) {
+        self.lock().request_stop(StopReason::WorkerStopping);
+    }
+
+    /// Releases the jobs that still run. Returns how many started jobs this stop has released, with those
+    /// whose tasks ended early when asked to.
+    pub(in crate::worker) fn release_running(self: &Arc<Dispatcher>) -> usize {
+        let mut state = self.lock();
+        for execution in state.running(|_| true) {
+            if let Some(report) = execution.release(&self.shared) {
+                self.abandon(&mut state, &execution);
+                self.record(&mut state, execution.id(), report);
+                self.wake(&mut state);
+            }
+        }
+        state.released
+    }
+
+    /// Waits until every finished job is stored, and ends the threads.
+    pub(in crate::worker) fn join(&self) -> Result<()> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let stored = thread.map_or(Ok(()), |thread| {
+            thread.join().unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Storage, "the dispatcher thread of a worker has panicked"))
+            })
+        });
+        self.pool.close();
+        stored
+    }
+}
+
+impl State {
+    fn request_stop(&self, reason: StopReason) {
+        self.running.values().for_each(|execution| execution.request_stop(reason));
+    }
+
+    fn forget_unstarted(&mut self) {
+        self.unstarted.clear();
+        self.unstarted_since = None;
+    }
+}

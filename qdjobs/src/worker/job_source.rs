@@ -1,0 +1,29 @@
+//! Where threads and futures get their jobs and report how they ended: the trait [`JobSource`].
+//!
+//! The dispatcher implements it; the pool and the executor call it. So neither of them depends on the
+//! dispatcher.
+
+use std::sync::Arc;
+
+#[cfg(any(test, feature = "tokio"))]
+use crate::model::job::JobId;
+use crate::model::retry::Outcome;
+
+use super::execution::Execution;
+
+/// Gives jobs to the pool and takes back their outcomes.
+pub(super) trait JobSource: Send + Sync {
+    /// Reports a finished execution, then waits for the next job.
+    ///
+    /// `None` ends the calling thread: either no job will come any more, or another thread has replaced this
+    /// one while its execution was abandoned.
+    fn next(&self, finished: Option<(Arc<Execution>, Outcome)>) -> Option<Arc<Execution>>;
+
+    /// Reports a finished execution.
+    #[cfg(feature = "tokio")]
+    fn finished(&self, execution: Arc<Execution>, outcome: Outcome);
+
+    /// Reports that the future of an abandoned execution has been dropped.
+    #[cfg(any(test, feature = "tokio"))]
+    fn dropped(&self, id: JobId);
+}

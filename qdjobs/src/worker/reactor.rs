@@ -1,0 +1,96 @@
+//! The tokio runtime behind the sockets and timers of `async fn` tasks: [`Reactor`], which is the program's
+//! runtime or one of the worker's own, and [`ReactorHandle`].
+//!
+//! Depends on tokio if the feature `tokio` is on; without it both are empty. It polls only futures that are
+//! not `Send`, on the thread that calls [`run_local`](ReactorHandle::run_local); `async_executor.rs` polls
+//! all others.
+
+#[cfg(feature = "tokio")]
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::context::JobContext;
+#[cfg(feature = "tokio")]
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::retry::Outcome;
+use crate::task::{LocalFuture, TaskError};
+
+/// The runtime, for as long as the worker runs.
+#[derive(Debug, Default)]
+pub(super) struct Reactor {
+    handle: ReactorHandle,
+    #[cfg(feature = "tokio")]
+    own: Option<Runtime>,
+}
+
+/// Access to the runtime, for threads that run tasks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReactorHandle {
+    #[cfg(feature = "tokio")]
+    runtime: Option<Handle>,
+}
+
+impl Reactor {
+    /// Uses `given`. If there is none and `needed`, starts a runtime of one thread.
+    #[cfg(feature = "tokio")]
+    pub(super) fn new(given: Option<Handle>, needed: bool) -> Result<Reactor> {
+        if given.is_some() || !needed {
+            return Ok(Reactor { handle: ReactorHandle { runtime: given }, own: None });
+        }
+        let built =
+            Builder::new_multi_thread().worker_threads(1).thread_name("qdjobs-reactor").enable_all().build();
+        let own = built.map_err(|error| {
+            Error::new(ErrorKind::Config, format!("cannot start the runtime for async tasks: {error}"))
+                .help("pass a runtime of your own to `Worker::runtime`")
+        })?;
+        Ok(Reactor { handle: ReactorHandle { runtime: Some(own.handle().clone()) }, own: Some(own) })
+    }
+
+    pub(super) fn handle(&self) -> ReactorHandle {
+        self.handle.clone()
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        if let Some(own) = self.own.take() {
+            // A runtime that is dropped inside an async context must not block until its threads have ended.
+            own.shutdown_background();
+        }
+    }
+}
+
+impl ReactorHandle {
+    #[cfg(feature = "tokio")]
+    pub(super) fn runtime(&self) -> Option<&Handle> {
+        self.runtime.as_ref()
+    }
+
+    /// Runs a future that cannot leave its thread: until it ends, or until its job is settled without it.
+    #[cfg(feature = "tokio")]
+    pub(super) fn run_local(&self, ctx: &JobContext, future: impl FnOnce() -> LocalFuture) -> Outcome {
+        use std::task::Poll;
+
+        let Some(runtime) = self.runtime() else { return unsupported() };
+        let (mut future, mut decided) = (future(), std::pin::pin!(ctx.decided()));
+        let raced = std::future::poll_fn(|cx| {
+            if let Poll::Ready(outcome) = future.as_mut().poll(cx) {
+                return Poll::Ready(outcome);
+            }
+            // Nothing stores this error: the verdict on the job is final.
+            decided.as_mut().poll(cx).map(|()| Err(TaskError::retry("the job is settled already")))
+        });
+        runtime.block_on(raced)
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    pub(super) fn run_local(&self, _ctx: &JobContext, _future: impl FnOnce() -> LocalFuture) -> Outcome {
+        unsupported()
+    }
+}
+
+/// The outcome of a task that this worker has no way to run. `Worker::start` refuses such tasks, so no job
+/// gets it.
+pub(super) fn unsupported() -> Outcome {
+    Err(TaskError::retry("this worker cannot run this kind of task"))
+}

@@ -1,0 +1,78 @@
+//! What all parts of one worker share: [`WorkerShared`], with the worker's current id, its tasks, its shared
+//! values and its event listener.
+//!
+//! Depends on the queue handle, the task registry and the context. It starts no thread and holds no lock.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::context::States;
+use crate::model::event::Event;
+use crate::model::job::WorkerId;
+use crate::model::rng::Rng;
+use crate::queue::WeakQueue;
+use crate::sync::atomic::{AtomicI64, Ordering};
+use crate::task::registry::Registry;
+
+/// The callback of [`Worker::on_event`](crate::Worker::on_event).
+pub(crate) type EventListener = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// What the dispatchers, the executions and the supervisor of one worker share.
+pub(super) struct WorkerShared {
+    pub(super) queue: WeakQueue,
+    pub(super) registry: Registry,
+    pub(super) states: Arc<States>,
+    pub(super) rng: Rng,
+    /// The current id. It changes when the worker has lost its lease and registers again.
+    worker_id: AtomicI64,
+    listener: EventListener,
+}
+
+impl WorkerShared {
+    pub(super) fn new(
+        queue: WeakQueue,
+        registry: Registry,
+        states: States,
+        worker: WorkerId,
+        listener: EventListener,
+        rng: Rng,
+    ) -> WorkerShared {
+        let worker_id = AtomicI64::new(worker.0);
+        WorkerShared { queue, registry, states: Arc::new(states), rng, worker_id, listener }
+    }
+
+    pub(super) fn worker_id(&self) -> WorkerId {
+        WorkerId(self.worker_id.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_worker_id(&self, worker: WorkerId) {
+        self.worker_id.store(worker.0, Ordering::Release);
+    }
+
+    pub(super) fn new_worker_id(&self) -> WorkerId {
+        WorkerId(self.rng.id())
+    }
+
+    /// Calls the event listener.
+    pub(super) fn emit(&self, event: &Event<'_>) {
+        // A listener is user code: its panic must not end a thread of the worker.
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.listener)(event)));
+    }
+
+    /// The queue's monotonic clock, which stands still while a manual clock does.
+    pub(super) fn monotonic(&self) -> Duration {
+        self.queue.clock().monotonic()
+    }
+
+    /// The operating system's monotonic clock, which advances although a manual clock stands still.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.queue.clock().elapsed()
+    }
+}
+
+impl std::fmt::Debug for WorkerShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerShared").field("worker_id", &self.worker_id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,31 @@
+//! How a worker runs until the process is told to end: SIGINT, SIGTERM and SIGQUIT.
+//!
+//! Depends on `signal_hook`. It decides only when to stop; `stop.rs` decides how.
+
+use crate::model::error::{Error, ErrorKind, Result};
+
+use super::Worker;
+
+impl Worker {
+    /// Runs the worker until the process gets SIGINT, SIGTERM or SIGQUIT, then stops it gracefully. A second
+    /// signal ends the process at once.
+    pub fn run(self) -> Result<()> {
+        let mut signals =
+            signal_hook::iterator::Signals::new(signal_hook::consts::TERM_SIGNALS).map_err(|error| {
+                Error::new(
+                    ErrorKind::Config,
+                    format!("cannot install handlers for SIGTERM and SIGINT: {error}"),
+                )
+                .help("use `start`, and call `stop` yourself")
+            })?;
+        let worker = self.start()?;
+        signals.forever().next();
+        // The stop can take as long as the shutdown timeout: a second signal asks not to wait for it.
+        std::thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                std::process::exit(128 + signal);
+            }
+        });
+        worker.stop()
+    }
+}

@@ -1,0 +1,199 @@
+//! How a worker starts: checks everything that can be checked before the first job, registers the worker and
+//! starts its threads.
+//!
+//! Depends on all other parts of the worker. Nothing depends on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::event::Event;
+use crate::model::job::{WorkerId, check_name};
+use crate::model::rng::Rng;
+use crate::store::{Release, TaskDefaults, TaskSet, WorkerInfo};
+use crate::task::Run;
+use crate::task::registry::Registry;
+
+use super::Worker;
+#[cfg(feature = "tokio")]
+use super::async_executor::Executor;
+use super::dispatcher::Dispatcher;
+use super::pool::Pool;
+use super::reactor::Reactor;
+use super::shared::WorkerShared;
+use super::stop::{RunningWorker, WorkerHandle};
+use super::supervisor::Supervisor;
+
+impl Worker {
+    /// Starts the worker in the background.
+    ///
+    /// It first checks what can be wrong before any job runs: duplicate task names, missing shared values,
+    /// tasks that need a feature which is off.
+    pub fn start(self) -> Result<WorkerHandle> {
+        let registry = self.served_tasks()?;
+        self.check(&registry)?;
+        let reactor = self.reactor(&registry)?;
+        let pools = self.pools(&registry, &reactor)?;
+
+        let rng = Rng::new();
+        let info = WorkerInfo::new(WorkerId(rng.id()), host(), std::process::id());
+        let queue = self.queue;
+        let store = queue.store().clone();
+        store.publish_tasks(task_defaults(&registry)).wait()?;
+        store.register_worker(info.clone()).wait()?;
+
+        let id = info.id;
+        let shared =
+            Arc::new(WorkerShared::new(queue.downgrade(), registry, self.states, id, self.listener, rng));
+        let mut supervisor = Supervisor::new(shared.clone(), info, self.lease);
+        let queues: Option<Arc<[String]>> = self.queues.map(Arc::from);
+        let dispatcher =
+            |(tasks, pool)| Dispatcher::new(shared.clone(), supervisor.handle(), tasks, queues.clone(), pool);
+        let dispatchers: Vec<Arc<Dispatcher>> = pools.into_iter().map(dispatcher).collect();
+        supervisor.supervise(dispatchers.clone());
+        // Before the first job: heartbeats and timeouts have to be there for it.
+        let supervisor = supervisor.start().inspect_err(|_| {
+            let _ = store.release_worker(id, Release::ByWorker).wait();
+        })?;
+        let tasks: Vec<&str> = shared.registry.iter().map(|task| task.name).collect();
+        shared.emit(&Event::WorkerStarted { worker: id, tasks: &tasks });
+        RunningWorker {
+            _queue: queue,
+            shared,
+            dispatchers,
+            supervisor,
+            shutdown_timeout: self.shutdown_timeout,
+            _reactor: reactor,
+        }
+        .start_dispatchers()
+    }
+
+    /// The tasks to serve: the linked and the registered ones, without those that were not chosen.
+    fn served_tasks(&self) -> Result<Registry> {
+        let mut tasks: Registry = Registry::linked().iter().chain(self.registered.iter().copied()).collect();
+        if let Some(chosen) = &self.chosen {
+            for name in chosen {
+                tasks.find(name)?;
+            }
+            tasks = tasks
+                .iter()
+                .filter(|task| task.names().any(|name| chosen.iter().any(|it| it == name)))
+                .collect();
+        }
+        tasks.check()?;
+        Ok(tasks)
+    }
+
+    fn check(&self, registry: &Registry) -> Result<()> {
+        let refuse =
+            |message: String, help: &'static str| Err(Error::new(ErrorKind::Config, message).help(help));
+        if self.concurrency == 0 || self.async_concurrency == 0 {
+            return refuse(
+                "a worker with a concurrency of 0 would never run a job".into(),
+                "set it to at least 1",
+            );
+        }
+        if self.lease < Duration::from_secs(1) {
+            return refuse(
+                format!("a lease of {:?} is too short", self.lease),
+                "set it to at least one second; the worker renews it three times in that time",
+            );
+        }
+        if let Some(ty) = self.duplicate_states.first() {
+            return refuse(
+                format!("the worker has two states of the type `{ty}`"),
+                "wrap one of the values in a type of its own",
+            );
+        }
+        if self.queues.as_ref().is_some_and(Vec::is_empty) {
+            return refuse(
+                "a worker that serves no queue would never run a job".into(),
+                "pass at least one name to `queues`, or do not call it to serve all queues",
+            );
+        }
+        for queue in self.queues.iter().flatten() {
+            check_name("queue", queue)?;
+        }
+        if let Some(missing) = registry.missing_state(|id| self.states.has(id)) {
+            return Err(missing);
+        }
+        if cfg!(not(feature = "tokio"))
+            && let Some(task) = registry.iter().find(|task| !matches!(task.run, Run::Blocking(_)))
+        {
+            return refuse(
+                format!("the task `{}` is an `async fn`, {}", task.name, task.place()),
+                "enable the feature `tokio` of the crate `qdjobs`",
+            );
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "tokio")]
+    fn reactor(&self, registry: &Registry) -> Result<Reactor> {
+        let needed = registry.iter().any(|task| !matches!(task.run, Run::Blocking(_)));
+        Reactor::new(self.runtime.clone(), needed)
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    fn reactor(&self, _registry: &Registry) -> Result<Reactor> {
+        Ok(Reactor::default())
+    }
+
+    /// A pool for each kind of task that the worker serves, with the names of its tasks.
+    fn pools(&self, registry: &Registry, reactor: &Reactor) -> Result<Vec<(Arc<TaskSet>, Pool)>> {
+        let names = |wanted: fn(&Run) -> bool| {
+            let tasks = registry.iter().filter(|task| wanted(&task.run));
+            Arc::new(TaskSet::new(tasks.flat_map(|task| task.names())))
+        };
+        let mut pools = Vec::new();
+        let on_threads = names(|run| matches!(run, Run::Blocking(_) | Run::AsyncLocal(_)));
+        if !on_threads.is_empty() {
+            let pool = Pool::Threads { size: self.concurrency, reactor: reactor.handle() };
+            pools.push((on_threads, pool));
+        }
+        #[cfg(feature = "tokio")]
+        {
+            let on_executor = names(|run| matches!(run, Run::Async(_)));
+            if !on_executor.is_empty() {
+                let executor = Executor::start(&reactor.handle())?;
+                pools.push((on_executor, Pool::Executor { size: self.async_concurrency, executor }));
+            }
+        }
+        Ok(pools)
+    }
+}
+
+impl RunningWorker {
+    /// Starts the dispatchers. If one of them cannot start, stops the others.
+    fn start_dispatchers(self) -> Result<WorkerHandle> {
+        if let Err(error) = self.dispatchers.iter().try_for_each(Dispatcher::start) {
+            // Jobs that have begun by now may end.
+            let _ = self.stop();
+            return Err(error);
+        }
+        Ok(WorkerHandle::new(self))
+    }
+}
+
+/// The options of all tasks, under each of their names, for jobs that other programs insert.
+fn task_defaults(registry: &Registry) -> Vec<TaskDefaults> {
+    let defaults = registry.iter().flat_map(|task| {
+        task.names().map(|name| TaskDefaults {
+            name: name.to_owned(),
+            queue: task.options.queue.to_owned(),
+            priority: task.options.priority,
+            max_retries: task.options.retries,
+        })
+    });
+    defaults.collect()
+}
+
+/// The name of this machine, for people.
+fn host() -> String {
+    let from_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name =
+        from_kernel.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
+    name.map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".into())
+}

@@ -1,0 +1,112 @@
+//! How a worker stops: [`WorkerHandle`], and the order of stopping with the reason of each step.
+//!
+//! Depends on the dispatchers and the supervisor. It decides the order; they do the work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::error::{ErrorKind, Result};
+use crate::model::event::Event;
+use crate::model::job::WorkerId;
+use crate::queue::JobQueue;
+use crate::store::Release;
+
+use super::dispatcher::Dispatcher;
+use super::reactor::Reactor;
+use super::shared::WorkerShared;
+use super::supervisor::RunningSupervisor;
+
+/// After the shutdown timeout, tasks are asked to stop and get this long to return.
+pub(super) const STOP_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A worker that runs in the background. If the handle is dropped, the worker stops as by
+/// [`stop`](WorkerHandle::stop).
+#[derive(Debug)]
+#[must_use = "a worker stops when its handle is dropped: keep it, and call `stop`"]
+pub struct WorkerHandle {
+    running: Option<RunningWorker>,
+}
+
+/// The parts of a worker while it runs.
+#[derive(Debug)]
+pub(super) struct RunningWorker {
+    /// Keeps the queue open: the threads of the worker do not.
+    pub(super) _queue: JobQueue,
+    pub(super) shared: Arc<WorkerShared>,
+    pub(super) dispatchers: Vec<Arc<Dispatcher>>,
+    pub(super) supervisor: RunningSupervisor,
+    pub(super) shutdown_timeout: Duration,
+    /// Keeps the worker's own tokio runtime.
+    pub(super) _reactor: Reactor,
+}
+
+impl WorkerHandle {
+    pub(super) fn new(running: RunningWorker) -> WorkerHandle {
+        WorkerHandle { running: Some(running) }
+    }
+
+    /// The id of the worker. It changes if the worker loses its lease and registers again.
+    pub fn id(&self) -> Option<WorkerId> {
+        self.running.as_ref().map(|running| running.shared.worker_id())
+    }
+
+    /// Stops the worker: claims no further jobs and waits for the running ones until the shutdown timeout
+    /// ends.
+    ///
+    /// Jobs that still run then are released: they lose no retry, and another worker runs them again. Returns
+    /// when all of that is stored.
+    pub fn stop(mut self) -> Result<()> {
+        self.running.take().map_or(Ok(()), RunningWorker::stop)
+    }
+
+    #[cfg(all(test, feature = "tokio"))]
+    pub(super) fn dispatchers(&self) -> &[Arc<Dispatcher>] {
+        self.running.as_ref().map_or(&[], |running| &running.dispatchers)
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            // There is no caller to return an error to. Jobs whose results could not be stored are rescued.
+            let _ = running.stop();
+        }
+    }
+}
+
+impl RunningWorker {
+    /// The order of stopping, and why it is this one.
+    pub(super) fn stop(self) -> Result<()> {
+        if let Some(forked) = self.shared.queue.store().halted()
+            && forked.kind() == ErrorKind::Forked
+        {
+            // The worker belongs to the parent process: neither its threads nor its jobs are in this one.
+            std::mem::forget(self);
+            return Err(forked);
+        }
+        let RunningWorker { shared, dispatchers, supervisor, shutdown_timeout, .. } = self;
+        // 1. No further claims: otherwise the dispatchers would get new jobs while they finish the old ones.
+        dispatchers.iter().for_each(|dispatcher| dispatcher.close());
+        drop(shared.queue.store().cancel_waiting_claims(shared.worker_id()));
+        // 2. Running jobs may end; all dispatchers share one shutdown timeout. The supervisor goes on: a
+        //    worker that still runs jobs must not lose its lease.
+        let until = shared.elapsed().saturating_add(shutdown_timeout);
+        dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
+        // 3. Tasks that still run are asked to stop, get a moment to return, and their jobs are released.
+        dispatchers.iter().for_each(|dispatcher| dispatcher.request_stop());
+        let until = shared.elapsed() + STOP_PATIENCE;
+        dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
+        let released: usize = dispatchers.iter().map(|dispatcher| dispatcher.release_running()).sum();
+        // 4. The last results are stored. Then the dispatchers have nothing left to do.
+        let stored = dispatchers.iter().map(|dispatcher| dispatcher.join()).fold(Ok(()), Result::and);
+        // 5. No more heartbeats: the worker is removed, and what it holds by the stored state is released
+        //    with it.
+        supervisor.stop();
+        let left = shared.queue.store().release_worker(shared.worker_id(), Release::ByWorker).wait();
+        shared.emit(&Event::WorkerStopped {
+            worker: shared.worker_id(),
+            released: released + left.as_ref().map_or(0, |left| left.jobs),
+        });
+        stored.and(left.map(drop))
+    }
+}

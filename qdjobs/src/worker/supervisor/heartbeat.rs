@@ -1,0 +1,186 @@
+//! Renews the worker's lease: [`HeartbeatDuty`] sends heartbeats and notices when the lease may be lost.
+//!
+//! When heartbeats are not answered, it suspends the worker before others presume it dead. When the store
+//! says that the worker is not registered any more, it registers the worker under a new id.
+
+use std::time::Duration;
+
+use crate::model::error::ErrorKind;
+use crate::model::event::Event;
+use crate::model::job::WorkerId;
+use crate::store::{Heartbeat, Pending, Release, WorkerInfo};
+
+use super::duty::{Duty, NextRun, RETRY, Supervised};
+
+/// How long a worker that could not run for a while waits for the answer to a heartbeat before it doubts its
+/// lease.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(250);
+
+pub(super) struct HeartbeatDuty {
+    /// The worker as it registered. Only the id changes.
+    info: WorkerInfo,
+    /// The heartbeat on its way, with the worker id it was sent under.
+    pending: Option<(WorkerId, Pending<Heartbeat>)>,
+    /// The registration under a new id, on its way.
+    registration: Option<Registration>,
+    next: Duration,
+    /// When the last heartbeat was sent.
+    sent_at: Duration,
+    /// Until when to wait for an answer before the lease is in doubt, in elapsed time.
+    patient_until: Option<Duration>,
+    suspended: bool,
+}
+
+struct Registration {
+    sent_at: Duration,
+    id: WorkerId,
+    pending: Pending<()>,
+}
+
+impl HeartbeatDuty {
+    pub(super) fn new(info: WorkerInfo, now: Duration) -> HeartbeatDuty {
+        HeartbeatDuty {
+            info,
+            pending: None,
+            registration: None,
+            next: now,
+            sent_at: now,
+            patient_until: None,
+            suspended: false,
+        }
+    }
+
+    fn send(&mut self, worker: &Supervised, now: Duration) {
+        self.next = now + worker.lease / 3;
+        if self.pending.is_none() && self.registration.is_none() {
+            self.sent_at = now;
+            let id = worker.shared.worker_id();
+            self.pending = Some((id, worker.store().heartbeat(id)));
+        }
+    }
+
+    fn poll(&mut self, worker: &mut Supervised, now: Duration) {
+        let Some((id, pending)) = self.pending.as_mut() else { return };
+        let id = *id;
+        let Some(answer) = worker.poll(pending) else { return };
+        self.pending = None;
+        match answer {
+            // Sent before the worker registered again: it says nothing about the current id.
+            _ if id != worker.shared.worker_id() => {}
+            Ok(heartbeat) if heartbeat.registered => {
+                worker.lease_confirmed_at = self.sent_at;
+            }
+            Ok(_) => self.register(worker),
+            Err(error) => {
+                worker.report(&error);
+                self.next = now + RETRY;
+            }
+        }
+    }
+
+    /// Suspends the worker when its heartbeats are not answered for 0.8 of the lease: it must assume that
+    /// others will presume it dead, and it must do so before they do.
+    ///
+    /// A worker that could not run for a while (the machine slept, a manual clock was advanced) first waits
+    /// for an answer. Returns for how much longer.
+    fn check_lease(&mut self, worker: &mut Supervised, now: Duration) -> Option<Duration> {
+        let longest = worker.lease.mul_f64(0.8);
+        if now.saturating_sub(worker.lease_confirmed_at) <= longest {
+            self.patient_until = None;
+            self.suspend(worker, false);
+            return None;
+        }
+        if self.suspended {
+            return None;
+        }
+        // The answer to a heartbeat from before the gap proves nothing about now. Once it is there, send
+        // another one.
+        if now.saturating_sub(self.sent_at) > longest {
+            self.send(worker, now);
+            self.poll(worker, now);
+        }
+        let elapsed = worker.shared.elapsed();
+        let until = *self.patient_until.get_or_insert(elapsed + ANSWER_PATIENCE);
+        if now.saturating_sub(worker.lease_confirmed_at) <= longest {
+            return self.check_lease(worker, now);
+        }
+        if elapsed < until {
+            return Some(until - elapsed);
+        }
+        self.suspend(worker, true);
+        None
+    }
+
+    fn suspend(&mut self, worker: &Supervised, suspended: bool) {
+        if std::mem::replace(&mut self.suspended, suspended) != suspended {
+            worker.dispatchers.iter().for_each(|dispatcher| dispatcher.suspend(suspended));
+        }
+    }
+
+    /// The lease is lost, but the worker lives: what it holds belongs to others, and it goes on under a new
+    /// id.
+    fn register(&mut self, worker: &mut Supervised) {
+        if self.registration.is_none() {
+            worker.dispatchers.iter().for_each(|dispatcher| dispatcher.lease_lost());
+            let id = worker.shared.new_worker_id();
+            let pending = worker.store().register_worker(WorkerInfo { id, ..self.info.clone() });
+            self.registration = Some(Registration { sent_at: worker.shared.monotonic(), id, pending });
+        }
+        self.poll_registration(worker);
+    }
+
+    /// Uses the new id once it is registered.
+    fn poll_registration(&mut self, worker: &mut Supervised) {
+        let Some(Registration { sent_at, id, pending }) = self.registration.as_mut() else { return };
+        let (sent_at, id) = (*sent_at, *id);
+        let Some(answer) = worker.poll(pending) else { return };
+        self.registration = None;
+        match answer {
+            Ok(()) => {
+                let lost = worker.shared.worker_id();
+                worker.shared.set_worker_id(id);
+                worker.shared.emit(&Event::LeaseLost { worker: lost });
+                // The worker holds nothing under its old id. This releases its lock file and its waiting
+                // claim.
+                drop(worker.store().release_worker(lost, Release::ByWorker));
+                worker.lease_confirmed_at = sent_at;
+                worker.dispatchers.iter().for_each(|dispatcher| dispatcher.reregistered());
+            }
+            Err(error) => {
+                worker.report(&error);
+                if error.kind() != ErrorKind::StoreHalted {
+                    self.next = worker.shared.monotonic() + RETRY;
+                }
+            }
+        }
+    }
+
+    /// Registers the worker again if the store has refused its current id.
+    fn recover(&mut self, worker: &mut Supervised) {
+        let lost = worker.lease_lost.take();
+        if lost.is_some_and(|lost| lost == worker.shared.worker_id()) {
+            self.register(worker);
+        }
+        self.poll_registration(worker);
+    }
+}
+
+impl Duty for HeartbeatDuty {
+    fn step(&mut self, worker: &mut Supervised, now: Duration) -> NextRun {
+        self.recover(worker);
+        if now >= self.next {
+            self.send(worker, now);
+        }
+        // After it was sent: the answer has to wake a worker that doubts its lease. Otherwise it would wait
+        // for the next heartbeat, which by a manual clock never comes.
+        self.poll(worker, now);
+        let within = self.check_lease(worker, now);
+        NextRun { at: self.next, within }
+    }
+
+    /// The stop removes the worker by its current id, so that has to be known before.
+    fn close(&mut self, worker: &mut Supervised) -> bool {
+        self.recover(worker);
+        self.registration.is_none()
+    }
+}

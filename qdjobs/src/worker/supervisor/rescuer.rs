@@ -1,0 +1,113 @@
+//! Rescues the jobs of dead workers: [`RescuerDuty`] looks at all workers about once a second.
+//!
+//! A worker is dead if the operating system proves it (its lock file is free), or if its heartbeats stand
+//! still for a whole lease (`model/lease.rs`). The store then releases its jobs.
+
+use std::time::Duration;
+
+use crate::model::event::Event;
+use crate::model::job::{Job, WorkerId};
+use crate::model::lease::HeartbeatMonitor;
+use crate::store::{Pending, Release, Released, WorkerState};
+
+use super::duty::{Duty, NextRun, Supervised};
+
+/// How often to look at the other workers. After a worker was killed, its jobs wait for half of it on
+/// average.
+const LOOK: Duration = Duration::from_secs(1);
+
+pub(super) struct RescuerDuty {
+    monitor: HeartbeatMonitor,
+    /// The list of workers on its way, with the time it was asked for.
+    list: Option<(Duration, Pending<Vec<WorkerState>>)>,
+    /// The releases on their way, each with the dead worker.
+    releases: Vec<(WorkerId, Pending<Released>)>,
+    next: Duration,
+}
+
+impl RescuerDuty {
+    pub(super) fn new(lease: Duration, now: Duration) -> RescuerDuty {
+        RescuerDuty { monitor: HeartbeatMonitor::new(lease), list: None, releases: Vec::new(), next: now }
+    }
+
+    /// Looks for dead workers once the list has arrived, and releases their jobs.
+    fn look(&mut self, worker: &Supervised, now: Duration) {
+        let Some((asked_at, list)) = self.list.as_mut() else { return };
+        let asked_at = *asked_at;
+        let Some(answer) = worker.poll(list) else { return };
+        self.list = None;
+        let workers = match answer {
+            Ok(workers) => workers,
+            Err(error) => return worker.report(&error),
+        };
+        let own = worker.shared.worker_id();
+        let others: Vec<WorkerState> = workers.into_iter().filter(|state| state.id != own).collect();
+        let silent = self.silent(worker, &others, asked_at, now);
+        for &WorkerState { id, heartbeats, .. } in &others {
+            if self.releases.iter().any(|(dead, _)| *dead == id) {
+                continue;
+            }
+            if worker.store().is_proven_dead(id) {
+                self.releases.push((id, worker.store().release_worker(id, Release::ProvenDead)));
+            } else if silent.contains(&id) {
+                self.releases.push((id, worker.store().release_worker(id, Release::Silent { heartbeats })));
+            }
+        }
+        self.poll_releases(worker);
+    }
+
+    /// The workers whose heartbeats have stood still for a whole lease.
+    fn silent(
+        &mut self,
+        worker: &Supervised,
+        others: &[WorkerState],
+        asked_at: Duration,
+        now: Duration,
+    ) -> Vec<WorkerId> {
+        // While our own heartbeats are held up (another connection keeps the write lock), those of the others
+        // may be too: then silence proves nothing.
+        if now.saturating_sub(worker.lease_confirmed_at) >= worker.lease / 2 {
+            self.monitor.forget();
+            return Vec::new();
+        }
+        // An answer that took long may show an old state. By this limit the monitor presumes a worker dead
+        // later than that worker suspends itself.
+        if now.saturating_sub(asked_at) >= worker.lease / 8 {
+            return Vec::new();
+        }
+        self.monitor.look(others.iter().map(|state| (state.id, state.heartbeats)), asked_at)
+    }
+
+    fn poll_releases(&mut self, worker: &Supervised) {
+        self.releases.retain_mut(|(dead, release)| {
+            match worker.poll(release) {
+                None => return true,
+                // Another worker was quicker, it held no job, or its heartbeats went on.
+                Some(Ok(Released { jobs: 0, .. })) => {}
+                Some(Ok(Released { jobs, failed })) => {
+                    worker.shared.emit(&Event::Rescued { worker: *dead, jobs });
+                    for Job { id, task_name, attempt, error, .. } in failed {
+                        let error = error.as_deref().unwrap_or_default();
+                        worker.shared.emit(&Event::Failed { id, task_name: &task_name, attempt, error });
+                    }
+                }
+                Some(Err(error)) => worker.report(&error),
+            }
+            false
+        });
+    }
+}
+
+impl Duty for RescuerDuty {
+    fn step(&mut self, worker: &mut Supervised, now: Duration) -> NextRun {
+        self.poll_releases(worker);
+        if now >= self.next {
+            self.next = now + LOOK.min(worker.lease / 8);
+            if self.list.is_none() {
+                self.list = Some((now, worker.store().workers()));
+            }
+        }
+        self.look(worker, now);
+        NextRun::at(self.next)
+    }
+}
