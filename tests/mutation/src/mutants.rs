@@ -57,26 +57,29 @@ const WRITER_APPLY: &str = "qdjobs/src/store/sqlite/writer/apply.rs";
 const WRITER_SERVE: &str = "qdjobs/src/store/sqlite/writer/waiters.rs";
 const OPEN: &str = "qdjobs/src/store/sqlite/connection/open.rs";
 const SCHEMA: &str = "qdjobs/src/store/sqlite/connection/migrations/0001_jobs.sql";
-const ATTEMPT: &str = "qdjobs/src/worker/execution.rs";
-const WORKER: &str = "qdjobs/src/worker/mod.rs";
-const STEWARD: &str = "qdjobs/src/worker/supervisor/mod.rs";
+const WORKER_EXECUTION: &str = "qdjobs/src/worker/execution.rs";
+const WORKER_SHARED: &str = "qdjobs/src/worker/shared.rs";
+const WORKER_START: &str = "qdjobs/src/worker/start.rs";
+const WORKER_STOP: &str = "qdjobs/src/worker/stop.rs";
+const HEARTBEATS: &str = "qdjobs/src/worker/supervisor/heartbeat.rs";
+const RESCUER: &str = "qdjobs/src/worker/supervisor/rescuer.rs";
 const LEASE: &str = "qdjobs/src/model/lease.rs";
 
 // Broken in one way, and caught by two tests: by one that holds the time, and by one with real processes.
-const HEARTBEAT: &str = "        if now >= self.next_heartbeat {
-            self.send_heartbeat(now);";
-const BEAT_AFTER_THE_TASKS: &str = "        if now >= self.next_heartbeat {
-            let until = self.shop.elapsed() + Duration::from_secs(600);
-            self.dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
-            self.send_heartbeat(now);";
-const DRAIN: &str = "        // 1. Nothing new:";
+const HEARTBEAT: &str = "        if now >= self.next {
+            self.send(worker, now);";
+const BEAT_AFTER_THE_TASKS: &str = "        if now >= self.next {
+            let until = worker.shared.elapsed() + Duration::from_secs(600);
+            worker.dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
+            self.send(worker, now);";
+const DRAIN: &str = "        // 1. No further claims:";
 const DRAIN_WITHOUT_BEATS: &str = "        supervisor.stop();
         struct Stopped;
         impl Stopped {
             fn stop(self) {}
         }
         let supervisor = Stopped;
-        // 1. Nothing new:";
+        // 1. No further claims:";
 
 /// The table.
 pub(crate) const SABOTAGES: &[Sabotage] = &[
@@ -514,7 +517,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "time-by-the-wall-clock",
         breaks: "leases and timeouts take no notice of the wall clock",
-        file: ATTEMPT,
+        file: WORKER_SHARED,
         old: "self.queue.clock().monotonic()",
         new: "self.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs()",
         caught_by: processes("clocks::jumps_of_the_wall_clock_take_no_lease_and_no_time_from_running_jobs"),
@@ -522,10 +525,10 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "rescue-by-the-wall-clock",
         breaks: "a worker that stands still is taken for dead after its lease, whatever the wall clock does",
-        file: STEWARD,
-        old: "(state.id, state.heartbeats)), asked)",
+        file: RESCUER,
+        old: "(state.id, state.heartbeats)), asked_at)",
         new: "(state.id, state.heartbeats)),
-                self.shop.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs())",
+                worker.shared.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs())",
         caught_by: processes(
             "clocks::a_worker_that_stands_still_is_taken_for_dead_after_its_lease_though_the_wall_clock_goes_back",
         ),
@@ -553,7 +556,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "worker-number-not-random",
         breaks: "no two lives of a worker have one number",
-        file: WORKER,
+        file: WORKER_START,
         old: "let rng = Rng::new();",
         new: "let rng = Rng::seeded(u64::from(std::process::id()));",
         caught_by: it("worker::each_start_of_a_worker_has_a_number_of_its_own"),
@@ -561,9 +564,9 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "worker-number-reused",
         breaks: "a worker that was taken for dead comes back under a new number",
-        file: ATTEMPT,
+        file: WORKER_SHARED,
         old: "WorkerId(self.rng.id())",
-        new: "self.worker()",
+        new: "self.worker_id()",
         caught_by: it(
             "worker::a_worker_that_was_taken_for_dead_goes_on_under_a_new_number_and_its_late_result_is_refused",
         ),
@@ -571,7 +574,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "heartbeat-waits-for-tasks",
         breaks: "no task can keep its worker from beating",
-        file: STEWARD,
+        file: HEARTBEATS,
         old: HEARTBEAT,
         new: BEAT_AFTER_THE_TASKS,
         caught_by: it("worker::a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
@@ -579,7 +582,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "heartbeat-waits-for-tasks-beside-another-process",
         breaks: "no task can have its worker taken for dead",
-        file: STEWARD,
+        file: HEARTBEATS,
         old: HEARTBEAT,
         new: BEAT_AFTER_THE_TASKS,
         caught_by: processes(
@@ -589,7 +592,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "heartbeat-stopped-before-the-drain",
         breaks: "a worker that stops heartbeats until its last job has ended",
-        file: WORKER,
+        file: WORKER_STOP,
         old: DRAIN,
         new: DRAIN_WITHOUT_BEATS,
         caught_by: it("worker::a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
@@ -597,7 +600,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "heartbeat-stopped-before-the-drain-beside-another-process",
         breaks: "a worker that drains is not taken for dead",
-        file: WORKER,
+        file: WORKER_STOP,
         old: DRAIN,
         new: DRAIN_WITHOUT_BEATS,
         caught_by: processes(
@@ -607,7 +610,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "panic-ends-the-thread",
         breaks: "a task that panics costs no thread",
-        file: ATTEMPT,
+        file: WORKER_EXECUTION,
         old: "catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))",
         new: "if std::thread::panicking() { Err(panicked(&\"\")) } else { run() }",
         caught_by: it("worker::a_panic_in_every_slot_fails_each_job_with_its_message_and_costs_no_slot"),
