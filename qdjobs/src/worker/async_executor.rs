@@ -315,6 +315,6 @@ impl Shared {
 }
 
 fn no_thread(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Config, format!("cannot start a thread for async tasks: {error}"))
+    Error::new(ErrorKind::Config, format!("a thread for async tasks cannot be started: {error}"))
         .help("raise the thread limit of the process")
 }

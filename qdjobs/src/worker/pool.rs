@@ -81,7 +81,7 @@ impl Pool {
         let spawned =
             thread::Builder::new().name("qdjobs-task".into()).spawn(move || run_jobs(&*jobs, &reactor));
         spawned.map(drop).map_err(|error| {
-            Error::new(ErrorKind::Config, format!("cannot start a thread for jobs: {error}"))
+            Error::new(ErrorKind::Config, format!("a thread for jobs cannot be started: {error}"))
                 .help("lower the worker's concurrency, or raise the thread limit of the process")
         })
     }

@@ -39,7 +39,7 @@ impl Reactor {
         let built =
             Builder::new_multi_thread().worker_threads(1).thread_name("qdjobs-reactor").enable_all().build();
         let own = built.map_err(|error| {
-            Error::new(ErrorKind::Config, format!("cannot start the runtime for async tasks: {error}"))
+            Error::new(ErrorKind::Config, format!("the runtime for async tasks cannot be started: {error}"))
                 .help("pass a runtime of your own to `Worker::runtime`")
         })?;
         Ok(Reactor { handle: ReactorHandle { runtime: Some(own.handle().clone()) }, own: Some(own) })

@@ -14,7 +14,7 @@ impl Worker {
             signal_hook::iterator::Signals::new(signal_hook::consts::TERM_SIGNALS).map_err(|error| {
                 Error::new(
                     ErrorKind::Config,
-                    format!("cannot install handlers for SIGTERM and SIGINT: {error}"),
+                    format!("the handlers of SIGINT and SIGTERM cannot be installed: {error}"),
                 )
                 .help("use `start`, and call `stop` yourself")
             })?;

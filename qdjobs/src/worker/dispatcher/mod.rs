@@ -144,7 +144,7 @@ impl Dispatcher {
         let dispatcher = self.clone();
         let thread = thread::Builder::new().name("qdjobs-dispatch".into()).spawn(move || dispatcher.run());
         let thread = thread.map_err(|error| {
-            Error::new(ErrorKind::Config, format!("cannot start a thread for the worker: {error}"))
+            Error::new(ErrorKind::Config, format!("a worker's thread cannot be started: {error}"))
                 .help("raise the thread limit of the process")
         })?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);

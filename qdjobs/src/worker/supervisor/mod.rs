@@ -84,7 +84,7 @@ impl Supervisor {
         };
         let thread = thread::Builder::new().name("qdjobs-monitor".into()).spawn(run);
         let thread = thread.map_err(|error| {
-            Error::new(ErrorKind::Config, format!("cannot start a thread for the worker: {error}"))
+            Error::new(ErrorKind::Config, format!("a worker's thread cannot be started: {error}"))
                 .help("raise the thread limit of the process")
         })?;
         Ok(RunningSupervisor { handle, thread: Some(thread) })
