@@ -1,17 +1,19 @@
-//! A simulation of several workers on one file: every step in one thread, in an order that a seed says.
+//! A simulation of several workers on one file: one thread takes every step, in an order that a seed
+//! determines.
 //!
-//! What runs is the product's own code: the writer, the reader, the dispatchers and the supervisor are the ones that its threads
-//! call, over a real SQLite on a simulated disk (the crate `qdjobs-sim-disk`) and a simulated clock. A seed draws which troubles
-//! it may meet (`plan`), chaos follows, then everything is healed and must drain by a deadline (`world`). What callers were
-//! told and handlers did is kept by a model that judges each state of the books (`model`).
+//! It runs the product's own code. Writer, reader, dispatchers and supervisor are those that the product's
+//! threads call, over a real SQLite on a simulated disk (the crate `qdjobs-sim-disk`) and by a simulated
+//! clock. A seed draws the kinds of disruption (`plan.rs`). After the chaos all faults end, and every job
+//! must end by a deadline (`world.rs`). A model records what callers were answered and how tasks ended, and
+//! checks each committed state (`model.rs`).
 //!
 //! ```text
-//! cargo test -p qdjobs --lib sim                          the seeds that are kept, and some fresh ones
+//! cargo test -p qdjobs --lib sim                          the kept seeds, and some fresh ones
 //! QDJOBS_SIM_SEEDS=20000 cargo test -p qdjobs --lib sim   many fresh ones
 //! QDJOBS_SEED=7 cargo test -p qdjobs --lib sim            one seed, with its trace
 //! ```
 //!
-//! Leans on everything. Nothing leans on it.
+//! Depends on everything. Nothing depends on it.
 
 mod model;
 mod plan;
@@ -22,53 +24,54 @@ mod world;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use self::plan::Trouble;
+use self::plan::Disruption;
 use self::trace::Trace;
 use self::world::World;
 use crate::model::rng::Rng;
 
-/// Seeds that every run goes through, and fresh ones beside them.
+/// The seeds that every test runs, and how many fresh ones it adds.
 const KEPT: u64 = 150;
 const FRESH: u64 = 50;
 
-/// What a run has to have seen at least once, or it has not looked where it should.
+/// The cases that the seeds together have to reach. If one is missing, the simulation does not test what it
+/// should.
 const SEEN: &[&str] = &[
-    "a rescue was written before the end of a job",
     "a fault struck",
-    "a store stopped for good",
-    "came back under a new number",
+    "a rescue was written before the end of a job",
+    "a store halted",
+    "a worker reported a store error",
+    "a worker lost its lease",
     "cancelled by hand",
     "cancelled by the task",
     "crashed",
     "deleted",
-    "died before it heard",
+    "died before the answer",
     "died in a step",
     "died with jobs",
     "ended after its timeout",
-    "ended when told to",
+    "ended when asked to stop",
     "failed after three crashes",
     "insert indeterminate",
     "insert refused",
-    "late result refused",
-    "leave",
-    "power went in a step",
+    "inserted again, and was stored",
+    "inserted again, and was not stored",
+    "inserted by plain SQL",
+    "late result discarded",
+    "power failed in a step",
     "ran for ten leases",
     "released",
     "released unstarted",
-    "rescue of the dead",
-    "rescue of the living",
+    "rescue of a dead worker",
+    "rescue of a living worker",
     "rescued jobs",
     "retried by hand",
     "retrying",
-    "stored again, and was",
-    "stored again, and was not",
-    "stored by plain SQL",
-    "worker met trouble",
+    "worker released itself",
 ];
 
 type Seen = BTreeMap<&'static str, u64>;
 
-/// Runs a seed; the report of what did not hold.
+/// Runs a seed; the error says which check failed.
 fn run(seed: u64, trace: &Trace) -> Result<(), String> {
     let ran = catch_unwind(AssertUnwindSafe(|| World::new(seed, trace).run()));
     ran.unwrap_or_else(|panic| {
@@ -77,18 +80,18 @@ fn run(seed: u64, trace: &Trace) -> Result<(), String> {
     })
 }
 
-/// Runs seeds and counts what was seen; panics with the end of the trace of the first that fails.
+/// Runs seeds and counts the cases seen. Panics with the end of the trace of the first seed that fails.
 fn run_all(seeds: &[u64]) -> Seen {
     let mut seen = Seen::new();
     for &seed in seeds {
         let trace = Trace::default();
-        if let Err(broken) = run(seed, &trace) {
+        if let Err(failure) = run(seed, &trace) {
             let lines = trace.lines().join("\n");
             panic!(
-                "{lines}\n\n{broken}\n\nagain: QDJOBS_SEED={seed} cargo test -p qdjobs --lib sim -- --nocapture"
+                "{lines}\n\n{failure}\n\nrun it again: QDJOBS_SEED={seed} cargo test -p qdjobs --lib sim -- --nocapture"
             );
         }
-        trace.seen().into_iter().for_each(|(what, times)| *seen.entry(what).or_default() += times);
+        trace.seen().into_iter().for_each(|(case, times)| *seen.entry(case).or_default() += times);
     }
     seen
 }
@@ -98,25 +101,25 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "what was seen, for whoever looks at the run")]
+#[expect(clippy::print_stdout, reason = "the cases seen, for whoever reads the output of the run")]
 fn whatever_happens_the_promises_hold_and_all_is_drained_after_it() {
     let fresh = Rng::new().next() >> 16;
     let fresh = fresh..fresh + variable("QDJOBS_SIM_SEEDS").unwrap_or(FRESH);
     println!("the seeds 1 to {KEPT}, and {fresh:?}");
     let seeds: Vec<u64> = (1..=KEPT).chain(fresh).collect();
     let (left, right) = seeds.split_at(seeds.len() / 2);
-    // Two at a time, since seeds do not know each other.
+    // Two at a time: seeds share nothing.
     let (mut seen, other) = std::thread::scope(|scope| {
         let other = scope.spawn(|| run_all(right));
         (run_all(left), other.join())
     });
     let other = other.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    other.into_iter().for_each(|(what, times)| *seen.entry(what).or_default() += times);
-    for (what, times) in &seen {
-        println!("{times:8} {what}");
+    other.into_iter().for_each(|(case, times)| *seen.entry(case).or_default() += times);
+    for (case, times) in &seen {
+        println!("{times:8} {case}");
     }
-    let troubles = Trouble::ALL.map(Trouble::name);
-    let missing: Vec<_> = troubles.iter().chain(SEEN).filter(|what| !seen.contains_key(*what)).collect();
+    let disruptions = Disruption::ALL.map(Disruption::name);
+    let missing: Vec<_> = disruptions.iter().chain(SEEN).filter(|case| !seen.contains_key(*case)).collect();
     assert!(missing.is_empty(), "never seen: {missing:?}");
 }
 
@@ -131,7 +134,7 @@ fn the_seed_that_is_asked_for() {
 }
 
 #[test]
-fn a_seed_tells_everything() {
+fn a_seed_determines_the_whole_run() {
     for seed in 1..=10 {
         let [once, twice] = [(); 2].map(|()| {
             let trace = Trace::default();

@@ -1,111 +1,118 @@
-//! What must hold: [`Model`] keeps what callers were told and what handlers did, and judges each state of the books by it.
+//! The checks of a run: [`Model`] records what callers were answered and how tasks ended, and checks each
+//! committed state against it.
 //!
-//! Leans on what an snapshot reads. Judges what is committed and nothing else: how the product came there is its own business.
+//! Depends on the snapshots of the stored state. It checks what is committed and nothing else: how the
+//! product got there does not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::trace::{Trace, note};
-use crate::store::sqlite::testing::snapshot::{Books, JobRow};
+use crate::store::sqlite::testing::snapshot::{Books as StoredState, JobRow};
 
-/// Deaths of a worker after which the job it ran is failed.
+/// After so many deaths of its worker, a job is failed.
 const CRASHES_MAX: i64 = crate::model::poison::CRASHES_MAX as i64;
 
-/// What a rule that does not hold says.
-pub(super) type Verdict = Result<(), String>;
+/// The error says which check failed.
+pub(super) type Check = Result<(), String>;
 
-/// What its caller knows of a job.
+/// What the caller of an insert knows about its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
-    /// Nothing: no answer yet, its process died, or the answer was that nobody knows.
+pub(super) enum InsertAnswer {
+    /// Nothing: no answer has arrived, the process died, or the answer was `Indeterminate`.
     Unknown,
-    /// It is stored under this number.
+    /// The job is stored under this id.
     Stored(i64),
-    /// It is not stored.
+    /// The job is not stored.
     Refused,
 }
 
-/// How a handler ended.
+/// How a task ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum TaskEnd {
     Ok(String),
     Failed,
     Permanent,
     Cancelled,
 }
 
+/// An attempt that began in some process.
 #[derive(Debug)]
-struct Run {
+struct AttemptRun {
     worker: i64,
-    end: Option<End>,
+    end: Option<TaskEnd>,
 }
 
-/// What is known of a worker when the list changes.
+/// The state of a worker when it is removed.
+///
+/// `held_up`: whether a disruption may have kept its process from sending heartbeats since the last one was
+/// seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum WorkerStatus {
     /// Its process is dead.
     Dead,
-    /// It was told to stop; `excused` as below.
-    Leaving { excused: bool },
-    /// It works; `excused` if something kept its process from beating since it was last seen to.
-    Works { excused: bool },
+    /// It is stopping.
+    Stopping { held_up: bool },
+    /// It is working.
+    Working { held_up: bool },
 }
 
 #[derive(Default)]
 pub(super) struct Model {
-    pub(super) books: Books,
-    /// The last of them that no power cut may take back. What is read after a sync has failed may be no more than what the
-    /// operating system remembers, until somebody has synced: nobody was told of it.
-    firm: Books,
-    words: BTreeMap<u64, Word>,
-    runs: BTreeMap<(i64, i64), Run>,
+    /// The latest committed state.
+    pub(super) state: StoredState,
+    /// The latest state that no power cut may undo. After a sync has failed, what a reader sees may be only
+    /// in the cache of the operating system until the next sync. No caller was answered for it.
+    durable: StoredState,
+    answers: BTreeMap<u64, InsertAnswer>,
+    /// By job and attempt.
+    runs: BTreeMap<(i64, i64), AttemptRun>,
     retried_by_hand: BTreeSet<i64>,
     cancelled_by_hand: BTreeSet<i64>,
     deleted_by_hand: BTreeSet<i64>,
-    /// Of each worker, its heartbeats and when they were last seen to change.
+    /// The heartbeats of each worker, and when they were last seen to grow.
     heartbeats: BTreeMap<i64, (i64, Duration)>,
-    latest_wall: i64,
+    latest_wall_clock: i64,
 }
 
-macro_rules! hold {
+macro_rules! ensure {
     ($holds:expr, $($otherwise:tt)*) => { if !$holds { return Err(format!($($otherwise)*)); } };
 }
 
 impl Model {
-    // ---- What callers ask and hear -------------------------------------------------------------------------------
+    // ---- Callers ----
 
-    pub(super) fn asks_to_store(&mut self, tag: u64) {
-        self.words.insert(tag, Word::Unknown);
+    pub(super) fn insert_begins(&mut self, tag: u64) {
+        self.answers.insert(tag, InsertAnswer::Unknown);
     }
 
-    pub(super) fn hears(&mut self, tag: u64, word: Word) -> Verdict {
-        self.words.insert(tag, word);
-        match word {
-            Word::Stored(id) => {
-                hold!(
-                    self.books.jobs.get(&id).is_some_and(|job| tag_of(job) == tag)
+    pub(super) fn insert_answered(&mut self, tag: u64, answer: InsertAnswer) -> Check {
+        self.answers.insert(tag, answer);
+        match answer {
+            InsertAnswer::Stored(id) => {
+                ensure!(
+                    self.state.jobs.get(&id).is_some_and(|job| tag_of(job) == tag)
                         || self.deleted_by_hand.contains(&id),
-                    "job {id} was acknowledged and is not in the books"
+                    "job {id} was acknowledged and is not stored"
                 );
             }
-            Word::Refused => hold!(
-                !self.books.jobs.values().any(|job| tag_of(job) == tag),
-                "the job with the tag {tag} was refused and is in the books"
-            ),
-            Word::Unknown => {}
+            InsertAnswer::Refused => {
+                ensure!(!self.is_stored(tag), "the job with the tag {tag} was refused and is stored")
+            }
+            InsertAnswer::Unknown => {}
         }
         Ok(())
     }
 
-    pub(super) fn asks_to_retry(&mut self, id: i64) {
+    pub(super) fn retry_begins(&mut self, id: i64) {
         self.retried_by_hand.insert(id);
     }
 
-    pub(super) fn asks_to_cancel(&mut self, id: i64) {
+    pub(super) fn cancel_begins(&mut self, id: i64) {
         self.cancelled_by_hand.insert(id);
     }
 
-    pub(super) fn asks_to_delete(&mut self, id: i64) {
+    pub(super) fn delete_begins(&mut self, id: i64) {
         self.deleted_by_hand.insert(id);
     }
 
@@ -114,117 +121,140 @@ impl Model {
     }
 
     pub(super) fn is_stored(&self, tag: u64) -> bool {
-        self.books.jobs.values().any(|job| tag_of(job) == tag)
+        self.state.jobs.values().any(|job| tag_of(job) == tag)
     }
 
-    /// The numbers that callers know.
-    pub(super) fn known(&self) -> Vec<i64> {
-        let stored = |word: &Word| if let Word::Stored(id) = word { Some(*id) } else { None };
-        self.words.values().filter_map(stored).collect()
+    /// The ids that callers know.
+    pub(super) fn known_ids(&self) -> Vec<i64> {
+        let stored = |answer: &InsertAnswer| match answer {
+            InsertAnswer::Stored(id) => Some(*id),
+            _ => None,
+        };
+        self.answers.values().filter_map(stored).collect()
     }
 
-    pub(super) fn wall_is(&mut self, micros: i64) {
-        self.latest_wall = self.latest_wall.max(micros);
+    pub(super) fn wall_clock_is(&mut self, micros: i64) {
+        self.latest_wall_clock = self.latest_wall_clock.max(micros);
     }
 
-    // ---- What handlers do ----------------------------------------------------------------------------------------
+    // ---- Tasks and workers ----
 
-    pub(super) fn begins(&mut self, key: (i64, i64), worker: i64) -> Verdict {
+    pub(super) fn attempt_begins(&mut self, key: (i64, i64), worker: i64) -> Check {
         let (id, attempt) = key;
-        let before = self.runs.insert(key, Run { worker, end: None });
-        hold!(before.is_none(), "attempt {attempt} of job {id} begins twice");
-        let held = self.books.jobs.get(&id).is_some_and(|job| {
+        let before = self.runs.insert(key, AttemptRun { worker, end: None });
+        ensure!(before.is_none(), "attempt {attempt} of job {id} begins twice");
+        let held = self.state.jobs.get(&id).is_some_and(|job| {
             job.status == "running" && job.attempt == attempt && job.worker_id == Some(worker)
         });
-        hold!(
-            held || !self.books.workers.contains_key(&worker),
-            "worker {worker} is on the list and begins attempt {attempt} of job {id}, which it does not hold"
+        ensure!(
+            held || !self.state.workers.contains_key(&worker),
+            "worker {worker} is registered and begins attempt {attempt} of job {id}, which it does not hold"
         );
         Ok(())
     }
 
-    pub(super) fn ends(&mut self, key: (i64, i64), end: End) {
+    pub(super) fn attempt_ends(&mut self, key: (i64, i64), end: TaskEnd) {
         if let Some(run) = self.runs.get_mut(&key) {
             run.end = Some(end);
         }
     }
 
-    /// A worker says that a job has completed.
-    pub(super) fn is_told_completed(&self, id: i64) -> Verdict {
-        let told = self.books.jobs.get(&id).is_some_and(|job| job.status == "completed");
-        hold!(told || self.deleted_by_hand.contains(&id), "job {id} was told completed and is not");
+    /// A worker has emitted that a job is completed.
+    pub(super) fn completed_is_emitted(&self, id: i64) -> Check {
+        let completed = self.state.jobs.get(&id).is_some_and(|job| job.status == "completed");
+        ensure!(
+            completed || self.deleted_by_hand.contains(&id),
+            "the event says that job {id} is completed, and it is not"
+        );
         Ok(())
     }
 
-    /// The disk has done all that was asked: what is in the books stays there.
-    pub(super) fn is_firm(&mut self) {
-        self.firm.clone_from(&self.books);
+    // ---- The disk ----
+
+    /// No disk operation has failed: the latest state is durable.
+    pub(super) fn state_is_durable(&mut self) {
+        self.durable.clone_from(&self.state);
     }
 
-    pub(super) fn power_is_lost(&mut self) {
-        self.books.clone_from(&self.firm);
+    pub(super) fn power_fails(&mut self) {
+        self.state.clone_from(&self.durable);
     }
 
-    // ---- The books -----------------------------------------------------------------------------------------------
+    // ---- The stored state ----
 
-    /// Judges the next state of the books; `standing` tells of a worker that was on the list.
-    pub(super) fn see(
+    /// Checks the next committed state; `status` says what became of a worker that was registered before.
+    pub(super) fn check(
         &mut self,
-        books: Books,
+        state: StoredState,
         now: Duration,
         lease: Duration,
-        standing: impl Fn(i64, Duration) -> Standing,
+        status: impl Fn(i64, Duration) -> WorkerStatus,
         trace: &Trace,
-    ) -> Verdict {
-        let orphans = books.orphans();
-        hold!(orphans.is_empty(), "running under workers that are not on the list: {orphans:?}");
-        let mut suspects = BTreeSet::new();
-        for (id, job) in books.jobs.iter().filter(|(_, job)| job.status == "running" && job.crashes > 0) {
-            hold!(
-                suspects.insert(job.worker_id),
-                "job {id} is the second suspect of worker {:?}",
+    ) -> Check {
+        let orphans = state.orphans();
+        ensure!(orphans.is_empty(), "running under workers that are not registered: {orphans:?}");
+        let mut suspected = BTreeSet::new();
+        for (id, job) in state.jobs.iter().filter(|(_, job)| job.status == "running" && job.crashes > 0) {
+            ensure!(
+                suspected.insert(job.worker_id),
+                "job {id} is the second suspected poison job of worker {:?}",
                 job.worker_id
             );
         }
+        self.check_identities(&state)?;
+        for (id, job) in &state.jobs {
+            match self.state.jobs.get(id) {
+                Some(before) if before == job => {}
+                before => self.check_job(*id, before, job, &state, trace)?,
+            }
+            self.check_attempts(*id, job, &state)?;
+        }
+        for id in self.state.jobs.keys() {
+            ensure!(
+                state.jobs.contains_key(id) || self.deleted_by_hand.contains(id),
+                "job {id} is gone and nobody deleted it"
+            );
+        }
+        for (key, before) in &self.state.attempts {
+            let record = state.attempts.get(key);
+            ensure!(
+                record == Some(before) || !state.jobs.contains_key(&key.0),
+                "the record of attempt {key:?} was {before:?} and is {record:?}"
+            );
+        }
+        self.check_workers(&state, now, lease, status, trace)?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Each job was inserted by one caller, and is stored once.
+    fn check_identities(&self, state: &StoredState) -> Check {
         let mut tags = BTreeMap::new();
-        for (id, job) in &books.jobs {
+        for (id, job) in &state.jobs {
             let tag = tag_of(job);
             let twin = tags.insert(tag, *id);
-            hold!(twin.is_none(), "jobs {twin:?} and {id} are one, stored twice");
-            match self.words.get(&tag) {
-                None => return Err(format!("job {id} was stored by nobody")),
-                Some(Word::Refused) => return Err(format!("job {id} was refused and is in the books")),
-                Some(Word::Stored(known)) if known != id => {
+            ensure!(twin.is_none(), "jobs {twin:?} and {id} are one job, stored twice");
+            match self.answers.get(&tag) {
+                None => return Err(format!("job {id} is stored and nobody inserted it")),
+                Some(InsertAnswer::Refused) => return Err(format!("job {id} was refused and is stored")),
+                Some(InsertAnswer::Stored(known)) if known != id => {
                     return Err(format!("job {id} was acknowledged as {known}"));
                 }
                 _ => {}
             }
-            match self.books.jobs.get(id) {
-                Some(before) if before == job => {}
-                before => self.judge(*id, before, job, &books, trace)?,
-            }
-            self.count_attempts(*id, job, &books)?;
         }
-        for id in self.books.jobs.keys() {
-            hold!(
-                books.jobs.contains_key(id) || self.deleted_by_hand.contains(id),
-                "job {id} is gone and nobody asked for that"
-            );
-        }
-        for (key, record) in &self.books.attempts {
-            let now = books.attempts.get(key);
-            hold!(
-                now == Some(record) || !books.jobs.contains_key(&key.0),
-                "the record of attempt {key:?} was {record:?} and is {now:?}"
-            );
-        }
-        self.see_workers(&books, now, lease, standing, trace)?;
-        self.books = books;
         Ok(())
     }
 
-    /// Judges how one job has changed.
-    fn judge(&self, id: i64, before: Option<&JobRow>, job: &JobRow, books: &Books, trace: &Trace) -> Verdict {
+    /// Checks how one job has changed.
+    fn check_job(
+        &self,
+        id: i64,
+        before: Option<&JobRow>,
+        job: &JobRow,
+        state: &StoredState,
+        trace: &Trace,
+    ) -> Check {
         note!(
             trace,
             "    job {id}: {} attempt {} retries {} crashes {} worker {:?} due {} {:?}",
@@ -236,66 +266,27 @@ impl Model {
             job.scheduled_at,
             job.error
         );
-        hold!(job.retries <= job.max_retries, "job {id} was retried {} times", job.retries);
+        ensure!(job.retries <= job.max_retries, "job {id} was retried {} times", job.retries);
         if job.status == "running" {
-            hold!(job.scheduled_at <= self.latest_wall, "job {id} runs before its time");
+            ensure!(job.scheduled_at <= self.latest_wall_clock, "job {id} runs before it is due");
         }
-        let by_hand = self.retried_by_hand.contains(&id);
         if let Some(before) = before {
-            if before.has_ended() {
-                hold!(
-                    before.status != "completed" || job == before,
-                    "job {id} had completed and is {job:?} now"
-                );
-                hold!(by_hand || job == before, "job {id} had {} and is {} now", before.status, job.status);
-            }
-            let freed = job.attempt + 1 == before.attempt;
-            hold!(
-                job.attempt >= before.attempt || (freed && !self.runs.contains_key(&(id, before.attempt))),
-                "the attempt of job {id} went from {} to {}",
-                before.attempt,
-                job.attempt
-            );
-            hold!(job.crashes >= before.crashes || by_hand, "job {id} has fewer crashes than before");
-            hold!(job.retries >= before.retries || by_hand, "job {id} has fewer retries than before");
+            self.check_history(id, before, job)?;
         }
-        let key = (id, job.attempt);
-        let run = self.runs.get(&key);
-        let record = books.attempts.get(&key).map(|(_, outcome)| outcome.as_str());
+        let run = self.runs.get(&(id, job.attempt));
+        let record = state.attempts.get(&(id, job.attempt)).map(|(_, outcome)| outcome.as_str());
         match job.status.as_str() {
             "completed" => {
                 trace.saw("completed");
-                let Some(Run { worker, end: Some(End::Ok(result)), .. }) = run else {
-                    return Err(format!("job {id} completed by attempt {} that did not", job.attempt));
-                };
-                hold!(
-                    job.result.as_ref() == Some(result) && job.worker_id == Some(*worker),
-                    "job {id} completed with {:?} of {:?} and not with {result} of {worker}",
-                    job.result,
-                    job.worker_id
-                );
+                check_completed(id, job, run)?;
             }
             "failed" => {
                 trace.saw("failed");
-                let spent = job.retries == job.max_retries;
-                let permanent = run.is_some_and(|run| run.end == Some(End::Permanent));
-                // Perhaps before the first line of its code ran.
-                let timed_out = job.task.ends_with("timed");
-                let failed = run.is_some_and(|run| run.end == Some(End::Failed));
-                let crashed = record == Some("crashed") && job.crashes >= CRASHES_MAX;
-                if crashed {
-                    trace.saw("failed after three crashes");
-                }
-                hold!(
-                    crashed || permanent || (spent && (failed || timed_out)),
-                    "job {id} failed after {} of {} retries by {run:?}",
-                    job.retries,
-                    job.max_retries
-                );
+                check_failed(id, job, run, record, trace)?;
             }
             "cancelled" => {
-                let by_task = run.is_some_and(|run| run.end == Some(End::Cancelled));
-                hold!(by_task || self.cancelled_by_hand.contains(&id), "job {id} was cancelled by nobody");
+                let by_task = run.is_some_and(|run| run.end == Some(TaskEnd::Cancelled));
+                ensure!(by_task || self.cancelled_by_hand.contains(&id), "job {id} was cancelled by nobody");
                 trace.saw(if record == Some("cancelled") {
                     "cancelled by the task"
                 } else {
@@ -317,83 +308,106 @@ impl Model {
         Ok(())
     }
 
-    /// Each attempt that is over is on record once, but the success of a first one.
-    fn count_attempts(&self, id: i64, job: &JobRow, books: &Books) -> Verdict {
-        let records: Vec<(i64, &str)> = books
+    /// A job that has ended changes only by hand, and no counter decreases.
+    fn check_history(&self, id: i64, before: &JobRow, job: &JobRow) -> Check {
+        let by_hand = self.retried_by_hand.contains(&id);
+        if before.has_ended() {
+            ensure!(
+                before.status != "completed" || job == before,
+                "job {id} was completed and is {job:?} now"
+            );
+            ensure!(by_hand || job == before, "job {id} was {} and is {} now", before.status, job.status);
+        }
+        let unstarted = job.attempt + 1 == before.attempt && !self.runs.contains_key(&(id, before.attempt));
+        ensure!(
+            job.attempt >= before.attempt || unstarted,
+            "the attempt of job {id} went from {} to {}",
+            before.attempt,
+            job.attempt
+        );
+        ensure!(job.crashes >= before.crashes || by_hand, "job {id} has fewer crashes than before");
+        ensure!(job.retries >= before.retries || by_hand, "job {id} has fewer retries than before");
+        Ok(())
+    }
+
+    /// Each attempt that has ended is recorded once, except the first one if it succeeded.
+    fn check_attempts(&self, id: i64, job: &JobRow, state: &StoredState) -> Check {
+        let records: Vec<(i64, &str)> = state
             .attempts
             .range((id, 0)..(id + 1, 0))
             .map(|((_, attempt), (_, outcome))| (*attempt, outcome.as_str()))
             .collect();
-        let over = match job.status.as_str() {
+        let ended = match job.status.as_str() {
             "running" => job.attempt - 1,
             "completed" if job.attempt == 1 => 0,
             _ => job.attempt,
         };
         let numbers: Vec<i64> = records.iter().map(|(attempt, _)| *attempt).collect();
-        hold!(
-            numbers == (1..=over).collect::<Vec<_>>(),
+        ensure!(
+            numbers == (1..=ended).collect::<Vec<_>>(),
             "job {id} is {} in its attempt {} and has records of {numbers:?}",
             job.status,
             job.attempt
         );
         let count = |outcome| records.iter().filter(|(_, it)| *it == outcome).count() as i64;
         if !self.retried_by_hand.contains(&id) {
-            hold!(
+            ensure!(
                 job.crashes == count("crashed"),
                 "job {id} counts {} crashes of {}",
                 job.crashes,
                 count("crashed")
             );
-            let by_crash = books.attempts.get(&(id, job.attempt)).is_some_and(|(_, it)| it == "crashed");
+            let by_crash = state.attempts.get(&(id, job.attempt)).is_some_and(|(_, it)| it == "crashed");
             let failures = count("failed") - i64::from(job.status == "failed" && !by_crash);
-            hold!(job.retries == failures, "job {id} counts {} retries of {failures}", job.retries);
+            ensure!(job.retries == failures, "job {id} counts {} retries of {failures}", job.retries);
         }
         Ok(())
     }
 
-    fn see_workers(
+    /// Only a worker that is dead, was held up for its lease, or stops is removed.
+    fn check_workers(
         &mut self,
-        books: &Books,
+        state: &StoredState,
         now: Duration,
         lease: Duration,
-        standing: impl Fn(i64, Duration) -> Standing,
+        status: impl Fn(i64, Duration) -> WorkerStatus,
         trace: &Trace,
-    ) -> Verdict {
-        for (worker, heartbeats) in &books.workers {
+    ) -> Check {
+        for (worker, heartbeats) in &state.workers {
             if self.heartbeats.get(worker).is_none_or(|(before, _)| before != heartbeats) {
                 self.heartbeats.insert(*worker, (*heartbeats, now));
             }
         }
-        for worker in self.books.workers.keys().filter(|worker| !books.workers.contains_key(worker)) {
-            let (_, beat_at) = self.heartbeats.get(worker).copied().unwrap_or_default();
-            let silent = now.saturating_sub(beat_at);
-            let standing = standing(*worker, beat_at);
-            note!(trace, "    worker {worker} is off the list: {standing:?}, silent for {silent:?}");
+        for worker in self.state.workers.keys().filter(|worker| !state.workers.contains_key(worker)) {
+            let (_, heartbeat_at) = self.heartbeats.get(worker).copied().unwrap_or_default();
+            let silent = now.saturating_sub(heartbeat_at);
+            let status = status(*worker, heartbeat_at);
+            note!(trace, "    worker {worker} is removed: {status:?}, silent for {silent:?}");
             let held: Vec<_> = self
-                .books
+                .state
                 .jobs
                 .iter()
                 .filter(|(_, job)| job.worker_id == Some(*worker) && !job.has_ended())
                 .collect();
-            // By leaving itself it counts no crash.
+            // A worker that releases itself counts no crash.
             let crashed = |(id, job): &(&i64, &JobRow)| {
-                books.jobs.get(*id).is_some_and(|after| after.crashes > job.crashes)
+                state.jobs.get(*id).is_some_and(|after| after.crashes > job.crashes)
             };
-            let left = matches!(standing, Standing::Leaving { .. }) && !held.iter().any(crashed);
+            let by_itself = matches!(status, WorkerStatus::Stopping { .. }) && !held.iter().any(crashed);
             let ended = |(id, job): &(&i64, &JobRow)| {
                 self.runs.get(&(**id, job.attempt)).is_some_and(|run| run.end.is_some())
             };
-            if !left && held.iter().any(ended) {
+            if !by_itself && held.iter().any(ended) {
                 trace.saw("a rescue was written before the end of a job");
             }
-            match standing {
-                Standing::Dead => trace.saw("rescue of the dead"),
-                Standing::Leaving { .. } if left => trace.saw("leave"),
-                Standing::Leaving { excused } | Standing::Works { excused } => {
-                    trace.saw("rescue of the living");
-                    hold!(
-                        excused && silent >= lease * 7 / 8,
-                        "worker {worker} was taken for dead after {silent:?}, and nothing kept it (excused: {excused})"
+            match status {
+                WorkerStatus::Dead => trace.saw("rescue of a dead worker"),
+                WorkerStatus::Stopping { .. } if by_itself => trace.saw("worker released itself"),
+                WorkerStatus::Stopping { held_up } | WorkerStatus::Working { held_up } => {
+                    trace.saw("rescue of a living worker");
+                    ensure!(
+                        held_up && silent >= lease * 7 / 8,
+                        "worker {worker} was presumed dead after {silent:?} (held up: {held_up})"
                     );
                 }
             }
@@ -401,20 +415,61 @@ impl Model {
         Ok(())
     }
 
-    /// After the healing: every job has ended.
+    /// Whether every job has ended.
     pub(super) fn is_drained(&self) -> bool {
-        self.books.jobs.values().all(JobRow::has_ended)
+        self.state.jobs.values().all(JobRow::has_ended)
     }
 
     pub(super) fn open_jobs(&self) -> String {
-        let open = self.books.jobs.iter().filter(|(_, job)| !job.has_ended());
+        let open = self.state.jobs.iter().filter(|(_, job)| !job.has_ended());
         open.map(|(id, job)| format!("\n  job {id}: {job:?}")).collect()
     }
 
+    /// When the last open job is due.
     pub(super) fn last_due(&self) -> i64 {
-        let open = self.books.jobs.values().filter(|job| !job.has_ended());
+        let open = self.state.jobs.values().filter(|job| !job.has_ended());
         open.map(|job| job.scheduled_at).max().unwrap_or(0)
     }
+}
+
+/// A completed job has the result of the attempt that returned it.
+fn check_completed(id: i64, job: &JobRow, run: Option<&AttemptRun>) -> Check {
+    let Some(AttemptRun { worker, end: Some(TaskEnd::Ok(result)) }) = run else {
+        return Err(format!("job {id} is completed by attempt {}, which did not return Ok", job.attempt));
+    };
+    ensure!(
+        job.result.as_ref() == Some(result) && job.worker_id == Some(*worker),
+        "job {id} is completed with {:?} of {:?} and not with {result} of {worker}",
+        job.result,
+        job.worker_id
+    );
+    Ok(())
+}
+
+/// A failed job had a permanent error, no retry left, or its last allowed crash.
+fn check_failed(
+    id: i64,
+    job: &JobRow,
+    run: Option<&AttemptRun>,
+    record: Option<&str>,
+    trace: &Trace,
+) -> Check {
+    let spent = job.retries == job.max_retries;
+    let permanent = run.is_some_and(|run| run.end == Some(TaskEnd::Permanent));
+    // A timeout may end before the first line of the task.
+    let timed_out = job.task.ends_with("timed");
+    let failed = run.is_some_and(|run| run.end == Some(TaskEnd::Failed));
+    let crashed = record == Some("crashed") && job.crashes >= CRASHES_MAX;
+    if crashed {
+        trace.saw("failed after three crashes");
+    }
+    ensure!(
+        crashed || permanent || (spent && (failed || timed_out)),
+        "job {id} failed after {} of {} retries by {run:?}",
+        job.retries,
+        job.max_retries
+    );
+    Ok(())
 }
 
 fn tag_of(job: &JobRow) -> u64 {

@@ -1,136 +1,144 @@
-//! What a seed draws before a run begins: [`Plan`], and the [`Trouble`] it may meet.
+//! What a seed draws before its run begins: [`Plan`], and the kinds of [`Disruption`] of the run.
 //!
-//! Leans on the dice. Each seed draws a part of the troubles only: a run with all of them at once shows little of any.
+//! Depends on the random numbers alone. Each seed draws only some kinds of disruption: a run with all of them
+//! at once shows little of any.
 
 use std::time::Duration;
 
 use qdjobs_sim_disk::Rng;
 
-/// What may happen to processes, to the time and to the disk.
+/// What disrupts processes, clocks and the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Trouble {
+pub(super) enum Disruption {
     /// A process dies between two steps.
     Kill,
-    /// A process dies between two operations of a step on the disk.
+    /// A process dies between two disk operations of a step.
     KillInStep,
-    /// A process dies, and the proof of its death is lost: another machine, a file system without locks.
+    /// A process dies and nothing proves it, as on another machine or a file system without locks.
     KillUnproven,
-    /// A process stands still, for up to three leases.
+    /// A process does not run for a while, up to three leases.
     Freeze,
-    /// All stand still, and the time goes on.
+    /// No process runs, and the time goes on.
     Stall,
-    /// The machine sleeps: the wall clock goes on, the monotonic one does not.
+    /// The machine is suspended: the wall clock goes on, the monotonic clock does not.
     Suspend,
-    /// The wall clock is set.
+    /// The wall clock is set forward.
     WallForward,
+    /// The wall clock is set back.
     WallBack,
-    /// The power goes between two steps, or between two operations of one.
+    /// The power fails between two steps.
     PowerCut,
+    /// The power fails between two disk operations of a step.
     PowerCutInStep,
-    /// One operation on the disk fails.
+    /// One disk operation fails.
     DiskFault,
-    /// All of one kind fail for a while.
+    /// All disk operations of one kind fail for a while.
     DiskOutage,
-    /// Writes find no room for a while.
+    /// The disk is full for a while.
     DiskFull,
-    /// The disk takes long to write, or to read.
+    /// Writes take long.
     SlowWrites,
+    /// Reads take long.
     SlowReads,
-    /// Nobody is told that the file has changed.
-    LostNews,
+    /// Notifications that the file has changed are lost.
+    LostNotifications,
     /// A worker is stopped, as by SIGTERM.
     Stop,
 }
 
-impl Trouble {
-    pub(super) const ALL: [Trouble; 17] = [
-        Trouble::Kill,
-        Trouble::KillInStep,
-        Trouble::KillUnproven,
-        Trouble::Freeze,
-        Trouble::Stall,
-        Trouble::Suspend,
-        Trouble::WallForward,
-        Trouble::WallBack,
-        Trouble::PowerCut,
-        Trouble::PowerCutInStep,
-        Trouble::DiskFault,
-        Trouble::DiskOutage,
-        Trouble::DiskFull,
-        Trouble::SlowWrites,
-        Trouble::SlowReads,
-        Trouble::LostNews,
-        Trouble::Stop,
+impl Disruption {
+    pub(super) const ALL: [Disruption; 17] = [
+        Disruption::Kill,
+        Disruption::KillInStep,
+        Disruption::KillUnproven,
+        Disruption::Freeze,
+        Disruption::Stall,
+        Disruption::Suspend,
+        Disruption::WallForward,
+        Disruption::WallBack,
+        Disruption::PowerCut,
+        Disruption::PowerCutInStep,
+        Disruption::DiskFault,
+        Disruption::DiskOutage,
+        Disruption::DiskFull,
+        Disruption::SlowWrites,
+        Disruption::SlowReads,
+        Disruption::LostNotifications,
+        Disruption::Stop,
     ];
 
-    /// Under which name it is counted.
+    /// The name under which it is counted.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Trouble::Kill => "kill",
-            Trouble::KillInStep => "kill in a step",
-            Trouble::KillUnproven => "kill without proof",
-            Trouble::Freeze => "freeze",
-            Trouble::Stall => "stall",
-            Trouble::Suspend => "suspend",
-            Trouble::WallForward => "wall clock forward",
-            Trouble::WallBack => "wall clock back",
-            Trouble::PowerCut => "power cut",
-            Trouble::PowerCutInStep => "power cut in a step",
-            Trouble::DiskFault => "disk fault",
-            Trouble::DiskOutage => "disk outage",
-            Trouble::DiskFull => "disk full",
-            Trouble::SlowWrites => "slow writes",
-            Trouble::SlowReads => "slow reads",
-            Trouble::LostNews => "lost news",
-            Trouble::Stop => "stop",
+            Disruption::Kill => "kill",
+            Disruption::KillInStep => "kill in a step",
+            Disruption::KillUnproven => "kill without proof",
+            Disruption::Freeze => "freeze",
+            Disruption::Stall => "stall",
+            Disruption::Suspend => "suspend",
+            Disruption::WallForward => "wall clock forward",
+            Disruption::WallBack => "wall clock back",
+            Disruption::PowerCut => "power cut",
+            Disruption::PowerCutInStep => "power cut in a step",
+            Disruption::DiskFault => "disk fault",
+            Disruption::DiskOutage => "disk outage",
+            Disruption::DiskFull => "disk full",
+            Disruption::SlowWrites => "slow writes",
+            Disruption::SlowReads => "slow reads",
+            Disruption::LostNotifications => "lost notifications",
+            Disruption::Stop => "stop",
         }
     }
 }
 
+/// The parameters of a run.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) processes: usize,
     pub(super) lease: Duration,
-    pub(super) grace: Duration,
-    /// Places for jobs on threads and for futures, in each worker.
+    pub(super) shutdown_timeout: Duration,
+    /// Jobs that run at once on threads, in each worker.
     pub(super) threads: usize,
+    /// Jobs that run at once as futures, in each worker.
     pub(super) futures: usize,
-    /// Steps until the healing.
+    /// Steps until the recovery.
     pub(super) steps: usize,
-    pub(super) troubles: Vec<Trouble>,
-    /// Trouble comes once in so many steps.
-    pub(super) trouble_in: u64,
-    /// A caller wants something once in so many steps.
+    pub(super) disruptions: Vec<Disruption>,
+    /// One step in so many is a disruption.
+    pub(super) disruption_in: u64,
+    /// One step in so many is a call of a caller.
     pub(super) call_in: u64,
-    /// Most jobs.
+    /// The most jobs.
     pub(super) jobs: u64,
-    /// Handlers that take about as long as a lease: what comes back after one meets others at its work.
+    /// Whether tasks run for about as long as a lease, so that a worker that lost its lease finds its jobs
+    /// claimed by another.
     pub(super) long: bool,
 }
 
 impl Plan {
-    pub(super) fn draw(dice: &mut Rng) -> Plan {
-        let processes = *dice.pick(&[1, 2, 2, 3, 3, 4]).unwrap_or(&2);
-        let lease = Duration::from_secs(*dice.pick(&[3, 3, 3, 10, 30]).unwrap_or(&3));
-        let share = 2 + dice.below(5);
-        let mut troubles: Vec<Trouble> = Trouble::ALL.into_iter().filter(|_| dice.once_in(share)).collect();
-        let long = dice.once_in(3);
+    pub(super) fn draw(rng: &mut Rng) -> Plan {
+        let processes = *rng.pick(&[1, 2, 2, 3, 3, 4]).unwrap_or(&2);
+        let lease = Duration::from_secs(*rng.pick(&[3, 3, 3, 10, 30]).unwrap_or(&3));
+        let share = 2 + rng.below(5);
+        let mut disruptions: Vec<Disruption> =
+            Disruption::ALL.into_iter().filter(|_| rng.once_in(share)).collect();
+        let long = rng.once_in(3);
         if long {
-            troubles =
-                vec![Trouble::Freeze, Trouble::Freeze, *dice.pick(&Trouble::ALL).unwrap_or(&Trouble::Kill)];
+            let third = *rng.pick(&Disruption::ALL).unwrap_or(&Disruption::Kill);
+            disruptions = vec![Disruption::Freeze, Disruption::Freeze, third];
         }
         Plan {
             long,
             processes: if long { processes.max(2) } else { processes },
             lease: if long { Duration::from_secs(3) } else { lease },
-            grace: Duration::from_millis(dice.below(4_000)),
-            threads: 1 + dice.below(3) as usize,
-            futures: dice.below(3) as usize,
-            steps: 300 + dice.below(700) as usize,
-            troubles,
-            trouble_in: 15 + dice.below(60),
-            call_in: 6 + dice.below(20),
-            jobs: 10 + dice.below(40),
+            shutdown_timeout: Duration::from_millis(rng.below(4_000)),
+            threads: 1 + rng.below(3) as usize,
+            futures: rng.below(3) as usize,
+            steps: 300 + rng.below(700) as usize,
+            disruptions,
+            disruption_in: 15 + rng.below(60),
+            call_in: 6 + rng.below(20),
+            jobs: 10 + rng.below(40),
         }
     }
 }

@@ -1,13 +1,14 @@
-//! One simulated process: [`Process`], and what lives in it while it does.
+//! One simulated process: [`Process`], and the store, the worker and the callers in it while it is alive.
 //!
-//! Leans on the stepped store and the stepped worker, which are the product's own. Knows no rule and no other process.
+//! Depends on the stepped store and the stepped worker, which are the product's own code. It checks nothing
+//! and knows no other process.
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use qdjobs_sim_disk::Rng as DiskRng;
+use qdjobs_sim_disk::Rng as SimRng;
 
 use super::plan::Plan;
 use crate::model::clock::Clock;
@@ -24,8 +25,8 @@ use crate::task::registry::Registry;
 use crate::task::{Run, TaskDef, TaskOptions};
 use crate::worker::testing::{RunningJob, SimulatedPool, SteppedWorker};
 
-/// A task for threads, one with a timeout, and the same for futures. Nobody calls their code: the simulation says how each
-/// attempt goes.
+/// A task for threads and one with a timeout, then the same for futures. Nothing calls their code: the
+/// simulation decides how each attempt ends.
 pub(super) static TASKS: [TaskDef; 4] = [
     task("thread", TaskOptions::DEFAULT.backoff(Backoff::Fixed(Duration::from_secs(2)))),
     task("thread.timed", TaskOptions::DEFAULT.timeout(Duration::from_secs(5)).retries(1)),
@@ -42,129 +43,120 @@ const fn future(name: &'static str, options: TaskOptions) -> TaskDef {
     TaskDef::new(name, &[], |_| Vec::new(), run).options(options)
 }
 
-/// A process that comes and goes; what it is called stays, what lives in it does not.
+/// A process that starts and dies repeatedly.
+#[derive(Default)]
 pub(super) struct Process {
-    pub(super) life: Option<Life>,
-    /// It starts then, if it is not running.
+    /// The process while it is alive.
+    pub(super) live: Option<LiveProcess>,
+    /// When it starts, if it is not alive.
     pub(super) starts_at: Duration,
-    /// It stands still until then.
+    /// Until when it does not run.
     pub(super) frozen_until: Duration,
-    /// Its disk is busy until then.
+    /// From when its writes reach the disk.
     pub(super) writes_from: Duration,
+    /// From when its reads reach the disk.
     pub(super) reads_from: Duration,
-    /// When something last kept it from working as it should.
-    pub(super) excused_at: Duration,
+    /// When a disruption last held it up: until then it may have missed heartbeats.
+    pub(super) held_up_at: Duration,
 }
 
 /// A process between its start and its end.
-pub(super) struct Life {
-    /// Under which the disk knows it.
+pub(super) struct LiveProcess {
+    /// The number under which the disk knows it.
     pub(super) number: u32,
     pub(super) store: SteppedStore,
-    /// Gone when the program has let go of it.
+    /// `None` once the program has dropped its queue.
     pub(super) queue: Option<JobQueue>,
+    /// The worker that registers, and the answers it waits for.
     starting: Option<(WorkerInfo, VecDeque<Pending<()>>)>,
     pub(super) worker: Option<SteppedWorker>,
-    pub(super) handlers: Vec<Handler>,
+    pub(super) runs: Vec<PlannedRun>,
     pub(super) calls: Vec<Call>,
-    told: Arc<Mutex<Vec<Told>>>,
+    events: Arc<Mutex<Vec<SeenEvent>>>,
     seed: u64,
 }
 
-/// A job that runs, and how it will go.
-pub(super) struct Handler {
+/// A job that runs, and how it will end.
+pub(super) struct PlannedRun {
     pub(super) dispatcher: usize,
-    pub(super) running: RunningJob,
-    pub(super) begun: Duration,
+    pub(super) job: RunningJob,
+    pub(super) began: Duration,
     pub(super) ends_at: Duration,
     pub(super) outcome: Option<Outcome>,
-    /// It ends when it is told to.
-    pub(super) listens: bool,
+    /// Whether it ends when it is asked to stop.
+    pub(super) obeys_stop: bool,
 }
 
-/// What a caller waits for.
+/// A call that a caller waits for.
 pub(super) enum Call {
-    /// With the jobs that could be stored again if no answer comes, since they have a key.
+    /// With the jobs that have an idempotency key: they can be inserted again if no answer arrives.
     Insert(Vec<u64>, Vec<NewJob>, Pending<Vec<JobId>>),
     Command(&'static str, i64, Pending<Job>),
-    Look(i64, Pending<Option<Job>>),
-    Ended(i64, Pending<Job>),
+    Get(i64, Pending<Option<Job>>),
+    WaitFor(i64, Pending<Job>),
 }
 
-/// What a worker told its listener.
+/// An event of the worker, as its listener saw it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Told {
+pub(super) enum SeenEvent {
     Completed(JobId),
-    Refused,
+    ResultDiscarded,
     Rescued(usize),
     LeaseLost,
-    Trouble,
+    StoreError,
     Other,
 }
 
-impl Told {
-    fn of(event: &Event<'_>) -> Told {
+impl SeenEvent {
+    fn of(event: &Event<'_>) -> SeenEvent {
         match event {
-            Event::Completed { id, .. } => Told::Completed(*id),
-            Event::ResultDiscarded { .. } => Told::Refused,
-            Event::Rescued { jobs, .. } => Told::Rescued(*jobs),
-            Event::LeaseLost { .. } => Told::LeaseLost,
-            Event::StoreError { .. } => Told::Trouble,
-            _ => Told::Other,
+            Event::Completed { id, .. } => SeenEvent::Completed(*id),
+            Event::ResultDiscarded { .. } => SeenEvent::ResultDiscarded,
+            Event::Rescued { jobs, .. } => SeenEvent::Rescued(*jobs),
+            Event::LeaseLost { .. } => SeenEvent::LeaseLost,
+            Event::StoreError { .. } => SeenEvent::StoreError,
+            _ => SeenEvent::Other,
         }
     }
 }
 
-impl Process {
-    pub(super) fn new() -> Process {
-        Process {
-            life: None,
-            starts_at: Duration::ZERO,
-            frozen_until: Duration::ZERO,
-            writes_from: Duration::ZERO,
-            reads_from: Duration::ZERO,
-            excused_at: Duration::ZERO,
-        }
-    }
-}
-
-impl Life {
-    /// The program starts: it opens the queue, and says which tasks it has and who it is.
-    pub(super) fn begin(
+impl LiveProcess {
+    /// Starts the program: it opens the queue, publishes its tasks and registers its worker.
+    pub(super) fn start(
         path: &Path,
         number: u32,
         clock: &Clock,
-        dice: &mut DiskRng,
-    ) -> crate::model::error::Result<Life> {
+        rng: &mut SimRng,
+    ) -> crate::model::error::Result<LiveProcess> {
         let options = SqliteOptions { busy_timeout: Duration::ZERO, ..SqliteOptions::default() };
         let store = SteppedStore::open(path, options, clock.clone())?;
         let queue = JobQueue::with_store(store.store(), clock.clone());
-        let seed = dice.roll();
-        let card = WorkerInfo::new(WorkerId(Rng::seeded(seed).id()), "simulated", number);
-        let cards = TASKS.iter().map(|task| TaskDefaults {
+        let seed = rng.roll();
+        let info = WorkerInfo::new(WorkerId(Rng::seeded(seed).id()), "simulated", number);
+        let defaults = TASKS.iter().map(|task| TaskDefaults {
             name: task.name.to_owned(),
             queue: task.options.queue.to_owned(),
             priority: task.options.priority,
             max_retries: task.options.retries,
         });
-        let published = store.store().publish_tasks(cards.collect());
-        let registered = store.store().register_worker(card.clone());
-        Ok(Life {
+        let published = store.store().publish_tasks(defaults.collect());
+        let registered = store.store().register_worker(info.clone());
+        Ok(LiveProcess {
             number,
             store,
             queue: Some(queue),
-            starting: Some((card, [published, registered].into())),
+            starting: Some((info, [published, registered].into())),
             worker: None,
-            handlers: Vec::new(),
+            runs: Vec::new(),
             calls: Vec::new(),
-            told: Arc::default(),
+            events: Arc::default(),
             seed,
         })
     }
 
-    /// Goes on with the start once the store has answered; the kind of the error that ends it.
+    /// Starts the worker once the store has answered. The error is the one that ends the start.
     pub(super) fn go_on_starting(&mut self, plan: &Plan) -> Result<(), ErrorKind> {
-        let (Some((card, answers)), Some(queue)) = (&mut self.starting, &self.queue) else { return Ok(()) };
+        let (Some((info, answers)), Some(queue)) = (&mut self.starting, &self.queue) else { return Ok(()) };
         while let Some(answer) = answers.front().and_then(Pending::try_take) {
             answer.map_err(|error| error.kind())?;
             drop(answers.pop_front());
@@ -172,24 +164,24 @@ impl Life {
         if !answers.is_empty() {
             return Ok(());
         }
-        let card = card.clone();
+        let info = info.clone();
         self.starting = None;
-        let told = self.told.clone();
+        let events = self.events.clone();
         let listener = Arc::new(move |event: &Event<'_>| {
-            told.lock().unwrap_or_else(PoisonError::into_inner).push(Told::of(event));
+            events.lock().unwrap_or_else(PoisonError::into_inner).push(SeenEvent::of(event));
         });
         let names = |blocking: bool| {
             let of_kind = TASKS.iter().filter(|task| matches!(task.run, Run::Blocking(_)) == blocking);
             TaskSet::new(of_kind.map(|task| task.name))
         };
-        let mut benches = vec![(names(true), SimulatedPool::new(plan.threads, true))];
+        let mut pools = vec![(names(true), SimulatedPool::new(plan.threads, true))];
         if plan.futures > 0 {
-            benches.push((names(false), SimulatedPool::new(plan.futures, false)));
+            pools.push((names(false), SimulatedPool::new(plan.futures, false)));
         }
         let registry: Registry = TASKS.iter().collect();
-        let times = (plan.lease, plan.grace);
+        let limits = (plan.lease, plan.shutdown_timeout);
         let rng = Rng::seeded(self.seed ^ 1);
-        self.worker = Some(SteppedWorker::new(queue.clone(), registry, card, times, listener, rng, benches));
+        self.worker = Some(SteppedWorker::new(queue.clone(), registry, info, limits, listener, rng, pools));
         Ok(())
     }
 
@@ -197,23 +189,23 @@ impl Life {
         self.starting.is_some()
     }
 
-    pub(super) fn take_told(&self) -> Vec<Told> {
-        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take_events(&self) -> Vec<SeenEvent> {
+        std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether the worker with this number is this process's, now or while it starts.
-    pub(super) fn is(&self, worker: i64) -> bool {
-        let starting = self.starting.as_ref().is_some_and(|(card, _)| card.id.0 == worker);
+    /// Whether the worker with this id belongs to this process, registered or registering.
+    pub(super) fn has_worker(&self, worker: i64) -> bool {
+        let starting = self.starting.as_ref().is_some_and(|(info, _)| info.id.0 == worker);
         starting || self.worker.as_ref().is_some_and(|it| it.id().0 == worker)
     }
 
-    /// The store has stopped for good: this program can only end.
-    pub(super) fn has_stopped(&self) -> bool {
+    /// Whether the store has halted: the program can only end.
+    pub(super) fn store_halted(&self) -> bool {
         self.store.store().halted().is_some()
     }
 
-    pub(super) fn asks_about(&mut self, id: i64) {
+    pub(super) fn get(&mut self, id: i64) {
         let answer = self.store.store().get(JobId(id));
-        self.calls.push(Call::Look(id, answer));
+        self.calls.push(Call::Get(id, answer));
     }
 }

@@ -1,6 +1,7 @@
-//! What happened in a run: [`Trace`], its lines, their hash, and how often each thing was seen.
+//! What happened in a run: [`Trace`], with its lines, their hash, and the number of times each case was seen.
 //!
-//! Leans on std. A run is told by its lines alone: two runs with one hash did the same in the same order.
+//! Depends on std alone. The lines identify a run: two runs with the same hash did the same in the same
+//! order.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Lines kept for the report of a failure.
 const KEPT: usize = 120;
 
-/// Shared by all who do something in a run.
+/// The trace of one run, shared by all parts of the simulation.
 #[derive(Default)]
 pub(super) struct Trace(RefCell<State>);
 
@@ -23,15 +24,15 @@ struct State {
 }
 
 impl Trace {
-    /// One that keeps every line.
+    /// A trace that keeps every line.
     pub(super) fn whole() -> Trace {
         Trace(RefCell::new(State { kept: Some(usize::MAX), ..State::default() }))
     }
 
-    /// Notes what is done.
-    pub(super) fn line(&self, what: fmt::Arguments<'_>) {
+    /// Adds a line.
+    pub(super) fn line(&self, text: fmt::Arguments<'_>) {
         let mut state = self.0.borrow_mut();
-        let line = what.to_string();
+        let line = text.to_string();
         line.hash(&mut state.hash);
         if state.lines.len() >= state.kept.unwrap_or(KEPT) {
             state.lines.pop_front();
@@ -39,9 +40,9 @@ impl Trace {
         state.lines.push_back(line);
     }
 
-    /// Counts what was seen.
-    pub(super) fn saw(&self, what: &'static str) {
-        *self.0.borrow_mut().seen.entry(what).or_default() += 1;
+    /// Counts a case that was seen.
+    pub(super) fn saw(&self, case: &'static str) {
+        *self.0.borrow_mut().seen.entry(case).or_default() += 1;
     }
 
     pub(super) fn hash(&self) -> u64 {
@@ -57,8 +58,8 @@ impl Trace {
     }
 }
 
-/// Notes one line: `note!(trace, "what {it} is")`.
+/// Adds a line: `note!(trace, "job {id} begins")`.
 macro_rules! note {
-    ($trace:expr, $($what:tt)*) => { $trace.line(format_args!($($what)*)) };
+    ($trace:expr, $($text:tt)*) => { $trace.line(format_args!($($text)*)) };
 }
 pub(super) use note;

@@ -1,6 +1,9 @@
-//! The world of one run: [`World`], its time, its disk, its processes, and the dice that say what happens next.
+//! The world of one run: [`World`], with its clock, its disk, its processes, and the random choice of what
+//! happens next.
 //!
-//! Leans on `process` for what can be done and on `model` for what must hold. One thread does everything, one step at a time.
+//! One thread does everything, one step at a time. `callers.rs` makes the calls, `handlers.rs` begins and
+//! ends jobs, `faults.rs` applies the disruptions. Depends on `process.rs` for the steps and on `model.rs`
+//! for the checks.
 
 mod callers;
 mod faults;
@@ -12,9 +15,9 @@ use std::time::Duration;
 
 use qdjobs_sim_disk::{Disk, Fault, Lasts, Rng, as_process};
 
-use super::model::{Model, Standing, Verdict};
-use super::plan::{Plan, Trouble};
-use super::process::{Call, Handler, Life, Process, Told};
+use super::model::{Check, Model, WorkerStatus};
+use super::plan::{Disruption, Plan};
+use super::process::{Call, LiveProcess, Process, SeenEvent};
 use super::trace::{Trace, note};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::job::NewJob;
@@ -23,278 +26,278 @@ use crate::store::sqlite::testing::snapshot::SnapshotReader;
 /// The first instant of every run: 2026-11-18 11:06:40.
 const START: i64 = 1_795_000_000_000_000;
 
-/// Steps after which a run that is to heal has hung.
+/// A run that is still recovering after so many steps has hung.
 const STEPS_MAX: usize = 200_000;
 
 /// What a process can do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum Step {
     Start,
     Write,
     Read,
     Dispatch(usize),
     Begin(usize),
     End(usize),
-    Supervisor,
+    Supervise,
     Stop,
 }
 
-/// What strikes the next step that touches the disk.
+/// What is injected into the next step that touches the disk; the number says at which of its operations.
 #[derive(Clone, Copy, Debug)]
-enum Mishap {
+enum Injection {
     Fault(u64, Fault),
     Kill(u64),
     PowerCut(u64),
 }
 
+/// The phases of a run, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Disruptions happen.
+    Chaos,
+    /// No more disruptions: every job has to end.
+    Recovery,
+    /// No process starts any more, and the workers stop.
+    Shutdown,
+}
+
 pub(super) struct World<'t> {
     plan: Plan,
-    dice: Rng,
+    rng: Rng,
     trace: &'t Trace,
     model: Model,
     clock: Clock,
     now: Duration,
     /// What the wall clock shows beyond `START + now`, in microseconds.
-    wall: i64,
+    wall_offset: i64,
     disk: Disk,
     dir: tempfile::TempDir,
     processes: Vec<Process>,
     next_number: u32,
+    /// The reader of the stored state, and the process number under which the disk knows it.
     snapshot: Option<(u32, SnapshotReader)>,
-    mishap: Option<Mishap>,
+    injection: Option<Injection>,
+    /// All disk operations fail like this, until then.
     outage: Option<(Fault, Duration)>,
-    loses_news: bool,
-    /// Jobs with a key of which nobody knows whether they are stored.
-    doubtful: Vec<(u64, NewJob)>,
-    /// The tags of those that were stored again.
+    loses_notifications: bool,
+    /// Jobs with an idempotency key of which no caller knows whether they are stored.
+    unknown: Vec<(u64, NewJob)>,
+    /// The tags of jobs that were inserted again.
     repeated: BTreeSet<u64>,
     tags: u64,
     steps: usize,
-    /// Faults are over.
-    heals: bool,
-    /// Nobody starts any more.
-    ends: bool,
+    phase: Phase,
 }
 
 impl<'t> World<'t> {
     pub(super) fn new(seed: u64, trace: &'t Trace) -> World<'t> {
-        let mut dice = Rng::new(seed);
-        let plan = Plan::draw(&mut dice);
+        let mut rng = Rng::new(seed);
+        let plan = Plan::draw(&mut rng);
         note!(trace, "{plan:?}");
         let dir = tempfile::tempdir().expect("a directory for temporary files");
-        let disk = Disk::mount(dir.path(), dice.roll()).expect("a simulated disk");
-        let processes = (0..plan.processes).map(|_| Process::new()).collect();
+        let disk = Disk::mount(dir.path(), rng.roll()).expect("a simulated disk");
+        let processes = (0..plan.processes).map(|_| Process::default()).collect();
         World {
-            loses_news: plan.troubles.contains(&Trouble::LostNews),
+            loses_notifications: plan.disruptions.contains(&Disruption::LostNotifications),
             plan,
-            dice,
+            rng,
             trace,
             model: Model::default(),
             clock: Clock::simulated(Timestamp::from_microsecond(START).expect("an instant of this century")),
             now: Duration::ZERO,
-            wall: 0,
+            wall_offset: 0,
             disk,
             dir,
             processes,
             next_number: 1,
             snapshot: None,
-            mishap: None,
+            injection: None,
             outage: None,
-            doubtful: Vec::new(),
+            unknown: Vec::new(),
             repeated: BTreeSet::new(),
             tags: 0,
             steps: 0,
-            heals: false,
-            ends: false,
+            phase: Phase::Chaos,
         }
     }
 
-    /// Chaos, healing, and a quiet end.
-    pub(super) fn run(mut self) -> Verdict {
-        self.pass(Duration::ZERO);
+    /// Chaos, recovery and shutdown.
+    pub(super) fn run(mut self) -> Check {
+        self.advance(Duration::ZERO);
         while self.steps < self.plan.steps {
             self.round()?;
         }
-        self.heal();
+        self.recover()?;
+        note!(self.trace, "drained at {:?}", self.now);
+        self.shut_down()?;
+        self.look()?;
+        self.check_end()
+    }
+
+    /// Ends all faults and waits until every job has ended.
+    fn recover(&mut self) -> Check {
+        self.end_disruptions();
         let deadline = self.drained_by();
-        while !(self.model.is_drained() && self.is_answered() && self.dead().is_empty()) {
+        while !(self.model.is_drained() && self.is_answered() && self.dead_workers().is_empty()) {
             self.round()?;
             if self.now > deadline || self.steps > STEPS_MAX {
                 return Err(format!(
-                    "not drained in {} steps after the healing; dead on the list: {:?}; open calls: {}; open jobs:{}",
+                    "not drained in {} steps; dead workers that are registered: {:?}; open calls: {}; open jobs:{}",
                     self.steps,
-                    self.dead(),
+                    self.dead_workers(),
                     !self.is_answered(),
                     self.model.open_jobs()
                 ));
             }
         }
-        note!(self.trace, "drained at {:?}", self.now);
-        self.ends = true;
-        let deadline = self.now + self.plan.grace + self.plan.lease * 4 + Duration::from_secs(60);
-        while self.processes.iter().any(|process| process.life.is_some()) {
+        Ok(())
+    }
+
+    /// Stops all workers and waits until every process has ended.
+    fn shut_down(&mut self) -> Check {
+        self.phase = Phase::Shutdown;
+        let deadline = self.now + self.plan.shutdown_timeout + self.plan.lease * 4 + Duration::from_secs(60);
+        while self.processes.iter().any(|process| process.live.is_some()) {
             for process in &mut self.processes {
-                if let Some(worker) = process.life.as_mut().and_then(|life| life.worker.as_mut()) {
+                if let Some(worker) = process.live.as_mut().and_then(|live| live.worker.as_mut()) {
                     worker.stop();
                 }
             }
             self.round()?;
             if self.now > deadline || self.steps > STEPS_MAX {
-                return Err("the workers do not end".into());
+                return Err("the workers do not stop".into());
             }
-        }
-        self.look()?;
-        self.close()
-    }
-
-    /// What must hold when all is over.
-    fn close(&mut self) -> Verdict {
-        let Some((_, snapshot)) = &self.snapshot else { return Err("nobody looks on".into()) };
-        let sound = snapshot.is_sound().map_err(|error| format!("the file cannot be checked: {error}"))?;
-        if sound != "ok" {
-            return Err(format!("the file is not sound: {sound}"));
-        }
-        if !self.model.books.workers.is_empty() {
-            return Err(format!("workers are left on the list: {:?}", self.model.books.workers));
         }
         Ok(())
     }
 
-    // ---- The time ------------------------------------------------------------------------------------------------
+    /// The file is intact, and no worker is registered.
+    fn check_end(&mut self) -> Check {
+        let Some((_, snapshot)) = &self.snapshot else { return Err("there is no snapshot reader".into()) };
+        let sound = snapshot.is_sound().map_err(|error| format!("the file cannot be checked: {error}"))?;
+        if sound != "ok" {
+            return Err(format!("the file is damaged: {sound}"));
+        }
+        if !self.model.state.workers.is_empty() {
+            return Err(format!("workers are still registered: {:?}", self.model.state.workers));
+        }
+        Ok(())
+    }
 
-    fn pass(&mut self, time: Duration) {
+    // ---- Time ----
+
+    fn advance(&mut self, time: Duration) {
         self.now += time;
         self.set_clock();
     }
 
     fn wall_micros(&self) -> i64 {
-        START + self.now.as_micros() as i64 + self.wall
+        START + self.now.as_micros() as i64 + self.wall_offset
     }
 
     fn set_clock(&mut self) {
         let wall = self.wall_micros();
-        self.model.wall_is(wall);
+        self.model.wall_clock_is(wall);
         self.clock.set(Timestamp::from_microsecond(wall).unwrap_or(Timestamp::MAX), self.now);
     }
 
-    /// Nobody has anything to do: until somebody has.
+    /// No process has anything to do: advances the clock until one has.
     fn sleep(&mut self) {
         let mut next: Option<Duration> = None;
         for process in &self.processes {
-            for at in self.wakes(process) {
+            for (at, _) in self.due_steps(process) {
                 let at = at.max(process.frozen_until);
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
         }
         let until = next.unwrap_or(self.now + Duration::from_secs(1));
-        let over = Duration::from_micros(self.dice.below(3_000));
-        self.pass(until.saturating_sub(self.now) + over);
+        let over = Duration::from_micros(self.rng.below(3_000));
+        self.advance(until.saturating_sub(self.now) + over);
     }
 
-    fn wakes(&self, process: &Process) -> Vec<Duration> {
-        let Some(life) = &process.life else {
-            return if self.ends { Vec::new() } else { vec![process.starts_at] };
+    /// The steps of a process, each with the time when it is due.
+    fn due_steps(&self, process: &Process) -> Vec<(Duration, Step)> {
+        let mut steps = Vec::new();
+        let mut add = |at: Option<Duration>, step: Step| steps.extend(at.map(|at| (at, step)));
+        let Some(live) = &process.live else {
+            add((self.phase < Phase::Shutdown).then_some(process.starts_at), Step::Start);
+            return steps;
         };
-        let mut wakes = Vec::new();
-        wakes.extend(life.store.writes_at().map(|at| at.max(process.writes_from)));
-        if life.store.has_question() {
-            wakes.push(process.reads_from);
-        }
-        if let Some(worker) = &life.worker {
+        add(live.store.writes_at().map(|at| at.max(process.writes_from)), Step::Write);
+        add(live.store.has_question().then_some(process.reads_from), Step::Read);
+        if let Some(worker) = &live.worker {
             for dispatcher in 0..worker.dispatchers() {
-                wakes.extend(worker.dispatches_at(dispatcher));
-                wakes.extend(worker.can_begin(dispatcher).then_some(Duration::ZERO));
+                add(worker.dispatches_at(dispatcher), Step::Dispatch(dispatcher));
+                add(worker.can_begin(dispatcher).then_some(Duration::ZERO), Step::Begin(dispatcher));
             }
-            wakes.extend(worker.supervises_at());
-            wakes.extend(worker.stops_at());
+            add(worker.supervises_at(), Step::Supervise);
+            add(worker.stops_at(), Step::Stop);
         }
-        wakes.extend(life.handlers.iter().map(Handler::ends));
-        wakes
+        for (index, run) in live.runs.iter().enumerate() {
+            add(Some(run.ends()), Step::End(index));
+        }
+        steps
     }
 
-    /// What can be done now.
-    fn ready(&self) -> Vec<(usize, Part)> {
-        let mut ready = Vec::new();
-        for (index, process) in self.processes.iter().enumerate() {
-            if self.now < process.frozen_until {
-                continue;
-            }
-            let mut can = |at: Option<Duration>, part: Part| {
-                if at.is_some_and(|at| at <= self.now) {
-                    ready.push((index, part));
-                }
-            };
-            let Some(life) = &process.life else {
-                can((!self.ends).then_some(process.starts_at), Part::Start);
-                continue;
-            };
-            can(life.store.writes_at().map(|at| at.max(process.writes_from)), Part::Write);
-            can(life.store.has_question().then_some(process.reads_from), Part::Read);
-            if let Some(worker) = &life.worker {
-                for dispatcher in 0..worker.dispatchers() {
-                    can(worker.dispatches_at(dispatcher), Part::Dispatch(dispatcher));
-                    can(worker.can_begin(dispatcher).then_some(Duration::ZERO), Part::Begin(dispatcher));
-                }
-                can(worker.supervises_at(), Part::Supervisor);
-                can(worker.stops_at(), Part::Stop);
-            }
-            for (at, handler) in life.handlers.iter().enumerate() {
-                can(Some(handler.ends()), Part::End(at));
-            }
-        }
-        ready
+    /// What can be done now, by the index of the process.
+    fn ready(&self) -> Vec<(usize, Step)> {
+        let awake = self.processes.iter().enumerate().filter(|(_, it)| self.now >= it.frozen_until);
+        awake
+            .flat_map(|(index, process)| {
+                let due = self.due_steps(process).into_iter().filter(|(at, _)| *at <= self.now);
+                due.map(move |(_, step)| (index, step))
+            })
+            .collect()
     }
 
-    // ---- One round -----------------------------------------------------------------------------------------------
+    // ---- One round ----
 
-    fn round(&mut self) -> Verdict {
+    fn round(&mut self) -> Check {
         self.steps += 1;
-        if !self.heals {
-            if self.dice.once_in(self.plan.trouble_in) {
-                return self.meet_trouble();
+        if self.phase == Phase::Chaos {
+            if self.rng.once_in(self.plan.disruption_in) {
+                return self.disrupt();
             }
-            if self.dice.once_in(self.plan.call_in) {
+            if self.rng.once_in(self.plan.call_in) {
                 return self.call();
             }
         }
         let ready = self.ready();
-        match self.dice.pick(&ready).copied() {
+        match self.rng.pick(&ready).copied() {
             None => self.sleep(),
-            Some(_) if self.dice.once_in(10) => {
-                let time = Duration::from_micros(self.dice.below(20_000));
-                self.pass(time);
+            Some(_) if self.rng.once_in(10) => {
+                let time = Duration::from_micros(self.rng.below(20_000));
+                self.advance(time);
             }
-            Some((process, part)) => self.step(process, part)?,
+            Some((process, step)) => self.take(process, step)?,
         }
         Ok(())
     }
 
-    fn step(&mut self, index: usize, part: Part) -> Verdict {
-        note!(self.trace, "{:?} process {index} {part:?}", self.now);
-        match part {
-            Part::Start => self.on_disk(index, |world| world.start(index))?,
-            Part::Write => self.on_disk(index, |world| {
-                let Some(life) = &world.processes[index].life else { return };
-                if !life.store.write() {
+    fn take(&mut self, index: usize, step: Step) -> Check {
+        note!(self.trace, "{:?} process {index} {step:?}", self.now);
+        match step {
+            Step::Start => self.on_disk(index, |world| world.start(index))?,
+            Step::Write => self.on_disk(index, |world| {
+                let Some(live) = &world.processes[index].live else { return };
+                if !live.store.write() {
                     note!(world.trace, "  closed");
-                    world.drop_life(index);
+                    world.end_process(index);
                 }
             })?,
-            Part::Read => self.on_disk(index, |world| {
-                if let Some(life) = &world.processes[index].life {
-                    life.store.read();
+            Step::Read => self.on_disk(index, |world| {
+                if let Some(live) = &world.processes[index].live {
+                    live.store.read();
                 }
             })?,
-            Part::Begin(dispatcher) => self.begin(index, dispatcher)?,
-            Part::End(at) => self.end(index, at),
-            Part::Dispatch(_) | Part::Supervisor | Part::Stop => {
-                let Some(worker) = self.processes[index].life.as_mut().and_then(|life| life.worker.as_mut())
-                else {
-                    return Ok(());
-                };
-                match part {
-                    Part::Dispatch(dispatcher) => worker.dispatch(dispatcher),
-                    Part::Supervisor => worker.supervise(),
+            Step::Begin(dispatcher) => self.begin(index, dispatcher)?,
+            Step::End(run) => self.end(index, run),
+            Step::Dispatch(_) | Step::Supervise | Step::Stop => {
+                let live = self.processes[index].live.as_mut();
+                let Some(worker) = live.and_then(|live| live.worker.as_mut()) else { return Ok(()) };
+                match step {
+                    Step::Dispatch(dispatcher) => worker.dispatch(dispatcher),
+                    Step::Supervise => worker.supervise(),
                     _ => {
                         if worker.go_on_stopping() {
                             self.leave(index);
@@ -306,34 +309,34 @@ impl<'t> World<'t> {
         self.after(index)
     }
 
-    /// A step that touches the disk, with what strikes it there.
-    fn on_disk(&mut self, index: usize, step: impl FnOnce(&mut Self)) -> Verdict {
-        let number = self.processes[index].life.as_ref().map_or(self.next_number, |life| life.number);
-        let mishap = self.mishap.take();
+    /// Takes a step that touches the disk, with what is injected into it.
+    fn on_disk(&mut self, index: usize, step: impl FnOnce(&mut Self)) -> Check {
+        let number = self.processes[index].live.as_ref().map_or(self.next_number, |live| live.number);
+        let injection = self.injection.take();
         let outage = self.outage.filter(|(_, until)| self.now < *until);
-        match (mishap, outage) {
-            (Some(Mishap::Fault(nth, fault)), _) => self.disk.fail(nth, fault, Lasts::Once),
-            (Some(Mishap::Kill(nth)), _) => self.disk.fail(nth, Fault::Any, Lasts::ForGood),
-            (Some(Mishap::PowerCut(nth)), _) => self.disk.cut_at(nth),
+        match (injection, outage) {
+            (Some(Injection::Fault(nth, fault)), _) => self.disk.fail(nth, fault, Lasts::Once),
+            (Some(Injection::Kill(nth)), _) => self.disk.fail(nth, Fault::Any, Lasts::ForGood),
+            (Some(Injection::PowerCut(nth)), _) => self.disk.cut_at(nth),
             (None, Some((fault, _))) => self.disk.fail(1, fault, Lasts::ForGood),
             (None, None) => {}
         }
         as_process(number, || step(self));
-        let struck = self.disk.struck() > 0;
+        let failed = self.disk.struck() > 0;
         self.disk.heal();
-        if struck {
+        if failed {
             note!(self.trace, "  the disk failed");
             self.trace.saw("a fault struck");
-            self.processes[index].excused_at = self.now;
+            self.processes[index].held_up_at = self.now;
         }
-        match mishap {
-            Some(Mishap::Kill(_)) if struck => {
+        match injection {
+            Some(Injection::Kill(_)) if failed => {
                 self.trace.saw("died in a step");
                 self.kill(index);
             }
-            Some(Mishap::PowerCut(_)) => {
+            Some(Injection::PowerCut(_)) => {
                 if self.disk.is_off() {
-                    self.trace.saw("power went in a step");
+                    self.trace.saw("power failed in a step");
                     self.lose_power();
                 }
                 self.disk.power_on();
@@ -341,55 +344,55 @@ impl<'t> World<'t> {
             _ => {}
         }
         self.look()?;
-        if !struck {
-            self.model.is_firm();
+        if !failed {
+            self.model.state_is_durable();
         }
         Ok(())
     }
 
-    /// What a step has brought: answers, words, futures to be dropped.
-    fn after(&mut self, index: usize) -> Verdict {
-        let Some(life) = &mut self.processes[index].life else { return Ok(()) };
-        if let Err(kind) = life.go_on_starting(&self.plan) {
+    /// Handles what a step has caused: answers, events, futures that are dropped.
+    fn after(&mut self, index: usize) -> Check {
+        let Some(live) = &mut self.processes[index].live else { return Ok(()) };
+        if let Err(kind) = live.go_on_starting(&self.plan) {
             note!(self.trace, "  could not start: {kind:?}");
             self.kill(index);
             return Ok(());
         }
-        let Some(life) = &mut self.processes[index].life else { return Ok(()) };
-        if life.has_stopped() {
-            self.trace.saw("a store stopped for good");
+        let Some(live) = &mut self.processes[index].live else { return Ok(()) };
+        if live.store_halted() {
+            self.trace.saw("a store halted");
             self.kill(index);
             return Ok(());
         }
-        if let Some(worker) = &mut life.worker {
-            life.handlers.retain(|handler| !worker.drop_settled(handler.dispatcher, &handler.running));
+        if let Some(worker) = &mut live.worker {
+            live.runs.retain(|run| !worker.drop_settled(run.dispatcher, &run.job));
         }
-        for told in life.take_told() {
-            note!(self.trace, "  told {told:?}");
-            match told {
-                Told::Completed(id) => self.model.is_told_completed(id.0)?,
-                Told::Refused => self.trace.saw("late result refused"),
-                Told::Rescued(jobs) if jobs > 0 => self.trace.saw("rescued jobs"),
-                Told::LeaseLost => self.trace.saw("came back under a new number"),
-                Told::Trouble => self.trace.saw("worker met trouble"),
+        for event in live.take_events() {
+            note!(self.trace, "  event {event:?}");
+            match event {
+                SeenEvent::Completed(id) => self.model.completed_is_emitted(id.0)?,
+                SeenEvent::ResultDiscarded => self.trace.saw("late result discarded"),
+                SeenEvent::Rescued(jobs) if jobs > 0 => self.trace.saw("rescued jobs"),
+                SeenEvent::LeaseLost => self.trace.saw("a worker lost its lease"),
+                SeenEvent::StoreError => self.trace.saw("a worker reported a store error"),
                 _ => {}
             }
         }
-        let Some(life) = &mut self.processes[index].life else { return Ok(()) };
-        let calls = std::mem::take(&mut life.calls);
+        let Some(live) = &mut self.processes[index].live else { return Ok(()) };
+        let calls = std::mem::take(&mut live.calls);
         let mut open = Vec::new();
         for call in calls {
-            if let Some(call) = self.hear(call)? {
+            if let Some(call) = self.take_answer(call)? {
                 open.push(call);
             }
         }
-        if let Some(life) = &mut self.processes[index].life {
-            life.calls.extend(open);
+        if let Some(live) = &mut self.processes[index].live {
+            live.calls.extend(open);
         }
         Ok(())
     }
 
-    // ---- Processes -----------------------------------------------------------------------------------------------
+    // ---- Processes ----
 
     fn path(&self) -> PathBuf {
         self.dir.path().join("jobs.db")
@@ -398,8 +401,8 @@ impl<'t> World<'t> {
     fn start(&mut self, index: usize) {
         let number = self.next_number;
         self.next_number += 1;
-        match Life::begin(&self.path(), number, &self.clock, &mut self.dice) {
-            Ok(life) => self.processes[index].life = Some(life),
+        match LiveProcess::start(&self.path(), number, &self.clock, &mut self.rng) {
+            Ok(live) => self.processes[index].live = Some(live),
             Err(error) => {
                 note!(self.trace, "  cannot open: {:?}", error.kind());
                 self.processes[index].starts_at = self.now + Duration::from_millis(500);
@@ -407,48 +410,49 @@ impl<'t> World<'t> {
         }
     }
 
-    /// The worker has stopped: the program ends, if nothing keeps it.
+    /// The worker has stopped: the program drops its queue and ends.
     fn leave(&mut self, index: usize) {
-        let Some(life) = &mut self.processes[index].life else { return };
-        life.worker = None;
-        life.queue = None;
+        let Some(live) = &mut self.processes[index].live else { return };
+        live.worker = None;
+        live.queue = None;
         self.trace.saw("stopped");
-        if !life.handlers.is_empty() {
-            // What hangs in a thread keeps the queue open, but no program from its end.
+        if !live.runs.is_empty() {
+            // A task that hangs on a thread keeps the queue open, but it does not keep the process from
+            // ending.
             self.kill(index);
         }
     }
 
     fn kill(&mut self, index: usize) {
-        if let Some(life) = &self.processes[index].life {
+        if let Some(live) = &self.processes[index].live {
             note!(self.trace, "  process {index} dies");
-            if !life.handlers.is_empty() {
+            if !live.runs.is_empty() {
                 self.trace.saw("died with jobs");
             }
-            self.disk.kill(life.number);
+            self.disk.kill(live.number);
         }
-        self.drop_life(index);
+        self.end_process(index);
     }
 
-    fn drop_life(&mut self, index: usize) {
-        let pause = Duration::from_millis(self.dice.below(3_000));
+    fn end_process(&mut self, index: usize) {
+        let pause = Duration::from_millis(self.rng.below(3_000));
         let process = &mut self.processes[index];
-        if let Some(life) = process.life.take() {
-            for call in life.calls {
+        if let Some(live) = process.live.take() {
+            for call in live.calls {
                 if let Call::Insert(tags, keyed, _) = call {
-                    self.doubtful.extend(tags.into_iter().zip(keyed));
+                    self.unknown.extend(tags.into_iter().zip(keyed));
                 }
             }
         }
         process.starts_at = self.now + pause;
         process.frozen_until = Duration::ZERO;
-        if self.processes.iter().all(|process| process.life.is_none()) {
-            // The memory that the processes shared must not outlive them in one who only looks.
-            self.close_eyes();
+        if self.processes.iter().all(|process| process.live.is_none()) {
+            // The shared memory of the processes ends with the last of them; the reader must not keep it.
+            self.close_snapshot();
         }
     }
 
-    fn close_eyes(&mut self) {
+    fn close_snapshot(&mut self) {
         if let Some((number, snapshot)) = self.snapshot.take() {
             self.disk.kill(number);
             drop(snapshot);
@@ -456,16 +460,18 @@ impl<'t> World<'t> {
     }
 
     fn lose_power(&mut self) {
-        note!(self.trace, "  the power is gone");
-        self.model.power_is_lost();
-        self.close_eyes();
+        note!(self.trace, "  the power fails");
+        self.model.power_fails();
+        self.close_snapshot();
         for index in 0..self.processes.len() {
-            self.drop_life(index);
+            self.end_process(index);
         }
     }
 
-    /// Looks at the books, if they have changed, and tells the others that they have.
-    fn look(&mut self) -> Verdict {
+    // ---- The stored state ----
+
+    /// Checks the stored state if it has changed, and notifies the processes.
+    fn look(&mut self) -> Check {
         if self.snapshot.is_none() {
             if !self.disk.files().iter().any(|name| name == "jobs.db") {
                 return Ok(());
@@ -473,33 +479,37 @@ impl<'t> World<'t> {
             let number = self.next_number;
             self.next_number += 1;
             let opened = as_process(number, || SnapshotReader::open(&self.path()));
-            self.snapshot = Some((number, opened.map_err(|error| format!("nobody can look on: {error}"))?));
+            let opened = opened.map_err(|error| format!("the snapshot reader cannot open: {error}"))?;
+            self.snapshot = Some((number, opened));
         }
         let Some((number, snapshot)) = &mut self.snapshot else { return Ok(()) };
-        let books = as_process(*number, || snapshot.look());
-        let Some(books) = books.map_err(|error| format!("the books cannot be read: {error}"))? else {
+        let state = as_process(*number, || snapshot.look());
+        let Some(state) = state.map_err(|error| format!("the stored state cannot be read: {error}"))? else {
             return Ok(());
         };
         let processes = &self.processes;
-        let standing = |worker: i64, beat_at: Duration| {
-            let of =
-                processes.iter().find(|process| process.life.as_ref().is_some_and(|life| life.is(worker)));
-            let Some(process) = of else { return Standing::Dead };
-            let excused = process.excused_at.max(process.frozen_until) >= beat_at;
-            let worker = process.life.as_ref().and_then(|life| life.worker.as_ref());
-            if worker.is_some_and(|worker| worker.is_stopping()) {
-                Standing::Leaving { excused }
-            } else {
-                Standing::Works { excused }
-            }
-        };
-        self.model.see(books, self.now, self.plan.lease, standing, self.trace)?;
+        let status = |worker: i64, heartbeat_at: Duration| worker_status(processes, worker, heartbeat_at);
+        self.model.check(state, self.now, self.plan.lease, status, self.trace)?;
         for process in &self.processes {
-            let lost = self.loses_news && !self.heals && self.dice.once_in(2);
-            if let Some(life) = process.life.as_ref().filter(|_| !lost) {
-                life.store.tell_news();
+            let lost = self.loses_notifications && self.phase == Phase::Chaos && self.rng.once_in(2);
+            if let Some(live) = process.live.as_ref().filter(|_| !lost) {
+                live.store.tell_news();
             }
         }
         Ok(())
+    }
+}
+
+/// The status of a worker whose last heartbeat was seen at `heartbeat_at`.
+fn worker_status(processes: &[Process], worker: i64, heartbeat_at: Duration) -> WorkerStatus {
+    let process =
+        processes.iter().find(|process| process.live.as_ref().is_some_and(|live| live.has_worker(worker)));
+    let Some(process) = process else { return WorkerStatus::Dead };
+    let held_up = process.held_up_at.max(process.frozen_until) >= heartbeat_at;
+    let worker = process.live.as_ref().and_then(|live| live.worker.as_ref());
+    if worker.is_some_and(|worker| worker.is_stopping()) {
+        WorkerStatus::Stopping { held_up }
+    } else {
+        WorkerStatus::Working { held_up }
     }
 }

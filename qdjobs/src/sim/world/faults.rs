@@ -1,98 +1,110 @@
-//! What goes wrong, and how it is made good.
+//! How disruptions are applied, and how all of them end.
 //!
-//! Leans on the disk's faults. A trouble strikes one process, the machine or the next step that touches the disk.
+//! Depends on the faults of the simulated disk. A disruption affects one process, the machine, or the next
+//! step that touches the disk.
 
 use std::time::Duration;
 
 use qdjobs_sim_disk::{Fault, Op};
 
-use super::super::model::Verdict;
-use super::super::plan::Trouble;
+use super::super::model::Check;
+use super::super::plan::Disruption;
 use super::super::trace::note;
-use super::{Mishap, World};
+use super::{Injection, Phase, World};
 
 impl World<'_> {
-    pub(super) fn meet_trouble(&mut self) -> Verdict {
-        let Some(trouble) = self.dice.pick(&self.plan.troubles).copied() else { return Ok(()) };
+    pub(super) fn disrupt(&mut self) -> Check {
+        let Some(disruption) = self.rng.pick(&self.plan.disruptions).copied() else { return Ok(()) };
         let alive: Vec<usize> =
-            (0..self.processes.len()).filter(|index| self.processes[*index].life.is_some()).collect();
-        let Some(index) = self.dice.pick(&alive).copied() else { return Ok(()) };
-        note!(self.trace, "{:?} {} at process {index}", self.now, trouble.name());
-        self.trace.saw(trouble.name());
-        let lease = self.plan.lease.as_micros() as u64;
-        let nth = 1 + self.dice.below(40);
-        match trouble {
-            Trouble::Kill => self.kill(index),
-            Trouble::KillUnproven => {
-                let worker = self.processes[index].life.as_ref().and_then(|life| life.worker.as_ref());
-                let proof = worker.map(|worker| format!("jobs.db-workers/{}.live", worker.id()));
-                self.kill(index);
-                if let Some(proof) = proof {
-                    // It may not be there, if the worker was about to leave.
-                    let _ = std::fs::remove_file(self.dir.path().join(proof));
-                }
+            (0..self.processes.len()).filter(|index| self.processes[*index].live.is_some()).collect();
+        let Some(index) = self.rng.pick(&alive).copied() else { return Ok(()) };
+        note!(self.trace, "{:?} {} at process {index}", self.now, disruption.name());
+        self.trace.saw(disruption.name());
+        let nth = 1 + self.rng.below(40);
+        match disruption {
+            Disruption::Kill => self.kill(index),
+            Disruption::KillUnproven => self.kill_unproven(index),
+            Disruption::KillInStep => self.injection = Some(Injection::Kill(nth)),
+            Disruption::Freeze => self.processes[index].frozen_until = self.now + self.part_of_leases(3),
+            Disruption::Stall => {
+                let time = self.part_of_leases(3);
+                self.processes.iter_mut().for_each(|process| process.held_up_at = self.now + time);
+                self.advance(time);
             }
-            Trouble::KillInStep => self.mishap = Some(Mishap::Kill(nth)),
-            Trouble::Freeze => {
-                let time = Duration::from_micros(self.dice.below(3 * lease));
-                self.processes[index].frozen_until = self.now + time;
+            Disruption::Suspend => {
+                let hours = self.rng.below(8 * 3_600_000_000) as i64;
+                self.shift_wall_clock(hours);
             }
-            Trouble::Stall => {
-                let time = Duration::from_micros(self.dice.below(3 * lease));
-                self.processes.iter_mut().for_each(|process| process.excused_at = self.now + time);
-                self.pass(time);
+            Disruption::WallForward => {
+                let day = self.rng.below(86_400_000_000) as i64;
+                self.shift_wall_clock(day);
             }
-            Trouble::Suspend => {
-                self.wall += self.dice.below(8 * 3_600_000_000) as i64;
-                self.set_clock();
+            Disruption::WallBack => {
+                let day = self.rng.below(86_400_000_000) as i64;
+                self.shift_wall_clock(-day);
             }
-            Trouble::WallForward => {
-                self.wall += self.dice.below(86_400_000_000) as i64;
-                self.set_clock();
-            }
-            Trouble::WallBack => {
-                self.wall -= self.dice.below(86_400_000_000) as i64;
-                self.set_clock();
-            }
-            Trouble::PowerCut => {
+            Disruption::PowerCut => {
                 self.disk.cut();
                 self.lose_power();
                 self.disk.power_on();
                 self.look()?;
             }
-            Trouble::PowerCutInStep => self.mishap = Some(Mishap::PowerCut(1 + self.dice.below(20))),
-            Trouble::DiskFault => {
+            Disruption::PowerCutInStep => self.injection = Some(Injection::PowerCut(1 + self.rng.below(20))),
+            Disruption::DiskFault => {
                 let fault = self.fault();
-                self.mishap = Some(Mishap::Fault(nth, fault));
+                self.injection = Some(Injection::Fault(nth, fault));
             }
-            Trouble::DiskOutage => {
-                let time = Duration::from_micros(self.dice.below(lease / 2));
+            Disruption::DiskOutage => {
+                let time = self.part_of_half_a_lease();
                 self.outage = Some((self.fault(), self.now + time));
             }
-            Trouble::DiskFull => {
-                let time = Duration::from_micros(self.dice.below(lease / 2));
+            Disruption::DiskFull => {
+                let time = self.part_of_half_a_lease();
                 self.outage = Some((Fault::Full, self.now + time));
             }
-            Trouble::SlowWrites | Trouble::SlowReads => {
-                let until = self.now + Duration::from_micros(self.dice.below(lease));
+            Disruption::SlowWrites | Disruption::SlowReads => {
+                let until = self.now + self.part_of_leases(1);
                 let process = &mut self.processes[index];
-                process.excused_at = until;
-                if trouble == Trouble::SlowWrites {
+                process.held_up_at = until;
+                if disruption == Disruption::SlowWrites {
                     process.writes_from = until;
                 } else {
                     process.reads_from = until;
                 }
             }
-            Trouble::LostNews => {}
-            Trouble::Stop => {
-                if let Some(worker) =
-                    self.processes[index].life.as_mut().and_then(|life| life.worker.as_mut())
-                {
+            Disruption::LostNotifications => {}
+            Disruption::Stop => {
+                let live = self.processes[index].live.as_mut();
+                if let Some(worker) = live.and_then(|live| live.worker.as_mut()) {
                     worker.stop();
                 }
             }
         }
         Ok(())
+    }
+
+    /// Kills a process and removes the lock file of its worker, so that nothing proves its death.
+    fn kill_unproven(&mut self, index: usize) {
+        let worker = self.processes[index].live.as_ref().and_then(|live| live.worker.as_ref());
+        let lock = worker.map(|worker| format!("jobs.db-workers/{}.live", worker.id()));
+        self.kill(index);
+        if let Some(lock) = lock {
+            // There may be none, if the worker was about to be removed.
+            let _ = std::fs::remove_file(self.dir.path().join(lock));
+        }
+    }
+
+    fn part_of_leases(&mut self, leases: u64) -> Duration {
+        Duration::from_micros(self.rng.below(leases * self.plan.lease.as_micros() as u64))
+    }
+
+    fn part_of_half_a_lease(&mut self) -> Duration {
+        Duration::from_micros(self.rng.below(self.plan.lease.as_micros() as u64 / 2))
+    }
+
+    fn shift_wall_clock(&mut self, micros: i64) {
+        self.wall_offset += micros;
+        self.set_clock();
     }
 
     fn fault(&mut self) -> Fault {
@@ -107,30 +119,31 @@ impl World<'_> {
             Fault::Io(Op::ShmLock),
             Fault::Io(Op::Truncate),
         ];
-        self.dice.pick(&faults).copied().unwrap_or(Fault::Any)
+        self.rng.pick(&faults).copied().unwrap_or(Fault::Any)
     }
 
-    /// Everything works again from now on, but for processes that stand still, which come back later; and the wall clock is set to a time at which all is due.
-    pub(super) fn heal(&mut self) {
-        self.heals = true;
-        (self.mishap, self.outage) = (None, None);
+    /// Ends all faults, except that frozen processes run again only later. Sets the wall clock to a time at
+    /// which every job is due.
+    pub(super) fn end_disruptions(&mut self) {
+        self.phase = Phase::Recovery;
+        (self.injection, self.outage) = (None, None);
         for process in &mut self.processes {
             process.writes_from = Duration::ZERO;
             process.reads_from = Duration::ZERO;
             process.starts_at = process.starts_at.min(self.now);
         }
         let late = self.model.last_due() - self.wall_micros();
-        self.wall += late.max(0);
-        self.set_clock();
-        note!(self.trace, "{:?} heals", self.now);
+        self.shift_wall_clock(late.max(0));
+        note!(self.trace, "{:?} recovers", self.now);
     }
 
-    /// When all must have ended: what runs may run on; silence is noticed within two leases; retries have their waits.
+    /// When every job must have ended: running tasks may run on, a dead worker is noticed within two leases,
+    /// and retries have to wait.
     pub(super) fn drained_by(&self) -> Duration {
-        let lives = self.processes.iter().filter_map(|process| process.life.as_ref());
-        let handlers = lives.flat_map(|life| &life.handlers).map(|handler| handler.ends_at);
+        let live = self.processes.iter().filter_map(|process| process.live.as_ref());
+        let runs = live.flat_map(|live| &live.runs).map(|run| run.ends_at);
         let frozen = self.processes.iter().map(|process| process.frozen_until);
-        let longest = handlers.chain(frozen).max();
+        let longest = runs.chain(frozen).max();
         longest.unwrap_or(self.now).max(self.now) + self.plan.lease * 4 + Duration::from_secs(120)
     }
 }

@@ -1,45 +1,26 @@
-//! How jobs go: when a handler begins, what the dice say of it, and how it ends.
+//! How the jobs of a run go: when a task begins, how long it runs and how it ends.
 //!
-//! Leans on the stepped worker. What becomes of the job afterwards is the product's business.
+//! Depends on the stepped worker. What becomes of a job afterwards is decided by the product.
 
 use std::time::Duration;
 
-use super::super::model::{End, Verdict};
-use super::super::process::Handler;
+use super::super::model::{Check, TaskEnd};
+use super::super::process::PlannedRun;
 use super::super::trace::note;
-use super::World;
+use super::{Phase, World};
+use crate::model::retry::Outcome;
 use crate::task::{TaskError, TaskErrorKind};
 use crate::worker::testing::guarded;
 
 impl World<'_> {
-    pub(super) fn begin(&mut self, index: usize, dispatcher: usize) -> Verdict {
-        let Some(life) = &mut self.processes[index].life else { return Ok(()) };
-        let Some(running) = life.worker.as_mut().and_then(|worker| worker.begin(dispatcher)) else {
+    pub(super) fn begin(&mut self, index: usize, dispatcher: usize) -> Check {
+        let Some(live) = &mut self.processes[index].live else { return Ok(()) };
+        let Some(job) = live.worker.as_mut().and_then(|worker| worker.begin(dispatcher)) else {
             return Ok(());
         };
-        let claim = running.claim();
-        let timed = running.job().task_name.ends_with("timed");
-        let lease = self.plan.lease.as_micros() as u64;
-        let lasts = match self.dice.below(if self.heals { 12 } else { 20 }) {
-            _ if self.plan.long && self.dice.once_in(2) => self.dice.below(2 * lease),
-            0..8 => 0,
-            8..12 => self.dice.below(1_000_000),
-            12..18 => self.dice.below(lease),
-            // Hangs, in a thread that nobody can end: the job is not begun again in this process before it returns.
-            _ if timed => 6_000_000 + self.dice.below(60_000_000),
-            _ => lease + self.dice.below(11 * lease),
-        };
-        let result = format!("\"{}:{}:{}\"", claim.id, claim.attempt, claim.worker);
-        let outcome = match self.dice.below(20) {
-            0..12 => Ok(result),
-            12 | 13 if self.heals => Ok(result),
-            12..15 => Err(TaskError::retry("went wrong")),
-            15 => Err(TaskError::retry_in(Duration::from_secs(self.dice.below(5)), "busy")),
-            16 => Err(TaskError::permanent("never")),
-            17 => Err(TaskError::cancel("no use")),
-            18 => guarded(|| std::panic::resume_unwind(Box::new("a task panics"))),
-            _ => Ok(result),
-        };
+        let claim = job.claim();
+        let lasts = self.run_time(job.job().task_name.ends_with("timed"));
+        let outcome = self.outcome(format!("\"{}:{}:{}\"", claim.id, claim.attempt, claim.worker));
         note!(
             self.trace,
             "  begins {} attempt {} of {}, for {lasts} us",
@@ -47,58 +28,83 @@ impl World<'_> {
             claim.attempt,
             claim.worker
         );
-        if lasts > 10 * lease {
+        if lasts > 10 * self.plan.lease.as_micros() as u64 {
             self.trace.saw("ran for ten leases");
         }
-        self.model.begins((claim.id.0, i64::from(claim.attempt)), claim.worker.0)?;
+        self.model.attempt_begins((claim.id.0, i64::from(claim.attempt)), claim.worker.0)?;
         let ends_at = self.now + Duration::from_micros(lasts);
-        let listens = self.dice.once_in(2);
-        if self.dice.once_in(4) {
-            running.progress(0.5);
+        let obeys_stop = self.rng.once_in(2);
+        if self.rng.once_in(4) {
+            job.progress(0.5);
         }
-        life.handlers.push(Handler {
-            dispatcher,
-            running,
-            begun: self.now,
-            ends_at,
-            outcome: Some(outcome),
-            listens,
-        });
+        let run =
+            PlannedRun { dispatcher, job, began: self.now, ends_at, outcome: Some(outcome), obeys_stop };
+        if let Some(live) = &mut self.processes[index].live {
+            live.runs.push(run);
+        }
         Ok(())
     }
 
-    pub(super) fn end(&mut self, index: usize, at: usize) {
-        let Some(life) = &mut self.processes[index].life else { return };
-        let Some(worker) = &mut life.worker else { return };
-        let Handler { dispatcher, running, outcome, ends_at, .. } = life.handlers.swap_remove(at);
+    /// How long a task runs, in microseconds.
+    fn run_time(&mut self, timed: bool) -> u64 {
+        let lease = self.plan.lease.as_micros() as u64;
+        match self.rng.below(if self.phase == Phase::Chaos { 20 } else { 12 }) {
+            _ if self.plan.long && self.rng.once_in(2) => self.rng.below(2 * lease),
+            0..8 => 0,
+            8..12 => self.rng.below(1_000_000),
+            12..18 => self.rng.below(lease),
+            // It hangs on a thread that cannot be ended from outside: the job does not begin again in this
+            // process before it returns.
+            _ if timed => 6_000_000 + self.rng.below(60_000_000),
+            _ => lease + self.rng.below(11 * lease),
+        }
+    }
+
+    fn outcome(&mut self, result: String) -> Outcome {
+        match self.rng.below(20) {
+            0..12 => Ok(result),
+            12 | 13 if self.phase > Phase::Chaos => Ok(result),
+            12..15 => Err(TaskError::retry("an error")),
+            15 => Err(TaskError::retry_in(Duration::from_secs(self.rng.below(5)), "busy")),
+            16 => Err(TaskError::permanent("a permanent error")),
+            17 => Err(TaskError::cancel("no longer needed")),
+            18 => guarded(|| std::panic::resume_unwind(Box::new("a task panics"))),
+            _ => Ok(result),
+        }
+    }
+
+    pub(super) fn end(&mut self, index: usize, run: usize) {
+        let Some(live) = &mut self.processes[index].live else { return };
+        let Some(worker) = &mut live.worker else { return };
+        let PlannedRun { dispatcher, job, outcome, ends_at, .. } = live.runs.swap_remove(run);
         let outcome = match outcome {
             Some(outcome) if self.now >= ends_at => outcome,
             _ => {
-                self.trace.saw("ended when told to");
-                Err(TaskError::retry("told to stop"))
+                self.trace.saw("ended when asked to stop");
+                Err(TaskError::retry("asked to stop"))
             }
         };
-        let claim = running.claim();
+        let claim = job.claim();
         let end = match &outcome {
-            Ok(result) => End::Ok(result.clone()),
+            Ok(result) => TaskEnd::Ok(result.clone()),
             Err(failure) => match failure.kind() {
-                TaskErrorKind::Permanent => End::Permanent,
-                TaskErrorKind::Cancel => End::Cancelled,
-                _ => End::Failed,
+                TaskErrorKind::Permanent => TaskEnd::Permanent,
+                TaskErrorKind::Cancel => TaskEnd::Cancelled,
+                _ => TaskEnd::Failed,
             },
         };
         note!(self.trace, "  ends {} attempt {}: {end:?}", claim.id, claim.attempt);
-        if running.is_settled() {
+        if job.is_settled() {
             self.trace.saw("ended after its timeout");
         }
-        self.model.ends((claim.id.0, i64::from(claim.attempt)), end);
-        worker.end(dispatcher, running, outcome);
+        self.model.attempt_ends((claim.id.0, i64::from(claim.attempt)), end);
+        worker.end(dispatcher, job, outcome);
     }
 }
 
-impl Handler {
+impl PlannedRun {
     /// When it ends.
     pub(in super::super) fn ends(&self) -> Duration {
-        if self.listens && self.running.stop_reason().is_some() { self.begun } else { self.ends_at }
+        if self.obeys_stop && self.job.stop_reason().is_some() { self.began } else { self.ends_at }
     }
 }
