@@ -25,7 +25,7 @@ pub enum StopReason {
     StoreHalted,
 }
 
-/// Tells one execution to stop. Only the first reason is kept.
+/// Asks one execution to stop. Only the first reason is kept.
 #[derive(Debug, Default)]
 pub(crate) struct StopSignal {
     reason: AtomicU8,

@@ -16,7 +16,7 @@ const AHEAD_MAX: usize = 1_024;
 const CLAIM_MAX: usize = 512;
 
 /// A job that was claimed ahead and has waited for so long was claimed too early: it is released.
-pub(super) const AHEAD_PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const AHEAD_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Limits the size of a claim by the average run time of the jobs.
 #[derive(Default)]
@@ -34,11 +34,11 @@ impl ClaimLimit {
             if self.average == 0.0 { run_time } else { self.average + (run_time - self.average) / 8.0 };
     }
 
-    /// Jobs claimed ahead have waited for [`AHEAD_PATIENCE`], so running jobs take at least that long. By the
+    /// Jobs claimed ahead have waited for [`AHEAD_WAIT_MAX`], so running jobs take at least that long. By the
     /// old average the request that releases them would claim them again, and an idle worker would never get
     /// them.
     pub(super) fn claimed_too_early(&mut self) {
-        self.average = self.average.max(AHEAD_PATIENCE.as_secs_f64());
+        self.average = self.average.max(AHEAD_WAIT_MAX.as_secs_f64());
     }
 
     /// How many jobs to ask for when `held` jobs are claimed already. Only a pool whose free threads take

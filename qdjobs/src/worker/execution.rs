@@ -53,7 +53,7 @@ pub(super) struct Execution {
     pub(super) deadline: Option<Duration>,
     stop: Arc<StopSignal>,
     began: Duration,
-    /// Whoever sets it decides the verdict: the outcome, the timeout, or the stop of the worker.
+    /// What sets it first decides the verdict: the outcome, the timeout, or the stop of the worker.
     settled: AtomicBool,
     /// Set when the executor has the future.
     abort: OnceLock<Arc<dyn Abort>>,

@@ -1,9 +1,11 @@
 //! [`Worker`], which runs the jobs of a queue: its options.
 //!
-//! `start.rs` checks them and starts the threads, `stop.rs` gives the order of stopping, `signals.rs` stops a
-//! worker when the process is told to end. Each worker has one dispatcher for `fn` tasks and one for `async
-//! fn` tasks, each with a pool, and one supervisor. The supervisor's thread runs no user code but event
-//! listeners and backoff functions, so that no task can stall it.
+//! `start.rs` checks the options and starts the threads. `stop.rs` gives the order of stopping. `signals.rs`
+//! stops a worker when the process gets SIGTERM.
+//!
+//! A worker has a dispatcher for its `fn` tasks and one for its `async fn` tasks, each with a pool, and one
+//! supervisor. The thread of the supervisor runs no user code but event listeners and backoff functions, so
+//! that no task can stall it.
 //!
 //! ```text
 //! dispatcher ──claim (finished jobs, free room)──▶ store ──claimed jobs──▶ pool: threads for fn, executor for async fn

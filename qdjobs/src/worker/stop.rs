@@ -17,7 +17,7 @@ use super::shared::WorkerShared;
 use super::supervisor::RunningSupervisor;
 
 /// After the shutdown timeout, tasks are asked to stop and get this long to return.
-pub(super) const STOP_PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const STOP_WAIT: Duration = Duration::from_millis(500);
 
 /// A worker that runs in the background. If the handle is dropped, the worker stops as by
 /// [`stop`](WorkerHandle::stop).
@@ -94,7 +94,7 @@ impl RunningWorker {
         dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
         // 3. Tasks that still run are asked to stop, get a moment to return, and their jobs are released.
         dispatchers.iter().for_each(|dispatcher| dispatcher.request_stop());
-        let until = shared.elapsed() + STOP_PATIENCE;
+        let until = shared.elapsed() + STOP_WAIT;
         dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
         let released: usize = dispatchers.iter().map(|dispatcher| dispatcher.release_running()).sum();
         // 4. The last results are stored. Then the dispatchers have nothing left to do.

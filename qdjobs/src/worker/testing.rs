@@ -16,7 +16,7 @@ use super::job_source::JobSource;
 use super::pool::Pool;
 use super::shared::{EventListener, WorkerShared};
 pub(crate) use super::simulated_pool::SimulatedPool;
-use super::stop::STOP_PATIENCE;
+use super::stop::STOP_WAIT;
 use super::supervisor::Supervisor;
 use crate::context::{States, StopReason};
 use crate::model::error::Result;
@@ -269,7 +269,7 @@ impl SteppedWorker {
         match &mut self.stage {
             Stage::Draining(until) if idle || now >= *until => {
                 self.dispatchers.iter().for_each(|it| it.dispatcher.request_stop());
-                self.stage = Stage::Stopping(now + STOP_PATIENCE);
+                self.stage = Stage::Stopping(now + STOP_WAIT);
             }
             Stage::Stopping(until) if idle || now >= *until => {
                 self.dispatchers.iter().for_each(|it| _ = it.dispatcher.release_running());

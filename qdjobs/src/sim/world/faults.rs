@@ -50,6 +50,25 @@ impl World<'_> {
                 self.look()?;
             }
             Disruption::PowerCutInStep => self.injection = Some(Injection::PowerCut(1 + self.rng.below(20))),
+            Disruption::DiskFault
+            | Disruption::DiskOutage
+            | Disruption::DiskFull
+            | Disruption::SlowWrites
+            | Disruption::SlowReads => self.disrupt_disk(disruption, index, nth),
+            Disruption::LostNotifications => {}
+            Disruption::Stop => {
+                let live = self.processes[index].live.as_mut();
+                if let Some(worker) = live.and_then(|live| live.worker.as_mut()) {
+                    worker.stop();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the disk fail or slow; a single fault strikes the disk operation `nth` of the next step.
+    fn disrupt_disk(&mut self, disruption: Disruption, index: usize, nth: u64) {
+        match disruption {
             Disruption::DiskFault => {
                 let fault = self.fault();
                 self.injection = Some(Injection::Fault(nth, fault));
@@ -62,25 +81,17 @@ impl World<'_> {
                 let time = self.part_of_half_a_lease();
                 self.outage = Some((Fault::Full, self.now + time));
             }
-            Disruption::SlowWrites | Disruption::SlowReads => {
+            slow => {
                 let until = self.now + self.part_of_leases(1);
                 let process = &mut self.processes[index];
                 process.held_up_at = until;
-                if disruption == Disruption::SlowWrites {
+                if slow == Disruption::SlowWrites {
                     process.writes_from = until;
                 } else {
                     process.reads_from = until;
                 }
             }
-            Disruption::LostNotifications => {}
-            Disruption::Stop => {
-                let live = self.processes[index].live.as_mut();
-                if let Some(worker) = live.and_then(|live| live.worker.as_mut()) {
-                    worker.stop();
-                }
-            }
         }
-        Ok(())
     }
 
     /// Kills a process and removes the lock file of its worker, so that nothing proves its death.

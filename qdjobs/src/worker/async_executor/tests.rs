@@ -7,7 +7,7 @@ use super::*;
 use crate::prelude::*;
 
 /// Nothing here takes so long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Holds the tasks of one test inside their first poll.
 #[derive(Clone)]
@@ -88,7 +88,7 @@ fn a_wake_of_a_job_that_blocks_in_its_poll_takes_no_thread_and_is_not_lost() {
     gate.open();
     // Each job was woken during its first poll, and never after it.
     for job in queue.list(crate::store::Filter::default()).unwrap().jobs {
-        queue.handle::<serde_json::Value>(job.id).wait_timeout(PATIENCE).unwrap();
+        queue.handle::<serde_json::Value>(job.id).wait_timeout(TIMEOUT).unwrap();
     }
     // A machine that starts threads slowly gets a few more than it needs.
     assert!(used <= JOBS + JOBS / 2, "{used} threads");
@@ -123,7 +123,7 @@ fn the_future_of_a_job_that_times_out_while_it_blocks_in_its_poll_is_dropped_aft
     assert_eq!(failed.kind(), ErrorKind::JobFailed);
     assert!(drops.try_recv().is_err());
     gate.open();
-    drops.recv_timeout(PATIENCE).unwrap();
+    drops.recv_timeout(TIMEOUT).unwrap();
     worker.stop().unwrap();
 }
 

@@ -28,7 +28,7 @@ use crate::store::TaskSet;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 
 use super::abandoned::Abandoned;
-use super::claim_limit::{AHEAD_PATIENCE, ClaimLimit};
+use super::claim_limit::{AHEAD_WAIT_MAX, ClaimLimit};
 use super::execution::{Execution, FinishReport, UnstartedJob};
 use super::in_flight::InFlight;
 use super::job_source::JobSource;
@@ -197,7 +197,7 @@ impl Dispatcher {
         if let Some(stored) = self.ended(&mut state, now) {
             return Step::End(stored);
         }
-        if state.unstarted_since.is_some_and(|since| now.saturating_sub(since) > AHEAD_PATIENCE) {
+        if state.unstarted_since.is_some_and(|since| now.saturating_sub(since) > AHEAD_WAIT_MAX) {
             state.release_unstarted();
             state.claim_limit.claimed_too_early();
         }
@@ -214,10 +214,10 @@ impl Dispatcher {
                 return Step::Again;
             }
         }
-        // Only two things end by time: the patience with jobs claimed ahead, and a pause after a failure.
+        // Only two things end by time: the wait of jobs claimed ahead, and a pause after a failure.
         // Everything else wakes the thread.
-        let patience = state.unstarted_since.map(|_| AHEAD_PATIENCE);
-        let limit = pause.into_iter().chain(patience).min();
+        let ahead = state.unstarted_since.map(|_| AHEAD_WAIT_MAX);
+        let limit = pause.into_iter().chain(ahead).min();
         Step::Sleep(state, limit)
     }
 

@@ -12,9 +12,9 @@ use crate::store::{Heartbeat, Pending, Release, WorkerInfo};
 
 use super::duty::{Duty, NextRun, RETRY, Supervised};
 
-/// How long a worker that could not run for a while waits for the answer to a heartbeat before it doubts its
-/// lease.
-const ANSWER_PATIENCE: Duration = Duration::from_millis(250);
+/// How long a worker that could not run for a while waits for the answer to a heartbeat before it is
+/// suspended.
+const ANSWER_WAIT_MAX: Duration = Duration::from_millis(250);
 
 pub(super) struct HeartbeatDuty {
     /// The worker as it registered. Only the id changes.
@@ -26,8 +26,8 @@ pub(super) struct HeartbeatDuty {
     next: Duration,
     /// When the last heartbeat was sent.
     sent_at: Duration,
-    /// Until when to wait for an answer before the lease is in doubt, in elapsed time.
-    patient_until: Option<Duration>,
+    /// Until when to wait for an answer before the worker is suspended, in elapsed time.
+    answer_until: Option<Duration>,
     suspended: bool,
 }
 
@@ -45,7 +45,7 @@ impl HeartbeatDuty {
             registration: None,
             next: now,
             sent_at: now,
-            patient_until: None,
+            answer_until: None,
             suspended: false,
         }
     }
@@ -86,7 +86,7 @@ impl HeartbeatDuty {
     fn check_lease(&mut self, worker: &mut Supervised, now: Duration) -> Option<Duration> {
         let longest = worker.lease.mul_f64(0.8);
         if now.saturating_sub(worker.lease_confirmed_at) <= longest {
-            self.patient_until = None;
+            self.answer_until = None;
             self.suspend(worker, false);
             return None;
         }
@@ -100,7 +100,7 @@ impl HeartbeatDuty {
             self.poll(worker, now);
         }
         let elapsed = worker.shared.elapsed();
-        let until = *self.patient_until.get_or_insert(elapsed + ANSWER_PATIENCE);
+        let until = *self.answer_until.get_or_insert(elapsed + ANSWER_WAIT_MAX);
         if now.saturating_sub(worker.lease_confirmed_at) <= longest {
             return self.check_lease(worker, now);
         }
@@ -117,7 +117,7 @@ impl HeartbeatDuty {
         }
     }
 
-    /// The lease is lost, but the worker lives: what it holds belongs to others, and it goes on under a new
+    /// The lease is lost although the process is alive: the worker gives up its jobs and goes on under a new
     /// id.
     fn register(&mut self, worker: &mut Supervised) {
         if self.registration.is_none() {
@@ -171,7 +171,7 @@ impl Duty for HeartbeatDuty {
         if now >= self.next {
             self.send(worker, now);
         }
-        // After it was sent: the answer has to wake a worker that doubts its lease. Otherwise it would wait
+        // After it was sent: the answer has to wake a supervisor that waits for it. Otherwise it would wait
         // for the next heartbeat, which by a manual clock never comes.
         self.poll(worker, now);
         let within = self.check_lease(worker, now);

@@ -1,9 +1,8 @@
-//! Keeps a worker alive in the eyes of others, whatever its tasks do: [`Supervisor`].
+//! Runs the duties of a worker that no task may delay: [`Supervisor`].
 //!
-//! It has a thread of its own, so that no task can hold up its duties, and runs until the last job has ended.
-//! Each duty has a file: `heartbeat.rs` renews the lease, `rescuer.rs` rescues the jobs of dead workers,
-//! `timeouts.rs` ends attempts that run too long. `duty.rs` is their common shape, `handle.rs` wakes the
-//! supervisor.
+//! It has a thread of its own and runs until the last job has ended. Each duty has a file: `heartbeat.rs`
+//! renews the lease, `rescuer.rs` rescues the jobs of dead workers, `timeouts.rs` ends attempts that run too
+//! long. `duty.rs` is their common shape, `handle.rs` wakes the supervisor.
 //!
 //! Depends on the dispatchers, which it controls, and on the store's contract.
 
