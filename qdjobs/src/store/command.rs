@@ -36,7 +36,7 @@ impl JobCommand {
             (JobCommand::Retry(_), Status::Pending) => (due, "it already waits for a free worker"),
             (JobCommand::Retry(_), Status::Completed) => (true, "enqueue a new job to do the work once more"),
             (JobCommand::Cancel(_), status) => {
-                (status != Status::Pending, "only a pending job can be cancelled")
+                (status != Status::Pending, "only a job that has not ended can be cancelled")
             }
             (JobCommand::Retry(_) | JobCommand::Delete(_), _) => (false, ""),
         };
