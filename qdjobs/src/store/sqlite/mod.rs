@@ -83,7 +83,7 @@ impl SqliteStore {
 
     /// All of it but the threads that write and read.
     fn without_threads(path: &Path, options: SqliteOptions, clock: Clock) -> Result<(SqliteStore, Reader)> {
-        SqliteStore::on(&Machine::this(), path, options, clock)
+        SqliteStore::on(&Machine::current(), path, options, clock)
     }
 
     fn on(
@@ -94,14 +94,15 @@ impl SqliteStore {
     ) -> Result<(SqliteStore, Reader)> {
         refuse_special(path)?;
         // Before SQLite is asked for anything.
-        let fork_guard = ForkGuard::found()?;
+        let fork_guard = ForkGuard::acquire()?;
         open::create(path, &options, machine)?;
         // Absolute, since it outlives a change of the working directory.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let worker_locks = Arc::new(WorkerLocks::beside(&path));
         // Before the first write: to open a database is to write into it.
-        let alone = if open::has_wal_reset_bug(machine.sqlite) { Some(alone(&worker_locks)?) } else { None };
-        let conn = open::writer_again(&path, &options)?;
+        let alone =
+            if open::has_wal_reset_bug(machine.sqlite_version) { Some(alone(&worker_locks)?) } else { None };
+        let conn = open::reopen_writer(&path, &options)?;
         let read = open::reader(&path, &options)?;
         let request_queue = Arc::new(RequestQueue::default());
         let bell: Arc<dyn ClockSubscriber> = request_queue.clone();
@@ -266,14 +267,14 @@ impl Store for SqliteStore {
     }
 
     fn report_progress(&self, slot: Arc<ProgressSlot>) {
-        if self.fork_guard.is_here() {
+        if self.fork_guard.is_own_process() {
             // Progress that is reported after the store has closed has no reader.
             let _ = self.request_queue.push(Request::ReportProgress(slot));
         }
     }
 
     fn is_proven_dead(&self, worker: WorkerId) -> bool {
-        self.fork_guard.is_here() && self.worker_locks.is_proven_dead(worker)
+        self.fork_guard.is_own_process() && self.worker_locks.is_proven_dead(worker)
     }
 
     fn release_worker(&self, worker: WorkerId, why: Release) -> Pending<Released> {
@@ -309,7 +310,7 @@ impl Store for SqliteStore {
     }
 
     fn notify(&self) {
-        if self.fork_guard.is_here() {
+        if self.fork_guard.is_own_process() {
             self.request_queue.look();
         }
     }
@@ -345,7 +346,7 @@ impl Store for SqliteStore {
     }
 
     fn close(&self) {
-        if !self.fork_guard.is_here() {
+        if !self.fork_guard.is_own_process() {
             // In a fork: the threads are not here, and the connections are the parent's. Nothing of them may be touched, nor closed at
             // the end of this copy.
             if let Ok(mut threads) = self.threads.try_lock() {
@@ -441,8 +442,8 @@ mod tests {
     fn a_sqlite_that_is_only_safe_alone_is_refused_beside_another_before_it_writes() {
         let dir = scratch("alone");
         let path = dir.join("jobs.db");
-        let open = |sqlite| {
-            let machine = Machine { sqlite, mounts: None };
+        let open = |sqlite_version| {
+            let machine = Machine { sqlite_version, mounts: None };
             SqliteStore::on(&machine, &path, SqliteOptions::default(), Clock::system())
         };
         let bytes =
@@ -466,7 +467,7 @@ mod tests {
     fn a_database_on_the_disk_of_another_machine_is_refused_before_it_is_made_unless_that_is_allowed() {
         let dir = scratch("remote");
         let mounts = Some("31 22 0:40 / / rw,relatime shared:7 - nfs4 files:/jobs rw,vers=4.2\n".to_owned());
-        let machine = Machine { sqlite: 3_051_003, mounts };
+        let machine = Machine { sqlite_version: 3_051_003, mounts };
         let open = |options| SqliteStore::on(&machine, &dir.join("jobs.db"), options, Clock::system());
         let refused = open(SqliteOptions::default()).err().unwrap();
         assert!(refused.to_string().contains("nfs4"), "{refused}");

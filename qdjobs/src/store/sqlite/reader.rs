@@ -75,7 +75,7 @@ impl Reader {
             && error.is_fatal()
         {
             // Nothing more is written to a damaged file. Reads go on, as far as they can.
-            self.request_queue.stop(error::stopped(error));
+            self.request_queue.stop(error::halted(error));
         }
         reply.send(answer);
     }
@@ -84,7 +84,7 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if self.request_queue.is_stopped() {
-            open::leave_as_it_is(&self.conn);
+            open::disable_close_checkpoint(&self.conn);
         }
     }
 }

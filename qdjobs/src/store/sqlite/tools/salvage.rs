@@ -64,11 +64,11 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> 
     let options = SqliteOptions::default();
     refuse_special(to)?;
     let old = check::read_only(from)?;
-    if !open::create(to, &options, &open::Machine::this())? {
+    if !open::create(to, &options, &open::Machine::current())? {
         return Err(Error::new(ErrorKind::InvalidInput, format!("there is a file at `{}`", to.display()))
             .help("a salvage never writes into a file that is there: give it a new name"));
     }
-    let saved = open::writer_again(to, &options).and_then(|new| copy(&old, &new));
+    let saved = open::reopen_writer(to, &options).and_then(|new| copy(&old, &new));
     if saved.is_err() {
         // Ours, by the creation above. A part of it would look like a result, and stand in the way of the next try.
         for path in [to.to_owned(), beside(to, "-wal"), beside(to, "-shm")] {

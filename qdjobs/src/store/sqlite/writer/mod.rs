@@ -307,7 +307,7 @@ impl Writer {
     /// Stops for good, since going on could lose what was answered before (see [`error::is_fatal`]). Nothing is written any more,
     /// no file is changed, and everybody is told so at once: whoever is here now, and whoever comes later.
     pub(in crate::store::sqlite) fn stop(&mut self, first: &Error) {
-        self.request_queue.stop(error::stopped(first));
+        self.request_queue.stop(error::halted(first));
         if !self.conn.is_autocommit() {
             // Forgets what is written and lets go of the lock; this writes nothing.
             let _ = self.conn.execute_batch("ROLLBACK");
@@ -318,7 +318,7 @@ impl Writer {
     /// Tells all who wait here that the store has stopped.
     fn end_all(&mut self) {
         let Some(stopped) = self.request_queue.stopped() else { return };
-        open::leave_as_it_is(&self.conn);
+        open::disable_close_checkpoint(&self.conn);
         self.refuse_those_who_wait(&stopped);
     }
 
@@ -327,7 +327,7 @@ impl Writer {
     fn is_concerned(&mut self) -> rusqlite::Result<bool> {
         self.sockets.refresh(&self.conn)?;
         self.next_due = queries::next_due(&self.conn)?;
-        if migrate::refuse_if_outgrown(&self.conn).is_err() {
+        if migrate::refuse_newer_schema(&self.conn).is_err() {
             // The transaction says so.
             return Ok(true);
         }
@@ -426,7 +426,7 @@ impl Writer {
 
     /// Reads what others may have changed that matters beside their jobs; of what goes wrong the next transaction speaks.
     fn hear_of_others(&mut self) -> Result<()> {
-        migrate::refuse_if_outgrown(&self.conn)?;
+        migrate::refuse_newer_schema(&self.conn)?;
         self.next_due = queries::next_due(&self.conn).map_err(error::before_commit)?;
         self.sockets.refresh(&self.conn).map_err(error::before_commit)
     }
@@ -477,7 +477,7 @@ impl Writer {
                     self.fairness.meet(self.clock.monotonic());
                 }
                 // One of them may be of a later version, and have raised the schema beyond this one.
-                migrate::refuse_if_outgrown(&self.conn)?;
+                migrate::refuse_newer_schema(&self.conn)?;
                 // Among other things, somebody may have come or gone.
                 self.sockets.refresh(&self.conn).map_err(error::before_commit)?;
             }
@@ -622,7 +622,7 @@ impl Writer {
 
     fn begin(&mut self) -> Result<()> {
         if self.broken {
-            self.conn = open::writer_again(&self.path, &self.options)?;
+            self.conn = open::reopen_writer(&self.path, &self.options)?;
             self.broken = false;
         }
         self.at_the_lock(error::begin_immediate)
@@ -645,7 +645,7 @@ impl Writer {
 fn refuse_inserts(requests: Vec<Request>) -> Vec<Request> {
     let (inserts, rest): (Vec<_>, Vec<_>) =
         requests.into_iter().partition(|request| matches!(request, Request::Insert(..)));
-    inserts.into_iter().for_each(|insert| insert.refuse(&error::full()));
+    inserts.into_iter().for_each(|insert| insert.refuse(&error::storage_full()));
     rest
 }
 

@@ -134,7 +134,7 @@ fn on_a_full_disk(name: &str, worker: WorkerId) -> (Writer, PathBuf) {
     writer.worker_locks.begin(worker).unwrap();
     register_worker(&mut writer, worker);
     writer.leave_room_for_others();
-    writer.weigh(&error::full());
+    writer.weigh(&error::storage_full());
     assert!(writer.disk_reserve.is_spent());
     (writer, dir)
 }
