@@ -25,7 +25,7 @@ impl World<'_> {
             Trouble::Kill => self.kill(index),
             Trouble::KillUnproven => {
                 let worker = self.processes[index].life.as_ref().and_then(|life| life.worker.as_ref());
-                let proof = worker.map(|worker| format!("jobs.db-workers/{}.live", worker.id()));
+                let proof = worker.map(|worker| format!("jobs.db-workers/{}.lock", worker.id()));
                 self.kill(index);
                 if let Some(proof) = proof {
                     // It may not be there, if the worker was about to leave.

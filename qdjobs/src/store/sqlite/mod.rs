@@ -57,7 +57,7 @@ pub struct SqliteStore {
     threads: Mutex<Threads>,
     fork_guard: ForkGuard,
     /// Held against other processes, if the linked SQLite is only safe alone.
-    _alone: Option<File>,
+    _exclusive_lock: Option<File>,
 }
 
 /// What is running, until the store is closed.
@@ -100,8 +100,11 @@ impl SqliteStore {
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let worker_locks = Arc::new(WorkerLocks::beside(&path));
         // Before the first write: to open a database is to write into it.
-        let alone =
-            if open::has_wal_reset_bug(machine.sqlite_version) { Some(alone(&worker_locks)?) } else { None };
+        let exclusive_lock = if open::has_wal_reset_bug(machine.sqlite_version) {
+            Some(lock_exclusively(&worker_locks)?)
+        } else {
+            None
+        };
         let conn = open::reopen_writer(&path, &options)?;
         let read = open::reader(&path, &options)?;
         let request_queue = Arc::new(RequestQueue::default());
@@ -136,7 +139,7 @@ impl SqliteStore {
             health,
             threads,
             fork_guard,
-            _alone: alone,
+            _exclusive_lock: exclusive_lock,
         };
         Ok((store, reader))
     }
@@ -183,7 +186,7 @@ impl SqliteStore {
 }
 
 /// Takes the database for this process alone, since the linked SQLite may lose data otherwise.
-fn alone(worker_locks: &WorkerLocks) -> Result<File> {
+fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
     let version = rusqlite::version();
     let refused = |why: String| {
         Error::new(
@@ -192,7 +195,7 @@ fn alone(worker_locks: &WorkerLocks) -> Result<File> {
         )
         .help("update rusqlite to 0.39 or later with the feature `bundled`, or close the other process")
     };
-    match worker_locks.be_alone() {
+    match worker_locks.lock_exclusively() {
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err(refused("another one has this database open".into())),
         Err(error) => Err(refused(format!("it cannot be made sure that this is the only one: {error}"))),
@@ -237,7 +240,7 @@ impl Store for SqliteStore {
 
     fn register_worker(&self, worker: WorkerInfo) -> Pending<()> {
         let id = worker.id;
-        let is_new = match self.fork_guard.check().and_then(|()| self.worker_locks.begin(id)) {
+        let is_new = match self.fork_guard.check().and_then(|()| self.worker_locks.acquire(id)) {
             Ok(is_new) => is_new,
             Err(error) => return Pending::ready(Err(error)),
         };
@@ -247,7 +250,7 @@ impl Store for SqliteStore {
             Err(error) => {
                 // Nobody will show this number again.
                 if is_new {
-                    self.worker_locks.end(id);
+                    self.worker_locks.release(id);
                 }
                 Pending::ready(Err(error))
             }
@@ -434,7 +437,7 @@ mod tests {
         for worker in [1, 2] {
             assert_eq!(register_worker(worker).unwrap_err().kind(), ErrorKind::Closed);
         }
-        assert_eq!(worker_locks::names(store.worker_locks.dir(), ".live"), ["0000000000000001"]);
+        assert_eq!(worker_locks::worker_ids(store.worker_locks.dir()), [WorkerId(1)]);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

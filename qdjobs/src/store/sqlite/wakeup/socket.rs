@@ -107,7 +107,7 @@ impl WakeSockets {
     /// Removes the sockets of processes that died before they were on the list.
     pub(in crate::store::sqlite) fn clear_unlisted(&self) {
         #[cfg(unix)]
-        for name in crate::store::sqlite::files::worker_locks::names(&self.dir, ".wake") {
+        for name in crate::store::sqlite::files::worker_locks::file_stems(&self.dir, ".wake") {
             let address = std::path::absolute(&self.dir).map(|dir| dir.join(format!("{name}.wake")));
             let address = address.ok().and_then(|path| path.to_str().map(str::to_owned));
             // One on the list goes with its worker.

@@ -210,7 +210,7 @@ impl Writer {
         if self.standing.is_empty() && self.watchers.is_empty() {
             return Sleep { limit: chores, ..Sleep::default() };
         }
-        let due = self.next_due.filter(|_| !self.standing.is_empty() && !self.disk_reserve.is_spent());
+        let due = self.next_due.filter(|_| !self.standing.is_empty() && !self.disk_reserve.is_released());
         let due = due.and_then(|due| {
             let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
             self.clock.sleep(wait).max(self.rest())
@@ -229,7 +229,7 @@ impl Writer {
     fn is_due(&self) -> bool {
         self.next_due.is_some_and(|due| due <= self.clock.now())
             && self.rest().is_none()
-            && !self.disk_reserve.is_spent()
+            && !self.disk_reserve.is_released()
     }
 
     /// Nothing waits: sees to the log, and looks for what became due or was written by others; begins a transaction only if
@@ -243,7 +243,7 @@ impl Writer {
         }
         let written_back = self.checkpointer.write_back(&self.conn, self.clock.monotonic());
         self.mind(written_back);
-        if self.disk_reserve.try_anew(self.clock.elapsed()) {
+        if self.disk_reserve.try_restore(self.clock.elapsed()) {
             // There is room again.
             self.note_room(false);
             return self.write(Vec::new(), true);
@@ -266,7 +266,7 @@ impl Writer {
     /// Whether there is something to do later though nobody asks: the thread must not sleep for good.
     pub(in crate::store::sqlite) fn has_chores(&self) -> bool {
         self.must_mend()
-            || self.disk_reserve.is_spent()
+            || self.disk_reserve.is_released()
             || self.checkpointer.sleep(self.clock.monotonic()).is_some()
     }
 
@@ -284,7 +284,7 @@ impl Writer {
         if error.is_fatal() {
             self.stop(error);
         } else if error.kind() == ErrorKind::StorageFull {
-            self.disk_reserve.spend(self.clock.elapsed());
+            self.disk_reserve.release(self.clock.elapsed());
             self.note_room(true);
         }
     }
@@ -354,8 +354,8 @@ impl Writer {
     }
 
     fn look_at_the_reserve(&mut self) {
-        self.disk_reserve.look(self.clock.elapsed(), !self.worker_locks.is_empty());
-        if self.disk_reserve.is_spent() {
+        self.disk_reserve.check(self.clock.elapsed(), !self.worker_locks.is_empty());
+        if self.disk_reserve.is_released() {
             self.note_room(true);
         }
     }
@@ -437,7 +437,7 @@ impl Writer {
             self.end_all();
             return requests.into_iter().for_each(|request| self.refuse(request, &stopped));
         }
-        if self.disk_reserve.is_spent() {
+        if self.disk_reserve.is_released() {
             requests = refuse_inserts(requests);
             if requests.is_empty() && !look {
                 return;
@@ -516,7 +516,7 @@ impl Writer {
                 self.watchers.entry(id).or_default().extend(replies);
             }
             // Nobody will show these numbers again; their proof of life would only use up files.
-            batch.registered.iter().for_each(|worker| self.worker_locks.end(*worker));
+            batch.registered.iter().for_each(|worker| self.worker_locks.release(*worker));
             self.has_failed(error, batch.now);
             // Those whose turn never came are told the same, and not that the queue was closed.
             requests.for_each(|request| self.refuse(request, error));
@@ -532,11 +532,11 @@ impl Writer {
             self.unconfirmed = Unconfirmed::default();
             self.mend = Duration::ZERO;
             self.due_again = None;
-            if !self.disk_reserve.is_spent() {
+            if !self.disk_reserve.is_released() {
                 self.note_room(false);
             }
             if !batch.registered.is_empty() {
-                self.disk_reserve.look_soon();
+                self.disk_reserve.check_soon();
                 self.clear_up();
             }
             self.registered.extend(batch.registered);
@@ -545,14 +545,14 @@ impl Writer {
             // Before the answers, so that nothing is left when a stop returns; after the commit, since a proof of life that is
             // gone before the worker is off the list would make it look dead.
             for (worker, wake_socket) in &batch.left {
-                self.worker_locks.end(*worker);
+                self.worker_locks.release(*worker);
                 self.registered.remove(worker);
                 wake_socket.iter().for_each(|wake_socket| self.sockets.clear(wake_socket));
             }
             if !batch.left.is_empty() && self.worker_locks.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
                 self.sockets.close();
-                self.disk_reserve.leave();
+                self.disk_reserve.remove_if_unused();
             }
         }
         for (_, job, replies) in batch.told {
@@ -576,7 +576,7 @@ impl Writer {
             Request::CancelWaitingClaims(worker, _) => self.end_standing(|turn| turn.worker == *worker),
             // It is not on the list, and leaves no proof of its life.
             Request::RegisterWorker(card, _) if !self.registered.contains(&card.id) => {
-                self.worker_locks.end(card.id)
+                self.worker_locks.release(card.id)
             }
             _ => {}
         }
@@ -589,7 +589,8 @@ impl Writer {
         if self.sockets.refresh(&self.conn).is_ok() {
             self.sockets.clear_unlisted();
         }
-        self.worker_locks.clear(|worker| queries::is_registered(&self.conn, worker).unwrap_or(true));
+        self.worker_locks
+            .remove_unregistered(|worker| queries::is_registered(&self.conn, worker).unwrap_or(true));
     }
 
     /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
