@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::trace::{Trace, note};
-use crate::store::sqlite::testing::snapshot::{Books, JobRow};
+use crate::store::sqlite::testing::snapshot::{JobRow, Snapshot};
 
 /// Deaths of a worker after which the job it ran is failed.
 const CRASHES_MAX: i64 = crate::model::poison::CRASHES_MAX as i64;
@@ -53,10 +53,10 @@ pub(super) enum Standing {
 
 #[derive(Default)]
 pub(super) struct Model {
-    pub(super) books: Books,
+    pub(super) books: Snapshot,
     /// The last of them that no power cut may take back. What is read after a sync has failed may be no more than what the
     /// operating system remembers, until somebody has synced: nobody was told of it.
-    firm: Books,
+    firm: Snapshot,
     words: BTreeMap<u64, Word>,
     runs: BTreeMap<(i64, i64), Run>,
     retried_by_hand: BTreeSet<i64>,
@@ -170,7 +170,7 @@ impl Model {
     /// Judges the next state of the books; `standing` tells of a worker that was on the list.
     pub(super) fn see(
         &mut self,
-        books: Books,
+        books: Snapshot,
         now: Duration,
         lease: Duration,
         standing: impl Fn(i64, Duration) -> Standing,
@@ -224,7 +224,14 @@ impl Model {
     }
 
     /// Judges how one job has changed.
-    fn judge(&self, id: i64, before: Option<&JobRow>, job: &JobRow, books: &Books, trace: &Trace) -> Verdict {
+    fn judge(
+        &self,
+        id: i64,
+        before: Option<&JobRow>,
+        job: &JobRow,
+        books: &Snapshot,
+        trace: &Trace,
+    ) -> Verdict {
         note!(
             trace,
             "    job {id}: {} attempt {} retries {} crashes {} worker {:?} due {} {:?}",
@@ -318,7 +325,7 @@ impl Model {
     }
 
     /// Each attempt that is over is on record once, but the success of a first one.
-    fn count_attempts(&self, id: i64, job: &JobRow, books: &Books) -> Verdict {
+    fn count_attempts(&self, id: i64, job: &JobRow, books: &Snapshot) -> Verdict {
         let records: Vec<(i64, &str)> = books
             .attempts
             .range((id, 0)..(id + 1, 0))
@@ -353,7 +360,7 @@ impl Model {
 
     fn see_workers(
         &mut self,
-        books: &Books,
+        books: &Snapshot,
         now: Duration,
         lease: Duration,
         standing: impl Fn(i64, Duration) -> Standing,

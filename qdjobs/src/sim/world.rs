@@ -150,7 +150,8 @@ impl<'t> World<'t> {
     /// What must hold when all is over.
     fn close(&mut self) -> Verdict {
         let Some((_, snapshot)) = &self.snapshot else { return Err("nobody looks on".into()) };
-        let sound = snapshot.is_sound().map_err(|error| format!("the file cannot be checked: {error}"))?;
+        let sound =
+            snapshot.check_integrity().map_err(|error| format!("the file cannot be checked: {error}"))?;
         if sound != "ok" {
             return Err(format!("the file is not sound: {sound}"));
         }
@@ -476,7 +477,7 @@ impl<'t> World<'t> {
             self.snapshot = Some((number, opened.map_err(|error| format!("nobody can look on: {error}"))?));
         }
         let Some((number, snapshot)) = &mut self.snapshot else { return Ok(()) };
-        let books = as_process(*number, || snapshot.look());
+        let books = as_process(*number, || snapshot.read());
         let Some(books) = books.map_err(|error| format!("the books cannot be read: {error}"))? else {
             return Ok(());
         };
@@ -497,7 +498,7 @@ impl<'t> World<'t> {
         for process in &self.processes {
             let lost = self.loses_news && !self.heals && self.dice.once_in(2);
             if let Some(life) = process.life.as_ref().filter(|_| !lost) {
-                life.store.tell_news();
+                life.store.note_file_change();
             }
         }
         Ok(())

@@ -166,7 +166,7 @@ impl Writer {
         let change_poll = ChangePoll::new(checkpointer.path(), &request_queue);
         let disk_reserve = DiskReserve::new(worker_locks.dir(), options.disk_reserve);
         #[cfg(test)]
-        let (change_poll, sockets) = stepped::cut_off(change_poll, sockets, &clock);
+        let (change_poll, sockets) = stepped::disconnect_wakeups(change_poll, sockets, &clock);
         Writer {
             conn,
             path,
@@ -248,7 +248,7 @@ impl Writer {
             self.note_room(false);
             return self.write(Vec::new(), true);
         }
-        let others = self.change_poll.look(&self.conn);
+        let others = self.change_poll.poll(&self.conn);
         let due = self.is_due();
         // What cannot be read is left to the transaction, which says why.
         if due || (others && self.is_concerned().unwrap_or(true)) {
@@ -350,7 +350,7 @@ impl Writer {
         let cut = self.checkpointer.cut(&self.conn, self.clock.monotonic());
         self.mind(cut);
         self.look_at_the_reserve();
-        self.fairness.pause(self.clock.monotonic(), self.sockets.nobody_else());
+        self.fairness.pause(self.clock.monotonic(), self.sockets.is_only_process());
     }
 
     fn look_at_the_reserve(&mut self) {
@@ -392,7 +392,7 @@ impl Writer {
             Ok(at) => at,
             Err(error) => return reply.send(Err(error)),
         };
-        self.change_poll.has_worked();
+        self.change_poll.note_own_write();
         self.fairness.begin(self.clock.monotonic());
         let stored = self.at_the_lock(|conn| {
             queries::insert_alone(conn, &jobs[0], at, now)
@@ -404,7 +404,7 @@ impl Writer {
             Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
             Err(error) => {
                 // The connection may be another one from now on.
-                self.change_poll.forget();
+                self.change_poll.report_again();
                 self.has_failed(&error, now);
                 return reply.send(Err(error));
             }
@@ -416,11 +416,11 @@ impl Writer {
         }
         // After the commit: whoever began to wait before it is on the list by now.
         if self.change_poll.others_committed(&self.conn) && self.hear_of_others().is_err() {
-            self.change_poll.forget();
+            self.change_poll.report_again();
         }
         reply.send(Ok(vec![id]));
         if at <= now {
-            self.sockets.ring(1);
+            self.sockets.wake_others(1);
         }
     }
 
@@ -449,7 +449,7 @@ impl Writer {
                 return;
             }
         }
-        self.change_poll.has_worked();
+        self.change_poll.note_own_write();
         self.fairness.begin(self.clock.monotonic());
         self.lonely = if requests.len() > 1 { 0 } else { self.lonely + 1 };
         let mut batch = Batch {
@@ -469,7 +469,7 @@ impl Writer {
         let mut requests = requests.into_iter();
         let written = self.begin().and_then(|()| {
             // Asked under the lock, where it costs no lock of its own and nobody can come in between.
-            let looked = self.change_poll.has_looked();
+            let looked = self.change_poll.has_baseline();
             let others = self.change_poll.others_committed(&self.conn) || look;
             batch.look = others;
             if others {
@@ -499,7 +499,7 @@ impl Writer {
         });
         if let Err(error) = &written {
             // What others had written was not seen to.
-            self.change_poll.forget();
+            self.change_poll.report_again();
             if !self.conn.is_autocommit() {
                 // Whatever this says, the error to tell is the one above.
                 let _ = self.conn.execute_batch("ROLLBACK");
@@ -547,7 +547,7 @@ impl Writer {
             for (worker, wake_socket) in &batch.left {
                 self.worker_locks.release(*worker);
                 self.registered.remove(worker);
-                wake_socket.iter().for_each(|wake_socket| self.sockets.clear(wake_socket));
+                wake_socket.iter().for_each(|wake_socket| self.sockets.remove_stale(wake_socket));
             }
             if !batch.left.is_empty() && self.worker_locks.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
@@ -565,7 +565,7 @@ impl Writer {
         }
         // After the answers: nobody is woken for what a crash could still take back.
         if written.is_ok() && batch.ready > batch.claims.len() {
-            self.sockets.ring(batch.ready - batch.claims.len());
+            self.sockets.wake_others(batch.ready - batch.claims.len());
         }
     }
 
@@ -587,7 +587,7 @@ impl Writer {
     /// listed, and stays.
     fn clear_up(&mut self) {
         if self.sockets.refresh(&self.conn).is_ok() {
-            self.sockets.clear_unlisted();
+            self.sockets.remove_unregistered();
         }
         self.worker_locks
             .remove_unregistered(|worker| queries::is_registered(&self.conn, worker).unwrap_or(true));
