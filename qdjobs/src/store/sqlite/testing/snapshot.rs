@@ -73,8 +73,8 @@ impl SnapshotReader {
         let tx = self.conn.unchecked_transaction()?;
         let mut snapshot = Snapshot::default();
         let mut jobs = tx.prepare_cached(
-            "SELECT id, task_name, params, status, attempt, retry_count, max_retries, crash_count, scheduled_at, availability, worker_id,
-                    result, error, completed_at
+            "SELECT id, task_name, params, status, attempt, retry_count, max_retries, crash_count,
+                    scheduled_at, availability, worker_id, result, error, completed_at
              FROM qdjobs_jobs",
         )?;
         let mut rows = jobs.query([])?;
