@@ -190,7 +190,10 @@ fn is_read_only(conn: &Connection) -> rusqlite::Result<bool> {
 /// log and deletes it. A log left by a crashed process stays until a program that may write the file opens
 /// it.
 fn keep_log(conn: &Connection, path: &Path) {
-    if std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
+    // An empty log may be deleted. A log that this process cannot see is kept, for example one of a simulated
+    // disk.
+    let is_empty = std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() == 0);
+    if !is_empty {
         disable_close_checkpoint(conn);
     }
 }
