@@ -181,13 +181,13 @@ mod tests {
     fn a_commit_of_another_connection_wakes_the_waiting_process_and_is_then_found() {
         let dir = crate::store::sqlite::scratch("change_poll");
         let path = dir.join("some.db");
-        let (ours, other) = (Connection::open(&path).unwrap(), Connection::open(&path).unwrap());
-        ours.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE numbers (n)").unwrap();
+        let (own, other) = (Connection::open(&path).unwrap(), Connection::open(&path).unwrap());
+        own.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE numbers (n)").unwrap();
         other.execute_batch("INSERT INTO numbers VALUES (1)").unwrap();
         let request_queue = Arc::new(RequestQueue::default());
         let mut change_poll = ChangePoll::new(&dir.join("some.db-wal"), &request_queue);
-        change_poll.poll(&ours);
-        while change_poll.poll(&ours) {}
+        change_poll.poll(&own);
+        while change_poll.poll(&own) {}
         assert!(change_poll.sleep().wakes_on_change, "{change_poll:?}");
 
         let writing =
@@ -195,12 +195,12 @@ mod tests {
         // Without a limit: only the reported change ends it. The report may come long before the commit is
         // visible.
         request_queue.wait(Sleep { limit: None, wakes_on_change: true });
-        while !change_poll.poll(&ours) {
+        while !change_poll.poll(&own) {
             request_queue.wait(Sleep { wakes_on_change: false, ..change_poll.sleep() });
         }
         writing.join().unwrap();
         change_poll.close();
-        drop(ours);
+        drop(own);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -39,7 +39,7 @@ CREATE TABLE qdjobs_jobs (
     -- At most one job has a given key. An enqueue that repeats a key returns the stored job.
     idempotency_key TEXT    CONSTRAINT "idempotency_key has 1 to 200 bytes" CHECK (length(CAST(idempotency_key AS BLOB)) BETWEEN 1 AND 200),
     -- Whether a pending job may be claimed. One number, so that jobs that may not be claimed cost no time:
-    --   0      scheduled: scheduled_at lies ahead
+    --   0      scheduled: scheduled_at is in the future
     --   1      available
     --   2      available, and a suspected poison job (crash_count is above 0): a worker claims at most one at a time
     --   3..15  reserved for later versions: blocked by a limit, waiting for another job, paused
