@@ -413,7 +413,7 @@ fn health_is_green_until_the_database_is_found_damaged() {
     // Told of the damage if it is the first to meet it; the worker may have been.
     let first = service.post(waiting());
     refused(&first, if first.status() == 500 { 500 } else { 503 }, "damaged");
-    refused(&service.post(waiting()), 503, "stopped for good");
+    refused(&service.post(waiting()), 503, "the store has halted");
     let ill = service.get("/health");
     assert_eq!((ill.status().as_u16(), &json(&ill)["state"]), (503, &json!("halted")));
     assert!(json(&ill)["reason"].as_str().unwrap().contains("restart the program"), "{}", ill.body());

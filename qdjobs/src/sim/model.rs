@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::trace::{Trace, note};
-use crate::store::sqlite::testing::snapshot::{Books as StoredState, JobRow};
+use crate::store::sqlite::testing::snapshot::{JobRow, Snapshot as StoredState};
 
 /// After so many deaths of its worker, a job is failed.
 const CRASHES_MAX: i64 = crate::model::poison::CRASHES_MAX as i64;

@@ -174,7 +174,8 @@ impl<'t> World<'t> {
     /// The file is intact, and no worker is registered.
     fn check_end(&mut self) -> Check {
         let Some((_, snapshot)) = &self.snapshot else { return Err("there is no snapshot reader".into()) };
-        let sound = snapshot.is_sound().map_err(|error| format!("the file cannot be checked: {error}"))?;
+        let sound =
+            snapshot.check_integrity().map_err(|error| format!("the file cannot be checked: {error}"))?;
         if sound != "ok" {
             return Err(format!("the file is damaged: {sound}"));
         }
@@ -483,7 +484,7 @@ impl<'t> World<'t> {
             self.snapshot = Some((number, opened));
         }
         let Some((number, snapshot)) = &mut self.snapshot else { return Ok(()) };
-        let state = as_process(*number, || snapshot.look());
+        let state = as_process(*number, || snapshot.read());
         let Some(state) = state.map_err(|error| format!("the stored state cannot be read: {error}"))? else {
             return Ok(());
         };
@@ -493,7 +494,7 @@ impl<'t> World<'t> {
         for process in &self.processes {
             let lost = self.loses_notifications && self.phase == Phase::Chaos && self.rng.once_in(2);
             if let Some(live) = process.live.as_ref().filter(|_| !lost) {
-                live.store.tell_news();
+                live.store.note_file_change();
             }
         }
         Ok(())

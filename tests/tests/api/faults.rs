@@ -170,7 +170,7 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
     let before = std::fs::read(room.db()).unwrap();
     let (kind, error) = refused(&room.db());
     assert_eq!(kind, ErrorKind::NewerSchema);
-    assert!(error.contains("knows schema 99") && error.contains("update this program"), "{error}");
+    assert!(error.contains("must know schema 99") && error.contains("update this program"), "{error}");
     assert_eq!(std::fs::read(room.db()).unwrap(), before);
     // One that is newer and still lets this version write is opened.
     room.connection().execute("UPDATE qdjobs_meta SET min_writer = 1", []).unwrap();
@@ -413,7 +413,7 @@ fn a_database_that_may_not_be_written_is_refused_as_that() {
     };
     let (kind, error) = refused(&Path::new(&dir).join("jobs.db"));
     assert_eq!(kind, ErrorKind::ReadOnly, "{error}");
-    assert!(error.contains("may not be written") && error.contains("owner and mode"), "{error}");
+    assert!(error.contains("not writable") && error.contains("owner and mode"), "{error}");
     let (kind, error) = refused(&Path::new(&dir).join("new.db"));
     assert_eq!(kind, ErrorKind::ReadOnly, "{error}");
     assert!(error.contains("new.db"), "{error}");

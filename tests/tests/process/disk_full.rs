@@ -109,7 +109,7 @@ fn enqueue_until_full(queue: &JobQueue) -> usize {
     for stored in 0.. {
         if let Err(error) = Bulk::new(&text).enqueue(queue) {
             assert_eq!(error.kind(), ErrorKind::StorageFull, "{error:?}");
-            assert!(!error.may_be_stored() && error.to_string().contains("goes on by itself"), "{error}");
+            assert!(!error.may_be_stored() && error.to_string().contains("resumes automatically"), "{error}");
             return stored;
         }
     }
@@ -133,7 +133,7 @@ fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there
     let door = Door { arrived, open_below: Arc::default() };
     let worker = Worker::new(&queue).task::<Enter>().concurrency(8).state(door.clone()).start().unwrap();
     let key = Key(door);
-    let reserve = disk.dir.path().join("jobs.db-workers/reserve");
+    let reserve = disk.dir.path().join("jobs.db-workers/disk_reserve");
     let size = || std::fs::metadata(&reserve).map_or(0, |file| file.len());
     eventually("the reserve is made", || size() == 2 << 20);
 

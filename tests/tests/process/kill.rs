@@ -119,7 +119,7 @@ fn a_survivor_frees_a_killed_siblings_jobs_within_seconds() {
     // What the dead left lying about is gone too: only the survivor's file and door are there, and the reserve for all.
     let left =
         std::fs::read_dir(format!("{}-workers", scene.db())).unwrap().map(|it| it.unwrap().file_name());
-    let left: Vec<_> = left.filter(|name| name != "reserve").collect();
+    let left: Vec<_> = left.filter(|name| name != "disk_reserve").collect();
     assert!(left.len() <= 2, "{left:?}");
 }
 
@@ -262,12 +262,12 @@ fn what_a_process_left_that_died_on_its_way_onto_the_list_goes_with_the_next_sta
     let beside = scene.path("jobs.db-workers");
     std::fs::create_dir(&beside).unwrap();
     // As after a kill between these two and the commit that puts the worker onto the list.
-    std::fs::write(beside.join("00000000000000a1.live"), "1\n").unwrap();
-    drop(std::os::unix::net::UnixDatagram::bind(beside.join("00000000000000a2.door")).unwrap());
+    std::fs::write(beside.join("00000000000000a1.lock"), "1\n").unwrap();
+    drop(std::os::unix::net::UnixDatagram::bind(beside.join("00000000000000a2.wake")).unwrap());
     // Two that are on their way right now, and one that is no business of ours.
-    let alive = std::fs::File::create(beside.join("00000000000000b1.live")).unwrap();
+    let alive = std::fs::File::create(beside.join("00000000000000b1.lock")).unwrap();
     alive.lock().unwrap();
-    let _answers = std::os::unix::net::UnixDatagram::bind(beside.join("00000000000000b2.door")).unwrap();
+    let _answers = std::os::unix::net::UnixDatagram::bind(beside.join("00000000000000b2.wake")).unwrap();
     std::fs::write(beside.join("notes.txt"), "").unwrap();
     let worker = WorkerProcess::worker(&scene, []);
     let left = || {
@@ -277,7 +277,7 @@ fn what_a_process_left_that_died_on_its_way_onto_the_list_goes_with_the_next_sta
             .filter(|name| name.starts_with("00000000") || name.ends_with(".txt"))
             .collect::<BTreeSet<String>>()
     };
-    let kept = ["00000000000000b1.live", "00000000000000b2.door", "notes.txt"];
+    let kept = ["00000000000000b1.lock", "00000000000000b2.wake", "notes.txt"];
     assert_eq!(left(), kept.map(str::to_owned).into());
     drop(worker);
 }

@@ -85,9 +85,9 @@ fn a_user_who_may_not_write_is_told_so_and_leaves_nothing_behind() {
     };
     // The mode of the directory, that of the file if there is one, and what nobody is told.
     let cases = [
-        ("file", 0o777, Some(0o444), "may not be written by this user"),
-        ("directory", 0o555, Some(0o666), "the database may not be written"),
-        ("neither", 0o555, Some(0o444), "may not be written by this user"),
+        ("file", 0o777, Some(0o444), "is not writable by this user"),
+        ("directory", 0o555, Some(0o666), "the database is not writable"),
+        ("neither", 0o555, Some(0o444), "is not writable by this user"),
         ("new", 0o555, None, "cannot be created"),
     ];
     for (name, of_directory, of_file, told) in cases {

@@ -120,7 +120,7 @@ impl World<'_> {
         let (number, params) = (self.next_number, format!("{{\"tag\":{tag}}}"));
         self.next_number += 1;
         let stored =
-            as_process(number, || snapshot::insert_plainly(&self.path(), &params, self.wall_micros()));
+            as_process(number, || snapshot::insert_by_sql(&self.path(), &params, self.wall_micros()));
         self.disk.kill(number);
         note!(self.trace, "{:?} another program inserts {tag}: {stored:?}", self.now);
         self.trace.saw("inserted by plain SQL");

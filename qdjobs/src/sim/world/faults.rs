@@ -97,7 +97,7 @@ impl World<'_> {
     /// Kills a process and removes the lock file of its worker, so that nothing proves its death.
     fn kill_unproven(&mut self, index: usize) {
         let worker = self.processes[index].live.as_ref().and_then(|live| live.worker.as_ref());
-        let lock = worker.map(|worker| format!("jobs.db-workers/{}.live", worker.id()));
+        let lock = worker.map(|worker| format!("jobs.db-workers/{}.lock", worker.id()));
         self.kill(index);
         if let Some(lock) = lock {
             // There may be none, if the worker was about to be removed.

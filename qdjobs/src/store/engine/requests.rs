@@ -116,8 +116,9 @@ struct State {
     waiting: VecDeque<Request>,
     bytes: usize,
     asleep: bool,
-    /// The file has changed since somebody asked. Kept, for it may come before the thread that wants to know sleeps.
-    news: bool,
+    /// The file has changed since the last [`RequestQueue::take_file_change`]. Kept, since the change may be reported before
+    /// the thread that waits for it sleeps.
+    file_changed: bool,
     /// To be woken though no request waits.
     woken: bool,
     closed: bool,
@@ -130,8 +131,8 @@ struct State {
 pub(crate) struct Sleep {
     /// `None` until it is woken.
     pub(crate) limit: Option<Duration>,
-    /// Whether [`RequestQueue::tell_news`] wakes it.
-    pub(crate) news: bool,
+    /// Whether [`RequestQueue::note_file_change`] wakes it.
+    pub(crate) wakes_on_change: bool,
 }
 
 impl RequestQueue {
@@ -169,8 +170,9 @@ impl RequestQueue {
     /// Sleeps until something waits, somebody stirs, or the sleep is over.
     pub(crate) fn wait(&self, sleep: Sleep) {
         let mut state = self.lock();
-        let quiet =
-            |state: &mut State| state.waiting.is_empty() && !state.woken && !(sleep.news && state.news);
+        let quiet = |state: &mut State| {
+            state.waiting.is_empty() && !state.woken && !(sleep.wakes_on_change && state.file_changed)
+        };
         if quiet(&mut state) {
             state.asleep = true;
             state = match sleep.limit {
@@ -191,7 +193,7 @@ impl RequestQueue {
     #[cfg(test)]
     pub(crate) fn wakes(&self, sleep: Sleep) -> bool {
         let state = self.lock();
-        !state.waiting.is_empty() || state.woken || (sleep.news && state.news)
+        !state.waiting.is_empty() || state.woken || (sleep.wakes_on_change && state.file_changed)
     }
 
     /// Notes that the thread goes to sleep, or has woken: what [`wait`](RequestQueue::wait) does at its two ends.
@@ -258,17 +260,17 @@ impl RequestQueue {
         self.arrived.notify_one();
     }
 
-    /// Tells that the file has changed: wakes the writing thread if it wants to know.
+    /// Notes that the file has changed: wakes the writing thread if its sleep says so.
     #[cfg(target_os = "linux")]
-    pub(crate) fn tell_news(&self) {
-        self.lock().news = true;
+    pub(crate) fn note_file_change(&self) {
+        self.lock().file_changed = true;
         self.arrived.notify_one();
     }
 
-    /// Whether the file has changed since this was last asked.
+    /// Whether the file has changed since the last call.
     #[cfg(target_os = "linux")]
-    pub(crate) fn take_news(&self) -> bool {
-        std::mem::take(&mut self.lock().news)
+    pub(crate) fn take_file_change(&self) -> bool {
+        std::mem::take(&mut self.lock().file_changed)
     }
 
     /// Accepts nothing more, and drops what waits, which answers it: there is no writer any more.

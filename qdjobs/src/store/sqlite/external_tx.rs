@@ -91,7 +91,7 @@ fn whole<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> 
     let is_outermost = conn.is_autocommit();
     step("SAVEPOINT qdjobs")?;
     let written = write(conn).and_then(|written| {
-        migrate::refuse_if_outgrown(conn)?;
+        migrate::refuse_newer_schema(conn)?;
         let mut release = conn.prepare_cached("RELEASE qdjobs").map_err(error::before_commit)?;
         match release.execute([]) {
             Ok(_) => Ok(written),

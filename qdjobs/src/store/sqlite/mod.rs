@@ -57,7 +57,7 @@ pub struct SqliteStore {
     threads: Mutex<Threads>,
     fork_guard: ForkGuard,
     /// Held against other processes, if the linked SQLite is only safe alone.
-    _alone: Option<File>,
+    _exclusive_lock: Option<File>,
 }
 
 /// What is running, until the store is closed.
@@ -83,7 +83,7 @@ impl SqliteStore {
 
     /// All of it but the threads that write and read.
     fn without_threads(path: &Path, options: SqliteOptions, clock: Clock) -> Result<(SqliteStore, Reader)> {
-        SqliteStore::on(&Machine::this(), path, options, clock)
+        SqliteStore::on(&Machine::current(), path, options, clock)
     }
 
     fn on(
@@ -94,14 +94,18 @@ impl SqliteStore {
     ) -> Result<(SqliteStore, Reader)> {
         refuse_special(path)?;
         // Before SQLite is asked for anything.
-        let fork_guard = ForkGuard::found()?;
+        let fork_guard = ForkGuard::acquire()?;
         open::create(path, &options, machine)?;
         // Absolute, since it outlives a change of the working directory.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let worker_locks = Arc::new(WorkerLocks::beside(&path));
         // Before the first write: to open a database is to write into it.
-        let alone = if open::has_wal_reset_bug(machine.sqlite) { Some(alone(&worker_locks)?) } else { None };
-        let conn = open::writer_again(&path, &options)?;
+        let exclusive_lock = if open::has_wal_reset_bug(machine.sqlite_version) {
+            Some(lock_exclusively(&worker_locks)?)
+        } else {
+            None
+        };
+        let conn = open::reopen_writer(&path, &options)?;
         let read = open::reader(&path, &options)?;
         let request_queue = Arc::new(RequestQueue::default());
         let bell: Arc<dyn ClockSubscriber> = request_queue.clone();
@@ -135,7 +139,7 @@ impl SqliteStore {
             health,
             threads,
             fork_guard,
-            _alone: alone,
+            _exclusive_lock: exclusive_lock,
         };
         Ok((store, reader))
     }
@@ -182,7 +186,7 @@ impl SqliteStore {
 }
 
 /// Takes the database for this process alone, since the linked SQLite may lose data otherwise.
-fn alone(worker_locks: &WorkerLocks) -> Result<File> {
+fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
     let version = rusqlite::version();
     let refused = |why: String| {
         Error::new(
@@ -191,7 +195,7 @@ fn alone(worker_locks: &WorkerLocks) -> Result<File> {
         )
         .help("update rusqlite to 0.39 or later with the feature `bundled`, or close the other process")
     };
-    match worker_locks.be_alone() {
+    match worker_locks.lock_exclusively() {
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err(refused("another one has this database open".into())),
         Err(error) => Err(refused(format!("it cannot be made sure that this is the only one: {error}"))),
@@ -236,7 +240,7 @@ impl Store for SqliteStore {
 
     fn register_worker(&self, worker: WorkerInfo) -> Pending<()> {
         let id = worker.id;
-        let is_new = match self.fork_guard.check().and_then(|()| self.worker_locks.begin(id)) {
+        let is_new = match self.fork_guard.check().and_then(|()| self.worker_locks.acquire(id)) {
             Ok(is_new) => is_new,
             Err(error) => return Pending::ready(Err(error)),
         };
@@ -246,7 +250,7 @@ impl Store for SqliteStore {
             Err(error) => {
                 // Nobody will show this number again.
                 if is_new {
-                    self.worker_locks.end(id);
+                    self.worker_locks.release(id);
                 }
                 Pending::ready(Err(error))
             }
@@ -266,14 +270,14 @@ impl Store for SqliteStore {
     }
 
     fn report_progress(&self, slot: Arc<ProgressSlot>) {
-        if self.fork_guard.is_here() {
+        if self.fork_guard.is_own_process() {
             // Progress that is reported after the store has closed has no reader.
             let _ = self.request_queue.push(Request::ReportProgress(slot));
         }
     }
 
     fn is_proven_dead(&self, worker: WorkerId) -> bool {
-        self.fork_guard.is_here() && self.worker_locks.is_proven_dead(worker)
+        self.fork_guard.is_own_process() && self.worker_locks.is_proven_dead(worker)
     }
 
     fn release_worker(&self, worker: WorkerId, why: Release) -> Pending<Released> {
@@ -309,7 +313,7 @@ impl Store for SqliteStore {
     }
 
     fn notify(&self) {
-        if self.fork_guard.is_here() {
+        if self.fork_guard.is_own_process() {
             self.request_queue.look();
         }
     }
@@ -345,7 +349,7 @@ impl Store for SqliteStore {
     }
 
     fn close(&self) {
-        if !self.fork_guard.is_here() {
+        if !self.fork_guard.is_own_process() {
             // In a fork: the threads are not here, and the connections are the parent's. Nothing of them may be touched, nor closed at
             // the end of this copy.
             if let Ok(mut threads) = self.threads.try_lock() {
@@ -433,7 +437,7 @@ mod tests {
         for worker in [1, 2] {
             assert_eq!(register_worker(worker).unwrap_err().kind(), ErrorKind::Closed);
         }
-        assert_eq!(worker_locks::names(store.worker_locks.dir(), ".live"), ["0000000000000001"]);
+        assert_eq!(worker_locks::worker_ids(store.worker_locks.dir()), [WorkerId(1)]);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
@@ -441,8 +445,8 @@ mod tests {
     fn a_sqlite_that_is_only_safe_alone_is_refused_beside_another_before_it_writes() {
         let dir = scratch("alone");
         let path = dir.join("jobs.db");
-        let open = |sqlite| {
-            let machine = Machine { sqlite, mounts: None };
+        let open = |sqlite_version| {
+            let machine = Machine { sqlite_version, mounts: None };
             SqliteStore::on(&machine, &path, SqliteOptions::default(), Clock::system())
         };
         let bytes =
@@ -466,7 +470,7 @@ mod tests {
     fn a_database_on_the_disk_of_another_machine_is_refused_before_it_is_made_unless_that_is_allowed() {
         let dir = scratch("remote");
         let mounts = Some("31 22 0:40 / / rw,relatime shared:7 - nfs4 files:/jobs rw,vers=4.2\n".to_owned());
-        let machine = Machine { sqlite: 3_051_003, mounts };
+        let machine = Machine { sqlite_version: 3_051_003, mounts };
         let open = |options| SqliteStore::on(&machine, &dir.join("jobs.db"), options, Clock::system());
         let refused = open(SqliteOptions::default()).err().unwrap();
         assert!(refused.to_string().contains("nfs4"), "{refused}");

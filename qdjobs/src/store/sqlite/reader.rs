@@ -1,8 +1,10 @@
-//! The reading thread: answers queries on a connection of its own, beside the writer and never waiting for it.
+//! The reader thread answers reads on a connection of its own, and never waits for the writer: [`Reader`].
 //!
-//! Leans on `sql` and `row`. Each query is a statement or two, and no cursor is held between queries: the write-ahead log is pinned
-//! for as long as a query lasts. That is moments, but for the counts, which look at every job, and for a list whose filter lets few
-//! jobs of a long history pass.
+//! Each read is one or two statements, and no cursor stays open between reads: an open cursor keeps the
+//! write-ahead log from being truncated. A read is short, with two exceptions. The counts read every job. A
+//! list with a filter that matches few jobs may read a long history.
+//!
+//! Depends on `queries::sql` and `queries::rows`. Nothing that writes comes in.
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use crate::store::sqlite::queries::{self, rows, sql};
 use crate::store::{Counts, Cursor, Filter, Page, Reply, WorkerState};
 use crate::sync::mpsc;
 
-/// A read, in the order of the trait.
+/// A read with its reply, in the order of the trait.
 #[derive(Debug)]
 pub(super) enum Question {
     Get(JobId, Reply<Option<Job>>),
@@ -27,7 +29,7 @@ pub(super) enum Question {
     Workers(Reply<Vec<WorkerState>>),
 }
 
-/// The connection that reads, and whoever asks.
+/// The reading connection, and the questions that wait for it.
 pub(super) struct Reader {
     conn: Connection,
     clock: Clock,
@@ -45,37 +47,37 @@ impl Reader {
         Reader { conn, clock, request_queue, questions }
     }
 
-    /// The reading thread's life: answers questions until nobody can ask any more.
+    /// Runs the reader thread: answers questions until the store drops its sender.
     pub(super) fn run(self) {
         while let Ok(question) = self.questions.recv() {
-            self.serve(question);
+            self.answer(question);
         }
     }
 
-    /// The next question, if there is one.
+    /// The next question, if one waits.
     #[cfg(test)]
-    pub(super) fn asked(&self) -> Option<Question> {
+    pub(super) fn next_question(&self) -> Option<Question> {
         self.questions.try_recv().ok()
     }
 
-    pub(super) fn serve(&self, question: Question) {
+    pub(super) fn answer(&self, question: Question) {
         let conn = &self.conn;
         match question {
-            Question::Get(id, reply) => self.answer(rows::job_by_id(conn, id), reply),
-            Question::Attempts(id, reply) => self.answer(attempts(conn, id), reply),
-            Question::List(filter, reply) => self.answer(list(conn, &self.clock, &filter), reply),
-            Question::Counts(reply) => self.answer(counts(conn), reply),
-            Question::Workers(reply) => self.answer(queries::workers(conn), reply),
+            Question::Get(id, reply) => self.reply(rows::job_by_id(conn, id), reply),
+            Question::Attempts(id, reply) => self.reply(attempts(conn, id), reply),
+            Question::List(filter, reply) => self.reply(list(conn, &self.clock, &filter), reply),
+            Question::Counts(reply) => self.reply(counts(conn), reply),
+            Question::Workers(reply) => self.reply(queries::workers(conn), reply),
         }
     }
 
-    fn answer<T>(&self, read: rusqlite::Result<T>, reply: Reply<T>) {
+    fn reply<T>(&self, read: rusqlite::Result<T>, reply: Reply<T>) {
         let answer = read.map_err(error::before_commit);
         if let Err(error) = &answer
             && error.is_fatal()
         {
-            // Nothing more is written to a damaged file. Reads go on, as far as they can.
-            self.request_queue.stop(error::stopped(error));
+            // A damaged file is not written to any more. Reads continue as far as possible.
+            self.request_queue.stop(error::halted(error));
         }
         reply.send(answer);
     }
@@ -84,12 +86,12 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if self.request_queue.is_stopped() {
-            open::leave_as_it_is(&self.conn);
+            open::disable_close_checkpoint(&self.conn);
         }
     }
 }
 
-/// The attempts on record, and the one that needs no record: a success, told by the job's own row.
+/// The recorded attempts. A success at the first attempt has no record: it is derived from the job's own row.
 fn attempts(conn: &Connection, id: JobId) -> rusqlite::Result<Vec<Attempt>> {
     let mut attempts: Vec<Attempt> =
         conn.prepare_cached(sql::ATTEMPTS)?.query_map([id.0], rows::attempt)?.collect::<Result<_, _>>()?;
@@ -121,7 +123,7 @@ fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
     counted.collect::<Result<Vec<_>, _>>().map(Counts::new)
 }
 
-/// A page of jobs, newest first. The conditions are composed of fixed texts; values are bound.
+/// A page of jobs, newest first. The conditions are fixed texts, and the values are bound.
 fn list(conn: &Connection, clock: &Clock, filter: &Filter) -> rusqlite::Result<Page> {
     let mut conditions = Vec::new();
     let mut values: Vec<Value> = Vec::new();
@@ -147,7 +149,7 @@ fn list(conn: &Connection, clock: &Clock, filter: &Filter) -> rusqlite::Result<P
     if filter.scheduled || filter.retrying {
         conditions.push("status = 'pending'");
     }
-    // Literal, so that the partial index of a rare status fits.
+    // A literal, so that SQLite can use the partial index of a rare status.
     conditions.extend(filter.status.map(|status| match status {
         Status::Pending => "status = 'pending'",
         Status::Running => "status = 'running'",

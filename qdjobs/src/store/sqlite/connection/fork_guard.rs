@@ -1,50 +1,55 @@
-//! The process that a store belongs to: [`ForkGuard`].
+//! Refuses to use a store in a fork of the process that opened it: [`ForkGuard`].
 //!
-//! Leans on std. A fork copies an open database and none of its threads: SQLite would believe in locks that the child does not
-//! have, and the queue would wait for a writer that is not there. So a store answers in the process that opened it, and in
-//! its fork nothing is opened either, for SQLite's memory of the locks is one for the whole process. A fork that executes
-//! another program is none of these: it begins with nothing.
+//! A fork copies an open database but none of its threads. SQLite would rely on locks that the child does not
+//! hold, and the queue would wait for a writer thread that does not exist. So a store answers only in the
+//! process that opened it. The child cannot open another store either, since SQLite's record of its locks is
+//! one for the whole process. A child that executes another program is not affected, since it starts with
+//! empty memory.
+//!
+//! Depends on std. SQLite never comes in.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::error::{Error, ErrorKind, Result};
 
-/// The process that has stores open, and how many: `process << 32 | stores`.
-static OPEN: AtomicU64 = AtomicU64::new(0);
+/// The process that has stores open, and their number: `process << 32 | stores`.
+static OPEN_STORES: AtomicU64 = AtomicU64::new(0);
 
-/// Held by a store for as long as it is open.
+/// Owned by a store while it is open.
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct ForkGuard {
     process: u32,
 }
 
 impl ForkGuard {
-    /// Refused in a fork of a process that had a store open.
-    pub(in crate::store::sqlite) fn found() -> Result<ForkGuard> {
+    /// Registers a store with this process. Refused in a fork of a process that had a store open.
+    pub(in crate::store::sqlite) fn acquire() -> Result<ForkGuard> {
         let process = std::process::id();
-        let entered = OPEN.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
+        let registered = OPEN_STORES.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
             let (owner, stores) = ((open >> 32) as u32, open & 0xffff_ffff);
             (stores == 0 || owner == process).then_some(u64::from(process) << 32 | (stores + 1))
         });
-        entered.map(|_| ForkGuard { process }).map_err(|open| forked((open >> 32) as u32, process))
+        registered.map(|_| ForkGuard { process }).map_err(|open| forked((open >> 32) as u32, process))
     }
 
-    /// Refused in any process but its own. Before any lock: one may have been held by another thread when it was copied.
+    /// Refused in any process but its own. Checked before any lock is taken: another thread may have held
+    /// that lock at the moment of the fork, and would never release it in the child.
     pub(in crate::store::sqlite) fn check(&self) -> Result<()> {
         let process = std::process::id();
         if process == self.process { Ok(()) } else { Err(forked(self.process, process)) }
     }
 
-    pub(in crate::store::sqlite) fn is_here(&self) -> bool {
+    /// Whether this is the process that opened the store.
+    pub(in crate::store::sqlite) fn is_own_process(&self) -> bool {
         std::process::id() == self.process
     }
 }
 
 impl Drop for ForkGuard {
     fn drop(&mut self) {
-        // In a fork it counts the copies, which stay open.
-        if self.is_here() {
-            OPEN.fetch_sub(1, Ordering::AcqRel);
+        // In a fork the count belongs to copies of stores, which are never closed.
+        if self.is_own_process() {
+            OPEN_STORES.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -52,7 +57,10 @@ impl Drop for ForkGuard {
 fn forked(owner: u32, process: u32) -> Error {
     Error::new(
         ErrorKind::Forked,
-        format!("the queue was opened by the process {owner}, and this is {process}, a fork of it"),
+        format!("the queue was opened by process {owner}, but this is process {process}, a fork of it"),
     )
-    .help("fork before a queue is opened, or execute a program in the child: an open database does not survive a fork")
+    .help(
+        "open the queue after the fork, or execute a program in the child: an open database does not \
+           survive a fork",
+    )
 }

@@ -1,56 +1,65 @@
-//! Brings a database to the schema of this program, and refuses one that is beyond it.
+//! Migrates a database to the schema of this program, and refuses a schema that is too new for it.
 //!
-//! Leans on rusqlite. The state stands in a table of ours and not in `user_version`, since the file may be the
-//! application's own. Steps are numbered, run in one transaction, and never edited once published: a later version of
-//! qdjobs first only adds (so that the version before can go on with the same file) and removes one version later.
+//! The schema version is in a table of qdjobs and not in `user_version`, since the file may be the
+//! application's own. Migrations are numbered, run in one transaction, and are never edited once published. A
+//! later version of qdjobs first only adds to the schema, so that the version before it can still use the
+//! file. It removes the rest one version later.
+//!
+//! Depends on rusqlite. Statements about jobs and workers never come in.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::error;
 
-/// Each step's SQL; its number is its place, counted from 1.
-const STEPS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
+/// The SQL of each migration. The position is its number, counted from 1.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
 
-/// The steps that this program knows.
-pub(in crate::store::sqlite) const KNOWN: i64 = STEPS.len() as i64;
+/// The schema version of this program: the number of migrations that it knows.
+pub(in crate::store::sqlite) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// The oldest program that can still write a database of this schema: the number of steps it knows.
+/// The schema version of the oldest program that can still write to a database of this schema.
 const MIN_WRITER: i64 = 1;
 
-/// Refuses a database that is beyond this program, or whose tables of ours no step has made, without touching it.
-pub(in crate::store::sqlite) fn refuse_newer(conn: &Connection) -> Result<()> {
-    // Looked at first: tables and steps come in one commit, so whoever sees the tables sees the steps.
-    let tables: Option<String> = conn.query_row(OURS, [], |row| row.get(0)).map_err(error::before_commit)?;
-    match (steps_taken(conn)?, tables) {
+/// Refuses a database that is too new for this program, or that has tables of qdjobs but no schema version.
+/// Changes nothing.
+pub(in crate::store::sqlite) fn check_schema(conn: &Connection) -> Result<()> {
+    // The tables are read first. Tables and schema version are committed together, so a connection that sees
+    // the tables also sees the version.
+    let tables: Option<String> =
+        conn.query_row(OWN_TABLES, [], |row| row.get(0)).map_err(error::before_commit)?;
+    match (schema_version(conn)?, tables) {
         (0, Some(tables)) => Err(Error::new(
             ErrorKind::Corrupt,
-            format!("the database has tables named {tables}, but none that says which qdjobs made them"),
+            format!(
+                "the database has the tables {tables}, but no table qdjobs_meta with their schema \
+                     version"
+            ),
         )
         .help(
-            "nothing was changed; if they are yours, give them other names; if they are what is left of a queue, look for a copy \
-             of the file with its table qdjobs_meta",
+            "nothing was changed; if these tables are your own, rename them; if they are what is left of a \
+             queue, look for a copy of the file that has the table qdjobs_meta",
         )),
         _ => Ok(()),
     }
 }
 
-/// The tables that the steps make; NULL if there is none.
-const OURS: &str = "
+/// The names of the tables that the migrations create; NULL if there are none.
+const OWN_TABLES: &str = "
     SELECT group_concat(name, ', ') FROM sqlite_schema
     WHERE type = 'table'
         AND name IN ('qdjobs_jobs', 'qdjobs_params', 'qdjobs_tasks', 'qdjobs_attempts', 'qdjobs_workers')";
 
-/// Creates or brings up to date the tables of qdjobs. Two processes may do so at once: the second is told that the database is
-/// locked, or finds it done.
+/// Creates or upgrades the tables of qdjobs. If two processes do so at once, the second one gets a lock
+/// error, or finds the migration done.
 pub(in crate::store::sqlite) fn migrate(conn: &Connection) -> Result<()> {
-    if steps_taken(conn)? >= STEPS.len() {
+    if schema_version(conn)? >= MIGRATIONS.len() {
         return Ok(());
     }
     error::begin_immediate(conn)?;
     let done = upgrade(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(error::before_commit));
     if done.is_err() && !conn.is_autocommit() {
-        // The error that counts is the one above.
+        // The error above is the one to return.
         let _ = conn.execute_batch("ROLLBACK");
     }
     done
@@ -59,55 +68,60 @@ pub(in crate::store::sqlite) fn migrate(conn: &Connection) -> Result<()> {
 fn upgrade(conn: &Connection) -> Result<()> {
     conn.execute_batch(
         "CREATE TABLE IF NOT EXISTS qdjobs_meta (
-             version    INTEGER NOT NULL,   -- steps taken
-             min_writer INTEGER NOT NULL    -- steps that a program has to know to write here
+             version    INTEGER NOT NULL,   -- migrations applied
+             min_writer INTEGER NOT NULL    -- migrations that a program must know to write to this file
          ) STRICT",
     )
     .map_err(error::before_commit)?;
-    // Counted again: the lock may have been waited for while another process migrated.
-    let taken = steps_taken(conn)?;
-    for step in STEPS.iter().skip(taken) {
-        conn.execute_batch(step).map_err(error::before_commit)?;
+    // Read again: another process may have migrated the database while this one waited for the lock.
+    let applied = schema_version(conn)?;
+    for migration in MIGRATIONS.iter().skip(applied) {
+        conn.execute_batch(migration).map_err(error::before_commit)?;
     }
-    if taken < STEPS.len() {
+    if applied < MIGRATIONS.len() {
         conn.execute("DELETE FROM qdjobs_meta", []).map_err(error::before_commit)?;
-        conn.execute("INSERT INTO qdjobs_meta (version, min_writer) VALUES (?1, ?2)", (KNOWN, MIN_WRITER))
-            .map_err(error::before_commit)?;
+        conn.execute(
+            "INSERT INTO qdjobs_meta (version, min_writer) VALUES (?1, ?2)",
+            (SCHEMA_VERSION, MIN_WRITER),
+        )
+        .map_err(error::before_commit)?;
     }
     Ok(())
 }
 
-/// Refuses to go on writing, if a newer program has meanwhile raised what a writer has to know. For those who have the file
-/// open: asked inside their transaction, so that no upgrade can come in between.
-pub(in crate::store::sqlite) fn refuse_if_outgrown(conn: &Connection) -> Result<()> {
-    taken_and_known(conn).map(drop)
+/// Refuses to write if a newer program has upgraded the schema beyond this program since the file was opened.
+/// Called inside a write transaction, so that no upgrade can happen in between.
+pub(in crate::store::sqlite) fn refuse_newer_schema(conn: &Connection) -> Result<()> {
+    read_version(conn).map(drop)
 }
 
-/// The steps taken so far: none in a database without tables of ours. An error if this program is too old for it.
-fn steps_taken(conn: &Connection) -> Result<usize> {
-    let ours = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'qdjobs_meta'";
-    if conn.query_row(ours, [], |row| row.get::<_, i64>(0)).map_err(error::before_commit)? == 0 {
+/// The number of migrations applied; 0 for a database without tables of qdjobs. An error if this program is
+/// too old for the schema.
+fn schema_version(conn: &Connection) -> Result<usize> {
+    let has_meta = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'qdjobs_meta'";
+    if conn.query_row(has_meta, [], |row| row.get::<_, i64>(0)).map_err(error::before_commit)? == 0 {
         return Ok(0);
     }
-    taken_and_known(conn)
+    read_version(conn)
 }
 
-/// The steps taken by the database's own word. An error if this program does not know enough of them to write here.
-fn taken_and_known(conn: &Connection) -> Result<usize> {
+/// The number of migrations applied, as qdjobs_meta records it. An error if this program knows too few of
+/// them to write.
+fn read_version(conn: &Connection) -> Result<usize> {
     let row: Option<(i64, i64)> = conn
         .prepare_cached("SELECT version, min_writer FROM qdjobs_meta")
         .and_then(|mut meta| meta.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .map_err(|error| match error {
-            rusqlite::Error::InvalidColumnType(..) => not_numbers(error),
+            rusqlite::Error::InvalidColumnType(..) => not_integers(error),
             error => error::before_commit(error),
         })?;
     let Some((version, min_writer)) = row else { return Ok(0) };
-    if min_writer > KNOWN {
+    if min_writer > SCHEMA_VERSION {
         return Err(Error::new(
             ErrorKind::NewerSchema,
             format!(
-                "the database was upgraded by a newer qdjobs: its schema is {version}, which needs a program that knows \
-                 schema {min_writer}, and this one knows {KNOWN}"
+                "a newer qdjobs has upgraded the database to schema {version}; a program must know schema \
+                 {min_writer} to write to it, and this one knows schema {SCHEMA_VERSION}"
             ),
         )
         .help("update this program; nothing was changed"));
@@ -115,10 +129,13 @@ fn taken_and_known(conn: &Connection) -> Result<usize> {
     Ok(usize::try_from(version).unwrap_or(0))
 }
 
-/// SQLite itself keeps everything but whole numbers out of that table: what stands there came from another page.
-fn not_numbers(error: rusqlite::Error) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("the file is damaged: qdjobs_meta holds no numbers: {error}"))
-        .help("nothing was changed or deleted; look at the disk")
-        .caused_by(error)
-        .fatal(true)
+/// The table is STRICT, so SQLite stores only integers in it. Any other value was read from a damaged page.
+fn not_integers(error: rusqlite::Error) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("the database file is damaged: qdjobs_meta does not contain integers: {error}"),
+    )
+    .help("nothing was changed or deleted; check the disk")
+    .caused_by(error)
+    .fatal(true)
 }

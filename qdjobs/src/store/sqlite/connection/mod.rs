@@ -1,4 +1,7 @@
-//! The connections to the database file: how they are opened, migrated and guarded, and what their errors mean.
+//! The connections to the database file: how they are opened, migrated and guarded, and what their errors
+//! mean.
+//!
+//! Depends on rusqlite and std. Statements about jobs and workers never come in.
 
 pub(super) mod error;
 pub(super) mod fork_guard;

@@ -1,15 +1,18 @@
-//! File systems of other machines, on which SQLite's write-ahead log is not safe: they are refused.
+//! Refuses network file systems, on which SQLite's write-ahead log is not safe.
 //!
-//! Leans on std, and on what the kernel of Linux says of its mounts; elsewhere nothing is known and nothing refused. The log's
-//! index is memory shared between processes, which no such file system shares between machines, and many do not lock
-//! reliably: the file is damaged within minutes of work from two sides.
+//! The index of the log is memory shared between processes. No network file system shares it between
+//! machines, and many do not lock reliably. Two machines that write to one file damage it within minutes.
+//!
+//! Depends on std and on the mount table of Linux. On other platforms the type of the file system is unknown,
+//! and nothing is refused. SQLite never comes in.
 
 use std::path::Path;
 
 use crate::model::error::{Error, ErrorKind, Result};
 
-/// Types of file systems whose files another machine (or the other side of a virtual one) may change at the same time.
-const REMOTE: &[&str] = &[
+/// Types of file systems whose files another machine, or the host of a virtual machine, can change at the
+/// same time.
+const NETWORK_TYPES: &[&str] = &[
     "9p",
     "acfs",
     "afs",
@@ -36,8 +39,8 @@ const REMOTE: &[&str] = &[
     "vmhgfs",
 ];
 
-/// Parts of the names by which such file systems go when a program serves them (`fuse.sshfs`).
-const REMOTE_FUSE: &[&str] = &[
+/// Parts of the type names of such file systems when a FUSE program serves them (`fuse.sshfs`).
+const NETWORK_FUSE_NAMES: &[&str] = &[
     "blobfuse",
     "ceph",
     "curlftpfs",
@@ -61,15 +64,15 @@ const REMOTE_FUSE: &[&str] = &[
     "weed",
 ];
 
-/// What is mounted where, as the kernel says it; nothing is known where there is no Linux, or where that is hidden.
+/// The mount table of this process. `None` on other platforms than Linux, and where `/proc` is hidden.
 pub(in crate::store::sqlite) fn mounts() -> Option<String> {
     std::fs::read_to_string("/proc/self/mountinfo").ok()
 }
 
-/// Refuses a database at `path` if that is, by `mounts`, on another machine's disk.
+/// Refuses a database at `path` if that is on a network file system according to `mounts`.
 pub(in crate::store::sqlite) fn refuse(path: &Path, mounts: &str) -> Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // The file, if it is there: it may be a link. A directory that is not there is told by the open.
+    // The file itself if it exists, since it may be a link. The open reports a directory that does not exist.
     let Ok(place) = std::fs::canonicalize(path).or_else(|_| std::fs::canonicalize(dir)) else {
         return Ok(());
     };
@@ -77,45 +80,48 @@ pub(in crate::store::sqlite) fn refuse(path: &Path, mounts: &str) -> Result<()> 
 }
 
 fn refuse_by(mounts: &str, place: &Path) -> Result<()> {
-    let Some(kind) = kind_of(mounts, place).filter(|kind| is_remote(kind)) else { return Ok(()) };
+    let Some(kind) = type_at(mounts, place).filter(|kind| is_network_type(kind)) else { return Ok(()) };
     Err(Error::new(
         ErrorKind::Config,
-        format!("`{}` is on a file system of the type {kind}, shared with another machine", place.display()),
+        format!("`{}` is on a network file system ({kind})", place.display()),
     )
     .help(
-        "put the database on a disk of this machine: SQLite's locks and shared memory do not reach across. If nobody else \
-         ever opens it there, `JobQueue::options().allow_network_filesystem()` takes the risk",
+        "put the database on a local disk: SQLite's locks and shared memory do not work across machines. If \
+         no other machine ever opens this file, allow it with \
+         `JobQueue::options().allow_network_filesystem()`",
     ))
 }
 
-fn is_remote(kind: &str) -> bool {
+fn is_network_type(kind: &str) -> bool {
     let served = kind.strip_prefix("fuse.").or_else(|| kind.strip_prefix("fuseblk."));
-    REMOTE.contains(&kind) || served.is_some_and(|name| REMOTE_FUSE.iter().any(|part| name.contains(part)))
+    NETWORK_TYPES.contains(&kind)
+        || served.is_some_and(|name| NETWORK_FUSE_NAMES.iter().any(|part| name.contains(part)))
 }
 
-/// The type of the file system that `dir` is on: of the mounts above it the suggest, and of those on one place the last.
+/// The type of the file system that `dir` is on: that of the nearest mount point above it. If several file
+/// systems are mounted on one point, the last one counts.
 ///
-/// A line of mountinfo (proc(5)): `36 35 98:0 /root /mount/point rw,noatime shared:1 - ext4 /dev/root rw`, where the
-/// options before the dash may be none or many.
-fn kind_of<'a>(mounts: &'a str, dir: &Path) -> Option<&'a str> {
-    let mut suggest: Option<(usize, &str)> = None;
+/// A line of mountinfo (proc(5)) is `36 35 98:0 /root /mount/point rw,noatime shared:1 - ext4 /dev/root rw`.
+/// Before the dash there are zero or more options.
+fn type_at<'a>(mounts: &'a str, dir: &Path) -> Option<&'a str> {
+    let mut nearest: Option<(usize, &str)> = None;
     for line in mounts.lines() {
         let Some((place, kind)) = line.split_once(" - ") else { continue };
         let (Some(point), Some(kind)) = (place.split(' ').nth(4), kind.split(' ').next()) else { continue };
         let point = unescape(point);
         let depth = Path::new(&point).components().count();
-        if dir.starts_with(&point) && suggest.is_none_or(|(deepest, _)| depth >= deepest) {
-            suggest = Some((depth, kind));
+        if dir.starts_with(&point) && nearest.is_none_or(|(deepest, _)| depth >= deepest) {
+            nearest = Some((depth, kind));
         }
     }
-    suggest.map(|(_, kind)| kind)
+    nearest.map(|(_, kind)| kind)
 }
 
-/// Space, tab, newline and backslash stand as three octal digits.
+/// Decodes a mount point, in which space, tab, newline and backslash are written as three octal digits.
 fn unescape(point: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
-        .fold(point.to_owned(), |point, (code, sign)| point.replace(code, sign))
+        .fold(point.to_owned(), |point, (code, character)| point.replace(code, character))
 }
 
 #[cfg(test)]
@@ -136,7 +142,7 @@ mod tests {
 ";
 
     #[test]
-    fn a_directory_is_judged_by_the_nearest_and_latest_mount_above_it() {
+    fn a_directory_has_the_type_of_the_nearest_and_latest_mount_above_it() {
         for (dir, kind) in [
             ("/var/lib", "ext4"),
             ("/srv/jobs/a/b", "nfs4"),
@@ -145,12 +151,12 @@ mod tests {
             ("/mnt/my share/x", "cifs"),
             ("/twice/over", "xfs"),
         ] {
-            assert_eq!(kind_of(MOUNTS, Path::new(dir)), Some(kind), "{dir}");
+            assert_eq!(type_at(MOUNTS, Path::new(dir)), Some(kind), "{dir}");
         }
     }
 
     #[test]
-    fn other_machines_disks_are_refused_and_own_ones_are_not() {
+    fn network_file_systems_are_refused_and_local_ones_are_accepted() {
         for dir in ["/srv/jobs", "/mnt/my share", "/work", "/home/ann/cloud"] {
             let refused = refuse_by(MOUNTS, Path::new(dir)).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Config, "{dir}");

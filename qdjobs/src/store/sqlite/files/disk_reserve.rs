@@ -1,149 +1,169 @@
-//! Room kept free for the day the disk is full: the [`DiskReserve`], a file of real blocks beside the database.
+//! Disk space reserved for the case that the disk is full: the [`DiskReserve`], a file of real blocks beside
+//! the database.
 //!
-//! Leans on std. On a full disk SQLite can change nothing, not even delete: each write goes to the log first. So the file
-//! `<db>-workers/reserve` stands there while workers do, and is cut to nothing when a write finds no room. What it frees is for
-//! the finishes, releases and heartbeats of what already runs; new jobs are refused and none is claimed until the file could be
-//! made anew, which is the sign that there is room.
+//! On a full disk SQLite cannot change anything, not even delete a row: each write goes to the log first. So
+//! the file `<db>-workers/disk_reserve` exists while workers run, and is truncated when a write finds no
+//! space. The released space is for the finishes, releases and heartbeats of the running jobs. New jobs are
+//! refused and no job is claimed until the file can be created again, which proves that there is space.
 //!
-//! The file speaks to all processes that have the database open: empty, the disk is full; not there, no worker is here, since none
-//! has come or the last has left; else all is well. One that a dead process has left is as good as any, and is used by the next.
+//! All processes that have the database open read the state from the file. Empty: the disk is full. Missing:
+//! no worker runs, since none has started or the last one has stopped. Otherwise: there is space. A file left
+//! by a dead process is valid, and the next process uses it.
 //!
-//! **Its size.** SQLite begins the log anew once it is written back, and does so from a thousand pages on: 4 MiB. What one dispatcher of
-//! a worker claims ahead (1,024 jobs at most) and what it runs touches about as many pages if each row lies on a page of its own, and
-//! less than half as many where jobs are claimed in the order in which they came. So 4 MiB for the log, and as much again for
-//! the database, into which the log is to be written and which grows by results and attempts. The file is one for all dispatchers and
-//! processes, who seldom hold so much at once. What does not fit in, as results of a mebibyte each, waits: those finishes are
-//! repeated until there is room.
+//! **Its size.** SQLite restarts the log after a checkpoint, which it runs from a thousand pages on: 4 MiB. A
+//! dispatcher claims at most 1,024 jobs ahead. Together with the running jobs they touch about as many pages
+//! if each row is on a page of its own, and less than half as many if the jobs are claimed in the order of
+//! their ids. So 4 MiB are for the log. Another 4 MiB are for the database, to which the log is written and
+//! which grows by results and attempts. All dispatchers and processes share one file, since they seldom hold
+//! that many jobs at once. Finishes that do not fit, such as results of 1 MiB each, are repeated until there
+//! is space.
 //!
-//! Processes may want it of different sizes. One that finds it shorter than it wants makes it longer, if there is room, and is
-//! content with it if there is none.
+//! Processes may want different sizes. A process that finds the file shorter than its own setting extends it
+//! if there is space, and accepts the shorter file if there is none.
+//!
+//! Depends on std and on `worker_locks`. SQLite never comes in.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// See the head of this file.
+use super::worker_locks;
+
+/// The default size; the module documentation explains it.
 pub(in crate::store::sqlite) const RESERVE_BYTES: u64 = 8 << 20;
 
-/// How often the file is looked at by a process that writes.
-const LOOK: Duration = Duration::from_secs(1);
+/// The time between two checks of the file by a process that writes.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How soon after it was spent it is first tried to make it anew, and the longest pause between two tries: each takes, for a
-/// moment, what room there is.
-const TRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+/// The pauses before an attempt to restore the file: the first and the longest one. Each attempt takes up the
+/// free space for a moment.
+const RESTORE_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct DiskReserve {
     dir: PathBuf,
-    /// None is kept if this is 0.
+    /// 0 reserves nothing.
     bytes: u64,
-    looked: Option<Duration>,
-    spent: Option<Spent>,
-    /// It is shorter than it is wanted here, and that could not be changed: not tried again until a worker comes.
-    content: bool,
+    checked_at: Option<Duration>,
+    /// Set while the space is released.
+    released: Option<NextRestore>,
+    /// The file is shorter than this process wants, and could not be extended. Not tried again until a worker
+    /// starts.
+    accepts_shorter: bool,
 }
 
+/// When the next attempt to restore the file is due, and the pause that led to it.
 #[derive(Clone, Copy, Debug)]
-struct Spent {
-    try_at: Duration,
+struct NextRestore {
+    at: Duration,
     pause: Duration,
 }
 
 impl DiskReserve {
-    /// In `dir`, which is there as long as there are workers.
+    /// In `dir`, which exists while workers run.
     pub(in crate::store::sqlite) fn new(dir: &Path, bytes: u64) -> DiskReserve {
-        DiskReserve { dir: dir.to_owned(), bytes, looked: None, spent: None, content: false }
+        DiskReserve { dir: dir.to_owned(), bytes, checked_at: None, released: None, accepts_shorter: false }
     }
 
-    /// Whether it is gone, here or by another process: nothing new is to be written.
-    pub(in crate::store::sqlite) fn is_spent(&self) -> bool {
-        self.spent.is_some()
+    /// Whether the space is released, by this or another process. Nothing new may be written then.
+    pub(in crate::store::sqlite) fn is_released(&self) -> bool {
+        self.released.is_some()
     }
 
-    /// A write has found no room: frees what is kept, if there is something.
-    pub(in crate::store::sqlite) fn spend(&mut self, now: Duration) {
+    /// Releases the reserved space, if there is any. Called when a write has found no space.
+    pub(in crate::store::sqlite) fn release(&mut self, now: Duration) {
         if self.bytes == 0 || self.length().is_none() {
             return;
         }
-        // The name stays, so that others see it.
+        // The empty file stays, so that other processes see the state.
         let _ = OpenOptions::new().write(true).open(self.file()).and_then(|file| file.set_len(0));
-        self.note_spent(now);
+        self.note_released(now);
     }
 
-    /// Looks at it, at most once a second: what others have made of it, and, where a worker worker_locks, whether it is there.
-    pub(in crate::store::sqlite) fn look(&mut self, now: Duration, has_workers: bool) {
-        if self.bytes == 0 || self.is_spent() || self.looked.is_some_and(|looked| now < looked + LOOK) {
+    /// Reads the state from the file, at most once a second. If this process has workers, creates or extends
+    /// the file.
+    pub(in crate::store::sqlite) fn check(&mut self, now: Duration, has_workers: bool) {
+        if self.bytes == 0
+            || self.is_released()
+            || self.checked_at.is_some_and(|at| now < at + CHECK_INTERVAL)
+        {
             return;
         }
-        self.looked = Some(now);
+        self.checked_at = Some(now);
         match self.length() {
-            Some(0) => self.note_spent(now),
-            // As another process wants it, or as a power cut left it.
-            Some(length) if length < self.bytes && has_workers && !self.content => {
-                self.content = !self.make(0).unwrap_or(false);
+            Some(0) => self.note_released(now),
+            // Created by a process that wants less, or shortened by a power loss.
+            Some(length) if length < self.bytes && has_workers && !self.accepts_shorter => {
+                self.accepts_shorter = !self.create(0).unwrap_or(false);
             }
             None if has_workers => {
-                if matches!(self.make(0), Err(error) if is_full(&error)) {
-                    self.note_spent(now);
+                if matches!(self.create(0), Err(error) if is_full(&error)) {
+                    self.note_released(now);
                 }
             }
             _ => {}
         }
     }
 
-    /// A worker has come: the next look is at once.
-    pub(in crate::store::sqlite) fn look_soon(&mut self) {
-        self.looked = None;
-        self.content = false;
+    /// Makes the next [`check`](DiskReserve::check) read the file. Called when a worker has registered.
+    pub(in crate::store::sqlite) fn check_soon(&mut self) {
+        self.checked_at = None;
+        self.accepts_shorter = false;
     }
 
-    /// Until it is tried to make it anew.
+    /// How long until the next attempt to restore the file.
     pub(in crate::store::sqlite) fn sleep(&self, now: Duration) -> Option<Duration> {
-        self.spent.map(|spent| spent.try_at.saturating_sub(now))
+        self.released.map(|next| next.at.saturating_sub(now))
     }
 
-    /// Makes it anew, if it is time to try; whether writes may go on. As much again must be free beside it, or the next job
-    /// would spend it at once. Nothing is to be made where another process has done so, of whatever size, or where it has gone with the
-    /// last worker: the next write tells the truth.
-    pub(in crate::store::sqlite) fn try_anew(&mut self, now: Duration) -> bool {
-        let Some(spent) = self.spent.filter(|spent| spent.try_at <= now) else { return false };
+    /// Creates the file again if an attempt is due. Returns whether writes may resume.
+    ///
+    /// Another `bytes` must be free beside the file, or the next job would use it up at once. Nothing is
+    /// created if another process has restored the file in any size, or if the last worker has removed it:
+    /// the next write then finds out.
+    pub(in crate::store::sqlite) fn try_restore(&mut self, now: Duration) -> bool {
+        let Some(next) = self.released.filter(|next| next.at <= now) else { return false };
         let is_over = self.length().map_or_else(|| !self.has_workers(), |length| length > 0);
-        if is_over || self.make(self.bytes).unwrap_or(false) {
-            self.spent = None;
+        if is_over || self.create(self.bytes).unwrap_or(false) {
+            self.released = None;
             return true;
         }
-        let pause = (spent.pause * 2).min(TRY.1);
-        self.spent = Some(Spent { try_at: now + pause, pause });
+        let pause = (next.pause * 2).min(RESTORE_PAUSE.1);
+        self.released = Some(NextRestore { at: now + pause, pause });
         false
     }
 
-    /// A worker of this process has left: the last of all takes it along.
-    pub(in crate::store::sqlite) fn leave(&mut self) {
+    /// Removes the file if no worker of any process runs. Called when the last worker of this process has
+    /// stopped.
+    pub(in crate::store::sqlite) fn remove_if_unused(&mut self) {
         if !self.has_workers() {
             let _ = std::fs::remove_file(self.file());
             let _ = std::fs::remove_file(self.unfinished());
             let _ = std::fs::remove_dir(&self.dir);
-            self.spent = None;
+            self.released = None;
         }
     }
 
-    /// Whether a worker of any process has its proof of life beside the file.
+    /// Whether a worker of any process has its lock file in the directory.
     fn has_workers(&self) -> bool {
-        let is_proof = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|it| it == "live");
+        let is_lock =
+            |entry: std::fs::DirEntry| entry.file_name().to_str().is_some_and(worker_locks::is_lock_name);
         match std::fs::read_dir(&self.dir) {
-            Ok(entries) => entries.flatten().any(is_proof),
+            Ok(entries) => entries.flatten().any(is_lock),
             Err(error) => error.kind() != ErrorKind::NotFound,
         }
     }
 
-    fn note_spent(&mut self, now: Duration) {
-        self.spent.get_or_insert(Spent { try_at: now + TRY.0, pause: TRY.0 });
+    fn note_released(&mut self, now: Duration) {
+        self.released.get_or_insert(NextRestore { at: now + RESTORE_PAUSE.0, pause: RESTORE_PAUSE.0 });
     }
 
-    /// Writes it, with `spare` bytes more than are kept in the end. `false` if another process is at it. Under another name until
-    /// it is whole: a part of it would say to all others that the disk is full.
-    fn make(&self, spare: u64) -> std::io::Result<bool> {
+    /// Writes the file, and requires `spare` more free bytes. `false` if another process is writing it.
+    ///
+    /// It is written under another name until it is complete. An incomplete file under its final name would
+    /// report a full disk to all other processes.
+    fn create(&self, spare: u64) -> std::io::Result<bool> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
@@ -152,7 +172,8 @@ impl DiskReserve {
         if file.try_lock().is_err() {
             return Ok(false);
         }
-        // Somebody has made it between our look and our lock: then what was opened here may be that very file.
+        // Another process may have completed the file between our check and our lock. Then the file opened
+        // here may be that very file.
         if self.length().is_some_and(|length| length >= self.bytes) {
             if file.metadata()?.len() < self.bytes {
                 let _ = std::fs::remove_file(self.unfinished());
@@ -165,37 +186,37 @@ impl DiskReserve {
         {
             Ok(()) => Ok(true),
             Err(error) => {
-                // Half of it would only stand in the way.
+                // An incomplete file would only take up space.
                 let _ = std::fs::remove_file(self.unfinished());
                 Err(error)
             }
         }
     }
 
-    /// `None` if it is not there.
+    /// `None` if the file does not exist.
     fn length(&self) -> Option<u64> {
         std::fs::metadata(self.file()).ok().map(|file| file.len())
     }
 
     fn file(&self) -> PathBuf {
-        self.dir.join("reserve")
+        self.dir.join("disk_reserve")
     }
 
-    /// What is being made, or was when a process died.
+    /// The file while it is written, or as a process that died has left it.
     fn unfinished(&self) -> PathBuf {
-        self.dir.join("reserve.new")
+        self.dir.join("disk_reserve.new")
     }
 }
 
-/// Writes so many bytes that no file system can store in less: no hole, nothing to compress. Not synced: after a power cut it is
-/// found short, and made anew.
+/// Writes bytes that no file system can store in less space: no holes, nothing to compress. Not synced: after
+/// a power loss the file is found short, and is created again.
 fn fill(mut file: &File, bytes: u64) -> std::io::Result<()> {
     let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
     let mut block = vec![0; 64 << 10];
     let mut left = bytes;
     while left > 0 {
         for chunk in block.chunks_exact_mut(8) {
-            // Marsaglia's xorshift: any noise will do.
+            // Marsaglia's xorshift: any noise is good enough.
             noise ^= noise << 13;
             noise ^= noise >> 7;
             noise ^= noise << 17;
@@ -219,112 +240,116 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn what_one_process_spends_all_see_until_one_of_them_has_made_it_anew() {
-        let dir = crate::store::sqlite::scratch("reserve");
+    fn all_processes_see_a_release_until_one_of_them_has_restored_the_file() {
+        let dir = crate::store::sqlite::scratch("disk-reserve");
         let [mut worker, mut other] = [(); 2].map(|()| DiskReserve::new(&dir, 1 << 20));
-        other.look(Duration::ZERO, false);
-        assert!(!other.is_spent() && other.length().is_none(), "nobody works here");
-        worker.look(Duration::ZERO, true);
+        other.check(Duration::ZERO, false);
+        assert!(!other.is_released() && other.length().is_none(), "no worker runs");
+        worker.check(Duration::ZERO, true);
         assert_eq!(worker.length(), Some(1 << 20));
 
-        worker.spend(SECOND);
-        assert!(worker.is_spent());
+        worker.release(SECOND);
+        assert!(worker.is_released());
         assert_eq!(worker.length(), Some(0));
-        other.look(SECOND / 2, false);
-        assert!(!other.is_spent(), "not every write looks");
-        other.look(SECOND, false);
-        assert!(other.is_spent());
+        other.check(SECOND / 2, false);
+        assert!(!other.is_released(), "not every write reads the file");
+        other.check(SECOND, false);
+        assert!(other.is_released());
 
-        assert!(!other.try_anew(SECOND), "not at once");
-        assert!(other.try_anew(2 * SECOND) && !other.is_spent());
-        assert!(worker.try_anew(2 * SECOND) && !worker.is_spent());
+        assert!(!other.try_restore(SECOND), "not before the pause is over");
+        assert!(other.try_restore(2 * SECOND) && !other.is_released());
+        assert!(worker.try_restore(2 * SECOND) && !worker.is_released());
         assert_eq!(worker.length(), Some(1 << 20));
-        worker.leave();
+        worker.remove_if_unused();
         assert!(!dir.exists());
     }
 
     #[test]
-    fn where_it_goes_with_the_last_worker_nobody_waits_for_it() {
-        let dir = crate::store::sqlite::scratch("reserve-gone");
+    fn a_process_without_workers_resumes_when_the_last_worker_has_removed_the_file() {
+        let dir = crate::store::sqlite::scratch("disk-reserve-gone");
         let [mut worker, mut enqueuer] = [(); 2].map(|()| DiskReserve::new(&dir, 1 << 20));
-        worker.look(Duration::ZERO, true);
-        worker.spend(Duration::ZERO);
-        enqueuer.look(Duration::ZERO, false);
-        assert!(enqueuer.is_spent());
-        worker.leave();
-        assert!(!dir.exists() && !worker.is_spent());
-        assert!(enqueuer.try_anew(SECOND) && !enqueuer.is_spent());
-        assert!(!dir.exists(), "nobody works here");
+        worker.check(Duration::ZERO, true);
+        worker.release(Duration::ZERO);
+        enqueuer.check(Duration::ZERO, false);
+        assert!(enqueuer.is_released());
+        worker.remove_if_unused();
+        assert!(!dir.exists() && !worker.is_released());
+        assert!(enqueuer.try_restore(SECOND) && !enqueuer.is_released());
+        assert!(!dir.exists(), "no worker runs");
     }
 
     #[test]
-    fn it_stays_as_long_as_a_worker_does_and_is_made_once() {
-        let dir = crate::store::sqlite::scratch("reserve-stays");
+    fn the_file_stays_while_a_worker_runs_and_is_created_once() {
+        let dir = crate::store::sqlite::scratch("disk-reserve-stays");
         let mut reserve = DiskReserve::new(&dir, 1 << 20);
-        std::fs::write(dir.join("7.live"), "").unwrap();
-        // Left by a process that died while it made it.
-        std::fs::write(dir.join("reserve.new"), "half").unwrap();
-        reserve.look(Duration::ZERO, true);
-        assert!(!reserve.is_spent());
-        reserve.leave();
+        std::fs::write(dir.join("0000000000000007.lock"), "").unwrap();
+        // Left by a process that died while it wrote the file.
+        std::fs::write(dir.join("disk_reserve.new"), "half").unwrap();
+        reserve.check(Duration::ZERO, true);
+        assert!(!reserve.is_released());
+        reserve.remove_if_unused();
         assert_eq!(reserve.length(), Some(1 << 20));
-        std::fs::remove_file(dir.join("7.live")).unwrap();
-        reserve.leave();
+        std::fs::remove_file(dir.join("0000000000000007.lock")).unwrap();
+        reserve.remove_if_unused();
         assert!(!dir.exists());
     }
 
     #[test]
-    fn one_that_is_shorter_than_wanted_is_made_longer_and_says_nothing_of_the_disk() {
-        let dir = crate::store::sqlite::scratch("reserve-sizes");
+    fn a_file_that_is_too_short_is_extended_and_does_not_report_a_full_disk() {
+        let dir = crate::store::sqlite::scratch("disk-reserve-sizes");
         let mut small = DiskReserve::new(&dir, 1 << 20);
         let [mut large, mut enqueuer] = [(); 2].map(|()| DiskReserve::new(&dir, 2 << 20));
-        small.look(Duration::ZERO, true);
-        enqueuer.look(Duration::ZERO, false);
-        assert!(!enqueuer.is_spent());
-        large.look(Duration::ZERO, true);
-        assert!(!large.is_spent());
+        small.check(Duration::ZERO, true);
+        enqueuer.check(Duration::ZERO, false);
+        assert!(!enqueuer.is_released());
+        large.check(Duration::ZERO, true);
+        assert!(!large.is_released());
         assert_eq!(large.length(), Some(2 << 20));
 
-        // Made anew by the one that wants less, it is there for all.
-        large.spend(SECOND);
-        enqueuer.look(SECOND, false);
-        small.look(SECOND, true);
-        assert!(enqueuer.is_spent() && small.is_spent());
-        assert!(small.try_anew(2 * SECOND));
-        std::fs::create_dir(dir.join("reserve.new")).unwrap();
-        assert!(enqueuer.try_anew(2 * SECOND) && large.try_anew(2 * SECOND), "none of them can make one");
+        // Restored by the process that wants less, it counts for all.
+        large.release(SECOND);
+        enqueuer.check(SECOND, false);
+        small.check(SECOND, true);
+        assert!(enqueuer.is_released() && small.is_released());
+        assert!(small.try_restore(2 * SECOND));
+        std::fs::create_dir(dir.join("disk_reserve.new")).unwrap();
+        assert!(
+            enqueuer.try_restore(2 * SECOND) && large.try_restore(2 * SECOND),
+            "neither can create a \
+                                                                                    file"
+        );
         for _ in 0..2 {
-            large.look(3 * SECOND, true);
-            large.look_soon();
+            large.check(3 * SECOND, true);
+            large.check_soon();
         }
-        assert!(!large.is_spent() && large.length() == Some(1 << 20));
+        assert!(!large.is_released() && large.length() == Some(1 << 20));
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
-    fn while_one_process_makes_it_no_other_takes_the_disk_for_full() {
-        let dir = crate::store::sqlite::scratch("reserve-made");
-        let unfinished = dir.join("reserve.new");
+    fn while_one_process_writes_the_file_no_other_reports_a_full_disk() {
+        let dir = crate::store::sqlite::scratch("disk-reserve-made");
+        let unfinished = dir.join("disk_reserve.new");
         std::fs::write(&unfinished, "a part").unwrap();
-        let making = File::options().write(true).open(&unfinished).unwrap();
-        making.lock().unwrap();
+        let writing = File::options().write(true).open(&unfinished).unwrap();
+        writing.lock().unwrap();
         let [mut enqueuer, mut worker] = [(); 2].map(|()| DiskReserve::new(&dir, 1 << 20));
-        enqueuer.look(Duration::ZERO, false);
-        worker.look(Duration::ZERO, true);
-        assert!(!enqueuer.is_spent() && !worker.is_spent() && worker.length().is_none());
-        drop(making);
-        worker.look(SECOND, true);
+        enqueuer.check(Duration::ZERO, false);
+        worker.check(Duration::ZERO, true);
+        assert!(!enqueuer.is_released() && !worker.is_released() && worker.length().is_none());
+        drop(writing);
+        worker.check(SECOND, true);
         assert!(worker.length() == Some(1 << 20) && !unfinished.exists());
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
-    fn a_queue_without_one_has_none() {
-        let dir = crate::store::sqlite::scratch("reserve-none");
+    fn a_reserve_of_zero_bytes_creates_no_file() {
+        let dir = crate::store::sqlite::scratch("disk-reserve-none");
         let mut reserve = DiskReserve::new(&dir, 0);
-        reserve.look(Duration::ZERO, true);
-        reserve.spend(Duration::ZERO);
-        assert!(!reserve.is_spent() && reserve.length().is_none());
+        reserve.check(Duration::ZERO, true);
+        reserve.release(Duration::ZERO);
+        assert!(!reserve.is_released() && reserve.length().is_none());
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

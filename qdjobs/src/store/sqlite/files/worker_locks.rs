@@ -1,7 +1,10 @@
-//! Proof of life: a locked file for each worker. The operating system lets go of the lock when the process ends, however it
-//! ends, so whoever gets the lock has proof that the worker is dead.
+//! One locked file for each running worker: [`WorkerLocks`].
 //!
-//! Leans on std alone. Never touches the database's own files: closing any descriptor of those would drop SQLite's locks.
+//! The operating system releases the lock when the process ends, however it ends. So a process that gets the
+//! lock has proof that the worker is dead.
+//!
+//! Depends on std. The database's own files are never opened here: closing any descriptor of them would drop
+//! SQLite's locks.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -12,14 +15,21 @@ use std::sync::{Mutex, PoisonError};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::WorkerId;
 
-/// How often a directory that vanishes is made again before that is an error.
+/// How often a directory that disappears is created again before that is an error.
 const DIR_TRIES: usize = 100;
 
-/// The directory beside the database, and the files that this process holds there.
+/// The suffix of a worker's lock file. The part before it is the worker's number.
+const LOCK_SUFFIX: &str = ".lock";
+
+/// The file that one process locks if the linked SQLite is not safe with several. Its name is not a worker's
+/// number.
+const EXCLUSIVE_LOCK: &str = "exclusive.lock";
+
+/// The directory beside the database, and the files that this process has locked in it.
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct WorkerLocks {
     dir: PathBuf,
-    /// Kept open: the lock worker_locks as long as the file does.
+    /// Kept open: the lock lives as long as the file is open.
     held: Mutex<HashMap<WorkerId, File>>,
 }
 
@@ -35,19 +45,19 @@ impl WorkerLocks {
         &self.dir
     }
 
-    /// Takes the lock of a worker that starts; `false` if it is held here. Before the worker is on anybody's list, so that nobody
-    /// finds it unlocked.
-    pub(in crate::store::sqlite) fn begin(&self, worker: WorkerId) -> Result<bool> {
+    /// Creates and locks the file of a worker that starts; `false` if this process already holds it. Called
+    /// before the worker is registered, so that no other process finds a registered worker without its lock.
+    pub(in crate::store::sqlite) fn acquire(&self, worker: WorkerId) -> Result<bool> {
         if self.lock().contains_key(&worker) {
             return Ok(false);
         }
-        let begun = self.create(worker);
-        let file = begun.map_err(|error| {
+        let created = self.create(worker);
+        let file = created.map_err(|error| {
             Error::new(
                 ErrorKind::Storage,
-                format!("a worker cannot lock a file in `{}`: {error}", self.dir.display()),
+                format!("the lock file of a worker cannot be created in `{}`: {error}", self.dir.display()),
             )
-            .help("a worker keeps a file there as proof that it worker_locks: check that this user may write there")
+            .help("check that this user may write there: each worker locks a file while it runs")
             .caused_by(error)
         })?;
         self.lock().insert(worker, file);
@@ -57,15 +67,15 @@ impl WorkerLocks {
     /// Creates a worker's file and locks it.
     fn create(&self, worker: WorkerId) -> std::io::Result<File> {
         let path = self.file(worker);
-        let mut gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let mut missing = std::io::Error::from(std::io::ErrorKind::NotFound);
         for _ in 0..DIR_TRIES {
-            // The directory goes with the last worker that leaves, which may be at any moment until our file is in it; and the
-            // file with whoever clears up in the moment in which it is not locked yet.
+            // Two races. The last worker to stop removes the directory, which can happen until our file is in
+            // it. And another process may remove our file as a leftover while it is not locked yet.
             match self.create_dir().and_then(|()| options().create_new(true).open(&path)) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => gone = error,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => missing = error,
                 Err(error) => return Err(error),
                 Ok(mut file) => {
-                    // For people; it proves nothing.
+                    // For people who look at the file; it proves nothing.
                     let _ = writeln!(file, "{}", std::process::id());
                     file.lock()?;
                     if path.exists() {
@@ -74,56 +84,56 @@ impl WorkerLocks {
                 }
             }
         }
-        Err(gone)
+        Err(missing)
     }
 
-    /// Removes the files of workers that died before they were on the list, so that nobody who reads the list ever finds them.
-    pub(in crate::store::sqlite) fn clear(&self, is_listed: impl Fn(WorkerId) -> bool) {
-        for name in names(&self.dir, ".live") {
-            let Ok(id) = i64::from_str_radix(&name, 16) else { continue };
-            let worker = WorkerId(id);
+    /// Removes the files of workers that died before they were registered. No process finds these workers in
+    /// the table, so none would ever remove their files.
+    pub(in crate::store::sqlite) fn remove_unregistered(&self, is_registered: impl Fn(WorkerId) -> bool) {
+        for worker in worker_ids(&self.dir) {
             let path = self.file(worker);
             if self.lock().contains_key(&worker) {
                 continue;
             }
-            // First the lock and then the list: whoever is dead comes onto it no more.
+            // The lock is taken before the table is read: a dead worker can no longer register.
             let Ok(file) = options().open(&path) else { continue };
-            if file.try_lock().is_ok() && !is_listed(worker) {
+            if file.try_lock().is_ok() && !is_registered(worker) {
                 let _ = std::fs::remove_file(&path);
             }
         }
     }
 
-    /// Ends the life of a worker of this process, or clears up after a dead one.
-    pub(in crate::store::sqlite) fn end(&self, worker: WorkerId) {
+    /// Removes the file of a worker: of a stopped worker of this process, or of a dead one.
+    pub(in crate::store::sqlite) fn release(&self, worker: WorkerId) {
         let _ = std::fs::remove_file(self.file(worker));
         self.lock().remove(&worker);
-        // Goes only when the last one has left.
+        // Succeeds only when the directory is empty.
         let _ = std::fs::remove_dir(&self.dir);
     }
 
-    /// Whether no worker of this process worker_locks.
+    /// Whether this process has no running worker.
     pub(in crate::store::sqlite) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    /// Whether `worker` is proven dead. A file that is not there proves nothing.
+    /// Whether `worker` is proven dead. A missing file proves nothing.
     pub(in crate::store::sqlite) fn is_proven_dead(&self, worker: WorkerId) -> bool {
         if self.lock().contains_key(&worker) {
             return false;
         }
-        // Opened for writing: some file systems lock only those. Unlocked again as it is closed.
+        // Opened for writing, since some file systems lock only such files. The close releases the lock
+        // again.
         match options().open(self.file(worker)).map(|file| file.try_lock()) {
             Ok(Ok(())) => true,
             Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) | Err(_) => false,
         }
     }
 
-    /// Makes sure that no other store has this database open, for as long as this one worker_locks. For versions of SQLite that are
-    /// only safe alone.
-    pub(in crate::store::sqlite) fn be_alone(&self) -> std::io::Result<Option<File>> {
+    /// Locks the database for one store, as long as the returned file is open. `None` if another store has
+    /// locked it. For versions of SQLite that are not safe with several processes.
+    pub(in crate::store::sqlite) fn lock_exclusively(&self) -> std::io::Result<Option<File>> {
         self.create_dir()?;
-        let file = options().create(true).truncate(false).open(self.dir.join("alone.lock"))?;
+        let file = options().create(true).truncate(false).open(self.dir.join(EXCLUSIVE_LOCK))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -140,7 +150,7 @@ impl WorkerLocks {
     }
 
     fn file(&self, worker: WorkerId) -> PathBuf {
-        self.dir.join(format!("{worker}.live"))
+        self.dir.join(format!("{worker}{LOCK_SUFFIX}"))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<WorkerId, File>> {
@@ -148,10 +158,24 @@ impl WorkerLocks {
     }
 }
 
-/// The files in `dir` whose names end so, without that end.
-pub(in crate::store::sqlite) fn names(dir: &Path, end: &str) -> Vec<String> {
+/// The workers of all processes that have a lock file in `dir`, running or dead.
+pub(in crate::store::sqlite) fn worker_ids(dir: &Path) -> Vec<WorkerId> {
+    file_stems(dir, LOCK_SUFFIX).iter().filter_map(|stem| worker_of(stem)).collect()
+}
+
+/// Whether this is the name of a worker's lock file.
+pub(in crate::store::sqlite) fn is_lock_name(name: &str) -> bool {
+    name.strip_suffix(LOCK_SUFFIX).is_some_and(|stem| worker_of(stem).is_some())
+}
+
+fn worker_of(stem: &str) -> Option<WorkerId> {
+    i64::from_str_radix(stem, 16).ok().map(WorkerId)
+}
+
+/// The names of the files in `dir` that end with `suffix`, without it.
+pub(in crate::store::sqlite) fn file_stems(dir: &Path, suffix: &str) -> Vec<String> {
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(end)?.to_owned())).collect()
+    files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(suffix)?.to_owned())).collect()
 }
 
 fn options() -> OpenOptions {
@@ -167,19 +191,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_not_there_proves_nothing_and_one_that_nobody_locks_proves_a_death() {
-        let dir = crate::store::sqlite::scratch("live");
+    fn a_missing_lock_file_proves_nothing_and_an_unlocked_one_proves_a_death() {
+        let dir = crate::store::sqlite::scratch("worker-locks");
         let worker = WorkerId(7);
-        // As two processes see it: what is held is looked at through a descriptor of one's own.
+        // Two instances act as two processes: each opens the file with a descriptor of its own.
         let (own, other) =
             (WorkerLocks::beside(&dir.join("jobs.db")), WorkerLocks::beside(&dir.join("jobs.db")));
         assert!(!other.is_proven_dead(worker), "no file");
-        own.begin(worker).unwrap();
-        assert!(!other.is_proven_dead(worker) && !own.is_proven_dead(worker), "it worker_locks");
+        own.acquire(worker).unwrap();
+        assert!(!other.is_proven_dead(worker) && !own.is_proven_dead(worker), "the worker runs");
         drop(own);
-        assert!(other.is_proven_dead(worker), "it let go of its file, and did not say so");
-        other.end(worker);
-        assert!(!other.is_proven_dead(worker), "no file any more");
+        assert!(other.is_proven_dead(worker), "its process closed the file without a release");
+        other.release(worker);
+        assert!(!other.is_proven_dead(worker), "the file is removed");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn the_exclusive_lock_is_not_the_lock_of_a_worker() {
+        let dir = crate::store::sqlite::scratch("exclusive-lock");
+        let locks = WorkerLocks::beside(&dir.join("jobs.db"));
+        let _exclusive = locks.lock_exclusively().unwrap().unwrap();
+        assert_eq!(worker_ids(locks.dir()), []);
+        locks.acquire(WorkerId(7)).unwrap();
+        assert_eq!(worker_ids(locks.dir()), [WorkerId(7)]);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

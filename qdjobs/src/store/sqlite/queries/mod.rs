@@ -120,7 +120,7 @@ pub(in crate::store::sqlite) fn insert_alone(
     now: Timestamp,
 ) -> SqlResult<Option<JobId>> {
     let mut insert = conn.prepare_cached(sql::INSERT_ALONE)?;
-    let known = params![migrate::KNOWN];
+    let known = params![migrate::SCHEMA_VERSION];
     let written = execute_insert(&mut insert, job, Some(&job.params), (at, now), known)?;
     Ok((written > 0).then(|| JobId(conn.last_insert_rowid())))
 }

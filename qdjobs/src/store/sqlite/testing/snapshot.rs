@@ -1,17 +1,18 @@
-//! The books as anybody else sees them, for a simulation: [`SnapshotReader`], a connection that only reads.
+//! The committed state as another connection sees it, for a simulation: [`SnapshotReader`].
 //!
-//! Leans on rusqlite and on the schema. Not on `row`: what is looked for is what the product's own eyes might miss.
+//! Depends on rusqlite and on the schema. `queries` never comes in: the simulation has to find errors that
+//! the product's own reads could hide.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-/// Everything that is committed.
+/// The committed state of all tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Books {
+pub(crate) struct Snapshot {
     pub(crate) jobs: BTreeMap<i64, JobRow>,
-    /// By job and attempt: the worker, the outcome.
+    /// By job and attempt: the worker and the outcome.
     pub(crate) attempts: BTreeMap<(i64, i64), (i64, String)>,
     /// By number: the heartbeats.
     pub(crate) workers: BTreeMap<i64, i64>,
@@ -27,7 +28,7 @@ pub(crate) struct JobRow {
     pub(crate) max_retries: i64,
     pub(crate) crashes: i64,
     pub(crate) scheduled_at: i64,
-    pub(crate) ready: i64,
+    pub(crate) availability: i64,
     pub(crate) worker_id: Option<i64>,
     pub(crate) result: Option<String>,
     pub(crate) error: Option<String>,
@@ -54,8 +55,9 @@ impl SnapshotReader {
         Ok(SnapshotReader { conn, seen: None })
     }
 
-    /// What is committed, if it has changed since the last look.
-    pub(crate) fn look(&mut self) -> rusqlite::Result<Option<Books>> {
+    /// Reads the committed state. `None` if it has not changed since the last call, or if there are no tables
+    /// yet.
+    pub(crate) fn read(&mut self) -> rusqlite::Result<Option<Snapshot>> {
         let version: i64 = self.conn.query_row("PRAGMA data_version", [], |row| row.get(0))?;
         if self.seen.replace(version) == Some(version) {
             return Ok(None);
@@ -69,10 +71,10 @@ impl SnapshotReader {
             return Ok(None);
         }
         let tx = self.conn.unchecked_transaction()?;
-        let mut books = Books::default();
+        let mut snapshot = Snapshot::default();
         let mut jobs = tx.prepare_cached(
-            "SELECT id, task_name, params, status, attempt, retry_count, max_retries, crash_count, scheduled_at, availability, worker_id,
-                    result, error, completed_at
+            "SELECT id, task_name, params, status, attempt, retry_count, max_retries, crash_count,
+                    scheduled_at, availability, worker_id, result, error, completed_at
              FROM qdjobs_jobs",
         )?;
         let mut rows = jobs.query([])?;
@@ -86,36 +88,37 @@ impl SnapshotReader {
                 max_retries: row.get(6)?,
                 crashes: row.get(7)?,
                 scheduled_at: row.get(8)?,
-                ready: row.get(9)?,
+                availability: row.get(9)?,
                 worker_id: row.get(10)?,
                 result: row.get(11)?,
                 error: row.get(12)?,
                 completed_at: row.get(13)?,
             };
-            books.jobs.insert(row.get(0)?, job);
+            snapshot.jobs.insert(row.get(0)?, job);
         }
         let mut attempts =
             tx.prepare_cached("SELECT job_id, attempt, worker_id, outcome FROM qdjobs_attempts")?;
         let mut rows = attempts.query([])?;
         while let Some(row) = rows.next()? {
-            books.attempts.insert((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?));
+            snapshot.attempts.insert((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?));
         }
         let mut workers = tx.prepare_cached("SELECT id, heartbeats FROM qdjobs_workers")?;
         let mut rows = workers.query([])?;
         while let Some(row) = rows.next()? {
-            books.workers.insert(row.get(0)?, row.get(1)?);
+            snapshot.workers.insert(row.get(0)?, row.get(1)?);
         }
-        Ok(Some(books))
+        Ok(Some(snapshot))
     }
 
-    /// What SQLite says about the file, and what the schema's own indexes must agree on.
-    pub(crate) fn is_sound(&self) -> rusqlite::Result<String> {
+    /// What SQLite's integrity check reports about the pages and indexes of the file; `ok` if nothing is
+    /// wrong.
+    pub(crate) fn check_integrity(&self) -> rusqlite::Result<String> {
         self.conn.query_row("PRAGMA integrity_check", [], |row| row.get(0))
     }
 }
 
-impl Books {
-    /// Running jobs whose worker is not on the list.
+impl Snapshot {
+    /// The running jobs whose worker is not registered.
     pub(crate) fn orphans(&self) -> BTreeSet<i64> {
         let orphaned = |job: &JobRow| {
             job.status == "running" && job.worker_id.is_none_or(|worker| !self.workers.contains_key(&worker))
@@ -124,8 +127,8 @@ impl Books {
     }
 }
 
-/// Stores a job of the first task as a program without qdjobs does; its number.
-pub(crate) fn insert_plainly(path: &Path, params: &str, now: i64) -> rusqlite::Result<i64> {
+/// Inserts a job of the first task by plain SQL, as a program without qdjobs does. Returns its id.
+pub(crate) fn insert_by_sql(path: &Path, params: &str, now: i64) -> rusqlite::Result<i64> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     conn.busy_timeout(std::time::Duration::ZERO)?;
     let sql = "INSERT INTO qdjobs_jobs (task_name, params, created_at) VALUES ('thread', ?1, ?2)";

@@ -1,6 +1,9 @@
-//! A SQLite store without threads, for a simulation: [`SteppedStore`], whose writing and reading are steps that somebody calls.
+//! A SQLite store without threads, for a simulation: [`SteppedStore`]. The simulation calls each step of the
+//! writer and the reader.
 //!
-//! Leans on the parts of the store as they are. Nothing is decided here; what a thread would do between two sleeps, a step does.
+//! A step does what the thread would do between two sleeps.
+//!
+//! Depends on the store's own parts. Decisions of the store never come in.
 
 #![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the simulated disk is made for Linux"))]
 
@@ -22,12 +25,12 @@ use crate::store::sqlite::{SqliteOptions, SqliteStore};
 pub(crate) struct SteppedStore {
     store: Arc<SqliteStore>,
     reader: Reader,
-    /// Asked, not yet answered.
+    /// Submitted, not yet answered.
     question: RefCell<Option<Question>>,
-    /// The writing thread's sleep: since when, and for how long at most.
+    /// The sleep of the writer thread: when it began, and when it ends.
     sleep: Cell<(Duration, Sleep)>,
-    /// The writing thread has ended.
-    over: Cell<bool>,
+    /// The writer thread has ended.
+    ended: Cell<bool>,
 }
 
 impl SteppedStore {
@@ -41,7 +44,7 @@ impl SteppedStore {
             reader,
             question: RefCell::new(None),
             sleep: Cell::new((now, Sleep::default())),
-            over: Cell::new(false),
+            ended: Cell::new(false),
         })
     }
 
@@ -49,10 +52,10 @@ impl SteppedStore {
         self.store.clone()
     }
 
-    /// When the writing thread wakes if nothing happens before; `None` if never.
+    /// When the writer thread wakes if nothing happens before; `None` if never.
     pub(crate) fn writes_at(&self) -> Option<Duration> {
         let (since, sleep) = self.sleep.get();
-        if self.over.get() {
+        if self.ended.get() {
             None
         } else if self.store.request_queue.wakes(sleep) {
             Some(Duration::ZERO)
@@ -61,55 +64,55 @@ impl SteppedStore {
         }
     }
 
-    /// What the writing thread does between two sleeps; `false` once it has ended.
+    /// Does what the writer thread does between two sleeps; `false` once it has ended.
     pub(crate) fn write(&self) -> bool {
         self.store.request_queue.set_asleep(false);
         match self.store.writer.step() {
             Some(sleep) => self.sleep.set((self.store.clock.monotonic(), sleep)),
-            None => self.over.set(true),
+            None => self.ended.set(true),
         }
         self.store.request_queue.set_asleep(true);
-        !self.over.get()
+        !self.ended.get()
     }
 
     pub(crate) fn has_question(&self) -> bool {
         let mut question = self.question.borrow_mut();
         if question.is_none() {
-            *question = self.reader.asked();
+            *question = self.reader.next_question();
         }
         question.is_some()
     }
 
-    /// The reading thread answers one question.
+    /// Does what the reader thread does for one question.
     pub(crate) fn read(&self) {
         if self.has_question()
             && let Some(question) = self.question.take()
         {
-            self.reader.serve(question);
+            self.reader.answer(question);
         }
     }
 
-    /// Stores jobs as a caller that waits does: by itself, if the writing thread sleeps.
+    /// Inserts jobs as a blocking caller does: on its own thread if the writer thread sleeps.
     pub(crate) fn insert_here(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>> {
         self.store.write_here(jobs).unwrap_or_else(|error| Pending::ready(Err(error)))
     }
 
-    /// Somebody else has written into the file.
-    pub(crate) fn tell_news(&self) {
+    /// Notes that another connection has written to the file.
+    pub(crate) fn note_file_change(&self) {
         #[cfg(target_os = "linux")]
-        self.store.request_queue.tell_news();
+        self.store.request_queue.note_file_change();
     }
 }
 
-/// Nobody rings at a simulated process and no kernel watches its files: the simulation tells it the news.
-pub(in crate::store::sqlite) fn cut_off(
+/// Disables the socket and inotify in a simulated process: the simulation reports the changes of the file.
+pub(in crate::store::sqlite) fn disconnect_wakeups(
     mut change_poll: ChangePoll,
     mut sockets: WakeSockets,
     clock: &Clock,
 ) -> (ChangePoll, WakeSockets) {
     if clock.is_simulated() {
         change_poll.simulate();
-        sockets.walled = true;
+        sockets.disabled = true;
     }
     (change_poll, sockets)
 }

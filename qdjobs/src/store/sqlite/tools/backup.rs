@@ -1,8 +1,10 @@
-//! A copy of the database while it is used: [`write`].
+//! Copies the database while it is in use: [`write`].
 //!
-//! Leans on rusqlite and `check`. A copy by the file system would miss what stands in the write-ahead log, or catch the file between
-//! two writes; SQLite's own copy is the database as of one moment. It copies rows without looking into them, so what was misread
-//! on a bad disk is found only by reading the copy.
+//! A copy by the file system misses the content of the write-ahead log, or reads the file between two writes.
+//! SQLite's own copy is the database as of one moment. It does not validate the rows, so data misread from a
+//! bad disk is found only by checking the copy.
+//!
+//! Depends on rusqlite and `check`. The writer thread never comes in.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
@@ -14,23 +16,23 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::error;
 use crate::store::sqlite::refuse_special;
 
-/// Copies the database at `from` into a new file, readable by its owner alone, finds the copy sound, and syncs it. Whatever fails, no
-/// half of a copy is left, and a file that was there stays as it was.
+/// Copies the database at `from` into a new file that only its owner can read, checks the copy, and syncs it.
+/// If a step fails, no partial copy is left. A file that exists at `to` is not changed.
 pub(in crate::store::sqlite) fn write(from: &Path, to: &Path) -> Result<()> {
     refuse_special(to)?;
     let Some(name) = to.to_str() else {
         return Err(Error::new(
             ErrorKind::InvalidInput,
-            format!("the path `{}` is not Unicode", to.display()),
+            format!("the path `{}` of the backup is not valid Unicode", to.display()),
         )
-        .help("give the backup another name"));
+        .help("give the backup a path in Unicode"));
     };
     let created = create(to)?;
     let copied = copy(from, name)
-        .and_then(|()| prove(from, to))
-        .and_then(|()| sync(&created, to).map_err(|error| cannot(to, error)));
+        .and_then(|()| check_copy(from, to))
+        .and_then(|()| sync(&created, to).map_err(|error| write_error(to, error)));
     if copied.is_err() {
-        // Ours, by the exclusive creation above.
+        // This call created the file, since it was opened with `create_new`.
         let _ = std::fs::remove_file(to);
     }
     copied
@@ -43,22 +45,22 @@ fn create(to: &Path) -> Result<File> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(to).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
-            Error::new(ErrorKind::InvalidInput, format!("there is a file at `{}`", to.display()))
-                .help("a backup never replaces a file: give it a new name, with the date for example")
+            Error::new(ErrorKind::InvalidInput, format!("a file already exists at `{}`", to.display()))
+                .help("give the backup a new name, for example with the date: a backup never replaces a file")
         }
-        _ => cannot(to, error),
+        _ => write_error(to, error),
     })
 }
 
-/// One read transaction on a connection of its own, which only reads.
+/// Copies in one read transaction, on a read-only connection of its own.
 fn copy(from: &Path, to: &str) -> Result<()> {
     let conn =
         Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     conn.and_then(|conn| conn.execute("VACUUM INTO ?1", [to])).map(drop).map_err(error::before_commit)
 }
 
-/// Reads the copy. One that is not sound would be found out on the day it is needed.
-fn prove(from: &Path, to: &Path) -> Result<()> {
+/// Checks the copy. Without this, a damaged copy would be found only when it is needed.
+fn check_copy(from: &Path, to: &Path) -> Result<()> {
     let damage = match check::first_damage(to) {
         Ok(None) => return Ok(()),
         Ok(Some(damage)) => damage,
@@ -67,12 +69,15 @@ fn prove(from: &Path, to: &Path) -> Result<()> {
     };
     Err(Error::new(
         ErrorKind::Corrupt,
-        format!("a copy of `{}` is not sound, and was removed: {damage}", from.display()),
+        format!("the copy of `{}` was damaged, and is removed: {damage}", from.display()),
     )
-    .help("check the database and look at its disk; `salvage` saves what can be read, and an earlier backup is worth keeping"))
+    .help(
+        "check the database and its disk, and keep the earlier backups; `salvage` copies the rows that can \
+         be read",
+    ))
 }
 
-/// The bytes, then the name.
+/// Syncs the file, then the directory.
 fn sync(file: &File, path: &Path) -> std::io::Result<()> {
     file.sync_all()?;
     #[cfg(unix)]
@@ -82,7 +87,7 @@ fn sync(file: &File, path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn cannot(to: &Path, error: std::io::Error) -> Error {
+fn write_error(to: &Path, error: std::io::Error) -> Error {
     let kind = match error.kind() {
         std::io::ErrorKind::StorageFull => ErrorKind::StorageFull,
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,

@@ -1,7 +1,9 @@
-//! Whether a database file is sound: [`check`], which reads and changes nothing.
+//! Checks a database file without changing it: [`check`].
 //!
-//! Leans on rusqlite. Two questions: whether SQLite can read every page, row and index entry of the file; and whether its rows
-//! can have been written by this library. What to do about it is not decided here: see [`salvage`](super::salvage()).
+//! Two questions are answered. Can SQLite read every page, row and index entry of the file? Can the rows have
+//! been written by this library?
+//!
+//! Depends on rusqlite. Nothing that repairs comes in: see [`salvage`](super::salvage()).
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -13,105 +15,108 @@ use crate::store::sqlite::connection::error;
 use crate::store::sqlite::refuse_special;
 use crate::store::sqlite::writer::checkpointer::log_of;
 
-/// What a [`check`] has found.
+/// The result of a [`check`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Findings {
-    /// The jobs that could be counted.
+    /// The number of jobs that could be read.
     pub jobs: u64,
-    /// A sentence for each thing that is wrong, as many as a person may want to read.
+    /// One sentence for each problem, limited to a number that a person can read.
     pub problems: Vec<String>,
 }
 
 impl Findings {
-    /// Whether nothing is wrong.
+    /// Whether no problem was found.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-/// Problems of one kind that are listed.
-const LISTED: usize = 20;
+/// The most problems that SQLite's integrity check lists.
+const PROBLEMS_MAX: usize = 20;
 
-/// What cannot be in a file that only this library and plain inserts have written: each with a statement that counts it.
+/// Rows that neither this library nor a plain insert can have written, each with a statement that counts
+/// them.
 const IMPOSSIBLE: &[(&str, &str)] = &[
     (
-        "jobs whose defaults were never filled in",
-        "SELECT count(*) FROM qdjobs_jobs WHERE availability IS NULL OR queue IS NULL OR priority IS NULL OR max_retries IS NULL \
-         OR scheduled_at IS NULL",
+        "jobs without the defaults that an insert sets",
+        "SELECT count(*) FROM qdjobs_jobs WHERE availability IS NULL OR queue IS NULL OR priority IS NULL
+             OR max_retries IS NULL OR scheduled_at IS NULL",
     ),
     (
-        "pending jobs that a worker seems to hold",
+        "pending jobs with a worker",
         "SELECT count(*) FROM qdjobs_jobs WHERE status = 'pending' AND worker_id IS NOT NULL",
     ),
     (
-        "running jobs that no worker holds",
+        "running jobs without a registered worker",
         "SELECT count(*) FROM qdjobs_jobs WHERE status = 'running'
              AND (worker_id IS NULL OR worker_id NOT IN (SELECT id FROM qdjobs_workers))",
     ),
     (
-        "jobs that have ended without saying when, or say when and have not",
+        "jobs whose status and completed_at contradict each other",
         "SELECT count(*) FROM qdjobs_jobs
              WHERE (status IN ('completed', 'failed', 'cancelled')) <> (completed_at IS NOT NULL)",
     ),
     (
         "jobs without params",
-        "SELECT count(*) FROM qdjobs_jobs WHERE params IS NULL AND id NOT IN (SELECT job_id FROM qdjobs_params)",
+        "SELECT count(*) FROM qdjobs_jobs
+             WHERE params IS NULL AND id NOT IN (SELECT job_id FROM qdjobs_params)",
     ),
     (
-        "attempts of jobs that are not there",
+        "attempts of jobs that do not exist",
         "SELECT count(*) FROM qdjobs_attempts WHERE job_id NOT IN (SELECT id FROM qdjobs_jobs)",
     ),
     (
-        "params of jobs that are not there",
+        "params of jobs that do not exist",
         "SELECT count(*) FROM qdjobs_params WHERE job_id NOT IN (SELECT id FROM qdjobs_jobs)",
     ),
     (
-        "attempts with a number that their job has not reached",
+        "attempts with a higher number than the attempt of their job",
         "SELECT count(*) FROM qdjobs_attempts JOIN qdjobs_jobs ON id = job_id
              WHERE qdjobs_attempts.attempt > qdjobs_jobs.attempt",
     ),
     (
-        // Those on record may be more: a retry by hand begins to count anew, and keeps the history.
-        "jobs with more crashes counted than are on record",
+        // There may be more recorded crashes: a manual retry sets the count to 0 and keeps the history.
+        "jobs with a crash_count above their recorded crashes",
         "SELECT count(*) FROM qdjobs_jobs WHERE crash_count >
              (SELECT count(*) FROM qdjobs_attempts WHERE job_id = id AND outcome = 'crashed')",
     ),
 ];
 
-/// Looks for damage and for impossible rows in the database at `path`, which may be in use. Nothing in it is changed.
+/// Checks the database at `path` for damage and for impossible rows. The database may be in use, and is not
+/// changed.
 ///
-/// Reads the whole file: minutes for one of many gigabytes. An error means that nothing could be looked at, since there is no
-/// such file, or no database in it.
+/// Reads the whole file, which takes minutes for many gigabytes. An error means that nothing could be
+/// checked, since the file does not exist or is not a database.
 pub fn check(path: impl AsRef<Path>) -> Result<Findings> {
     check_while(path.as_ref(), || {})
 }
 
-/// With something that happens during each look.
+/// As [`check`], and calls `meanwhile` during each pass, for a test.
 fn check_while(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
-    let before = state(path);
+    let before = unused_state(path);
     let conn = read_only(path)?;
-    let findings = look(&conn, &mut meanwhile);
+    let findings = inspect(&conn, &mut meanwhile);
     drop(conn);
-    if before.is_none() || before == state(path) {
+    if before.is_none() || before == unused_state(path) {
         return Ok(findings);
     }
-    // Somebody has opened the file meanwhile. Read as one that nobody writes, it may have looked torn: only the log tells what
-    // belongs together.
+    // Another program has opened the file meanwhile. The first pass ignored the log, so it may have read
+    // pages of different commits. The second pass reads the log too.
     let conn = ready(Connection::open_with_flags(path, READ_ONLY))?;
-    Ok(look(&conn, &mut meanwhile))
+    Ok(inspect(&conn, &mut meanwhile))
 }
 
-/// What is not the same any more where a file that had no log has been written; `None` if it has one.
-fn state(path: &Path) -> Option<(u64, Option<SystemTime>)> {
+/// The size and time of a file without a log, which change when it is written. `None` if it has a log.
+fn unused_state(path: &Path) -> Option<(u64, Option<SystemTime>)> {
     let file = std::fs::metadata(path).ok().filter(|_| !log_of(path).exists())?;
     Some((file.len(), file.modified().ok()))
 }
 
-/// Each question is one statement, which sees none of what others write meanwhile.
-fn look(conn: &Connection, meanwhile: &mut impl FnMut()) -> Findings {
+/// Each question is one statement, which does not see concurrent writes.
+fn inspect(conn: &Connection, meanwhile: &mut impl FnMut()) -> Findings {
     let mut findings = Findings::default();
-    let integrity = lines(conn, &format!("PRAGMA integrity_check({LISTED})"));
+    let integrity = lines(conn, &format!("PRAGMA integrity_check({PROBLEMS_MAX})"));
     match integrity.map_err(error::before_commit) {
         Ok(lines) => findings.problems.extend(lines.into_iter().filter(|line| line != "ok")),
         Err(error) => findings.problems.push(error.to_string()),
@@ -131,7 +136,8 @@ fn look(conn: &Connection, meanwhile: &mut impl FnMut()) -> Findings {
     findings
 }
 
-/// What SQLite finds wrong first in the database at `path`; `None` if it can read every page, row and index entry.
+/// The first problem that SQLite finds in the database at `path`; `None` if it can read every page, row and
+/// index entry.
 pub(in crate::store::sqlite) fn first_damage(path: &Path) -> Result<Option<String>> {
     let conn = read_only(path)?;
     match lines(&conn, "PRAGMA integrity_check(1)") {
@@ -139,13 +145,14 @@ pub(in crate::store::sqlite) fn first_damage(path: &Path) -> Result<Option<Strin
             Some(line) => unreadable(&line).map_or(Ok(Some(line)), |error| Err(error::before_commit(error))),
             None => Ok(None),
         },
-        // A table of the application's own may need functions that only the application has. Nobody can judge that here.
+        // A table of the application may need SQL functions that only the application registers. It cannot be
+        // checked here.
         Err(error) if error::code(&error) == Some(ErrorCode::Unknown) => Ok(None),
         Err(error) => Err(error::before_commit(error)),
     }
 }
 
-/// A disk that failed while the file was looked at, which SQLite tells as one of its problems.
+/// The error of a disk that failed during the check, which SQLite reports as one of its problems.
 fn unreadable(line: &str) -> Option<rusqlite::Error> {
     let (_, code) = line.split_once("unable to get the page. error code=")?;
     let code = ffi::Error::new(code.lines().next()?.trim().parse().ok()?);
@@ -154,8 +161,8 @@ fn unreadable(line: &str) -> Option<rusqlite::Error> {
 
 const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// A connection that changes no byte of the database or of its log. Where there is no log nobody has the file open, and it is read
-/// without leaving anything beside it.
+/// A connection that changes no byte of the database or of its log. If there is no log, no program has the
+/// file open. It is then read without creating any file beside it.
 pub(in crate::store::sqlite) fn read_only(path: &Path) -> Result<Connection> {
     refuse_special(path)?;
     let log = log_of(path).exists();
@@ -173,7 +180,7 @@ fn ready(opened: rusqlite::Result<Connection>) -> Result<Connection> {
     let conn = opened.map_err(error::before_commit)?;
     conn.busy_timeout(crate::store::sqlite::SqliteOptions::default().busy_timeout)
         .map_err(error::before_commit)?;
-    // Read by the open only now: a file that is no database is told as that.
+    // The first read: only now SQLite finds out whether the file is a database.
     count(&conn, "SELECT count(*) FROM sqlite_schema").map_err(error::before_commit)?;
     Ok(conn)
 }
@@ -192,13 +199,14 @@ mod tests {
     use crate::store::sqlite::{SqliteOptions, open};
 
     #[test]
-    fn a_file_that_is_opened_and_written_during_the_check_is_looked_at_again_with_its_log() {
+    fn a_file_that_is_written_during_the_check_is_checked_again_with_its_log() {
         let dir = crate::store::sqlite::scratch("check");
         let path = dir.join("jobs.db");
         let open = || open::writer(&path, &SqliteOptions::default()).unwrap();
-        // So much that the file grows: two instants of its last change may be the same.
+        // Large enough to grow the file, since two changes may have the same modification time.
         let insert = |conn: &Connection| {
-            let insert = "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('a', json_object('x', hex(zeroblob(9000))))";
+            let insert = "INSERT INTO qdjobs_jobs (task_name, params)
+                          VALUES ('a', json_object('x', hex(zeroblob(9000))))";
             conn.execute(insert, []).unwrap();
         };
         let sound = |jobs| Findings { jobs, problems: vec![] };
@@ -207,11 +215,11 @@ mod tests {
 
         let mut queue = None;
         let found = check_while(&path, || insert(queue.get_or_insert_with(open)));
-        assert_eq!(found.unwrap(), sound(3), "looked at twice");
+        assert_eq!(found.unwrap(), sound(3), "checked twice");
         drop(queue);
 
         let found = check_while(&path, || insert(&open()));
-        assert_eq!(found.unwrap(), sound(5), "opened, and closed again");
+        assert_eq!(found.unwrap(), sound(5), "opened and closed again during the check");
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

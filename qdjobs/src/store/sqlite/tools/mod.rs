@@ -1,4 +1,6 @@
-//! What an operator does with a database file: back it up, check it, salvage what can be read.
+//! The operator's tools for a database file: back it up, check it, and salvage a damaged one.
+//!
+//! Depends on rusqlite and on `connection`. The writer thread and its requests never come in.
 
 pub(super) mod backup;
 pub(super) mod check;

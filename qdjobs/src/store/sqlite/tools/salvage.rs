@@ -1,8 +1,11 @@
-//! What can still be read of a damaged file, in a new one: [`salvage`].
+//! Copies the readable rows of a damaged file into a new one: [`salvage`].
 //!
-//! Leans on `check` for a connection that changes nothing, and on `open` for the new file. Damage is by the page: a row on a sound
-//! page is read by its number, also where a walk along the table ends at a damaged page before it. So after each fault the
-//! numbers that follow are asked for one by one, until the table can be walked again.
+//! Damage affects whole pages. A row on an intact page can be read by its id even if a scan of the table
+//! fails at a damaged page before it. So after each error the following ids are read one by one, until the
+//! scan can continue.
+//!
+//! Depends on `check` for a connection that changes nothing, and on `open` for the new file. The damaged file
+//! is never written to.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -15,7 +18,7 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::{error, open};
 use crate::store::sqlite::{SqliteOptions, refuse_special};
 
-/// What a [`salvage`] has brought over, and what not.
+/// The result of a [`salvage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Salvage {
@@ -23,30 +26,33 @@ pub struct Salvage {
     pub jobs: u64,
     /// Attempts in the new file.
     pub attempts: u64,
-    /// Numbers of jobs of which nothing could be read. Some may have been deleted long before.
+    /// The ids at which nothing could be read. Some of these jobs may have been deleted long before.
     pub unreadable: Vec<RangeInclusive<i64>>,
-    /// Jobs that could be read and not be stored, with the reason.
+    /// The jobs that could be read but not stored, with the reason.
     pub refused: Vec<(i64, String)>,
-    /// Jobs that are in the new file without their history.
+    /// The jobs in the new file whose history could not be read.
     pub without_history: Vec<i64>,
 }
 
-/// Beyond the last job that could be read: so many numbers are asked for where the file does not say how far they go.
-const BEYOND: i64 = 100_000;
+/// How many ids after the last readable job are tried if the file does not record the highest id.
+const IDS_BEYOND: i64 = 100_000;
 
-/// Binds id: no crash counts that is not on record any more. A job without any is no suspect.
-const FORGET_CRASHES: &str = "
+/// Binds id. Reduces crash_count to the recorded crashes. A job without one is no longer a suspected poison
+/// job.
+const RECOUNT_CRASHES: &str = "
     UPDATE qdjobs_jobs
     SET (crash_count, availability) =
-        (SELECT min(crash_count, count(*)), CASE WHEN count(*) = 0 THEN min(availability, 1) ELSE availability END
+        (SELECT min(crash_count, count(*)),
+                CASE WHEN count(*) = 0 THEN min(availability, 1) ELSE availability END
          FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'crashed')
     WHERE id = ?1";
 
-/// Copies every job that can be read of the damaged database at `from` into a new one at `to`, with its params and its history, and
-/// says what was lost. The damaged file is only read; keep it until you are sure.
+/// Copies every readable job of the damaged database at `from` into a new one at `to`, with its params and
+/// its history, and reports what was lost. The damaged file is only read. Keep it until you have checked the
+/// result.
 ///
-/// No queue should have it open. Jobs that were running are pending in the new file: whether they ended is not known, and their
-/// worker is gone. What other tables of your application held is not copied.
+/// Close every queue on the damaged file first. Jobs that were running are pending in the new file, since
+/// their worker is gone and their outcome is unknown. Other tables of your application are not copied.
 ///
 /// ```no_run
 /// # fn main() -> qdjobs::Result<()> {
@@ -54,7 +60,7 @@ const FORGET_CRASHES: &str = "
 ///
 /// if !check("jobs.db")?.is_sound() {
 ///     let saved = salvage("jobs.db", "jobs-salvaged.db")?;
-///     println!("{} jobs are safe; nothing could be read of {:?}", saved.jobs, saved.unreadable);
+///     println!("{} jobs are saved; the ids {:?} could not be read", saved.jobs, saved.unreadable);
 /// }
 /// # Ok(())
 /// # }
@@ -64,13 +70,17 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> 
     let options = SqliteOptions::default();
     refuse_special(to)?;
     let old = check::read_only(from)?;
-    if !open::create(to, &options, &open::Machine::this())? {
-        return Err(Error::new(ErrorKind::InvalidInput, format!("there is a file at `{}`", to.display()))
-            .help("a salvage never writes into a file that is there: give it a new name"));
+    if !open::create(to, &options, &open::Machine::current())? {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("a file already exists at `{}`", to.display()),
+        )
+        .help("give the new file another name: a salvage never writes to an existing file"));
     }
-    let saved = open::writer_again(to, &options).and_then(|new| copy(&old, &new));
+    let saved = open::reopen_writer(to, &options).and_then(|new| copy(&old, &new));
     if saved.is_err() {
-        // Ours, by the creation above. A part of it would look like a result, and stand in the way of the next try.
+        // This call created the file. A partial copy would look like a result, and would block the next
+        // salvage.
         for path in [to.to_owned(), beside(to, "-wal"), beside(to, "-shm")] {
             let _ = std::fs::remove_file(path);
         }
@@ -82,9 +92,10 @@ fn copy(old: &Connection, new: &Connection) -> Result<Salvage> {
     let mut copy = Copy::between(old, new).map_err(error::before_commit)?;
     new.execute_batch("BEGIN IMMEDIATE").map_err(error::before_commit)?;
     copy.jobs()?;
-    copy.the_rest();
+    copy.tasks_and_sequence();
     new.execute_batch(
-        "UPDATE qdjobs_jobs SET status = 'pending', availability = 1 + (crash_count > 0), worker_id = NULL WHERE status = 'running';
+        "UPDATE qdjobs_jobs SET status = 'pending', availability = 1 + (crash_count > 0), worker_id = NULL
+             WHERE status = 'running';
          COMMIT;
          PRAGMA wal_checkpoint(TRUNCATE)",
     )
@@ -98,7 +109,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// A table in both files, by the columns that both know.
+/// A table in both files, with the columns that both have.
 struct Table<'c> {
     old: &'c Connection,
     new: &'c Connection,
@@ -118,15 +129,15 @@ impl<'c> Table<'c> {
         Ok(Table { old, new, name, columns })
     }
 
-    /// Gives `row` the rows for which `condition` is true, until one cannot be read. What went wrong here is inside, what went wrong in
-    /// `row` outside.
+    /// Calls `row` for each row that satisfies `condition`, until one cannot be read. The inner result is the
+    /// error of a read, and the outer result is the error of `row`.
     fn each(
         &self,
         condition: &str,
         key: i64,
         mut row: impl FnMut(Vec<Value>) -> Result<()>,
     ) -> Result<rusqlite::Result<()>> {
-        // By the table itself: an index may be damaged where the table is not.
+        // Reads the table itself: an index may be damaged although the table is intact.
         let sql =
             format!("SELECT {} FROM {} NOT INDEXED WHERE {condition}", self.columns.join(", "), self.name);
         let mut read = || -> rusqlite::Result<Option<Error>> {
@@ -177,21 +188,21 @@ impl<'c> Copy<'c> {
 
     fn jobs(&mut self) -> Result<()> {
         if self.jobs.columns.first().is_none_or(|column| column != "id") {
-            return Err(Error::new(ErrorKind::Corrupt, "the file has no table of jobs that could be read")
-                .help("nothing was changed; a backup is what is left"));
+            return Err(Error::new(ErrorKind::Corrupt, "the file has no readable table of jobs")
+                .help("restore a backup; nothing was changed"));
         }
         let mut next = i64::MIN;
         let mut last = 0;
         loop {
-            let walked = self.walk("id >= ?1 ORDER BY id", next, &mut last)?;
-            if walked.is_ok() {
+            let scanned = self.scan("id >= ?1 ORDER BY id", next, &mut last)?;
+            if scanned.is_ok() {
                 return Ok(());
             }
-            // One by one, until one is read or known not to be there.
+            // Reads the ids one by one, until a read succeeds, with or without a row.
             let damaged_from = last.max(0) + 1;
-            let end = self.end(last);
+            let end = self.last_id(last);
             let mut id = damaged_from;
-            while id <= end && self.walk("id = ?1", id, &mut last)?.is_err() {
+            while id <= end && self.scan("id = ?1", id, &mut last)?.is_err() {
                 id += 1;
             }
             self.saved.unreadable.push(damaged_from..=(id - 1).max(damaged_from));
@@ -203,13 +214,13 @@ impl<'c> Copy<'c> {
         }
     }
 
-    /// Copies what is read; whether it came to its end.
-    fn walk(&mut self, condition: &str, key: i64, last: &mut i64) -> Result<rusqlite::Result<()>> {
+    /// Copies the rows that can be read. The inner result tells whether the scan reached its end.
+    fn scan(&mut self, condition: &str, key: i64, last: &mut i64) -> Result<rusqlite::Result<()>> {
         let (jobs, params, attempts, saved) = (&self.jobs, &self.params, &self.attempts, &mut self.saved);
         jobs.each(condition, key, |values| {
             let Some(Value::Integer(id)) = values.first().cloned() else { return Ok(()) };
             *last = id;
-            let stands_apart = jobs
+            let has_large_params = jobs
                 .columns
                 .iter()
                 .zip(&values)
@@ -222,8 +233,8 @@ impl<'c> Copy<'c> {
                     params.put(values).map(drop).map_err(error::before_commit)
                 });
                 match read {
-                    Ok(Ok(())) if stands_apart && found == 0 => Err("its params are not there".to_owned()),
-                    Ok(Err(_)) if stands_apart => Err("its params cannot be read".to_owned()),
+                    Ok(Ok(())) if has_large_params && found == 0 => Err("its params do not exist".to_owned()),
+                    Ok(Err(_)) if has_large_params => Err("its params cannot be read".to_owned()),
                     Ok(_) => Ok(()),
                     Err(error) => Err(error.to_string()),
                 }
@@ -242,28 +253,29 @@ impl<'c> Copy<'c> {
             if !matches!(history, Ok(Ok(()))) {
                 saved.without_history.push(id);
                 jobs.new
-                    .prepare_cached(FORGET_CRASHES)
-                    .and_then(|mut forget| forget.execute([id]))
+                    .prepare_cached(RECOUNT_CRASHES)
+                    .and_then(|mut recount| recount.execute([id]))
                     .map_err(error::before_commit)?;
             }
             Ok(())
         })
     }
 
-    /// The last number that a job can have.
-    fn end(&self, last: i64) -> i64 {
-        let asked = |sql| self.jobs.old.query_row(sql, [], |row| row.get(0)).optional().ok().flatten();
-        asked("SELECT seq FROM sqlite_sequence WHERE name = 'qdjobs_jobs'")
-            .or_else(|| asked("SELECT id FROM qdjobs_jobs NOT INDEXED ORDER BY id DESC LIMIT 1"))
-            .unwrap_or(last.saturating_add(BEYOND))
+    /// The highest id that a job can have.
+    fn last_id(&self, last: i64) -> i64 {
+        let query = |sql| self.jobs.old.query_row(sql, [], |row| row.get(0)).optional().ok().flatten();
+        query("SELECT seq FROM sqlite_sequence WHERE name = 'qdjobs_jobs'")
+            .or_else(|| query("SELECT id FROM qdjobs_jobs NOT INDEXED ORDER BY id DESC LIMIT 1"))
+            .unwrap_or(last.saturating_add(IDS_BEYOND))
     }
 
-    /// What is nice to have: the tasks' own words, which the next worker says again, and numbers that are not used twice.
-    fn the_rest(&mut self) {
+    /// Copies what a queue can do without: the tasks' defaults, which the next worker publishes again, and
+    /// the id sequence, so that no id is used twice.
+    fn tasks_and_sequence(&mut self) {
         let _ = self
             .tasks
             .each("?1 = 0", 0, |values| self.tasks.put(values).map(drop).map_err(error::before_commit));
-        let end = self.end(0);
+        let end = self.last_id(0);
         let _ = self
             .jobs
             .new

@@ -1,7 +1,10 @@
-//! News of changes in the write-ahead log, from Linux's inotify: [`Watch`].
+//! Reports changes of the write-ahead log by Linux's inotify: [`InotifyWatch`].
 //!
-//! Leans on the crate inotify. The log is named to the kernel by its path and never opened: closing any descriptor of the
-//! database's files would drop SQLite's locks. A watch tells once, so that a busy file costs nothing between two looks.
+//! The log is passed to the kernel by its path and never opened, since closing any descriptor of the
+//! database's files would drop SQLite's locks. A watch reports one change, so that a busy file costs nothing
+//! between two polls.
+//!
+//! Depends on the crate inotify and on the requests of the engine. SQLite never comes in.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,106 +16,109 @@ use inotify::{EventMask, Inotify, WatchMask, Watches};
 use crate::store::engine::requests::RequestQueue;
 
 #[derive(Debug)]
-pub(in crate::store::sqlite) struct Watch {
+pub(in crate::store::sqlite) struct InotifyWatch {
     log: PathBuf,
     request_queue: Weak<RequestQueue>,
-    /// Opened with the first watch: a program that only enqueues needs none.
-    listener: Option<Listener>,
-    /// The kernel has refused: its limit of listeners is reached, or it has none.
+    /// Started with the first watch: a program that only enqueues needs none.
+    thread: Option<InotifyThread>,
+    /// The kernel has refused an inotify instance: the limit is reached, or it does not support them.
     refused: bool,
-    /// News come from a simulation, which needs no kernel for them.
+    /// A simulation reports the changes itself, without the kernel.
     #[cfg(test)]
     pub(in crate::store::sqlite) simulated: bool,
 }
 
 #[derive(Debug)]
-struct Listener {
+struct InotifyThread {
     watches: Watches,
     closed: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    handle: Option<JoinHandle<()>>,
 }
 
-impl Watch {
-    pub(in crate::store::sqlite) fn new(log: &Path, request_queue: &Arc<RequestQueue>) -> Watch {
-        Watch {
+impl InotifyWatch {
+    pub(in crate::store::sqlite) fn new(log: &Path, request_queue: &Arc<RequestQueue>) -> InotifyWatch {
+        InotifyWatch {
             log: log.to_owned(),
             request_queue: Arc::downgrade(request_queue),
-            listener: None,
+            thread: None,
             refused: false,
             #[cfg(test)]
             simulated: false,
         }
     }
 
-    /// Asks to be told of the next change; `false` if nobody would tell.
-    pub(in crate::store::sqlite) fn set(&mut self) -> bool {
+    /// Watches for the next change; `false` if the platform does not report changes.
+    pub(in crate::store::sqlite) fn add(&mut self) -> bool {
         #[cfg(test)]
         if self.simulated {
             return self.request_queue.upgrade().is_some_and(|request_queue| {
-                request_queue.take_news();
+                request_queue.take_file_change();
                 true
             });
         }
-        // A thread that waits for the kernel would be none of shuttle's.
+        // Shuttle cannot schedule a thread that waits for the kernel.
         if cfg!(qdjobs_shuttle) {
             return false;
         }
-        if self.listener.is_none() && !self.refused {
-            self.listener = Listener::open(&self.request_queue);
-            self.refused = self.listener.is_none();
+        if self.thread.is_none() && !self.refused {
+            self.thread = InotifyThread::spawn(&self.request_queue);
+            self.refused = self.thread.is_none();
         }
-        let Some(listener) = &mut self.listener else { return false };
-        // What was told so far is older than the look that follows.
+        let Some(thread) = &mut self.thread else { return false };
+        // A change reported so far is older than the poll that follows, which sees it.
         if let Some(request_queue) = self.request_queue.upgrade() {
-            request_queue.take_news();
+            request_queue.take_file_change();
         }
-        listener.watches.add(&self.log, WatchMask::MODIFY | WatchMask::ONESHOT).is_ok()
+        thread.watches.add(&self.log, WatchMask::MODIFY | WatchMask::ONESHOT).is_ok()
     }
 
-    /// Ends the listening thread.
+    /// Ends the thread.
     pub(in crate::store::sqlite) fn close(&mut self) {
-        if let Some(mut listener) = self.listener.take() {
-            listener.close();
+        if let Some(mut thread) = self.thread.take() {
+            thread.close();
         }
     }
 }
 
-impl Listener {
-    fn open(request_queue: &Weak<RequestQueue>) -> Option<Listener> {
+impl InotifyThread {
+    fn spawn(request_queue: &Weak<RequestQueue>) -> Option<InotifyThread> {
         let inotify = Inotify::init().ok()?;
         let watches = inotify.watches();
         let closed = Arc::new(AtomicBool::default());
-        let (ends, request_queue) = (closed.clone(), request_queue.clone());
-        let thread = std::thread::Builder::new()
+        let (is_closed, request_queue) = (closed.clone(), request_queue.clone());
+        let handle = std::thread::Builder::new()
             .name("qdjobs-inotify".into())
-            .spawn(move || listen(inotify, &ends, &request_queue))
+            .spawn(move || forward_changes(inotify, &is_closed, &request_queue))
             .ok()?;
-        Some(Listener { watches, closed, thread: Some(thread) })
+        Some(InotifyThread { watches, closed, handle: Some(handle) })
     }
 
     fn close(&mut self) {
         self.closed.store(true, Ordering::SeqCst);
-        // The kernel tells of the end of any watch, and of one that is set and taken back in particular.
-        let told = self.watches.add("/", WatchMask::DELETE_SELF).and_then(|watch| self.watches.remove(watch));
-        if let (Ok(()), Some(thread)) = (told, self.thread.take()) {
-            // It holds no lock and runs no foreign code, so it cannot have panicked in a way that matters.
-            let _ = thread.join();
+        // The removal of a watch is an event too. So a watch that is added and removed at once wakes the
+        // thread.
+        let woken =
+            self.watches.add("/", WatchMask::DELETE_SELF).and_then(|watch| self.watches.remove(watch));
+        if let (Ok(()), Some(handle)) = (woken, self.handle.take()) {
+            // The thread holds no lock and runs no user code, so a panic in it has no effect here.
+            let _ = handle.join();
         }
     }
 }
 
-/// Passes the news on, until the listener is closed.
-fn listen(mut inotify: Inotify, closed: &AtomicBool, request_queue: &Weak<RequestQueue>) {
+/// Reports each change to the request queue, until `closed`.
+fn forward_changes(mut inotify: Inotify, closed: &AtomicBool, request_queue: &Weak<RequestQueue>) {
     let mut events = [0; 1024];
-    while let Ok(told) = inotify.read_events_blocking(&mut events) {
-        // The change is told before the watch has ended, and a new one set in between would end with it. So what counts is the end.
-        let changed = told.into_iter().any(|event| event.mask.contains(EventMask::IGNORED));
+    while let Ok(received) = inotify.read_events_blocking(&mut events) {
+        // The kernel reports the change first and ends the watch later. A watch that is added in between
+        // would end with the old one. So only the end of the watch counts.
+        let changed = received.into_iter().any(|event| event.mask.contains(EventMask::IGNORED));
         if closed.load(Ordering::SeqCst) {
             return;
         }
         let Some(request_queue) = request_queue.upgrade() else { return };
         if changed {
-            request_queue.tell_news();
+            request_queue.note_file_change();
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Doorbells between processes: after a commit that leaves jobs for others, their waiting processes are woken by a datagram.
+//! Wakes the waiting processes of other workers by a datagram, after a commit that leaves jobs for them:
+//! [`WakeSockets`].
 //!
-//! Leans on std and, for who is there, on the workers' table. A bell carries no meaning beyond "look": a lost one costs one
-//! look's interval, a false one a look.
+//! A message only means "poll now". A lost message costs one poll interval, and a false one costs a poll.
+//!
+//! Depends on std, and on the table of workers for the addresses. Job statements never come in.
 
 use std::sync::Arc;
 
@@ -14,24 +16,24 @@ use crate::store::sqlite::queries::sql;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
-use unix::{Door, ring};
+use unix::{WakeSocket, wake};
 
-/// The socket of this process, and the bells of the others.
+/// The socket of this process, and the addresses of the others.
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct WakeSockets {
     #[cfg(unix)]
-    own: Option<Door>,
+    own: Option<WakeSocket>,
     dir: std::path::PathBuf,
     others: Vec<String>,
-    /// Whose turn it is: one job must not wake everybody, and not always the same one.
+    /// The process that is woken next: one job must not wake all processes, nor always the same one.
     next: usize,
-    /// Opens none: the process finds work by looking, as where there are no such sockets.
+    /// Opens no socket: the process finds jobs by polling, as on a platform without such sockets.
     #[cfg(test)]
-    pub(in crate::store::sqlite) walled: bool,
+    pub(in crate::store::sqlite) disabled: bool,
 }
 
 impl WakeSockets {
-    /// `dir` is where this process may put its socket.
+    /// `dir` is the directory for the socket of this process.
     pub(in crate::store::sqlite) fn new(dir: std::path::PathBuf) -> WakeSockets {
         WakeSockets {
             #[cfg(unix)]
@@ -40,24 +42,25 @@ impl WakeSockets {
             others: Vec::new(),
             next: 0,
             #[cfg(test)]
-            walled: false,
+            disabled: false,
         }
     }
 
-    /// Opens this process's socket, once; its address, or `None` where there are no such sockets.
+    /// Opens the socket of this process, once. Returns its address, or `None` if the platform has no such
+    /// sockets.
     pub(in crate::store::sqlite) fn open(&mut self, request_queue: &Arc<RequestQueue>) -> Option<String> {
         #[cfg(test)]
-        if self.walled {
+        if self.disabled {
             return None;
         }
-        // A thread that waits for a datagram would be none of shuttle's.
+        // Shuttle cannot schedule a thread that waits for a datagram.
         if cfg!(qdjobs_shuttle) {
             return None;
         }
         #[cfg(unix)]
         {
             if self.own.is_none() {
-                self.own = Door::open(&self.dir, request_queue);
+                self.own = WakeSocket::open(&self.dir, request_queue);
             }
             self.own.as_ref().map(|socket| socket.address().to_owned())
         }
@@ -68,7 +71,7 @@ impl WakeSockets {
         }
     }
 
-    /// Reads who else is there.
+    /// Reads the addresses of the other processes.
     pub(in crate::store::sqlite) fn refresh(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         #[cfg(unix)]
         let own = self.own.as_ref().map(|socket| socket.address().to_owned());
@@ -80,17 +83,17 @@ impl WakeSockets {
         Ok(())
     }
 
-    /// Whether this is the only process, as far as it knows.
-    pub(in crate::store::sqlite) fn nobody_else(&self) -> bool {
+    /// Whether no other process has a socket, as of the last [`refresh`](WakeSockets::refresh).
+    pub(in crate::store::sqlite) fn is_only_process(&self) -> bool {
         self.others.is_empty()
     }
 
     /// Wakes as many processes as there are jobs for them.
-    pub(in crate::store::sqlite) fn ring(&mut self, jobs: usize) {
+    pub(in crate::store::sqlite) fn wake_others(&mut self, jobs: usize) {
         for _ in 0..jobs.min(self.others.len()) {
             self.next = (self.next + 1) % self.others.len();
             #[cfg(unix)]
-            ring(&self.others[self.next]);
+            wake(&self.others[self.next]);
         }
     }
 
@@ -99,29 +102,29 @@ impl WakeSockets {
         #[cfg(unix)]
         if let Some(socket) = self.own.take() {
             socket.close();
-            // Goes only when the last one has left.
+            // Succeeds only when the directory is empty.
             let _ = std::fs::remove_dir(&self.dir);
         }
     }
 
-    /// Removes the sockets of processes that died before they were on the list.
-    pub(in crate::store::sqlite) fn clear_unlisted(&self) {
+    /// Removes the sockets of processes that died before their worker was registered.
+    pub(in crate::store::sqlite) fn remove_unregistered(&self) {
         #[cfg(unix)]
-        for name in crate::store::sqlite::files::worker_locks::names(&self.dir, ".wake") {
+        for name in crate::store::sqlite::files::worker_locks::file_stems(&self.dir, ".wake") {
             let address = std::path::absolute(&self.dir).map(|dir| dir.join(format!("{name}.wake")));
             let address = address.ok().and_then(|path| path.to_str().map(str::to_owned));
-            // One on the list goes with its worker.
+            // A registered socket is removed with its worker.
             if let Some(address) = address.filter(|address| !self.others.contains(address)) {
-                self.clear(&address);
+                self.remove_stale(&address);
             }
         }
     }
 
-    /// Removes the socket that a dead process has left. One that is not where sockets are put, or that somebody still answers
-    /// (taken for dead, but only stopped), stays.
-    pub(in crate::store::sqlite) fn clear(&self, address: &str) {
+    /// Removes the socket that a dead process has left. A socket stays if it is in another directory, or if
+    /// its process still receives: that process was presumed dead but was only suspended.
+    pub(in crate::store::sqlite) fn remove_stale(&self, address: &str) {
         #[cfg(unix)]
-        unix::clear(&self.dir, address);
+        unix::remove_stale(&self.dir, address);
         #[cfg(not(unix))]
         let _ = address;
     }

@@ -40,7 +40,7 @@ impl Writer {
                 match &registered {
                     _ if self.registered.contains(&worker.id) => {}
                     Ok(()) => batch.registered.push(worker.id),
-                    Err(_) => self.worker_locks.end(worker.id),
+                    Err(_) => self.worker_locks.release(worker.id),
                 }
                 self.settle(batch, registered, reply)
             }

@@ -166,7 +166,7 @@ impl Writer {
         let change_poll = ChangePoll::new(checkpointer.path(), &request_queue);
         let disk_reserve = DiskReserve::new(worker_locks.dir(), options.disk_reserve);
         #[cfg(test)]
-        let (change_poll, sockets) = stepped::cut_off(change_poll, sockets, &clock);
+        let (change_poll, sockets) = stepped::disconnect_wakeups(change_poll, sockets, &clock);
         Writer {
             conn,
             path,
@@ -210,7 +210,7 @@ impl Writer {
         if self.standing.is_empty() && self.watchers.is_empty() {
             return Sleep { limit: chores, ..Sleep::default() };
         }
-        let due = self.next_due.filter(|_| !self.standing.is_empty() && !self.disk_reserve.is_spent());
+        let due = self.next_due.filter(|_| !self.standing.is_empty() && !self.disk_reserve.is_released());
         let due = due.and_then(|due| {
             let wait = due.duration_since(self.clock.now()).try_into().unwrap_or(Duration::ZERO);
             self.clock.sleep(wait).max(self.rest())
@@ -229,7 +229,7 @@ impl Writer {
     fn is_due(&self) -> bool {
         self.next_due.is_some_and(|due| due <= self.clock.now())
             && self.rest().is_none()
-            && !self.disk_reserve.is_spent()
+            && !self.disk_reserve.is_released()
     }
 
     /// Nothing waits: sees to the log, and looks for what became due or was written by others; begins a transaction only if
@@ -243,12 +243,12 @@ impl Writer {
         }
         let written_back = self.checkpointer.write_back(&self.conn, self.clock.monotonic());
         self.mind(written_back);
-        if self.disk_reserve.try_anew(self.clock.elapsed()) {
+        if self.disk_reserve.try_restore(self.clock.elapsed()) {
             // There is room again.
             self.note_room(false);
             return self.write(Vec::new(), true);
         }
-        let others = self.change_poll.look(&self.conn);
+        let others = self.change_poll.poll(&self.conn);
         let due = self.is_due();
         // What cannot be read is left to the transaction, which says why.
         if due || (others && self.is_concerned().unwrap_or(true)) {
@@ -266,7 +266,7 @@ impl Writer {
     /// Whether there is something to do later though nobody asks: the thread must not sleep for good.
     pub(in crate::store::sqlite) fn has_chores(&self) -> bool {
         self.must_mend()
-            || self.disk_reserve.is_spent()
+            || self.disk_reserve.is_released()
             || self.checkpointer.sleep(self.clock.monotonic()).is_some()
     }
 
@@ -284,7 +284,7 @@ impl Writer {
         if error.is_fatal() {
             self.stop(error);
         } else if error.kind() == ErrorKind::StorageFull {
-            self.disk_reserve.spend(self.clock.elapsed());
+            self.disk_reserve.release(self.clock.elapsed());
             self.note_room(true);
         }
     }
@@ -307,7 +307,7 @@ impl Writer {
     /// Stops for good, since going on could lose what was answered before (see [`error::is_fatal`]). Nothing is written any more,
     /// no file is changed, and everybody is told so at once: whoever is here now, and whoever comes later.
     pub(in crate::store::sqlite) fn stop(&mut self, first: &Error) {
-        self.request_queue.stop(error::stopped(first));
+        self.request_queue.stop(error::halted(first));
         if !self.conn.is_autocommit() {
             // Forgets what is written and lets go of the lock; this writes nothing.
             let _ = self.conn.execute_batch("ROLLBACK");
@@ -318,7 +318,7 @@ impl Writer {
     /// Tells all who wait here that the store has stopped.
     fn end_all(&mut self) {
         let Some(stopped) = self.request_queue.stopped() else { return };
-        open::leave_as_it_is(&self.conn);
+        open::disable_close_checkpoint(&self.conn);
         self.refuse_those_who_wait(&stopped);
     }
 
@@ -327,7 +327,7 @@ impl Writer {
     fn is_concerned(&mut self) -> rusqlite::Result<bool> {
         self.sockets.refresh(&self.conn)?;
         self.next_due = queries::next_due(&self.conn)?;
-        if migrate::refuse_if_outgrown(&self.conn).is_err() {
+        if migrate::refuse_newer_schema(&self.conn).is_err() {
             // The transaction says so.
             return Ok(true);
         }
@@ -350,12 +350,12 @@ impl Writer {
         let cut = self.checkpointer.cut(&self.conn, self.clock.monotonic());
         self.mind(cut);
         self.look_at_the_reserve();
-        self.fairness.pause(self.clock.monotonic(), self.sockets.nobody_else());
+        self.fairness.pause(self.clock.monotonic(), self.sockets.is_only_process());
     }
 
     fn look_at_the_reserve(&mut self) {
-        self.disk_reserve.look(self.clock.elapsed(), !self.worker_locks.is_empty());
-        if self.disk_reserve.is_spent() {
+        self.disk_reserve.check(self.clock.elapsed(), !self.worker_locks.is_empty());
+        if self.disk_reserve.is_released() {
             self.note_room(true);
         }
     }
@@ -392,7 +392,7 @@ impl Writer {
             Ok(at) => at,
             Err(error) => return reply.send(Err(error)),
         };
-        self.change_poll.has_worked();
+        self.change_poll.note_own_write();
         self.fairness.begin(self.clock.monotonic());
         let stored = self.at_the_lock(|conn| {
             queries::insert_alone(conn, &jobs[0], at, now)
@@ -404,7 +404,7 @@ impl Writer {
             Ok(None) => return self.write(vec![Request::Insert(jobs, reply)], true),
             Err(error) => {
                 // The connection may be another one from now on.
-                self.change_poll.forget();
+                self.change_poll.report_again();
                 self.has_failed(&error, now);
                 return reply.send(Err(error));
             }
@@ -416,17 +416,17 @@ impl Writer {
         }
         // After the commit: whoever began to wait before it is on the list by now.
         if self.change_poll.others_committed(&self.conn) && self.hear_of_others().is_err() {
-            self.change_poll.forget();
+            self.change_poll.report_again();
         }
         reply.send(Ok(vec![id]));
         if at <= now {
-            self.sockets.ring(1);
+            self.sockets.wake_others(1);
         }
     }
 
     /// Reads what others may have changed that matters beside their jobs; of what goes wrong the next transaction speaks.
     fn hear_of_others(&mut self) -> Result<()> {
-        migrate::refuse_if_outgrown(&self.conn)?;
+        migrate::refuse_newer_schema(&self.conn)?;
         self.next_due = queries::next_due(&self.conn).map_err(error::before_commit)?;
         self.sockets.refresh(&self.conn).map_err(error::before_commit)
     }
@@ -437,7 +437,7 @@ impl Writer {
             self.end_all();
             return requests.into_iter().for_each(|request| self.refuse(request, &stopped));
         }
-        if self.disk_reserve.is_spent() {
+        if self.disk_reserve.is_released() {
             requests = refuse_inserts(requests);
             if requests.is_empty() && !look {
                 return;
@@ -449,7 +449,7 @@ impl Writer {
                 return;
             }
         }
-        self.change_poll.has_worked();
+        self.change_poll.note_own_write();
         self.fairness.begin(self.clock.monotonic());
         self.lonely = if requests.len() > 1 { 0 } else { self.lonely + 1 };
         let mut batch = Batch {
@@ -469,7 +469,7 @@ impl Writer {
         let mut requests = requests.into_iter();
         let written = self.begin().and_then(|()| {
             // Asked under the lock, where it costs no lock of its own and nobody can come in between.
-            let looked = self.change_poll.has_looked();
+            let looked = self.change_poll.has_baseline();
             let others = self.change_poll.others_committed(&self.conn) || look;
             batch.look = others;
             if others {
@@ -477,7 +477,7 @@ impl Writer {
                     self.fairness.meet(self.clock.monotonic());
                 }
                 // One of them may be of a later version, and have raised the schema beyond this one.
-                migrate::refuse_if_outgrown(&self.conn)?;
+                migrate::refuse_newer_schema(&self.conn)?;
                 // Among other things, somebody may have come or gone.
                 self.sockets.refresh(&self.conn).map_err(error::before_commit)?;
             }
@@ -499,7 +499,7 @@ impl Writer {
         });
         if let Err(error) = &written {
             // What others had written was not seen to.
-            self.change_poll.forget();
+            self.change_poll.report_again();
             if !self.conn.is_autocommit() {
                 // Whatever this says, the error to tell is the one above.
                 let _ = self.conn.execute_batch("ROLLBACK");
@@ -516,7 +516,7 @@ impl Writer {
                 self.watchers.entry(id).or_default().extend(replies);
             }
             // Nobody will show these numbers again; their proof of life would only use up files.
-            batch.registered.iter().for_each(|worker| self.worker_locks.end(*worker));
+            batch.registered.iter().for_each(|worker| self.worker_locks.release(*worker));
             self.has_failed(error, batch.now);
             // Those whose turn never came are told the same, and not that the queue was closed.
             requests.for_each(|request| self.refuse(request, error));
@@ -532,11 +532,11 @@ impl Writer {
             self.unconfirmed = Unconfirmed::default();
             self.mend = Duration::ZERO;
             self.due_again = None;
-            if !self.disk_reserve.is_spent() {
+            if !self.disk_reserve.is_released() {
                 self.note_room(false);
             }
             if !batch.registered.is_empty() {
-                self.disk_reserve.look_soon();
+                self.disk_reserve.check_soon();
                 self.clear_up();
             }
             self.registered.extend(batch.registered);
@@ -545,14 +545,14 @@ impl Writer {
             // Before the answers, so that nothing is left when a stop returns; after the commit, since a proof of life that is
             // gone before the worker is off the list would make it look dead.
             for (worker, wake_socket) in &batch.left {
-                self.worker_locks.end(*worker);
+                self.worker_locks.release(*worker);
                 self.registered.remove(worker);
-                wake_socket.iter().for_each(|wake_socket| self.sockets.clear(wake_socket));
+                wake_socket.iter().for_each(|wake_socket| self.sockets.remove_stale(wake_socket));
             }
             if !batch.left.is_empty() && self.worker_locks.is_empty() {
                 // Nobody here waits for work any more. Not left to the end of the store, which a task that hangs may outlive.
                 self.sockets.close();
-                self.disk_reserve.leave();
+                self.disk_reserve.remove_if_unused();
             }
         }
         for (_, job, replies) in batch.told {
@@ -565,7 +565,7 @@ impl Writer {
         }
         // After the answers: nobody is woken for what a crash could still take back.
         if written.is_ok() && batch.ready > batch.claims.len() {
-            self.sockets.ring(batch.ready - batch.claims.len());
+            self.sockets.wake_others(batch.ready - batch.claims.len());
         }
     }
 
@@ -576,7 +576,7 @@ impl Writer {
             Request::CancelWaitingClaims(worker, _) => self.end_standing(|turn| turn.worker == *worker),
             // It is not on the list, and leaves no proof of its life.
             Request::RegisterWorker(card, _) if !self.registered.contains(&card.id) => {
-                self.worker_locks.end(card.id)
+                self.worker_locks.release(card.id)
             }
             _ => {}
         }
@@ -587,9 +587,10 @@ impl Writer {
     /// listed, and stays.
     fn clear_up(&mut self) {
         if self.sockets.refresh(&self.conn).is_ok() {
-            self.sockets.clear_unlisted();
+            self.sockets.remove_unregistered();
         }
-        self.worker_locks.clear(|worker| queries::is_registered(&self.conn, worker).unwrap_or(true));
+        self.worker_locks
+            .remove_unregistered(|worker| queries::is_registered(&self.conn, worker).unwrap_or(true));
     }
 
     /// Leaves turns standing that bring nothing and for which there is nothing, without a transaction: each job that comes alone is
@@ -622,7 +623,7 @@ impl Writer {
 
     fn begin(&mut self) -> Result<()> {
         if self.broken {
-            self.conn = open::writer_again(&self.path, &self.options)?;
+            self.conn = open::reopen_writer(&self.path, &self.options)?;
             self.broken = false;
         }
         self.at_the_lock(error::begin_immediate)
@@ -645,7 +646,7 @@ impl Writer {
 fn refuse_inserts(requests: Vec<Request>) -> Vec<Request> {
     let (inserts, rest): (Vec<_>, Vec<_>) =
         requests.into_iter().partition(|request| matches!(request, Request::Insert(..)));
-    inserts.into_iter().for_each(|insert| insert.refuse(&error::full()));
+    inserts.into_iter().for_each(|insert| insert.refuse(&error::storage_full()));
     rest
 }
 

@@ -76,8 +76,8 @@ fn the_end_of_a_job_is_told_only_when_it_is_committed() {
 fn a_worker_keeps_its_proof_of_life_until_it_is_off_the_list() {
     let (mut writer, dir) = writer("proof", "DELETE ON qdjobs_workers");
     let worker = WorkerId(1);
-    writer.worker_locks.begin(worker).unwrap();
-    let proof = writer.worker_locks.dir().join(format!("{worker}.live"));
+    writer.worker_locks.acquire(worker).unwrap();
+    let proof = writer.worker_locks.dir().join(format!("{worker}.lock"));
     let register_worker = Request::RegisterWorker(WorkerInfo::new(worker, "host", 1), Pending::new().0);
     writer.write(vec![register_worker], false);
 
@@ -131,11 +131,11 @@ fn new_job() -> NewJob {
 /// A writer with a worker on the list, whose reserve is spent.
 fn on_a_full_disk(name: &str, worker: WorkerId) -> (Writer, PathBuf) {
     let (mut writer, dir) = writer(name, NEVER);
-    writer.worker_locks.begin(worker).unwrap();
+    writer.worker_locks.acquire(worker).unwrap();
     register_worker(&mut writer, worker);
     writer.leave_room_for_others();
-    writer.weigh(&error::full());
-    assert!(writer.disk_reserve.is_spent());
+    writer.weigh(&error::storage_full());
+    assert!(writer.disk_reserve.is_released());
     (writer, dir)
 }
 
@@ -192,7 +192,7 @@ fn all_turns_of_a_batch_that_cannot_claim_are_told_the_same() {
 #[test]
 fn a_worker_that_could_not_be_enlisted_leaves_no_proof_of_life() {
     let (mut writer, dir) = writer("register_worker", "INSERT ON qdjobs_workers");
-    writer.worker_locks.begin(WorkerId(1)).unwrap();
+    writer.worker_locks.acquire(WorkerId(1)).unwrap();
     let (reply, registered) = Pending::new();
     writer.write(vec![Request::RegisterWorker(WorkerInfo::new(WorkerId(1), "host", 1), reply)], false);
     registered.wait().unwrap_err();
@@ -434,7 +434,7 @@ fn whoever_stores_a_job_alone_hears_of_what_others_have_stored_for_later_and_of_
         DELETE FROM qdjobs_jobs";
     others.execute_batch(raise).unwrap();
     store(&mut writer);
-    assert!(!writer.change_poll.has_looked(), "the next transaction looks again");
+    assert!(!writer.change_poll.has_baseline(), "the next transaction looks again");
     std::fs::remove_dir_all(&dir).unwrap();
 }
 

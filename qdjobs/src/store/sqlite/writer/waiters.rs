@@ -12,7 +12,8 @@ const PROMOTE_ROUNDS: usize = 4;
 impl Writer {
     pub(super) fn promote(&mut self, batch: &mut Batch) -> Result<()> {
         // What is due on a full disk waits for room.
-        if self.disk_reserve.is_spent() || (self.next_due.is_none_or(|due| due > batch.now) && !batch.look) {
+        if self.disk_reserve.is_released() || (self.next_due.is_none_or(|due| due > batch.now) && !batch.look)
+        {
             return Ok(());
         }
         for _ in 0..PROMOTE_ROUNDS {
@@ -32,7 +33,7 @@ impl Writer {
             self.tell_those_taken_for_dead(batch)?;
         }
         // What is begun on a full disk could not be finished.
-        let may_claim = !self.disk_reserve.is_spent();
+        let may_claim = !self.disk_reserve.is_released();
         let suspects = may_claim && self.has_suspects(batch)?;
         // With a claim that is spent, a worker may have got the right to a suspect that waited before.
         if may_claim && (batch.ready > 0 || batch.look || (batch.spent && suspects)) {

@@ -1,21 +1,22 @@
--- All tables carry the prefix qdjobs_, since the file may be the application's own.
--- Instants are microseconds since 1970, UTC. JSON is text.
+-- The schema of qdjobs, version 1. Published migrations are never edited; a change is a new file.
+-- All tables have the prefix qdjobs_, since the file may be the application's own.
+-- Instants are microseconds since 1970 in UTC. JSON is text.
 
 CREATE TABLE qdjobs_jobs (
-    -- AUTOINCREMENT: a number is never used twice, so an old link cannot show somebody else's job.
+    -- AUTOINCREMENT: an id is never used twice, so an old link cannot show another user's job.
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     task_name    TEXT    NOT NULL CONSTRAINT "task_name has 1 to 100 characters" CHECK (length(task_name) BETWEEN 1 AND 100),
     name         TEXT    CONSTRAINT "name has 1 to 100 bytes" CHECK (length(CAST(name AS BLOB)) BETWEEN 1 AND 100),
-    -- NULL while they stand in qdjobs_params, since they are large.
+    -- NULL if the params are large: then they are in qdjobs_params.
     params       TEXT    DEFAULT '{}'
                          CONSTRAINT "params is a JSON object" CHECK (json_valid(params) AND substr(ltrim(params, char(32, 9, 10, 13)), 1, 1) = '{')
                          CONSTRAINT "params has at most 1 MiB" CHECK (length(params) <= 1048576),
-    -- NULL on insert means "as the task says"; see the trigger below.
+    -- If NULL is inserted, the trigger qdjobs_jobs_defaults below sets the default of the task.
     queue        TEXT    CONSTRAINT "queue has 1 to 100 characters" CHECK (length(queue) BETWEEN 1 AND 100),
     priority     INTEGER CONSTRAINT "priority fits 32 bits" CHECK (priority BETWEEN -2147483648 AND 2147483647),
     status       TEXT    NOT NULL DEFAULT 'pending'
                          CONSTRAINT "status is pending, running, completed, failed or cancelled"
-                         -- Not IN: for a list of constants SQLite builds a temporary b-tree, here at every write of a status.
+                         -- Not IN: SQLite builds a temporary b-tree for a list of constants, at every write.
                          CHECK (status = 'pending' OR status = 'running' OR status = 'completed' OR status = 'failed'
                                 OR status = 'cancelled'),
     attempt      INTEGER NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND 4294967295),
@@ -24,7 +25,8 @@ CREATE TABLE qdjobs_jobs (
     crash_count  INTEGER NOT NULL DEFAULT 0 CHECK (crash_count BETWEEN 0 AND 4294967295),
     scheduled_at INTEGER CONSTRAINT "scheduled_at is microseconds between 1970 and 9999"
                          CHECK (scheduled_at BETWEEN 0 AND 253402207200999999),
-    -- julianday and not unixepoch('subsec'): the SQLite of the program that inserts computes it, and that may be old.
+    -- julianday and not unixepoch('subsec'): the SQLite of the inserting program computes it, and that may be
+    -- old.
     created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000),
     started_at   INTEGER,
     completed_at INTEGER,
@@ -34,12 +36,12 @@ CREATE TABLE qdjobs_jobs (
     progress     REAL    CHECK (progress BETWEEN 0.0 AND 1.0),
     progress_message TEXT,
     metadata     TEXT    CONSTRAINT "metadata is JSON" CHECK (metadata IS NULL OR json_valid(metadata)),
-    -- At most one job has it: whoever enqueues the same again gets the job that is there.
-    idempotency_key   TEXT    CONSTRAINT "idempotency_key has 1 to 200 bytes" CHECK (length(CAST(idempotency_key AS BLOB)) BETWEEN 1 AND 200),
-    -- Whether a pending job may be claimed, as one number, so that jobs that may not cost a claim nothing:
-    --   0      scheduled: scheduled_at lies ahead
+    -- At most one job has a given key. An enqueue that repeats a key returns the stored job.
+    idempotency_key TEXT    CONSTRAINT "idempotency_key has 1 to 200 bytes" CHECK (length(CAST(idempotency_key AS BLOB)) BETWEEN 1 AND 200),
+    -- Whether a pending job may be claimed. One number, so that jobs that may not be claimed cost no time:
+    --   0      scheduled: scheduled_at is in the future
     --   1      available
-    --   2      available, and a suspected poison job (crash_count is above 0): a worker holds one of them at a time
+    --   2      available, and a suspected poison job (crash_count is above 0): a worker claims at most one at a time
     --   3..15  reserved for later versions: blocked by a limit, waiting for another job, paused
     -- qdjobs sets it. It keeps its last value while the job runs and after the job has ended.
     availability INTEGER CHECK (availability BETWEEN 0 AND 15)
@@ -48,34 +50,37 @@ CREATE TABLE qdjobs_jobs (
                                                          AND scheduled_at IS NOT NULL))
 ) STRICT;
 
--- The claim's index: only jobs that are ready, in the order they are claimed within one task and queue.
+-- For claims: only the available jobs, within one task and queue in the order in which they are claimed.
 CREATE INDEX qdjobs_ready ON qdjobs_jobs (task_name, queue, priority DESC, scheduled_at)
     WHERE status = 'pending' AND availability = 1;
 
--- The same for the suspects.
+-- The same for suspected poison jobs.
 CREATE INDEX qdjobs_suspected ON qdjobs_jobs (task_name, queue, priority DESC, scheduled_at)
     WHERE status = 'pending' AND availability = 2;
 
--- The timer's index: its first entry is the next instant at which something is due.
+-- For the timer: the first entry is the next instant at which a job is due.
 CREATE INDEX qdjobs_scheduled ON qdjobs_jobs (scheduled_at) WHERE status = 'pending' AND availability = 0;
 
--- What a worker holds: for its release and its rescue; and whether that is a suspect.
+-- The jobs that a worker runs, for their release and rescue, and whether one of them is a suspected poison
+-- job.
 CREATE INDEX qdjobs_running ON qdjobs_jobs (worker_id, availability) WHERE status = 'running';
 
--- The rare ends that people look for among millions of good ones.
+-- The rare final statuses, which people search for among millions of completed jobs.
 CREATE INDEX qdjobs_failed ON qdjobs_jobs (id) WHERE status = 'failed';
 CREATE INDEX qdjobs_cancelled ON qdjobs_jobs (id) WHERE status = 'cancelled';
 
--- Which job holds a idempotency key. Jobs without one, which most are, are not in it.
+-- The job that holds an idempotency key. Jobs without a key are not in this index.
 CREATE UNIQUE INDEX qdjobs_idempotency_key ON qdjobs_jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
 
--- A job keeps its key for life. So a statement that meets a held key can refuse it by naming it in an UPDATE.
+-- The key of a job never changes. So a statement that finds a key held can refuse it by an UPDATE of this
+-- column.
 CREATE TRIGGER qdjobs_jobs_idempotency_key BEFORE UPDATE OF idempotency_key ON qdjobs_jobs BEGIN
     SELECT RAISE(ABORT, 'idempotency_key is held by a job of another task or with other params');
 END;
 
--- Params of more than 500 bytes. Each change of a job writes its whole row anew, so what is large stands apart, is written once, and
--- costs a claim and a finish nothing but the reading. A plain INSERT need not know: the trigger below moves its params here.
+-- Params of more than 500 bytes. Each change of a job rewrites its whole row. Large params are written once
+-- here, so that a claim only reads them and a finish does not touch them. For a plain INSERT, the trigger
+-- below moves the params here.
 CREATE TABLE qdjobs_params (
     job_id       INTEGER PRIMARY KEY,
     params       TEXT    NOT NULL
@@ -83,7 +88,7 @@ CREATE TABLE qdjobs_params (
                          CONSTRAINT "params has at most 1 MiB" CHECK (length(params) <= 1048576)
 ) STRICT;
 
--- What the tasks say about their jobs, as the latest worker published it: for jobs inserted by plain SQL.
+-- The default options of each task, as last published by a worker. They apply to jobs inserted by plain SQL.
 CREATE TABLE qdjobs_tasks (
     name         TEXT    PRIMARY KEY,
     queue        TEXT    NOT NULL,
@@ -91,13 +96,13 @@ CREATE TABLE qdjobs_tasks (
     max_retries  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- INSERT INTO qdjobs_jobs (task_name, params) VALUES (…) is a supported way to enqueue, from any language: whatever the
--- insert leaves out is filled in here. Inserts by qdjobs itself leave nothing out.
+-- INSERT INTO qdjobs_jobs (task_name, params) VALUES (…) is a supported way to enqueue from any language.
+-- This trigger sets the columns that the insert leaves out. Inserts by qdjobs itself set all columns.
 CREATE TRIGGER qdjobs_jobs_defaults AFTER INSERT ON qdjobs_jobs WHEN NEW.availability IS NULL BEGIN
     SELECT RAISE(ABORT, 'params is a JSON object, and not NULL') WHERE NEW.params IS NULL;
-    -- SQLite takes any bytes for text. Most letters of another encoding it reads as U+FFFD, which is looked for where the text itself
-    -- has none.
-    SELECT RAISE(ABORT, 'text is UTF-8, and this has another encoding')
+    -- SQLite accepts any bytes as text, and reads most letters of another encoding as U+FFFD. So a text is
+    -- refused if it matches U+FFFD although it contains none.
+    SELECT RAISE(ABORT, 'text is UTF-8, and this text has another encoding')
         WHERE replace(NEW.task_name || ' ' || NEW.params || ' ' || coalesce(NEW.name, '') || ' ' || coalesce(NEW.queue, '') || ' '
                       || coalesce(NEW.metadata, '') || ' ' || coalesce(NEW.idempotency_key, ''), char(65533), '')
               GLOB '*' || char(65533) || '*';
@@ -113,7 +118,7 @@ CREATE TRIGGER qdjobs_jobs_defaults AFTER INSERT ON qdjobs_jobs WHEN NEW.availab
     WHERE id = NEW.id;
 END;
 
--- Runs that are over, except a success at the first attempt: that one's row in qdjobs_jobs says it all.
+-- Finished attempts, except a success at the first attempt: its row in qdjobs_jobs has the same data.
 CREATE TABLE qdjobs_attempts (
     job_id       INTEGER NOT NULL,
     attempt      INTEGER NOT NULL,
@@ -125,19 +130,21 @@ CREATE TABLE qdjobs_attempts (
     PRIMARY KEY (job_id, attempt)
 ) STRICT, WITHOUT ROWID;
 
--- A trigger and not a foreign key: it also holds for a DELETE from a database shell, where foreign keys are off.
+-- A trigger and not a foreign key: it also holds for a DELETE from a database shell, where foreign keys are
+-- off.
 CREATE TRIGGER qdjobs_jobs_deleted AFTER DELETE ON qdjobs_jobs BEGIN
     DELETE FROM qdjobs_attempts WHERE job_id = OLD.id;
     DELETE FROM qdjobs_params WHERE job_id = OLD.id;
 END;
 
--- Workers that live, or died without saying so. `heartbeats` only grows while a worker lives; its value means nothing.
+-- Registered workers: running, or dead and not yet released. Only a change of `heartbeats` has a meaning, not
+-- its value.
 CREATE TABLE qdjobs_workers (
     id           INTEGER PRIMARY KEY,
     host         TEXT    NOT NULL,
     pid          INTEGER NOT NULL,
     started_at   INTEGER NOT NULL,
     heartbeats   INTEGER NOT NULL DEFAULT 0,
-    -- The datagram socket of its process, to be rung when there is work.
+    -- The datagram socket of its process. A message to it wakes the process when a job is available.
     wake_socket  TEXT
 ) STRICT;

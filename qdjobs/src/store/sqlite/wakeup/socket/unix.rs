@@ -1,6 +1,8 @@
-//! A door as a Unix datagram socket.
+//! A Unix datagram socket that wakes this process: [`WakeSocket`].
 //!
-//! Leans on std. A thread of its own sleeps at the socket: it costs nothing while nobody rings.
+//! A separate thread blocks on the socket, and costs nothing until a message arrives.
+//!
+//! Depends on std and on the requests of the engine. SQLite never comes in.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -10,24 +12,24 @@ use std::thread::JoinHandle;
 use crate::model::rng::Rng;
 use crate::store::engine::requests::RequestQueue;
 
-/// Longest path that every Unix accepts as a socket's address.
+/// The longest path that every Unix accepts as the address of a socket.
 const ADDRESS_BYTES_MAX: usize = 103;
 
-const RING: &[u8] = b"look";
+const WAKE: &[u8] = b"wake";
 const CLOSE: &[u8] = b"close";
 
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct WakeSocket {
     address: String,
-    /// Known to nobody else: only a message that carries it closes the door.
+    /// Secret: only a message with this key ends the thread.
     key: [u8; 8],
-    porter: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
-impl Door {
-    /// Opens a socket in `dir`, or in the system's directory for temporary files if that path is too long. `None` if neither
-    /// works: the process then finds work by looking.
-    pub(super) fn open(dir: &Path, request_queue: &Arc<RequestQueue>) -> Option<Door> {
+impl WakeSocket {
+    /// Opens a socket in `dir`, or in the system's temporary directory if that path is too long. `None` if
+    /// neither works: the process then finds jobs by polling.
+    pub(super) fn open(dir: &Path, request_queue: &Arc<RequestQueue>) -> Option<WakeSocket> {
         let rng = Rng::new();
         let name = format!("{:016x}.wake", rng.next());
         let fits = |path: &PathBuf| path.as_os_str().len() <= ADDRESS_BYTES_MAX;
@@ -39,11 +41,11 @@ impl Door {
         let socket = UnixDatagram::bind(&path).ok()?;
         let key = rng.next().to_ne_bytes();
         let request_queue = Arc::downgrade(request_queue);
-        let porter = std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("qdjobs-socket".into())
-            .spawn(move || attend(&socket, &key, &request_queue))
+            .spawn(move || receive(&socket, &key, &request_queue))
             .ok()?;
-        Some(Door { address, key, porter: Some(porter) })
+        Some(WakeSocket { address, key, thread: Some(thread) })
     }
 
     pub(super) fn address(&self) -> &str {
@@ -52,17 +54,17 @@ impl Door {
 
     pub(super) fn close(mut self) {
         let message = [CLOSE, &self.key].concat();
-        let told = UnixDatagram::unbound().and_then(|socket| socket.send_to(&message, &self.address));
-        if let (Ok(_), Some(porter)) = (told, self.porter.take()) {
-            // It holds no lock and runs no foreign code, so it cannot have panicked in a way that matters.
-            let _ = porter.join();
+        let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(&message, &self.address));
+        if let (Ok(_), Some(thread)) = (sent, self.thread.take()) {
+            // The thread holds no lock and runs no user code, so a panic in it has no effect here.
+            let _ = thread.join();
         }
         let _ = std::fs::remove_file(&self.address);
     }
 }
 
-/// Passes each ring on to the writer, until it is told to close.
-fn attend(socket: &UnixDatagram, key: &[u8; 8], request_queue: &Weak<RequestQueue>) {
+/// Wakes the writer for each message, until the close message arrives.
+fn receive(socket: &UnixDatagram, key: &[u8; 8], request_queue: &Weak<RequestQueue>) {
     let mut message = [0; 32];
     while let Ok(length) = socket.recv(&mut message) {
         if message[..length].strip_prefix(CLOSE) == Some(key) {
@@ -73,12 +75,12 @@ fn attend(socket: &UnixDatagram, key: &[u8; 8], request_queue: &Weak<RequestQueu
     }
 }
 
-/// Removes a socket that nobody listens at any more. The address stands in the database, where others may write: only a name
-/// of ours in a place of ours is believed.
-pub(super) fn clear(dir: &Path, address: &str) {
+/// Removes a socket whose process no longer receives. The address comes from the database, to which other
+/// programs may write. So it is accepted only if the name and the directory are those of a qdjobs socket.
+pub(super) fn remove_stale(dir: &Path, address: &str) {
     let path = Path::new(address);
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
-    let ours = path.parent().is_some_and(|at| {
+    let is_own_dir = path.parent().is_some_and(|at| {
         std::path::absolute(dir).is_ok_and(|dir| at == dir)
             || (at == std::env::temp_dir() && name.starts_with("qdjobs-"))
     });
@@ -86,20 +88,20 @@ pub(super) fn clear(dir: &Path, address: &str) {
         std::fs::symlink_metadata(path)
             .is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()))
     };
-    if !ours || !name.ends_with(".wake") || !is_socket() {
+    if !is_own_dir || !name.ends_with(".wake") || !is_socket() {
         return;
     }
-    let answered = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
-    if answered.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused) {
+    let connected = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
+    if connected.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused) {
         let _ = std::fs::remove_file(path);
     }
 }
 
-/// Rings at somebody's door. Not waited for, and not repeated: a full socket has been rung already, a dead one belongs to a
-/// process that will be rescued.
-pub(super) fn ring(address: &str) {
+/// Sends a wake-up to another process. It neither waits nor retries: a full socket already has a wake-up, and
+/// a dead one belongs to a process whose jobs will be rescued.
+pub(super) fn wake(address: &str) {
     let Ok(socket) = UnixDatagram::unbound() else { return };
     if socket.set_nonblocking(true).is_ok() {
-        let _ = socket.send_to(RING, address);
+        let _ = socket.send_to(WAKE, address);
     }
 }
