@@ -3,8 +3,7 @@
 //! ```standalone_crate
 //! use qdjobs::prelude::*;
 //!
-//! /// Adds two numbers, elsewhere and later.
-//! #[task("lib.add")]
+//! #[task("add")]
 //! fn add(a: i64, b: i64) -> i64 {
 //!     a + b
 //! }
@@ -12,69 +11,44 @@
 //! # fn main() -> qdjobs::Result<()> {
 //! let queue = JobQueue::in_memory(); // or JobQueue::open("jobs.db")?
 //! let worker = Worker::new(&queue).start()?;
-//! let job = Add::new(2, 3).enqueue(&queue)?;
+//! let job = Add::new(2, 3).enqueue(&queue)?; // stored; runs on a thread of the worker
 //! assert_eq!(job.wait()?, 5);
 //! worker.stop()
 //! # }
 //! ```
 //!
-//! # Where to look
+//! # Items by purpose
 //!
-//! - [`task`](macro@task): the attribute, its options, parameters and return types; [`Task`], what it implements.
-//! - [`JobQueue`] and [`AsyncQueue`]: enqueue, look, cancel; [`JobHandle`]: wait for one job. [`Enqueue`] lists the targets.
-//! - [`Worker`]: run jobs. [`JobContext`]: what a running task sees. [`TaskError`]: how a task fails.
-//! - [`Job`], [`Status`], [`Attempt`]: what is stored. [`Backoff`]: the wait before a retry.
-//! - [`store`]: the contract between all of this and a database.
+//! | purpose | items |
+//! |---|---|
+//! | **define tasks** | [`#[task]`](macro@task), [`Task`], [`JobContext`], [`StopReason`], [`TaskError`], [`TaskErrorKind`], [`Backoff`], [`TaskDef`], [`Registry`], [`bounds`] |
+//! | **enqueue** | [`JobQueue`], [`AsyncQueue`], [`JobRequest`], [`Enqueue`], [`JobHandle`], [`JobId`], [`futures`] |
+//! | **run** | [`Worker`], [`WorkerHandle`], [`Event`] |
+//! | **look** | [`Job`], [`Status`], [`Attempt`], [`AttemptOutcome`], [`Progress`], [`Filter`], [`Page`], [`Counts`], [`WorkerState`], [`WorkerId`], [`Health`], [`HealthState`] |
+//! | **configure** | [`QueueOptions`], `Durability`, [`Clock`], [`Timestamp`] |
+//! | **errors** | [`Error`], [`ErrorKind`], [`ParamProblem`], [`Result`] |
+//! | **stores** | [`store`], `rusqlite` |
 //!
-//! # Plain SQL
+//! # Features
 //!
-//! A row inserted by any program is a job. Whatever the insert leaves out is filled in as the task says, a running worker
-//! notices within milliseconds (on Linux; elsewhere it looks each 25 ms), and nonsense is refused by named constraints:
+//! | feature | default | provides | costs |
+//! |---|---|---|---|
+//! | `sqlite` | yes | [`JobQueue::open`], transactions of rusqlite as targets. Without it, queues are in memory | rusqlite, inotify on Linux |
+//! | `bundled` | yes | SQLite, compiled into the program. Without it, the system's SQLite is linked | one C compilation |
+//! | `tokio` | yes | `async fn` tasks, thousands of them on a few threads | tokio with net and timers |
+//! | `signals` | yes | `Worker::run`, which stops on SIGINT and SIGTERM | signal-hook |
 //!
-//! ```sql
-//! INSERT INTO qdjobs_jobs (task_name, params) VALUES ('send_email', '{"to": "ann@example.com"}');
-//! INSERT INTO qdjobs_jobs (task_name, params, priority, scheduled_at) VALUES ('cleanup', '{}', 5, 1795449600000000);
-//! ```
-//!
-//! Instants are microseconds since 1970, UTC. Columns one may set: `task_name`, `name`, `params`, `queue`, `priority`,
-//! `max_retries`, `scheduled_at`, `metadata`, `idempotency_key`.
-//!
-//! # Enqueueing twice
-//!
-//! A caller that got no answer (the process died, a request timed out, the disk failed in the commit) does not know whether the
-//! job is stored. With a [`idempotency_key`](JobRequest::idempotency_key) it need not know: at most one job of a database has a key,
-//! and an enqueue with the same key, task and params answers the job that is there, whatever its status, and stores
-//! nothing. So the call can be repeated until it is answered, from any thread and any process.
-//!
-//! ```
-//! # use qdjobs::prelude::*;
-//! # #[task("lib.welcome")]
-//! # fn welcome(customer: u64) { let _ = customer; }
-//! # let queue = JobQueue::in_memory();
-//! let first = Welcome::new(42).idempotency_key("welcome-42").enqueue(&queue)?;
-//! let again = Welcome::new(42).idempotency_key("welcome-42").enqueue(&queue)?;
-//! assert_eq!(first.id(), again.id());
-//! # Ok::<(), qdjobs::Error>(())
-//! ```
-//!
-//! The same key for another task or other params is refused with [`ErrorKind::Conflict`]. A key is free again when its job is
-//! deleted.
-//!
-//! # Jobs that end their process
-//!
-//! A job whose worker dies is run again, and the death is counted in [`Job::crash_count`], apart from its failures. Which of
-//! the jobs of a dead worker ended it is not known, so each becomes a suspect; a worker runs at most one suspect at a time, and if it
-//! dies again that one alone is counted. After [`CRASHES_MAX`] deaths a job is `failed` and says so: see
-//! [`QueueOptions::max_crashes`]. All others complete.
+//! # Guides
 //!
 //! # Threads
 //!
-//! Each queue has a thread that writes and one that reads; each worker has one that keeps its standing, one for each kind of task
-//! it serves, and its pool. None of them depends on an async runtime, so a task that blocks one cannot make a worker lose its jobs.
+//! A queue on SQLite has a writer thread and a reader thread. A worker has a supervisor thread, one dispatcher thread
+//! for `fn` tasks and one for `async fn` tasks, and a thread pool. None of them depends on an async runtime. So a task
+//! that blocks a runtime does not delay the heartbeats of its worker.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// The attribute names the crate as `::qdjobs`, also in its own tests and examples.
+// Generated code names this crate as `::qdjobs`, also in its own tests and examples.
 extern crate self as qdjobs;
 
 mod context;
@@ -85,41 +59,60 @@ mod sync;
 mod task;
 mod worker;
 
-pub use context::{JobContext, StopReason, Stopped};
-pub use model::clock::{Clock, Timestamp};
-pub use model::error::{Error, ErrorKind, ParamProblem, Result};
-pub use model::event::Event;
-pub use model::idempotency::IDEMPOTENCY_KEY_BYTES_MAX;
-pub use model::job::{
-    Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, ERROR_BYTES_MAX, JSON_BYTES_MAX, JSON_DEPTH_MAX,
-    Job, JobId, NAME_BYTES_MAX, NewJob, Progress, RunAt, Status, WorkerId,
-};
-pub use model::poison::CRASHES_MAX;
-pub use model::retry::{Backoff, Outcome, RetryBudget, Verdict};
-pub use queue::request::{Enqueue, JobRequest};
-pub use queue::{AsyncQueue, EnqueueAllFuture, EnqueueFuture, JobFuture, JobHandle, JobQueue, QueueOptions};
-pub use store::sqlite::Durability;
-pub use store::{Counts, Filter, Health, HealthState, Page, SqlStatement, WorkerState};
+// Tasks.
+pub use context::{JobContext, StopReason};
+pub use model::retry::Backoff;
 pub use task::registry::Registry;
-pub use task::{
-    IntoTaskError, LocalFuture, Own, ParamInfo, Run, SharedFuture, State, StateInfo, Task, TaskDef,
-    TaskError, TaskErrorKind, TaskOptions, TaskOutput, TaskParam, TaskReturn, ViaBox, ViaStd, check_params,
-    task,
-};
+pub use task::{Task, TaskDef, TaskError, TaskErrorKind, task};
+
+// Enqueue.
+pub use model::job::JobId;
+pub use queue::request::JobRequest;
+pub use queue::{AsyncQueue, JobHandle, JobQueue};
+pub use store::Enqueue;
+
+// Run.
+pub use model::event::Event;
 pub use worker::{Worker, WorkerHandle};
 
-/// The rusqlite that this crate is built with: use it for your own connections to the same file, since two copies of
-/// SQLite in one process break each other's locks.
+// Look.
+pub use model::job::{Attempt, AttemptOutcome, Job, Progress, Status, WorkerId};
+pub use store::{Counts, Filter, Health, HealthState, Page, WorkerState};
+
+// Configure.
+pub use model::clock::{Clock, Timestamp};
+pub use queue::QueueOptions;
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use store::sqlite::Durability;
+
+// Errors.
+pub use model::error::{Error, ErrorKind, ParamProblem, Result};
+
+// Stores.
+/// The rusqlite that this crate is built with. Use it for your own connections to the same file: two copies of
+/// SQLite in one process release each other's locks.
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use rusqlite;
 
-#[doc(hidden)]
-pub use task::private as __private;
+/// The requirements of `#[task]` on parameters, state, results and errors, and the parts of a [`TaskDef`].
+///
+/// A program names these traits only to implement [`IntoTaskError`](bounds::IntoTaskError) for an error type of its
+/// own. The compiler names them in errors.
+pub mod bounds {
+    pub use crate::task::{
+        IntoTaskError, ParamInfo, State, StateInfo, TaskOptions, TaskOutput, TaskParam, TaskReturn,
+    };
+}
 
-/// Several workers, one disk and a clock, in one thread and under one seed.
-#[cfg(all(test, target_os = "linux"))]
-mod sim;
+/// The futures that methods of this crate return.
+pub mod futures {
+    pub use crate::context::Stopped;
+    pub use crate::queue::{EnqueueAllFuture, EnqueueFuture, JobFuture};
+}
 
-/// What most programs import: `use qdjobs::prelude::*;`.
+/// The names that most programs import: `use qdjobs::prelude::*;`.
 pub mod prelude {
     pub use crate::{
         AsyncQueue, Enqueue, JobContext, JobHandle, JobQueue, JobRequest, Task, TaskError, Worker,
@@ -127,7 +120,37 @@ pub mod prelude {
     };
 }
 
-/// The first program of the README, compiled.
-#[cfg(doctest)]
+#[doc(hidden)]
+pub use task::private as __private;
+
+/// Several workers, a simulated disk and a clock, in one thread and from one seed.
+#[cfg(all(test, target_os = "linux", feature = "sqlite"))]
+mod sim;
+
+/// The programs of the README, compiled.
+#[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(test)]
+mod tests {
+    /// The names of a `pub use` item: `a::{B, C as D}` has two.
+    fn names_of(item: &str) -> usize {
+        match item.split_once('{') {
+            Some((_, list)) => {
+                list.trim_end_matches('}').split(',').filter(|name| !name.trim().is_empty()).count()
+            }
+            None => 1,
+        }
+    }
+
+    #[test]
+    fn the_root_of_the_crate_has_at_most_45_public_names() {
+        // The items of this file itself begin a line; those of its modules are indented.
+        let source = include_str!("lib.rs");
+        let uses = source.split("\npub use ").skip(1).map(|item| item.split(';').next().unwrap());
+        let names: usize = uses.filter(|item| !item.ends_with("__private")).map(names_of).sum();
+        let modules = source.matches("\npub mod ").count();
+        assert!((30..=45).contains(&(names + modules)), "{names} names and {modules} modules");
+    }
+}

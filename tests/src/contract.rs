@@ -15,9 +15,9 @@ use qdjobs::store::{
     Claim, ClaimRequest, ClaimResponse, ClaimedJob, Counts, Filter, FinishedJob, Heartbeat, JobCommand, Page,
     Pending, ProgressSlot, Release, Store, TaskDefaults, TaskSet, Ticket, WorkerInfo, WorkerState,
 };
+use qdjobs::store::{NewJob, RunAt, Verdict};
 use qdjobs::{
-    Attempt, AttemptOutcome, Clock, Error, ErrorKind, Job, JobId, NewJob, Progress, RunAt, Status, Timestamp,
-    Verdict, WorkerId,
+    Attempt, AttemptOutcome, Clock, Error, ErrorKind, Job, JobId, Progress, Status, Timestamp, WorkerId,
 };
 
 /// How long an answer may take before it counts as none: long enough for a slow disk on a busy machine.
@@ -321,7 +321,7 @@ fn nothing_to_insert_is_no_error(bench: &Bench) {
 
 fn one_bad_job_refuses_its_whole_insert(bench: &Bench) {
     assert_eq!(kind(answer(bench.store.insert(vec![job(), bad(), job()]))), ErrorKind::InvalidInput);
-    let huge = with(|job| job.params = " ".repeat(qdjobs::JSON_BYTES_MAX + 1));
+    let huge = with(|job| job.params = " ".repeat(qdjobs::Job::JSON_BYTES_MAX + 1));
     assert_eq!(kind(answer(bench.store.insert(vec![job(), huge]))), ErrorKind::TooLarge);
     assert_eq!(
         kind(answer(bench.store.insert(vec![job(), delayed(Duration::MAX)]))),
@@ -1080,11 +1080,11 @@ fn a_job_that_ended_under_exactly_this_claim_is_not_lost(bench: &Bench) {
 }
 
 fn a_long_error_keeps_its_beginning_and_its_end(bench: &Bench) {
-    let error = format!("symptom {} cause", "é".repeat(qdjobs::ERROR_BYTES_MAX));
+    let error = format!("symptom {} cause", "é".repeat(qdjobs::Job::ERROR_BYTES_MAX));
     let claim = bench.held_job(ANN);
     let job = bench.finish(claim, Verdict::Fail { error });
     let stored = job.error.unwrap();
-    assert!(stored.len() <= qdjobs::ERROR_BYTES_MAX);
+    assert!(stored.len() <= qdjobs::Job::ERROR_BYTES_MAX);
     assert!(stored.starts_with("symptom") && stored.ends_with("cause"));
     assert_eq!(bench.attempts(claim.id)[0].error, Some(stored));
 }
@@ -1155,7 +1155,7 @@ fn a_rescue_is_won_once_and_forgets_the_worker(bench: &Bench) {
 fn an_end_by_the_last_crash_is_lost_to_the_attempt_that_crashed(bench: &Bench) {
     bench.register_worker(BOB);
     let mut claim = bench.held_job(ANN);
-    for _ in 1..qdjobs::CRASHES_MAX {
+    for _ in 1..qdjobs::Job::CRASHES_MAX {
         answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
         bench.register_worker(ANN);
         claim = bench.claim_one(ANN);

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::refusal::{Problem, Refusal};
 
 /// Deepest nesting of a body: params may be as deep as the queue stores, and stand one level down.
-const DEPTH_MAX: usize = qdjobs::JSON_DEPTH_MAX + 1;
+const DEPTH_MAX: usize = qdjobs::Job::JSON_DEPTH_MAX + 1;
 
 /// Longest delay. Beyond a hundred years a delay is a mistake in its unit.
 const DELAY_SECONDS_MAX: f64 = 100.0 * 365.25 * 86_400.0;
@@ -133,12 +133,13 @@ fn text(value: Value) -> Option<String> {
 }
 
 fn name(value: Value) -> Option<String> {
-    text(value).filter(|text| text.len() <= qdjobs::NAME_BYTES_MAX)
+    text(value).filter(|text| text.len() <= qdjobs::Job::NAME_BYTES_MAX)
 }
 
 fn key(value: Value) -> Option<String> {
-    text(value)
-        .filter(|text| text.len() <= qdjobs::IDEMPOTENCY_KEY_BYTES_MAX && !text.chars().any(char::is_control))
+    text(value).filter(|text| {
+        text.len() <= qdjobs::Job::IDEMPOTENCY_KEY_BYTES_MAX && !text.chars().any(char::is_control)
+    })
 }
 
 fn object(value: Value) -> Option<Map<String, Value>> {

@@ -36,7 +36,7 @@ pub use refusal::{Problem, Refusal};
 pub use serve::serve;
 
 /// Largest body: params and metadata of a mebibyte each, and room for what stands around them.
-const BODY_BYTES_MAX: usize = 2 * qdjobs::JSON_BYTES_MAX + (64 << 10);
+const BODY_BYTES_MAX: usize = 2 * Job::JSON_BYTES_MAX + (64 << 10);
 
 /// Most bytes that are read of a body that is too large.
 const BODY_BYTES_READ_MAX: usize = 8 * BODY_BYTES_MAX;

@@ -124,8 +124,8 @@ fn a_page_of_jobs_says_where_it_goes_on() {
 fn a_page_of_large_jobs_ends_where_it_would_grow_too_large() {
     let service = Service::start("http-large-pages");
     let mut job = waiting();
-    job["params"]["body"] = "x".repeat(qdjobs::JSON_BYTES_MAX - 100).into();
-    job["metadata"] = json!({"note": "y".repeat(qdjobs::JSON_BYTES_MAX - 100)});
+    job["params"]["body"] = "x".repeat(qdjobs::Job::JSON_BYTES_MAX - 100).into();
+    job["metadata"] = json!({"note": "y".repeat(qdjobs::Job::JSON_BYTES_MAX - 100)});
     for _ in 0..4 {
         let answer = service.post(&job);
         assert_eq!(answer.status(), 201, "{:.200}", answer.body());

@@ -76,9 +76,9 @@ pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
                 Self { #(#fields),* }
             }
             /// Enqueues the job with the task's default options. The return type depends on the target.
-            #vis fn #enqueue<Q: #private::Enqueue + ?#private::Sized>(
+            #vis fn #enqueue<Q: #private::Enqueue>(
                 self,
-                target: &Q,
+                target: Q,
             ) -> #open Q as #private::Enqueue>::Answer<<Self as #private::Task>::Output #close {
                 #private::enqueue(self, target)
             }

@@ -15,9 +15,10 @@ pub use self::stop::{StopReason, Stopped};
 use crate::model::clock::Timestamp;
 use crate::model::error::Result;
 use crate::model::job::{JobId, Progress};
+use crate::model::outcome::result_json;
 use crate::model::retry::Verdict;
 use crate::queue::JobQueue;
-use crate::store::{Claim, ClaimedJob, FinishedJob, ProgressSlot};
+use crate::store::{Claim, ClaimedJob, Completion, CompletionTarget, FinishedJob, ProgressSlot};
 
 /// The running job, as its task sees it. A task takes it as a parameter: `ctx: &JobContext`.
 ///
@@ -156,28 +157,29 @@ impl JobContext {
         Stopped::new(&self.0.stop)
     }
 
-    /// Completes the job inside a transaction of your own, on a connection to the same database file.
+    /// Completes the job inside a transaction of your own, in the same database.
     ///
-    /// Your rows, follow-up jobs enqueued on `tx` and the completion are committed together or not at all, so
-    /// their effect happens exactly once. If the job no longer belongs to this attempt, since it timed out or
-    /// was rescued, this returns [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost). Return that error
-    /// from the task, so that the transaction is rolled back.
+    /// Your rows, follow-up jobs enqueued in the transaction, and the completion are committed together or not at
+    /// all, so their effect happens exactly once. If the job no longer belongs to this attempt, since it timed out
+    /// or was rescued, this returns [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost). Return that error from
+    /// the task, so that the transaction is rolled back.
     ///
-    /// Begin the transaction with `TransactionBehavior::Immediate`: it then waits for the write lock instead
-    /// of failing half-way. Whether the commit survives a power loss depends on the `synchronous` setting of
-    /// *your* connection. A setting below `FULL` is refused unless the queue was opened with
-    /// [`Durability::Relaxed`](crate::Durability::Relaxed).
-    pub fn complete_in<R: serde::Serialize>(&self, tx: &rusqlite::Transaction<'_>, result: &R) -> Result<()> {
-        let result = crate::task::result_json(result)?;
-        let now = self.0.queue.clock().now();
-        let durable = self.0.queue.store().survives_power_loss();
+    /// The target is a `&rusqlite::Transaction` or a `&rusqlite::Savepoint`; see [`CompletionTarget`]. Begin the
+    /// transaction with `TransactionBehavior::Immediate`: it then waits for the write lock instead of failing
+    /// half-way. Whether the commit survives a power loss depends on the `synchronous` setting of *your*
+    /// connection. A setting below `FULL` is refused unless the queue was opened with `Durability::Relaxed`.
+    pub fn complete_in<R: serde::Serialize, T: CompletionTarget>(&self, target: T, result: &R) -> T::Answer {
+        target.run(self.completion(result))
+    }
+
+    fn completion(&self, result: &(impl serde::Serialize + ?Sized)) -> Result<Completion> {
         let finished = FinishedJob {
             claim: self.0.job.claim,
             ticket: self.0.job.ticket,
             began_after: self.0.began_after,
-            verdict: Verdict::Complete { result },
+            verdict: Verdict::Complete { result: result_json(result)? },
         };
-        crate::store::sqlite::complete_in(tx, &finished, now, durable)
+        Completion::new(&**self.0.queue.store(), &finished)
     }
 
     /// The shared value of type `T` that was passed to [`Worker::state`](crate::Worker::state).

@@ -1,21 +1,32 @@
-//! The one clock: [`Clock`] tells the time, and a test can hold it.
+//! [`Clock`], the only source of time in the crate, and the arithmetic of instants.
 //!
-//! Leans on jiff for the calendar. Nobody else in the crate reads the system's clocks.
+//! Depends on jiff for the calendar. No other file reads the clocks of the operating system. The lock in here
+//! is that of a manual clock.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// An instant, in UTC; stored as whole microseconds since 1970.
+/// An instant in UTC, stored as whole microseconds since 1970: the `Timestamp` of the crate jiff.
 pub use jiff::Timestamp;
 
-/// The last instant a job may be scheduled for: [`Timestamp::MAX`], in the last days of the year 9999.
+/// The last instant for which a job may be scheduled: [`Timestamp::MAX`], at the end of the year 9999.
 pub(crate) const FAR_FUTURE_MICROS: i64 = 253_402_207_200_999_999;
 
-/// Tells the time to a queue and its workers.
+/// The clock of a queue and its workers.
 ///
-/// A program uses [`Clock::system`]. A test holds the time with [`Clock::manual`] and moves it with
-/// [`advance`](Clock::advance): everything that waits for an instant (scheduled jobs, retries, timeouts, leases) wakes
-/// as if that time had passed.
+/// A program uses [`Clock::system`]. A test uses [`Clock::manual`] and moves it with
+/// [`advance`](Clock::advance). Everything that waits for an instant then continues as if the time had passed:
+/// scheduled jobs, retries, timeouts and leases.
+///
+/// ```
+/// use std::time::Duration;
+/// use qdjobs::{Clock, JobQueue, Timestamp};
+///
+/// let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+/// let queue = JobQueue::options().clock(clock.clone()).in_memory();
+/// clock.advance(Duration::from_secs(3600));
+/// assert_eq!(queue.clock().now().as_second(), 3600);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -23,12 +34,12 @@ pub struct Clock(Source);
 enum Source {
     System,
     Manual(Arc<Manual>),
-    /// For those who wait it is the system's; a simulation says what it tells.
+    /// Set by a simulation. Threads that wait treat it as the system's clock.
     #[cfg(test)]
     Simulated(Arc<Simulated>),
 }
 
-/// The time of a simulation, for one process of it.
+/// The time of one simulated process.
 #[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct Simulated {
@@ -38,7 +49,7 @@ pub(crate) struct Simulated {
 
 #[derive(Debug)]
 struct Manual {
-    /// A mutex and not an atomic, so that an advance and the subscribers it rings are one step to every reader.
+    /// A mutex and not an atomic: a reader sees an advance and the list of its subscribers as one step.
     state: Mutex<ManualState>,
 }
 
@@ -49,31 +60,32 @@ struct ManualState {
     subscribers: Vec<Weak<dyn ClockSubscriber>>,
 }
 
-/// Something asleep that wants to look again when a manual clock moves.
+/// A sleeper that a manual clock wakes when it advances.
 pub(crate) trait ClockSubscriber: std::fmt::Debug + Send + Sync {
     fn clock_advanced(&self);
 }
 
 impl Clock {
-    /// The clocks of the operating system.
+    /// The clock of the operating system.
     pub fn system() -> Clock {
         Clock(Source::System)
     }
 
-    /// A clock that stands at `now` until it is told to [`advance`](Clock::advance). Clones move together.
+    /// A clock that shows `now` until [`advance`](Clock::advance) moves it. Its clones move with it.
     pub fn manual(now: Timestamp) -> Clock {
         let state = Mutex::new(ManualState { now, since_start: Duration::ZERO, subscribers: Vec::new() });
         Clock(Source::Manual(Arc::new(Manual { state })))
     }
 
-    /// A clock that tells what [`set`](Clock::set) says, to those who wait by it as to those on the system's.
+    /// A clock that shows what [`set`](Clock::set) has set.
     #[cfg(test)]
     pub(crate) fn simulated(now: Timestamp) -> Clock {
         let clock = Simulated { now: now.as_microsecond().into(), monotonic: 0.into() };
         Clock(Source::Simulated(Arc::new(clock)))
     }
 
-    /// Sets a simulated clock's two hands, each for itself: a wall clock may be set, and both may stand.
+    /// Sets the wall clock and the monotonic clock of a simulated clock, each on its own: a wall clock can be set
+    /// back, and both can stop.
     #[cfg(test)]
     pub(crate) fn set(&self, now: Timestamp, monotonic: Duration) {
         use std::sync::atomic::Ordering;
@@ -83,7 +95,7 @@ impl Clock {
         }
     }
 
-    /// The wall clock: what `scheduled_at`, `created_at` and their kin are measured by.
+    /// The current instant by the wall clock, as in `scheduled_at` and `created_at`.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
@@ -97,7 +109,8 @@ impl Clock {
         }
     }
 
-    /// Time since an arbitrary start, which no setting of the wall clock moves: leases and timeouts use this.
+    /// The time since an arbitrary start. Leases and timeouts use it, since setting the wall clock does not
+    /// change it.
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
             Source::Manual(manual) => manual.lock().since_start,
@@ -105,8 +118,8 @@ impl Clock {
         }
     }
 
-    /// As [`monotonic`](Clock::monotonic), and goes on though a test holds the clock: for pauses and patience towards the
-    /// operating system, which no test needs to hold.
+    /// The monotonic clock of the operating system, also if the clock is manual: for pauses and for waits on the
+    /// operating system, which a test does not control.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
     pub(crate) fn elapsed(&self) -> Duration {
         static START: OnceLock<Instant> = OnceLock::new();
@@ -119,13 +132,12 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward by `by` and wakes everything that sleeps by it. Has no effect on the system's
-    /// clock.
+    /// Moves a manual clock forward and wakes everything that waits by it. Does nothing to the system's clock.
     pub fn advance(&self, by: Duration) {
         let Source::Manual(manual) = &self.0 else { return };
         let subscribers = {
             let mut state = manual.lock();
-            // Both stop at the end of the calendar, far from the end of what a duration can hold.
+            // Both stop at the end of the calendar, long before a duration overflows.
             let left = Timestamp::MAX.duration_since(state.now).unsigned_abs();
             let by = by.min(left);
             state.now = state.now.checked_add(by).unwrap_or(Timestamp::MAX);
@@ -138,25 +150,26 @@ impl Clock {
         }
     }
 
-    /// Whether a test holds this clock.
+    /// Whether the clock is manual.
     pub fn is_manual(&self) -> bool {
         matches!(self.0, Source::Manual(_))
     }
 
-    /// Whether there is nothing of the system's behind it: no thread to be woken, no file that another could change.
+    /// Whether the clock belongs to a simulation: no thread waits by it, and no other process changes a file.
     #[cfg(test)]
     pub(crate) fn is_simulated(&self) -> bool {
         matches!(self.0, Source::Simulated(_))
     }
 
-    /// How long a thread may sleep when it wants to look again after `wait`: a sleeper on a manual clock sleeps until
-    /// its subscriber rings, a sleeper on the system's clock at most one second at a time, since the monotonic clock that
-    /// real sleeps are measured by stands still while the machine is suspended.
+    /// How long a thread may sleep that has to continue after `wait`; `None` for no limit.
+    ///
+    /// On a manual clock a thread sleeps until its subscriber is woken. On the system's clock it sleeps at most
+    /// one second at a time, since the monotonic clock of a sleep stops while the machine is suspended.
     pub(crate) fn sleep(&self, wait: Duration) -> Option<Duration> {
         if self.is_manual() { None } else { Some(wait.min(Duration::from_secs(1))) }
     }
 
-    /// Rings `subscriber` at each advance, as long as somebody keeps it. Does nothing on the system's clock.
+    /// Calls `subscriber` at each advance, until it is dropped. Does nothing on the system's clock.
     pub(crate) fn subscribe(&self, subscriber: Weak<dyn ClockSubscriber>) {
         if let Source::Manual(manual) = &self.0 {
             manual.lock().subscribers.push(subscriber);
@@ -166,22 +179,22 @@ impl Clock {
 
 impl Manual {
     fn lock(&self) -> std::sync::MutexGuard<'_, ManualState> {
-        // Nothing panics while holding it, so a poisoned lock still holds a whole value.
+        // No code panics while it holds the lock, so the value of a poisoned lock is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `now + wait`, or `None` past the year 9999.
+/// `now + wait`; `None` after the year 9999.
 pub(crate) fn after(now: Timestamp, wait: Duration) -> Option<Timestamp> {
     now.checked_add(wait).ok().filter(|at| at.as_microsecond() <= FAR_FUTURE_MICROS)
 }
 
-/// `now + wait`, at the latest the calendar's last whole microsecond: what is finished is never refused for its wait.
+/// `now + wait`, at most the last whole microsecond of the calendar: no wait makes a finish fail.
 pub(crate) fn after_at_latest(now: Timestamp, wait: Duration) -> Timestamp {
     whole_micros(after(now, wait).unwrap_or(Timestamp::MAX))
 }
 
-/// `at` as it is stored: what lies beyond microseconds is cut off.
+/// `at` as it is stored: cut to whole microseconds.
 pub(crate) fn whole_micros(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
@@ -191,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_held_clock_moves_only_when_told_to_and_its_clones_move_with_it() {
+    fn a_manual_clock_moves_only_when_it_is_advanced_and_its_clones_move_with_it() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
         let twin = clock.clone();
         assert_eq!(clock.now(), twin.now());
@@ -201,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_clock_stops_at_the_end_of_the_calendar() {
+    fn a_manual_clock_stops_at_the_end_of_the_calendar() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
         for _ in 0..2 {
             clock.advance(Duration::MAX);

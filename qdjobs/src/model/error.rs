@@ -1,20 +1,21 @@
-//! What goes wrong for callers, in one type: [`Error`].
+//! [`Error`], the error type of every operation of this crate, and its kinds.
 //!
-//! Leans on nothing. How a *task* fails (retry, permanent, cancel) is not here but in `task/error.rs`.
+//! Depends on the standard library alone. How a *task* fails is in `task_error.rs`.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-/// Longest message shown, in bytes: whatever a stranger wrote is in it, and a log has other lines.
+/// Longest message shown, in bytes: a message can contain names and values of any length from outside.
 const SHOWN_BYTES_MAX: usize = 16 << 10;
 
 /// The result of every fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation was refused or did not succeed.
+/// The error of an operation of this crate.
 ///
-/// The text (`Display`) says what is wrong and ends in what to do about it. Match on [`kind`](Error::kind) to
-/// react in code; ask [`may_be_stored`](Error::may_be_stored) before telling somebody that nothing was stored.
+/// The text (`Display`) describes what is wrong and where, and ends with what to do. In code, match on
+/// [`kind`](Error::kind). Before you report that nothing was stored, check
+/// [`may_be_stored`](Error::may_be_stored).
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -23,11 +24,11 @@ struct Inner {
     help: Option<Cow<'static, str>>,
     problems: Vec<ParamProblem>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// A store that met this must not go on.
+    /// A store that got this error must halt.
     fatal: bool,
 }
 
-/// The sorts of [`Error`] that a program may want to tell apart.
+/// The kind of an [`Error`], for code that reacts to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -39,59 +40,64 @@ pub enum ErrorKind {
     InvalidInput,
     /// Params, a result or metadata exceed their size limit.
     TooLarge,
-    /// There is no such job.
+    /// No job has this id.
     NotFound,
     /// The job exists, but its status does not allow the operation; or an idempotency key is held by another job.
     Conflict,
-    /// The program is not set up to run: no task linked, names taken twice, state missing, a bad worker option.
+    /// The program is not set up correctly: no task is linked, a name is used twice, state is missing, a worker
+    /// option is invalid, or the store does not support the operation.
     Config,
     /// Another connection held the database's write lock for longer than the busy timeout. Nothing was stored.
     Busy,
-    /// The database may not be written. Nothing was stored.
+    /// The database cannot be reached. Nothing was stored; try again later.
+    ///
+    /// A store on a server returns it while the server or the network is down. A SQLite store does not return it.
+    Unavailable,
+    /// The database is read-only for this process. Nothing was stored.
     ReadOnly,
     /// The disk is full. Nothing was stored.
     StorageFull,
-    /// The file is no SQLite database, or a damaged one. Nothing is ever deleted or recreated for it.
+    /// The file is not a SQLite database, or is damaged. It is not deleted or recreated.
     Corrupt,
     /// The database was written by a newer, incompatible version of qdjobs.
     NewerSchema,
-    /// The storage failed while it committed: the write may or may not be there after the next open.
+    /// The storage failed during a commit: the write may or may not be stored.
     Indeterminate,
-    /// The store has stopped for good in this process, since going on could lose what was answered before: a sync failed,
-    /// the file is damaged, or the writing thread panicked. The text says what came first. Nothing was stored.
+    /// The store has halted in this process: a sync failed, the file is damaged, or the writer thread panicked.
+    /// Further writes could lose earlier ones. The text contains the first cause. Nothing was stored.
     StoreHalted,
     /// The queue is used in a fork of the process that opened it. Nothing was read or stored.
     Forked,
     /// Any other failure of the operating system or of SQLite.
     Storage,
-    /// The queue is closed, or closed while the request waited.
+    /// The queue was closed before the request was answered.
     Closed,
-    /// Too much is waiting to be written; nothing was stored.
+    /// Too many writes are waiting. Nothing was stored.
     Overloaded,
-    /// The attempt that asked no longer holds the job: it timed out, was rescued, or has already ended.
+    /// The attempt no longer holds the job: it timed out, its worker's lease expired, or the job has ended.
     LeaseLost,
-    /// A wait with a limit ended before the job did.
+    /// The limit of a wait was reached before the job ended.
     Timeout,
-    /// The job that was waited for failed; the text is the job's error.
+    /// The awaited job failed; the text contains the job's error.
     JobFailed,
-    /// The job that was waited for was cancelled.
+    /// The awaited job was cancelled.
     JobCancelled,
-    /// A stored result does not have the type that was asked for.
+    /// The stored result does not have the requested type.
     ResultType,
 }
 
-/// One thing wrong with one parameter, as reported by the check that every by-name enqueue passes.
+/// One problem with one parameter, as found by the check of params that are enqueued by name.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ParamProblem {
-    /// The parameter's name as written by the caller or, if it is missing, as the task declares it.
+    /// The name of the parameter: as the caller wrote it or, if it is missing, as the task declares it.
     pub param: String,
-    /// What is wrong, and the suggest right thing to write.
+    /// What is wrong with it, and what the task accepts.
     pub problem: String,
 }
 
 impl ParamProblem {
-    /// A problem with the parameter named `param`.
+    /// A problem with the parameter `param`.
     pub fn new(param: impl Into<String>, problem: impl Into<String>) -> ParamProblem {
         ParamProblem { param: param.into(), problem: problem.into() }
     }
@@ -109,7 +115,7 @@ impl Error {
         }))
     }
 
-    /// Adds the sentence that says what to do.
+    /// Adds what to do about the error.
     pub(crate) fn help(mut self, help: impl Into<Cow<'static, str>>) -> Error {
         self.0.help = Some(help.into());
         self
@@ -125,7 +131,8 @@ impl Error {
         self
     }
 
-    /// Says that a store that met this must not go on: what it believes to be on the disk may not be there.
+    /// Marks the error as one after which a store must halt: what the store assumes to be on the disk may not be
+    /// there.
     pub(crate) fn fatal(mut self, fatal: bool) -> Error {
         self.0.fatal = fatal;
         self
@@ -135,7 +142,7 @@ impl Error {
         self.0.fatal
     }
 
-    /// The same error once more, for each of several callers whose writes shared one transaction.
+    /// A copy of the error, for each of several callers whose writes shared one transaction.
     pub(crate) fn repeat(&self) -> Error {
         let source = self.0.source.as_ref().map(|source| source.to_string().into());
         Error(Box::new(Inner {
@@ -148,27 +155,27 @@ impl Error {
         }))
     }
 
-    /// The sort of error, for code that reacts to it.
+    /// The kind of the error, for code that reacts to it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What to do about it, where there is one thing to do. Part of the `Display` text as well.
+    /// What to do about the error, if it is known. The `Display` text contains it after `help:`.
     pub fn suggestion(&self) -> Option<&str> {
         self.0.help.as_deref()
     }
 
-    /// Each thing wrong with the parameters; empty unless the kind is [`ErrorKind::InvalidParams`].
+    /// All problems with the parameters; empty unless the kind is [`ErrorKind::InvalidParams`].
     pub fn problems(&self) -> &[ParamProblem] {
         &self.0.problems
     }
 
-    /// Whether the write that failed could nevertheless be found in the database later.
+    /// Whether the write may be stored in spite of the error.
     ///
-    /// A commit that ends in an I/O error is neither done nor undone until the file is read again: only then is
-    /// this `true`. For every other kind the answer is certain: nothing was stored.
+    /// It is `true` only after a failure during a commit ([`ErrorKind::Indeterminate`]). After every other error
+    /// nothing was stored.
     ///
-    /// A job enqueued with a [`idempotency_key`](crate::JobRequest::idempotency_key) needs no such question: repeat the call, and it is
+    /// A call with an [`idempotency_key`](crate::JobRequest::idempotency_key) can simply be repeated: the job is
     /// stored once.
     pub fn may_be_stored(&self) -> bool {
         self.0.kind == ErrorKind::Indeterminate
@@ -197,7 +204,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Writes characters that are commands to a terminal as escapes: names, params and values of strangers are in these texts.
+/// Escapes control characters, which a terminal would execute: error texts contain names and values from outside.
 struct Plain<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for Plain<'_, '_> {
@@ -217,7 +224,7 @@ impl fmt::Write for Plain<'_, '_> {
 }
 
 impl fmt::Debug for Error {
-    // `fn main() -> qdjobs::Result<()>` prints the Debug form: let it read as the Display form does.
+    // `fn main() -> qdjobs::Result<()>` prints the Debug form, so it is as readable as the Display form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {self}", self.0.kind)?;
         let mut source = std::error::Error::source(self);
@@ -240,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_stranger_wrote_is_shown_without_commands_to_a_terminal_and_in_part() {
+    fn text_from_outside_is_shown_without_control_characters_and_is_cut() {
         let problem = ParamProblem::new("na\u{1b}[31mme", "tab\tand line\nstay");
         let error =
             Error::new(ErrorKind::InvalidParams, "\u{7}ü\u{9b}").with_problems(vec![problem]).help("\0");

@@ -1,100 +1,102 @@
-//! What happens around jobs, as data: [`Event`].
+//! [`Event`], what a worker reports about its jobs and about itself.
 //!
-//! Leans on `job` and `error`. Told after the store has answered, so nobody hears of what a crash could take back.
+//! Depends on `job` and `error`. An event is reported after the store has answered, so a crash cannot undo what
+//! it reports.
 
 use std::time::Duration;
 
 use crate::model::error::Error;
 use crate::model::job::{JobId, WorkerId};
 
-/// Something a worker did or met. See [`Worker::on_event`](crate::Worker::on_event).
+/// Something that happened in a worker. See [`Worker::on_event`](crate::Worker::on_event).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The worker has started.
     WorkerStarted {
-        /// Its number.
+        /// The number of the worker.
         worker: WorkerId,
-        /// The tasks it serves, in order.
+        /// The names of the tasks that it runs, sorted.
         tasks: &'a [&'a str],
     },
     /// A job has completed.
     Completed {
-        /// The job.
+        /// The number of the job.
         id: JobId,
-        /// Its task.
+        /// The name of its task.
         task_name: &'a str,
         /// How long the task ran.
         run_time: Duration,
     },
-    /// An attempt failed; another follows.
+    /// An attempt has failed, and the job will be retried.
     Retrying {
-        /// The job.
+        /// The number of the job.
         id: JobId,
-        /// Its task.
+        /// The name of its task.
         task_name: &'a str,
-        /// The attempt that failed.
+        /// The number of the attempt that failed.
         attempt: u32,
-        /// Why.
+        /// The error of the attempt.
         error: &'a str,
-        /// The wait before the next attempt.
+        /// The wait before the retry.
         wait: Duration,
     },
-    /// A job has failed for good: by its own error, or since it ended its process too often (which the worker tells that has
-    /// rescued it).
+    /// A job has failed: its retries are used up, its error is permanent, or it crashed its worker too often.
+    ///
+    /// The last case is reported by the worker that rescued the job.
     Failed {
-        /// The job.
+        /// The number of the job.
         id: JobId,
-        /// Its task.
+        /// The name of its task.
         task_name: &'a str,
-        /// Its last attempt.
+        /// The number of the last attempt.
         attempt: u32,
-        /// Why.
+        /// The error of the job.
         error: &'a str,
     },
-    /// A task has cancelled its job.
+    /// A job was cancelled by its task.
     Cancelled {
-        /// The job.
+        /// The number of the job.
         id: JobId,
-        /// Its task.
+        /// The name of its task.
         task_name: &'a str,
-        /// Why.
+        /// The reason that the task gave.
         reason: &'a str,
     },
-    /// A result came too late: the job was no longer the attempt's own, and the result was refused.
+    /// The result of an attempt was discarded: the attempt no longer held the job.
     ResultDiscarded {
-        /// The job.
+        /// The number of the job.
         id: JobId,
-        /// The attempt that lost it.
+        /// The number of the attempt.
         attempt: u32,
     },
-    /// A dead worker's jobs were set free.
+    /// The jobs of a dead worker were released by this worker.
     Rescued {
-        /// The dead worker.
+        /// The number of the dead worker.
         worker: WorkerId,
-        /// How many jobs. Those among them that have failed, since it was one crash too many, are told next.
+        /// The number of jobs. An [`Event::Failed`] follows for each of them that has failed.
         jobs: usize,
     },
-    /// The worker was taken for dead and goes on under a new number; what it ran is refused.
+    /// The worker's lease expired: other workers released its jobs, and it continues under a new number.
     LeaseLost {
-        /// Its number before.
+        /// The number before.
         worker: WorkerId,
     },
-    /// The store failed; the worker tries again.
+    /// A request to the store failed; the worker tries again.
     StoreError {
-        /// What it said.
+        /// The error of the store.
         error: &'a Error,
     },
-    /// The store has stopped for good. This worker claims nothing more and begins nothing more; what it runs is told. Told once.
+    /// The store has halted: the worker claims and starts no more jobs. Reported once.
     StoreHalted {
-        /// What happened, and what to do.
+        /// The cause, and what to do.
         error: &'a Error,
     },
     /// The worker has stopped.
     WorkerStopped {
-        /// Its number.
+        /// The number of the worker.
         worker: WorkerId,
-        /// The jobs it gave back unfinished.
+        /// The number of jobs that it released unfinished.
         released: usize,
     },
 }

@@ -1,16 +1,18 @@
-//! When a silent worker may be taken for dead: [`HeartbeatMonitor`].
+//! [`HeartbeatMonitor`], which decides when the lease of a silent worker has expired.
 //!
-//! Pure: the time comes in. Wall clocks decide nothing here. A worker is dead for an monitor that has itself seen the
-//! worker's heartbeats stand still for a whole lease, on its own monotonic clock, without a gap between its own looks: a process that
-//! was stopped or suspended cannot know what it missed, and starts to watch anew. So does one whose own heartbeats are held up: whatever
-//! holds them up may hold up everybody's.
+//! Depends on `job`. The time is an argument; no wall clock is involved.
+//!
+//! A worker is presumed dead if this monitor has seen no new heartbeat of it for a whole lease. The monitor
+//! measures by its own monotonic clock and must have looked without a gap. A process that was stopped or
+//! suspended does not know what it missed, so its monitor starts again. The monitor also starts again while its
+//! own worker's heartbeats are delayed: the cause may delay the heartbeats of all workers.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::job::WorkerId;
 
-/// Watches the heartbeats of other workers.
+/// Watches the heartbeats of other workers and reports those whose lease has expired.
 #[derive(Debug)]
 pub(crate) struct HeartbeatMonitor {
     lease: Duration,
@@ -29,19 +31,20 @@ impl HeartbeatMonitor {
         HeartbeatMonitor { lease, seen: HashMap::new(), last_look: None }
     }
 
-    /// Whatever was seen proves nothing: starts to watch anew.
+    /// Discards all observations and starts again.
     pub(crate) fn forget(&mut self) {
         self.seen.clear();
     }
 
-    /// Looks at the heartbeats of everybody, at `now` on the monotonic clock; gives those who have been silent for a lease.
+    /// Records the heartbeats of all workers at `now` on the monotonic clock. Returns the workers whose heartbeats
+    /// have not changed for a whole lease.
     pub(crate) fn look(
         &mut self,
         workers: impl IntoIterator<Item = (WorkerId, u64)>,
         now: Duration,
     ) -> Vec<WorkerId> {
-        let blind = self.last_look.is_some_and(|last| now.saturating_sub(last) > self.lease / 4);
-        if blind {
+        let gap = self.last_look.is_some_and(|last| now.saturating_sub(last) > self.lease / 4);
+        if gap {
             self.seen.clear();
         }
         self.last_look = Some(now);
@@ -73,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_for_a_whole_lease_is_death_and_a_beat_is_life() {
+    fn a_worker_without_a_heartbeat_for_a_whole_lease_is_reported_and_one_with_heartbeats_is_not() {
         let mut monitor = HeartbeatMonitor::new(LEASE);
         for second in (0..30).step_by(5) {
             assert!(monitor.look([(WORKER, 1)], at(second)).is_empty());
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_observer_that_forgets_watches_for_a_whole_lease_again() {
+    fn a_monitor_that_forgets_watches_for_a_whole_lease_again() {
         let mut monitor = HeartbeatMonitor::new(LEASE);
         for second in (0..30).step_by(5) {
             assert!(monitor.look([(WORKER, 1)], at(second)).is_empty());
@@ -100,10 +103,10 @@ mod tests {
     }
 
     #[test]
-    fn an_observer_that_was_away_starts_to_watch_anew() {
+    fn a_monitor_with_a_gap_in_its_observations_starts_again() {
         let mut monitor = HeartbeatMonitor::new(LEASE);
         assert!(monitor.look([(WORKER, 1)], at(0)).is_empty());
-        // Suspended for an hour: the worker may have been, too.
+        // This process was suspended for an hour; the worker may have been suspended, too.
         assert!(monitor.look([(WORKER, 1)], at(3600)).is_empty());
         for second in (3605..3630).step_by(5) {
             assert!(monitor.look([(WORKER, 1)], at(second)).is_empty());

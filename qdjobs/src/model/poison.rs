@@ -1,47 +1,51 @@
-//! Who is to attribute_crash when a worker dies, and what becomes of the jobs it held: [`attribute_crash`].
+//! Poison jobs: which jobs are charged with the crash of a worker process, and what becomes of them.
 //!
-//! Pure: leans on `job`. That a worker is dead is decided in `lease`; a store writes what is said here.
+//! Depends on `job`. Whether a worker is dead is decided in `lease.rs` and by the worker locks. A store writes
+//! what [`attribute_crash`] returns.
 //!
-//! A job that ends its process (an abort, a stack overflow, too much memory) takes every other job in it along, at each of its
-//! attempts. So crashes are counted apart from failures. A job with a crash counted is a *suspect*; a worker holds at most one
-//! suspect beside jobs that are none. If that worker dies too, its suspect alone is counted, and the others go back unharmed. The
-//! first death costs each of them one crash at most, since nobody knows yet which it was.
+//! A job that crashes its process (an abort, a stack overflow, out of memory) interrupts every other job in it,
+//! at each of its attempts. So crashes are counted apart from failures. A job with a counted crash is a
+//! *suspected poison job*. A worker holds at most one of them, together with jobs that are not suspected. If
+//! that worker crashes too, the crash is counted for the suspected job alone, and the others are released. At
+//! the first crash the cause is unknown, so one crash is counted for each job of the worker.
 
 use std::collections::BTreeMap;
 
+pub(crate) use crate::model::job::CRASHES_MAX;
 use crate::model::job::JobId;
 
-/// How often a worker may die while it runs a job, before the job is failed, unless the queue says otherwise.
-pub const CRASHES_MAX: u32 = 3;
-
-/// The judgement on the jobs of a dead worker.
+/// What becomes of the jobs of a worker that crashed.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Attribution {
-    /// Those for which a crash is counted.
+    /// The jobs for which a crash is counted.
     pub(crate) crashes: BTreeMap<JobId, Crash>,
-    /// What is put on record with all others, which are released.
-    pub(crate) spared: String,
+    /// The error text of the attempts of all other jobs, which are released.
+    pub(crate) released_note: String,
 }
 
-/// What becomes of a job for which a crash is counted.
+/// A crash that is counted for a job.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Crash {
     /// The job's error.
     pub(crate) error: String,
-    /// It was one too many: the job has failed for good.
+    /// Whether it is the last crash that is allowed: the job is then failed.
     pub(crate) is_last: bool,
 }
 
-/// Judges the jobs that a dead worker held, each with the crashes counted so far; with the crash number `crashes_max` a job ends.
+/// Decides for which of the jobs that a crashed worker `held` the crash is counted. Each comes with its crashes so
+/// far; the crash number `crashes_max` fails a job.
 pub(crate) fn attribute_crash(held: &[(JobId, u32)], crashes_max: u32) -> Attribution {
-    let suspect = held.iter().find(|(_, crash_count)| *crash_count > 0).map(|(id, _)| *id);
-    let is_blamed = |crash_count: u32| suspect.is_none() || crash_count > 0;
-    let blamed = held.iter().filter(|(_, crash_count)| is_blamed(*crash_count));
-    let crashes = blamed.map(|&(id, crash_count)| (id, crash(crash_count.saturating_add(1), crashes_max)));
-    let spared = suspect.map_or_else(String::new, |id| {
-        format!("the worker died; job {id}, which it held too, is blamed, since a worker has died with that one before")
+    let suspected = held.iter().find(|(_, crash_count)| *crash_count > 0).map(|(id, _)| *id);
+    let is_charged = |crash_count: u32| suspected.is_none() || crash_count > 0;
+    let charged = held.iter().filter(|(_, crash_count)| is_charged(*crash_count));
+    let crashes = charged.map(|&(id, crash_count)| (id, crash(crash_count.saturating_add(1), crashes_max)));
+    let released_note = suspected.map_or_else(String::new, |id| {
+        format!(
+            "the worker died; the crash is counted for job {id} of the same worker, which has crashed a worker \
+             before"
+        )
     });
-    Attribution { crashes: crashes.collect(), spared }
+    Attribution { crashes: crashes.collect(), released_note }
 }
 
 fn crash(crash_count: u32, crashes_max: u32) -> Crash {
@@ -50,8 +54,8 @@ fn crash(crash_count: u32, crashes_max: u32) -> Crash {
     }
     let times = if crash_count == 1 { "once".to_owned() } else { format!("{crash_count} times") };
     let error = format!(
-        "the worker died {times} while it ran this job, which is not run again: look for what ends the process (an abort, a stack \
-         overflow, too much memory), then retry it by hand"
+        "the worker died {times} while it ran this job, which is not run again: look for what ends the process \
+         (an abort, a stack overflow, out of memory), then retry the job by hand"
     );
     Crash { error, is_last: true }
 }
@@ -62,29 +66,24 @@ mod tests {
 
     fn counted(held: &[(i64, u32)]) -> Vec<(i64, bool)> {
         let held: Vec<_> = held.iter().map(|&(id, crash_count)| (JobId(id), crash_count)).collect();
-        let attribute_crash = attribute_crash(&held, CRASHES_MAX);
-        attribute_crash.crashes.iter().map(|(id, crash)| (id.0, crash.is_last)).collect()
+        attribute_crash(&held, CRASHES_MAX).crashes.iter().map(|(id, crash)| (id.0, crash.is_last)).collect()
     }
 
     #[test]
-    fn without_a_suspect_each_is_counted_once() {
+    fn without_a_suspected_job_a_crash_is_counted_for_each() {
         assert_eq!(counted(&[(1, 0), (2, 0)]), [(1, false), (2, false)]);
         assert_eq!(counted(&[]), []);
     }
 
     #[test]
-    fn a_suspect_is_blamed_alone_and_named_to_the_others() {
+    fn the_crash_is_counted_for_the_suspected_job_alone_and_the_record_of_the_others_names_it() {
         assert_eq!(counted(&[(1, 0), (2, 1), (3, 0)]), [(2, false)]);
-        let attribute_crash = attribute_crash(&[(JobId(1), 0), (JobId(2), 1)], CRASHES_MAX);
-        assert!(
-            attribute_crash.spared.contains("job 2, which it held too, is blamed"),
-            "{}",
-            attribute_crash.spared
-        );
+        let note = attribute_crash(&[(JobId(1), 0), (JobId(2), 1)], CRASHES_MAX).released_note;
+        assert!(note.contains("the crash is counted for job 2"), "{note}");
     }
 
     #[test]
-    fn the_last_crash_ends_the_job_and_says_how_many_there_were() {
+    fn the_last_crash_fails_the_job_and_its_error_says_how_many_there_were() {
         assert_eq!(counted(&[(1, 2)]), [(1, true)]);
         // Counted when the limit was higher.
         assert_eq!(counted(&[(1, 7)]), [(1, true)]);

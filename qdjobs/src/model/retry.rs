@@ -1,66 +1,68 @@
-//! Whether and when a job runs again: [`Backoff`], and the one decision [`Verdict::of`].
+//! Whether and when a job is retried: [`Backoff`], and the decision [`Verdict::of`].
 //!
-//! Pure: leans on `job` and on the task's error, reads no clock, draws no random number of its own.
+//! Depends on `outcome` and `task_error`. Reads no clock and draws no random number: both are arguments.
 
 use std::time::Duration;
 
-use crate::task::{TaskError, TaskErrorKind};
+pub(crate) use super::outcome::Outcome;
+use super::task_error::TaskErrorKind;
 
 /// The wait before each retry.
 ///
-/// The waits are upper ends: the actual wait is drawn evenly between [`Backoff::FLOOR`] and the upper end ("full
-/// jitter", M. Brooker, *Exponential Backoff and Jitter*, AWS Architecture Blog 2015), so that jobs that failed together
-/// do not come back together. [`Backoff::Fixed`] and [`Backoff::Custom`] are taken as they are.
+/// An exponential backoff computes an upper bound. The actual wait is a random value between [`Backoff::FLOOR`]
+/// and this bound, so that jobs that failed together are not retried together. (This is "full jitter":
+/// M. Brooker, *Exponential Backoff and Jitter*, AWS Architecture Blog 2015.) The waits of [`Backoff::Fixed`] and
+/// [`Backoff::Custom`] are exact.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Backoff {
-    /// `first`, then each time `factor` as much, never more than `max`; with full jitter.
+    /// A bound of `first`, multiplied by `factor` at each further retry, up to `max`; with full jitter.
     Exponential {
-        /// The upper end of the first wait.
+        /// The upper bound of the first wait.
         first: Duration,
-        /// What each wait's upper end is multiplied by; at least 1.
+        /// The factor between the bounds of two retries; at least 1.
         factor: f64,
-        /// The largest upper end.
+        /// The largest bound.
         max: Duration,
     },
-    /// The same wait each time, without jitter.
+    /// The same wait before each retry, without jitter.
     Fixed(Duration),
     /// A function from the number of the retry (1 for the first) to the wait, without jitter.
     Custom(fn(u32) -> Duration),
 }
 
 impl Backoff {
-    /// The default: 1 s, 2 s, 4 s, … up to one hour.
+    /// The default: upper bounds of 1 s, 2 s, 4 s, … up to one hour.
     pub const DEFAULT: Backoff = Backoff::exponential(Duration::from_secs(1), 2.0, Duration::from_secs(3600));
 
-    /// The shortest wait that jitter may choose. Without it every backoff would now and then retry at once, against
-    /// a service that has just failed.
+    /// The shortest wait of an exponential backoff. Without it, some retries would start at once, against a service
+    /// that has just failed.
     pub const FLOOR: Duration = Duration::from_millis(500);
 
-    /// Exponential backoff with full jitter.
+    /// An exponential backoff with full jitter.
     pub const fn exponential(first: Duration, factor: f64, max: Duration) -> Backoff {
         Backoff::Exponential { first, factor, max }
     }
 
-    /// The wait before retry number `retry` (1 for the first); `chance` is an even draw from `0.0..1.0`.
+    /// The wait before retry number `retry` (1 for the first). `random` is a uniform number from `0.0..1.0`.
     ///
     /// ```
     /// # use qdjobs::Backoff; use std::time::Duration;
     /// let backoff = Backoff::DEFAULT;
-    /// assert_eq!(backoff.wait(4, 0.9999).as_secs(), 7);   // just under 1 s doubled three times
+    /// assert_eq!(backoff.wait(4, 0.9999).as_secs(), 7);   // just below 1 s doubled three times
     /// assert!(backoff.wait(4, 0.0) >= Backoff::FLOOR);
     /// assert!(backoff.wait(1000, 0.9999) <= Duration::from_secs(3600));
     /// ```
-    pub fn wait(&self, retry: u32, chance: f64) -> Duration {
+    pub fn wait(&self, retry: u32, random: f64) -> Duration {
         match *self {
             Backoff::Fixed(wait) => wait,
             Backoff::Custom(wait) => wait(retry),
             Backoff::Exponential { first, factor, max } => {
-                // In floating seconds, where overflow is infinity and the cap still holds.
+                // In floating-point seconds, where an overflow is infinity and `max` still applies.
                 let growth = factor.max(1.0).powi(retry.saturating_sub(1).min(i32::MAX as u32) as i32);
                 let upper = (first.as_secs_f64() * growth).min(max.as_secs_f64());
                 let floor = Self::FLOOR.as_secs_f64().min(upper);
-                Duration::from_secs_f64(floor + (upper - floor) * chance.clamp(0.0, 1.0))
+                Duration::from_secs_f64(floor + (upper - floor) * random.clamp(0.0, 1.0))
             }
         }
     }
@@ -72,61 +74,57 @@ impl Default for Backoff {
     }
 }
 
-/// What is to become of a job whose attempt ended. Decided here, written by a store, changed by nobody between.
+/// What becomes of a job whose attempt has ended: decided by [`Verdict::of`] and written by a store unchanged.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Done: `completed`, with its result as JSON text.
+    /// The job is `completed`.
     Complete {
         /// The result as JSON text.
         result: String,
     },
-    /// Back to `pending`, due after `wait`; counts as a retry.
+    /// The job is `pending` again and due after `wait`; a retry is counted.
     Retry {
-        /// From the end of the attempt to the next.
+        /// The wait from the end of the attempt to the retry.
         wait: Duration,
-        /// The attempt's error.
+        /// The error of the attempt.
         error: String,
     },
-    /// `failed`, for good.
+    /// The job is `failed`.
     Fail {
-        /// The attempt's error.
+        /// The error of the attempt.
         error: String,
     },
-    /// `cancelled`, by the task itself.
+    /// The job is `cancelled`, as its task requested.
     Cancel {
-        /// Why.
+        /// The reason that the task gave.
         reason: String,
     },
-    /// Back to `pending`, as if it had not been claimed: the worker stops, or may not run it now. Never counts as
-    /// a retry.
+    /// The job is `pending` again without a counted retry: the worker stops, or cannot run it now.
     Release {
-        /// From now to when it may be claimed again.
+        /// The wait until it can be claimed again.
         wait: Duration,
-        /// Whether the task had begun: a job that was only held ahead keeps its attempt number.
+        /// Whether the task had started. If not, the attempt number goes back too.
         started: bool,
     },
 }
 
-/// How an attempt ended: the result as JSON text, or the failure.
-pub type Outcome = Result<String, TaskError>;
-
-/// The limits a job's fate is decided by.
+/// The retries of a job: how many are used and allowed, and the wait before the next.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryBudget {
-    /// Retries used so far.
+    /// The number of retries used.
     pub retry_count: u32,
-    /// Retries allowed.
+    /// The number of retries allowed.
     pub max_retries: u32,
-    /// The wait before the next.
+    /// The wait before the next retry.
     pub backoff: Backoff,
 }
 
 impl Verdict {
     /// Decides what becomes of a job: the only place that maps an outcome to a status.
     ///
-    /// `jitter` is an even draw from `0.0..1.0`.
-    pub fn of(outcome: Outcome, budget: RetryBudget, jitter: f64) -> Verdict {
+    /// `random` is a uniform number from `0.0..1.0`, for the jitter of the backoff.
+    pub fn of(outcome: Outcome, budget: RetryBudget, random: f64) -> Verdict {
         let failure = match outcome {
             Ok(result) => return Verdict::Complete { result },
             Err(failure) => failure,
@@ -138,7 +136,7 @@ impl Verdict {
             _ if exhausted => Verdict::Fail { error: failure.into_text() },
             TaskErrorKind::RetryIn(wait) => Verdict::Retry { wait, error: failure.into_text() },
             TaskErrorKind::Retry => Verdict::Retry {
-                wait: budget.backoff.wait(budget.retry_count + 1, jitter),
+                wait: budget.backoff.wait(budget.retry_count + 1, random),
                 error: failure.into_text(),
             },
         }
@@ -148,13 +146,14 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::task_error::TaskError;
 
     fn budget(retry_count: u32, max_retries: u32) -> RetryBudget {
         RetryBudget { retry_count, max_retries, backoff: Backoff::Fixed(Duration::from_secs(7)) }
     }
 
     #[test]
-    fn a_failure_is_retried_until_the_budget_is_spent() {
+    fn a_failure_is_retried_until_no_retries_are_left() {
         let failed = || Err(TaskError::retry("boom"));
         let retry = Verdict::Retry { wait: Duration::from_secs(7), error: "boom".into() };
         assert_eq!(Verdict::of(failed(), budget(0, 2), 0.5), retry);
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permanent_failure_spends_no_retry_and_a_cancel_is_no_failure() {
+    fn a_permanent_failure_uses_no_retry_and_a_cancel_is_not_a_failure() {
         assert_eq!(
             Verdict::of(Err(TaskError::permanent("no")), budget(0, 9), 0.5),
             Verdict::Fail { error: "no".into() }
@@ -189,7 +188,7 @@ mod tests {
         assert_eq!([upper(1), upper(2), upper(3), upper(4), upper(5)], [2.0, 6.0, 18.0, 54.0, 100.0]);
         assert_eq!(backoff.wait(3, 0.0), Backoff::FLOOR);
         assert_eq!(backoff.wait(u32::MAX, 1.0), Duration::from_secs(100));
-        // A backoff shorter than the floor stays as it was asked for.
+        // A backoff shorter than the floor is not raised to it.
         let quick = Backoff::exponential(Duration::from_millis(10), 1.0, Duration::from_millis(10));
         assert_eq!(quick.wait(1, 0.3), Duration::from_millis(10));
     }

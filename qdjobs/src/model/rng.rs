@@ -1,16 +1,18 @@
-//! The one source of random numbers: [`Rng`].
+//! [`Rng`], the source of random numbers.
 //!
-//! For numbers that must differ (workers, sockets) and waits that should spread (jitter). Not for secrets.
+//! Depends on the standard library alone. For ids that must differ (workers, sockets) and for jitter; not for
+//! secrets.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A generator that may be shared: SplitMix64 (Steele, Lea, Flood 2014), whose whole state is one counter.
+/// A random number generator that threads can share: SplitMix64 (Steele, Lea, Flood 2014), whose state is one
+/// counter.
 #[derive(Debug)]
 pub(crate) struct Rng(AtomicU64);
 
 impl Rng {
-    /// Seeded by the operating system, by way of the standard library's hash keys.
+    /// A generator seeded by the operating system, through the hash keys of the standard library.
     pub(crate) fn new() -> Rng {
         Rng::seeded(RandomState::new().build_hasher().finish())
     }
@@ -27,12 +29,12 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// Evenly from `0.0..1.0`.
+    /// A number from `0.0..1.0`, uniformly distributed.
     pub(crate) fn fraction(&self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A positive number of 63 bits: what a database column and JSON readers in most languages' integers hold.
+    /// A positive number of 63 bits, which fits the integers of databases and of most languages.
     pub(crate) fn id(&self) -> i64 {
         (self.next() >> 1).max(1) as i64
     }
@@ -43,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn draws_are_even_and_two_sources_differ() {
+    fn numbers_are_uniform_and_two_generators_differ() {
         let rng = Rng::seeded(1);
         let mean = (0..10_000).map(|_| rng.fraction()).sum::<f64>() / 10_000.0;
         assert!((mean - 0.5).abs() < 0.02, "{mean}");

@@ -1,14 +1,15 @@
-//! The word that was probably meant: for messages that end in "did you mean".
+//! [`suggest`], which finds the name that was probably meant, for messages with "did you mean".
 //!
-//! Leans on strsim for the distance. The macro has the same few lines: a crate of macros can share nothing else.
+//! Depends on strsim for the distance of two words. The macro crate has the same lines: a macro crate exports
+//! nothing but macros.
 
 use strsim::osa_distance;
 
 use crate::model::job::NAME_BYTES_MAX;
 
-/// The candidate that differs from `word` by a slip of the keyboard, if there is one.
+/// The candidate that differs from `word` by a typing error, if there is one.
 pub(crate) fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // No name is so long, and the distance costs the product of the lengths.
+    // No name is that long, and the cost of the distance is the product of the lengths.
     if word.len() > 2 * NAME_BYTES_MAX {
         return None;
     }
@@ -16,7 +17,7 @@ pub(crate) fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     candidates
         .into_iter()
         .map(|candidate| (osa_distance(word, candidate), candidate))
-        // A distance as long as the candidate would make any short word "near".
+        // A distance of the candidate's own length would match any short word.
         .filter(|(distance, candidate)| *distance <= reach && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -27,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_finds_its_word_and_another_word_finds_none() {
+    fn a_typing_error_finds_its_name_and_another_word_finds_none() {
         let names = ["send_email", "cleanup"];
         assert_eq!(suggest("send_mail", names), Some("send_email"));
         assert_eq!(suggest("claenup", names), Some("cleanup"));

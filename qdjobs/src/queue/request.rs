@@ -1,6 +1,6 @@
-//! A job on its way to a queue: [`JobRequest`], its options, and [`Enqueue`], what it can be given to.
+//! [`JobRequest`], a job before it is enqueued, and its options.
 //!
-//! Leans on `job`. Which database stands behind a target is not known here.
+//! Depends on the model, the tasks, and the contract's `enqueue`. Knows no queue and no database.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,14 +11,15 @@ use serde::Serialize;
 use crate::model::clock::Timestamp;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{NewJob, RunAt};
+use crate::store::Enqueue;
 use crate::task::registry::Registry;
 use crate::task::{Task, TaskDef, check_params};
 
-/// A job that is not stored yet: a task with its parameters, and options that override the task's own.
+/// A job before it is enqueued: a task with its parameters, and options that override those of the task.
 ///
-/// `R` is what the task returns: the type that [`JobHandle::wait`](crate::JobHandle::wait) gives. Made by the option
-/// methods of [`Task`], or with [`JobRequest::by_name`]. Whatever is wrong with it is said by
-/// [`enqueue`](JobRequest::enqueue), before anything is stored.
+/// `R` is what the task returns, and the type that [`JobHandle::wait`](crate::JobHandle::wait) returns. A request
+/// is made by the option methods of [`Task`], or by [`JobRequest::by_name`]. [`enqueue`](JobRequest::enqueue)
+/// returns every error in it, before anything is stored.
 #[must_use = "a job does nothing until it is enqueued"]
 pub struct JobRequest<R> {
     job: Result<NewJob>,
@@ -31,30 +32,11 @@ impl<R> fmt::Debug for JobRequest<R> {
     }
 }
 
-/// What a job can be enqueued on. The target decides the style of the call:
-///
-/// | target | the answer |
-/// |---|---|
-/// | [`JobQueue`](crate::JobQueue) | `Result<JobHandle<R>>`, after the job is durable; blocks for one commit |
-/// | [`AsyncQueue`](crate::AsyncQueue) | a future of the same |
-/// | `rusqlite::Transaction` (or `Connection`, `Savepoint`) on the same file | `Result<JobId>`; the job is there when *you* commit |
-#[diagnostic::on_unimplemented(
-    message = "cannot enqueue a job on `{Self}`",
-    label = "expected a `JobQueue`, an `AsyncQueue`, or a `rusqlite::Transaction`"
-)]
-pub trait Enqueue {
-    /// What `enqueue` returns for a job whose result is `R`.
-    type Answer<R>;
-
-    #[doc(hidden)]
-    fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R>;
-}
-
-/// The tasks of a worker are its own: a request for a job knows no worker.
-const REGISTER_HELP: &str = "; a task that only `Worker::register` makes known is enqueued by its type";
+/// The registry of a worker is not visible to a request.
+const REGISTER_HELP: &str = "; a task that is known only by `Worker::register` is enqueued by its type";
 
 impl<R> JobRequest<R> {
-    /// A job of the task `def` with these parameters and the task's own options.
+    /// A job of the task `def` with these parameters and the options of the task.
     pub(crate) fn new(def: &'static TaskDef, params: Result<String>) -> JobRequest<R> {
         let job = params.map(|params| NewJob {
             queue: def.options.queue.to_owned(),
@@ -65,13 +47,13 @@ impl<R> JobRequest<R> {
         JobRequest { job, result: PhantomData }
     }
 
-    /// A job of the task named `name` with `params`, for callers who do not have the task's type: the same checks, made
-    /// now instead of by the compiler. `R` is whatever the result is to be read as; [`serde_json::Value`] takes any.
+    /// A job of the task named `name`, for callers that do not have the task's type.
     ///
-    /// An unknown name, and each missing, unknown or ill-typed parameter, is told by the error; nothing is stored.
+    /// The params are checked now instead of by the compiler. The error lists each parameter that is missing,
+    /// unknown or of the wrong type. `R` is the type as which the result is read; [`serde_json::Value`] accepts any.
     ///
-    /// The name is looked up among the tasks that are linked into this program. One that only
-    /// [`Worker::register`](crate::Worker::register) makes known is known to that worker alone: enqueue it by its type.
+    /// The name is looked up among the tasks that are linked into this program. A task that is known only by
+    /// [`Worker::register`](crate::Worker::register) is not found here: enqueue it by its type.
     ///
     /// ```
     /// use qdjobs::prelude::*;
@@ -81,7 +63,7 @@ impl<R> JobRequest<R> {
     ///     format!("Hello {name}")
     /// }
     /// let wrong = JobRequest::<serde_json::Value>::by_name("by_name.greet", &json!({"nam": "Ann"})).unwrap_err();
-    /// assert_eq!(wrong.problems().len(), 2); // `name` is missing, and `nam` is not known
+    /// assert_eq!(wrong.problems().len(), 2); // `name` is missing, and `nam` is unknown
     /// ```
     pub fn by_name(name: &str, params: &(impl Serialize + ?Sized)) -> Result<JobRequest<R>> {
         let linked = Registry::linked();
@@ -93,37 +75,37 @@ impl<R> JobRequest<R> {
         Ok(JobRequest::new(def, Ok(check_params(def, &text)?)))
     }
 
-    /// Not before this long after it was stored.
+    /// Delays the job by this duration, counted from the moment at which it is stored.
     pub fn delay(self, wait: Duration) -> Self {
         self.set(|job| job.run_at = RunAt::After(wait))
     }
 
-    /// Not before this instant; at once if it has passed.
+    /// Schedules the job for this instant; it is due at once if the instant has passed.
     pub fn at(self, at: Timestamp) -> Self {
         self.set(|job| job.run_at = RunAt::At(at))
     }
 
-    /// Higher first; 0 unless the task says otherwise.
+    /// Sets the priority; jobs with a higher priority run first. The default is that of the task.
     pub fn priority(self, priority: i32) -> Self {
         self.set(|job| job.priority = priority)
     }
 
-    /// The queue it waits in.
+    /// Sets the queue. The default is that of the task.
     pub fn queue(self, queue: impl Into<String>) -> Self {
         self.set(|job| job.queue = queue.into())
     }
 
-    /// How often it may be retried after its first attempt.
+    /// Sets the number of retries after the first attempt. The default is that of the task.
     pub fn retries(self, max_retries: u32) -> Self {
         self.set(|job| job.max_retries = max_retries)
     }
 
-    /// A name to show to people instead of the task's.
+    /// Sets the display name, which is shown instead of the task's name: 1 to 100 bytes.
     pub fn display_name(self, name: impl Into<String>) -> Self {
         self.set(|job| job.name = Some(name.into()))
     }
 
-    /// Anything that serialises to a JSON object, kept with the job for the caller's own use.
+    /// Stores the caller's own data with the job: any value that serializes to a JSON object.
     pub fn metadata(mut self, metadata: impl Serialize) -> Self {
         let text = serde_json::to_value(metadata).map_err(|error| error.to_string()).and_then(|value| {
             if value.is_object() { Ok(value.to_string()) } else { Err("it is not a JSON object".to_owned()) }
@@ -143,19 +125,20 @@ impl<R> JobRequest<R> {
         }
     }
 
-    /// At most one job of the database has this key, 1 to 200 bytes: enqueueing the same task and params with it again answers
-    /// the job that is there, whatever its status, and stores nothing. So a call whose answer got lost can be repeated, from
-    /// any process.
+    /// Sets the idempotency key, 1 to 200 bytes: at most one job of the database has it.
     ///
-    /// The params are the same if they are the same JSON, in whatever order; a parameter that is left out is not the same as
-    /// its default written out. The other options of the repeated call change nothing. The key for another task or other params
-    /// is refused with [`ErrorKind::Conflict`], until the job that holds it is deleted.
+    /// If the same task and params are enqueued again with the key, nothing is stored, and the id of the stored job
+    /// is returned, whatever its status. So a call whose answer was lost can be repeated, from any process.
+    ///
+    /// Params are the same if they are equal as JSON, in whatever order. A parameter that is left out differs from
+    /// its default written out. Other options of the repeated call are ignored. Under the key of another task or of
+    /// other params, the job is refused with [`ErrorKind::Conflict`]. A key is free again when its job is deleted.
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         self.set(|job| job.idempotency_key = Some(key.into()))
     }
 
-    /// Stores the job; see [`Enqueue`] for the targets and what they answer.
-    pub fn enqueue<Q: Enqueue + ?Sized>(self, target: &Q) -> Q::Answer<R> {
+    /// Stores the job. [`Enqueue`] lists the targets and what each returns.
+    pub fn enqueue<Q: Enqueue>(self, target: Q) -> Q::Answer<R> {
         target.accept(self.job)
     }
 

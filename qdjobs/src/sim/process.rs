@@ -130,7 +130,7 @@ impl LiveProcess {
     ) -> crate::model::error::Result<LiveProcess> {
         let options = SqliteOptions { busy_timeout: Duration::ZERO, ..SqliteOptions::default() };
         let store = SteppedStore::open(path, options, clock.clone())?;
-        let queue = JobQueue::with_store(store.store(), clock.clone());
+        let queue = JobQueue::with_store(store.store());
         let seed = rng.roll();
         let info = WorkerInfo::new(WorkerId(Rng::seeded(seed).id()), "simulated", number);
         let defaults = TASKS.iter().map(|task| TaskDefaults {

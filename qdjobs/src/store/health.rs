@@ -1,82 +1,24 @@
-//! How a store is: [`Health`].
+//! [`Health`], the state of a store for health checks.
 //!
-//! Leans on the ground floor. Facts that the store has at hand: asking costs no request, no lock of a database, no waiting.
+//! Depends on the model. A store has these facts at hand: reading them submits no request, takes no lock of a
+//! database and does not wait.
 
 use serde::Serialize;
 
 use crate::model::clock::Timestamp;
+use crate::model::job::{serialize_wire_time, serialize_wire_time_if_any};
 
-/// How a store is, as far as it knows itself. See [`JobQueue::health`](crate::JobQueue::health).
+/// The state of a store. See [`JobQueue::health`](crate::JobQueue::health).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether it works.
+    /// Whether the store operates normally.
     #[serde(flatten)]
     pub state: HealthState,
-    /// The size of the write-ahead log. One that grows is held back by somebody who reads for long.
-    pub wal_bytes: u64,
-    /// The last attempt to write the log back to the database that the store made itself.
-    pub last_checkpoint: Option<Checkpoint>,
-    /// Since when a reader, of this program or of another one, keeps the log from being written back beyond one point. Seen
-    /// at the first checkpoint that came to an end there, so the reader is older than that.
-    #[serde(serialize_with = "held_since")]
-    pub log_held_since: Option<Timestamp>,
     /// The last transaction that failed as a whole.
     pub last_error: Option<Failure>,
-    /// Whether other users of this machine may read the database, and with it the params of every job.
-    pub readable_by_others: bool,
-}
-
-/// Whether a store works.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum HealthState {
-    /// It does.
-    #[default]
-    Ok,
-    /// The disk is full: new jobs are refused and none is claimed. Running ones are finished, and all of it resumes by
-    /// itself when there is room.
-    StorageFull {
-        /// When that was first met.
-        #[serde(serialize_with = "crate::model::job::serialize_wire_time")]
-        since: Timestamp,
-    },
-    /// It does nothing more in this process. Look at the disk, then restart the program.
-    Halted {
-        /// What happened first.
-        reason: String,
-    },
-}
-
-/// What writing the log back came to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Checkpoint {
-    /// When.
-    #[serde(serialize_with = "crate::model::job::serialize_wire_time")]
-    pub at: Timestamp,
-    /// Pages in the log.
-    pub pages: u64,
-    /// Pages of it that are in the database by now.
-    pub written_back: u64,
-    /// Whether somebody kept it from its end.
-    pub held_back: bool,
-}
-
-/// A transaction that failed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Failure {
-    /// When.
-    #[serde(serialize_with = "crate::model::job::serialize_wire_time")]
-    pub at: Timestamp,
-    /// What was said to those whose requests were in it.
-    pub error: String,
-}
-
-fn held_since<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.map(crate::model::job::wire_time).serialize(serializer)
+    /// Facts about the SQLite file; `None` for every other store.
+    pub sqlite: Option<SqliteHealth>,
 }
 
 impl Health {
@@ -84,4 +26,78 @@ impl Health {
     pub fn is_ok(&self) -> bool {
         self.state == HealthState::Ok
     }
+}
+
+/// Whether a store operates normally.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HealthState {
+    /// Operating normally.
+    #[default]
+    Ok,
+    /// The disk is full: new jobs are refused and no job is claimed. Running jobs are finished. The store resumes
+    /// by itself when space is free.
+    StorageFull {
+        /// When a write first found the disk full.
+        #[serde(serialize_with = "serialize_wire_time")]
+        since: Timestamp,
+    },
+    /// The database cannot be reached: every request gets [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
+    /// The store resumes by itself when the connection is restored.
+    ///
+    /// A store on a server reports it. A SQLite store does not.
+    Unreachable {
+        /// When a request first failed to reach the database.
+        #[serde(serialize_with = "serialize_wire_time")]
+        since: Timestamp,
+    },
+    /// The store has halted in this process: it writes nothing more. Check the disk, then restart the program.
+    Halted {
+        /// The first cause.
+        reason: String,
+    },
+}
+
+/// The last transaction that failed as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Failure {
+    /// When it failed.
+    #[serde(serialize_with = "serialize_wire_time")]
+    pub at: Timestamp,
+    /// The error that its requests got.
+    pub error: String,
+}
+
+/// Facts about a SQLite file: its write-ahead log and its permissions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SqliteHealth {
+    /// The size of the write-ahead log. It grows while a reader with a long transaction blocks the checkpoint.
+    pub wal_bytes: u64,
+    /// The last checkpoint that the store made.
+    pub last_checkpoint: Option<Checkpoint>,
+    /// Since when a reader of this or another program blocks the checkpoint at the same point of the log.
+    ///
+    /// It is the time of the first checkpoint that was blocked there, so the reader is older.
+    #[serde(serialize_with = "serialize_wire_time_if_any")]
+    pub checkpoint_blocked_since: Option<Timestamp>,
+    /// Whether other users of this machine can read the database, and with it the params of every job.
+    pub world_readable: bool,
+}
+
+/// The result of a checkpoint, which copies the write-ahead log into the database.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Checkpoint {
+    /// When it was made.
+    #[serde(serialize_with = "serialize_wire_time")]
+    pub at: Timestamp,
+    /// The number of pages in the log.
+    pub pages: u64,
+    /// The number of them that are in the database.
+    pub written_back: u64,
+    /// Whether a reader or a writer blocked it before the end of the log.
+    pub blocked: bool,
 }

@@ -16,9 +16,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, ClaimResponse, ClaimedJob, Counts, Cursor, Filter, FinishedJob, Heartbeat,
-    JobCommand, Page, Pending, ProgressSlot, Release, Released, Reply, SqlStatement, Store, TaskSet, Ticket,
-    WorkerInfo, WorkerState,
+    Caps, Claim, ClaimRequest, ClaimResponse, ClaimedJob, Counts, Cursor, Filter, FinishedJob, Foreign,
+    Heartbeat, JobCommand, Page, Pending, ProgressSlot, Release, Released, Reply, SqlStatement, Store,
+    TaskSet, Ticket, WorkerInfo, WorkerState,
 };
 use crate::model::clock::{Clock, ClockSubscriber, Timestamp, after_at_latest, whole_micros};
 use crate::model::error::{Error, ErrorKind, Result};
@@ -161,9 +161,17 @@ impl Store for MemoryStore {
         self.shared.visit(|_, _| ());
     }
 
-    fn statement(&self, _: &[NewJob]) -> Result<SqlStatement> {
+    fn statement(&self, _: Foreign<'_>) -> Result<SqlStatement> {
         Err(Error::new(ErrorKind::Config, "the memory store has no SQL")
-            .help("open the queue on a database file to enqueue in a transaction of your own"))
+            .help("open the queue on a database file to use a transaction of your own"))
+    }
+
+    fn caps(&self) -> Caps {
+        Caps::default()
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
     fn name(&self) -> &str {
@@ -652,7 +660,7 @@ impl Books {
         let freed = self.free(dead, |row| match attribute_crash.crashes.get(&row.job.id) {
             Some(crash) => row.crash(crash, now),
             None => {
-                row.record(AttemptOutcome::Released, Some(attribute_crash.spared.clone()), now);
+                row.record(AttemptOutcome::Released, Some(attribute_crash.released_note.clone()), now);
                 row.give_back(row.job.scheduled_at);
             }
         });

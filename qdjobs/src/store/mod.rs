@@ -6,8 +6,7 @@
 //!
 //! Rules for every store:
 //!
-//! - No method waits for the storage, except [`insert_blocking`](Store::insert_blocking), [`backup`](Store::backup) and
-//!   [`close`](Store::close). Every other method that asks for something submits its request and returns a [`Pending`], which
+//! - No method waits for the storage, except [`insert_blocking`](Store::insert_blocking) and [`close`](Store::close). Every other method that asks for something submits its request and returns a [`Pending`], which
 //!   is a `Future` and has `wait()`. Dropping a `Pending` cancels nothing.
 //!   [`register_worker`](Store::register_worker) may first create a small file, the worker's lock.
 //! - A request is answered after its effect is as durable as the store promises, never before.
@@ -35,38 +34,57 @@
 //! - `error` is that of the last attempt that failed, crashed or cancelled the job. A completion and a cancel by hand
 //!   clear it. A release and a retry by hand keep it.
 //!
-//! [`ERROR_BYTES_MAX`]: crate::ERROR_BYTES_MAX
+//! [`ERROR_BYTES_MAX`]: crate::Job::ERROR_BYTES_MAX
+//! [`ErrorKind::Config`]: crate::ErrorKind::Config
+//! [`ErrorKind::Conflict`]: crate::ErrorKind::Conflict
+//! [`ErrorKind::Closed`]: crate::ErrorKind::Closed
+//! [`ErrorKind::Indeterminate`]: crate::ErrorKind::Indeterminate
+//! [`ErrorKind::LeaseLost`]: crate::ErrorKind::LeaseLost
+//! [`ErrorKind::NotFound`]: crate::ErrorKind::NotFound
+//! [`ErrorKind::StoreHalted`]: crate::ErrorKind::StoreHalted
 
+mod caps;
 mod claim;
 mod command;
+mod completion;
 pub(crate) mod engine;
-pub mod health;
+mod enqueue;
+mod health;
 pub mod memory;
 mod pending;
 mod progress;
 mod read;
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub mod sqlite;
 mod statement;
 mod workers;
 
-use std::path::Path;
+use std::any::Any;
 use std::sync::Arc;
 
+pub use caps::Caps;
 pub use claim::{Claim, ClaimRequest, ClaimResponse, ClaimedJob, FinishedJob, TaskSet, Ticket};
 pub use command::JobCommand;
 pub(crate) use command::not_found;
-pub use health::{Health, HealthState};
+pub use completion::{Completion, CompletionTarget};
+pub use enqueue::{Enqueue, EnqueueAt, InTransaction};
+pub use health::{Checkpoint, Failure, Health, HealthState, SqliteHealth};
 pub use pending::{Pending, Reply};
 pub use progress::ProgressSlot;
 pub use read::{Counts, Cursor, Filter, Page};
-pub use statement::SqlStatement;
+pub use statement::{Foreign, SqlStatement};
 pub use workers::{Heartbeat, LEASE, Release, Released, TaskDefaults, WorkerInfo, WorkerState};
 
-use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::job::{Attempt, Job, JobId, NewJob, WorkerId};
+use crate::model::clock::Clock;
+use crate::model::error::{Error, Result};
+use crate::model::job::{Attempt, Job, JobId, WorkerId};
+pub use crate::model::job::{NewJob, RunAt};
+pub use crate::model::outcome::Outcome;
+pub use crate::model::retry::{RetryBudget, Verdict};
 
 /// Where jobs are stored. See the [module](self) for the rules.
-pub trait Store: std::fmt::Debug + Send + Sync + 'static {
+pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// Stores jobs, all or none. Once answered, they survive what the store promises to survive.
     ///
     /// Each job is [checked](NewJob::check) first. A refused job refuses this insert and no other. The ids come in the order
@@ -171,32 +189,28 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Looks for jobs that something other than this store's own methods has stored.
     fn notify(&self);
 
-    /// The statement that stores jobs through any driver, for a caller's own transaction; [`ErrorKind::Config`] if the store
-    /// has no SQL. Refuses jobs as [`insert`](Store::insert) does. If a job's idempotency key is held, the statement skips that
-    /// job when it runs, or fails.
-    fn statement(&self, jobs: &[NewJob]) -> Result<SqlStatement>;
+    /// A write as one SQL statement, for a caller's own transaction on any driver; [`ErrorKind::Config`] if the store has
+    /// no SQL.
+    ///
+    /// Refuses jobs as [`insert`](Store::insert) does. If a job's idempotency key is held, the statement skips that job when
+    /// it runs, or fails.
+    fn statement(&self, what: Foreign<'_>) -> Result<SqlStatement>;
+
+    /// What the store can do beyond the rules for all stores.
+    fn caps(&self) -> Caps;
+
+    /// The clock by which the store reads the time.
+    fn clock(&self) -> &Clock;
 
     /// The state of the store. Asks nobody, waits for nobody, and answers also when the store is closed or halted.
     fn health(&self) -> Health {
         Health::default()
     }
 
-    /// Writes a copy of all that is stored, as of one moment, into a new file; blocks until the copy is on the disk. Works also
-    /// when the store has halted. [`ErrorKind::Config`] if the store has no file, [`ErrorKind::Corrupt`] if the copy is damaged.
-    fn backup(&self, _to: &Path) -> Result<()> {
-        Err(Error::new(ErrorKind::Config, "this store has no file to copy")
-            .help("only a queue on a file has backups"))
-    }
-
     /// The error that every request gets, if the store has halted. As cheap as [`health`](Store::health); each worker asks
     /// once a second.
     fn halted(&self) -> Option<Error> {
         None
-    }
-
-    /// Whether a write survives a power cut once it is answered.
-    fn survives_power_loss(&self) -> bool {
-        false
     }
 
     /// The name of this store for people: a path, or `memory`.

@@ -1,12 +1,36 @@
-//! [`SqlStatement`], the text of a write for a caller's own transaction on any driver.
+//! [`SqlStatement`], a write of a store as SQL text for a transaction of the caller's own driver.
+//!
+//! Depends on the model and on the types of the verb *claim*. Contains no SQL: each store writes its own.
 
-/// One SQL statement that stores any number of jobs, for a transaction on a connection of the caller's own driver. See
+use std::borrow::Cow;
+
+use super::claim::FinishedJob;
+use crate::model::job::NewJob;
+
+/// One SQL statement of a store, to be executed by a driver of the caller's choice. See
 /// [`JobQueue::insert_statement`](crate::JobQueue::insert_statement).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SqlStatement {
-    /// The statement: one text parameter, no result.
-    pub sql: &'static str,
-    /// The value of the parameter.
+    /// The statement, with one parameter.
+    pub sql: Cow<'static, str>,
+    /// The value of the parameter, a text.
     pub json: String,
+}
+
+impl SqlStatement {
+    /// A statement with its parameter.
+    pub fn new(sql: impl Into<Cow<'static, str>>, json: String) -> SqlStatement {
+        SqlStatement { sql: sql.into(), json }
+    }
+}
+
+/// A write for which a store can return a [`SqlStatement`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Foreign<'a> {
+    /// Stores these jobs.
+    Insert(&'a [NewJob]),
+    /// Completes this job. The statement returns one row if the claim held the job, and no row if it was lost.
+    Complete(&'a FinishedJob),
 }

@@ -1,7 +1,7 @@
-//! The record of a task: [`TaskDef`], made at compile time by `#[task]` and shared by the type, the registry, the
-//! worker and every face that lists tasks.
+//! [`TaskDef`], the description of a task: made at compile time by `#[task]`, and read by the registry, the worker
+//! and everything that lists tasks.
 //!
-//! Leans on the ground floor and on the context that a running task is handed. Holds no task of its own and runs none.
+//! Depends on the model and on the context of a running task. Contains no task and runs none.
 
 use std::any::TypeId;
 use std::fmt;
@@ -14,40 +14,42 @@ use serde_json::{Map, Value};
 use crate::context::JobContext;
 use crate::model::error::ParamProblem;
 use crate::model::job::{DEFAULT_QUEUE, DEFAULT_RETRIES};
-use crate::model::retry::{Backoff, Outcome};
+use crate::model::outcome::Outcome;
+use crate::model::retry::Backoff;
 
-/// Everything that is known of a task before it runs.
+/// The description of a task: its name, parameters, options and function.
 ///
-/// `#[task]` makes one for each function; [`Task::DEF`](crate::Task::DEF) is it.
+/// `#[task]` makes one for each function; it is [`Task::DEF`](crate::Task::DEF).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TaskDef {
-    /// The name that stored jobs refer to.
+    /// The name, under which jobs are stored.
     pub name: &'static str,
-    /// Earlier names, which jobs stored back then still carry.
+    /// Earlier names, for jobs that were stored under them.
     pub aliases: &'static [&'static str],
-    /// The file that declares it.
+    /// The source file of the function.
     pub file: &'static str,
-    /// The line there.
+    /// The line in that file.
     pub line: u32,
-    /// The crate that declares it.
+    /// The crate of the function.
     pub krate: &'static str,
     /// The doc comment of the function.
     pub doc: &'static str,
-    /// The parameters a job stores, in the order of the function.
+    /// The stored parameters, in the order of the function.
     pub params: &'static [ParamInfo],
-    /// The shared values it takes from the worker.
+    /// The values of the worker that the task takes with `#[state]`.
     pub state: &'static [StateInfo],
-    /// What holds for its jobs unless the caller says otherwise.
+    /// The default options of its jobs.
     pub options: TaskOptions,
-    /// Reads params as a run would, and answers everything that is wrong with them.
+    /// Reads params as an attempt would, and returns all problems with them.
     pub check: fn(&Map<String, Value>) -> Vec<ParamProblem>,
-    /// Runs one attempt.
+    /// The function that runs one attempt.
+    #[doc(hidden)]
     pub run: Run,
 }
 
 impl TaskDef {
-    /// A task declared nowhere, with the default options.
+    /// A task without a source place, with the default options.
     #[doc(hidden)]
     pub const fn new(
         name: &'static str,
@@ -70,10 +72,10 @@ impl TaskDef {
         }
     }
 
-    /// Where it is declared; the crate is the first word of the module's path.
+    /// Sets the source place. The crate is the first segment of the module's path.
     #[doc(hidden)]
     pub const fn declared(self, file: &'static str, line: u32, module: &'static str) -> TaskDef {
-        TaskDef { file, line, krate: first_word(module), ..self }
+        TaskDef { file, line, krate: first_segment(module), ..self }
     }
 
     #[doc(hidden)]
@@ -96,18 +98,18 @@ impl TaskDef {
         TaskDef { options, ..self }
     }
 
-    /// Its name and its earlier ones.
+    /// The name and the earlier names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 
-    /// Where it is declared, for people: `src/mail.rs:12 (crate shop)`.
+    /// The source place for people: `src/mail.rs:12 (crate shop)`.
     pub fn place(&self) -> impl fmt::Display + use<> {
         format!("{}:{} (crate {})", self.file, self.line, self.krate)
     }
 }
 
-const fn first_word(module: &'static str) -> &'static str {
+const fn first_segment(module: &'static str) -> &'static str {
     let bytes = module.as_bytes();
     let mut end = 0;
     while end < bytes.len() && bytes[end] != b':' {
@@ -116,24 +118,24 @@ const fn first_word(module: &'static str) -> &'static str {
     module.split_at(end).0
 }
 
-/// The options of a task's jobs.
+/// The default options of a task's jobs.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct TaskOptions {
-    /// The queue they wait in.
+    /// The queue.
     pub queue: &'static str,
-    /// Higher first.
+    /// The priority; higher first.
     pub priority: i32,
-    /// How often each may be retried.
+    /// The number of retries after the first attempt.
     pub retries: u32,
     /// The wait before each retry.
     pub backoff: Backoff,
-    /// How long one attempt may run.
+    /// The longest duration of one attempt; `None` for no limit.
     pub timeout: Option<Duration>,
 }
 
 impl TaskOptions {
-    /// What holds for a task that says nothing.
+    /// The options of a task that sets none.
     pub const DEFAULT: TaskOptions = TaskOptions {
         queue: DEFAULT_QUEUE,
         priority: 0,
@@ -172,16 +174,16 @@ impl TaskOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ParamInfo {
-    /// Its name, which is its key in the JSON.
+    /// The name, which is the key in the JSON.
     pub name: &'static str,
-    /// Its stored type, as written: `Option<String>`.
+    /// The stored type as it is written, for example `Option<String>`.
     #[serde(rename = "type")]
     pub ty: &'static str,
-    /// Whether a job must have it.
+    /// Whether every job must have the parameter.
     pub required: bool,
-    /// Its doc comment.
+    /// The doc comment of the parameter.
     pub doc: &'static str,
-    /// Earlier keys, which jobs stored back then still carry.
+    /// Earlier keys, for jobs that were stored under them.
     pub aliases: &'static [&'static str],
 }
 
@@ -207,15 +209,15 @@ impl ParamInfo {
     }
 }
 
-/// One shared value that a task takes from its worker.
+/// One value of the worker that a task takes with `#[state]`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct StateInfo {
-    /// The parameter that takes it.
+    /// The parameter.
     pub param: &'static str,
-    /// Its type, as written.
+    /// The type as it is written.
     pub ty: &'static str,
-    /// Its type, to look it up by. A function, since `TypeId::of` is not `const` in every compiler we support.
+    /// The id of the type. A function, since `TypeId::of` is not `const` in every supported compiler.
     pub type_id: fn() -> TypeId,
 }
 
@@ -226,22 +228,22 @@ impl StateInfo {
     }
 }
 
-/// How an attempt of a task is run. Each takes the job's params as JSON text.
+/// The function that runs an attempt of a task. It takes the params as JSON text.
 #[derive(Clone, Copy, Debug)]
 pub enum Run {
-    /// A plain `fn`: it keeps a thread busy until it is done.
+    /// A plain `fn`. It occupies a thread while it runs.
     Blocking(fn(&JobContext, &str) -> Outcome),
-    /// An `async fn` whose future may move between threads: thousands share a few.
+    /// An `async fn` whose future is `Send`: thousands of them share a few threads.
     Async(fn(JobContext, String) -> SharedFuture),
-    /// An `async fn` that holds something across an await that must stay on its thread, such as an `Rc`: it runs on a
+    /// An `async fn` whose future is not `Send`, for example since it holds an `Rc` across an await. It runs on a
     /// thread of its own.
     AsyncLocal(fn(JobContext, String) -> LocalFuture),
 }
 
-/// An attempt that any thread may carry on.
+/// The future of an attempt that is `Send`.
 pub type SharedFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
-/// An attempt that stays on the thread where it began.
+/// The future of an attempt that stays on its thread.
 pub type LocalFuture = Pin<Box<dyn Future<Output = Outcome>>>;
 
 #[cfg(test)]
@@ -249,8 +251,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_crate_is_the_first_word_of_the_module() {
-        assert_eq!(first_word("shop::mail::jobs"), "shop");
-        assert_eq!(first_word("shop"), "shop");
+    fn the_crate_is_the_first_segment_of_the_module_path() {
+        assert_eq!(first_segment("shop::mail::jobs"), "shop");
+        assert_eq!(first_segment("shop"), "shop");
     }
 }

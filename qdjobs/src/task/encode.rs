@@ -1,29 +1,29 @@
-//! How typed params become the text that is stored: [`encode`].
+//! [`encode`], which writes typed params as the JSON text to store.
 //!
-//! Leans on serde_json's writer and asks it, while it writes, what no reader would take back. Reads nothing: that is
-//! `param`'s.
+//! Depends on serde_json, and on `check.rs` for params with floats. While it writes, it refuses what could not be
+//! read back. Reading is done by `param.rs`.
 
 use std::io;
 
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use super::check_params;
+use super::check::{check_params, too_deep};
+use super::def::TaskDef;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::JSON_DEPTH_MAX;
-use crate::task::TaskDef;
 
-/// The text of typed params.
+/// The JSON text of typed params.
 pub(crate) fn encode<P: Serialize>(def: &TaskDef, params: &P) -> Result<String> {
     let mut flaw = None;
     let text = write(params, &mut flaw).map_err(|error| match flaw {
-        Some(flaw) => flaw.told(def),
+        Some(flaw) => flaw.error(def),
         None => {
             let message = format!("the params of `{}` cannot be written as JSON: {error}", def.name);
-            Error::new(ErrorKind::InvalidParams, message).help("JSON has text keys and finite numbers only")
+            Error::new(ErrorKind::InvalidParams, message).help("use text keys and finite numbers only")
         }
     })?;
-    // A NaN or an infinity is written as null, which no number is read from: the job would be stored only to fail.
+    // A NaN or an infinity is written as null, and no number is read from null: the job would fail at each attempt.
     let floats = def.params.iter().any(|param| param.ty.contains("f64") || param.ty.contains("f32"));
     if floats && text.contains("null") { check_params(def, &text) } else { Ok(text) }
 }
@@ -34,7 +34,7 @@ fn write<P: Serialize>(params: &P, flaw: &mut Option<Flaw>) -> serde_json::Resul
     String::from_utf8(text).map_err(serde::ser::Error::custom)
 }
 
-/// What can be written and not be read back.
+/// Something that could be written but not read back.
 #[derive(Debug)]
 enum Flaw {
     TooDeep,
@@ -42,7 +42,7 @@ enum Flaw {
 }
 
 impl Flaw {
-    fn told(self, def: &TaskDef) -> Error {
+    fn error(self, def: &TaskDef) -> Error {
         let invalid = |message: String| Error::new(ErrorKind::InvalidParams, message);
         match self {
             Flaw::TooDeep => too_deep(def),
@@ -50,24 +50,17 @@ impl Flaw {
                 "the params of `{}` hold the number {number}, an integer of more than 64 bits",
                 def.name
             ))
-            .help("pass it as a text, and parse it in the body: JSON numbers are read with 64 bits"),
+            .help("pass it as a text and parse it in the task: JSON numbers are read with 64 bits"),
         }
     }
 }
 
-/// Params nested deeper than a reader should have to go.
-pub(super) fn too_deep(def: &TaskDef) -> Error {
-    let message = format!("the params of `{}` are nested deeper than {JSON_DEPTH_MAX} levels", def.name);
-    Error::new(ErrorKind::InvalidParams, message)
-        .help("store the data in a file or a table of your own and pass its name or id")
-}
-
-/// JSON without spaces, as serde_json writes it, that stops at the first [`Flaw`].
+/// The formatter of JSON without spaces, which stops at the first [`Flaw`].
 ///
-/// Asked by the writer itself, this costs a counter; to look through the text afterwards would cost as much as writing it.
+/// Called by the writer, the check costs a counter. A check of the finished text would cost as much as writing it.
 struct Compact<'a> {
     levels: usize,
-    /// The name of a member is a text whatever it is made of, and may be a number of any size.
+    /// Whether the name of a member is being written. It is a text, so a number in it can have any size.
     in_key: bool,
     flaw: &'a mut Option<Flaw>,
 }
@@ -79,7 +72,7 @@ impl Compact<'_> {
 
     fn stop(&mut self, flaw: Flaw) -> io::Result<()> {
         *self.flaw = Some(flaw);
-        // Seen by nobody: the flaw says it better.
+        // Never reported: the caller uses the flaw.
         Err(io::ErrorKind::InvalidData.into())
     }
 
@@ -145,7 +138,7 @@ impl Formatter for Compact<'_> {
         self.integer(writer, value, i64::try_from(value).is_ok() || u64::try_from(value).is_ok())
     }
 
-    /// JSON that was ready before: how deep it is nobody has counted yet.
+    /// Raw JSON, whose depth is not counted yet.
     fn write_raw_fragment<W: io::Write + ?Sized>(
         &mut self,
         writer: &mut W,
@@ -158,14 +151,15 @@ impl Formatter for Compact<'_> {
     }
 }
 
-/// How deep arrays and objects are nested in JSON text. By its bytes: a reader that calls itself would end at its own limit.
+/// The depth of nested arrays and objects in JSON text. Counted by bytes, since a recursive reader has a limit of its
+/// own.
 fn depth(json: &str) -> usize {
     let (mut levels, mut most, mut in_text) = (0_usize, 0, false);
     let mut bytes = json.bytes();
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => in_text = !in_text,
-            // What follows it ends no text.
+            // The byte after it does not end the text.
             b'\\' => drop(bytes.next()),
             b'[' | b'{' if !in_text => {
                 levels += 1;
@@ -183,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn depth_is_that_of_brackets_outside_of_texts() {
+    fn depth_counts_brackets_outside_of_texts() {
         for (json, levels) in
             [("1", 0), ("[]", 1), (r#"{"a": [[], {}], "b": [[[1]]]}"#, 4), (r#"["[[[\"[[[", "\\", [0]]"#, 2)]
         {

@@ -1,24 +1,25 @@
-//! Whether the future of an `async fn` task is `Send`, found out without asking for it.
+//! Detects at compile time whether the future of an `async fn` task is `Send`.
 //!
-//! Leans on the record of a task. Polls nothing.
+//! Depends on the description of a task. Polls no future.
 //!
-//! A bound would make "no" an error, and a macro sees no types. So the expansion calls a method that exists twice
-//! under one name: on [`Probe`] itself for `Send` futures, and through [`ProbeLocal`] for all. Rust takes the
-//! inherent one where it applies. The two return different boxes, and the type of the box is a constant that tells.
+//! A bound would turn "not `Send`" into an error, and a macro sees no types. So the expansion calls a method that
+//! exists twice: as an inherent method of [`Probe`] for `Send` futures, and in [`ProbeLocal`] for all. Rust prefers
+//! the inherent method where it applies. The two methods return different boxes, whose type selects the [`Run`].
 
 use std::future::Future;
 
-use super::{LocalFuture, Run, SharedFuture, TaskError};
+use super::def::{LocalFuture, Run, SharedFuture};
 use crate::context::JobContext;
-use crate::model::retry::Outcome;
+use crate::model::outcome::Outcome;
+use crate::model::task_error::TaskError;
 
-/// A future that is about to be boxed.
+/// A future to be boxed.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Probe<F>(pub F);
 
 impl<F: Future<Output = Outcome> + Send + 'static> Probe<F> {
-    /// The box of a `Send` future.
+    /// Boxes a `Send` future.
     pub fn boxed(self) -> SharedFuture {
         Box::pin(self.0)
     }
@@ -26,7 +27,7 @@ impl<F: Future<Output = Outcome> + Send + 'static> Probe<F> {
 
 #[doc(hidden)]
 pub trait ProbeLocal {
-    /// The box of any other.
+    /// Boxes any other future.
     fn boxed(self) -> LocalFuture;
 }
 
@@ -36,12 +37,12 @@ impl<F: Future<Output = Outcome> + 'static> ProbeLocal for Probe<F> {
     }
 }
 
-/// One of the two boxes.
+/// One of the two boxes: [`SharedFuture`] or [`LocalFuture`].
 #[doc(hidden)]
 pub trait Boxed: Sized {
     const IS_SHARED: bool;
 
-    /// Only called on the box that is it; the other one answers with an error that nobody sees.
+    /// Called on a shared future only. For the other box it returns an error that is never seen.
     fn shared(self) -> SharedFuture;
 
     fn local(self) -> LocalFuture;
@@ -71,7 +72,7 @@ impl Boxed for LocalFuture {
     }
 }
 
-/// Chooses by the type of the box that `probe` would return; it is never called.
+/// Selects the [`Run`] by the type of box that `probe` returns. `probe` is not called.
 #[doc(hidden)]
 pub const fn run_async<B: Boxed>(
     _probe: fn(JobContext, String) -> B,

@@ -1,7 +1,7 @@
-//! What a task gives back: [`TaskReturn`] takes the return type apart, [`TaskOutput`] and [`IntoTaskError`] say what
-//! may be inside.
+//! The return type of a task: [`TaskReturn`] splits it into result and error, [`TaskOutput`] and [`IntoTaskError`] are the
+//! requirements on these.
 //!
-//! Leans on serde and on the task's error. What a failure means for the job is decided in `retry`.
+//! Depends on serde and on the model. What a failure means for the job is decided in `model/retry.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
@@ -10,16 +10,15 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::TaskError;
 use crate::model::clock::Timestamp;
-use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::job::{JSON_BYTES_MAX, JobId};
-use crate::model::retry::Outcome;
+use crate::model::job::JobId;
+use crate::model::outcome::{Outcome, result_json};
+use crate::model::task_error::TaskError;
 
-/// A type that a task can return: `Result`, and the plain types that stand for a success.
+/// A type that a task can return: `Result`, or a plain type that means success.
 ///
-/// A closed list and not every `Serialize`: `Result` is that as well, and an `Err` would be stored as a success. For
-/// a type of your own return `Result<MyType, MyError>`.
+/// It is a closed list. `Result` implements `Serialize` as well, so accepting every `Serialize` type would store an
+/// `Err` as a success. For a type of your own, return `Result<MyType, MyError>`.
 #[diagnostic::on_unimplemented(
     message = "a task cannot return `{Self}`",
     label = "neither a `Result` nor one of the plain types",
@@ -27,9 +26,9 @@ use crate::model::retry::Outcome;
     note = "plain types are `()`, `bool`, numbers, `String`, `Option`, `Vec`, maps, sets, tuples and `serde_json::Value`"
 )]
 pub trait TaskReturn {
-    /// What a caller who waits for the job gets.
+    /// The result, which a caller that waits for the job receives.
     type Output;
-    /// What a failed attempt is told from.
+    /// The error of a failed attempt.
     type Error;
 
     #[doc(hidden)]
@@ -66,40 +65,41 @@ plain_returns! {
     [A] (A,), [A B] (A, B), [A B C] (A, B, C), [A B C D] (A, B, C, D),
 }
 
-/// A value that can be the result of a job: written to JSON when the task is done.
+/// A type that can be the result of a task: it is stored as JSON. Implemented for every `Serialize` type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a task",
     label = "stored with the job, so it must be written to JSON",
-    note = "for a type of your own add `#[derive(serde::Serialize)]`, and `Deserialize` for who waits for it"
+    note = "for a type of your own add `#[derive(serde::Serialize)]`, and `Deserialize` for callers that wait for it"
 )]
 pub trait TaskOutput: Serialize {}
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize> TaskOutput for T {}
 
-/// An error that a task can return: any standard error, a text, a boxed error, `anyhow::Error`, [`TaskError`].
+/// A type that can be the error of a task: any standard error, a text, a boxed error, an `anyhow::Error`, or a
+/// [`TaskError`].
 ///
-/// `Via` only tells the ways apart by which a type gets here, so that they never overlap; the compiler fills it in.
-/// For an error type that is none of these implement `IntoTaskError` (without an argument).
+/// For another error type implement `IntoTaskError`, without an argument. The parameter `Via` keeps the
+/// implementations from overlapping; the compiler infers it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a task",
     label = "stored with the failed attempt, so it must be an error or a text",
     note = "implement `std::error::Error` for it, or return `qdjobs::TaskError`"
 )]
 pub trait IntoTaskError<Via = Own> {
-    /// The failure of the attempt.
+    /// Converts the error to a [`TaskError`].
     fn into_task_error(self) -> TaskError;
 }
 
-/// The way of [`IntoTaskError`] for types that implement it themselves.
+/// The `Via` of types that implement [`IntoTaskError`] themselves.
 #[derive(Debug)]
 pub enum Own {}
 
-/// The way of [`IntoTaskError`] for standard errors, texts, and everything else that becomes a `Box<dyn Error>`.
+/// The `Via` of standard errors, texts, and everything else that converts to a `Box<dyn Error>`.
 #[derive(Debug)]
 pub enum ViaStd {}
 
-/// The way of [`IntoTaskError`] for boxed errors that are also `Send`, which the standard library does not convert.
+/// The `Via` of boxed errors that are also `Send`, which the standard library does not convert.
 #[derive(Debug)]
 pub enum ViaBox {}
 
@@ -124,27 +124,10 @@ impl IntoTaskError<ViaBox> for Box<dyn StdError + Send> {
     }
 }
 
-/// What a task returned, as the outcome of its attempt.
+/// The return value of a task as the outcome of its attempt.
 #[doc(hidden)]
 pub fn finish<R: TaskOutput, E: IntoTaskError<Via>, Via>(result: Result<R, E>) -> Outcome {
     let result = result.map_err(E::into_task_error)?;
-    // Another attempt would return the same.
+    // Permanent: another attempt would return the same.
     result_json(&result).map_err(TaskError::permanent)
-}
-
-/// The text of a result, within what a row should hold.
-pub(crate) fn result_json<R: Serialize + ?Sized>(result: &R) -> Result<String> {
-    let text = serde_json::to_string(result).map_err(|error| {
-        let message = format!("the task is done, but its result cannot be written as JSON: {error}");
-        Error::new(ErrorKind::InvalidInput, message).help("JSON has text keys and finite numbers only")
-    })?;
-    if text.len() > JSON_BYTES_MAX {
-        let message = format!(
-            "the task is done, but its result has {} bytes of JSON, more than {JSON_BYTES_MAX}",
-            text.len()
-        );
-        let help = "store the data in a file or a table of your own and return its name or id";
-        return Err(Error::new(ErrorKind::TooLarge, message).help(help));
-    }
-    Ok(text)
 }

@@ -1,7 +1,7 @@
-//! How parameters become JSON and come back: [`TaskParam`], and [`Object`], out of which a task's params are read.
+//! [`TaskParam`], how a parameter is written to JSON and read back, and [`Object`], from which params are read.
 //!
-//! Leans on serde and on the record of a task. Knows no job and no worker. What is generic over a task is kept to
-//! calls of what is not: these lines are compiled once, and a program has hundreds of tasks.
+//! Depends on serde and on the description of a task. Knows no job and no worker. Code that is generic over a task
+//! only calls code that is not: a program has hundreds of tasks, and the rest is compiled once.
 
 use std::borrow::Borrow;
 
@@ -9,18 +9,17 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-use super::encode::too_deep;
-use super::{ParamInfo, TaskError};
-use crate::model::error::{Error, ErrorKind, ParamProblem, Result};
-use crate::model::job::{JSON_DEPTH_MAX, NAME_BYTES_MAX, check_size};
+use super::def::ParamInfo;
+use crate::model::error::ParamProblem;
+use crate::model::job::NAME_BYTES_MAX;
 use crate::model::suggest::suggest;
-use crate::task::TaskDef;
+use crate::model::task_error::TaskError;
 
-/// A value that can be a parameter of a task: stored as JSON, read back later, perhaps by another process.
+/// A type that can be a parameter of a task: it is stored as JSON and read back later.
 ///
-/// Every type has it that is `Serialize`, `Deserialize` and owns what it holds. A value that could be written and not be read
-/// back is refused when the job is enqueued: an integer of more than 64 bits, a float that is none of the numbers, and what
-/// is nested deeper than [`JSON_DEPTH_MAX`].
+/// Implemented for every owned type that implements `Serialize` and `Deserialize`. A value that could be written
+/// but not read back is refused when the job is enqueued: an integer of more than 64 bits, a float that is not
+/// finite, and data that is nested deeper than [`Job::JSON_DEPTH_MAX`](crate::Job::JSON_DEPTH_MAX).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a task parameter",
     label = "stored with the job, so it must be written to JSON and read back",
@@ -53,16 +52,16 @@ impl<T: Serialize + DeserializeOwned> TaskParam for T {
     }
 }
 
-/// The params of one job while they are read: each parameter takes its value out, or leaves a flaw.
+/// The params of one job while they are read. Each parameter takes its value out, or records a flaw.
 ///
-/// The first flaw fails a run; all of them answer a caller who asks before anything is stored.
+/// An attempt fails with the first flaw. A check before the job is stored reports all of them.
 #[derive(Debug)]
 pub struct Object {
     values: Map<String, Value>,
     flaws: Vec<(&'static str, Flaw)>,
 }
 
-/// What is wrong with one parameter.
+/// A problem with one parameter.
 #[derive(Debug)]
 enum Flaw {
     Missing { ty: &'static str },
@@ -75,7 +74,7 @@ impl Object {
         Object { values, flaws: Vec::new() }
     }
 
-    /// The value under the parameter's name or one of its earlier ones.
+    /// The value under the parameter's name or one of its earlier names.
     fn value(&mut self, info: &'static ParamInfo) -> Option<Value> {
         let mut found = self.values.remove(info.name);
         for alias in info.aliases {
@@ -92,7 +91,7 @@ impl Object {
         read.map_err(|error| self.flaws.push((info.name, Flaw::Wrong(error)))).ok()
     }
 
-    /// What was read, or the first flaw in words for a job's error.
+    /// The params, or the first flaw as the text of a job's error.
     fn finish<P>(mut self, read: fn(&mut Object) -> Option<P>) -> Result<P, String> {
         let params = read(&mut self);
         match (self.flaws.first(), params) {
@@ -109,7 +108,7 @@ fn twice(alias: &str) -> String {
     format!("given twice, the second time as `{alias}`")
 }
 
-/// Reads one parameter with a function of the user's, or serde's.
+/// Reads one parameter with a function of the user or of serde.
 #[doc(hidden)]
 pub fn take_with<T>(
     object: &mut Object,
@@ -125,7 +124,7 @@ pub fn take_with<T>(
     }
 }
 
-/// As [`take_with`], for a parameter that may be left out.
+/// As [`take_with`], for an optional parameter.
 #[doc(hidden)]
 pub fn take_with_or<T>(
     object: &mut Object,
@@ -139,7 +138,7 @@ pub fn take_with_or<T>(
     }
 }
 
-/// Writes one parameter that a function of the user's turned into JSON.
+/// Writes one parameter that a function of the user has converted to JSON.
 #[doc(hidden)]
 pub fn put_with<M: SerializeMap>(
     value: Result<Value, serde_json::Error>,
@@ -149,13 +148,13 @@ pub fn put_with<M: SerializeMap>(
     map.serialize_entry(key, &value.map_err(M::Error::custom)?)
 }
 
-/// Begins the JSON object of a params struct.
+/// Starts the JSON object of a params struct.
 #[doc(hidden)]
 pub fn object<S: Serializer>(serializer: S, count: usize) -> Result<S::SerializeMap, S::Error> {
     serializer.serialize_map(Some(count))
 }
 
-/// A params struct out of any format.
+/// Reads a params struct from any format of serde.
 #[doc(hidden)]
 pub fn read<'de, D: Deserializer<'de>, P>(
     deserializer: D,
@@ -165,8 +164,8 @@ pub fn read<'de, D: Deserializer<'de>, P>(
     Object::new(values).finish(read).map_err(D::Error::custom)
 }
 
-/// The params of a job that is about to run. A failure is an ordinary failed attempt: a newer worker may read what
-/// this one cannot.
+/// Reads the params of a job that is about to run. An error fails the attempt, and the job is retried: a newer
+/// worker may be able to read the params.
 #[doc(hidden)]
 pub fn decode<P>(json: &str, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
     let values = serde_json::from_str(json)
@@ -174,19 +173,19 @@ pub fn decode<P>(json: &str, read: fn(&mut Object) -> Option<P>) -> Result<P, Ta
     Object::new(values).finish(read).map_err(TaskError::retry)
 }
 
-/// As [`decode`], giving the text back to the allocator before an async task begins its waits.
+/// As [`decode`], and frees the text before an async task starts to wait.
 #[doc(hidden)]
 pub fn decode_owned<P>(json: String, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
     decode(&json, read)
 }
 
-/// Lends the inside of an optional parameter as the type it was borrowed as.
+/// Borrows the value of an optional parameter as the type that the function takes.
 #[doc(hidden)]
 pub fn lend<T: ToOwned + ?Sized>(owned: &Option<T::Owned>) -> Option<&T> {
     owned.as_ref().map(Borrow::borrow)
 }
 
-/// Everything that is wrong with `values` as the params of a task.
+/// All problems with `values` as the params of a task.
 #[doc(hidden)]
 pub fn check<P>(
     values: &Map<String, Value>,
@@ -206,8 +205,8 @@ pub fn check<P>(
     problems
 }
 
-/// Unknown parameters that are told one by one, and letters that are told of a wrong value: whoever sends a mebibyte of
-/// nonsense need not get more than that back.
+/// The number of unknown parameters that are reported one by one, and of characters that are reported of a wrong
+/// value: the error for a mebibyte of invalid input stays short.
 const UNKNOWN_MAX: usize = 20;
 const LETTERS_MAX: usize = 500;
 
@@ -226,7 +225,7 @@ impl Flaw {
     }
 }
 
-/// serde says what it found first; a caller wants to read first what to write.
+/// The message of serde with the expected type first, which is what a caller looks for.
 fn expected_found(error: &str) -> String {
     let parts = error.strip_prefix("invalid type: ").or_else(|| error.strip_prefix("invalid value: "));
     match parts.and_then(|parts| parts.rsplit_once(", expected ")) {
@@ -243,51 +242,4 @@ fn unknown(key: &str, params: &'static [ParamInfo]) -> ParamProblem {
         None => format!("the task takes {}", names().collect::<Vec<_>>().join(", ")),
     };
     ParamProblem::new(clip(key, NAME_BYTES_MAX), format!("not a parameter of the task; {help}"))
-}
-
-/// The one door for params that come as text, over HTTP, from a shell or by name: refuses what the task could not
-/// read, before anything is stored, and answers the text to store.
-pub fn check_params(def: &TaskDef, json: &str) -> Result<String> {
-    check_size("params", json)?;
-    let invalid = |message: String| Error::new(ErrorKind::InvalidParams, message);
-    let values: Value = serde_json::from_str(json)
-        .map_err(|error| invalid(format!("the params of `{}` are not JSON: {error}", def.name)))?;
-    let Value::Object(values) = values else {
-        let found = kind_of(&values);
-        return Err(invalid(format!("the params of `{}` are {found} and not a JSON object", def.name))
-            .help("write an object with one member a parameter: {\"name\": value}"));
-    };
-    // The object itself is the first level.
-    if values.values().any(|value| is_deeper(value, JSON_DEPTH_MAX - 1)) {
-        return Err(too_deep(def));
-    }
-    let problems = (def.check)(&values);
-    if !problems.is_empty() {
-        return Err(invalid(format!("the params do not fit the task `{}`", def.name)).with_problems(problems));
-    }
-    let text = Value::Object(values).to_string();
-    // Escapes may be longer than what they stand for.
-    check_size("params", &text)?;
-    Ok(text)
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// Whether arrays and objects are nested in `value` to more than `levels` levels. The parser's own limit is twice
-/// ours, so this ends.
-fn is_deeper(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),
-        Value::Object(map) => levels == 0 || map.values().any(|item| is_deeper(item, levels - 1)),
-        _ => false,
-    }
 }

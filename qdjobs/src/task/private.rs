@@ -11,7 +11,6 @@ pub use std::cmp::PartialEq;
 pub use std::convert::Into;
 pub use std::default::Default;
 pub use std::fmt::{Debug, Formatter, Result as FmtResult};
-pub use std::marker::Sized;
 pub use std::option::Option::{self, None, Some};
 pub use std::result::Result;
 pub use std::string::String;
@@ -23,19 +22,23 @@ pub use serde::de::{Deserialize, Deserializer};
 pub use serde::ser::{Serialize, SerializeMap, Serializer};
 pub use serde_json::value::Serializer as ValueSerializer;
 
+pub use super::check::check_params;
+pub use super::def::{LocalFuture, ParamInfo, Run, SharedFuture, StateInfo, TaskDef, TaskOptions};
 pub use super::future_kind::{Boxed, Probe, ProbeLocal, run_async};
-pub use super::output::finish;
+pub use super::output::{Own, TaskReturn, ViaBox, ViaStd, finish};
 pub use super::param::{
-    Object, check, decode, decode_owned, lend, object, put_with, read, take_with, take_with_or,
+    Object, TaskParam, check, decode, decode_owned, lend, object, put_with, read, take_with, take_with_or,
 };
-pub use super::{ParamInfo, Run, State, StateInfo, Task, TaskDef, TaskOptions, TaskParam, TaskReturn};
+pub use super::registry::Linked;
+pub use super::state::State;
+pub use super::task_trait::Task;
 pub use crate::context::JobContext;
-pub use crate::model::retry::{Backoff, Outcome};
-pub use crate::queue::request::Enqueue;
-pub use crate::task::registry::Linked;
+pub use crate::model::outcome::Outcome;
+pub use crate::model::retry::Backoff;
+pub use crate::store::Enqueue;
 
 /// Enqueues a job with the task's default options.
-pub fn enqueue<T: Task, Q: Enqueue + ?Sized>(task: T, target: &Q) -> Q::Answer<T::Output> {
+pub fn enqueue<T: Task, Q: Enqueue>(task: T, target: Q) -> Q::Answer<T::Output> {
     task.request().enqueue(target)
 }
 

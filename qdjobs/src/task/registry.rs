@@ -1,42 +1,39 @@
-//! Which tasks there are: [`Registry`], gathered by the linker from every crate of the program.
+//! [`Registry`], the tasks of a program by name, collected by the linker from all of its crates.
 //!
-//! Leans on the records of tasks. Runs nothing and reads no database. Nothing runs before `main`: each task only
-//! hangs its record into a list.
+//! Depends on the descriptions of tasks and on the crate inventory. Runs no task and reads no database.
 
 use std::any::TypeId;
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
+use super::def::TaskDef;
 use crate::model::error::{Error, ErrorKind};
 use crate::model::suggest::suggest;
-use crate::task::TaskDef;
 
-/// A record in the linker's list.
+/// An entry of the linker's list.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Linked(pub &'static TaskDef);
 
 inventory::collect!(Linked);
 
-/// What to do when a crate of tasks was not linked: Rust leaves out a crate that no path of the program names.
-const LINK_HELP: &str = "if your tasks live in another crate add `use that_crate as _;` to this program";
+/// What to do if a crate with tasks was not linked: Rust does not link a crate that the program does not name.
+const LINK_HELP: &str = "if your tasks are in another crate add `use that_crate as _;` to this program";
 
-/// Tasks by name.
-///
-/// The linker's order means nothing, so they are sorted.
+/// A list of tasks, sorted by name.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     tasks: Vec<&'static TaskDef>,
 }
 
 impl Registry {
-    /// Every task that is linked into this program.
+    /// The tasks that are linked into this program.
     pub fn linked() -> &'static Registry {
         static LINKED: OnceLock<Registry> = OnceLock::new();
         LINKED.get_or_init(|| inventory::iter::<Linked>.into_iter().map(|linked| linked.0).collect())
     }
 
-    /// Adds a task, for a selection or where the linker gathers nothing. One that is there already is not added again.
+    /// Adds a task, unless it is in the list already.
     pub fn add(&mut self, task: &'static TaskDef) {
         let key = |task: &TaskDef| (task.name, task.krate, task.file, task.line);
         if let Err(at) = self.tasks.binary_search_by_key(&key(task), |known| key(known)) {
@@ -44,28 +41,28 @@ impl Registry {
         }
     }
 
-    /// The tasks, by name.
+    /// Iterates over the tasks in the order of their names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'static TaskDef> + '_ {
         self.tasks.iter().copied()
     }
 
-    /// How many there are.
+    /// The number of tasks.
     pub fn len(&self) -> usize {
         self.tasks.len()
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
     }
 
-    /// The task that is, or once was, named `name`.
+    /// The task with this name or alias.
     pub fn get(&self, name: &str) -> Option<&'static TaskDef> {
         let named = self.iter().find(|task| task.name == name);
         named.or_else(|| self.iter().find(|task| task.aliases.contains(&name)))
     }
 
-    /// As [`get`](Registry::get), with the error that says what to do.
+    /// As [`get`](Registry::get); the error for an unknown name suggests a known one.
     pub fn find(&self, name: &str) -> Result<&'static TaskDef, Error> {
         self.get(name).ok_or_else(|| self.unknown(name))
     }
@@ -75,7 +72,7 @@ impl Registry {
         self.unknown_here(name, "")
     }
 
-    /// The same, with what else may be the matter where it was asked for.
+    /// The same, with a further cause that is possible at the caller.
     pub(crate) fn unknown_here(&self, name: &str, more: &str) -> Error {
         let error =
             Error::new(ErrorKind::UnknownTask, format!("Task not registered: `{}`", name.escape_debug()));
@@ -89,7 +86,7 @@ impl Registry {
         error.help(format!("{meant}the tasks are {}; {LINK_HELP}{more}", names.join(", ")))
     }
 
-    /// Why a worker may not start with these tasks: there is none, or a name has two. All of it in one error.
+    /// Checks that a worker can start with these tasks: there is at least one, and no two have the same name.
     pub fn check(&self) -> Result<(), Error> {
         if self.is_empty() {
             let (why, help) = none();
@@ -98,8 +95,8 @@ impl Registry {
         self.duplicates().map_or(Ok(()), Err)
     }
 
-    /// The names that two tasks share, with both places. Within a crate the compiler says it; this is for names across
-    /// crates.
+    /// The error for names that several tasks share, with the place of each. Within one crate this is a compile
+    /// error; this check covers tasks of different crates.
     pub fn duplicates(&self) -> Option<Error> {
         let mut names: Vec<(&str, &TaskDef)> =
             self.iter().flat_map(|task| task.names().map(move |name| (name, task))).collect();
@@ -116,11 +113,11 @@ impl Registry {
         }
         (!message.is_empty()).then(|| {
             Error::new(ErrorKind::Config, message)
-                .help("rename one, and keep its old name as an alias where jobs are stored under it")
+                .help("rename one; if jobs are stored under its old name, keep that name as an alias")
         })
     }
 
-    /// The shared values these tasks take and `has` does not know, each with its place. All of them in one error.
+    /// The error for state that these tasks take and that `has` does not contain, with the place of each task.
     pub fn missing_state(&self, has: impl Fn(TypeId) -> bool) -> Option<Error> {
         let mut message = String::new();
         for task in self.iter() {
@@ -142,14 +139,14 @@ impl Registry {
     }
 }
 
-/// Why a registry is empty, and what to do.
+/// Why the list is empty, and what to do.
 fn none() -> (&'static str, &'static str) {
     if Registry::linked().is_empty() {
         ("no task is linked into this program", LINK_HELP)
     } else {
         (
             "none of the tasks of this program was chosen",
-            "choose at least one, or leave the choice out to serve all",
+            "choose at least one, or leave the choice out to run all",
         )
     }
 }

@@ -1,15 +1,15 @@
-//! Shared values that a worker hands to its tasks: [`State`].
+//! [`State`], a value of the worker that a task takes with `#[state]`.
 //!
-//! Leans on the context that carries them. Where they come from is the worker's business.
+//! Depends on the context, which contains the values. A worker collects them: see `Worker::state`.
 
 use std::any::TypeId;
 
-use super::TaskError;
 use crate::context::JobContext;
+use crate::model::task_error::TaskError;
 
-/// A value that a task takes with `#[state]`: one for all the threads of a worker.
+/// A type that a task can take with `#[state]`: one value, shared by all threads of a worker.
 ///
-/// Every type has it that is `Send`, `Sync` and owns what it holds.
+/// Implemented for every owned type that is `Send` and `Sync`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be task state",
     label = "shared by all the threads of a worker, so it must be `Send` and `Sync`",
@@ -26,7 +26,7 @@ pub trait State: Sized {
 #[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> State for T {
     fn get(ctx: &JobContext) -> Result<&T, TaskError> {
-        // A worker checks at its start that nothing is missing; a test may run a task without one.
+        // A worker checks at its start that no state is missing. A test may run a task without a worker.
         ctx.state::<T>().ok_or_else(|| {
             TaskError::retry(format!("this worker has no state of type `{}`", std::any::type_name::<T>()))
         })

@@ -1,4 +1,4 @@
-//! Tasks from the inside: what is read, checked and answered when one runs, and what the registry says about them.
+//! Tests of tasks: how params are read and checked, what an attempt returns, and the errors of the registry.
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -6,15 +6,18 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::*;
 use crate::context::{JobContext, States, StopSignal};
+use crate::model::clock::Timestamp;
 use crate::model::error::ErrorKind;
 use crate::model::job::{JSON_BYTES_MAX, JSON_DEPTH_MAX, JobId, WorkerId};
-use crate::model::retry::Outcome;
+use crate::model::outcome::Outcome;
 use crate::queue::JobQueue;
+use crate::queue::request::JobRequest;
 use crate::store::{Claim, ClaimedJob, Ticket};
 use crate::task::registry::Registry;
 
@@ -265,7 +268,7 @@ fn an_unknown_name_is_told_the_nearest_one_and_why_a_task_may_be_missing() {
     assert_eq!(
         error.to_string(),
         "Task not registered: `tests.greed`\n\
-         help: did you mean `tests.greet`? the tasks are tests.cleanup, tests.greet; if your tasks live in another \
+         help: did you mean `tests.greet`? the tasks are tests.cleanup, tests.greet; if your tasks are in another \
          crate add `use that_crate as _;` to this program"
     );
 }
@@ -275,7 +278,7 @@ fn a_name_that_only_a_worker_may_know_is_told_to_be_enqueued_by_its_type() {
     let error = JobRequest::<()>::by_name("tests.nowhere", &json!({})).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownTask);
     assert!(
-        error.to_string().ends_with("only `Worker::register` makes known is enqueued by its type"),
+        error.to_string().ends_with("known only by `Worker::register` is enqueued by its type"),
         "{error}"
     );
 }

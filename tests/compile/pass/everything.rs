@@ -103,9 +103,9 @@ async fn d() {
 }
 
 fn main() {
-    assert!(matches!(C::DEF.run, qdjobs::Run::Async(_)));
-    assert!(matches!(D::DEF.run, qdjobs::Run::AsyncLocal(_)));
-    assert!(matches!(Cleanup::DEF.run, qdjobs::Run::Blocking(_)));
+    assert!(matches!(C::DEF.run, qdjobs::__private::Run::Async(_)));
+    assert!(matches!(D::DEF.run, qdjobs::__private::Run::AsyncLocal(_)));
+    assert!(matches!(Cleanup::DEF.run, qdjobs::__private::Run::Blocking(_)));
     let _ = (b("x"), cleanup(), a());
     let queue = qdjobs::JobQueue::in_memory();
     fn take<Q: Enqueue>(q: &Q) -> Q::Answer<()> {

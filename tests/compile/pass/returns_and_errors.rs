@@ -4,7 +4,8 @@ use std::error::Error;
 use std::rc::Rc;
 
 use qdjobs::prelude::*;
-use qdjobs::{IntoTaskError, Run};
+use qdjobs::__private::Run;
+use qdjobs::bounds::IntoTaskError;
 
 type Answer<T> = std::result::Result<T, std::io::Error>;
 

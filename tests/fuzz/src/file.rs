@@ -13,7 +13,8 @@ use qdjobs::rusqlite::Connection;
 use qdjobs::rusqlite::config::DbConfig;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
 use qdjobs::store::{ClaimRequest, Filter, FinishedJob, JobCommand, Pending, Store, TaskSet, WorkerInfo};
-use qdjobs::{Clock, Durability, ErrorKind, JobId, NewJob, RunAt, Timestamp, Verdict, WorkerId};
+use qdjobs::store::{NewJob, RunAt, Verdict};
+use qdjobs::{Clock, Durability, ErrorKind, JobId, Timestamp, WorkerId};
 
 use crate::alarm;
 use crate::text::is_readable;
@@ -173,7 +174,7 @@ fn read<T>(answer: Pending<T>) -> Option<T> {
 
 /// A worker starts, does what it can, and stops.
 fn work(store: Arc<SqliteStore>) {
-    let queue = JobQueue::with_store(store.clone(), Clock::system());
+    let queue = JobQueue::with_store(store.clone());
     let started =
         Worker::new(&queue).task::<InFile>().concurrency(1).shutdown_timeout(Duration::ZERO).start();
     if let Ok(job) = InFile::new(5).enqueue(&queue) {

@@ -13,7 +13,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::{Filter, Store};
-use qdjobs::{Clock, JobQueue, NewJob, RunAt};
+use qdjobs::store::{NewJob, RunAt};
+use qdjobs::{Clock, JobQueue};
 use qdjobs_examples::http::{Facts, Guard, Service, router};
 use qdjobs_examples::report::Archive;
 use serde_json::Value;
@@ -92,7 +93,7 @@ fn service() -> (Router, JobQueue) {
     jobs[1].queue = "a".into();
     jobs[2].run_at = RunAt::After(Duration::from_secs(3600));
     let ids = store.insert_blocking(jobs).unwrap();
-    let queue = JobQueue::with_store(store, Clock::system());
+    let queue = JobQueue::with_store(store);
     queue.cancel(ids[1]).unwrap();
     let facts = Facts {
         url: "http://127.0.0.1:5004".into(),

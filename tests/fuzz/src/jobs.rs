@@ -11,9 +11,8 @@ use qdjobs::rusqlite::Connection;
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
 use qdjobs::store::{JobCommand, Store};
-use qdjobs::{
-    Clock, Durability, IDEMPOTENCY_KEY_BYTES_MAX, Job, JobId, NAME_BYTES_MAX, NewJob, RunAt, Timestamp,
-};
+use qdjobs::store::{NewJob, RunAt};
+use qdjobs::{Clock, Durability, Job, JobId, Timestamp};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -69,7 +68,7 @@ pub fn jobs(bytes: &[u8]) {
     match stores.file.statement(std::slice::from_ref(&job)) {
         Ok(statement) => {
             assert!(admitted.is_ok(), "{job:?}");
-            stores.other.execute(statement.sql, [&statement.json]).unwrap();
+            stores.other.execute(&statement.sql, [&statement.json]).unwrap();
             reads_back(&stores.file, JobId(stores.other.last_insert_rowid()), &job);
         }
         Err(error) => assert_eq!(error.kind(), admitted.expect_err(&format!("{error}")).kind()),
@@ -108,7 +107,7 @@ fn reads_back(store: &Arc<dyn Store>, id: JobId, given: &NewJob) {
 /// What may be stored, told once more.
 fn is_in_range(job: &NewJob) -> bool {
     let name = |name: &str| {
-        (1..=NAME_BYTES_MAX).contains(&name.len())
+        (1..=Job::NAME_BYTES_MAX).contains(&name.len())
             && name.starts_with(|first: char| first.is_ascii_alphanumeric())
             && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.:/-".contains(letter))
     };
@@ -120,11 +119,11 @@ fn is_in_range(job: &NewJob) -> bool {
     let sizes = [&Some(job.params.clone()), &job.metadata].map(|text| text.as_ref().map_or(0, String::len));
     name(&job.task_name)
         && name(&job.queue)
-        && job.name.as_ref().is_none_or(|name| (1..=NAME_BYTES_MAX).contains(&name.len()))
+        && job.name.as_ref().is_none_or(|name| (1..=Job::NAME_BYTES_MAX).contains(&name.len()))
         && job.idempotency_key.as_ref().is_none_or(|key| {
-            (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && !key.chars().any(char::is_control)
+            (1..=Job::IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && !key.chars().any(char::is_control)
         })
-        && sizes.iter().all(|size| *size <= qdjobs::JSON_BYTES_MAX)
+        && sizes.iter().all(|size| *size <= qdjobs::Job::JSON_BYTES_MAX)
         && (0..=i128::from(LAST_MICROS)).contains(&due)
 }
 
@@ -133,7 +132,17 @@ fn draw(bytes: &mut Unstructured<'_>) -> arbitrary::Result<NewJob> {
     let object = |text: String, more: usize| json!({ text: "x".repeat(more) }).to_string();
     let mut job = NewJob::new(draw_name(bytes)?, "");
     job.queue = draw_name(bytes)?;
-    let more = *bytes.choose(&[0, 0, 0, 0, 0, 0, 0, qdjobs::JSON_BYTES_MAX - 10, qdjobs::JSON_BYTES_MAX])?;
+    let more = *bytes.choose(&[
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        qdjobs::Job::JSON_BYTES_MAX - 10,
+        qdjobs::Job::JSON_BYTES_MAX,
+    ])?;
     job.params = object(String::arbitrary(bytes)?, more);
     job.name = Option::arbitrary(bytes)?;
     job.priority = i32::arbitrary(bytes)?;

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use qdjobs::__private::check_params;
 use qdjobs::prelude::*;
+use qdjobs::store::NewJob;
 use qdjobs::store::Store;
 use qdjobs::store::memory::MemoryStore;
-use qdjobs::{Clock, Error, ErrorKind, Job, JobId, NewJob, Status, TaskDef, WorkerHandle, check_params};
+use qdjobs::{Clock, Error, ErrorKind, Job, JobId, Status, TaskDef, WorkerHandle};
 use serde_json::{Value, json};
 
 use crate::alarm;
@@ -73,7 +75,7 @@ struct WorkerShared {
 static SHOP: LazyLock<WorkerShared> = LazyLock::new(|| {
     alarm::listen();
     let store = MemoryStore::new(Clock::system());
-    let queue = JobQueue::with_store(store.clone(), Clock::system());
+    let queue = JobQueue::with_store(store.clone());
     let worker = Worker::new(&queue).task::<Texts>().task::<Numbers>().task::<Shapes>().task::<Nothing>();
     WorkerShared { store, _worker: worker.concurrency(1).start().unwrap(), queue }
 });

@@ -16,9 +16,8 @@ use qdjobs::store::{
     Claim, ClaimRequest, ClaimResponse, Cursor, Filter, FinishedJob, JobCommand, Pending, ProgressSlot,
     Release, Store, TaskSet, Ticket, WorkerInfo,
 };
-use qdjobs::{
-    Clock, Durability, Job, JobId, NewJob, Progress, Result, RunAt, Status, Timestamp, Verdict, WorkerId,
-};
+use qdjobs::store::{NewJob, RunAt, Verdict};
+use qdjobs::{Clock, Durability, Job, JobId, Progress, Result, Status, Timestamp, WorkerId};
 
 use crate::alarm;
 

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use qdjobs::store::NewJob;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
 use qdjobs::store::{ClaimRequest, TaskSet};
-use qdjobs::{Clock, Durability, NewJob, Timestamp, WorkerId};
+use qdjobs::{Clock, Durability, Timestamp, WorkerId};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
 

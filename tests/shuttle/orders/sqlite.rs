@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::Mutex as StdMutex;
 
+use qdjobs::store::Verdict;
 use qdjobs::store::{ClaimRequest, FinishedJob, Store, WorkerInfo};
-use qdjobs::{ErrorKind, Job, JobId, Status, Verdict, WorkerId, rusqlite};
+use qdjobs::{ErrorKind, Job, JobId, Status, WorkerId, rusqlite};
 use shuttle::sync::mpsc;
 use shuttle::thread;
 
@@ -164,9 +165,9 @@ fn a_close_answers_everybody_and_nothing_is_stored_after_it() {
         let file = File::new();
         let (store, eye) = (file.open(), Eye::on(&file));
         store.register_worker(WorkerInfo::new(WORKER, "host", 1)).wait().unwrap();
-        let never = store.insert_blocking(vec![qdjobs::NewJob::new("b", "{}")]).unwrap()[0];
+        let never = store.insert_blocking(vec![qdjobs::store::NewJob::new("b", "{}")]).unwrap()[0];
         for _ in 0..2 {
-            store.insert_blocking(vec![qdjobs::NewJob::new("b", "{}")]).unwrap();
+            store.insert_blocking(vec![qdjobs::store::NewJob::new("b", "{}")]).unwrap();
         }
         let before = eye.count("true");
         let callers: Vec<_> = (0..2)

@@ -235,7 +235,7 @@ fn an_async_job_that_blocks_beyond_its_timeout_is_not_run_beside_its_own_retry()
 #[test]
 fn a_future_that_cannot_leave_its_thread_stays_on_it() {
     let (_room, queue) = Room::with_queue();
-    assert!(matches!(OnOneThread::DEF.run, qdjobs::Run::AsyncLocal(_)));
+    assert!(matches!(OnOneThread::DEF.run, qdjobs::__private::Run::AsyncLocal(_)));
     let _worker = Worker::new(&queue).task::<OnOneThread>().start().unwrap();
     for _ in 0..4 {
         assert!(OnOneThread.enqueue(&queue).unwrap().soon().unwrap());

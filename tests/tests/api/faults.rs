@@ -117,7 +117,7 @@ fn a_long_error_is_stored_with_its_beginning_and_its_end() {
     let handle = Complain.enqueue(&queue).unwrap();
     handle.soon().unwrap_err();
     let error = handle.job().unwrap().error.unwrap();
-    assert!(error.len() <= qdjobs::ERROR_BYTES_MAX, "{} bytes", error.len());
+    assert!(error.len() <= qdjobs::Job::ERROR_BYTES_MAX, "{} bytes", error.len());
     assert!(error.starts_with("symptom") && error.ends_with("cause"));
     assert_eq!(queue.attempts(handle.id()).unwrap()[0].error, Some(error));
 }

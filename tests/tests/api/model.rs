@@ -23,7 +23,8 @@ use qdjobs::store::{
     Claim, ClaimRequest, ClaimResponse, Cursor, Filter, FinishedJob, JobCommand, Pending, ProgressSlot,
     Release, Store, TaskSet, Ticket, WorkerInfo,
 };
-use qdjobs::{Clock, ErrorKind, Job, JobId, NewJob, Progress, RunAt, Status, Timestamp, Verdict, WorkerId};
+use qdjobs::store::{NewJob, RunAt, Verdict};
+use qdjobs::{Clock, ErrorKind, Job, JobId, Progress, Status, Timestamp, WorkerId};
 use qdjobs_tests::contract::{START, answer};
 use tempfile::TempDir;
 

@@ -444,7 +444,7 @@ fn an_async_enqueue_whose_future_is_dropped_has_enqueued() {
 fn a_queue_that_closes_answers_what_waits_and_refuses_what_comes_later() {
     let room = Room::new();
     let store = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
-    let queue = JobQueue::with_store(store.clone(), Clock::system());
+    let queue = JobQueue::with_store(store.clone());
     let handle = Plain.enqueue(&queue).unwrap();
     let end = handle.clone().into_future();
     let stored: Vec<_> = (0..100).map(|_| Plain.enqueue(&queue.to_async())).collect();

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use qdjobs::prelude::*;
 use qdjobs::rusqlite::Connection;
+use qdjobs::store::NewJob;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore, check, salvage};
 use qdjobs::store::{ClaimRequest, JobCommand, Release, Store, TaskSet, WorkerInfo};
-use qdjobs::{Clock, ErrorKind, JobId, JobQueue, NewJob, Status, WorkerId};
+use qdjobs::{Clock, ErrorKind, JobId, JobQueue, Status, WorkerId};
 
 use crate::support::{Log, Room, Soon, job};
 

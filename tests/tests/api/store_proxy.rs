@@ -5,11 +5,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use qdjobs::store::NewJob;
 use qdjobs::store::{
     ClaimRequest, ClaimResponse, Counts, Filter, Heartbeat, JobCommand, Page, Pending, ProgressSlot, Release,
     Released, Reply, SqlStatement, Store, TaskDefaults, WorkerInfo, WorkerState,
 };
-use qdjobs::{Attempt, Job, JobId, NewJob, Result, WorkerId};
+use qdjobs::{Attempt, Job, JobId, Result, WorkerId};
 
 use crate::support::PATIENCE;
 

@@ -148,7 +148,7 @@ fn one_statement_stores_jobs_through_any_driver_with_all_their_options() {
     ];
     let statement = queue.insert_statement(jobs).unwrap();
     let conn = room.connection();
-    assert_eq!(conn.execute(statement.sql, [&statement.json]).unwrap(), 4);
+    assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 4);
 
     let mut stored = queue.list(Filter::default()).unwrap().jobs;
     stored.reverse();
@@ -205,8 +205,8 @@ fn a_job_with_a_key_is_stored_once_in_whatever_way_it_is_enqueued() {
     let five = || Square::new(5).idempotency_key("five");
     let jobs = [three(), five(), Square::new(4).idempotency_key("four"), five(), Square::new(6).request()];
     let statement = queue.insert_statement(jobs).unwrap();
-    assert_eq!(conn.execute(statement.sql, [&statement.json]).unwrap(), 2);
-    assert_eq!(conn.execute(statement.sql, [&statement.json]).unwrap(), 1, "only the one without a key");
+    assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 2);
+    assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 1, "only the one without a key");
     let stored = queue.list(Filter::default()).unwrap().jobs;
     let keys: Vec<_> = stored.iter().rev().map(|job| job.idempotency_key.as_deref()).collect();
     assert_eq!(keys, [Some("three"), Some("four"), Some("five"), None, None]);
@@ -218,16 +218,16 @@ fn a_large_job_with_a_key_is_stored_once_too() {
     let mut conn = room.connection();
     let large = |how: &str| Order::new(how.repeat(600)).idempotency_key("large");
     let statement = queue.insert_statement([large("x"), large("x")]).unwrap();
-    assert_eq!(conn.execute(statement.sql, [&statement.json]).unwrap(), 1);
+    assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 1);
     let id = queue.list(Filter::default()).unwrap().jobs[0].id;
-    assert_eq!(conn.execute(statement.sql, [&statement.json]).unwrap(), 0);
+    assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 0);
     assert_eq!((large("x").enqueue(&queue).unwrap().id(), large("x").enqueue(&conn).unwrap()), (id, id));
     let tx = conn.transaction().unwrap();
     assert_eq!(large("x").enqueue(&tx).unwrap(), id);
     assert_eq!(large("y").enqueue(&tx).unwrap_err().kind(), ErrorKind::Conflict);
     tx.commit().unwrap();
     let other = queue.insert_statement([large("y")]).unwrap();
-    conn.execute(other.sql, [&other.json]).unwrap_err();
+    conn.execute(&other.sql, [&other.json]).unwrap_err();
     assert_eq!(queue.counts().unwrap().total(), 1);
 }
 
@@ -246,7 +246,7 @@ fn a_key_that_another_job_holds_is_a_conflict_in_whatever_way_it_is_enqueued() {
         assert!(error.to_string().contains(&format!("`k` is held by job {id} with other params")), "{error}");
     }
     let statement = queue.insert_statement([Square::new(1).request(), other()]).unwrap();
-    let error = conn.execute(statement.sql, [&statement.json]).unwrap_err();
+    let error = conn.execute(&statement.sql, [&statement.json]).unwrap_err();
     assert!(
         error.to_string().contains("idempotency_key is held by a job of another task or with other params"),
         "{error}"

@@ -723,7 +723,7 @@ fn with_store_between(
 ) -> (JobQueue, Arc<SqliteStore>, Arc<StoreProxy>, Questions) {
     let real = SqliteStore::open(&room.db(), SqliteOptions::default(), clock.clone()).unwrap();
     let (store, questions) = StoreProxy::new(real.clone());
-    (JobQueue::with_store(store.clone(), clock.clone()), real, store, questions)
+    (JobQueue::with_store(store.clone()), real, store, questions)
 }
 
 /// Hears that its lease is in doubt, and goes on all the same.

@@ -3,8 +3,9 @@
 //!
 //! Leans on `room`. A group is large when it does not fit in SQLite's cache: part of it is in the log before the commit.
 
+use qdjobs::store::NewJob;
 use qdjobs::store::{Pending, Store};
-use qdjobs::{ErrorKind, JobId, NewJob};
+use qdjobs::{ErrorKind, JobId};
 use qdjobs_sim_disk::{Fault, Lasts, Op};
 
 use crate::room::{Books, Room, answer, assert_no_thread_panicked};

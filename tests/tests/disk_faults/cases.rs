@@ -13,10 +13,8 @@ use qdjobs::store::{
     Claim, ClaimRequest, ClaimResponse, Filter, FinishedJob, JobCommand, Pending, ProgressSlot, Release,
     Store, TaskDefaults, TaskSet, Ticket, WorkerInfo,
 };
-use qdjobs::{
-    Error, ErrorKind, Job, JobId, JobQueue, JobRequest, NewJob, Progress, RunAt, Status, Task, Verdict,
-    WorkerId, task,
-};
+use qdjobs::store::{NewJob, RunAt, Verdict};
+use qdjobs::{Error, ErrorKind, Job, JobId, JobQueue, JobRequest, Progress, Status, Task, WorkerId, task};
 use qdjobs_sim_disk::as_process;
 
 use crate::room::{BESIDE as PROBE, Books, Room, START, answer};
@@ -178,7 +176,7 @@ impl Stage {
 
     fn queue(&mut self) -> &JobQueue {
         let (store, clock) = (self.store().clone(), self.room.clock.clone());
-        self.queue.get_or_insert_with(|| JobQueue::with_store(store, clock))
+        self.queue.get_or_insert_with(|| JobQueue::with_store(store))
     }
 }
 

@@ -49,7 +49,7 @@ fn pay_in_a_transaction(ctx: &JobContext, trial: &Trial) -> Result<(), TaskError
 /// One job under one fault; answers whether the fault struck.
 fn pay_once(nth: u64, fault: Fault) -> bool {
     let room = Room::new(nth);
-    let queue = JobQueue::with_store(room.open(), room.clock.clone());
+    let queue = JobQueue::with_store(room.open());
     room.connect().unwrap().execute_batch("CREATE TABLE payments (job INTEGER)").unwrap();
     let ((told, hears), (ended, ends)) = (channel(), channel());
     let trial = Trial { disk: room.disk.clone(), path: room.path(), nth, fault, told };
@@ -67,7 +67,7 @@ fn pay_once(nth: u64, fault: Fault) -> bool {
     worker.stop().unwrap();
     drop(queue);
 
-    let queue = JobQueue::with_store(room.open(), room.clock.clone());
+    let queue = JobQueue::with_store(room.open());
     room.assert_sound();
     let job = queue.get(id).unwrap().unwrap();
     let count = "SELECT count(*) FROM payments WHERE job = ?1";

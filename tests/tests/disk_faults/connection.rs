@@ -32,7 +32,7 @@ fn post_once(nth: u64, fault: Fault) -> (bool, Result<(), Error>, bool) {
     });
     room.disk.heal();
     let jobs = as_process(NEXT, || {
-        let queue = JobQueue::with_store(room.open(), room.clock.clone());
+        let queue = JobQueue::with_store(room.open());
         room.assert_sound();
         queue.list(Filter::default()).unwrap().jobs.len()
     });

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use qdjobs::store::sqlite::{Durability, SqliteStore};
 use qdjobs::store::{ClaimRequest, Filter, FinishedJob, JobCommand, Release, Store, TaskSet, WorkerInfo};
-use qdjobs::{Error, ErrorKind, JobId, NewJob, RunAt, Verdict, WorkerId};
+use qdjobs::store::{NewJob, RunAt, Verdict};
+use qdjobs::{Error, ErrorKind, JobId, WorkerId};
 use qdjobs_sim_disk::Rng;
 
 use crate::room::{Room, Seed, answer, assert_no_thread_panicked, number};

@@ -4,8 +4,9 @@
 //! Leans on `cases`. Whatever fails: nothing panics, nothing hangs, an answer is the one that a sound disk gives or a refusal that is
 //! true of what is in the file, and the store goes on when the disk does.
 
+use qdjobs::store::NewJob;
 use qdjobs::store::Store;
-use qdjobs::{Error, ErrorKind, NewJob};
+use qdjobs::{Error, ErrorKind};
 use qdjobs_sim_disk::{Disk, Fault, Lasts, Op};
 
 use crate::cases::{Case, End, Told, books, freeing, inserting, opening, turning};

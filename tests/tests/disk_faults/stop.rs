@@ -4,9 +4,10 @@
 use std::sync::mpsc::{Sender, channel};
 
 use qdjobs::prelude::*;
+use qdjobs::store::NewJob;
 use qdjobs::store::sqlite::Durability;
 use qdjobs::store::{HealthState, Store};
-use qdjobs::{ErrorKind, Event, JobQueue, NewJob, Status, StopReason};
+use qdjobs::{ErrorKind, Event, JobQueue, Status, StopReason};
 use qdjobs_sim_disk::{Disk, Fault, Lasts, Op, as_process};
 
 use crate::room::{PATIENCE, Room, answer};
@@ -24,7 +25,7 @@ async fn wait_to_be_told(ctx: &JobContext, #[state] told: &Sender<Option<StopRea
 #[test]
 fn after_a_sync_that_failed_nothing_more_is_promised_and_what_was_promised_is_there() {
     let room = Room::new(3);
-    let queue = JobQueue::with_store(room.open(), room.clock.clone());
+    let queue = JobQueue::with_store(room.open());
     let ((heard, told), (listener, events)) = (channel::<Option<StopReason>>(), channel());
     let worker = Worker::new(&queue).task::<WaitToBeTold>().state(heard).on_event(move |event| {
         if let Event::StoreHalted { error } = event {
@@ -64,7 +65,7 @@ fn after_a_sync_that_failed_nothing_more_is_promised_and_what_was_promised_is_th
     as_process(1, || {
         let store = room.open();
         room.assert_sound();
-        let queue = JobQueue::with_store(store.clone(), room.clock.clone());
+        let queue = JobQueue::with_store(store.clone());
         assert!(queue.get(confirmed).unwrap().is_some());
         assert!(queue.health().is_ok());
         answer(store.cancel_waiting_claims(qdjobs::WorkerId(1))).unwrap();
@@ -80,7 +81,7 @@ fn end(nth: u64, #[state] disk: &Disk) {
 #[test]
 fn a_write_that_fails_in_a_commit_is_doubtful_and_the_queue_goes_on_by_itself() {
     let room = Room::new(4);
-    let queue = JobQueue::with_store(room.open(), room.clock.clone());
+    let queue = JobQueue::with_store(room.open());
     let (heard, troubles) = channel();
     let worker =
         Worker::new(&queue).task::<Note>().task::<End>().state(room.disk.clone()).on_event(move |event| {

@@ -14,7 +14,8 @@ use qdjobs::store::{
     Claim, ClaimRequest, ClaimResponse, FinishedJob, JobCommand, Pending, ProgressSlot, Release, Store,
     TaskSet, Ticket, WorkerInfo,
 };
-use qdjobs::{JobId, NewJob, Progress, RunAt, Verdict, WorkerId};
+use qdjobs::store::{NewJob, RunAt, Verdict};
+use qdjobs::{JobId, Progress, WorkerId};
 use qdjobs_sim_disk::Rng;
 
 use crate::room::{BESIDE, Books, Room, answer};
@@ -363,7 +364,7 @@ impl Story {
         answer(self.shadow.insert(vec![job])).unwrap();
         let stored = self.room.connect().and_then(|conn| {
             conn.execute_batch("BEGIN IMMEDIATE")?;
-            conn.execute(statement.sql, [statement.json])?;
+            conn.execute(&statement.sql, [statement.json])?;
             conn.execute_batch("COMMIT")
         });
         assert!(stored.is_ok() || self.room.disk.is_off(), "{stored:?}");

@@ -1,72 +1,96 @@
-//! Jobs in a transaction that is the caller's: the one place beside the store itself that accepts a rusqlite connection.
+//! Jobs in a caller's own transaction: rusqlite transactions as targets, and the SQL statements for other
+//! drivers.
 //!
-//! Leans on `verbs`. Begins and commits no transaction of the caller's; a job stored outside of one is a transaction of its own.
+//! Depends on `queries` and on the contract's `enqueue` and `completion`. Begins and commits no transaction of
+//! the caller's. A job stored outside of a transaction is a transaction of its own.
 
 use rusqlite::{Connection, Savepoint, Transaction};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::idempotency::check_all;
 use crate::model::job::{JobId, NewJob, RunAt};
-use crate::queue::request::Enqueue;
+use crate::model::retry::Verdict;
 use crate::store::sqlite::connection::{error, migrate};
 use crate::store::sqlite::queries::{self, sql};
-use crate::store::{Claim, FinishedJob, SqlStatement};
+use crate::store::{
+    Claim, Completion, CompletionTarget, Enqueue, EnqueueAt, FinishedJob, Foreign, SqlStatement,
+};
 
-impl Enqueue for Connection {
-    type Answer<R> = Result<JobId>;
+/// Implements the targets for a reference to a type that derefs to [`Connection`].
+macro_rules! enqueue_targets {
+    ($($target:ty),*) => {$(
+        impl Enqueue for &$target {
+            type Answer<R> = Result<JobId>;
 
-    fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
-        let job = job?;
-        let now = Clock::system().now();
-        job.check(now)?;
-        whole(self, |conn| queries::insert_in(conn, &job, now))
+            fn accept<R>(self, job: Result<NewJob>) -> Result<JobId> {
+                insert(self, job, Clock::system().now())
+            }
+        }
+
+        impl EnqueueAt for &$target {
+            fn accept_at<R>(self, job: Result<NewJob>, now: Timestamp) -> Result<JobId> {
+                insert(self, job, now)
+            }
+        }
+    )*};
+}
+
+enqueue_targets!(Connection, Transaction<'_>, Savepoint<'_>);
+
+fn insert(conn: &Connection, job: Result<NewJob>, now: Timestamp) -> Result<JobId> {
+    let job = job?;
+    job.check(now)?;
+    all_or_nothing(conn, |conn| queries::insert_in(conn, &job, now))
+}
+
+impl CompletionTarget for &Transaction<'_> {
+    type Answer = Result<()>;
+
+    fn run(self, completion: Result<Completion>) -> Result<()> {
+        complete(self, &completion?)
     }
 }
 
-impl Enqueue for Transaction<'_> {
-    type Answer<R> = Result<JobId>;
+impl CompletionTarget for &Savepoint<'_> {
+    type Answer = Result<()>;
 
-    fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
-        Connection::accept::<R>(self, job)
+    fn run(self, completion: Result<Completion>) -> Result<()> {
+        complete(self, &completion?)
     }
 }
 
-impl Enqueue for Savepoint<'_> {
-    type Answer<R> = Result<JobId>;
-
-    fn accept<R>(&self, job: Result<NewJob>) -> Self::Answer<R> {
-        Connection::accept::<R>(self, job)
-    }
-}
-
-/// Completes a job in the caller's transaction. With `durable`, a connection that does not sync its commits is refused.
-pub(crate) fn complete_in(
-    tx: &Connection,
-    finished: &FinishedJob,
-    now: Timestamp,
-    durable: bool,
-) -> Result<()> {
+/// Completes a job in the caller's transaction. For a durable store, a connection that does not sync its commits
+/// is refused.
+fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
     let synchronous: i64 =
         tx.query_row("PRAGMA synchronous", [], |row| row.get(0)).map_err(error::before_commit)?;
-    if durable && synchronous < 2 {
+    if completion.is_durable() && synchronous < 2 {
         return Err(Error::new(
             ErrorKind::Config,
-            "this connection does not sync its commits (`synchronous` is below FULL), so a power cut could take a completed job's \
-             work back",
+            "this connection does not sync its commits (`synchronous` is below FULL), so a power cut could take a \
+             completed job's work back",
         )
         .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
     }
-    let claim = finished.claim;
-    whole(tx, |conn| match queries::complete_in(conn, finished, now) {
-        Err(error)
-            if error.kind() == ErrorKind::LeaseLost
-                && queries::ended_under(conn, claim).map_err(error::before_commit)?.is_some() =>
-        {
-            Err(ended_before(claim))
+    let SqlStatement { sql, json } = completion.statement();
+    all_or_nothing(tx, |conn| {
+        let completed = conn.prepare_cached(sql).and_then(|mut complete| {
+            // Run to its end, and not only to its first row: a statement that is reset early may be undone.
+            let mut rows = complete.query([json])?;
+            let held = rows.next()?.is_some();
+            while rows.next()?.is_some() {}
+            Ok(held)
+        });
+        if completed.map_err(error::before_commit)? {
+            return Ok(());
         }
-        completed => completed,
+        let claim = completion.claim();
+        match queries::ended_under(conn, claim).map_err(error::before_commit)? {
+            Some(_) => Err(ended_before(claim)),
+            None => Err(completion.lost()),
+        }
     })
 }
 
@@ -80,11 +104,11 @@ fn ended_before(claim: Claim) -> Error {
     )
 }
 
-/// Writes in a transaction that is not ours, all or nothing: its owner may commit in spite of an error. What a later version of the schema has
-/// to say against it is asked last, since the lock has to come first.
+/// Writes in a transaction of the caller's, all or nothing: the caller may commit in spite of an error.
 ///
-/// Outside of a transaction the savepoint is one, and its release is the commit, with all the doubts of a commit.
-fn whole<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+/// Whether a later version of the schema forbids the write is checked last, since the lock has to come first.
+/// Outside of a transaction the savepoint is one, and its release is a commit, which can end indeterminate.
+fn all_or_nothing<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let step = |sql| {
         conn.prepare_cached(sql).and_then(|mut step| step.execute([]).map(drop)).map_err(error::before_commit)
     };
@@ -95,15 +119,15 @@ fn whole<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> 
         let mut release = conn.prepare_cached("RELEASE qdjobs").map_err(error::before_commit)?;
         match release.execute([]) {
             Ok(_) => Ok(written),
-            // Whether the transaction is over is not to be asked: SQLite keeps the savepoint, with nothing in it any more.
+            // Whether the transaction is over cannot be read from SQLite: it keeps the savepoint, empty.
             Err(error) if is_outermost => Err(error::in_commit(error, false)),
             Err(error) => Err(error::before_commit(error)),
         }
     });
-    // After some faults SQLite has rolled everything back on its own, and there is no savepoint any more.
+    // After some faults SQLite has rolled everything back by itself, and the savepoint is gone.
     if written.is_err() && !conn.is_autocommit() {
         if is_outermost {
-            // Whatever this says, the error to tell is the one above.
+            // The error to return is the one above, whatever this one is.
             let _ = step("ROLLBACK");
         } else {
             step("ROLLBACK TO qdjobs")?;
@@ -113,8 +137,16 @@ fn whole<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> 
     written
 }
 
+/// A write as a statement with one text parameter, for a transaction on any driver.
+pub(super) fn statement(what: Foreign<'_>, now: Timestamp) -> Result<SqlStatement> {
+    match what {
+        Foreign::Insert(jobs) => insert_statement(jobs, now),
+        Foreign::Complete(finished) => complete_statement(finished, now),
+    }
+}
+
 /// The jobs as the parameter of [`sql::INSERT_JSON`].
-pub(super) fn statement(jobs: &[NewJob], now: Timestamp) -> Result<SqlStatement> {
+fn insert_statement(jobs: &[NewJob], now: Timestamp) -> Result<SqlStatement> {
     check_all(jobs, now)?;
     let jobs = jobs.iter().map(|job| {
         let mut value = json!({
@@ -129,6 +161,23 @@ pub(super) fn statement(jobs: &[NewJob], now: Timestamp) -> Result<SqlStatement>
         }
         value
     });
-    let jobs: Vec<serde_json::Value> = jobs.collect();
-    Ok(SqlStatement { sql: sql::INSERT_JSON.trim_ascii(), json: serde_json::Value::Array(jobs).to_string() })
+    Ok(SqlStatement::new(sql::INSERT_JSON.trim_ascii(), Value::Array(jobs.collect()).to_string()))
+}
+
+/// The completion as the parameter of [`sql::COMPLETE_JSON`].
+fn complete_statement(finished: &FinishedJob, now: Timestamp) -> Result<SqlStatement> {
+    let Verdict::Complete { result } = &finished.verdict else {
+        return Err(Error::new(
+            ErrorKind::Config,
+            "only a completion can be written in a transaction of the task's own",
+        )
+        .help("return the error or the cancel from the task instead"));
+    };
+    let Claim { id, attempt, worker } = finished.claim;
+    let started_at = finished.ticket.started_at(finished.began_after, now);
+    let completion = json!({
+        "id": id.0, "attempt": attempt, "worker_id": worker.0, "result": result,
+        "started_at": started_at.as_microsecond(), "completed_at": now.as_microsecond(),
+    });
+    Ok(SqlStatement::new(sql::COMPLETE_JSON.trim_ascii(), completion.to_string()))
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::clock::Timestamp;
 use crate::model::error::Error;
-use crate::store::health::{Checkpoint, Failure, Health, HealthState};
+use crate::store::{Checkpoint, Failure, Health, HealthState, SqliteHealth};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug)]
@@ -37,11 +37,11 @@ impl HealthRecord {
 
     /// Notes how far a checkpoint got: to the end of the log, or to a frame that a reader still needs.
     pub(super) fn note_checkpoint(&self, at: Timestamp, pages: u64, written_back: u64, busy: bool) {
-        let held_back = busy || written_back < pages;
+        let blocked = busy || written_back < pages;
         let mut notes = self.lock();
         let since = notes.blocked.filter(|(frame, _)| *frame == written_back).map_or(at, |(_, since)| since);
-        notes.blocked = held_back.then_some((written_back, since));
-        notes.last_checkpoint = Some(Checkpoint { at, pages, written_back, held_back });
+        notes.blocked = blocked.then_some((written_back, since));
+        notes.last_checkpoint = Some(Checkpoint { at, pages, written_back, blocked });
     }
 
     /// Notes that a whole transaction has failed.
@@ -65,14 +65,13 @@ impl HealthRecord {
             (None, Some(since)) => HealthState::StorageFull { since },
             (None, None) => HealthState::Ok,
         };
-        Health {
-            state,
+        let sqlite = SqliteHealth {
             wal_bytes,
             last_checkpoint: notes.last_checkpoint.clone(),
-            log_held_since: notes.blocked.map(|(_, since)| since),
-            last_error: notes.last_error.clone(),
-            readable_by_others: self.world_readable,
-        }
+            checkpoint_blocked_since: notes.blocked.map(|(_, since)| since),
+            world_readable: self.world_readable,
+        };
+        Health { state, last_error: notes.last_error.clone(), sqlite: Some(sqlite) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Notes> {
@@ -99,7 +98,7 @@ mod tests {
     fn the_log_is_blocked_since_the_first_checkpoint_that_got_no_further() {
         let health = HealthRecord::of(Path::new("none.db"), Path::new("none.db-wal"));
         let at = |second| Timestamp::from_second(second).unwrap();
-        let blocked_since = || health.health(None).log_held_since;
+        let blocked_since = || health.health(None).sqlite.unwrap().checkpoint_blocked_since;
         for (second, pages, written_back, since) in [
             (1, 10, 10, None),
             (2, 20, 15, Some(2)),

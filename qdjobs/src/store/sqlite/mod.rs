@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use connection::open::{Durability, SqliteOptions};
-pub(crate) use external_tx::complete_in;
 pub use tools::check::{Findings, check};
 pub use tools::salvage::{Salvage, salvage};
 
@@ -34,8 +33,9 @@ use self::writer::checkpointer;
 use self::writer::thread::WriterHandle;
 use super::engine::requests::{Request, RequestQueue};
 use super::{
-    ClaimRequest, ClaimResponse, Counts, Filter, Health, HealthState, Heartbeat, JobCommand, Page, Pending,
-    ProgressSlot, Release, Released, Reply, SqlStatement, Store, TaskDefaults, WorkerInfo, WorkerState,
+    Caps, ClaimRequest, ClaimResponse, Counts, Filter, Foreign, Health, HealthState, Heartbeat, JobCommand,
+    Page, Pending, ProgressSlot, Release, Released, Reply, SqlStatement, Store, TaskDefaults, WorkerInfo,
+    WorkerState,
 };
 use crate::model::clock::{Clock, ClockSubscriber};
 use crate::model::error::{Error, ErrorKind, Result};
@@ -142,6 +142,13 @@ impl SqliteStore {
             _exclusive_lock: exclusive_lock,
         };
         Ok((store, reader))
+    }
+
+    /// Writes a copy of the database, as of one moment, into a new file; see
+    /// [`JobQueue::backup`](crate::JobQueue::backup). Also works when the store has halted.
+    pub fn backup(&self, to: &Path) -> Result<()> {
+        self.fork_guard.check()?;
+        backup::write(&self.path, to)
     }
 
     /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
@@ -318,8 +325,17 @@ impl Store for SqliteStore {
         }
     }
 
-    fn statement(&self, jobs: &[NewJob]) -> Result<SqlStatement> {
-        external_tx::statement(jobs, self.clock.now())
+    fn statement(&self, what: Foreign<'_>) -> Result<SqlStatement> {
+        external_tx::statement(what, self.clock.now())
+    }
+
+    fn caps(&self) -> Caps {
+        // Where inotify works, a change is noticed at once; this is the interval of the polls beside it.
+        Caps::new(true, self.durability == Durability::Full, Some(wakeup::poll::INTERVAL_WATCHED))
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     fn health(&self) -> Health {
@@ -333,15 +349,6 @@ impl Store for SqliteStore {
 
     fn halted(&self) -> Option<Error> {
         self.fork_guard.check().err().or_else(|| self.request_queue.stopped())
-    }
-
-    fn backup(&self, to: &Path) -> Result<()> {
-        self.fork_guard.check()?;
-        backup::write(&self.path, to)
-    }
-
-    fn survives_power_loss(&self) -> bool {
-        self.durability == Durability::Full
     }
 
     fn name(&self) -> &str {

@@ -16,7 +16,7 @@ use crate::tasks::{Effect, Noop, Slow};
 pub(crate) fn work(db: &str, options: &[&str], told: &mpsc::Receiver<String>) -> Fallible {
     let mut scene = Scene::of(db);
     let max_crashes = options.chunks(2).find(|option| option[0] == "--max-crashes");
-    let max_crashes = max_crashes.map_or(Ok(qdjobs::CRASHES_MAX), |option| option[1].parse())?;
+    let max_crashes = max_crashes.map_or(Ok(qdjobs::Job::CRASHES_MAX), |option| option[1].parse())?;
     let queue = JobQueue::options().max_crashes(max_crashes).open(db)?;
     let mut worker = Worker::new(&queue);
     let mut until = "signal";

@@ -544,7 +544,7 @@ pub(in crate::store::sqlite) fn rescue(
     }
     // Those that were blamed are not held any more.
     if attribute_crash.crashes.len() < held.len() {
-        release_held(conn, worker, Some(&attribute_crash.spared), now)?;
+        release_held(conn, worker, Some(&attribute_crash.released_note), now)?;
     }
     Ok(Freed { jobs: held.len(), waiting: held.len() - failed.len(), failed })
 }
@@ -618,25 +618,4 @@ pub(in crate::store::sqlite) fn heartbeats(conn: &Connection, worker: WorkerId) 
 
 pub(in crate::store::sqlite) fn workers(conn: &Connection) -> SqlResult<Vec<WorkerState>> {
     conn.prepare_cached(sql::WORKERS)?.query_map([], rows::worker)?.collect()
-}
-
-/// Completes a job inside a transaction that is not ours.
-pub(in crate::store::sqlite) fn complete_in(
-    conn: &Connection,
-    finish_of: &FinishedJob,
-    now: Timestamp,
-) -> Result<()> {
-    let fault = error::before_commit;
-    match FinishWriter::on(conn).and_then(|mut finishes| finishes.write(finish_of, now)).map_err(fault)? {
-        // One that had failed by its timeout, say, is not completed by effects that come too late.
-        FinishResult::Lost | FinishResult::EndedBefore(_) => Err(Error::new(
-            ErrorKind::LeaseLost,
-            format!(
-                "job {} is no longer held by this attempt, so it cannot be completed here",
-                finish_of.claim.id
-            ),
-        )
-        .help("return this error, so that your transaction is rolled back: another attempt does the work")),
-        _ => Ok(()),
-    }
 }

@@ -168,6 +168,17 @@ pub(in crate::store::sqlite) const COMPLETE: &str = "
         progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
+/// Binds one JSON text: an object with id, attempt, worker_id, result, started_at, completed_at. [`COMPLETE`] for a caller's
+/// own transaction on any driver; gives one row if the claim held the job. The attempt is on record by the job's own row.
+pub(in crate::store::sqlite) const COMPLETE_JSON: &str = "
+    UPDATE qdjobs_jobs
+    SET status = 'completed', result = json_extract(?1, '$.result'), started_at = json_extract(?1, '$.started_at'),
+        completed_at = json_extract(?1, '$.completed_at'), error = NULL,
+        progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = json_extract(?1, '$.id') AND status = 'running' AND attempt = json_extract(?1, '$.attempt')
+        AND worker_id = json_extract(?1, '$.worker_id')
+    RETURNING id";
+
 /// Binds error, started_at, now, status: for failed and cancelled.
 pub(in crate::store::sqlite) const END: &str = "
     UPDATE qdjobs_jobs SET status = ?7, error = ?4, started_at = ?5, completed_at = ?6
@@ -314,6 +325,7 @@ pub(in crate::store::sqlite) const HOT: &[(&str, &str)] = &[
     (CLAIM, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (REPORT_PROGRESS, "INTEGER PRIMARY KEY"),
     (COMPLETE, "INTEGER PRIMARY KEY"),
+    (COMPLETE_JSON, "INTEGER PRIMARY KEY"),
     (END, "INTEGER PRIMARY KEY"),
     (RETRY, "INTEGER PRIMARY KEY"),
     (RELEASE, "INTEGER PRIMARY KEY"),

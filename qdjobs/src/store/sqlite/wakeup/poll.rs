@@ -26,7 +26,7 @@ use super::inotify::InotifyWatch;
 const INTERVAL: Duration = Duration::from_millis(25);
 
 /// The poll interval beside a watch, for file systems that accept a watch and then report nothing.
-const INTERVAL_WATCHED: Duration = Duration::from_millis(250);
+pub(in crate::store::sqlite) const INTERVAL_WATCHED: Duration = Duration::from_millis(250);
 
 /// How long after its own last write a process adds a watch. It is also the shortest time between two polls,
 /// however fast other processes write.

@@ -212,11 +212,11 @@ mod tests {
         reader.execute_batch("COMMIT").unwrap();
         checkpointer.cut(&conn, SECOND * 3 / 2).unwrap();
         assert!(size(&checkpointer) > 2 << 20, "too soon to try again");
-        let held = checkpointer.health.health(None);
-        assert!(held.log_held_since.is_some() && held.last_checkpoint.is_some_and(|it| it.held_back));
+        let held = checkpointer.health.health(None).sqlite.unwrap();
+        assert!(held.checkpoint_blocked_since.is_some() && held.last_checkpoint.is_some_and(|it| it.blocked));
         checkpointer.cut(&conn, 2 * SECOND).unwrap();
-        let held = checkpointer.health.health(None);
-        assert!(held.log_held_since.is_none() && held.wal_bytes == 0, "{held:?}");
+        let held = checkpointer.health.health(None).sqlite.unwrap();
+        assert!(held.checkpoint_blocked_since.is_none() && held.wal_bytes == 0, "{held:?}");
         assert_eq!(size(&checkpointer), 0);
         drop((conn, reader));
         std::fs::remove_dir_all(&dir).unwrap();

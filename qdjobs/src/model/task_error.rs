@@ -1,14 +1,14 @@
-//! How a task says that it did not succeed: [`TaskError`].
+//! [`TaskError`], how a task reports that it did not succeed.
 //!
-//! Leans on nothing. What the failure means for the job is decided in `retry`, not here.
+//! Depends on the standard library alone. What a failure means for the job is decided in `retry.rs`.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A failed attempt, with what the task knows about trying again.
+/// The error of a failed attempt, and whether the job is retried.
 ///
-/// Every error that a task returns becomes one of these: any standard error, a text or a boxed error as
-/// [`retry`](TaskError::retry). Return a `TaskError` to say more:
+/// Every error that a task returns becomes a `TaskError`. A standard error, a text and a boxed error become
+/// [`TaskError::retry`]. To decide otherwise, return a `TaskError`:
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,43 +30,43 @@ pub struct TaskError {
     text: String,
 }
 
-/// What a [`TaskError`] asks for.
+/// What a [`TaskError`] requests for the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskErrorKind {
-    /// Another attempt after the task's backoff, while retries are left.
+    /// A retry after the task's backoff, if retries are left.
     Retry,
-    /// Another attempt after this wait, while retries are left.
+    /// A retry after this wait, if retries are left.
     RetryIn(Duration),
-    /// No further attempt: the job fails.
+    /// No retry: the job fails.
     Permanent,
-    /// No further attempt: the job is cancelled.
+    /// No retry: the job is cancelled.
     Cancel,
 }
 
 impl TaskError {
-    /// Try again after the backoff.
+    /// Retries the job after its backoff, if retries are left.
     pub fn retry(error: impl fmt::Display) -> TaskError {
         TaskError { kind: TaskErrorKind::Retry, text: error.to_string() }
     }
 
-    /// Try again after `wait`, whatever the backoff says; counts as a retry.
+    /// Retries the job after `wait` instead of its backoff, if retries are left.
     pub fn retry_in(wait: Duration, error: impl fmt::Display) -> TaskError {
         TaskError { kind: TaskErrorKind::RetryIn(wait), text: error.to_string() }
     }
 
-    /// Trying again is of no use: the job fails now, whatever retries are left.
+    /// Fails the job without a retry, whatever retries are left.
     pub fn permanent(error: impl fmt::Display) -> TaskError {
         TaskError { kind: TaskErrorKind::Permanent, text: error.to_string() }
     }
 
-    /// The work is not wanted any more: the job is cancelled, which is not a failure.
+    /// Cancels the job: the work is no longer wanted. A cancelled job does not count as failed.
     pub fn cancel(reason: impl fmt::Display) -> TaskError {
         TaskError { kind: TaskErrorKind::Cancel, text: reason.to_string() }
     }
 
-    /// The failure behind any error: its text with those of its causes, and the kind of the first [`TaskError`] among
-    /// them, so that adding context to a permanent error does not make it worth a retry.
+    /// The task error of any error: its text and the texts of its causes. The kind is that of the first
+    /// [`TaskError`] among them, so that a permanent error stays permanent when a caller adds context.
     pub(crate) fn from_error(error: &(dyn std::error::Error + 'static)) -> TaskError {
         let chain = || std::iter::successors(Some(error), |error| error.source());
         let mut text = String::new();
@@ -74,7 +74,7 @@ impl TaskError {
             if text.is_empty() {
                 text = cause;
             } else if !text.contains(&cause) {
-                // Many errors print their cause themselves.
+                // Many errors already contain the text of their cause.
                 text.push_str(": ");
                 text.push_str(&cause);
             }
@@ -83,7 +83,7 @@ impl TaskError {
         TaskError { kind: own.map_or(TaskErrorKind::Retry, TaskError::kind), text }
     }
 
-    /// What it asks for.
+    /// What the error requests for the job.
     pub fn kind(&self) -> TaskErrorKind {
         self.kind
     }

@@ -1,0 +1,65 @@
+//! [`Attempt`], one ended run of a job, and how it ended.
+//!
+//! Depends on the ids and on the wire format of instants. Decides nothing: see `model/retry.rs`.
+
+use super::ids::WorkerId;
+use super::wire_time::serialize_wire_time;
+use crate::model::clock::Timestamp;
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AttemptOutcome {
+    /// The task returned its result.
+    Completed,
+    /// The task failed, panicked or timed out.
+    Failed,
+    /// The task cancelled the job.
+    Cancelled,
+    /// The job was released before the task was done: its worker stopped, or crashed because of another job.
+    Released,
+    /// The worker crashed while it ran this job, which may be the cause.
+    Crashed,
+}
+
+impl AttemptOutcome {
+    pub(crate) const ALL: [AttemptOutcome; 5] = [
+        AttemptOutcome::Completed,
+        AttemptOutcome::Failed,
+        AttemptOutcome::Cancelled,
+        AttemptOutcome::Released,
+        AttemptOutcome::Crashed,
+    ];
+
+    /// The outcome as it is written in SQL, in JSON and in texts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AttemptOutcome::Completed => "completed",
+            AttemptOutcome::Failed => "failed",
+            AttemptOutcome::Cancelled => "cancelled",
+            AttemptOutcome::Released => "released",
+            AttemptOutcome::Crashed => "crashed",
+        }
+    }
+}
+
+/// One ended run of a job.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The number of the attempt; 1 for the first.
+    pub attempt: u32,
+    /// When the task started.
+    #[serde(serialize_with = "serialize_wire_time")]
+    pub started_at: Timestamp,
+    /// When the attempt ended.
+    #[serde(serialize_with = "serialize_wire_time")]
+    pub ended_at: Timestamp,
+    /// The worker that ran it.
+    pub worker_id: WorkerId,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// Why it did not complete.
+    pub error: Option<String>,
+}

@@ -1,0 +1,26 @@
+//! The job: [`Job`] as it is stored, [`NewJob`] before it is stored, and the types they consist of.
+//!
+//! Depends on the clock's types and the error type. Knows no SQL, no task and no worker. This file only
+//! re-exports; each noun has a file of its own.
+
+mod attempt;
+mod ids;
+mod json;
+mod limits;
+mod new_job;
+mod progress;
+mod status;
+mod stored_job;
+mod wire_time;
+
+pub use self::attempt::{Attempt, AttemptOutcome};
+pub use self::ids::{JobId, WorkerId};
+pub(crate) use self::limits::{
+    CRASHES_MAX, DEFAULT_QUEUE, DEFAULT_RETRIES, JSON_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, check_name,
+    check_size, clip_error,
+};
+pub use self::new_job::{NewJob, RunAt};
+pub use self::progress::Progress;
+pub use self::status::Status;
+pub use self::stored_job::Job;
+pub(crate) use self::wire_time::{serialize_wire_time, serialize_wire_time_if_any};

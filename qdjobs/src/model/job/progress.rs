@@ -1,0 +1,24 @@
+//! [`Progress`], the part of the work that a running task has reported as done.
+//!
+//! Depends on the limits of stored texts. Knows neither the task nor the store.
+
+use super::limits::stored_text;
+
+/// The progress of a running job, as its task reported it last.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// The part that is done, from 0.0 to 1.0.
+    pub fraction: f64,
+    /// What the task is doing, in its own words.
+    pub message: Option<String>,
+}
+
+impl Progress {
+    /// A fraction, clamped to `0.0..=1.0` (0.0 for NaN), and a message. NUL in the message becomes U+FFFD.
+    pub fn new(fraction: f64, message: Option<String>) -> Progress {
+        let fraction = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
+        let message = message.map(|message| stored_text(&message).into_owned());
+        Progress { fraction, message }
+    }
+}

@@ -1,0 +1,123 @@
+//! [`Job`], a stored job as it was read.
+//!
+//! Depends on the types beside it and on the limits. Knows no SQL and no worker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::ids::{JobId, WorkerId};
+use super::limits;
+use super::progress::Progress;
+use super::status::Status;
+use crate::model::clock::Timestamp;
+
+/// A stored job, as it was when it was read.
+///
+/// Its `Serialize` form is the wire format of the HTTP interface: instants are ISO 8601 in UTC with six digits
+/// and no offset, and `duration` is in seconds.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Job {
+    /// The number of the job.
+    pub id: JobId,
+    /// The name of the task that runs the job.
+    pub task_name: String,
+    /// The display name: the task's name unless the caller gave another.
+    pub name: String,
+    /// The parameters: the text of a JSON object.
+    pub params: String,
+    /// The queue.
+    pub queue: String,
+    /// The priority; higher first.
+    pub priority: i32,
+    /// The state of the job.
+    pub status: Status,
+    /// The number of the current or last attempt; 0 before the first.
+    pub attempt: u32,
+    /// The number of retries used.
+    pub retry_count: u32,
+    /// The number of retries allowed.
+    pub max_retries: u32,
+    /// The number of worker crashes counted for this job since it was last retried by hand.
+    pub crash_count: u32,
+    /// When the job is or was due.
+    pub scheduled_at: Timestamp,
+    /// When the job was stored.
+    pub created_at: Timestamp,
+    /// When the current or last attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When the job ended, with whichever status.
+    pub completed_at: Option<Timestamp>,
+    /// The worker that runs the job or ended it; `None` while it is pending.
+    pub worker_id: Option<WorkerId>,
+    /// What the task returned: JSON text.
+    pub result: Option<String>,
+    /// The error of the last attempt that failed.
+    pub error: Option<String>,
+    /// The latest progress that the task reported.
+    pub progress: Option<Progress>,
+    /// The caller's own data: the text of a JSON object.
+    pub metadata: Option<String>,
+    /// The idempotency key under which the job was enqueued; no other job has it.
+    pub idempotency_key: Option<String>,
+}
+
+/// Limits and defaults.
+impl Job {
+    /// The queue of a job if neither the task nor the caller names one: `default`.
+    pub const DEFAULT_QUEUE: &str = limits::DEFAULT_QUEUE;
+
+    /// The number of retries of a job if neither the task nor the caller sets it: 3.
+    pub const DEFAULT_RETRIES: u32 = limits::DEFAULT_RETRIES;
+
+    /// The largest params, result or metadata, in bytes of JSON text: 1 MiB.
+    ///
+    /// A worker keeps the params of claimed jobs in memory, so a job should refer to large data by name or id.
+    pub const JSON_BYTES_MAX: usize = limits::JSON_BYTES_MAX;
+
+    /// The deepest nesting of arrays and objects in params: 64 levels, which every JSON reader accepts.
+    pub const JSON_DEPTH_MAX: usize = limits::JSON_DEPTH_MAX;
+
+    /// The longest stored error text, in bytes: 8 KiB. The middle of a longer one is cut out.
+    pub const ERROR_BYTES_MAX: usize = limits::ERROR_BYTES_MAX;
+
+    /// The longest name of a task, a queue or a job, in bytes: 100.
+    pub const NAME_BYTES_MAX: usize = limits::NAME_BYTES_MAX;
+
+    /// The longest idempotency key, in bytes: 200.
+    pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = limits::IDEMPOTENCY_KEY_BYTES_MAX;
+
+    /// The number of worker crashes after which a job is failed, unless
+    /// [`QueueOptions::max_crashes`](crate::QueueOptions::max_crashes) sets another: 3.
+    pub const CRASHES_MAX: u32 = limits::CRASHES_MAX;
+}
+
+impl Job {
+    /// The time from the start to the end of the last attempt.
+    pub fn duration(&self) -> Option<Duration> {
+        let (started, completed) = (self.started_at?, self.completed_at?);
+        completed.duration_since(started).try_into().ok()
+    }
+
+    /// Whether the job is pending and not due yet at `now`.
+    pub fn is_scheduled(&self, now: Timestamp) -> bool {
+        self.status == Status::Pending && self.scheduled_at > now
+    }
+
+    /// Whether the job is pending and has failed before.
+    pub fn is_retrying(&self) -> bool {
+        self.status == Status::Pending && self.retry_count > 0
+    }
+
+    /// Whether the job is a suspected poison job: a crash is counted for it. A worker holds at most one.
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.crash_count > 0
+    }
+
+    /// The parameters as JSON values by name.
+    pub fn params_map(&self) -> BTreeMap<String, Value> {
+        serde_json::from_str(&self.params).unwrap_or_default()
+    }
+}

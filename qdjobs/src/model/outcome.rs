@@ -1,0 +1,29 @@
+//! [`Outcome`], what an attempt of a task returned, in the form in which it is stored.
+//!
+//! Depends on serde_json, the limits and the task's error. What becomes of the job is decided in `retry.rs`.
+
+use serde::Serialize;
+
+use super::error::{Error, ErrorKind, Result};
+use super::job::JSON_BYTES_MAX;
+use super::task_error::TaskError;
+
+/// How an attempt ended: the result as JSON text, or the failure.
+pub type Outcome = Result<String, TaskError>;
+
+/// The JSON text of a task's result; an error if it cannot be written or is larger than a row may be.
+pub(crate) fn result_json<R: Serialize + ?Sized>(result: &R) -> Result<String> {
+    let text = serde_json::to_string(result).map_err(|error| {
+        let message = format!("the task is done, but its result cannot be written as JSON: {error}");
+        Error::new(ErrorKind::InvalidInput, message).help("use text keys and finite numbers only")
+    })?;
+    if text.len() > JSON_BYTES_MAX {
+        let message = format!(
+            "the task is done, but its result has {} bytes of JSON, more than {JSON_BYTES_MAX}",
+            text.len()
+        );
+        let help = "store the data in a file or a table of your own and return its name or id";
+        return Err(Error::new(ErrorKind::TooLarge, message).help(help));
+    }
+    Ok(text)
+}

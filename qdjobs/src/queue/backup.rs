@@ -1,0 +1,47 @@
+//! [`JobQueue::backup`], the copy of a queue on SQLite.
+//!
+//! Depends on the SQLite store, and exists with the feature `sqlite`.
+
+use std::any::Any;
+use std::path::Path;
+
+use super::job_queue::JobQueue;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::store::sqlite::SqliteStore;
+
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+impl JobQueue {
+    /// Copies the database into a new file, while workers continue.
+    ///
+    /// The copy is complete as of one moment, readable by its owner alone, and synced to the disk. An existing
+    /// file is never replaced. A copy by `cp` would lack what is still in the write-ahead log.
+    ///
+    /// The copy is checked. If it is damaged, it is removed, and the error is of kind
+    /// [`Corrupt`](ErrorKind::Corrupt): a damaged database has no backup, but see
+    /// [`salvage`](crate::store::sqlite::salvage()). A queue that is not on SQLite returns an error of kind
+    /// [`Config`](ErrorKind::Config).
+    ///
+    /// The call takes as long as reading the database, writing the copy and reading the copy. Checkpoints of the
+    /// log wait meanwhile. In async code call it on a thread for blocking work. Jobs that are running at that
+    /// moment run again if the copy is used, once their workers are found to be gone.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("qdjobs-doc-backup-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let (path, copy) = (dir.join("jobs.db"), dir.join("jobs-2026-11-25.db"));
+    /// let queue = qdjobs::JobQueue::open(&path)?;
+    /// queue.backup(&copy)?;
+    /// assert!(qdjobs::store::sqlite::check(&copy)?.is_sound());
+    /// # drop(queue);
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), qdjobs::Error>(())
+    /// ```
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<()> {
+        let store: &dyn Any = &**self.store();
+        match store.downcast_ref::<SqliteStore>() {
+            Some(store) => store.backup(to.as_ref()),
+            None => Err(Error::new(ErrorKind::Config, "this store has no file to copy")
+                .help("only a queue on a SQLite file can be backed up")),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Storing jobs: the queues as [`Enqueue`] targets, jobs in bulk, and the SQL statement for other drivers.
+//!
+//! Depends on the request and on the contract of a store. Names no database.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::async_queue::AsyncQueue;
+use super::handle::JobHandle;
+use super::job_queue::JobQueue;
+use super::request::JobRequest;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::job::{JobId, NewJob};
+use crate::store::{Enqueue, Foreign, Pending, SqlStatement};
+
+impl Enqueue for &JobQueue {
+    type Answer<R> = Result<JobHandle<R>>;
+
+    fn accept<R>(self, job: Result<NewJob>) -> Self::Answer<R> {
+        let ids = self.store().insert_blocking(vec![job?])?;
+        Ok(self.handle(only(ids)?))
+    }
+}
+
+impl Enqueue for &AsyncQueue {
+    type Answer<R> = EnqueueFuture<R>;
+
+    fn accept<R>(self, job: Result<NewJob>) -> Self::Answer<R> {
+        let queue = self.to_blocking();
+        EnqueueFuture { ids: submit(&queue, job.map(|job| vec![job])), queue, result: PhantomData }
+    }
+}
+
+/// Enqueueing in bulk.
+impl JobQueue {
+    /// Stores many jobs in one transaction, all or none, and returns their ids in the given order.
+    ///
+    /// If an [idempotency key](JobRequest::idempotency_key) is held by the same job, that job's id is returned in
+    /// its place. If it is held by another job, all are refused.
+    pub fn enqueue_all<R>(
+        &self,
+        jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
+    ) -> Result<Vec<JobId>> {
+        self.store().insert_blocking(new_jobs(jobs)?)
+    }
+
+    /// Returns one SQL statement that stores these jobs, for your own transaction on any driver: bind
+    /// [`json`](SqlStatement::json) as its only parameter, a text, and execute it.
+    ///
+    /// If an [idempotency key](JobRequest::idempotency_key) is held by the same job, the statement skips that job.
+    /// If it is held by another job, the statement fails; params are compared as JSON text without spaces here.
+    ///
+    /// After your commit call [`notify`](JobQueue::notify) to start the jobs at once. Without the call, workers
+    /// find them a little later.
+    pub fn insert_statement<R>(
+        &self,
+        jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
+    ) -> Result<SqlStatement> {
+        self.store().statement(Foreign::Insert(&new_jobs(jobs)?))
+    }
+}
+
+/// Enqueueing in bulk.
+impl AsyncQueue {
+    /// Stores many jobs in one transaction. See [`JobQueue::enqueue_all`].
+    pub fn enqueue_all<R>(
+        &self,
+        jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
+    ) -> EnqueueAllFuture {
+        let queue = self.to_blocking();
+        EnqueueAllFuture { ids: submit(&queue, new_jobs(jobs)), _queue: queue }
+    }
+}
+
+/// The future of an `enqueue` on an [`AsyncQueue`]. It resolves once the job is durable.
+///
+/// The job is already submitted; dropping the future does not cancel it.
+#[must_use = "the job is submitted, but whether it was stored is only known after `.await`"]
+pub struct EnqueueFuture<R> {
+    ids: Pending<Vec<JobId>>,
+    queue: JobQueue,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> Future for EnqueueFuture<R> {
+    type Output = Result<JobHandle<R>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.ids).poll(cx).map(|ids| Ok(self.queue.handle(only(ids?)?)))
+    }
+}
+
+impl<R> fmt::Debug for EnqueueFuture<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnqueueFuture").field("ids", &self.ids).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`AsyncQueue::enqueue_all`]. It resolves once all jobs are durable.
+///
+/// The jobs are already submitted; dropping the future does not cancel them.
+#[derive(Debug)]
+#[must_use = "the jobs are submitted, but whether they were stored is only known after `.await`"]
+pub struct EnqueueAllFuture {
+    ids: Pending<Vec<JobId>>,
+    /// Keeps the store open until the request is answered.
+    _queue: JobQueue,
+}
+
+impl Future for EnqueueAllFuture {
+    type Output = Result<Vec<JobId>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.ids).poll(cx)
+    }
+}
+
+/// Submits the jobs at once: a future alone would wait for its first poll.
+fn submit(queue: &JobQueue, jobs: Result<Vec<NewJob>>) -> Pending<Vec<JobId>> {
+    match jobs {
+        Ok(jobs) => queue.store().insert(jobs),
+        Err(error) => Pending::ready(Err(error)),
+    }
+}
+
+fn new_jobs<R>(jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Result<Vec<NewJob>> {
+    jobs.into_iter().map(|job| job.into().into_job()).collect()
+}
+
+fn only<T>(answers: Vec<T>) -> Result<T> {
+    answers.into_iter().next().ok_or_else(|| {
+        Error::new(ErrorKind::Storage, "the store returned no id for the job")
+            .help("this is a bug of the store; look for the job before you repeat the call")
+    })
+}

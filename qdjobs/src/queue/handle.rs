@@ -1,0 +1,177 @@
+//! [`JobHandle`], one stored job of a queue, and the typed result of a job.
+//!
+//! Depends on `job_queue` and on the contract of a store. Names no task: the result type is a parameter.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::async_queue::AsyncQueue;
+use super::job_queue::JobQueue;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::job::{Job, JobId, Status};
+use crate::store::{Pending, not_found};
+
+/// A stored job, for waiting for its result. `R` is what its task returns.
+///
+/// In async code, `.await` the handle instead of calling [`wait`](JobHandle::wait).
+pub struct JobHandle<R> {
+    id: JobId,
+    queue: JobQueue,
+    result: PhantomData<fn() -> R>,
+}
+
+impl JobQueue {
+    /// A handle of a job that was stored elsewhere: in a transaction, by another process, or before a restart.
+    /// `R` is what its task returns.
+    pub fn handle<R>(&self, id: JobId) -> JobHandle<R> {
+        JobHandle { id, queue: self.clone(), result: PhantomData }
+    }
+}
+
+impl AsyncQueue {
+    /// A handle of a job that was stored elsewhere. See [`JobQueue::handle`].
+    pub fn handle<R>(&self, id: JobId) -> JobHandle<R> {
+        self.to_blocking().handle(id)
+    }
+}
+
+// Derived, these would require `R: Clone` and `R: Debug`, although a handle contains no result.
+impl<R> Clone for JobHandle<R> {
+    fn clone(&self) -> JobHandle<R> {
+        JobHandle { id: self.id, queue: self.queue.clone(), result: PhantomData }
+    }
+}
+
+impl<R> fmt::Debug for JobHandle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobHandle").field("id", &self.id).field("queue", &self.queue).finish()
+    }
+}
+
+impl<R> JobHandle<R> {
+    /// The number of the job.
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// Reads the job as it is now.
+    pub fn job(&self) -> Result<Job> {
+        self.queue.get(self.id)?.ok_or_else(|| not_found(self.id))
+    }
+
+    /// Blocks until the job has ended and returns the task's result.
+    ///
+    /// If the job failed or was cancelled, the error contains the job's error. There is no polling: an end in
+    /// this process wakes the wait at once. Do not wait inside a task that occupies the only thread that could
+    /// run the awaited job.
+    pub fn wait(&self) -> Result<R>
+    where
+        R: DeserializeOwned,
+    {
+        typed_result(self.queue.store().wait_for(self.id).wait()?)
+    }
+
+    /// As [`wait`](JobHandle::wait), for at most `limit`. Then it returns an error of kind
+    /// [`Timeout`](ErrorKind::Timeout), and the job continues.
+    pub fn wait_timeout(&self, limit: Duration) -> Result<R>
+    where
+        R: DeserializeOwned,
+    {
+        match self.queue.store().wait_for(self.id).wait_timeout(limit) {
+            Ok(job) => typed_result(job?),
+            Err(_still_pending) => {
+                Err(Error::new(ErrorKind::Timeout, format!("job {} has not ended within {limit:?}", self.id))
+                    .help("the job continues; wait again, or look at its status"))
+            }
+        }
+    }
+}
+
+impl<R: DeserializeOwned> IntoFuture for JobHandle<R> {
+    type Output = Result<R>;
+    type IntoFuture = JobFuture<R>;
+
+    fn into_future(self) -> JobFuture<R> {
+        JobFuture { job: self.queue.store().wait_for(self.id), _queue: self.queue, result: PhantomData }
+    }
+}
+
+/// The future of a [`JobHandle`]. It resolves to the task's result once the job has ended.
+#[must_use = "futures do nothing unless awaited"]
+pub struct JobFuture<R> {
+    job: Pending<Job>,
+    /// Keeps the store open until the request is answered.
+    _queue: JobQueue,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> fmt::Debug for JobFuture<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobFuture").field("job", &self.job).finish_non_exhaustive()
+    }
+}
+
+impl<R: DeserializeOwned> Future for JobFuture<R> {
+    type Output = Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.job).poll(cx).map(|job| typed_result(job?))
+    }
+}
+
+/// The typed result of a job that has ended.
+fn typed_result<R: DeserializeOwned>(job: Job) -> Result<R> {
+    match job.status {
+        Status::Completed => serde_json::from_str(job.result.as_deref().unwrap_or("null")).map_err(|error| {
+            Error::new(
+                ErrorKind::ResultType,
+                format!("the result of job {} does not have the requested type: {error}", job.id),
+            )
+            .help("request the type that the task returns, or read `job.result` as JSON")
+        }),
+        Status::Cancelled => {
+            let why = job.error.map(|error| format!(": {error}")).unwrap_or_default();
+            Err(Error::new(ErrorKind::JobCancelled, format!("job {} was cancelled{why}", job.id))
+                .help("to run it after all, retry it by hand: `queue.retry(id)`"))
+        }
+        _ => {
+            let why = job.error.unwrap_or_else(|| "no error was stored".to_owned());
+            Err(Error::new(ErrorKind::JobFailed, format!("job {} ({}) failed: {why}", job.id, job.task_name))
+                .help("when the cause is removed, retry it by hand: `queue.retry(id)`"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    /// Neither `Clone` nor `Debug`, as the result of a task may be.
+    #[derive(serde::Deserialize)]
+    struct Bare;
+
+    #[task("tests.queue.stay")]
+    fn stay(n: u32) -> u32 {
+        n
+    }
+
+    #[test]
+    fn a_handle_can_be_cloned_and_printed_whatever_its_task_returns() {
+        let handle = JobQueue::in_memory().handle::<Bare>(JobId(1));
+        assert_eq!(handle.clone().id(), JobId(1));
+        assert!(format!("{handle:?}").starts_with("JobHandle"));
+        assert!(format!("{:?}", handle.into_future()).starts_with("JobFuture"));
+        let request = JobRequest::<Bare>::by_name("tests.queue.stay", &serde_json::json!({"n": 1})).unwrap();
+        assert!(format!("{request:?}").starts_with("JobRequest"));
+        assert!(
+            format!("{:?}", request.enqueue(&JobQueue::in_memory().to_async())).starts_with("EnqueueFuture")
+        );
+    }
+}

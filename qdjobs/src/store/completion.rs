@@ -1,0 +1,73 @@
+//! [`CompletionTarget`], a transaction in which a task completes its own job.
+//!
+//! Depends on the statement that the store writes. A target implements the trait beside its own type: the
+//! transactions of rusqlite in `sqlite/external_tx.rs`. No driver is named here.
+
+use super::Store;
+use super::claim::{Claim, FinishedJob};
+use super::statement::{Foreign, SqlStatement};
+use crate::model::error::{Error, ErrorKind, Result};
+
+/// A transaction in which [`JobContext::complete_in`](crate::JobContext::complete_in) completes a job.
+///
+/// Implemented for `&rusqlite::Transaction` and `&rusqlite::Savepoint`, which return `Result<()>`. It is passed
+/// by value, so that a driver whose transactions are used by `&mut`, or that returns futures, can be one, too.
+#[diagnostic::on_unimplemented(
+    message = "cannot complete a job in `{Self}`",
+    label = "expected `&rusqlite::Transaction` or `&rusqlite::Savepoint`",
+    note = "pass a reference: `ctx.complete_in(&tx, &result)`; a `&mut Transaction` named `tx` is passed as `&*tx`"
+)]
+pub trait CompletionTarget: Sized {
+    /// What `complete_in` returns.
+    type Answer;
+
+    /// Writes the completion in this transaction.
+    ///
+    /// An implementation executes [`Completion::statement`]. If it returns no row, the claim was lost, and the
+    /// answer is [`Completion::lost`]. If [`Completion::is_durable`], it refuses a connection whose commits do
+    /// not survive a power failure.
+    fn run(self, completion: Result<Completion>) -> Self::Answer;
+}
+
+/// The completion of one job, as a [`CompletionTarget`] receives it.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    claim: Claim,
+    statement: SqlStatement,
+    durable: bool,
+}
+
+impl Completion {
+    /// The completion of `finished` in the database of `store`.
+    pub(crate) fn new(store: &dyn Store, finished: &FinishedJob) -> Result<Completion> {
+        let statement = store.statement(Foreign::Complete(finished))?;
+        Ok(Completion { claim: finished.claim, statement, durable: store.caps().durable })
+    }
+
+    /// The claim under which the job runs.
+    pub fn claim(&self) -> Claim {
+        self.claim
+    }
+
+    /// The statement to execute. It returns one row if the claim held the job, and no row if it was lost.
+    pub fn statement(&self) -> &SqlStatement {
+        &self.statement
+    }
+
+    /// Whether the writes of the store survive a power failure, so that those of this transaction must, too.
+    pub fn is_durable(&self) -> bool {
+        self.durable
+    }
+
+    /// The error for a claim that was lost.
+    pub fn lost(&self) -> Error {
+        Error::new(
+            ErrorKind::LeaseLost,
+            format!(
+                "job {} is no longer held by this attempt, so it cannot be completed here",
+                self.claim.id
+            ),
+        )
+        .help("return this error, so that your transaction is rolled back: another attempt does the work")
+    }
+}

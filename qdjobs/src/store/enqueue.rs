@@ -1,0 +1,66 @@
+//! [`Enqueue`], what a job can be enqueued on, and [`InTransaction`], a transaction with the clock of a queue.
+//!
+//! Depends on the model. A target implements the trait beside its own type: the queues in `queue/`, the
+//! transactions of rusqlite in `sqlite/external_tx.rs`. No driver is named here.
+
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::error::Result;
+use crate::model::job::NewJob;
+
+/// A target that a job can be enqueued on. The target determines what `enqueue` returns:
+///
+/// | target | `enqueue` returns |
+/// |---|---|
+/// | [`&JobQueue`](crate::JobQueue) | `Result<JobHandle<R>>`, after the job is durable; blocks for one commit |
+/// | [`&AsyncQueue`](crate::AsyncQueue) | a future of the same |
+/// | `&rusqlite::Transaction`, `&Savepoint` or `&Connection` on the same file | `Result<JobId>`; the job exists when *you* commit |
+/// | [`queue.on(&tx)`](crate::JobQueue::on) | as `&tx`, with the instants of the queue's clock |
+///
+/// A target is passed by value, so that a driver whose transactions are used by `&mut` can be one, too. A
+/// reference to a target is not converted: if you hold `tx: &mut rusqlite::Transaction`, pass `&*tx`.
+#[diagnostic::on_unimplemented(
+    message = "cannot enqueue a job on `{Self}`",
+    label = "expected `&JobQueue`, `&AsyncQueue`, or `&rusqlite::Transaction`",
+    note = "pass a reference to the queue or to the transaction: `job.enqueue(&queue)`, `job.enqueue(&tx)`",
+    note = "a `&mut Transaction` named `tx` is passed as `&*tx`"
+)]
+pub trait Enqueue: Sized {
+    /// What `enqueue` returns for a job whose result is `R`.
+    type Answer<R>;
+
+    #[doc(hidden)]
+    fn accept<R>(self, job: Result<NewJob>) -> Self::Answer<R>;
+}
+
+/// A transaction of a driver, in which a job is stored with an instant that the caller chooses.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a transaction of a supported driver",
+    label = "expected `&rusqlite::Transaction`, `&Savepoint` or `&Connection`",
+    note = "a `&mut Transaction` named `tx` is passed as `&*tx`"
+)]
+pub trait EnqueueAt: Enqueue {
+    #[doc(hidden)]
+    fn accept_at<R>(self, job: Result<NewJob>, now: Timestamp) -> Self::Answer<R>;
+}
+
+/// A transaction of a driver, with the clock of a queue. Made by [`JobQueue::on`](crate::JobQueue::on).
+#[derive(Clone, Debug)]
+#[must_use = "pass it to `enqueue`"]
+pub struct InTransaction<T> {
+    transaction: T,
+    clock: Clock,
+}
+
+impl<T: EnqueueAt> InTransaction<T> {
+    pub(crate) fn new(transaction: T, clock: Clock) -> InTransaction<T> {
+        InTransaction { transaction, clock }
+    }
+}
+
+impl<T: EnqueueAt> Enqueue for InTransaction<T> {
+    type Answer<R> = T::Answer<R>;
+
+    fn accept<R>(self, job: Result<NewJob>) -> Self::Answer<R> {
+        self.transaction.accept_at(job, self.clock.now())
+    }
+}
