@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qdjobs::store::{
-    Claim, ClaimRequest, ClaimResponse, ClaimedJob, Counts, Filter, FinishedJob, Heartbeat, JobCommand, Page,
-    Pending, ProgressSlot, Release, Store, TaskDefaults, TaskSet, Ticket, WorkerInfo, WorkerState,
+    Claim, ClaimRequest, ClaimResponse, ClaimedJob, Counts, Filter, FinishedJob, Foreign, Heartbeat,
+    JobCommand, Page, Pending, ProgressSlot, Release, Store, TaskDefaults, TaskSet, Ticket, WorkerInfo,
+    WorkerState,
 };
 use qdjobs::store::{NewJob, RunAt, Verdict};
 use qdjobs::{
@@ -321,7 +322,7 @@ fn nothing_to_insert_is_no_error(bench: &Bench) {
 
 fn one_bad_job_refuses_its_whole_insert(bench: &Bench) {
     assert_eq!(kind(answer(bench.store.insert(vec![job(), bad(), job()]))), ErrorKind::InvalidInput);
-    let huge = with(|job| job.params = " ".repeat(qdjobs::Job::JSON_BYTES_MAX + 1));
+    let huge = with(|job| job.params = " ".repeat(Job::JSON_BYTES_MAX + 1));
     assert_eq!(kind(answer(bench.store.insert(vec![job(), huge]))), ErrorKind::TooLarge);
     assert_eq!(
         kind(answer(bench.store.insert(vec![job(), delayed(Duration::MAX)]))),
@@ -1080,11 +1081,11 @@ fn a_job_that_ended_under_exactly_this_claim_is_not_lost(bench: &Bench) {
 }
 
 fn a_long_error_keeps_its_beginning_and_its_end(bench: &Bench) {
-    let error = format!("symptom {} cause", "é".repeat(qdjobs::Job::ERROR_BYTES_MAX));
+    let error = format!("symptom {} cause", "é".repeat(Job::ERROR_BYTES_MAX));
     let claim = bench.held_job(ANN);
     let job = bench.finish(claim, Verdict::Fail { error });
     let stored = job.error.unwrap();
-    assert!(stored.len() <= qdjobs::Job::ERROR_BYTES_MAX);
+    assert!(stored.len() <= Job::ERROR_BYTES_MAX);
     assert!(stored.starts_with("symptom") && stored.ends_with("cause"));
     assert_eq!(bench.attempts(claim.id)[0].error, Some(stored));
 }
@@ -1155,7 +1156,7 @@ fn a_rescue_is_won_once_and_forgets_the_worker(bench: &Bench) {
 fn an_end_by_the_last_crash_is_lost_to_the_attempt_that_crashed(bench: &Bench) {
     bench.register_worker(BOB);
     let mut claim = bench.held_job(ANN);
-    for _ in 1..qdjobs::Job::CRASHES_MAX {
+    for _ in 1..Job::CRASHES_MAX {
         answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
         bench.register_worker(ANN);
         claim = bench.claim_one(ANN);
@@ -1761,8 +1762,8 @@ fn a_poke_disturbs_nothing(bench: &Bench) {
 }
 
 fn no_statement_stores_what_an_insert_would_refuse(bench: &Bench) {
-    assert!(bench.store.statement(&[bad()]).is_err());
-    match bench.store.statement(&[job()]) {
+    assert!(bench.store.statement(Foreign::Insert(&[bad()])).is_err());
+    match bench.store.statement(Foreign::Insert(&[job()])) {
         Ok(statement) => assert!(!statement.sql.is_empty() && !statement.json.is_empty()),
         Err(error) => assert_eq!(error.kind(), ErrorKind::Config),
     }

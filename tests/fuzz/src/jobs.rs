@@ -10,7 +10,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use qdjobs::rusqlite::Connection;
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
-use qdjobs::store::{JobCommand, Store};
+use qdjobs::store::{Foreign, JobCommand, Store};
 use qdjobs::store::{NewJob, RunAt};
 use qdjobs::{Clock, Durability, Job, JobId, Timestamp};
 use serde_json::json;
@@ -65,7 +65,7 @@ pub fn jobs(bytes: &[u8]) {
             }
         }
     }
-    match stores.file.statement(std::slice::from_ref(&job)) {
+    match stores.file.statement(Foreign::Insert(std::slice::from_ref(&job))) {
         Ok(statement) => {
             assert!(admitted.is_ok(), "{job:?}");
             stores.other.execute(&statement.sql, [&statement.json]).unwrap();
@@ -123,7 +123,7 @@ fn is_in_range(job: &NewJob) -> bool {
         && job.idempotency_key.as_ref().is_none_or(|key| {
             (1..=Job::IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && !key.chars().any(char::is_control)
         })
-        && sizes.iter().all(|size| *size <= qdjobs::Job::JSON_BYTES_MAX)
+        && sizes.iter().all(|size| *size <= Job::JSON_BYTES_MAX)
         && (0..=i128::from(LAST_MICROS)).contains(&due)
 }
 
@@ -132,17 +132,7 @@ fn draw(bytes: &mut Unstructured<'_>) -> arbitrary::Result<NewJob> {
     let object = |text: String, more: usize| json!({ text: "x".repeat(more) }).to_string();
     let mut job = NewJob::new(draw_name(bytes)?, "");
     job.queue = draw_name(bytes)?;
-    let more = *bytes.choose(&[
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        qdjobs::Job::JSON_BYTES_MAX - 10,
-        qdjobs::Job::JSON_BYTES_MAX,
-    ])?;
+    let more = *bytes.choose(&[0, 0, 0, 0, 0, 0, 0, Job::JSON_BYTES_MAX - 10, Job::JSON_BYTES_MAX])?;
     job.params = object(String::arbitrary(bytes)?, more);
     job.name = Option::arbitrary(bytes)?;
     job.priority = i32::arbitrary(bytes)?;

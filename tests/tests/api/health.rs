@@ -25,14 +25,21 @@ fn a_queue_at_work_is_well_and_says_how_long_its_log_is() {
     let (_room, queue) = Room::with_queue();
     queue.enqueue_all((0..300).map(Note::new)).unwrap();
     let health = queue.health();
-    assert!(health.is_ok() && health.wal_bytes > 0 && health.last_error.is_none(), "{health:?}");
+    assert!(
+        health.is_ok() && health.sqlite.as_ref().unwrap().wal_bytes > 0 && health.last_error.is_none(),
+        "{health:?}"
+    );
     // Written back when nobody writes.
-    let checkpoint = eventually(|| queue.health().last_checkpoint);
-    assert!(checkpoint.pages > 0 && checkpoint.written_back == checkpoint.pages && !checkpoint.held_back);
+    let checkpoint = eventually(|| queue.health().sqlite.unwrap().last_checkpoint);
+    assert!(checkpoint.pages > 0 && checkpoint.written_back == checkpoint.pages && !checkpoint.blocked);
     assert!(JobQueue::in_memory().health().is_ok());
     let json = serde_json::to_value(queue.health()).unwrap();
     assert_eq!(json["state"], "ok");
-    assert!(json["last_checkpoint"]["at"].is_string() && json["log_held_since"].is_null(), "{json}");
+    assert!(
+        json["sqlite"]["last_checkpoint"]["at"].is_string()
+            && json["sqlite"]["checkpoint_blocked_since"].is_null(),
+        "{json}"
+    );
 }
 
 #[test]
@@ -41,13 +48,13 @@ fn a_reader_that_keeps_the_log_from_being_written_back_is_seen_until_it_ends() {
     let reader = room.connection();
     reader.execute_batch("BEGIN; SELECT count(*) FROM qdjobs_jobs").unwrap();
     queue.enqueue_all((0..300).map(Note::new)).unwrap();
-    let since = eventually(|| queue.health().log_held_since);
+    let since = eventually(|| queue.health().sqlite.unwrap().checkpoint_blocked_since);
     queue.enqueue_all((0..300).map(Note::new)).unwrap();
-    eventually(|| (queue.health().last_checkpoint.unwrap().at > since).then_some(()));
-    assert_eq!(queue.health().log_held_since, Some(since), "it is the same reader");
+    eventually(|| (queue.health().sqlite.unwrap().last_checkpoint.unwrap().at > since).then_some(()));
+    assert_eq!(queue.health().sqlite.unwrap().checkpoint_blocked_since, Some(since), "it is the same reader");
     reader.execute_batch("COMMIT").unwrap();
     queue.enqueue_all((0..300).map(Note::new)).unwrap();
-    eventually(|| queue.health().log_held_since.is_none().then_some(()));
+    eventually(|| queue.health().sqlite.unwrap().checkpoint_blocked_since.is_none().then_some(()));
 }
 
 #[test]
@@ -67,9 +74,9 @@ fn a_transaction_that_failed_is_told_by_health() {
 fn a_database_that_others_may_read_is_told_by_health() {
     use std::os::unix::fs::PermissionsExt;
     let room = Room::new();
-    assert!(!JobQueue::open(room.db()).unwrap().health().readable_by_others);
+    assert!(!JobQueue::open(room.db()).unwrap().health().sqlite.unwrap().world_readable);
     std::fs::set_permissions(room.db(), std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(JobQueue::open(room.db()).unwrap().health().readable_by_others);
+    assert!(JobQueue::open(room.db()).unwrap().health().sqlite.unwrap().world_readable);
 }
 
 /// Overwrites all of the database but its first page, as a disk or a stray program may. By a process of its own: to close the

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use qdjobs::store::NewJob;
 use qdjobs::store::{
-    ClaimRequest, ClaimResponse, Counts, Filter, Heartbeat, JobCommand, Page, Pending, ProgressSlot, Release,
-    Released, Reply, SqlStatement, Store, TaskDefaults, WorkerInfo, WorkerState,
+    Caps, ClaimRequest, ClaimResponse, Counts, Filter, Foreign, Heartbeat, JobCommand, Page, Pending,
+    ProgressSlot, Release, Released, Reply, SqlStatement, Store, TaskDefaults, WorkerInfo, WorkerState,
 };
-use qdjobs::{Attempt, Job, JobId, Result, WorkerId};
+use qdjobs::{Attempt, Clock, Job, JobId, Result, WorkerId};
 
 use crate::support::PATIENCE;
 
@@ -154,12 +154,16 @@ impl Store for StoreProxy {
         self.real.notify();
     }
 
-    fn statement(&self, jobs: &[NewJob]) -> Result<SqlStatement> {
-        self.real.statement(jobs)
+    fn statement(&self, what: Foreign<'_>) -> Result<SqlStatement> {
+        self.real.statement(what)
     }
 
-    fn survives_power_loss(&self) -> bool {
-        self.real.survives_power_loss()
+    fn caps(&self) -> Caps {
+        self.real.caps()
+    }
+
+    fn clock(&self) -> &Clock {
+        self.real.clock()
     }
 
     fn name(&self) -> &str {

@@ -175,7 +175,7 @@ impl Stage {
     }
 
     fn queue(&mut self) -> &JobQueue {
-        let (store, clock) = (self.store().clone(), self.room.clock.clone());
+        let store = self.store().clone();
         self.queue.get_or_insert_with(|| JobQueue::with_store(store))
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{Durability, SqliteStore};
 use qdjobs::store::{
-    Claim, ClaimRequest, ClaimResponse, FinishedJob, JobCommand, Pending, ProgressSlot, Release, Store,
-    TaskSet, Ticket, WorkerInfo,
+    Claim, ClaimRequest, ClaimResponse, FinishedJob, Foreign, JobCommand, Pending, ProgressSlot, Release,
+    Store, TaskSet, Ticket, WorkerInfo,
 };
 use qdjobs::store::{NewJob, RunAt, Verdict};
 use qdjobs::{JobId, Progress, WorkerId};
@@ -359,7 +359,7 @@ impl Story {
         self.next += 1;
         let params = format!("{{\"n\":{}}}", self.next);
         let job = NewJob::new(BESIDE, params.clone());
-        let statement = self.stores[0].statement(std::slice::from_ref(&job)).unwrap();
+        let statement = self.stores[0].statement(Foreign::Insert(std::slice::from_ref(&job))).unwrap();
         // Takes the next number.
         answer(self.shadow.insert(vec![job])).unwrap();
         let stored = self.room.connect().and_then(|conn| {
