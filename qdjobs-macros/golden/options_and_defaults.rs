@@ -28,9 +28,9 @@ impl MakeReport {
         }
     }
     /// Enqueues the job with the task's default options. The return type depends on the target.
-    fn enqueue<Q: crate::jobs::__private::Enqueue + ?crate::jobs::__private::Sized>(
+    fn enqueue<Q: crate::jobs::__private::Enqueue>(
         self,
-        target: &Q,
+        target: Q,
     ) -> <Q as crate::jobs::__private::Enqueue>::Answer<
         <Self as crate::jobs::__private::Task>::Output,
     > {

@@ -13,9 +13,9 @@ impl Type {
         Self { r#in: r#in }
     }
     /// Enqueues the job with the task's default options. The return type depends on the target.
-    fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
+    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
         self,
-        target: &Q,
+        target: Q,
     ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
         <Self as ::qdjobs::__private::Task>::Output,
     > {

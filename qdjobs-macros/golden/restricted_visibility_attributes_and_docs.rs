@@ -20,9 +20,9 @@ impl Old {
         Self { n: n }
     }
     /// Enqueues the job with the task's default options. The return type depends on the target.
-    pub(super) fn enqueue<Q: ::qdjobs::__private::Enqueue + ?::qdjobs::__private::Sized>(
+    pub(super) fn enqueue<Q: ::qdjobs::__private::Enqueue>(
         self,
-        target: &Q,
+        target: Q,
     ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
         <Self as ::qdjobs::__private::Task>::Output,
     > {

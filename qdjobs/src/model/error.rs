@@ -133,11 +133,13 @@ impl Error {
 
     /// Marks the error as one after which a store must halt: what the store assumes to be on the disk may not be
     /// there.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "the memory store never halts"))]
     pub(crate) fn fatal(mut self, fatal: bool) -> Error {
         self.0.fatal = fatal;
         self
     }
 
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "the memory store never halts"))]
     pub(crate) fn is_fatal(&self) -> bool {
         self.0.fatal
     }

@@ -21,7 +21,9 @@ mod tests;
 
 pub use attribute::task;
 pub(crate) use check::check_params;
-pub(crate) use def::{LocalFuture, Run, SharedFuture};
+#[cfg(feature = "tokio")]
+pub(crate) use def::SharedFuture;
+pub(crate) use def::{LocalFuture, Run};
 pub use def::{ParamInfo, StateInfo, TaskDef, TaskOptions};
 pub use output::{IntoTaskError, TaskOutput, TaskReturn};
 pub use param::TaskParam;

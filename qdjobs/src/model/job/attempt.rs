@@ -24,6 +24,7 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "for stores that read outcomes as text"))]
     pub(crate) const ALL: [AttemptOutcome; 5] = [
         AttemptOutcome::Completed,
         AttemptOutcome::Failed,
