@@ -55,7 +55,7 @@ fn crash(crash_count: u32, crashes_max: u32) -> Crash {
     let times = if crash_count == 1 { "once".to_owned() } else { format!("{crash_count} times") };
     let error = format!(
         "the worker died {times} while it ran this job, which is not run again: look for what ends the process \
-         (an abort, a stack overflow, out of memory), then retry the job by hand"
+         (an abort, a stack overflow, too much memory), then retry it by hand"
     );
     Crash { error, is_last: true }
 }

@@ -454,7 +454,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: LEASE,
         old: "if now.saturating_sub(seen.since) >= self.lease {",
         new: "if now.saturating_sub(seen.since) >= self.lease / 1_000_000 {",
-        caught_by: within("lease::tests::silence_for_a_whole_lease_is_death_and_a_beat_is_life"),
+        caught_by: within("lease::tests::a_worker_without_a_heartbeat_for_a_whole_lease_is_reported_and_one_with_heartbeats_is_not"),
     },
     Sabotage {
         name: "rescue-after-a-gap",
@@ -462,7 +462,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: LEASE,
         old: "if blind {",
         new: "if blind && self.lease.is_zero() {",
-        caught_by: within("lease::tests::an_observer_that_was_away_starts_to_watch_anew"),
+        caught_by: within("lease::tests::a_monitor_with_a_gap_in_its_observations_starts_again"),
     },
     Sabotage {
         name: "missing-file-is-death",

@@ -154,7 +154,7 @@ fn a_job_that_cannot_be_kept_is_refused_by_the_call_and_nothing_is_stored() {
     let refused = [
         (Plain.delay(Duration::MAX), ErrorKind::InvalidInput, "after the year 9999"),
         (Plain.at(Timestamp::MIN), ErrorKind::InvalidInput, "before 1970"),
-        (Plain.delay(seconds(8_000 * 366 * 86_400)), ErrorKind::InvalidInput, "check their unit"),
+        (Plain.delay(seconds(8_000 * 366 * 86_400)), ErrorKind::InvalidInput, "check the unit"),
         (Plain.queue(""), ErrorKind::InvalidInput, "cannot be the name of a queue"),
         (Plain.queue("q".repeat(101)), ErrorKind::InvalidInput, "cannot be the name of a queue"),
         (Plain.display_name(""), ErrorKind::InvalidInput, "1 to 100 bytes"),
@@ -355,7 +355,7 @@ fn whoever_waits_hears_how_the_job_ended() {
     let [well, cancelled, failed] = waiting.map(|it| it.join().unwrap());
     assert_eq!(well.unwrap(), "well");
     assert_eq!(cancelled.as_ref().unwrap_err().kind(), ErrorKind::JobCancelled);
-    assert!(cancelled.unwrap_err().to_string().ends_with("was cancelled: not wanted"));
+    assert!(cancelled.unwrap_err().to_string().contains("was cancelled: not wanted"));
     assert_eq!(failed.as_ref().unwrap_err().kind(), ErrorKind::JobFailed);
     assert!(failed.unwrap_err().to_string().contains("(queue.end) failed: out of paper"));
     // Who asks later hears the same at once.
