@@ -102,7 +102,8 @@ pub use rusqlite;
 /// own. The compiler names them in errors.
 pub mod bounds {
     pub use crate::task::{
-        IntoTaskError, ParamInfo, State, StateInfo, TaskOptions, TaskOutput, TaskParam, TaskReturn,
+        IntoTaskError, Own, ParamInfo, State, StateInfo, TaskOptions, TaskOutput, TaskParam, TaskReturn,
+        ViaBox, ViaStd,
     };
 }
 

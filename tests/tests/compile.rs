@@ -69,7 +69,7 @@ fn a_worker_finds_them_after_the_hardest_optimisation_too() {
 
 #[test]
 fn a_worker_that_names_no_crate_of_tasks_is_told_what_to_write() {
-    let told = "tasks: \nno task is linked into this program\nhelp: if your tasks live in another crate add `use \
+    let told = "tasks: \nno task is linked into this program\nhelp: if your tasks are in another crate add `use \
                 that_crate as _;` to this program\n";
     assert_eq!(link("forgets_the_crate", &[]), told);
 }

@@ -64,3 +64,44 @@ impl<T: EnqueueAt> Enqueue for InTransaction<T> {
         self.transaction.accept_at(job, self.clock.now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::job::RunAt;
+
+    /// A transaction of a driver that is used by `&mut`.
+    #[derive(Default)]
+    struct Driver {
+        stored: Vec<(NewJob, Timestamp)>,
+    }
+
+    impl Enqueue for &mut Driver {
+        type Answer<R> = usize;
+
+        fn accept<R>(self, job: Result<NewJob>) -> usize {
+            self.accept_at::<R>(job, Timestamp::MAX)
+        }
+    }
+
+    impl EnqueueAt for &mut Driver {
+        fn accept_at<R>(self, job: Result<NewJob>, now: Timestamp) -> usize {
+            self.stored.push((job.unwrap(), now));
+            self.stored.len()
+        }
+    }
+
+    #[test]
+    fn a_mutable_reference_can_be_a_target_and_gets_the_instant_of_the_queue() {
+        let queue = crate::JobQueue::options().clock(Clock::manual(Timestamp::UNIX_EPOCH)).in_memory();
+        let mut driver = Driver::default();
+        let job = || crate::JobRequest::<()>::by_name("tests.enqueue.noop", &serde_json::json!({})).unwrap();
+        assert_eq!(job().enqueue(&mut driver), 1);
+        assert_eq!(job().enqueue(queue.on(&mut driver)), 2);
+        let stored = driver.stored.iter().map(|(job, now)| (job.run_at, *now));
+        assert!(stored.eq([(RunAt::Now, Timestamp::MAX), (RunAt::Now, Timestamp::UNIX_EPOCH)]));
+    }
+
+    #[crate::task("tests.enqueue.noop")]
+    fn noop() {}
+}

@@ -47,7 +47,10 @@ mod caps;
 mod claim;
 mod command;
 mod completion;
-#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "parts of it are for stores with a writer thread"))]
+#[cfg_attr(
+    not(feature = "sqlite"),
+    allow(dead_code, reason = "parts of it are for stores with a writer thread")
+)]
 pub(crate) mod engine;
 mod enqueue;
 mod health;

@@ -25,7 +25,7 @@ pub(crate) use check::check_params;
 pub(crate) use def::SharedFuture;
 pub(crate) use def::{LocalFuture, Run};
 pub use def::{ParamInfo, StateInfo, TaskDef, TaskOptions};
-pub use output::{IntoTaskError, TaskOutput, TaskReturn};
+pub use output::{IntoTaskError, Own, TaskOutput, TaskReturn, ViaBox, ViaStd};
 pub use param::TaskParam;
 pub use state::State;
 pub use task_trait::Task;

@@ -25,7 +25,7 @@ pub use serde_json::value::Serializer as ValueSerializer;
 pub use super::check::check_params;
 pub use super::def::{LocalFuture, ParamInfo, Run, SharedFuture, StateInfo, TaskDef, TaskOptions};
 pub use super::future_kind::{Boxed, Probe, ProbeLocal, run_async};
-pub use super::output::{Own, TaskReturn, ViaBox, ViaStd, finish};
+pub use super::output::{TaskReturn, finish};
 pub use super::param::{
     Object, TaskParam, check, decode, decode_owned, lend, object, put_with, read, take_with, take_with_or,
 };

@@ -108,7 +108,7 @@ fn main() {
     assert!(matches!(Cleanup::DEF.run, qdjobs::__private::Run::Blocking(_)));
     let _ = (b("x"), cleanup(), a());
     let queue = qdjobs::JobQueue::in_memory();
-    fn take<Q: Enqueue>(q: &Q) -> Q::Answer<()> {
+    fn take<Q: Enqueue>(q: Q) -> Q::Answer<()> {
         Cleanup.enqueue(q)
     }
     let _ = take(&queue);
