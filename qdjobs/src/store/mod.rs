@@ -18,7 +18,7 @@
 //!   [`ErrorKind::StoreHalted`] at once, and nothing more is written. Reads may go on.
 //! - A worker changes a job only while the job is running under exactly the claim that the worker shows
 //!   ([`Claim`]: id, attempt and worker). Anything else is refused as lost.
-//! - Each transaction has one instant, read from the store's [`Clock`](crate::Clock); one that runs again reads it again.
+//! - Each transaction has one instant, read from the store's [`Clock`]; one that runs again reads it again.
 //!   A server may use its own clock, unless the clock is manual. Scheduled jobs become due without a request (*promote*).
 //! - Instants are stored as whole microseconds; the rest is cut off. A wait that would pass the last instant of the calendar
 //!   ends there.
@@ -35,13 +35,6 @@
 //!   clear it. A release and a retry by hand keep it.
 //!
 //! [`ERROR_BYTES_MAX`]: crate::Job::ERROR_BYTES_MAX
-//! [`ErrorKind::Config`]: crate::ErrorKind::Config
-//! [`ErrorKind::Conflict`]: crate::ErrorKind::Conflict
-//! [`ErrorKind::Closed`]: crate::ErrorKind::Closed
-//! [`ErrorKind::Indeterminate`]: crate::ErrorKind::Indeterminate
-//! [`ErrorKind::LeaseLost`]: crate::ErrorKind::LeaseLost
-//! [`ErrorKind::NotFound`]: crate::ErrorKind::NotFound
-//! [`ErrorKind::StoreHalted`]: crate::ErrorKind::StoreHalted
 
 mod caps;
 mod claim;
@@ -81,6 +74,8 @@ pub use statement::{Foreign, SqlStatement};
 pub use workers::{Heartbeat, LEASE, Release, Released, TaskDefaults, WorkerInfo, WorkerState};
 
 use crate::model::clock::Clock;
+#[cfg(doc)]
+use crate::model::error::ErrorKind;
 use crate::model::error::{Error, Result};
 use crate::model::job::{Attempt, Job, JobId, WorkerId};
 pub use crate::model::job::{NewJob, RunAt};
@@ -134,7 +129,7 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// Jobs that the finishes make ready are first offered to the waiting claims of this store, oldest first; then this
     /// request claims.
     ///
-    /// Each finished job is written as its [`Verdict`](crate::model::retry::Verdict) says. A completion sets the progress to
+    /// Each finished job is written as its [`Verdict`] says. A completion sets the progress to
     /// 1 if there was any. A release without a wait keeps the job's `scheduled_at`, and with it the place in the queue; a
     /// release of a job that had not begun leaves no trace of the claim. A repeated finish is not lost if its attempt is
     /// stored as ended.
