@@ -1,7 +1,7 @@
-//! A web service that answers at once and works later, in one program. This one runs until it is stopped.
+//! A web service that responds at once and does the work later, in one program. It runs until it is stopped.
 //!
 //! `cargo run --example axum`, then `curl localhost:3000/register -d email=ann@example.com`
-#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use qdjobs::prelude::*;
 use qdjobs::{AsyncQueue, Job, JobId};
 
-/// Welcomes a new user.
+/// Sends a welcome mail.
 #[task("welcome")]
 async fn welcome(email: &str) {
     println!("welcome, {email}");
@@ -21,7 +21,7 @@ struct Registration {
     email: String,
 }
 
-/// Durable before the user is told so, and nobody waits for the mail.
+/// The job is durable before the response is sent, and the response does not wait for the mail.
 async fn register(
     State(queue): State<AsyncQueue>,
     Form(user): Form<Registration>,
@@ -45,6 +45,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stop = async { drop(tokio::signal::ctrl_c().await) };
     axum::serve(listener, routes.with_state(queue.to_async())).with_graceful_shutdown(stop).await?;
 
-    // Blocks until running jobs are done: not on a thread that answers requests.
+    // Blocks until the running jobs are done, so not on a thread of the runtime.
     Ok(tokio::task::spawn_blocking(|| worker.stop()).await??)
 }

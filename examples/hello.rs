@@ -1,11 +1,11 @@
-//! The whole of it: a function, a file, a worker. No web, no async.
+//! The shortest program: a function, a file and a worker, without a web service and without async.
 //!
 //! `cargo run --example hello`
-#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 use qdjobs::prelude::*;
 
-/// Greets somebody.
+/// Greets a person.
 #[task("greet")]
 fn greet(name: &str, times: u32) -> String {
     format!("Hello {name}! ").repeat(times as usize)
@@ -14,7 +14,7 @@ fn greet(name: &str, times: u32) -> String {
 fn main() -> qdjobs::Result<()> {
     let queue = JobQueue::open("hello.db")?;
 
-    // A job is stored durably when `enqueue` returns: it survives the end of this program, and of the machine.
+    // When `enqueue` returns, the job is durable: it survives a crash of this program and of the machine.
     let job = Greet::new("Ann", 2).enqueue(&queue)?;
     println!("job {} is {}", job.id(), job.job()?.status);
 

@@ -1,7 +1,7 @@
-//! A long job that says how far it is, and a reader that looks.
+//! A long job that reports its progress, and a program that reads it.
 //!
 //! `cargo run --example progress`
-#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use qdjobs::prelude::*;
 
-/// Stands for work: a chapter is done when the reader has looked.
+/// Replaces the work: a chapter is done when `main` has read the progress.
 struct Signals(Mutex<(Sender<()>, Receiver<()>)>);
 
 /// Copies a book, chapter by chapter.
@@ -17,7 +17,7 @@ struct Signals(Mutex<(Sender<()>, Receiver<()>)>);
 fn copy_book(chapters: u32, ctx: &JobContext, #[state] signals: &Signals) -> Result<u32, TaskError> {
     let signals = signals.0.lock().unwrap_or_else(PoisonError::into_inner);
     for chapter in 1..=chapters {
-        // The worker stops, or the job's time is over: end early, and begin again another time.
+        // The worker stops, or the attempt has timed out: return early, and the job is retried.
         if ctx.should_stop() {
             return Err(TaskError::retry(format!("stopped before chapter {chapter}")));
         }
@@ -29,16 +29,16 @@ fn copy_book(chapters: u32, ctx: &JobContext, #[state] signals: &Signals) -> Res
 }
 
 fn main() -> qdjobs::Result<()> {
-    let ((tell, chapter_begins), (go_on, told)) = (channel(), channel());
+    let ((started, chapter_started), (proceed, proceeds)) = (channel(), channel());
     let queue = JobQueue::in_memory();
-    let worker = Worker::new(&queue).state(Signals(Mutex::new((tell, told)))).start()?;
+    let worker = Worker::new(&queue).state(Signals(Mutex::new((started, proceeds)))).start()?;
     let job = CopyBook::new(4).enqueue(&queue)?;
 
-    while chapter_begins.recv_timeout(Duration::from_secs(1)).is_ok() {
+    while chapter_started.recv_timeout(Duration::from_secs(1)).is_ok() {
         if let Some(progress) = job.job()?.progress {
             println!("{:3.0} %  {}", progress.fraction * 100.0, progress.message.unwrap_or_default());
         }
-        go_on.send(()).ok();
+        proceed.send(()).ok();
     }
     println!("{} chapters", job.wait()?);
     worker.stop()

@@ -1,13 +1,13 @@
-//! What a task says when it fails: try again, try again then, or never.
+//! How a failed task is retried: after its backoff, after a wait of its own, or not at all.
 //!
 //! `cargo run --example retries`
-#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 use std::time::Duration;
 
 use qdjobs::prelude::*;
 
-/// Asks a service that is down at first. Any error means: try again, after a wait that grows.
+/// Calls a service that is down at first. Every error means: retry after the backoff.
 #[task("fetch", retries = 5, backoff = fixed("20ms"))]
 fn fetch(url: &str, ctx: &JobContext) -> Result<String, String> {
     match ctx.attempt() {
@@ -16,7 +16,7 @@ fn fetch(url: &str, ctx: &JobContext) -> Result<String, String> {
     }
 }
 
-/// A task that knows better says so.
+/// Decides by the error whether a retry makes sense.
 #[task("charge", retries = 5)]
 fn charge(card: &str, ctx: &JobContext) -> Result<(), TaskError> {
     match card {
@@ -36,7 +36,7 @@ fn main() -> qdjobs::Result<()> {
     let fetched = Fetch::new("https://example.com").enqueue(&queue)?;
     println!("{}", fetched.wait()?);
     for attempt in queue.attempts(fetched.id())? {
-        println!("  attempt {}: {}", attempt.attempt, attempt.error.as_deref().unwrap_or("well"));
+        println!("  attempt {}: {}", attempt.attempt, attempt.error.as_deref().unwrap_or("completed"));
     }
 
     for card in ["good", "limited", "expired", "withdrawn"] {

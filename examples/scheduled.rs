@@ -1,14 +1,14 @@
-//! Jobs for later: after a while, at an instant, and in an order of importance.
+//! Jobs with a delay, at an instant, and with a priority.
 //!
 //! `cargo run --example scheduled`
-#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 use std::time::Duration;
 
 use qdjobs::prelude::*;
 use qdjobs::store::Filter;
 
-/// Reminds somebody.
+/// Prints a reminder.
 #[task("remind")]
 fn remind(of: &str) {
     println!("remember {of}");
@@ -24,7 +24,7 @@ fn main() -> qdjobs::Result<()> {
     let fire = Remind::new("the fire").priority(10).enqueue(&queue)?;
     let post = Remind::new("the post").enqueue(&queue)?;
 
-    // The fire and the post at once, the fire first; then the walk, then the tea, each to the millisecond.
+    // The fire and the post are due at once, and the fire has the higher priority. Then the walk, then the tea.
     let worker = Worker::new(&queue).concurrency(1).start()?;
     for job in [fire, post, walk, tea] {
         job.wait()?;

@@ -1,19 +1,19 @@
-//! What tasks share (a client, a pool, a setting) comes from the worker, and is not stored with the job.
+//! Values that all jobs share, such as a client or a pool: the worker passes them to the tasks.
 //!
 //! `cargo run --example state`
-#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use qdjobs::prelude::*;
 
-/// Stands for a client of some service: made once, used by every job.
+/// Replaces the client of a service: made once, and used by every job.
 struct Meter {
     unit: &'static str,
     total: AtomicU64,
 }
 
-/// Counts what was used.
+/// Adds an amount to the total.
 #[task("count")]
 fn count(amount: u64, #[state] meter: &Meter) -> String {
     let total = meter.total.fetch_add(amount, Ordering::Relaxed) + amount;
@@ -23,7 +23,7 @@ fn count(amount: u64, #[state] meter: &Meter) -> String {
 fn main() -> qdjobs::Result<()> {
     let queue = JobQueue::in_memory();
 
-    // A worker that lacks what its tasks need does not start, and lists everything that is missing.
+    // A worker without the state that its tasks need does not start. The error lists everything that is missing.
     if let Err(error) = Worker::new(&queue).start() {
         println!("{error}\n");
     }

@@ -1,17 +1,17 @@
-//! Tests of code that has tasks: the function as a function, the job it enqueues, and the whole with the time in hand.
+//! How to test tasks: the function itself, the job that is enqueued, and a delayed job with a manual clock.
 //!
 //! `cargo test --example testing`
-#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 use qdjobs::prelude::*;
 
-/// Reminds a user, after a week.
+/// Reminds a user.
 #[task("remind")]
 fn remind(user: &str) -> Result<String, String> {
-    if user.is_empty() { Err("whom?".into()) } else { Ok(format!("We miss you, {user}!")) }
+    if user.is_empty() { Err("the user has no name".into()) } else { Ok(format!("We miss you, {user}!")) }
 }
 
-/// The code under test: what a service does when somebody signs up.
+/// The code under test: a user signs up, and is reminded after a week.
 fn sign_up(user: &str, queue: &JobQueue) -> qdjobs::Result<JobHandle<String>> {
     Remind::new(user).delay(std::time::Duration::from_secs(7 * 86_400)).enqueue(queue)
 }
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reminder_comes_after_a_week_in_no_time() {
+    fn the_reminder_runs_when_the_manual_clock_has_moved_by_a_week() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
         let queue = JobQueue::options().clock(clock.clone()).in_memory();
         let worker = Worker::new(&queue).start().unwrap();

@@ -1,8 +1,8 @@
-//! Jobs and rows in one transaction: an order without its job, or a job without its order, cannot be. And a task that
-//! completes its own job in the transaction that holds its effect has that effect exactly once.
+//! Jobs and rows in one transaction: an order and its job are stored together or not at all. And a task that
+//! completes its own job in the transaction of its effect, so that the effect happens exactly once.
 //!
 //! `cargo run --example transactional`
-#![expect(clippy::print_stdout, reason = "an example is there to be seen")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -10,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use qdjobs::prelude::*;
 use qdjobs::rusqlite::{Connection, TransactionBehavior::Immediate};
 
-/// A connection of the application's own, to the file that the queue is in as well.
+/// The application's own connection to the database file of the queue.
 struct Shop(Mutex<Connection>);
 
-/// Takes an order out of the stock. Whatever dies when, the stock is lowered once.
+/// Ships an order. Whatever crashes, `shipped` is increased once.
 #[task("ship")]
 fn ship(order: i64, ctx: &JobContext, #[state] shop: &Shop) -> Result<(), Box<dyn Error>> {
     let mut db = shop.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -24,7 +24,7 @@ fn ship(order: i64, ctx: &JobContext, #[state] shop: &Shop) -> Result<(), Box<dy
     Ok(tx.commit()?)
 }
 
-/// Comes after `ship`, once.
+/// Runs once, after `ship`.
 #[task("invoice")]
 fn invoice(order: i64) {
     println!("invoice for order {order}");
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tx.execute("INSERT INTO orders DEFAULT VALUES", [])?;
     let order = tx.last_insert_rowid();
     let job = Ship::new(order).enqueue(&tx)?;
-    tx.commit()?; // Only now there is an order, and only now there is a job.
+    tx.commit()?; // From here on, both the order and the job exist.
 
     let worker = Worker::new(&queue).state(Shop(Mutex::new(Connection::open(&file)?))).start()?;
     queue.handle::<()>(job).wait()?;

@@ -1,7 +1,7 @@
-//! The task `send_email`: a MIME message, by SMTP or into a folder.
+//! The task `send_email`: a MIME message, sent by SMTP or written to a directory.
 //!
-//! Leans on lettre for the message and the protocol, and on `run` for the file. Never comes in: the queue. What a
-//! server's answer means for the job is decided here, in [`Mailer::deliver`], and nowhere else.
+//! Depends on lettre for the message and the protocol, and on `job_output` for the file. Does not use the queue. What
+//! the response of a server means for the job is decided here.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -21,39 +21,39 @@ use url::Url;
 
 use crate::job_output::{Draft, Run};
 
-/// How long a server may take over one step of the conversation. Less than the task's timeout, so that the job's error
-/// names the server and not only the clock.
-const SMTP_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for one response of a server. It is shorter than the task's timeout, so that the job's error
+/// names the server.
+const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What to write.
+/// The contents of an email.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Letter<'a> {
-    /// One address, or several with commas between them; each may have a name: `Ann <ann@example.com>`.
+pub struct Email<'a> {
+    /// One address, or several separated by commas. Each may have a name: `Ann <ann@example.com>`.
     pub to: &'a str,
     /// The subject, one line.
     pub subject: &'a str,
     /// The text.
     pub body: &'a str,
-    /// Who gets a copy, written as `to` is.
+    /// The recipients of a copy, in the form of `to`.
     pub cc: Option<&'a str>,
-    /// The text once more as HTML, for readers that show it.
+    /// The text as HTML.
     pub html: Option<&'a str>,
 }
 
-/// What became of it: the result of the job.
+/// The result of the job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sent {
-    /// Always true: a letter that was not sent is an error.
+    /// Always true: if the email was not sent, the job has an error.
     pub sent: bool,
-    /// To whom, as the caller wrote it.
+    /// The recipients, as the caller wrote them.
     pub to: String,
-    /// Its `Message-ID`, the same at every attempt of the job.
+    /// The `Message-ID`, which is the same at every attempt of the job.
     pub message_id: String,
-    /// The server that took it, or the file that holds it.
+    /// The server that accepted it, or the file that contains it.
     pub via: String,
 }
 
-/// Delivers letters: by SMTP, or as files into an outbox when there is no server.
+/// Delivers emails: by SMTP or, without a server, as files in an outbox directory.
 #[derive(Clone, Debug)]
 pub struct Mailer {
     from: Mailbox,
@@ -67,8 +67,8 @@ enum Route {
 }
 
 impl Mailer {
-    /// By SMTP if `SMTP_URL` is set (`smtp://user:password@host:port`), else into the folder `outbox`. The sender is
-    /// `MAIL_FROM`.
+    /// A mailer by SMTP if `SMTP_URL` is set (`smtp://user:password@host:port`), else into the directory `outbox`.
+    /// The sender is `MAIL_FROM`.
     pub fn from_env(outbox: &Path) -> Result<Mailer, String> {
         let mailer = match env::var("SMTP_URL") {
             Ok(url) if !url.is_empty() => Mailer::smtp(&url)?,
@@ -80,12 +80,12 @@ impl Mailer {
         }
     }
 
-    /// Through the server of this URL.
+    /// A mailer that sends through the server of this URL.
     pub fn smtp(url: &str) -> Result<Mailer, String> {
-        // The URL may hold a password: no message repeats it.
+        // The URL can contain a password, so no error repeats it.
         let unusable = |why: &dyn Display| {
             format!(
-                "SMTP_URL cannot be used: {why}\nwrite smtp://user:password@host:port, the user and the port if needed"
+                "SMTP_URL cannot be used: {why}\nwrite smtp://user:password@host:port; the user and the port are optional"
             )
         };
         let url = Url::parse(url).map_err(|error| unusable(&error))?;
@@ -96,17 +96,17 @@ impl Mailer {
             "smtp" | "smtps" => encrypted(&url),
             other => Err(format!("`{other}` is not a protocol for sending mail")),
         };
-        let transport = builder.map_err(|why| unusable(&why))?.timeout(Some(SMTP_PATIENCE)).build();
+        let transport = builder.map_err(|why| unusable(&why))?.timeout(Some(SMTP_TIMEOUT)).build();
         let server = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
         Ok(Mailer { from: default_sender(), route: Route::Smtp { transport, server } })
     }
 
-    /// As `.eml` files into this folder, which is made when the first letter comes.
+    /// A mailer that writes `.eml` files to this directory, which is created with the first email.
     pub fn outbox(folder: &Path) -> Mailer {
         Mailer { from: default_sender(), route: Route::Outbox(folder.to_owned()) }
     }
 
-    /// With this sender.
+    /// Sets the sender.
     pub fn from(mut self, address: &str) -> Result<Mailer, String> {
         self.from = address
             .parse()
@@ -114,20 +114,20 @@ impl Mailer {
         Ok(self)
     }
 
-    /// Where letters go, for people.
+    /// The destination of emails, for people.
     pub fn describe(&self) -> String {
         match &self.route {
             Route::Smtp { server, .. } => format!("sent through {server}"),
             Route::Outbox(folder) => {
-                format!("written into {} (set SMTP_URL to send it)", folder.display())
+                format!("written to {} (set SMTP_URL to send it)", folder.display())
             }
         }
     }
 
-    /// Writes the letter and sends it off.
-    pub fn deliver(&self, letter: &Letter<'_>, run: &Run) -> Result<Sent, TaskError> {
+    /// Composes the email and delivers it.
+    pub fn deliver(&self, email: &Email<'_>, run: &Run) -> Result<Sent, TaskError> {
         let message_id = format!("<{}@{}>", run.key(), self.from.email.domain());
-        let message = self.compose(letter, &message_id, run)?;
+        let message = self.compose(email, &message_id, run)?;
         let via = match &self.route {
             Route::Smtp { transport, server } => {
                 transport.send(&message).map_err(|error| refused(server, &error))?;
@@ -140,36 +140,38 @@ impl Mailer {
                 path.display().to_string()
             }
         };
-        Ok(Sent { sent: true, to: letter.to.to_owned(), message_id, via })
+        Ok(Sent { sent: true, to: email.to.to_owned(), message_id, via })
     }
 
-    fn compose(&self, letter: &Letter<'_>, message_id: &str, run: &Run) -> Result<Message, TaskError> {
-        // A line break in a header would begin a header of the caller's choice.
-        if letter.subject.contains(|c: char| c.is_control()) {
-            return Err(TaskError::permanent("`subject` holds a line break or another control character"));
+    fn compose(&self, email: &Email<'_>, message_id: &str, run: &Run) -> Result<Message, TaskError> {
+        // A line break would let the caller add headers.
+        if email.subject.contains(|c: char| c.is_control()) {
+            return Err(TaskError::permanent(
+                "`subject` contains a line break or another control character; write one line",
+            ));
         }
         let mut message = Message::builder()
             .from(self.from.clone())
-            .subject(letter.subject)
+            .subject(email.subject)
             .message_id(Some(message_id.to_owned()))
-            // The job's own time, so that a repeat is the same letter.
+            // The time of the job, so that a repeated attempt sends the same email.
             .date(SystemTime::UNIX_EPOCH + Duration::from_secs(run.created_at.as_second().unsigned_abs()));
-        for to in addresses("to", letter.to)? {
+        for to in addresses("to", email.to)? {
             message = message.to(to);
         }
-        for cc in letter.cc.map(|cc| addresses("cc", cc)).transpose()?.into_iter().flatten() {
+        for cc in email.cc.map(|cc| addresses("cc", cc)).transpose()?.into_iter().flatten() {
             message = message.cc(cc);
         }
-        let body = letter.body.to_owned();
-        let built = match letter.html {
+        let body = email.body.to_owned();
+        let built = match email.html {
             Some(html) => message.multipart(MultiPart::alternative_plain_html(body, html.to_owned())),
             None => message.singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body)),
         };
-        built.map_err(|error| TaskError::permanent(format!("cannot write this letter: {error}")))
+        built.map_err(|error| TaskError::permanent(format!("cannot compose this email: {error}")))
     }
 }
 
-/// Without encryption, for a server on this machine or in a trusted network.
+/// A connection without encryption, for a server on this machine or in a trusted network.
 fn plain(url: &Url, host: &str) -> Result<SmtpTransportBuilder, String> {
     let decode = |part: &str| {
         percent_decode_str(part).decode_utf8().map(Cow::into_owned).map_err(|error| error.to_string())
@@ -183,7 +185,7 @@ fn plain(url: &Url, host: &str) -> Result<SmtpTransportBuilder, String> {
     }
 }
 
-/// `smtps://`, or `smtp://` with `?tls=required`.
+/// An encrypted connection: `smtps://`, or `smtp://` with `?tls=required`.
 #[cfg(feature = "tls")]
 fn encrypted(url: &Url) -> Result<SmtpTransportBuilder, String> {
     SmtpTransport::from_url(url.as_str()).map_err(|error| error.to_string())
@@ -191,19 +193,19 @@ fn encrypted(url: &Url) -> Result<SmtpTransportBuilder, String> {
 
 #[cfg(not(feature = "tls"))]
 fn encrypted(_: &Url) -> Result<SmtpTransportBuilder, String> {
-    Err("it asks for encryption, which this program is built without; build it with `--features tls`"
+    Err("it requires encryption, and this program is built without it; build it with `--features tls`"
         .to_owned())
 }
 
 fn default_sender() -> Mailbox {
-    // Both halves are literals that need no check.
+    // Both parts are valid literals, so they need no check.
     Mailbox::new(Some("qdjobs".to_owned()), Address::new_dangerous("qdjobs", "localhost"))
 }
 
 fn addresses(param: &str, text: &str) -> Result<Mailboxes, TaskError> {
     let list: Mailboxes = text.parse().map_err(|error| {
         TaskError::permanent(format!(
-            "`{param}` is `{}`, which is not an e-mail address ({error}); write name@host, several with commas",
+            "`{param}` is `{}`, which is not an email address ({error}); write name@host, several separated by commas",
             text.escape_debug()
         ))
     })?;
@@ -213,15 +215,15 @@ fn addresses(param: &str, text: &str) -> Result<Mailboxes, TaskError> {
     Ok(list)
 }
 
-/// What a failed conversation means for the job. A server that says no for good (5xx) will say no again; everything
-/// else, a "not now" (4xx), a dropped line, a silence, may be different next time. When the line dropped after the
-/// server had taken the letter, the next attempt sends it twice, with one `Message-ID`.
+/// What a failed SMTP session means for the job. A permanent error (5xx) would be the same at the next attempt. After
+/// every other failure (4xx, a closed connection, a timeout) the job is retried. If the connection closed after the
+/// server had accepted the email, the next attempt sends it again, with the same `Message-ID`.
 fn refused(server: &str, error: &smtp::Error) -> TaskError {
     let mut text = format!("{server}: {error}");
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         let inner_text = inner.to_string();
-        // Some errors of lettre print their cause themselves.
+        // Some errors of lettre already contain the text of their cause.
         if !text.contains(&inner_text) {
             text = format!("{text}: {inner_text}");
         }
@@ -234,11 +236,11 @@ fn refused(server: &str, error: &smtp::Error) -> TaskError {
     }
 }
 
-fn store(path: &Path, letter: &[u8], run: &Run) -> io::Result<()> {
+fn store(path: &Path, email: &[u8], run: &Run) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    Draft::new(path, run).write(letter)
+    Draft::new(path, run).write(email)
 }
 
 #[cfg(test)]
@@ -248,30 +250,30 @@ mod tests {
     use qdjobs::TaskErrorKind;
 
     #[test]
-    fn a_repeat_overwrites_its_letter_and_another_job_does_not() {
+    fn a_repeated_attempt_overwrites_its_email_and_another_job_does_not() {
         let folder = Folder::new("outbox");
         let mailer = Mailer::outbox(&folder.0.join("outbox"));
-        let letter = Letter { to: "ann@example.com", subject: "Hi", body: "…", ..Letter::default() };
-        let first = mailer.deliver(&letter, &run(1, 1)).unwrap();
-        let again = mailer.deliver(&letter, &run(1, 2)).unwrap();
+        let email = Email { to: "ann@example.com", subject: "Hi", body: "…", ..Email::default() };
+        let first = mailer.deliver(&email, &run(1, 1)).unwrap();
+        let again = mailer.deliver(&email, &run(1, 2)).unwrap();
         assert_eq!(first, again);
-        mailer.deliver(&letter, &run(2, 1)).unwrap();
+        mailer.deliver(&email, &run(2, 1)).unwrap();
         assert_eq!(fs::read_dir(folder.0.join("outbox")).unwrap().count(), 2);
     }
 
     #[test]
-    fn a_letter_that_can_never_be_sent_is_refused_for_good_and_writes_nothing() {
+    fn an_email_that_can_never_be_sent_is_a_permanent_error_and_writes_nothing() {
         let folder = Folder::new("outbox-bad");
         let mailer = Mailer::outbox(&folder.0);
-        let good = Letter { to: "ann@example.com", subject: "Hi", body: "…", ..Letter::default() };
-        for (letter, named) in [
-            (Letter { to: "", ..good }, "`to`"),
-            (Letter { to: "ann", ..good }, "`to`"),
-            (Letter { to: "ann@example.com\r\nBcc: all@example.com", ..good }, "`to`"),
-            (Letter { cc: Some("bob@"), ..good }, "`cc`"),
-            (Letter { subject: "Hi\r\nBcc: all@example.com", ..good }, "`subject`"),
+        let good = Email { to: "ann@example.com", subject: "Hi", body: "…", ..Email::default() };
+        for (email, named) in [
+            (Email { to: "", ..good }, "`to`"),
+            (Email { to: "ann", ..good }, "`to`"),
+            (Email { to: "ann@example.com\r\nBcc: all@example.com", ..good }, "`to`"),
+            (Email { cc: Some("bob@"), ..good }, "`cc`"),
+            (Email { subject: "Hi\r\nBcc: all@example.com", ..good }, "`subject`"),
         ] {
-            let error = mailer.deliver(&letter, &run(1, 1)).unwrap_err();
+            let error = mailer.deliver(&email, &run(1, 1)).unwrap_err();
             assert_eq!(error.kind(), TaskErrorKind::Permanent, "{error}");
             assert!(error.to_string().contains(named), "{error}");
         }
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_server_is_told_without_its_password() {
+    fn the_error_for_an_unusable_server_does_not_contain_its_password() {
         let error = Mailer::smtp("nonsense://ann:secret@example.com").unwrap_err();
         assert!(error.contains("SMTP_URL") && !error.contains("secret"), "{error}");
         let mailer = Mailer::smtp("smtp://ann:secret@example.com:2525/me").unwrap();

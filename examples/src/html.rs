@@ -1,11 +1,11 @@
-//! HTML that cannot be broken by what it shows: [`Html`].
+//! [`Html`], a page whose values are always escaped.
 //!
-//! Leans on nothing. There are two ways in and no third: markup is a literal of this program, and everything that is
-//! only known when it runs is text, and escaped.
+//! Depends on the standard library alone. Markup is a literal of this program; every value that is known only at run
+//! time is text, and is escaped.
 
 use std::fmt::{Display, Write};
 
-/// A page in the making.
+/// An HTML page that is being built.
 #[derive(Debug, Default)]
 pub struct Html(String);
 
@@ -15,20 +15,20 @@ impl Html {
         Html::default()
     }
 
-    /// Markup, which only this program's own source can hold.
+    /// Appends markup, which is a literal of this program.
     pub fn raw(&mut self, markup: &'static str) -> &mut Html {
         self.0.push_str(markup);
         self
     }
 
-    /// A value, as the text of an element or inside the quotes of an attribute.
+    /// Appends a value, escaped, as the text of an element or inside the quotes of an attribute.
     pub fn text(&mut self, value: impl Display) -> &mut Html {
-        // Writing into a `String` cannot fail, and a `Display` that does has shown what it could.
+        // Writing to a `String` cannot fail; after an error of `Display` the text so far stays.
         write!(Escaped(&mut self.0), "{value}").ok();
         self
     }
 
-    /// The page.
+    /// The finished page.
     pub fn finish(self) -> String {
         self.0
     }
@@ -45,7 +45,7 @@ impl Write for Escaped<'_> {
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
                 '\'' => self.0.push_str("&#39;"),
-                // No control character but the line break means anything to a reader.
+                // Control characters other than the line break are not displayed.
                 c if c.is_control() && c != '\n' => self.0.push('\u{fffd}'),
                 c => self.0.push(c),
             }

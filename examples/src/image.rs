@@ -1,7 +1,7 @@
-//! The task `process_image`: decodes a picture, changes it, writes the outcome beside it.
+//! The task `process_image`: decodes an image, applies operations, and writes the result to the same directory.
 //!
-//! Leans on the image crate, and on `run` for the file. Never comes in: the queue. A path from a job opens only what
-//! lies in the [`Album`]'s folder, and no picture is decoded before its size is known to be bearable.
+//! Depends on the image crate, and on `job_output` for the file. Does not use the queue. A path from a job opens only
+//! files in the directory of the [`Album`], and an image is decoded only after its size was checked.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -19,42 +19,42 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::job_output::{Draft, Run, Step};
 
-/// Largest file that is read. Photographs have some 20 MiB.
+/// Largest file that is read. Photos have about 20 MiB.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// Longest side, of what is read and of what is made.
+/// Longest side of an input or an output, in pixels.
 const SIDE_MAX: u32 = 16_384;
 
-/// Most pixels, of what is read and of what is made: at 8 bytes each half a gigabyte, and no camera of today has more.
+/// Largest number of pixels of an input or an output: half a gigabyte at 8 bytes each. Few cameras have more.
 const PIXELS_MAX: u64 = 64_000_000;
 
-/// Widest blur, in pixels: beyond it nothing is recognisable, only slow.
+/// Largest blur, in pixels. A larger one is slow, and nothing is recognizable in its result.
 const SIGMA_MAX: f32 = 100.0;
 
-/// Most operations of one job.
+/// Largest number of operations of one job.
 const OPERATIONS_MAX: usize = 32;
 
-/// How a wrong operation learns what to write.
+/// The operations, for error texts.
 const VOCABULARY: &str = "resize:WxH, resize:WxH!, thumbnail:WxH, crop:X,Y,W,H, rotate:90|180|270, grayscale, blur:SIGMA, optimize";
 
-/// One change of a picture.
+/// One operation on an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operation {
-    /// `resize:WxH`: as large as fits into W by H with the sides in proportion; small pictures grow.
+    /// `resize:WxH`: scaled to fit into W by H, in proportion. Small images are enlarged.
     Resize(u32, u32),
-    /// `resize:WxH!`: exactly W by H, in proportion or not.
+    /// `resize:WxH!`: scaled to exactly W by H.
     ResizeExact(u32, u32),
-    /// `thumbnail:WxH`: as `resize`, but small pictures stay as they are; quick rather than fine.
+    /// `thumbnail:WxH`: as `resize`, but faster and of lower quality. Small images are not enlarged.
     Thumbnail(u32, u32),
-    /// `crop:X,Y,W,H`: the part W by H whose upper left corner is X from the left and Y from the top.
+    /// `crop:X,Y,W,H`: the part of W by H pixels whose upper left corner is at X, Y.
     Crop {
-        /// From the left edge.
+        /// The distance from the left edge.
         x: u32,
-        /// From the upper edge.
+        /// The distance from the upper edge.
         y: u32,
-        /// Of the part.
+        /// The width of the part.
         width: u32,
-        /// Of the part.
+        /// The height of the part.
         height: u32,
     },
     /// `rotate:90`, clockwise.
@@ -63,11 +63,11 @@ pub enum Operation {
     Rotate180,
     /// `rotate:270`, clockwise.
     Rotate270,
-    /// `grayscale`: no colours.
+    /// `grayscale`: without colors.
     Grayscale,
-    /// `blur:SIGMA`: softened over some SIGMA pixels.
+    /// `blur:SIGMA`: blurred over SIGMA pixels.
     Blur(f32),
-    /// `optimize`: written as small as it goes; a PNG loses nothing, a JPEG some of its quality.
+    /// `optimize`: written as a small file. A PNG is lossless, a JPEG has a lower quality.
     Optimize,
 }
 
@@ -77,19 +77,23 @@ impl FromStr for Operation {
     fn from_str(text: &str) -> Result<Operation, String> {
         let (verb, rest) = text.split_once(':').unwrap_or((text, ""));
         let wrong =
-            |write: &str| format!("operation `{}` is not understood; write {write}", text.escape_debug());
+            |write: &str| format!("the operation `{}` is invalid; write {write}", text.escape_debug());
         match verb {
             "resize" => match rest.strip_suffix('!') {
                 Some(rest) => size(rest).map(|(w, h)| Operation::ResizeExact(w, h)),
                 None => size(rest).map(|(w, h)| Operation::Resize(w, h)),
             }
             .ok_or_else(|| {
-                wrong(&format!("resize:WxH with sides from 1 to {SIDE_MAX}, as in resize:200x200"))
+                wrong(&format!("resize:WxH with sides from 1 to {SIDE_MAX}, for example resize:200x200"))
             }),
             "thumbnail" => size(rest).map(|(w, h)| Operation::Thumbnail(w, h)).ok_or_else(|| {
-                wrong(&format!("thumbnail:WxH with sides from 1 to {SIDE_MAX}, as in thumbnail:128x128"))
+                wrong(&format!(
+                    "thumbnail:WxH with sides from 1 to {SIDE_MAX}, for example thumbnail:128x128"
+                ))
             }),
-            "crop" => crop(rest).ok_or_else(|| wrong("crop:X,Y,W,H in whole pixels, as in crop:0,0,100,50")),
+            "crop" => {
+                crop(rest).ok_or_else(|| wrong("crop:X,Y,W,H in whole pixels, for example crop:0,0,100,50"))
+            }
             "rotate" => match rest {
                 "90" => Ok(Operation::Rotate90),
                 "180" => Ok(Operation::Rotate180),
@@ -101,7 +105,9 @@ impl FromStr for Operation {
                 .ok()
                 .filter(|sigma: &f32| *sigma > 0.0 && *sigma <= SIGMA_MAX)
                 .map(Operation::Blur)
-                .ok_or_else(|| wrong(&format!("blur:SIGMA above 0 and up to {SIGMA_MAX}, as in blur:2.5"))),
+                .ok_or_else(|| {
+                    wrong(&format!("blur:SIGMA above 0 and up to {SIGMA_MAX}, for example blur:2.5"))
+                }),
             "grayscale" if text == verb => Ok(Operation::Grayscale),
             "optimize" if text == verb => Ok(Operation::Optimize),
             _ => Err(wrong(&format!("one of {VOCABULARY}"))),
@@ -126,7 +132,7 @@ impl fmt::Display for Operation {
     }
 }
 
-// In JSON an operation is its text, so that a wrong one is told what to write before the job is stored.
+// In JSON an operation is its text. An invalid one is refused before the job is stored.
 impl Serialize for Operation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -159,40 +165,40 @@ fn crop(text: &str) -> Option<Operation> {
     })
 }
 
-/// What became of the picture: the result of the job.
+/// The result of the job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Processed {
-    /// Always true: a picture that was not processed is an error.
+    /// Always true: if the image was not processed, the job has an error.
     pub processed: bool,
-    /// The picture that was read, as the caller wrote it.
+    /// The input file, as the caller wrote it.
     pub path: String,
-    /// The picture that was written.
+    /// The output file.
     pub output: String,
-    /// Of the output.
+    /// The width of the output.
     pub width: u32,
-    /// Of the output.
+    /// The height of the output.
     pub height: u32,
-    /// Size of the output's file.
+    /// The size of the output file.
     pub bytes: u64,
 }
 
-/// The one folder whose pictures may be read, and beside which outputs are written.
+/// The directory from which images are read and to which results are written.
 #[derive(Clone, Debug)]
 pub struct Album(PathBuf);
 
 impl Album {
-    /// Everything in and below `folder`.
+    /// The images in and below `folder`.
     pub fn new(folder: &Path) -> std::io::Result<Album> {
         folder.canonicalize().map(Album)
     }
 
-    /// The folder.
+    /// The path of the directory.
     pub fn folder(&self) -> &Path {
         &self.0
     }
 
-    /// Applies `operations` in their order to the picture at `path` and writes the outcome beside it, named after the
-    /// job: `photo.png` becomes `photo.job-7.png`.
+    /// Applies `operations` in order to the image at `path` and writes the result to the same directory. The output is
+    /// named after the job: `photo.png` becomes `photo.job-7.png`.
     pub fn process(
         &self,
         path: &str,
@@ -202,7 +208,7 @@ impl Album {
     ) -> Result<Processed, TaskError> {
         if operations.len() > OPERATIONS_MAX {
             return Err(TaskError::permanent(format!(
-                "{} operations in one job, more than {OPERATIONS_MAX}; split them over several jobs",
+                "the job has {} operations, more than {OPERATIONS_MAX}; split them over several jobs",
                 operations.len()
             )));
         }
@@ -229,13 +235,13 @@ impl Album {
         })
     }
 
-    /// The file that `path` names, if it is one of the album's. Judged by its words first, so that a path that leads
-    /// outside learns nothing of what lies there, then by where its links lead.
+    /// The file at `path`, if it is in this directory. The text of the path is checked first, so that an error does not
+    /// reveal which files exist outside. Then the resolved path is checked, for symbolic links.
     fn find(&self, path: &str) -> Result<PathBuf, TaskError> {
         let outside = || {
             TaskError::permanent(format!(
-                "`{}` lies outside of {}, the folder this service processes images in; \
-                 give a path below it, or set QDJOBS_IMAGES to another folder",
+                "`{}` is outside of {}, the image directory of this service; use a path in that directory, or set \
+                 QDJOBS_IMAGES to another one",
                 path.escape_debug(),
                 self.0.display()
             ))
@@ -259,14 +265,14 @@ impl Album {
 fn decode(source: &Path, shown: &str) -> Result<(DynamicImage, ImageFormat), TaskError> {
     let name = shown.escape_debug();
     let open = || -> std::io::Result<(File, fs::Metadata)> {
-        // Looked at before it is opened: opening a pipe would wait for somebody to write into it.
+        // Checked before the file is opened: opening a named pipe would wait for a writer.
         let about = fs::metadata(source)?;
         Ok((File::open(source)?, about))
     };
     let (file, about) =
         open().map_err(|error| TaskError::permanent(format!("cannot open image `{name}`: {error}")))?;
     if !about.is_file() {
-        return Err(TaskError::permanent(format!("`{name}` is not a file")));
+        return Err(TaskError::permanent(format!("`{name}` is not a regular file")));
     }
     if about.len() > FILE_BYTES_MAX {
         return Err(TaskError::permanent(format!(
@@ -278,9 +284,9 @@ fn decode(source: &Path, shown: &str) -> Result<(DynamicImage, ImageFormat), Tas
         ImageError::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
             TaskError::retry(format!("cannot read image `{name}`: {error}"))
         }
-        error => TaskError::permanent(format!("image `{name}` is damaged or cut off: {error}")),
+        error => TaskError::permanent(format!("image `{name}` is damaged or incomplete: {error}")),
     };
-    // Judged by its first bytes, not by its name.
+    // The format is determined by the first bytes, not by the name.
     let reader =
         ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(|e| unreadable(e.into()))?;
     let Some(format) =
@@ -290,7 +296,7 @@ fn decode(source: &Path, shown: &str) -> Result<(DynamicImage, ImageFormat), Tas
     };
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (width, height) = decoder.dimensions();
-    bearable(u64::from(width), u64::from(height)).map_err(|why| {
+    check_dimensions(u64::from(width), u64::from(height)).map_err(|why| {
         TaskError::permanent(format!(
             "image `{name}` is {width} by {height} pixels, {why}; scale it down first"
         ))
@@ -298,14 +304,14 @@ fn decode(source: &Path, shown: &str) -> Result<(DynamicImage, ImageFormat), Tas
     let mut limits = Limits::default();
     limits.max_alloc = Some(PIXELS_MAX * 8);
     decoder.set_limits(limits).map_err(unreadable)?;
-    // Cameras write how they were held into the metadata, which is not copied: turn the pixels themselves.
+    // Cameras store the orientation in the metadata, which is not copied: rotate the pixels instead.
     let orientation = decoder.orientation().map_err(unreadable)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     picture.apply_orientation(orientation);
     Ok((picture, format))
 }
 
-fn bearable(width: u64, height: u64) -> Result<(), String> {
+fn check_dimensions(width: u64, height: u64) -> Result<(), String> {
     if width.max(height) > u64::from(SIDE_MAX) {
         return Err(format!("longer than {SIDE_MAX} on a side"));
     }
@@ -318,8 +324,8 @@ fn bearable(width: u64, height: u64) -> Result<(), String> {
 fn apply(picture: DynamicImage, operation: Operation) -> Result<DynamicImage, TaskError> {
     let (from_width, from_height) = (picture.width(), picture.height());
     let makes = |width: u32, height: u32| {
-        bearable(u64::from(width), u64::from(height)).map_err(|why| {
-            TaskError::permanent(format!("`{operation}` would make a picture {why}; write less"))
+        check_dimensions(u64::from(width), u64::from(height)).map_err(|why| {
+            TaskError::permanent(format!("the result of `{operation}` would be {why}; use a smaller size"))
         })
     };
     Ok(match operation {
@@ -342,8 +348,8 @@ fn apply(picture: DynamicImage, operation: Operation) -> Result<DynamicImage, Ta
                 |from: u32, length: u32, whole: u32| from.checked_add(length).is_some_and(|end| end <= whole);
             if !(inside(x, width, from_width) && inside(y, height, from_height)) {
                 return Err(TaskError::permanent(format!(
-                    "`{operation}` reaches over the edge of the picture, which is {from_width} by {from_height} at \
-                     this point; write X + W up to {from_width} and Y + H up to {from_height}"
+                    "`{operation}` exceeds the image, which is {from_width} by {from_height} pixels at this point; X + W \
+                     can be up to {from_width} and Y + H up to {from_height}"
                 )));
             }
             picture.crop_imm(x, y, width, height)
@@ -353,12 +359,12 @@ fn apply(picture: DynamicImage, operation: Operation) -> Result<DynamicImage, Ta
         Operation::Rotate270 => picture.rotate270(),
         Operation::Grayscale => picture.grayscale(),
         Operation::Blur(sigma) => picture.fast_blur(sigma),
-        // Says how to write, not what to draw.
+        // Applies when the file is written.
         Operation::Optimize => picture,
     })
 }
 
-/// The largest size in proportion with `from` that fits into `frame`, never less than a pixel.
+/// The largest size in proportion that fits into `frame`, at least one pixel.
 fn fit((width, height): (u32, u32), frame: (u32, u32)) -> (u32, u32) {
     let scale = (f64::from(frame.0) / f64::from(width)).min(f64::from(frame.1) / f64::from(height));
     let scaled = |side: u32| (f64::from(side) * scale).round().max(1.0) as u32;
@@ -371,7 +377,7 @@ fn encode(picture: &DynamicImage, format: ImageFormat, optimize: bool) -> Result
         match format {
             ImageFormat::Jpeg => {
                 let quality = if optimize { 75 } else { 90 };
-                // JPEG knows neither transparency nor more than 8 bits.
+                // JPEG has no transparency and 8 bits per channel.
                 let flat = if picture.color().has_color() {
                     DynamicImage::from(picture.to_rgb8())
                 } else {
@@ -384,11 +390,11 @@ fn encode(picture: &DynamicImage, format: ImageFormat, optimize: bool) -> Result
             ),
             _ => picture.write_with_encoder(PngEncoder::new(&mut bytes)),
         };
-    written.map_err(|error| TaskError::permanent(format!("cannot write this picture: {error}")))?;
+    written.map_err(|error| TaskError::permanent(format!("cannot encode this image: {error}")))?;
     Ok(bytes.into_inner())
 }
 
-/// The same pixels, without a transparency that hides nothing and without colours that are all gray.
+/// The same pixels without an alpha channel that is fully opaque, and in gray if no pixel has a color.
 fn without_spare_channels(picture: &DynamicImage) -> DynamicImage {
     let DynamicImage::ImageRgba8(pixels) = picture else { return picture.clone() };
     if pixels.pixels().any(|pixel| pixel[3] != u8::MAX) {
@@ -411,7 +417,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operations_are_read_as_they_are_written() {
+    fn the_text_of_an_operation_is_parsed_back() {
         for text in [
             "resize:200x200",
             "resize:10x20!",
@@ -429,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_operation_is_told_what_to_write() {
+    fn the_error_for_an_invalid_operation_contains_a_valid_one() {
         for (text, write) in [
             ("sharpen", "resize:WxH"),
             ("", "resize:WxH"),
@@ -454,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fitted_picture_keeps_its_proportions() {
+    fn a_fitted_image_keeps_its_proportions() {
         assert_eq!(fit((400, 300), (200, 200)), (200, 150));
         assert_eq!(fit((30, 40), (200, 200)), (150, 200));
         assert_eq!(fit((10_000, 1), (10, 10)), (10, 1));

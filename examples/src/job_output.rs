@@ -1,6 +1,6 @@
-//! What the three tasks know of the attempt they run in: [`Run`], and the [`Draft`] of the file it writes.
+//! The output of a job: [`Draft`], a file that replaces its target atomically, and [`Run`], the attempt that writes it.
 //!
-//! Leans on the standard library, and on qdjobs for the attempt's number and name. Knows neither mail, images nor reports.
+//! Depends on the standard library, and on qdjobs for the number of the job. Knows neither mail, images nor reports.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,38 +10,38 @@ use qdjobs::{JobContext, JobId, TaskError, Timestamp};
 
 /// One attempt of one job.
 ///
-/// A job may run more than once: its worker may die after the work and before the record of it. Whatever a task leaves
-/// in the world is therefore named by the job, so that a repeat replaces it instead of adding to it.
+/// A job can run more than once: its worker may crash after the work and before the completion. So each output is
+/// named after the job, and a repeated attempt replaces it.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// The job.
+    /// The number of the job.
     pub job: JobId,
-    /// When it was stored: with the number it names the job beyond this database, whose numbers every database has.
+    /// When the job was stored. Together with the number it identifies the job across databases.
     pub created_at: Timestamp,
-    /// Which attempt this is, 1 for the first.
+    /// The number of the attempt; 1 for the first.
     pub attempt: u32,
 }
 
 impl Run {
-    /// The attempt that a task runs in.
+    /// The attempt of this context.
     pub fn of(ctx: &JobContext) -> Run {
         Run { job: ctx.job_id(), created_at: ctx.created_at(), attempt: ctx.attempt() }
     }
 
-    /// A name for the job that no other job has, in this database or in another one.
+    /// A name that no other job has, in this database or in another one.
     pub fn key(&self) -> String {
         format!("job-{}.{}", self.job, self.created_at.as_microsecond())
     }
 }
 
-/// Where a task says how far it has come; it is told in return whether to go on.
+/// Reports the progress of a job. It returns an error if the job should stop.
 pub type Step<'a> = &'a mut dyn FnMut(f64, &str) -> Result<(), TaskError>;
 
-/// A file in the making: it appears under its name whole or not at all.
+/// A temporary file that replaces its target atomically: the target is written completely or not at all.
 ///
-/// The draft lies beside its target, since a rename is atomic only within a file system, and is gone after a failure. A
-/// draft that a killed process left is taken away by the next attempt of the same job: drafts carry its number, and so
-/// an attempt that was given up but still runs can no longer put its file in place.
+/// The draft is in the directory of its target, since a rename is atomic only within a file system. It is removed
+/// after a failure. The draft of a killed process is removed by the next attempt of the job. Its name contains the
+/// number of the attempt, so an earlier attempt that still runs cannot replace the target any more.
 #[derive(Debug)]
 pub struct Draft {
     path: PathBuf,
@@ -49,7 +49,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A draft of `target` by this attempt.
+    /// The draft of `target` by this attempt. Removes the drafts of earlier attempts.
     pub fn new(target: &Path, run: &Run) -> Draft {
         for earlier in 1..run.attempt {
             fs::remove_file(draft_path(target, run.job, earlier)).ok();
@@ -57,13 +57,13 @@ impl Draft {
         Draft { path: draft_path(target, run.job, run.attempt), target: target.to_owned() }
     }
 
-    /// Writes the file and puts it in place, durably.
+    /// Writes the file and renames it to its target, durably.
     pub fn write(self, content: &[u8]) -> io::Result<()> {
         let mut file = File::create(&self.path)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&self.path, &self.target)?;
-        // The rename itself is durable once the folder is: before that a power cut may bring the old file back.
+        // The rename is durable when the directory is synced. Before, a power failure may restore the old file.
         match self.target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             Some(folder) => File::open(folder)?.sync_all(),
             None => File::open(".")?.sync_all(),
@@ -73,7 +73,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After the rename there is nothing under this name any more.
+        // After the rename, no file has this name.
         fs::remove_file(&self.path).ok();
     }
 }
@@ -92,7 +92,7 @@ pub(crate) mod tests {
         Run { job: JobId(job), created_at, attempt }
     }
 
-    /// An empty folder that is gone after the test.
+    /// An empty directory, removed after the test.
     pub(crate) struct Folder(pub(crate) PathBuf);
 
     impl Folder {
@@ -123,7 +123,7 @@ pub(crate) mod tests {
     fn a_repeat_replaces_the_file_and_leaves_no_draft() {
         let folder = Folder::new("draft-repeat");
         let target = folder.0.join("a.txt");
-        // What a killed first attempt leaves.
+        // The draft of a first attempt that was killed.
         fs::write(folder.0.join(".a.txt.7-1.part"), "half").unwrap();
         Draft::new(&target, &run(7, 2)).write(b"one").unwrap();
         Draft::new(&target, &run(7, 3)).write(b"two").unwrap();
@@ -132,7 +132,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_attempt_that_was_overtaken_cannot_put_its_file_in_place() {
+    fn an_attempt_that_a_later_one_has_replaced_cannot_write_the_target() {
         let folder = Folder::new("draft-overtaken");
         let target = folder.0.join("a.txt");
         let slow = Draft::new(&target, &run(7, 1));

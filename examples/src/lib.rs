@@ -1,6 +1,6 @@
-//! The demo service, in parts that can be read and tested alone: three tasks that do real work, and the service that
-//! takes jobs for them. `src/bin/job_queue.rs` puts the parts together; the short examples in this folder need none of
-//! them.
+//! The modules of the demo service: three tasks that do real work, and an HTTP interface that enqueues jobs.
+//!
+//! `src/bin/job_queue.rs` combines them. The short examples in this directory use none of them.
 
 pub mod email;
 pub mod html;

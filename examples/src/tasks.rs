@@ -1,13 +1,13 @@
-//! The demo's three tasks, and nothing else: what each does stands in the module it calls.
+//! The three tasks of the demo. The work of each is in the module that it calls.
 //!
-//! Leans on `#[task]`, which makes a type to enqueue of each function (`SendEmail`, `ProcessImage`, `GenerateReport`) and
-//! leaves the function as it is. What is shared by all jobs (`#[state]`) comes from the worker.
+//! Depends on `#[task]`, which generates a params struct for each function: `SendEmail`, `ProcessImage` and
+//! `GenerateReport`. The values with `#[state]` are passed by the worker.
 
 use qdjobs::Clock;
 use qdjobs::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::email::{Letter, Mailer, Sent};
+use crate::email::{Email, Mailer, Sent};
 use crate::image::{Album, Operation, Processed};
 use crate::job_output::Run;
 use crate::report::{Archive, Generated};
@@ -15,28 +15,28 @@ use crate::report::{Archive, Generated};
 /// Sends one email.
 #[task("send_email", queue = "mail", retries = 5, timeout = "60s")]
 pub fn send_email(
-    /// Who gets it; several addresses with commas between them.
+    /// The recipient, or several recipients separated by commas.
     to: &str,
-    /// One line.
+    /// The subject, one line.
     subject: &str,
     /// The text.
     body: &str,
-    /// Who gets a copy.
+    /// The recipients of a copy.
     cc: Option<&str>,
-    /// The text once more as HTML.
+    /// The text as HTML.
     html: Option<&str>,
     ctx: &JobContext,
     #[state] mailer: &Mailer,
 ) -> Result<Sent, TaskError> {
-    mailer.deliver(&Letter { to, subject, body, cc, html }, &Run::of(ctx))
+    mailer.deliver(&Email { to, subject, body, cc, html }, &Run::of(ctx))
 }
 
-/// Changes a picture and writes the outcome beside it.
+/// Processes an image and writes the result to the same directory.
 #[task("process_image", queue = "images", timeout = "5m")]
 pub fn process_image(
-    /// A PNG or JPEG in the folder of the service or below it.
+    /// A PNG or JPEG file in the image directory of the service or below it.
     image_path: &str,
-    /// In this order: resize:WxH, thumbnail:WxH, crop:X,Y,W,H, rotate:90|180|270, grayscale, blur:SIGMA, optimize.
+    /// Applied in order: resize:WxH, thumbnail:WxH, crop:X,Y,W,H, rotate:90|180|270, grayscale, blur:SIGMA, optimize.
     operations: &[Operation],
     ctx: &JobContext,
     #[state] album: &Album,
@@ -47,9 +47,9 @@ pub fn process_image(
 /// Writes a report on the jobs of this queue.
 #[task("generate_report", queue = "reports", timeout = "5m")]
 pub fn generate_report(
-    /// Its name, as in daily or sales.
+    /// The name of the report, for example daily or sales.
     report_type: &str,
-    /// Any of format (pdf, csv, html), days or since, until, per (hour, day); the rest is printed.
+    /// Options: format (pdf, csv, html), days or since, until, per (hour, day). Other members are printed as notes.
     params: Map<String, Value>,
     ctx: &JobContext,
     #[state] archive: &Archive,
@@ -58,7 +58,7 @@ pub fn generate_report(
     archive.generate(report_type, &params, now, &Run::of(ctx), &mut |done, doing| step(ctx, done, doing))
 }
 
-/// Tells the queue how far the job is, and the job when it is wanted no longer.
+/// Reports the progress of the job; returns an error if the job should stop.
 fn step(ctx: &JobContext, done: f64, doing: &str) -> Result<(), TaskError> {
     if ctx.should_stop() {
         return Err(TaskError::retry(format!("stopped before {doing}")));

@@ -1,6 +1,6 @@
-//! The demo service: an HTTP interface to a queue, and the worker that runs what is asked for.
+//! The demo service: an HTTP interface to a queue, and a worker that runs the jobs.
 //!
-//! Puts the parts of this crate together, says where to look, and ends in good order. The only place that prints.
+//! Combines the modules of this crate, prints the addresses, and stops on a signal. The only file that prints.
 
 use std::env;
 use std::fmt::Display;
@@ -11,18 +11,18 @@ use std::process::ExitCode;
 
 use qdjobs::prelude::*;
 use qdjobs_examples::email::Mailer;
-use qdjobs_examples::http::{Facts, Guard, Service, router, serve};
+use qdjobs_examples::http::{Guard, Service, ServiceInfo, router, serve};
 use qdjobs_examples::image::Album;
 use qdjobs_examples::report::Archive;
 use tokio::net::TcpListener;
 
-/// Jobs that run at a time. Pictures take memory, so there are not more than a small machine bears.
+/// The number of jobs that run at the same time. It is small, since images take memory.
 const CONCURRENCY: usize = 4;
 
-/// Where the service is reached unless `QDJOBS_LISTEN` says otherwise.
+/// The default of `QDJOBS_LISTEN`.
 const LISTEN: &str = "127.0.0.1:5004";
 
-/// Where jobs are kept unless `QDJOBS_DB` says otherwise.
+/// The default of `QDJOBS_DB`.
 const DATABASE: &str = "jobs.db";
 
 fn main() -> ExitCode {
@@ -41,16 +41,16 @@ fn run() -> Result<(), String> {
 }
 
 async fn service() -> Result<(), String> {
-    // Before anything is listened to or opened: a signal that comes while the service starts is not lost.
+    // First, so that a signal during the start is not lost.
     let stop = Stop::new().map_err(text)?;
-    // The port first: a second service on it shall not start a second worker on the file before it is told.
+    // Before the worker: if the port is in use, no second worker starts on the database.
     let (listener, address) = listen().await?;
     let database = PathBuf::from(setting("QDJOBS_DB").unwrap_or_else(|| DATABASE.to_owned()));
     let queue = JobQueue::open(&database).map_err(text)?;
     let mailer = Mailer::from_env(Path::new("outbox"))?;
     let album = album()?;
     let archive = Archive::new(&database, Path::new("reports"));
-    let facts = Facts {
+    let info = ServiceInfo {
         url: format!("http://{address}"),
         database: shown(&database),
         mail: mailer.describe(),
@@ -60,7 +60,7 @@ async fn service() -> Result<(), String> {
         queue: queue.to_async(),
         archive: archive.clone(),
         guard: Guard::new(address),
-        facts: facts.clone(),
+        info: info.clone(),
     };
 
     let worker = Worker::new(&queue)
@@ -70,11 +70,11 @@ async fn service() -> Result<(), String> {
         .state(archive)
         .start()
         .map_err(text)?;
-    announce(&facts, address).ok();
+    announce(&info, address).ok();
     serve(listener, router(service), stop.wait()).await;
 
     say(
-        "stopping: running jobs get their time, the others stay in the database (Ctrl-C once more to stop at once)",
+        "stopping: waiting for the running jobs; the others stay in the database (Ctrl-C again stops at once)",
     );
     tokio::task::spawn_blocking(move || worker.stop()).await.map_err(text)?.map_err(text)
 }
@@ -83,11 +83,11 @@ async fn listen() -> Result<(TcpListener, SocketAddr), String> {
     let wanted = setting("QDJOBS_LISTEN").unwrap_or_else(|| LISTEN.to_owned());
     let listener = TcpListener::bind(&wanted).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "{wanted} is taken by another program, perhaps by this service, started before.\n\
-             Stop that one, or choose another port: QDJOBS_LISTEN=127.0.0.1:5005"
+            "another program listens on {wanted}; it may be this service, started before.\n\
+             Stop it, or set another port: QDJOBS_LISTEN=127.0.0.1:5005"
         ),
         _ => format!(
-            "cannot listen on {wanted}: {error}\nQDJOBS_LISTEN is an address and a port, as in {LISTEN}"
+            "cannot listen on {wanted}: {error}\nset QDJOBS_LISTEN to an address and a port, for example {LISTEN}"
         ),
     })?;
     let address = listener.local_addr().map_err(text)?;
@@ -100,7 +100,7 @@ fn album() -> Result<Album, String> {
         .map_err(|error| format!("cannot open the folder of images {}: {error}", folder.display()))
 }
 
-/// A setting that is there and not empty.
+/// An environment variable that is set and not empty.
 fn setting(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -109,27 +109,27 @@ fn shown(path: &Path) -> String {
     path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// Where to look, and what to type.
-fn announce(facts: &Facts, address: SocketAddr) -> io::Result<()> {
+/// Prints the addresses and an example call.
+fn announce(info: &ServiceInfo, address: SocketAddr) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "qdjobs demo on {}", facts.url)?;
-    writeln!(out, "  jobs     {}", facts.database)?;
-    writeln!(out, "  mail     {}", facts.mail)?;
-    writeln!(out, "  images   below {}", facts.images)?;
-    writeln!(out, "  reports  reports/, served at {}/reports/", facts.url)?;
-    writeln!(out, "try it:\n  {}\n  curl {}/jobs/1", facts.curl(), facts.url)?;
+    writeln!(out, "qdjobs demo on {}", info.url)?;
+    writeln!(out, "  jobs     {}", info.database)?;
+    writeln!(out, "  mail     {}", info.mail)?;
+    writeln!(out, "  images   below {}", info.images)?;
+    writeln!(out, "  reports  reports/, served at {}/reports/", info.url)?;
+    writeln!(out, "try it:\n  {}\n  curl {}/jobs/1", info.curl(), info.url)?;
     if !address.ip().is_loopback() {
         writeln!(
             out,
-            "beware: {address} is reached from other machines, and whoever reaches it may send mail from here"
+            "warning: {address} can be reached from other machines, and everybody who reaches it can send mail"
         )?;
     }
-    writeln!(out, "Ctrl-C stops it when running jobs are done")?;
+    writeln!(out, "Ctrl-C stops the service when the running jobs are done")?;
     out.flush()
 }
 
 fn say(text: &str) {
-    // Whoever started it may have closed the output: the service goes on.
+    // The output may be closed; the service continues.
     writeln!(io::stdout(), "{text}").ok();
 }
 
@@ -148,7 +148,7 @@ impl Stop {
         Ok(Stop(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
     }
 
-    /// Resolves at the first signal; the second one ends the process at once, as no running job can hinder.
+    /// Resolves at the first signal. The second signal ends the process at once, whatever jobs run.
     async fn wait(mut self) {
         self.next().await;
         tokio::spawn(async move {

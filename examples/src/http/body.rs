@@ -1,7 +1,7 @@
-//! The body of `POST /jobs`, understood: [`Posted`].
+//! [`CreateRequest`], the parsed body of `POST /jobs`.
 //!
-//! Leans on serde_json. Every field is checked here before anything is stored, and a wrong one is named; the params
-//! themselves are checked by the task's own definition. Never comes in: the queue, and the rest of HTTP.
+//! Depends on serde_json. Every field is checked here before anything is stored, and the response names each invalid
+//! one. The params are checked later, by the description of the task. Does not use the queue.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use qdjobs::Timestamp;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::refusal::{Problem, Refusal};
+use super::error_response::{ErrorResponse, Problem};
 
-/// Deepest nesting of a body: params may be as deep as the queue stores, and stand one level down.
+/// Deepest nesting of a body: that of params, and one level for the body itself.
 const DEPTH_MAX: usize = qdjobs::Job::JSON_DEPTH_MAX + 1;
 
-/// Longest delay. Beyond a hundred years a delay is a mistake in its unit.
+/// Longest delay. A delay of more than a hundred years is a wrong unit.
 const DELAY_SECONDS_MAX: f64 = 100.0 * 365.25 * 86_400.0;
 
-/// Unknown fields that are told one by one: whoever sends a mebibyte of them need not get more than that back.
+/// The number of unknown fields that are reported one by one, so that the response stays short.
 const UNKNOWN_MAX: usize = 20;
 
 const FIELDS: [&str; 10] = [
@@ -35,75 +35,78 @@ const FIELDS: [&str; 10] = [
     "idempotency_key",
 ];
 
-/// A job that somebody asks for.
+/// A request to create a job.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Posted {
+pub(super) struct CreateRequest {
     /// The task's name.
     pub(super) task: String,
-    /// An object, not yet checked against the task.
+    /// The params, not yet checked against the task.
     pub(super) params: Map<String, Value>,
-    /// A display name.
+    /// The display name.
     pub(super) name: Option<String>,
-    /// The queue to wait in.
+    /// The queue.
     pub(super) queue: Option<String>,
-    /// Higher first.
+    /// The priority; higher first.
     pub(super) priority: Option<i32>,
-    /// Not before so long from now.
+    /// The delay from now.
     pub(super) delay: Option<Duration>,
-    /// Not before this instant.
+    /// The instant at which the job is due.
     pub(super) scheduled_at: Option<Timestamp>,
-    /// Retries after the first attempt.
+    /// The number of retries after the first attempt.
     pub(super) max_retries: Option<u32>,
-    /// Anything, kept with the job.
+    /// The caller's own data.
     pub(super) metadata: Option<Value>,
-    /// Whoever posts the same with it again gets the job that is there.
+    /// The idempotency key: a repeated request with it returns the stored job.
     pub(super) idempotency_key: Option<String>,
 }
 
-impl Posted {
-    /// Reads the body: 400 if it is no JSON object, 422 with each field that is wrong otherwise.
-    pub(super) fn read(body: &[u8]) -> Result<Posted, Refusal> {
+impl CreateRequest {
+    /// Parses the body. The error is 400 if it is not a JSON object, else 422 with each invalid field.
+    pub(super) fn read(body: &[u8]) -> Result<CreateRequest, ErrorResponse> {
         let mut fields = match parse(body) {
             Ok(Value::Object(fields)) => fields,
             Ok(_) => return Err(bad("the body is not a JSON object".to_owned())),
             Err(error) => return Err(bad(format!("the body is not JSON: {error}"))),
         };
-        // A member that is null says the same as one that is missing.
+        // A field that is null counts as missing.
         fields.retain(|_, value| !value.is_null());
         let mut problems = unknown(&fields);
         let mut take = Take { fields, problems: &mut problems };
-        let posted = Posted {
-            task: take.read("task", "the name of a task, as in \"send_email\"", text).unwrap_or_default(),
+        let request = CreateRequest {
+            task: take
+                .read("task", "the name of a task, for example \"send_email\"", text)
+                .unwrap_or_default(),
             params: take
-                .read("params", "an object, as in {\"to\": \"ann@example.com\"}", object)
+                .read("params", "an object, for example {\"to\": \"ann@example.com\"}", object)
                 .unwrap_or_default(),
             name: take.read("name", "a text of 1 to 100 bytes", name),
-            queue: take.read("queue", "the name of a queue, as in \"mail\"", text),
+            queue: take.read("queue", "the name of a queue, for example \"mail\"", text),
             priority: take.read("priority", "a whole number from -2147483648 to 2147483647", whole),
-            delay: take.read("delay", "seconds from 0 to a hundred years", delay),
+            delay: take.read("delay", "a number of seconds from 0 to a hundred years", delay),
             scheduled_at: take.read(
                 "scheduled_at",
-                "an instant from 1970 on, as in 2026-11-23T16:40:39Z",
+                "an instant after 1970, for example 2026-11-23T16:40:39Z",
                 instant,
             ),
-            max_retries: take.read("max_retries", "a whole number from 0 on", whole),
+            max_retries: take.read("max_retries", "a whole number, 0 or more", whole),
             metadata: take.read("metadata", "an object", |value| object(value).map(Value::Object)),
             idempotency_key: take.read(
                 "idempotency_key",
-                "a text of 1 to 200 bytes, as in \"welcome-42\"",
+                "a text of 1 to 200 bytes, for example \"welcome-42\"",
                 key,
             ),
         };
-        if posted.task.is_empty() && !problems.iter().any(|problem| problem.field == "task") {
-            problems.push(problem("task", "is missing; write the name of a task, as in \"send_email\""));
+        if request.task.is_empty() && !problems.iter().any(|problem| problem.field == "task") {
+            problems
+                .push(problem("task", "is missing; write the name of a task, for example \"send_email\""));
         }
-        if posted.delay.is_some() && posted.scheduled_at.is_some() {
+        if request.delay.is_some() && request.scheduled_at.is_some() {
             problems.push(problem("delay", "contradicts `scheduled_at`; write one of them"));
         }
         if problems.is_empty() {
-            Ok(posted)
+            Ok(request)
         } else {
-            Err(Refusal::unprocessable("nothing was stored", problems))
+            Err(ErrorResponse::unprocessable("nothing was stored", problems))
         }
     }
 }
@@ -158,7 +161,7 @@ fn delay(value: Value) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// An instant as answers write it, in UTC without an offset, or with any offset.
+/// An instant with an offset or, as in responses, in UTC without one.
 fn instant(value: Value) -> Option<Timestamp> {
     let text = text(value)?;
     let at: Timestamp = text.parse().or_else(|_| format!("{text}Z").parse()).ok()?;
@@ -170,7 +173,7 @@ fn unknown(fields: &Map<String, Value>) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         unknown.by_ref().take(UNKNOWN_MAX).map(|field| not_known(field)).collect();
     if let more @ 1.. = unknown.count() {
-        problems.push(problem("…", format!("{more} further fields are not known here")));
+        problems.push(problem("…", format!("{more} further fields are unknown")));
     }
     problems
 }
@@ -178,8 +181,8 @@ fn unknown(fields: &Map<String, Value>) -> Vec<Problem> {
 fn not_known(field: &str) -> Problem {
     let shown: String = field.chars().take(60).collect();
     match suggest(field, FIELDS) {
-        Some(known) => problem(&shown, format!("is not known here; did you mean `{known}`?")),
-        None => problem(&shown, format!("is not known here; known are {}", FIELDS.join(", "))),
+        Some(known) => problem(&shown, format!("is unknown; did you mean `{known}`?")),
+        None => problem(&shown, format!("is unknown; the fields are {}", FIELDS.join(", "))),
     }
 }
 
@@ -187,20 +190,20 @@ fn problem(field: &str, problem: impl Into<String>) -> Problem {
     Problem { field: field.to_owned(), problem: problem.into() }
 }
 
-fn bad(error: String) -> Refusal {
+fn bad(error: String) -> ErrorResponse {
     let help = "send {\"task\": \"send_email\", \"params\": {\"to\": …, \"subject\": …, \"body\": …}}";
-    Refusal::new(StatusCode::BAD_REQUEST, error).help(help)
+    ErrorResponse::new(StatusCode::BAD_REQUEST, error).help(help)
 }
 
-/// The word that `typed` was probably meant to be, if it is near enough to one, or holds one.
+/// The word that was probably meant by `typed`: it differs by a typing error, or `typed` begins with it.
 pub(super) fn suggest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |word: &&str| typed.starts_with(word) || distance(typed, word) <= 1 + word.len() / 4;
     words.into_iter().filter(near).min_by_key(|word| distance(typed, word))
 }
 
-/// Letters to insert, delete or replace to get from one word to the other.
+/// The number of letters to insert, delete or replace to get from one word to the other.
 fn distance(a: &str, b: &str) -> usize {
-    // Two words of a hundred letters are cheap; a member's name of a megabyte is not compared at all.
+    // Longer words are not compared: the cost is the product of the lengths.
     if a.len() > 100 {
         return usize::MAX;
     }
@@ -217,8 +220,8 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// JSON of bounded depth whose objects name each member once: of two values for one name, readers disagree which counts,
-/// and what was checked might not be what is run.
+/// Parses JSON of bounded depth, without duplicate members. Parsers disagree about which of two values of a member
+/// applies, so the value that was checked might not be the value that is used.
 fn parse(body: &[u8]) -> serde_json::Result<Value> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = Strict { depth: 0 }.deserialize(&mut reader)?;
@@ -298,7 +301,7 @@ impl<'de> Visitor<'de> for Strict {
         while let Some(key) = members.next_key::<String>()? {
             if map.contains_key(&key) {
                 let shown: String = key.chars().take(60).collect();
-                return Err(A::Error::custom(format_args!("the member `{shown}` is there twice")));
+                return Err(A::Error::custom(format_args!("the member `{shown}` occurs twice")));
             }
             map.insert(key, members.next_value_seed(inside)?);
         }
@@ -311,36 +314,40 @@ mod tests {
     use super::*;
 
     fn refused(body: &str) -> (u16, String) {
-        let refusal = Posted::read(body.as_bytes()).expect_err(body);
-        (refusal.status().as_u16(), serde_json::to_string(&refusal).unwrap())
+        let error = CreateRequest::read(body.as_bytes()).expect_err(body);
+        (error.status().as_u16(), serde_json::to_string(&error).unwrap())
     }
 
     #[test]
-    fn the_seeds_request_is_understood() {
+    fn a_request_of_the_reference_is_parsed() {
         let body = r#"{"task": "send_email", "params": {"to": "user@example.com"}}"#;
-        let posted = Posted::read(body.as_bytes()).unwrap();
-        assert_eq!(posted.task, "send_email");
-        assert_eq!(posted.params["to"], "user@example.com");
-        assert_eq!(Posted { task: String::new(), params: Map::new(), ..posted }, Posted::default());
+        let request = CreateRequest::read(body.as_bytes()).unwrap();
+        assert_eq!(request.task, "send_email");
+        assert_eq!(request.params["to"], "user@example.com");
+        assert_eq!(
+            CreateRequest { task: String::new(), params: Map::new(), ..request },
+            CreateRequest::default()
+        );
     }
 
     #[test]
-    fn every_option_is_understood() {
+    fn every_option_is_parsed() {
         let body = r#"{"task": "t", "params": null, "name": "n", "queue": "q", "priority": -3, "delay": 1.5,
                        "max_retries": 0, "metadata": {"a": 1}, "idempotency_key": "n-1"}"#;
-        let posted = Posted::read(body.as_bytes()).unwrap();
-        assert_eq!(posted.idempotency_key.as_deref(), Some("n-1"));
-        assert_eq!((posted.priority, posted.max_retries), (Some(-3), Some(0)));
-        assert_eq!(posted.delay, Some(Duration::from_millis(1500)));
+        let request = CreateRequest::read(body.as_bytes()).unwrap();
+        assert_eq!(request.idempotency_key.as_deref(), Some("n-1"));
+        assert_eq!((request.priority, request.max_retries), (Some(-3), Some(0)));
+        assert_eq!(request.delay, Some(Duration::from_millis(1500)));
         for text in ["2026-11-23T16:40:39.5Z", "2026-11-23T16:40:39.5", "2026-11-23T17:40:39.5+01:00"] {
-            let posted =
-                Posted::read(format!(r#"{{"task": "t", "scheduled_at": "{text}"}}"#).as_bytes()).unwrap();
-            assert_eq!(posted.scheduled_at, Some("2026-11-23T16:40:39.5Z".parse().unwrap()));
+            let request =
+                CreateRequest::read(format!(r#"{{"task": "t", "scheduled_at": "{text}"}}"#).as_bytes())
+                    .unwrap();
+            assert_eq!(request.scheduled_at, Some("2026-11-23T16:40:39.5Z".parse().unwrap()));
         }
     }
 
     #[test]
-    fn a_wrong_field_is_named_with_what_to_write() {
+    fn the_error_names_each_invalid_field_and_what_to_write() {
         for (member, named) in [
             (r#""priority": "high""#, "priority"),
             (r#""priority": 1.5"#, "priority"),
@@ -363,7 +370,7 @@ mod tests {
             (r#""queue": 7"#, "queue"),
             (r#""task_name": "x""#, "did you mean `task`"),
             (r#""param": {}"#, "did you mean `params`"),
-            (r#""retries": 1"#, "known are"),
+            (r#""retries": 1"#, "the fields are"),
         ] {
             let (status, text) = refused(&format!(r#"{{"task": "t", {member}}}"#));
             assert!(status == 422 && text.contains(named), "{member}: {status} {text}");
@@ -373,17 +380,17 @@ mod tests {
     }
 
     #[test]
-    fn however_many_fields_are_not_known_the_answer_stays_short() {
+    fn the_response_stays_short_however_many_fields_are_unknown() {
         let fields: Map<String, Value> = (0..10_000).map(|n| (format!("f{n}"), n.into())).collect();
-        let refusal = Posted::read(Value::Object(fields).to_string().as_bytes()).unwrap_err();
-        let text = serde_json::to_string(&refusal).unwrap();
+        let error = CreateRequest::read(Value::Object(fields).to_string().as_bytes()).unwrap_err();
+        let text = serde_json::to_string(&error).unwrap();
         assert!(text.len() < 16 << 10, "{} bytes", text.len());
-        assert!(text.contains("9980 further fields are not known here"), "{text}");
-        assert!(text.contains("f0: is not known here; known are task, params"), "{text}");
+        assert!(text.contains("9980 further fields are unknown"), "{text}");
+        assert!(text.contains("f0: is unknown; the fields are task, params"), "{text}");
     }
 
     #[test]
-    fn what_is_not_one_json_object_is_refused() {
+    fn a_body_that_is_not_one_json_object_is_refused() {
         let deep = format!("{{\"task\": \"t\", \"params\": {}1{}}}", "{\"a\":".repeat(66), "}".repeat(66));
         let very_deep = "[".repeat(1_000_000);
         for body in
@@ -391,13 +398,16 @@ mod tests {
         {
             assert_eq!(refused(body).0, 400, "{body:.60}");
         }
-        assert_eq!(Posted::read(b"{\"task\": \"\xff\"}").unwrap_err().status(), StatusCode::BAD_REQUEST);
+        assert_eq!(
+            CreateRequest::read(b"{\"task\": \"\xff\"}").unwrap_err().status(),
+            StatusCode::BAD_REQUEST
+        );
         let fits = format!("{{\"task\": \"t\", \"params\": {}1{}}}", "{\"a\":".repeat(64), "}".repeat(64));
-        assert!(Posted::read(fits.as_bytes()).is_ok());
+        assert!(CreateRequest::read(fits.as_bytes()).is_ok());
     }
 
     #[test]
-    fn a_member_that_is_there_twice_is_refused_wherever_it_stands() {
+    fn a_duplicate_member_is_refused_at_any_depth() {
         for body in
             [r#"{"task": "a", "task": "b"}"#, r#"{"task": "a", "params": {"to": [{"x": 1, "x": 2}]}}"#]
         {

@@ -1,52 +1,52 @@
-//! Who may speak to the service: [`Guard`].
+//! [`Guard`], which refuses requests that were caused by a page of another site.
 //!
-//! Leans on the request's headers alone. A service on the loopback interface trusts whoever is on the machine, and the
-//! browser of a user there opens pages from everywhere: a page may point a name of its own at 127.0.0.1 and read
-//! answers (so the name asked for is checked, on every route), or send a form here (so what changes something must not
-//! come from another site).
+//! Depends on the headers of the request alone. A service on the loopback interface trusts every program of the
+//! machine, and a browser is one of them. A foreign page can make its own host name resolve to 127.0.0.1 and read
+//! responses, so the Host header is checked on every route. It can also submit a form, so requests that change
+//! something must not come from another site.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::header::{HOST, HeaderMap, ORIGIN};
 use axum::http::{Method, StatusCode, Uri};
 
-use super::refusal::Refusal;
+use super::error_response::ErrorResponse;
 
-/// What a service that listens on one address answers to.
+/// The check of requests for a service that listens on one address.
 #[derive(Clone, Debug)]
 pub struct Guard {
     listen: IpAddr,
 }
 
 impl Guard {
-    /// For a service bound to `listen`.
+    /// The check for a service bound to `listen`.
     pub fn new(listen: SocketAddr) -> Guard {
         Guard { listen: listen.ip() }
     }
 
-    /// Refuses a request that a page of another site caused, or may have.
-    pub fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// Refuses a request that a page of another site has or may have caused.
+    pub fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ErrorResponse> {
         let host = host(uri, headers)?;
         if !self.is_ours(&host) {
             let shown: String = host.chars().take(100).collect();
-            return Err(Refusal::new(
+            return Err(ErrorResponse::new(
                 StatusCode::MISDIRECTED_REQUEST,
                 format!("`{shown}` is not a name of this service"),
             )
-            .help("it listens on this machine only: call it localhost or 127.0.0.1"));
+            .help("it listens on this machine only: use localhost or 127.0.0.1"));
         }
         if !method.is_safe() && is_cross_site(&host, headers) {
-            return Err(Refusal::new(
+            return Err(ErrorResponse::new(
                 StatusCode::FORBIDDEN,
-                "a page of another site may not change anything here",
+                "a page of another site cannot change anything here",
             )
-            .help("call the service from a program, or from a page that it served itself"));
+            .help("call the service from a program, or from one of its own pages"));
         }
         Ok(())
     }
 
     fn is_ours(&self, host: &str) -> bool {
-        // On any other address the service is open to the network by choice, under names that are not known here.
+        // On any other address the service is open to the network by choice, under host names that are unknown here.
         if !self.listen.is_loopback() {
             return true;
         }
@@ -56,9 +56,9 @@ impl Guard {
     }
 }
 
-/// The name that the client asked for: there is exactly one.
-fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
-    let bad = |error: &str| Refusal::new(StatusCode::BAD_REQUEST, error);
+/// The host that the request names; an error unless it is exactly one.
+fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, ErrorResponse> {
+    let bad = |error: &str| ErrorResponse::new(StatusCode::BAD_REQUEST, error);
     let mut named = headers.get_all(HOST).iter();
     let host = named.next().ok_or_else(|| bad("the request has no Host header"))?;
     if named.next().is_some() {
@@ -71,7 +71,7 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
     Ok(host.to_owned())
 }
 
-/// `localhost:5004`, `127.0.0.1`, `[::1]:5004`: the name without brackets and port.
+/// The name without brackets and port: of `localhost:5004`, `127.0.0.1`, `[::1]:5004`.
 fn without_port(host: &str) -> &str {
     match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -79,7 +79,7 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Whether a browser says that another site is behind this. Programs say nothing of the kind and are let in.
+/// Whether the browser reports that another site caused the request. Programs send no such header and are accepted.
 fn is_cross_site(host: &str, headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return !(site == "same-origin" || site == "none");
@@ -105,11 +105,11 @@ mod tests {
             map.append(axum::http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
         let checked = guard.check(&method, &Uri::from_static("/jobs"), &map);
-        checked.err().map_or(200, |refusal| refusal.status().as_u16())
+        checked.err().map_or(200, |error| error.status().as_u16())
     }
 
     #[test]
-    fn on_the_loopback_only_its_own_names_are_answered() {
+    fn on_the_loopback_interface_only_its_own_names_are_accepted() {
         for host in [
             "localhost",
             "localhost:5004",
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_one_host() {
+    fn a_request_must_name_exactly_one_host() {
         assert_eq!(status("127.0.0.1:5004", Method::GET, &[]), 400);
         assert_eq!(
             status("127.0.0.1:5004", Method::GET, &[("host", "localhost"), ("host", "evil.example")]),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_something_does_not_come_from_another_site() {
+    fn a_request_that_changes_something_is_refused_from_another_site() {
         let post = |headers: &[(&str, &str)]| {
             let mut all = vec![("host", "localhost:5004")];
             all.extend(headers);

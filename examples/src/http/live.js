@@ -1,5 +1,4 @@
-// Replaces the part of the page that changes with what the service says now. Without it the page is as good as it was
-// when it was loaded.
+// Updates the list of jobs. Without this script the page shows the state of its loading time.
 const every = 1500;
 
 async function refresh() {
@@ -12,7 +11,7 @@ async function refresh() {
 }
 
 async function keepFresh() {
-  // The service may be stopped while the page is open: it is asked again, no faster.
+  // The service may stop while the page is open; the next request follows at the same interval.
   await refresh().catch(() => {});
   setTimeout(keepFresh, every);
 }

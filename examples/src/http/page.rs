@@ -1,7 +1,7 @@
-//! The service to people: one page that says what it does, how to ask for it, and what it is doing now.
+//! The HTML page of the service: its tasks, its endpoints and the latest jobs.
 //!
-//! Leans on `html`, which escapes, and on the registry, so that a task added tomorrow is on the page. Whatever a job
-//! holds is somebody else's text and appears here as text only.
+//! Depends on `html`, which escapes, and on the registry, which lists the tasks. Every text of a job comes from outside
+//! and appears as text only.
 
 use qdjobs::store::Counts;
 use qdjobs::{Job, Registry, Status, TaskDef};
@@ -9,16 +9,16 @@ use serde_json::Value;
 
 use crate::html::Html;
 
-/// Jobs on the page.
+/// The number of jobs on the page.
 pub(super) const JOBS_SHOWN: usize = 20;
 
-/// How the page looks.
+/// The style of the page.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// What keeps its figures up to date.
+/// The script that updates the page.
 pub(super) const SCRIPT: &str = include_str!("live.js");
 
-/// Letters of a result or an error that are shown.
+/// The number of characters that are shown of a result or an error.
 const NOTE_LETTERS_MAX: usize = 160;
 
 const ENDPOINTS: [(&str, &str, &str); 10] = [
@@ -30,7 +30,7 @@ const ENDPOINTS: [(&str, &str, &str); 10] = [
     (
         "GET",
         "/jobs",
-        "List jobs, newest first, at most 1000 and 8 MiB; ?limit= and ?after= page, the Link header says where it goes on",
+        "List jobs, newest first, at most 1000 and 8 MiB; ?limit= and ?after= select a page, the Link header refers to the next one",
     ),
     (
         "GET",
@@ -38,29 +38,33 @@ const ENDPOINTS: [(&str, &str, &str); 10] = [
         "Filter by status: pending, running, completed, failed, cancelled; also ?task=, ?queue=",
     ),
     ("GET", "/jobs/:id", "Get the details of a job"),
-    ("GET", "/jobs/:id/attempts", "Its attempts so far"),
-    ("POST", "/jobs/:id/retry", "Run a failed or cancelled job again, or one that waits at once"),
+    ("GET", "/jobs/:id/attempts", "List the ended attempts of a job"),
+    ("POST", "/jobs/:id/retry", "Retry a failed or cancelled job, or run a scheduled one now"),
     ("POST", "/jobs/:id/cancel", "Cancel a pending job"),
     ("DELETE", "/jobs/:id", "Delete a job that is not running"),
-    ("GET", "/reports/:file", "A report that generate_report has written"),
-    ("GET", "/health", "Whether jobs are stored and run (200) or not (503), and how the database is"),
+    ("GET", "/reports/:file", "Get a report that generate_report has written"),
+    (
+        "GET",
+        "/health",
+        "Check whether jobs are stored and run (200) or not (503), with the state of the database",
+    ),
 ];
 
-/// What the page tells of the service that shows it.
+/// What the page shows about the service.
 #[derive(Clone, Debug)]
-pub struct Facts {
-    /// Where it is reached: `http://127.0.0.1:5004`.
+pub struct ServiceInfo {
+    /// The address: `http://127.0.0.1:5004`.
     pub url: String,
-    /// The database.
+    /// The path of the database.
     pub database: String,
-    /// What becomes of mail.
+    /// The destination of emails.
     pub mail: String,
-    /// Where pictures are.
+    /// The image directory.
     pub images: String,
 }
 
-impl Facts {
-    /// The line that creates a job.
+impl ServiceInfo {
+    /// The command that creates a job.
     pub fn curl(&self) -> String {
         let body = r#"{"task": "send_email", "params": {"to": "user@example.com", "subject": "Test", "body": "Hello World"}}"#;
         format!("curl {}/jobs -H 'Content-Type: application/json' -d '{body}'", self.url)
@@ -68,27 +72,24 @@ impl Facts {
 }
 
 /// The page at `/`.
-pub(super) fn index(facts: &Facts, counts: &Counts, jobs: &[Job]) -> String {
+pub(super) fn index(info: &ServiceInfo, counts: &Counts, jobs: &[Job]) -> String {
     let mut page = Html::new();
     page.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>qdjobs demo</title>");
     page.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
     page.raw("<link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"/style.css\">");
     page.raw("<script src=\"/live.js\" defer></script></head><body>");
-    page.raw("<header><h1>qdjobs demo</h1><p>Background jobs in <code>").text(&facts.database);
-    page.raw("</code>. Mail is ")
-        .text(&facts.mail)
-        .raw("; images are those below <code>")
-        .text(&facts.images);
+    page.raw("<header><h1>qdjobs demo</h1><p>Background jobs in <code>").text(&info.database);
+    page.raw("</code>. Mail is ").text(&info.mail).raw("; images are those below <code>").text(&info.images);
     page.raw("</code>.</p></header><main><div id=\"live\">");
     live(&mut page, counts, jobs);
     page.raw("</div>");
     tasks(&mut page);
-    endpoints(&mut page, facts);
+    endpoints(&mut page, info);
     page.raw("</main></body></html>\n");
     page.finish()
 }
 
-/// What changes while one looks at it.
+/// The part of the page that is updated.
 fn live(page: &mut Html, counts: &Counts, jobs: &[Job]) {
     page.raw("<ul class=\"counts\">");
     for status in Status::ALL {
@@ -97,11 +98,11 @@ fn live(page: &mut Html, counts: &Counts, jobs: &[Job]) {
     }
     page.raw("</ul><section><h2>Latest jobs</h2>");
     if jobs.is_empty() {
-        page.raw("<p class=\"dim\">None yet. The line below creates one.</p></section>");
+        page.raw("<p class=\"dim\">No jobs yet. The command below creates one.</p></section>");
         return;
     }
     page.raw("<div class=\"wide\"><table class=\"jobs\"><thead><tr><th>Job</th><th>Name</th><th>Status</th>");
-    page.raw("<th>Created (UTC)</th><th>Took</th><th>Outcome</th></tr></thead><tbody>");
+    page.raw("<th>Created (UTC)</th><th>Duration</th><th>Result</th></tr></thead><tbody>");
     for job in jobs {
         row(page, job);
     }
@@ -129,12 +130,12 @@ fn row(page: &mut Html, job: &Job) {
     page.raw("</td></tr>");
 }
 
-/// What became of the job, or is becoming of it.
+/// The result, the error or the progress of the job.
 fn outcome(page: &mut Html, job: &Job) {
     let result: Option<Value> = job.result.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let report = result.as_ref().and_then(|result| result["report_url"].as_str());
     match (job.status, &job.progress, report) {
-        // A result is what a task wrote; only an address of this service becomes a link.
+        // A result comes from a task: only a path of this service becomes a link.
         (Status::Completed, _, Some(url)) if url.starts_with("/reports/") => {
             page.raw("<a href=\"").text(url).raw("\">").text(url).raw("</a>");
         }
@@ -157,7 +158,7 @@ fn outcome(page: &mut Html, job: &Job) {
     }
 }
 
-/// A result without the quotes and braces of JSON; that something went well is said by the status already.
+/// A result without the quotes and braces of JSON. `true` is left out, since the status shows the success.
 fn in_words(result: &Value) -> String {
     match result {
         Value::Null | Value::Bool(true) => String::new(),
@@ -191,13 +192,13 @@ fn card(page: &mut Html, task: &TaskDef) {
     page.raw(" retries</p></article>");
 }
 
-fn endpoints(page: &mut Html, facts: &Facts) {
-    page.raw("<section><h2>Ask for one</h2><pre><code>")
-        .text(facts.curl())
+fn endpoints(page: &mut Html, info: &ServiceInfo) {
+    page.raw("<section><h2>Create a job</h2><pre><code>")
+        .text(info.curl())
         .raw("</code></pre><pre><code>curl ");
-    page.text(&facts.url)
+    page.text(&info.url)
         .raw("/jobs/1</code></pre><pre><code>curl ")
-        .text(&facts.url)
+        .text(&info.url)
         .raw("/jobs</code></pre></section>");
     page.raw(
         "<section><h2>Endpoints</h2><div class=\"wide\"><table><thead><tr><th>Method</th><th>Endpoint</th>",

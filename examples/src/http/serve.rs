@@ -1,7 +1,7 @@
-//! Connections, kept in bounds: [`serve`].
+//! [`serve`], which accepts connections and limits their number and duration.
 //!
-//! Leans on hyper directly, since `axum::serve` gives its connections no clock, and hyper's limit on the time a client
-//! takes over its headers then has no effect: a handful of slow clients could hold every connection for ever.
+//! Depends on hyper directly. `axum::serve` sets no timer, and without one hyper's time limit for headers has no
+//! effect: a few slow clients could occupy all connections.
 
 use std::future::Future;
 use std::io;
@@ -16,34 +16,33 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-/// Most connections at a time; further ones wait in the system's own queue.
+/// The largest number of open connections; further ones wait in the backlog of the operating system.
 const CONNECTIONS_MAX: usize = 256;
 
-/// How long a client may take to send the headers of a request, and keep a connection without sending any.
-const HEADER_PATIENCE: Duration = Duration::from_secs(15);
+/// The longest time for the headers of a request, also on an idle connection.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Most bytes of headers.
+/// The largest size of the headers.
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
-/// How long answers under way may take once the service is told to stop.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time for responses in progress when the service stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After a failed accept (no descriptor left, most likely) a moment passes, in which connections may end.
+/// The pause after a failed accept. Its usual cause is that no file descriptor is free until a connection closes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers requests until `stop` resolves; then takes no further connection, and returns once those that there are have
-/// been answered.
+/// Serves requests until `stop` resolves. Then it accepts no further connection and returns when the open ones are done.
 pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let open = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE).max_buf_size(HEADER_BYTES_MAX);
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_BYTES_MAX);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (line, place) = tokio::select! {
+        let (stream, permit) = tokio::select! {
             biased;
             () = &mut stop => break,
-            accepted = accept(&listener, &room) => match accepted {
+            accepted = accept(&listener, &permits) => match accepted {
                 Ok(accepted) => accepted,
                 Err(_) => {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -52,25 +51,25 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             },
         };
         let service = TowerToHyperService::new(router.clone());
-        let connection = open.watch(http.serve_connection(TokioIo::new(line), service));
+        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            // A client that goes away in the middle is its own affair.
+            // The error of a client that closes its connection early is ignored.
             connection.await.ok();
-            drop(place);
+            drop(permit);
         });
     }
-    // Closes the port before waiting: a client that comes now is told at once, by the system.
+    // Closes the port before it waits, so that new clients are refused at once.
     drop(listener);
-    tokio::time::timeout(STOP_PATIENCE, open.shutdown()).await.ok();
+    tokio::time::timeout(STOP_TIMEOUT, open.shutdown()).await.ok();
 }
 
-/// The next connection, and its place among those that there may be.
+/// The next connection, with its permit to be open.
 async fn accept(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (line, _) = listener.accept().await?;
-    line.set_nodelay(true)?;
-    Ok((line, place))
+    let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, permit))
 }

@@ -1,22 +1,22 @@
-//! The figures of a report: [`History`], read with SQL from the queue's table.
+//! [`History`], the figures of a report, read by SQL from the table of the queue.
 //!
-//! Leans on SQLite through a connection of its own that can only read; knows the table as its documentation describes
-//! it. Never comes in: how figures look.
+//! Depends on SQLite, through a read-only connection of its own, and on the documented columns of the table. Formats
+//! nothing.
 
 use std::path::Path;
 
 use qdjobs::Timestamp;
 use qdjobs::rusqlite::{self, Connection, OpenFlags, Transaction, params};
 
-use super::Order;
+use super::ReportRequest;
 
-/// Newest errors that a report shows.
+/// The number of errors in a report.
 const ERRORS_MAX: i64 = 20;
 
-/// Jobs by how they ended, and how long each completed one took, per task. Nearest rank: the median and the 95th
-/// percentile are durations that some job really had.
+/// The ended jobs of each task by status, and the durations of the completed ones. The percentiles are computed by
+/// nearest rank, so each is the duration of a job.
 ///
-/// In: since, until. Out: task, completed, failed, cancelled, median and 95th percentile in microseconds.
+/// Binds since, until. Gives task, completed, failed, cancelled, median and 95th percentile in microseconds.
 const TASKS: &str = "
     WITH ended AS (
         SELECT task_name, status, completed_at - started_at AS micros,
@@ -31,35 +31,35 @@ const TASKS: &str = "
            max(CASE WHEN status = 'completed' AND rank = (ranks * 95 + 99) / 100 THEN micros END)
     FROM ended GROUP BY task_name ORDER BY count(*) DESC, task_name";
 
-/// In: since, until, width of a bucket. Out: start of the bucket, completed, failed.
+/// Binds since, until, width of a bucket. Gives start of the bucket, completed, failed.
 const BUCKETS: &str = "
     SELECT completed_at / ?3 * ?3 AS start, sum(status = 'completed'), sum(status = 'failed')
     FROM qdjobs_jobs WHERE completed_at >= ?1 AND completed_at < ?2
     GROUP BY start ORDER BY start";
 
-/// In: since, until, how many. Out: id, task, end, error.
+/// Binds since, until, limit. Gives id, task, end, error.
 const ERRORS: &str = "
     SELECT id, task_name, completed_at, coalesce(error, '')
     FROM qdjobs_jobs WHERE completed_at >= ?1 AND completed_at < ?2 AND status = 'failed'
     ORDER BY completed_at DESC, id DESC LIMIT ?3";
 
-/// Out: jobs that wait, jobs that run.
+/// Gives the number of pending and of running jobs.
 const NOW: &str = "
     SELECT coalesce(sum(status = 'pending'), 0), coalesce(sum(status = 'running'), 0)
     FROM qdjobs_jobs WHERE status IN ('pending', 'running')";
 
-/// What happened in a span of time.
+/// The figures of a range of time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct History {
-    /// One a task, the busiest first.
+    /// One for each task, those with the most jobs first.
     pub(super) tasks: Vec<TaskLine>,
-    /// One an hour or a day, in order and without gaps.
+    /// One for each hour or day, in order and without gaps.
     pub(super) buckets: Vec<Bucket>,
-    /// The newest first.
+    /// The latest errors, newest first.
     pub(super) errors: Vec<ErrorLine>,
-    /// Jobs that wait, at the moment of reading.
+    /// The number of pending jobs now.
     pub(super) pending: u64,
-    /// Jobs that run, at the moment of reading.
+    /// The number of running jobs now.
     pub(super) running: u64,
 }
 
@@ -67,12 +67,12 @@ pub(super) struct History {
 pub(super) struct TaskLine {
     pub(super) name: String,
     pub(super) ends: Ends,
-    /// In seconds; `None` if no job of it completed.
+    /// The median duration in seconds; `None` if no job completed.
     pub(super) median: Option<f64>,
     pub(super) p95: Option<f64>,
 }
 
-/// Jobs by how they ended.
+/// The number of ended jobs by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ends {
     pub(super) completed: u64,
@@ -85,7 +85,7 @@ impl Ends {
         self.completed + self.failed + self.cancelled
     }
 
-    /// Those that count for the success rate: a cancelled job is neither a success nor a failure.
+    /// The jobs that count for the success rate: a cancelled job is neither a success nor a failure.
     pub(super) fn judged(self) -> u64 {
         self.completed + self.failed
     }
@@ -107,23 +107,23 @@ pub(super) struct ErrorLine {
 }
 
 impl History {
-    /// Reads what `order` asks for, all of it as of one moment.
-    pub(super) fn read(database: &Path, order: &Order) -> rusqlite::Result<History> {
+    /// Reads what `request` asks for, all of it as of one moment.
+    pub(super) fn read(database: &Path, request: &ReportRequest) -> rusqlite::Result<History> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(database, flags)?;
         let snapshot = connection.transaction()?;
-        let (since, until) = (order.since.as_microsecond(), order.until.as_microsecond());
+        let (since, until) = (request.since.as_microsecond(), request.until.as_microsecond());
         let (pending, running) = snapshot.query_row(NOW, [], |row| Ok((count(row, 0)?, count(row, 1)?)))?;
         Ok(History {
             tasks: tasks(&snapshot, since, until)?,
-            buckets: buckets(&snapshot, since, until, order.bucket_micros)?,
+            buckets: buckets(&snapshot, since, until, request.bucket_micros)?,
             errors: errors(&snapshot, since, until)?,
             pending,
             running,
         })
     }
 
-    /// Over all tasks.
+    /// The sum over all tasks.
     pub(super) fn total(&self) -> Ends {
         self.tasks.iter().fold(Ends::default(), |sum, task| Ends {
             completed: sum.completed + task.ends.completed,
@@ -156,7 +156,7 @@ fn buckets(snapshot: &Transaction<'_>, since: i64, until: i64, width: i64) -> ru
         .collect::<rusqlite::Result<Vec<_>>>()?
         .into_iter()
         .peekable();
-    // The range is bounded by `Order::read`, and so is the number of buckets.
+    // The range is bounded by `ReportRequest::read`, and so is the number of buckets.
     let starts = (since.div_euclid(width)..=(until - 1).div_euclid(width)).map(|at| instant(at * width));
     let empty = |start| Bucket { start, completed: 0, failed: 0 };
     Ok(starts.map(|start| filled.next_if(|bucket| bucket.start == start).unwrap_or(empty(start))).collect())
@@ -170,12 +170,12 @@ fn errors(snapshot: &Transaction<'_>, since: i64, until: i64) -> rusqlite::Resul
     rows.collect()
 }
 
-/// A `count` or a sum of ones, which is never negative.
+/// A count, which is never negative.
 fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.unsigned_abs())
 }
 
 fn instant(micros: i64) -> Timestamp {
-    // The table's own check keeps instants between 1970 and the year 9999.
+    // A constraint of the table keeps instants between 1970 and the year 9999.
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -1,7 +1,7 @@
-//! The task `generate_report`: the queue's own history as a document.
+//! The task `generate_report`: the history of the queue as a document.
 //!
-//! Leans on `history` for the figures, on `pdf` and `text` for the forms, on `run` for the file. A report's name becomes
-//! a file name, so its letters are checked here, before anything is opened.
+//! Depends on `history` for the figures, on `pdf` and `text` for the formats, and on `job_output` for the file. The name
+//! of a report becomes a file name, so its characters are checked before a file is opened.
 
 mod history;
 mod pdf;
@@ -20,33 +20,33 @@ use history::History;
 /// Longest name of a report.
 const NAME_BYTES_MAX: usize = 64;
 
-/// Longest range: a bar a day is what a page's width can show.
+/// Longest range, in days: a page has space for one bar per day.
 const DAYS_MAX: i64 = 366;
 
-/// Up to so many days a bar is an hour.
+/// Longest range with one bar per hour by default, in days.
 const HOURLY_DAYS_MAX: i64 = 3;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 const HOUR_MICROS: i64 = 3_600_000_000;
 
-/// What a report is asked to be: the task's parameters, understood.
+/// The parsed parameters of a report.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Order {
-    /// Its name, which is its title and its file's.
+pub struct ReportRequest {
+    /// The name, which is the title and the file name.
     pub name: String,
-    /// The document's form.
+    /// The format of the document.
     pub format: Format,
-    /// Jobs that ended at this instant or later,
+    /// The start of the range: jobs that ended at this instant or later.
     pub since: Timestamp,
-    /// and before this one.
+    /// The end of the range: jobs that ended before this instant.
     pub until: Timestamp,
-    /// Microseconds that a bar of the chart stands for.
+    /// The duration of one bar of the chart, in microseconds.
     pub bucket_micros: i64,
-    /// Parameters that mean nothing to this task: shown, so that a report says what it was asked.
+    /// Other parameters, which are printed in the report.
     pub notes: Vec<(String, String)>,
 }
 
-/// The form of a document.
+/// The format of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For reading and printing.
@@ -58,10 +58,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every form.
+    /// All formats.
     pub const ALL: [Format; 3] = [Format::Pdf, Format::Csv, Format::Html];
 
-    /// The ending of its file's name.
+    /// The extension of the file name.
     pub const fn ending(self) -> &'static str {
         match self {
             Format::Pdf => "pdf",
@@ -70,7 +70,7 @@ impl Format {
         }
     }
 
-    /// What a browser is told of it.
+    /// The content type over HTTP.
     pub const fn content_type(self) -> &'static str {
         match self {
             Format::Pdf => "application/pdf",
@@ -80,18 +80,18 @@ impl Format {
     }
 }
 
-/// What became of it: the result of the job.
+/// The result of the job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generated {
-    /// Where the service shows it: `/reports/<report_type>.pdf`.
+    /// The path of the report on the service: `/reports/<report_type>.pdf`.
     pub report_url: String,
-    /// How many jobs it tells of.
+    /// The number of jobs in the report.
     pub jobs: u64,
-    /// Size of the document.
+    /// The size of the document.
     pub bytes: u64,
 }
 
-/// Where reports come from and go to.
+/// The database that reports are read from, and the directory that they are written to.
 #[derive(Clone, Debug)]
 pub struct Archive {
     database: PathBuf,
@@ -99,17 +99,17 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Reports on the queue in `database`, written into `folder`, which is made when the first one comes.
+    /// Reports on the queue in `database`, written to `folder`, which is created with the first report.
     pub fn new(database: &Path, folder: &Path) -> Archive {
         Archive { database: database.to_owned(), folder: folder.to_owned() }
     }
 
-    /// The folder.
+    /// The directory of the reports.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Writes the report. A later one of the same name takes its place.
+    /// Writes the report. It replaces an earlier one of the same name.
     pub fn generate(
         &self,
         name: &str,
@@ -118,17 +118,17 @@ impl Archive {
         run: &Run,
         step: Step<'_>,
     ) -> Result<Generated, TaskError> {
-        let order = Order::read(name, params, now).map_err(TaskError::permanent)?;
+        let request = ReportRequest::read(name, params, now).map_err(TaskError::permanent)?;
         step(0.1, "reading the history")?;
-        let history = History::read(&self.database, &order)
+        let history = History::read(&self.database, &request)
             .map_err(|error| TaskError::retry(format!("cannot read {}: {error}", self.database.display())))?;
         step(0.6, "writing the document")?;
-        let document = match order.format {
-            Format::Pdf => pdf::write(&order, &history, now),
+        let document = match request.format {
+            Format::Pdf => pdf::write(&request, &history, now),
             Format::Csv => text::csv(&history).into_bytes(),
-            Format::Html => text::html(&order, &history, now).into_bytes(),
+            Format::Html => text::html(&request, &history, now).into_bytes(),
         };
-        let file = format!("{}.{}", order.name, order.format.ending());
+        let file = format!("{}.{}", request.name, request.format.ending());
         let target = self.folder.join(&file);
         fs::create_dir_all(&self.folder)
             .and_then(|()| Draft::new(&target, run).write(&document))
@@ -140,8 +140,8 @@ impl Archive {
         })
     }
 
-    /// The document that `file` names, if there is one, with its content type. Only names that a report can have are
-    /// looked for, so that no name leads out of the folder.
+    /// The document named `file` and its content type, if it exists. Only names that a report can have are opened, so a
+    /// name cannot refer to another directory.
     pub fn open(&self, file: &str) -> Option<(Vec<u8>, &'static str)> {
         let (name, ending) = file.split_once('.')?;
         let format = Format::ALL.into_iter().find(|format| format.ending() == ending)?;
@@ -151,9 +151,9 @@ impl Archive {
     }
 }
 
-impl Order {
-    /// Understands the task's parameters, at `now`.
-    pub fn read(name: &str, params: &Map<String, Value>, now: Timestamp) -> Result<Order, String> {
+impl ReportRequest {
+    /// Parses the parameters of the task. The range is relative to `now`.
+    pub fn read(name: &str, params: &Map<String, Value>, now: Timestamp) -> Result<ReportRequest, String> {
         check_name(name)?;
         let text = |key: &str| params.get(key).map(plain).filter(|text| !text.is_empty());
         let format = match text("format").as_deref() {
@@ -189,11 +189,11 @@ impl Order {
             .filter(|(key, _)| !known.contains(&key.as_str()))
             .map(|(key, value)| (key.clone(), plain(value)))
             .collect();
-        Ok(Order { name: name.to_owned(), format, since, until, bucket_micros, notes })
+        Ok(ReportRequest { name: name.to_owned(), format, since, until, bucket_micros, notes })
     }
 }
 
-/// Letters that are plain on every file system and in every URL, and none of those that lead to another folder.
+/// Checks that a name has only characters that are safe in file names and URLs.
 fn check_name(name: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain) {
@@ -201,12 +201,12 @@ fn check_name(name: &str) -> Result<(), String> {
     }
     let shown: String = name.chars().take(NAME_BYTES_MAX).collect();
     Err(format!(
-        "`report_type` is `{}`, which cannot name a report; write 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 _ -",
+        "`report_type` is `{}`, which cannot be the name of a report; use 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 _ -",
         shown.escape_debug()
     ))
 }
 
-/// The range of a report that does not say, by its name.
+/// The default range of a report, by its name.
 fn usual_days(name: &str) -> i64 {
     match name {
         "daily" => 1,
@@ -215,7 +215,7 @@ fn usual_days(name: &str) -> i64 {
     }
 }
 
-/// A value as text: callers that pass on a query string have nothing but strings.
+/// A value as text: the values of a query string are all texts.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -230,13 +230,15 @@ fn days(text: &str) -> Result<i64, String> {
         .ok_or_else(|| format!("`days` is `{text}`; write a whole number from 1 to {DAYS_MAX}"))
 }
 
-/// A date, an instant, or an instant without its offset, which is UTC as everything here.
+/// A date, an instant, or an instant without an offset, in UTC.
 fn instant(key: &str, text: &str) -> Result<Timestamp, String> {
     [text.to_owned(), format!("{text}Z"), format!("{text}T00:00:00Z")]
         .iter()
         .find_map(|text| text.parse().ok())
         .ok_or_else(|| {
-            format!("`{key}` is `{text}`; write a date as 2026-11-23 or an instant as 2026-11-23T16:40:39Z")
+            format!(
+                "`{key}` is `{text}`; write a date like 2026-11-23 or an instant like 2026-11-23T16:40:39Z"
+            )
         })
 }
 
@@ -244,7 +246,7 @@ fn before(until: Timestamp, days: i64) -> Timestamp {
     Timestamp::from_microsecond(until.as_microsecond() - days * DAY_MICROS).unwrap_or(Timestamp::MIN)
 }
 
-/// A length of time for people.
+/// A duration for people.
 fn show_span(seconds: f64) -> String {
     match seconds {
         s if s < 0.001 => format!("{:.0} µs", s * 1e6),
@@ -263,7 +265,7 @@ fn show_instant(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// The name of a bar: an hour, or a day.
+/// The label of a bar: an hour or a day.
 fn show_bucket(start: Timestamp, bucket_micros: i64) -> String {
     let format = if bucket_micros == HOUR_MICROS { "%m-%d %H:00" } else { "%m-%d" };
     start.strftime(format).to_string()
@@ -278,31 +280,31 @@ mod tests {
         "2026-11-23T16:40:39Z".parse().unwrap()
     }
 
-    fn order(name: &str, params: Value) -> Result<Order, String> {
-        Order::read(name, params.as_object().unwrap(), now())
+    fn parsed(name: &str, params: Value) -> Result<ReportRequest, String> {
+        ReportRequest::read(name, params.as_object().unwrap(), now())
     }
 
     #[test]
-    fn an_order_without_params_is_a_week_as_pdf() {
-        let order = order("sales", json!({})).unwrap();
-        assert_eq!((order.format, order.until), (Format::Pdf, now()));
-        assert_eq!(order.since, "2026-11-16T16:40:39Z".parse().unwrap());
-        assert_eq!(order.bucket_micros, DAY_MICROS);
+    fn a_report_without_params_covers_a_week_as_pdf() {
+        let request = parsed("sales", json!({})).unwrap();
+        assert_eq!((request.format, request.until), (Format::Pdf, now()));
+        assert_eq!(request.since, "2026-11-16T16:40:39Z".parse().unwrap());
+        assert_eq!(request.bucket_micros, DAY_MICROS);
     }
 
     #[test]
-    fn params_may_be_texts_as_a_query_string_has_them_and_unknown_ones_are_kept_as_notes() {
+    fn params_can_be_texts_as_in_a_query_string_and_unknown_ones_become_notes() {
         let given = json!({"days": "2", "format": "csv", "region": "north", "limit": 5});
-        let order = order("sales", given).unwrap();
-        assert_eq!((order.format, order.bucket_micros), (Format::Csv, HOUR_MICROS));
+        let request = parsed("sales", given).unwrap();
+        assert_eq!((request.format, request.bucket_micros), (Format::Csv, HOUR_MICROS));
         assert_eq!(
-            order.notes,
+            request.notes,
             [("limit".to_owned(), "5".to_owned()), ("region".to_owned(), "north".to_owned())]
         );
     }
 
     #[test]
-    fn wrong_params_are_told_what_to_write() {
+    fn the_error_for_an_invalid_param_says_what_to_write() {
         for (name, params, named) in [
             ("../etc/passwd", json!({}), "report_type"),
             ("", json!({}), "report_type"),
@@ -318,23 +320,23 @@ mod tests {
             ("sales", json!({"since": "2020-01-01"}), "366"),
             ("sales", json!({"per": "minute"}), "hour or day"),
         ] {
-            let error = order(name, params.clone()).unwrap_err();
+            let error = parsed(name, params.clone()).unwrap_err();
             assert!(error.contains(named), "{name} {params}: {error}");
         }
-        assert!(order(&"a".repeat(65), json!({})).is_err());
+        assert!(parsed(&"a".repeat(65), json!({})).is_err());
     }
 
     #[test]
-    fn dates_and_instants_are_understood() {
+    fn dates_and_instants_are_parsed() {
         for text in ["2026-11-20", "2026-11-20T00:00:00", "2026-11-20T00:00:00Z", "2026-11-20T01:00:00+01:00"]
         {
-            let order = order("sales", json!({"since": text})).unwrap();
-            assert_eq!(order.since, "2026-11-20T00:00:00Z".parse().unwrap());
+            let request = parsed("sales", json!({"since": text})).unwrap();
+            assert_eq!(request.since, "2026-11-20T00:00:00Z".parse().unwrap());
         }
     }
 
     #[test]
-    fn only_names_of_reports_are_opened() {
+    fn only_files_with_the_name_of_a_report_are_opened() {
         let folder = crate::job_output::tests::Folder::new("archive");
         fs::create_dir(folder.0.join("reports")).unwrap();
         fs::write(folder.0.join("secret.pdf"), "x").unwrap();
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_shown_in_the_unit_that_fits() {
+    fn durations_are_shown_in_a_readable_unit() {
         let shown = [0.00025, 0.25, 1.5, 125.0, 7_260.0].map(show_span);
         assert_eq!(shown, ["250 µs", "250 ms", "1.50 s", "2 min 05 s", "2 h 01 min"]);
     }

@@ -1,23 +1,23 @@
-//! A report as PDF: pages of A4, in two of the fonts that every reader has.
+//! A report as PDF: A4 pages in two standard fonts.
 //!
-//! Leans on pdf-writer for the objects of the file. What a page is made of, where it breaks and how text is measured
-//! stands here. Never comes in: where figures are read from.
+//! Depends on pdf-writer for the objects of the file, and on `history` for the figures. Contains the layout: the parts
+//! of a page, page breaks, and the width of text. Reads no database.
 
 use pdf_writer::{Content, Date, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 use qdjobs::Timestamp;
 
 use super::history::{Bucket, History};
-use super::{Order, show_bucket, show_instant, show_share, show_span};
+use super::{ReportRequest, show_bucket, show_instant, show_share, show_span};
 
 const PAGE: (f32, f32) = (595.0, 842.0);
 const LEFT: f32 = 56.0;
 const RIGHT: f32 = PAGE.0 - 56.0;
 const TOP: f32 = PAGE.1 - 60.0;
-/// Above the line of the page's number.
+/// The lower margin, above the page number.
 const BOTTOM: f32 = 64.0;
 
 const CHART_HEIGHT: f32 = 130.0;
-/// Lines of an error that are shown: its beginning says what happened.
+/// The number of lines that are shown of an error.
 const ERROR_LINES_MAX: usize = 4;
 
 const REGULAR: Name<'static> = Name(b"F1");
@@ -30,7 +30,7 @@ const LINE: Color = [0.86, 0.88, 0.91];
 const GOOD: Color = [0.18, 0.49, 0.36];
 const BAD: Color = [0.76, 0.27, 0.24];
 
-/// Right edges of the table's columns of figures.
+/// The right edges of the columns with figures.
 const COLUMNS: [(&str, f32); 6] = [
     ("Completed", 270.0),
     ("Failed", 320.0),
@@ -40,29 +40,29 @@ const COLUMNS: [(&str, f32); 6] = [
     ("95 %", RIGHT),
 ];
 
-/// The document.
-pub(super) fn write(order: &Order, history: &History, now: Timestamp) -> Vec<u8> {
+/// The PDF document.
+pub(super) fn write(request: &ReportRequest, history: &History, now: Timestamp) -> Vec<u8> {
     let mut sheets = Sheets::new();
-    heading(&mut sheets, order, now);
+    heading(&mut sheets, request, now);
     summary(&mut sheets, history);
-    chart(&mut sheets, order, &history.buckets);
+    chart(&mut sheets, request, &history.buckets);
     tasks(&mut sheets, history);
     errors(&mut sheets, history);
-    assemble(sheets, order, now)
+    assemble(sheets, request, now)
 }
 
-fn heading(sheets: &mut Sheets, order: &Order, now: Timestamp) {
+fn heading(sheets: &mut Sheets, request: &ReportRequest, now: Timestamp) {
     sheets.down(10.0);
-    sheets.text(LEFT, 24.0, BOLD, INK, &clip(&order.name, 30.0, RIGHT - LEFT));
+    sheets.text(LEFT, 24.0, BOLD, INK, &clip(&request.name, 30.0, RIGHT - LEFT));
     sheets.down(22.0);
     let range = format!(
         "{} to {} UTC · made {} UTC",
-        show_instant(order.since),
-        show_instant(order.until),
+        show_instant(request.since),
+        show_instant(request.until),
         show_instant(now)
     );
     sheets.text(LEFT, 9.5, REGULAR, DIM, &range);
-    for (key, value) in &order.notes {
+    for (key, value) in &request.notes {
         for line in wrap(&format!("{key}: {value}"), 9.5, RIGHT - LEFT, ERROR_LINES_MAX) {
             sheets.line(13.0);
             sheets.text(LEFT, 9.5, REGULAR, DIM, &line);
@@ -70,7 +70,7 @@ fn heading(sheets: &mut Sheets, order: &Order, now: Timestamp) {
     }
 }
 
-/// Six figures in a row.
+/// A row of six figures.
 fn summary(sheets: &mut Sheets, history: &History) {
     let total = history.total();
     sheets.line(46.0);
@@ -91,8 +91,8 @@ fn summary(sheets: &mut Sheets, history: &History) {
     sheets.down(14.0);
 }
 
-/// A bar for each hour or day: completed jobs, and the failed ones on top of them.
-fn chart(sheets: &mut Sheets, order: &Order, buckets: &[Bucket]) {
+/// A bar for each hour or day: completed jobs, with the failed jobs on top.
+fn chart(sheets: &mut Sheets, request: &ReportRequest, buckets: &[Bucket]) {
     section(sheets, "Throughput", CHART_HEIGHT + 50.0);
     let highest = buckets.iter().map(|bucket| bucket.completed + bucket.failed).max().unwrap_or(0);
     let ceiling = round_up(highest.max(1));
@@ -111,11 +111,11 @@ fn chart(sheets: &mut Sheets, order: &Order, buckets: &[Bucket]) {
         sheets.bar(x, floor, width * 0.76, height(bucket.completed), GOOD);
         sheets.bar(x, floor + height(bucket.completed), width * 0.76, height(bucket.failed), BAD);
     }
-    // As many names of bars as fit without touching.
+    // As many labels as fit without overlap.
     let names_every = (62.0 / width).ceil().max(1.0) as usize;
     sheets.down(14.0);
     for (at, bucket) in buckets.iter().enumerate().step_by(names_every) {
-        let name = show_bucket(bucket.start, order.bucket_micros);
+        let name = show_bucket(bucket.start, request.bucket_micros);
         let middle = left + (at as f32 + 0.5) * width;
         let x = (middle - measure(&name, 8.0) / 2.0).clamp(left, RIGHT - measure(&name, 8.0));
         sheets.text(x, 8.0, REGULAR, DIM, &name);
@@ -157,7 +157,7 @@ fn tasks(sheets: &mut Sheets, history: &History) {
     }
 }
 
-/// The names above the table, on each page that it goes on.
+/// The header of the table, on each page of the table.
 fn columns(sheets: &mut Sheets) {
     sheets.line(18.0);
     sheets.text(LEFT, 8.5, REGULAR, DIM, "Task");
@@ -174,7 +174,7 @@ fn errors(sheets: &mut Sheets, history: &History) {
     section(sheets, "Newest errors", 60.0);
     for error in &history.errors {
         let lines = wrap(&error.error, 9.5, RIGHT - LEFT, ERROR_LINES_MAX);
-        // An error stays on one page.
+        // An error is not split over pages.
         sheets.room(19.0 + lines.len() as f32 * 12.5);
         sheets.line(19.0);
         let about = format!("{} UTC · {} · job {}", show_instant(error.at), error.task, error.job);
@@ -186,17 +186,17 @@ fn errors(sheets: &mut Sheets, history: &History) {
     }
 }
 
-/// A headline that is not left alone at the foot of a page: `follows` is what has to fit below it.
+/// A headline. `follows` is the height that must fit below it on the same page.
 fn section(sheets: &mut Sheets, title: &str, follows: f32) {
     sheets.room(36.0 + follows);
     sheets.line(36.0);
     sheets.text(LEFT, 13.0, BOLD, INK, title);
 }
 
-/// Pages, filled from the top.
+/// The pages, filled from the top.
 struct Sheets {
     pages: Vec<Content>,
-    /// The baseline, from the lower edge.
+    /// The distance of the baseline from the lower edge.
     y: f32,
 }
 
@@ -210,7 +210,7 @@ impl Sheets {
         &mut self.pages[last]
     }
 
-    /// Begins a page if there is not so much room on this one; says whether it did.
+    /// Starts a new page if this one has less space than `height`; returns whether it did.
     fn room(&mut self, height: f32) -> bool {
         let full = self.y - height < BOTTOM;
         if full {
@@ -220,7 +220,7 @@ impl Sheets {
         full
     }
 
-    /// Goes to the next baseline, `height` below, on this page or at the top of the next one.
+    /// Moves to the next baseline, `height` below, on this page or at the top of the next one.
     fn line(&mut self, height: f32) -> bool {
         let broke = self.room(height);
         if !broke {
@@ -229,7 +229,7 @@ impl Sheets {
         broke
     }
 
-    /// Goes down by `height` within what `room` has made sure of.
+    /// Moves down by `height`, within the space that `room` has checked.
     fn down(&mut self, height: f32) {
         self.y -= height;
     }
@@ -266,8 +266,8 @@ fn show(page: &mut Content, (x, y): (f32, f32), size: f32, font: Name<'_>, [r, g
     page.show(Str(&win_ansi(text))).end_text();
 }
 
-/// Writes the pages, each with its number, and what holds them together.
-fn assemble(sheets: Sheets, order: &Order, now: Timestamp) -> Vec<u8> {
+/// Writes the pages with their numbers, and the structure of the document.
+fn assemble(sheets: Sheets, request: &ReportRequest, now: Timestamp) -> Vec<u8> {
     let [catalog, tree, info, regular, bold] = [1, 2, 3, 4, 5].map(Ref::new);
     let count = sheets.pages.len() as i32;
     let ids = |at: i32| (Ref::new(6 + 2 * at), Ref::new(7 + 2 * at));
@@ -280,7 +280,7 @@ fn assemble(sheets: Sheets, order: &Order, now: Timestamp) -> Vec<u8> {
     for (at, mut content) in (0..count).zip(sheets.pages) {
         let (page_id, content_id) = ids(at);
         let number = format!("{} of {count}", at + 1);
-        show(&mut content, (LEFT, 40.0), 8.0, REGULAR, DIM, &clip(&order.name, 8.0, 300.0));
+        show(&mut content, (LEFT, 40.0), 8.0, REGULAR, DIM, &clip(&request.name, 8.0, 300.0));
         show(&mut content, (RIGHT - measure(&number, 8.0), 40.0), 8.0, REGULAR, DIM, &number);
         let mut page = pdf.page(page_id);
         page.media_box(Rect::new(0.0, 0.0, PAGE.0, PAGE.1)).parent(tree).contents(content_id);
@@ -291,7 +291,7 @@ fn assemble(sheets: Sheets, order: &Order, now: Timestamp) -> Vec<u8> {
     for (id, name) in [(regular, &b"Helvetica"[..]), (bold, b"Helvetica-Bold")] {
         pdf.type1_font(id).base_font(Name(name)).encoding_predefined(Name(b"WinAnsiEncoding"));
     }
-    pdf.document_info(info).title(TextStr(&order.name)).creator(TextStr("qdjobs")).creation_date(date(now));
+    pdf.document_info(info).title(TextStr(&request.name)).creator(TextStr("qdjobs")).creation_date(date(now));
     pdf.finish()
 }
 
@@ -307,7 +307,7 @@ fn date(at: Timestamp) -> Date {
         .utc_offset_hour(0)
 }
 
-/// The next number upwards that reads well at a chart's edge and halves well: 2, 4, 6, 8, 10, 20, 40, …
+/// Rounds up to a number for the axis of a chart that can be halved: 2, 4, 6, 8, 10, 20, 40, …
 fn round_up(value: u64) -> u64 {
     let steps = (0..).flat_map(|power| {
         [2, 4, 6, 8, 10].map(|digit: u64| digit.saturating_mul(10_u64.saturating_pow(power)))
@@ -315,13 +315,13 @@ fn round_up(value: u64) -> u64 {
     steps.into_iter().find(|step| *step >= value).unwrap_or(value)
 }
 
-/// Text in the encoding that the fonts are read with. A letter that it does not have becomes a question mark.
+/// Text in the encoding of the fonts. A character that is not in it becomes a question mark.
 fn win_ansi(text: &str) -> Vec<u8> {
     text.chars().map(win_ansi_byte).collect()
 }
 
 fn win_ansi_byte(c: char) -> u8 {
-    /// 0x80 to 0x9F, where Windows has letters of its own; the rest is Latin-1.
+    /// 0x80 to 0x9F of Windows-1252; the rest is Latin-1.
     const WINDOWS: [char; 32] = [
         '€', '\0', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\0', 'Ž', '\0', '\0', '‘', '’',
         '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\0', 'ž', 'Ÿ',
@@ -333,13 +333,13 @@ fn win_ansi_byte(c: char) -> u8 {
     }
 }
 
-/// How wide `text` is in the regular font.
+/// The width of `text` in the regular font.
 fn measure(text: &str, size: f32) -> f32 {
     text.chars().map(|c| f32::from(advance(c))).sum::<f32>() * size / 1000.0
 }
 
-/// Helvetica's advance widths in thousandths of its size, as its metrics publish them for ASCII. Other letters are
-/// given the width of a wide one: a line is broken a little early rather than late.
+/// The advance widths of Helvetica for ASCII, in thousandths of the font size, from its published metrics. Other
+/// characters get a large width, so that a line is not too long.
 fn advance(c: char) -> u16 {
     const ASCII: [u16; 95] = [
         278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556,
@@ -357,7 +357,7 @@ fn advance(c: char) -> u16 {
     }
 }
 
-/// `text` on one line of this width, with an ellipsis for what does not fit.
+/// `text` on one line of this width, shortened with an ellipsis.
 fn clip(text: &str, size: f32, width: f32) -> String {
     if measure(text, size) <= width {
         return text.to_owned();
@@ -374,7 +374,7 @@ fn clip(text: &str, size: f32, width: f32) -> String {
     clipped
 }
 
-/// `text` on at most `lines_max` lines of this width, broken between words where there are any.
+/// `text` on at most `lines_max` lines of this width, broken between words if possible.
 fn wrap(text: &str, size: f32, width: f32, lines_max: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.lines() {
@@ -391,7 +391,7 @@ fn wrap(text: &str, size: f32, width: f32, lines_max: usize) -> Vec<String> {
             line = break_word(word, size, width, &mut lines);
         }
         lines.push(line);
-        // What is beyond will not be shown: an error may have eight thousand bytes.
+        // The rest is not shown, and an error can have 8 KiB.
         if lines.len() > lines_max {
             break;
         }
@@ -405,7 +405,7 @@ fn wrap(text: &str, size: f32, width: f32, lines_max: usize) -> Vec<String> {
     lines
 }
 
-/// Puts the beginnings of a word that is wider than a line into `lines` and gives back the rest of it.
+/// Appends the parts of a word that is wider than a line to `lines` and returns the rest.
 fn break_word(word: &str, size: f32, width: f32, lines: &mut Vec<String>) -> String {
     let mut line = String::new();
     for c in word.chars() {
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_fit_whatever_they_are_made_of() {
+    fn lines_fit_whatever_the_text_is() {
         let words = "a few words that go over the line ".repeat(20);
         let unbroken = "W".repeat(500);
         for text in [words.as_str(), &unbroken, "short", "two\nlines", "ünïcödé ".repeat(40).as_str()] {
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edge_of_a_chart_is_a_round_number() {
+    fn the_axis_of_a_chart_ends_at_a_round_number() {
         assert_eq!([1, 2, 3, 5, 11, 40, 41, 1_000].map(round_up), [2, 2, 4, 6, 20, 40, 60, 1_000]);
     }
 }

@@ -1,16 +1,16 @@
 //! A report as HTML and as CSV.
 //!
-//! Leans on `html`, which escapes. Never comes in: where figures are read from.
+//! Depends on `html`, which escapes, and on `history` for the figures. Reads no database.
 
 use std::fmt::Write;
 
 use qdjobs::Timestamp;
 
 use super::history::{Bucket, History};
-use super::{Order, show_bucket, show_instant, show_share, show_span};
+use super::{ReportRequest, show_bucket, show_instant, show_share, show_span};
 use crate::html::Html;
 
-/// Height of the chart, in the units of its picture.
+/// Height of the chart, in units of the SVG.
 const CHART_HEIGHT: f64 = 160.0;
 
 /// Width of the chart.
@@ -28,7 +28,7 @@ th { color: var(--dim); font-weight: normal; } th:first-child, td:first-child { 
 li { margin: .5rem 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 </style>";
 
-/// The table of tasks, one line each, with a line of names above.
+/// The table of tasks: a header line, and one line for each task.
 pub(super) fn csv(history: &History) -> String {
     let mut csv = String::from("task,completed,failed,cancelled,success_rate,median_seconds,p95_seconds\r\n");
     for task in &history.tasks {
@@ -38,7 +38,7 @@ pub(super) fn csv(history: &History) -> String {
         };
         let seconds = |span: Option<f64>| span.map_or(String::new(), |span| format!("{span:.6}"));
         let ends = task.ends;
-        // Writing into a `String` cannot fail.
+        // Writing to a `String` cannot fail.
         write!(
             csv,
             "{},{},{},{},{rate},{},{}\r\n",
@@ -54,37 +54,37 @@ pub(super) fn csv(history: &History) -> String {
     csv
 }
 
-/// A field that holds what it holds, to a reader of CSV and to a spreadsheet, which would run what looks like a formula.
+/// A quoted field. A field that looks like a formula gets a leading quote, since a spreadsheet would execute it.
 fn quoted(field: &str) -> String {
     let guard = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     format!("\"{guard}{}\"", field.replace('"', "\"\""))
 }
 
-/// A page that needs nothing but itself.
-pub(super) fn html(order: &Order, history: &History, now: Timestamp) -> String {
+/// A page that contains its style and loads nothing.
+pub(super) fn html(request: &ReportRequest, history: &History, now: Timestamp) -> String {
     let total = history.total();
     let mut page = Html::new();
     page.raw("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">");
     page.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>")
-        .text(&order.name);
-    page.raw("</title>").raw(STYLE).raw("<h1>").text(&order.name).raw("</h1><p class=\"dim\">");
-    page.text(show_instant(order.since)).raw(" to ").text(show_instant(order.until)).raw(" UTC, made ");
+        .text(&request.name);
+    page.raw("</title>").raw(STYLE).raw("<h1>").text(&request.name).raw("</h1><p class=\"dim\">");
+    page.text(show_instant(request.since)).raw(" to ").text(show_instant(request.until)).raw(" UTC, made ");
     page.text(show_instant(now)).raw("</p>");
-    for (key, value) in &order.notes {
+    for (key, value) in &request.notes {
         page.raw("<p class=\"dim\">").text(key).raw(": ").text(value).raw("</p>");
     }
     page.raw("<p>").text(total.ended()).raw(" jobs ended: ").text(total.completed).raw(" completed, ");
     page.text(total.failed).raw(" failed, ").text(total.cancelled).raw(" cancelled. Success rate ");
     page.text(show_share(total.completed, total.judged())).raw(". Now ").text(history.pending);
     page.raw(" pending, ").text(history.running).raw(" running.</p>");
-    chart(&mut page, order, &history.buckets);
+    chart(&mut page, request, &history.buckets);
     tasks(&mut page, history);
     errors(&mut page, history);
     page.raw("</html>\n");
     page.finish()
 }
 
-fn chart(page: &mut Html, order: &Order, buckets: &[Bucket]) {
+fn chart(page: &mut Html, request: &ReportRequest, buckets: &[Bucket]) {
     let highest =
         buckets.iter().map(|bucket| bucket.completed + bucket.failed).max().unwrap_or(0).max(1) as f64;
     let width = CHART_WIDTH / buckets.len().max(1) as f64;
@@ -93,7 +93,7 @@ fn chart(page: &mut Html, order: &Order, buckets: &[Bucket]) {
     for (at, bucket) in buckets.iter().enumerate() {
         let height = |count: u64| count as f64 / highest * CHART_HEIGHT;
         let (good, bad) = (height(bucket.completed), height(bucket.failed));
-        page.raw("<g><title>").text(show_bucket(bucket.start, order.bucket_micros)).raw(": ");
+        page.raw("<g><title>").text(show_bucket(bucket.start, request.bucket_micros)).raw(": ");
         page.text(bucket.completed).raw(" completed, ").text(bucket.failed).raw(" failed</title>");
         for (class, top, height) in
             [("good", CHART_HEIGHT - good, good), ("bad", CHART_HEIGHT - good - bad, bad)]
@@ -111,8 +111,8 @@ fn chart(page: &mut Html, order: &Order, buckets: &[Bucket]) {
     }
     page.raw("</svg>");
     if let (Some(first), Some(last)) = (buckets.first(), buckets.last()) {
-        page.raw("<p class=\"dim\">").text(show_bucket(first.start, order.bucket_micros)).raw(" to ");
-        page.text(show_bucket(last.start, order.bucket_micros))
+        page.raw("<p class=\"dim\">").text(show_bucket(first.start, request.bucket_micros)).raw(" to ");
+        page.text(show_bucket(last.start, request.bucket_micros))
             .raw(", at most ")
             .text(highest)
             .raw(" a bar</p>");

@@ -1,4 +1,4 @@
-//! The service as its clients meet it: the table of the reference row by row, then what goes beyond it.
+//! Tests of the service over HTTP: the behavior of the reference, then the extensions.
 
 use std::fs;
 
@@ -12,14 +12,14 @@ fn seed() -> Value {
     json!({"task": "send_email", "params": {"to": "user@example.com", "subject": "Test", "body": "Hello World"}})
 }
 
-/// A job that nobody runs before next year.
+/// A job that is due in a year.
 fn waiting() -> Value {
     let mut job = seed();
     job["delay"] = json!(31_536_000);
     job
 }
 
-/// An error of this status, in JSON, whose `error` says this.
+/// Asserts an error response with this status, whose `error` contains this text.
 #[track_caller]
 fn refused(answer: &Answer, status: u16, says: &str) {
     assert_eq!(answer.status(), status, "{}", answer.body());
@@ -39,7 +39,7 @@ fn is_instant(value: &Value) -> bool {
 }
 
 #[test]
-fn a_job_is_created_runs_and_is_told_of_as_the_reference_does() {
+fn a_job_is_created_run_and_shown_as_the_reference_does() {
     let service = Service::start("http-life");
     let answer = service.post(seed());
     assert_eq!(answer.status(), 201);
@@ -92,7 +92,7 @@ fn jobs_are_listed_newest_first_and_by_status() {
 }
 
 #[test]
-fn a_page_of_jobs_says_where_it_goes_on() {
+fn a_page_of_jobs_links_to_the_next_one() {
     let service = Service::start("http-pages");
     for _ in 0..5 {
         service.post(waiting());
@@ -113,7 +113,7 @@ fn a_page_of_jobs_says_where_it_goes_on() {
         ("limit=-1", "`limit`"),
         ("after=x", "`after`"),
         ("stauts=failed", "did you mean `status`"),
-        ("foo=1", "known are status"),
+        ("foo=1", "the parameters are status"),
         ("status=failed&status=pending", "twice"),
     ] {
         refused(&service.get(&format!("/jobs?{query}")), 400, says);
@@ -121,7 +121,7 @@ fn a_page_of_jobs_says_where_it_goes_on() {
 }
 
 #[test]
-fn a_page_of_large_jobs_ends_where_it_would_grow_too_large() {
+fn a_page_of_large_jobs_ends_before_it_is_too_large() {
     let service = Service::start("http-large-pages");
     let mut job = waiting();
     job["params"]["body"] = "x".repeat(qdjobs::Job::JSON_BYTES_MAX - 100).into();
@@ -151,7 +151,7 @@ fn all_jobs_are_listed_up_to_a_thousand_since_a_client_of_the_reference_does_not
 }
 
 #[test]
-fn a_job_that_is_not_there_is_not_found_in_json() {
+fn a_job_that_does_not_exist_is_a_404_in_json() {
     let service = Service::start("http-missing");
     for path in
         ["/jobs/999", "/jobs/abc", "/jobs/-1", "/jobs/+1", "/jobs/99999999999999999999", "/jobs/999/attempts"]
@@ -167,7 +167,7 @@ fn a_job_that_is_not_there_is_not_found_in_json() {
 }
 
 #[test]
-fn an_unknown_task_is_told_the_nearest_name() {
+fn the_error_for_an_unknown_task_suggests_a_known_one() {
     let service = Service::start("http-unknown");
     refused(&service.post(json!({"task": "send_emial", "params": {}})), 400, "send_email");
     refused(&service.post(json!({"task": "nope", "params": {}})), 400, "nope");
@@ -175,7 +175,7 @@ fn an_unknown_task_is_told_the_nearest_name() {
 }
 
 #[test]
-fn params_that_do_not_fit_are_each_named_and_nothing_is_stored() {
+fn each_invalid_param_is_named_and_nothing_is_stored() {
     let service = Service::start("http-params");
     let missing = service.post(json!({"task": "send_email", "params": {"to": "x"}}));
     refused(&missing, 422, "subject");
@@ -217,7 +217,7 @@ fn params_that_do_not_fit_are_each_named_and_nothing_is_stored() {
 }
 
 #[test]
-fn what_is_not_json_or_too_much_of_it_is_refused_in_json() {
+fn a_body_that_is_not_json_or_too_large_is_refused_in_json() {
     let service = Service::start("http-garbage");
     for body in ["{", "", "[]", "\u{0}", "{\"task\": NaN}", "{\"task\": \"a\", \"task\": \"b\"}"] {
         refused(&service.post(body), 400, "");
@@ -238,7 +238,7 @@ fn what_is_not_json_or_too_much_of_it_is_refused_in_json() {
 }
 
 #[test]
-fn a_method_that_is_not_there_is_refused_with_those_that_are() {
+fn a_wrong_method_is_refused_with_the_allowed_ones() {
     let service = Service::start("http-methods");
     let answer = service.order("/jobs/1");
     refused(&answer, 405, "POST");
@@ -264,7 +264,7 @@ fn options_reach_the_job() {
 }
 
 #[test]
-fn a_job_posted_again_under_its_key_is_the_job_that_is_there() {
+fn a_repeated_request_with_an_idempotency_key_returns_the_stored_job() {
     let service = Service::start("http-unique");
     let mut job = waiting();
     job["idempotency_key"] = json!("welcome-42");
@@ -284,7 +284,7 @@ fn a_job_posted_again_under_its_key_is_the_job_that_is_there() {
 }
 
 #[test]
-fn jobs_are_cancelled_retried_and_deleted_where_that_makes_sense() {
+fn jobs_are_cancelled_retried_and_deleted_if_their_status_allows_it() {
     let service = Service::start("http-control");
     let waiting = json(&service.post(waiting()))["id"].as_i64().unwrap();
     assert_eq!(json(&service.order(&format!("/jobs/{waiting}/cancel")))["status"], "cancelled");
@@ -299,7 +299,7 @@ fn jobs_are_cancelled_retried_and_deleted_where_that_makes_sense() {
 }
 
 #[test]
-fn pictures_and_reports_are_real() {
+fn images_and_reports_are_written() {
     let service = Service::start("http-tasks");
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/sample.png"), service.folder.0.join("sample.png"))
         .unwrap();
@@ -342,7 +342,7 @@ fn pictures_and_reports_are_real() {
 }
 
 #[test]
-fn mail_goes_to_the_server_of_the_setting_again_after_a_not_now_and_never_after_a_no() {
+fn mail_is_sent_again_after_a_temporary_error_and_not_after_a_permanent_one() {
     let sink = Sink::start([
         Manner::Refuse("550 no such user here"),
         Manner::Busy,
@@ -370,7 +370,7 @@ fn mail_goes_to_the_server_of_the_setting_again_after_a_not_now_and_never_after_
 }
 
 #[test]
-fn the_page_names_what_there_is_and_shows_hostile_jobs_as_text() {
+fn the_page_lists_tasks_and_endpoints_and_escapes_the_texts_of_jobs() {
     let service = Service::start("http-page");
     let mut job = waiting();
     job["name"] = json!("<img src=x onerror=alert(1)>");
@@ -393,7 +393,7 @@ fn the_page_names_what_there_is_and_shows_hostile_jobs_as_text() {
 }
 
 #[test]
-fn health_is_green_until_the_database_is_found_damaged() {
+fn the_health_check_succeeds_until_the_database_is_found_damaged() {
     let service = Service::start("http-health");
     let well = service.get("/health");
     assert_eq!((well.status().as_u16(), &json(&well)["state"]), (200, &json!("ok")));
@@ -403,14 +403,14 @@ fn health_is_green_until_the_database_is_found_damaged() {
     let db = service.folder.0.join("jobs.db");
     let conn = qdjobs::rusqlite::Connection::open(&db).unwrap();
     conn.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
-    // Nothing is left in the log, and nothing of it in the service's cache.
+    // The log is empty, and the service has no page of the file in its cache.
     conn.execute_batch("UPDATE qdjobs_jobs SET name = 'x'; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(conn);
     let mut bytes = fs::read(&db).unwrap();
     bytes[4096..].fill(0xd7);
     fs::write(&db, bytes).unwrap();
 
-    // Told of the damage if it is the first to meet it; the worker may have been.
+    // The kind of the error depends on whether this request or the worker finds the damage first.
     let first = service.post(waiting());
     refused(&first, if first.status() == 500 { 500 } else { 503 }, "damaged");
     refused(&service.post(waiting()), 503, "the store has halted");
@@ -420,7 +420,7 @@ fn health_is_green_until_the_database_is_found_damaged() {
 }
 
 #[test]
-fn every_route_answers_its_own_names_only() {
+fn every_route_accepts_its_own_host_names_only() {
     let service = Service::start("http-rebinding");
     for (method, path) in [
         ("GET", "/"),
@@ -453,10 +453,10 @@ fn every_route_answers_its_own_names_only() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_the_service_in_good_order() {
+fn a_signal_stops_the_service_gracefully() {
     for name in ["TERM", "INT"] {
         let mut service = Service::start(&format!("http-{name}"));
-        // Kept open and idle by the client: no reason to wait for it.
+        // The client keeps an idle connection open; the service does not wait for it.
         service.get("/jobs");
         service.signal(name);
         let (status, said) = service.exit();
@@ -466,7 +466,7 @@ fn a_signal_ends_the_service_in_good_order() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_once_with_what_to_do() {
+fn the_error_for_a_port_in_use_says_what_to_do() {
     let service = Service::start("http-taken");
     let folder = Folder::new("http-taken-too");
     let listen = service.url.trim_start_matches("http://");
@@ -479,7 +479,7 @@ fn a_port_that_is_taken_is_told_once_with_what_to_do() {
 }
 
 #[test]
-fn a_setting_that_cannot_be_used_is_told_with_what_to_write() {
+fn the_error_for_an_invalid_setting_says_what_to_write() {
     for (name, value, says) in [
         ("QDJOBS_LISTEN", "nonsense", "QDJOBS_LISTEN"),
         ("QDJOBS_IMAGES", "/nowhere/at/all", "/nowhere/at/all"),

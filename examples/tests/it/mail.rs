@@ -1,15 +1,15 @@
-//! `send_email` against a server that says yes, later, no, and nothing; its letters read by mail-parser.
+//! Tests of `send_email` with a server that accepts, defers, refuses or closes; mail-parser reads the emails.
 
 use std::fs;
 
 use mail_parser::MessageParser;
 use qdjobs::{JobId, TaskErrorKind, Timestamp};
-use qdjobs_examples::email::{Letter, Mailer};
+use qdjobs_examples::email::{Email, Mailer};
 use qdjobs_examples::job_output::Run;
 
 use crate::sink::{Manner, Sink};
 
-const LETTER: Letter<'_> = Letter {
+const LETTER: Email<'_> = Email {
     to: "Ann Bäcker <ann@example.com>, bob@example.com",
     subject: "Grüße — and a subject that is long enough to be folded by whoever writes the header of it",
     body: "Hello Ann,\n.\n.. a line with dots\nBcc: nobody@example.com\n€ and ümläuts\n",
@@ -23,7 +23,7 @@ fn run(attempt: u32) -> Run {
 }
 
 #[test]
-fn a_letter_arrives_as_it_was_written() {
+fn an_email_arrives_as_it_was_written() {
     let sink = Sink::start([Manner::Accept]);
     let sent = Mailer::smtp(&sink.url).unwrap().deliver(&LETTER, &run(1)).unwrap();
     assert_eq!(sent.to, LETTER.to);
@@ -45,9 +45,9 @@ fn a_letter_arrives_as_it_was_written() {
 }
 
 #[test]
-fn the_outbox_holds_the_same_letter_with_its_html() {
+fn the_outbox_contains_the_same_email_with_its_html() {
     let folder = std::env::temp_dir().join(format!("qdjobs-it-outbox-{}", std::process::id()));
-    let letter = Letter { html: Some("<p>Hello <b>Ann</b></p>"), ..LETTER };
+    let letter = Email { html: Some("<p>Hello <b>Ann</b></p>"), ..LETTER };
     let sent = Mailer::outbox(&folder).deliver(&letter, &run(1)).unwrap();
     let stored = fs::read(&sent.via).unwrap();
     fs::remove_dir_all(&folder).unwrap();
@@ -58,7 +58,7 @@ fn the_outbox_holds_the_same_letter_with_its_html() {
 }
 
 #[test]
-fn a_server_that_says_later_is_asked_again_and_one_that_says_no_is_not() {
+fn a_temporary_error_of_the_server_is_retried_and_a_permanent_one_is_not() {
     for (manner, kind, named) in [
         (Manner::Busy, TaskErrorKind::Retry, "421"),
         (Manner::Refuse("450 mailbox busy"), TaskErrorKind::Retry, "mailbox busy"),
@@ -74,7 +74,7 @@ fn a_server_that_says_later_is_asked_again_and_one_that_says_no_is_not() {
 }
 
 #[test]
-fn a_letter_sent_twice_since_its_answer_was_lost_is_recognisable() {
+fn an_email_sent_twice_since_its_response_was_lost_has_one_message_id() {
     let sink = Sink::start([Manner::DropAfterDot, Manner::Accept]);
     let mailer = Mailer::smtp(&sink.url).unwrap();
     let lost = mailer.deliver(&LETTER, &run(1)).unwrap_err();
@@ -85,10 +85,10 @@ fn a_letter_sent_twice_since_its_answer_was_lost_is_recognisable() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_tried_again() {
+fn an_unreachable_server_is_retried() {
     let url = Sink::start([]).url;
     let mailer = Mailer::smtp(&url).unwrap();
-    // The sink's port closes when its thread ends; until then a connection is dropped, which is retried as well.
+    // The port closes when the thread of the server ends. Until then a connection is closed, which is retried too.
     let error = mailer.deliver(&LETTER, &run(1)).unwrap_err();
     assert_eq!(error.kind(), TaskErrorKind::Retry, "{error}");
 }

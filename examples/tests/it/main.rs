@@ -1,7 +1,7 @@
-//! The examples from outside: what the tasks write, read back by somebody else's code; the service, started as a
-//! program and spoken to over its port.
+//! Tests of the examples: the output of the tasks, read by other crates, and the service, started as a program and used
+//! over its port.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod http;
 mod mail;
@@ -13,7 +13,7 @@ mod sink;
 use std::fs;
 use std::path::PathBuf;
 
-/// An empty folder that is gone after the test.
+/// An empty directory, removed after the test.
 struct Folder(PathBuf);
 
 impl Folder {

@@ -1,4 +1,4 @@
-//! `process_image`: what it writes is decoded by zune, which wrote none of it; what it refuses leaves nothing behind.
+//! Tests of `process_image`: zune decodes what it writes, and an error leaves no file.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use zune_png::zune_core::bytestream::ZCursor;
 
 use crate::Folder;
 
-/// A folder with pictures.
+/// A directory with images.
 struct Pictures(Folder);
 
 impl Pictures {
@@ -25,7 +25,7 @@ impl Pictures {
         folder
     }
 
-    /// A picture of four plain quarters: red, green / blue, white.
+    /// An image of four quarters: red, green / blue, white.
     fn with_quarters(test: &str) -> Pictures {
         let folder = Pictures(Folder::new(test));
         image::RgbaImage::from_fn(40, 20, |x, y| {
@@ -75,7 +75,7 @@ const BLUE: [u8; 4] = [0, 0, 255, 255];
 const WHITE: [u8; 4] = [255, 255, 255, 255];
 
 #[test]
-fn the_sample_is_made_to_fit_in_proportion() {
+fn the_sample_is_scaled_in_proportion() {
     let folder = Pictures::with_sample("fit");
     let done = folder.process("sample.png", &["resize:200x200", "optimize"]).unwrap();
     assert_eq!((done.processed, done.path.as_str()), (true, "sample.png"));
@@ -84,14 +84,14 @@ fn the_sample_is_made_to_fit_in_proportion() {
     assert_eq!(done.bytes, fs::metadata(folder.0.0.join(&done.output)).unwrap().len());
     let png = folder.png(&done.output);
     assert_eq!((png.width, png.height), (200, 131));
-    // The sky's colour is where it was.
+    // The color of the sky is at the same place.
     let (made, sample) = (png.at(10, 5).to_owned(), folder.png("sample.png").at(32, 16).to_owned());
     assert!(made.iter().zip(&sample).all(|(a, b)| a.abs_diff(*b) < 6), "{made:?} {sample:?}");
     assert_eq!(folder.0.names(), ["sample.job-7.png", "sample.png"]);
 }
 
 #[test]
-fn each_operation_moves_the_pixels_where_it_says() {
+fn each_operation_has_its_documented_effect() {
     let folder = Pictures::with_quarters("pixels");
     let made = |operations: &[&str]| {
         let done = folder.process("quarters.png", operations).unwrap();
@@ -136,7 +136,7 @@ fn a_jpeg_stays_a_jpeg_whatever_its_name() {
 }
 
 #[test]
-fn what_cannot_be_processed_is_refused_for_good_and_nothing_is_left_behind() {
+fn an_image_that_cannot_be_processed_is_a_permanent_error_and_leaves_no_file() {
     let folder = Pictures::with_sample("refused");
     let sample = fs::read(folder.0.0.join("sample.png")).unwrap();
     fs::write(folder.0.0.join("short.png"), &sample[..sample.len() / 2]).unwrap();
@@ -149,8 +149,8 @@ fn what_cannot_be_processed_is_refused_for_good_and_nothing_is_left_behind() {
     let before = folder.0.names();
     for (path, operations, named) in [
         ("missing.png", &[][..], "missing.png"),
-        ("short.png", &[], "cut off"),
-        ("head.png", &[], "cut off"),
+        ("short.png", &[], "incomplete"),
+        ("head.png", &[], "incomplete"),
         ("empty.png", &[], "neither a PNG nor a JPEG"),
         ("text.png", &[], "neither a PNG nor a JPEG"),
         ("huge.png", &[], "60000 by 60000"),
@@ -204,7 +204,7 @@ fn progress_names_each_operation_and_a_cancelled_job_stops_between_two() {
     assert_eq!(folder.0.names(), ["sample.png"]);
 }
 
-/// The beginning of a PNG that claims to be this large, with a right checksum.
+/// The start of a PNG whose header states this size, with a valid checksum.
 fn png_that_says(width: u32, height: u32) -> Vec<u8> {
     let mut header = b"IHDR".to_vec();
     header.extend(width.to_be_bytes());

@@ -1,4 +1,4 @@
-//! `generate_report` over a history whose figures are known; its PDF read by lopdf, its CSV by csv.
+//! Tests of `generate_report` with known figures: lopdf reads the PDF, and csv reads the CSV.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ use crate::Folder;
 
 const NOW: &str = "2026-11-23T16:40:39Z";
 
-/// A folder with a database whose `qdjobs_jobs` has the columns that a report reads.
+/// A directory with a database whose table `qdjobs_jobs` has the columns that a report reads.
 struct Past {
     folder: Folder,
     db: Connection,
@@ -57,7 +57,7 @@ impl Past {
     }
 }
 
-/// A hundred mails of 1 to 100 ms, a failed one, a cancelled one, and what lies outside of the week.
+/// A hundred emails of 1 to 100 ms, a failed one, a cancelled one, and jobs outside of the week.
 fn week(test: &str) -> Past {
     let past = Past::new(test);
     for millis in 1..=100 {
@@ -85,7 +85,7 @@ fn text(pdf: &Document) -> String {
 }
 
 #[test]
-fn the_pdf_tells_the_figures() {
+fn the_pdf_contains_the_figures() {
     let past = week("pdf");
     let made = past.report("sales", json!({"region": "north"}));
     assert_eq!((made.report_url.as_str(), made.jobs), ("/reports/sales.pdf", 103));
@@ -103,7 +103,7 @@ fn the_pdf_tells_the_figures() {
         "50 ms",      // median of 1 to 100 ms, by nearest rank
         "95 ms",      // their 95th percentile
         "2.50 s",     // the one picture
-        "„Zoë“ (??)", // what the fonts have, and what they do not
+        "„Zoë“ (??)", // characters of the fonts, and characters that they lack
         "second line",
         "1 of 1",
     ] {
@@ -113,7 +113,7 @@ fn the_pdf_tells_the_figures() {
 }
 
 #[test]
-fn a_report_renews_itself_under_its_name() {
+fn a_later_report_replaces_the_one_of_the_same_name() {
     let past = week("renew");
     let first = past.report("sales", json!({}));
     past.job("send_email", "failed", "2026-11-22T10:00:00Z", 5000, Some("a new error"));
@@ -124,7 +124,7 @@ fn a_report_renews_itself_under_its_name() {
 }
 
 #[test]
-fn a_long_report_goes_over_pages_with_the_names_of_its_columns_on_each() {
+fn a_long_report_has_pages_with_the_table_header_on_each() {
     let past = Past::new("long");
     for task in 0..90 {
         past.job(&format!("task_{task:03}"), "completed", "2026-11-20T10:00:00Z", 1000, None);
@@ -163,7 +163,7 @@ fn an_empty_history_is_a_report_too() {
 }
 
 #[test]
-fn the_csv_has_one_line_a_task() {
+fn the_csv_has_one_line_for_each_task() {
     let past = week("csv");
     past.job("odd,\"name\"", "failed", "2026-11-20T10:00:00Z", 1, None);
     assert_eq!(past.report("sales", json!({"format": "csv"})).report_url, "/reports/sales.csv");
@@ -178,7 +178,7 @@ fn the_csv_has_one_line_a_task() {
 }
 
 #[test]
-fn the_html_shows_hostile_text_as_text() {
+fn the_html_escapes_texts() {
     let past = week("html");
     past.job("x", "failed", "2026-11-20T10:00:00Z", 1, Some("<script>alert(1)</script>"));
     past.report("sales", json!({"format": "html", "<b>": "\"><img src=x>"}));
@@ -188,7 +188,7 @@ fn the_html_shows_hostile_text_as_text() {
 }
 
 #[test]
-fn a_name_that_leads_elsewhere_is_refused_for_good_and_writes_nothing() {
+fn a_name_with_a_path_is_a_permanent_error_and_writes_nothing() {
     let past = week("traversal");
     let run = Run { job: JobId(7), created_at: Timestamp::UNIX_EPOCH, attempt: 1 };
     for name in ["../up", "a/b", "..", "", "a.pdf", "a\0"] {

@@ -1,7 +1,7 @@
-//! The demo service as a program of its own: [`Service`].
+//! [`Service`], the demo service as a separate process.
 //!
-//! Started on a free port in an empty folder. What it says is awaited, not slept for: its first line names the port, and
-//! the end of a job is waited for on the database.
+//! It is started on a free port in an empty directory. The tests wait for events and do not sleep: the first line of
+//! the output contains the port, and the end of a job is awaited through the database.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,8 +14,8 @@ use ureq::http::Response;
 
 use crate::Folder;
 
-/// Nothing here takes so long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The limit of every wait. Only a test that hangs reaches it.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Service {
     child: Child,
@@ -27,7 +27,7 @@ pub(crate) struct Service {
     queue: JobQueue,
 }
 
-/// An answer: its status, its headers, and its body as text.
+/// A response: its status, its headers, and its body as text.
 pub(crate) type Answer = Response<String>;
 
 impl Service {
@@ -49,7 +49,7 @@ impl Service {
         let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect(&line).to_owned();
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(TIMEOUT))
             .build()
             .new_agent();
         let queue = JobQueue::open(folder.0.join("jobs.db")).unwrap();
@@ -78,36 +78,36 @@ impl Service {
         text(request.send(body.to_string()))
     }
 
-    /// Posts a job that has to be taken, and answers its number.
+    /// Creates a job and returns its number.
     pub(crate) fn create(&self, task: &str, params: Value) -> i64 {
         let answer = self.post(serde_json::json!({ "task": task, "params": params }));
         assert_eq!(answer.status(), 201, "{}", answer.body());
         json(&answer)["id"].as_i64().unwrap()
     }
 
-    /// Stores many jobs of a day far off at once, behind the service's back.
+    /// Stores many jobs that are due in the far future, through the database and not through the service.
     pub(crate) fn store_waiting(&self, jobs: usize) {
         use qdjobs::Task as _;
         let job = || qdjobs_examples::tasks::SendEmail::new("user@example.com", "Test", "Hello World");
         self.queue.enqueue_all((0..jobs).map(|_| job().delay(Duration::from_secs(31_536_000)))).unwrap();
     }
 
-    /// The job once it has ended, as the service tells it.
+    /// Waits for the end of the job and returns it as the service shows it.
     pub(crate) fn ended(&self, id: i64) -> Value {
-        // How it ended is what the test will look at.
-        self.queue.handle::<Value>(JobId(id)).wait_timeout(PATIENCE).ok();
+        // The caller checks how it ended.
+        self.queue.handle::<Value>(JobId(id)).wait_timeout(TIMEOUT).ok();
         let job = json(&self.get(&format!("/jobs/{id}")));
         assert!(job["completed_at"].is_string(), "the job has not ended: {job}");
         job
     }
 
-    /// Bytes as they are, to a connection of their own; the answer as it comes.
+    /// Sends bytes over a new connection and returns the raw response.
     pub(crate) fn raw(&self, request: &str) -> String {
         let mut line = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
-        line.set_read_timeout(Some(PATIENCE)).unwrap();
+        line.set_read_timeout(Some(TIMEOUT)).unwrap();
         line.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
-        // A service that refuses a request early closes the line while the rest still comes.
+        // The service may close the connection before it has read the whole request.
         line.read_to_end(&mut answer).ok();
         String::from_utf8_lossy(&answer).into_owned()
     }
@@ -118,7 +118,7 @@ impl Service {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// Waits for the end of the program; what it said until then comes along.
+    /// Waits for the end of the process; returns its exit status and its output.
     pub(crate) fn exit(&mut self) -> (ExitStatus, String) {
         let mut said = String::new();
         self.output.read_to_string(&mut said).unwrap();
@@ -133,7 +133,7 @@ impl Drop for Service {
     }
 }
 
-/// The program, in this folder and with no setting of whoever runs the tests.
+/// The program in this directory, without the settings of the environment of the tests.
 pub(crate) fn command(folder: &Folder) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_job_queue"));
     command.current_dir(&folder.0);

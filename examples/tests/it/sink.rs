@@ -1,33 +1,33 @@
-//! A mail server that keeps what it is given and answers as it is told: [`Sink`].
+//! [`Sink`], a mail server that records emails and responds as the test sets it.
 //!
-//! Leans on the standard library only, so that nothing of the client under test vouches for itself.
+//! Depends on the standard library alone: it shares no code with the client under test.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-/// How the sink takes the next conversation.
+/// How the server responds in the next session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// 250 to everything.
+    /// 250 to every command.
     Accept,
-    /// 421 to the greeting, and the line is closed.
+    /// 421 to the greeting, then the connection is closed.
     Busy,
-    /// This answer to `RCPT TO`.
+    /// This response to `RCPT TO`.
     Refuse(&'static str),
-    /// The line drops in the middle of the letter.
+    /// The connection is closed in the middle of the email.
     DropBeforeDot,
-    /// The letter is taken, but the line drops before the sink has said so.
+    /// The email is accepted, but the connection is closed before the response.
     DropAfterDot,
 }
 
-/// What one conversation brought.
+/// What was received in one session.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) from: String,
     pub(crate) to: Vec<String>,
-    /// The letter as it was before the wire, dots unstuffed; `None` if none was taken.
+    /// The email without SMTP dot-stuffing; `None` if none was accepted.
     pub(crate) letter: Option<Vec<u8>>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Serves one conversation a manner, in this order, and then closes its port.
+    /// Serves one session for each manner, in this order, and then closes the port.
     pub(crate) fn start(manners: impl IntoIterator<Item = Manner> + Send + 'static) -> Sink {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("smtp://{}", listener.local_addr().unwrap());
@@ -45,7 +45,7 @@ impl Sink {
         thread::spawn(move || {
             for manner in manners {
                 let (line, _) = listener.accept().unwrap();
-                // A dropped line is an error to the client and the intention here.
+                // A closed connection is an error for the client and intended here.
                 let mut talk = Talk { reader: BufReader::new(line.try_clone().unwrap()), line };
                 let mut got = Received::default();
                 talk.hold(manner, &mut got).ok();
@@ -56,7 +56,7 @@ impl Sink {
         Sink { url, received }
     }
 
-    /// What the next conversation brought, once it is over.
+    /// What was received in the next session, once it has ended.
     pub(crate) fn next(&self) -> Received {
         self.received.recv().unwrap()
     }

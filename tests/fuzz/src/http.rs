@@ -15,7 +15,7 @@ use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::{Filter, Store};
 use qdjobs::store::{NewJob, RunAt};
 use qdjobs::{Clock, JobQueue};
-use qdjobs_examples::http::{Facts, Guard, Service, router};
+use qdjobs_examples::http::{ServiceInfo, Guard, Service, router};
 use qdjobs_examples::report::Archive;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -95,7 +95,7 @@ fn service() -> (Router, JobQueue) {
     let ids = store.insert_blocking(jobs).unwrap();
     let queue = JobQueue::with_store(store);
     queue.cancel(ids[1]).unwrap();
-    let facts = Facts {
+    let info = ServiceInfo {
         url: "http://127.0.0.1:5004".into(),
         database: "jobs.db".into(),
         mail: "outbox".into(),
@@ -103,7 +103,7 @@ fn service() -> (Router, JobQueue) {
     };
     let archive = Archive::new(Path::new("jobs.db"), Path::new("no-such-folder"));
     let guard = Guard::new(([127, 0, 0, 1], 5004).into());
-    (router(Service { queue: queue.to_async(), archive, guard, facts }), queue)
+    (router(Service { queue: queue.to_async(), archive, guard, info }), queue)
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> Answer {

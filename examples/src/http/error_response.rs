@@ -1,6 +1,6 @@
-//! What the service says when it does not do what it was asked: [`Refusal`], always JSON with an `error`.
+//! [`ErrorResponse`], the response to a request that failed: JSON with a member `error`.
 //!
-//! Leans on axum for the answer and on qdjobs for what can go wrong. The one place that maps errors to status codes.
+//! Depends on axum and on the errors of qdjobs. The only file that maps errors to status codes.
 
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderValue};
@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::body::suggest;
 
-/// An answer that is not a success.
+/// A response with an error status.
 #[derive(Clone, Debug, Serialize)]
-pub struct Refusal {
+pub struct ErrorResponse {
     #[serde(skip)]
     status: StatusCode,
     error: String,
@@ -22,50 +22,50 @@ pub struct Refusal {
     problems: Vec<Problem>,
 }
 
-/// One thing that is wrong with what was sent.
+/// One invalid field of a request.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub struct Problem {
-    /// The member of the request, `delay`, or of its params, `params.to`.
+    /// The field: `delay`, or `params.to` for a param.
     pub field: String,
     /// What is wrong with it, and what to write.
     pub problem: String,
 }
 
-impl Refusal {
-    /// With this status and these words.
-    pub fn new(status: StatusCode, error: impl Into<String>) -> Refusal {
-        Refusal { status, error: error.into(), help: None, problems: Vec::new() }
+impl ErrorResponse {
+    /// A response with this status and text.
+    pub fn new(status: StatusCode, error: impl Into<String>) -> ErrorResponse {
+        ErrorResponse { status, error: error.into(), help: None, problems: Vec::new() }
     }
 
-    /// And what to do about it.
-    pub fn help(mut self, help: impl Into<String>) -> Refusal {
+    /// Adds what to do about the error.
+    pub fn help(mut self, help: impl Into<String>) -> ErrorResponse {
         self.help = Some(help.into());
         self
     }
 
-    /// A request that is well-formed but cannot be done, for each of these reasons.
-    pub fn unprocessable(what: &str, problems: Vec<Problem>) -> Refusal {
+    /// The response to a request with these invalid fields.
+    pub fn unprocessable(what: &str, problems: Vec<Problem>) -> ErrorResponse {
         let list: Vec<String> =
             problems.iter().map(|problem| format!("{}: {}", problem.field, problem.problem)).collect();
         let error = format!("{what}: {}", list.join("; "));
-        Refusal { problems, ..Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error) }
+        ErrorResponse { problems, ..ErrorResponse::new(StatusCode::UNPROCESSABLE_ENTITY, error) }
     }
 
-    /// There is no such job.
-    pub fn no_job(id: &str) -> Refusal {
+    /// The response for a job that is not stored.
+    pub fn no_job(id: &str) -> ErrorResponse {
         let shown: String = id.chars().take(40).collect();
-        Refusal::new(StatusCode::NOT_FOUND, format!("there is no job {shown}"))
-            .help("GET /jobs lists those there are")
+        ErrorResponse::new(StatusCode::NOT_FOUND, format!("there is no job {shown}"))
+            .help("GET /jobs lists the jobs")
     }
 
-    /// There is no such task. The library's own words also say how a task gets into a program, which is not for those who
-    /// call a service.
-    pub fn no_task(name: &str) -> Refusal {
+    /// The response for an unknown task. The error of the library would also explain how to link a task, which does not
+    /// concern a client.
+    pub fn no_task(name: &str) -> ErrorResponse {
         let tasks = || Registry::linked().iter().map(|task| task.name);
         let shown: String = name.chars().take(100).collect();
         let meant =
             suggest(name, tasks()).map(|meant| format!(". Did you mean {meant}?")).unwrap_or_default();
-        Refusal::new(StatusCode::BAD_REQUEST, format!("Task not registered: {shown}{meant}"))
+        ErrorResponse::new(StatusCode::BAD_REQUEST, format!("Task not registered: {shown}{meant}"))
             .help(format!("the tasks are {}", tasks().collect::<Vec<_>>().join(", ")))
     }
 
@@ -75,15 +75,15 @@ impl Refusal {
     }
 }
 
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Refusal {
+impl From<Error> for ErrorResponse {
+    fn from(error: Error) -> ErrorResponse {
         if error.kind() == ErrorKind::InvalidParams && !error.problems().is_empty() {
             let problem = |problem: &qdjobs::ParamProblem| Problem {
                 field: format!("params.{}", problem.param),
                 problem: problem.problem.clone(),
             };
             let what = error.to_string().lines().next().unwrap_or_default().to_owned();
-            return Refusal::unprocessable(&what, error.problems().iter().map(problem).collect());
+            return ErrorResponse::unprocessable(&what, error.problems().iter().map(problem).collect());
         }
         let status = match error.kind() {
             ErrorKind::UnknownTask => StatusCode::BAD_REQUEST,
@@ -91,25 +91,27 @@ impl From<Error> for Refusal {
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Conflict => StatusCode::CONFLICT,
-            ErrorKind::Busy | ErrorKind::Overloaded | ErrorKind::Closed | ErrorKind::StoreHalted => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            ErrorKind::Busy
+            | ErrorKind::Overloaded
+            | ErrorKind::Closed
+            | ErrorKind::StoreHalted
+            | ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        // The suggestion is part of the text.
-        Refusal::new(status, one_line(&error))
+        // The text contains the suggestion.
+        ErrorResponse::new(status, one_line(&error))
     }
 }
 
-/// The text of an error with what to do about it, as one sentence after the other.
+/// The text of an error and what to do about it, in one line.
 pub(super) fn one_line(error: &Error) -> String {
     error.to_string().replace("\nhelp: ", "; ").replace('\n', " ")
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
-        // Three fields of text cannot fail to serialise.
+        // Serializing three fields of text cannot fail.
         let body = serde_json::to_string(&self).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
