@@ -155,14 +155,14 @@ fn an_image_that_cannot_be_processed_is_a_permanent_error_and_leaves_no_file() {
         ("text.png", &[], "neither a PNG nor a JPEG"),
         ("huge.png", &[], "60000 by 60000"),
         ("many.png", &[], "more than 64 million"),
-        ("folder.png", &[], "not a file"),
-        ("", &[], "not a file"),
+        ("folder.png", &[], "not a regular file"),
+        ("", &[], "not a regular file"),
         ("a\0b", &[], "cannot open"),
         ("../sample.png", &[], "QDJOBS_IMAGES"),
         ("/etc/passwd", &[], "QDJOBS_IMAGES"),
         ("sample.png", &["crop:600,0,100,100"], "X + W up to 640"),
         ("sample.png", &["crop:4294967295,0,100,100"], "X + W up to 640"),
-        ("sample.png", &["resize:16384x16384!"], "write less"),
+        ("sample.png", &["resize:16384x16384!"], "use a smaller size"),
         ("sample.png", &["optimize"; 33], "split them"),
     ] {
         let error = folder.process(path, operations).unwrap_err();
