@@ -24,7 +24,8 @@ fn main() -> qdjobs::Result<()> {
     let fire = Remind::new("the fire").priority(10).enqueue(&queue)?;
     let post = Remind::new("the post").enqueue(&queue)?;
 
-    // The fire and the post are due at once, and the fire has the higher priority. Then the walk, then the tea.
+    // The fire and the post are due at once, and the fire has the higher priority. Then the walk, then the
+    // tea.
     let worker = Worker::new(&queue).concurrency(1).start()?;
     for job in [fire, post, walk, tea] {
         job.wait()?;

@@ -23,7 +23,8 @@ fn count(amount: u64, #[state] meter: &Meter) -> String {
 fn main() -> qdjobs::Result<()> {
     let queue = JobQueue::in_memory();
 
-    // A worker without the state that its tasks need does not start. The error lists everything that is missing.
+    // A worker without the state that its tasks need does not start. The error lists everything that is
+    // missing.
     if let Err(error) = Worker::new(&queue).start() {
         println!("{error}\n");
     }

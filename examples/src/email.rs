@@ -1,7 +1,7 @@
 //! The task `send_email`: a MIME message, sent by SMTP or written to a directory.
 //!
-//! Depends on lettre for the message and the protocol, and on `job_output` for the file. Does not use the queue. What
-//! the response of a server means for the job is decided here.
+//! Depends on lettre for the message and the protocol, and on `job_output` for the file. Does not use the
+//! queue. What the response of a server means for the job is decided here.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -21,8 +21,8 @@ use url::Url;
 
 use crate::job_output::{Draft, Run};
 
-/// The longest wait for one response of a server. It is shorter than the task's timeout, so that the job's error
-/// names the server.
+/// The longest wait for one response of a server. It is shorter than the task's timeout, so that the job's
+/// error names the server.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The contents of an email.
@@ -67,8 +67,8 @@ enum Route {
 }
 
 impl Mailer {
-    /// A mailer by SMTP if `SMTP_URL` is set (`smtp://user:password@host:port`), else into the directory `outbox`.
-    /// The sender is `MAIL_FROM`.
+    /// A mailer by SMTP if `SMTP_URL` is set (`smtp://user:password@host:port`), else into the directory
+    /// `outbox`. The sender is `MAIL_FROM`.
     pub fn from_env(outbox: &Path) -> Result<Mailer, String> {
         let mailer = match env::var("SMTP_URL") {
             Ok(url) if !url.is_empty() => Mailer::smtp(&url)?,
@@ -215,9 +215,10 @@ fn addresses(param: &str, text: &str) -> Result<Mailboxes, TaskError> {
     Ok(list)
 }
 
-/// What a failed SMTP session means for the job. A permanent error (5xx) would be the same at the next attempt. After
-/// every other failure (4xx, a closed connection, a timeout) the job is retried. If the connection closed after the
-/// server had accepted the email, the next attempt sends it again, with the same `Message-ID`.
+/// What a failed SMTP session means for the job. A permanent error (5xx) would be the same at the next
+/// attempt. After every other failure (4xx, a closed connection, a timeout) the job is retried. If the
+/// connection closed after the server had accepted the email, the next attempt sends it again, with the same
+/// `Message-ID`.
 fn refused(server: &str, error: &smtp::Error) -> TaskError {
     let mut text = format!("{server}: {error}");
     let mut cause = std::error::Error::source(error);

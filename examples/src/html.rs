@@ -1,7 +1,7 @@
 //! [`Html`], a page whose values are always escaped.
 //!
-//! Depends on the standard library alone. Markup is a literal of this program; every value that is known only at run
-//! time is text, and is escaped.
+//! Depends on the standard library alone. Markup is a literal of this program; every value that is known only
+//! at run time is text, and is escaped.
 
 use std::fmt::{Display, Write};
 

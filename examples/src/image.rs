@@ -1,7 +1,9 @@
-//! The task `process_image`: decodes an image, applies operations, and writes the result to the same directory.
+//! The task `process_image`: decodes an image, applies operations, and writes the result to the same
+//! directory.
 //!
-//! Depends on the image crate, and on `job_output` for the file. Does not use the queue. A path from a job opens only
-//! files in the directory of the [`Album`], and an image is decoded only after its size was checked.
+//! Depends on the image crate, and on `job_output` for the file. Does not use the queue. A path from a job
+//! opens only files in the directory of the [`Album`], and an image is decoded only after its size was
+//! checked.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -197,8 +199,8 @@ impl Album {
         &self.0
     }
 
-    /// Applies `operations` in order to the image at `path` and writes the result to the same directory. The output is
-    /// named after the job: `photo.png` becomes `photo.job-7.png`.
+    /// Applies `operations` in order to the image at `path` and writes the result to the same directory. The
+    /// output is named after the job: `photo.png` becomes `photo.job-7.png`.
     pub fn process(
         &self,
         path: &str,
@@ -235,8 +237,9 @@ impl Album {
         })
     }
 
-    /// The file at `path`, if it is in this directory. The text of the path is checked first, so that an error does not
-    /// reveal which files exist outside. Then the resolved path is checked, for symbolic links.
+    /// The file at `path`, if it is in this directory. The text of the path is checked first, so that an
+    /// error does not reveal which files exist outside. Then the resolved path is checked, for symbolic
+    /// links.
     fn find(&self, path: &str) -> Result<PathBuf, TaskError> {
         let outside = || {
             TaskError::permanent(format!(
@@ -348,8 +351,8 @@ fn apply(picture: DynamicImage, operation: Operation) -> Result<DynamicImage, Ta
                 |from: u32, length: u32, whole: u32| from.checked_add(length).is_some_and(|end| end <= whole);
             if !(inside(x, width, from_width) && inside(y, height, from_height)) {
                 return Err(TaskError::permanent(format!(
-                    "`{operation}` exceeds the image, which is {from_width} by {from_height} pixels at this point; X + W \
-                     can be up to {from_width} and Y + H up to {from_height}"
+                    "`{operation}` exceeds the image, which is {from_width} by {from_height} pixels at this point; write \
+                     X + W up to {from_width} and Y + H up to {from_height}"
                 )));
             }
             picture.crop_imm(x, y, width, height)

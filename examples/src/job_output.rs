@@ -1,6 +1,8 @@
-//! The output of a job: [`Draft`], a file that replaces its target atomically, and [`Run`], the attempt that writes it.
+//! The output of a job: [`Draft`], a file that replaces its target atomically, and [`Run`], the attempt that
+//! writes it.
 //!
-//! Depends on the standard library, and on qdjobs for the number of the job. Knows neither mail, images nor reports.
+//! Depends on the standard library, and on qdjobs for the number of the job. Knows neither mail, images nor
+//! reports.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,8 +12,8 @@ use qdjobs::{JobContext, JobId, TaskError, Timestamp};
 
 /// One attempt of one job.
 ///
-/// A job can run more than once: its worker may crash after the work and before the completion. So each output is
-/// named after the job, and a repeated attempt replaces it.
+/// A job can run more than once: its worker may crash after the work and before the completion. So each
+/// output is named after the job, and a repeated attempt replaces it.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
     /// The number of the job.
@@ -39,9 +41,10 @@ pub type Step<'a> = &'a mut dyn FnMut(f64, &str) -> Result<(), TaskError>;
 
 /// A temporary file that replaces its target atomically: the target is written completely or not at all.
 ///
-/// The draft is in the directory of its target, since a rename is atomic only within a file system. It is removed
-/// after a failure. The draft of a killed process is removed by the next attempt of the job. Its name contains the
-/// number of the attempt, so an earlier attempt that still runs cannot replace the target any more.
+/// The draft is in the directory of its target, since a rename is atomic only within a file system. It is
+/// removed after a failure. The draft of a killed process is removed by the next attempt of the job. Its name
+/// contains the number of the attempt, so an earlier attempt that still runs cannot replace the target any
+/// more.
 #[derive(Debug)]
 pub struct Draft {
     path: PathBuf,
@@ -63,7 +66,8 @@ impl Draft {
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&self.path, &self.target)?;
-        // The rename is durable when the directory is synced. Before, a power failure may restore the old file.
+        // The rename is durable when the directory is synced. Before, a power failure may restore the old
+        // file.
         match self.target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             Some(folder) => File::open(folder)?.sync_all(),
             None => File::open(".")?.sync_all(),

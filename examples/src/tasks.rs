@@ -36,7 +36,8 @@ pub fn send_email(
 pub fn process_image(
     /// A PNG or JPEG file in the image directory of the service or below it.
     image_path: &str,
-    /// Applied in order: resize:WxH, thumbnail:WxH, crop:X,Y,W,H, rotate:90|180|270, grayscale, blur:SIGMA, optimize.
+    /// Applied in order: resize:WxH, thumbnail:WxH, crop:X,Y,W,H, rotate:90|180|270, grayscale, blur:SIGMA,
+    /// optimize.
     operations: &[Operation],
     ctx: &JobContext,
     #[state] album: &Album,
@@ -49,7 +50,8 @@ pub fn process_image(
 pub fn generate_report(
     /// The name of the report, for example daily or sales.
     report_type: &str,
-    /// Options: format (pdf, csv, html), days or since, until, per (hour, day). Other members are printed as notes.
+    /// Options: format (pdf, csv, html), days or since, until, per (hour, day). Other members are printed as
+    /// notes.
     params: Map<String, Value>,
     ctx: &JobContext,
     #[state] archive: &Archive,

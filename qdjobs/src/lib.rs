@@ -42,9 +42,9 @@
 //!
 //! # Threads
 //!
-//! A queue on SQLite has a writer thread and a reader thread. A worker has a supervisor thread, one dispatcher thread
-//! for `fn` tasks and one for `async fn` tasks, and a thread pool. None of them depends on an async runtime. So a task
-//! that blocks a runtime does not delay the heartbeats of its worker.
+//! A queue on SQLite has a writer thread and a reader thread. A worker has a supervisor thread, one
+//! dispatcher thread for `fn` tasks and one for `async fn` tasks, and a thread pool. None of them depends on
+//! an async runtime. So a task that blocks a runtime does not delay the heartbeats of its worker.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -90,16 +90,16 @@ pub use store::sqlite::Durability;
 pub use model::error::{Error, ErrorKind, ParamProblem, Result};
 
 // Stores.
-/// The rusqlite that this crate is built with. Use it for your own connections to the same file: two copies of
-/// SQLite in one process release each other's locks.
+/// The rusqlite that this crate is built with. Use it for your own connections to the same file: two copies
+/// of SQLite in one process release each other's locks.
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use rusqlite;
 
 /// The requirements of `#[task]` on parameters, state, results and errors, and the parts of a [`TaskDef`].
 ///
-/// A program names these traits only to implement [`IntoTaskError`](bounds::IntoTaskError) for an error type of its
-/// own. The compiler names them in errors.
+/// A program names these traits only to implement [`IntoTaskError`](bounds::IntoTaskError) for an error type
+/// of its own. The compiler names them in errors.
 pub mod bounds {
     pub use crate::task::{
         IntoTaskError, Own, ParamInfo, State, StateInfo, TaskOptions, TaskOutput, TaskParam, TaskReturn,

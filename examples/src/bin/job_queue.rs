@@ -1,6 +1,7 @@
 //! The demo service: an HTTP interface to a queue, and a worker that runs the jobs.
 //!
-//! Combines the modules of this crate, prints the addresses, and stops on a signal. The only file that prints.
+//! Combines the modules of this crate, prints the addresses, and stops on a signal. The only file that
+//! prints.
 
 use std::env;
 use std::fmt::Display;

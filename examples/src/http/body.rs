@@ -1,7 +1,7 @@
 //! [`CreateRequest`], the parsed body of `POST /jobs`.
 //!
-//! Depends on serde_json. Every field is checked here before anything is stored, and the response names each invalid
-//! one. The params are checked later, by the description of the task. Does not use the queue.
+//! Depends on serde_json. Every field is checked here before anything is stored, and the response names each
+//! invalid one. The params are checked later, by the description of the task. Does not use the queue.
 
 use std::fmt;
 use std::time::Duration;
@@ -220,8 +220,8 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// Parses JSON of bounded depth, without duplicate members. Parsers disagree about which of two values of a member
-/// applies, so the value that was checked might not be the value that is used.
+/// Parses JSON of bounded depth, without duplicate members. Parsers disagree about which of two values of a
+/// member applies, so the value that was checked might not be the value that is used.
 fn parse(body: &[u8]) -> serde_json::Result<Value> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = Strict { depth: 0 }.deserialize(&mut reader)?;

@@ -58,8 +58,8 @@ impl ErrorResponse {
             .help("GET /jobs lists the jobs")
     }
 
-    /// The response for an unknown task. The error of the library would also explain how to link a task, which does not
-    /// concern a client.
+    /// The response for an unknown task. The error of the library would also explain how to link a task,
+    /// which does not concern a client.
     pub fn no_task(name: &str) -> ErrorResponse {
         let tasks = || Registry::linked().iter().map(|task| task.name);
         let shown: String = name.chars().take(100).collect();

@@ -1,9 +1,9 @@
 //! [`Guard`], which refuses requests that were caused by a page of another site.
 //!
-//! Depends on the headers of the request alone. A service on the loopback interface trusts every program of the
-//! machine, and a browser is one of them. A foreign page can make its own host name resolve to 127.0.0.1 and read
-//! responses, so the Host header is checked on every route. It can also submit a form, so requests that change
-//! something must not come from another site.
+//! Depends on the headers of the request alone. A service on the loopback interface trusts every program of
+//! the machine, and a browser is one of them. A foreign page can make its own host name resolve to 127.0.0.1
+//! and read responses, so the Host header is checked on every route. It can also submit a form, so requests
+//! that change something must not come from another site.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -46,7 +46,8 @@ impl Guard {
     }
 
     fn is_ours(&self, host: &str) -> bool {
-        // On any other address the service is open to the network by choice, under host names that are unknown here.
+        // On any other address the service is open to the network by choice, under host names that are
+        // unknown here.
         if !self.listen.is_loopback() {
             return true;
         }
@@ -79,7 +80,8 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Whether the browser reports that another site caused the request. Programs send no such header and are accepted.
+/// Whether the browser reports that another site caused the request. Programs send no such header and are
+/// accepted.
 fn is_cross_site(host: &str, headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return !(site == "same-origin" || site == "none");

@@ -1,8 +1,8 @@
 //! The HTTP interface: the routes, and the response of each.
 //!
-//! Depends on axum for routing and on the queue's async handle. The files beside it: `guard` (which requests are
-//! accepted), `body` (the body of `POST /jobs`), `page` (the HTML page), `error_response`, and `serve` (connections
-//! and their limits). Contains no SQL, no thread and no work of a task.
+//! Depends on axum for routing and on the queue's async handle. The files beside it: `guard` (which requests
+//! are accepted), `body` (the body of `POST /jobs`), `page` (the HTML page), `error_response`, and `serve`
+//! (connections and their limits). Contains no SQL, no thread and no work of a task.
 
 mod body;
 mod error_response;
@@ -41,8 +41,8 @@ const BODY_BYTES_MAX: usize = 2 * Job::JSON_BYTES_MAX + (64 << 10);
 /// The number of bytes that are read of a body that is too large.
 const BODY_BYTES_READ_MAX: usize = 8 * BODY_BYTES_MAX;
 
-/// Largest list of jobs, in bytes: a thousand of the largest jobs would take three gibibytes. If a list ends earlier,
-/// the `Link` header refers to the rest.
+/// Largest list of jobs, in bytes: a thousand of the largest jobs would take three gibibytes. If a list ends
+/// earlier, the `Link` header refers to the rest.
 const LIST_BYTES_MAX: usize = 8 << 20;
 
 /// The number of jobs of a list that are read together.
@@ -119,7 +119,8 @@ async fn guard_and_headers(State(service): App, request: Request, next: Next) ->
 
 /// The response, or an error after `limit`: whether the request has an effect is then unknown.
 ///
-/// The status is 504 and not 408, since clients repeat a 408 by themselves, and the effect could happen twice.
+/// The status is 504 and not 408, since clients repeat a 408 by themselves, and the effect could happen
+/// twice.
 async fn within(response: impl Future<Output = Response>, limit: Duration) -> Response {
     tokio::time::timeout(limit, response).await.unwrap_or_else(|_| {
         let seconds = limit.as_secs();
@@ -156,8 +157,8 @@ async fn create(State(service): App, headers: HeaderMap, body: Body) -> Result<R
     Ok((StatusCode::CREATED, [(header::LOCATION, format!("/jobs/{id}"))], json(&job)).into_response())
 }
 
-/// The job as it was stored. A worker may have claimed or even finished it before it was read, and a client that
-/// creates a job expects a pending one.
+/// The job as it was stored. A worker may have claimed or even finished it before it was read, and a client
+/// that creates a job expects a pending one.
 fn as_created(job: Job) -> Job {
     let mut job = job;
     job.status = Status::Pending;
@@ -167,8 +168,8 @@ fn as_created(job: Job) -> Job {
     job
 }
 
-/// The body, if it is not too large. A larger body is still read up to a limit and discarded: a client that is sending
-/// when the connection closes may not see the response.
+/// The body, if it is not too large. A larger body is still read up to a limit and discarded: a client that
+/// is sending when the connection closes may not see the response.
 async fn read_body(mut body: Body) -> Result<Vec<u8>, ErrorResponse> {
     let (mut kept, mut length) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
@@ -225,8 +226,8 @@ fn request(created: CreateRequest) -> qdjobs::Result<JobRequest<Value>> {
     Ok(job)
 }
 
-/// Requires the content type of JSON. A browser sends it to another site only after a preflight request, which this
-/// service does not allow.
+/// Requires the content type of JSON. A browser sends it to another site only after a preflight request,
+/// which this service does not allow.
 fn must_be_json(headers: &HeaderMap) -> Result<(), ErrorResponse> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
     let kind = given.split(';').next().unwrap_or_default().trim();

@@ -1,7 +1,7 @@
 //! The HTML page of the service: its tasks, its endpoints and the latest jobs.
 //!
-//! Depends on `html`, which escapes, and on the registry, which lists the tasks. Every text of a job comes from outside
-//! and appears as text only.
+//! Depends on `html`, which escapes, and on the registry, which lists the tasks. Every text of a job comes
+//! from outside and appears as text only.
 
 use qdjobs::store::Counts;
 use qdjobs::{Job, Registry, Status, TaskDef};

@@ -1,7 +1,7 @@
 //! [`serve`], which accepts connections and limits their number and duration.
 //!
-//! Depends on hyper directly. `axum::serve` sets no timer, and without one hyper's time limit for headers has no
-//! effect: a few slow clients could occupy all connections.
+//! Depends on hyper directly. `axum::serve` sets no timer, and without one hyper's time limit for headers has
+//! no effect: a few slow clients could occupy all connections.
 
 use std::future::Future;
 use std::io;
@@ -28,10 +28,12 @@ const HEADER_BYTES_MAX: usize = 16 << 10;
 /// The longest time for responses in progress when the service stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause after a failed accept. Its usual cause is that no file descriptor is free until a connection closes.
+/// The pause after a failed accept. Its usual cause is that no file descriptor is free until a connection
+/// closes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves requests until `stop` resolves. Then it accepts no further connection and returns when the open ones are done.
+/// Serves requests until `stop` resolves. Then it accepts no further connection and returns when the open
+/// ones are done.
 pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let open = GracefulShutdown::new();

@@ -1,7 +1,7 @@
 //! [`History`], the figures of a report, read by SQL from the table of the queue.
 //!
-//! Depends on SQLite, through a read-only connection of its own, and on the documented columns of the table. Formats
-//! nothing.
+//! Depends on SQLite, through a read-only connection of its own, and on the documented columns of the table.
+//! Formats nothing.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use super::ReportRequest;
 /// The number of errors in a report.
 const ERRORS_MAX: i64 = 20;
 
-/// The ended jobs of each task by status, and the durations of the completed ones. The percentiles are computed by
-/// nearest rank, so each is the duration of a job.
+/// The ended jobs of each task by status, and the durations of the completed ones. The percentiles are
+/// computed by nearest rank, so each is the duration of a job.
 ///
 /// Binds since, until. Gives task, completed, failed, cancelled, median and 95th percentile in microseconds.
 const TASKS: &str = "

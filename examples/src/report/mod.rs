@@ -1,7 +1,7 @@
 //! The task `generate_report`: the history of the queue as a document.
 //!
-//! Depends on `history` for the figures, on `pdf` and `text` for the formats, and on `job_output` for the file. The name
-//! of a report becomes a file name, so its characters are checked before a file is opened.
+//! Depends on `history` for the figures, on `pdf` and `text` for the formats, and on `job_output` for the
+//! file. The name of a report becomes a file name, so its characters are checked before a file is opened.
 
 mod history;
 mod pdf;
@@ -140,8 +140,8 @@ impl Archive {
         })
     }
 
-    /// The document named `file` and its content type, if it exists. Only names that a report can have are opened, so a
-    /// name cannot refer to another directory.
+    /// The document named `file` and its content type, if it exists. Only names that a report can have are
+    /// opened, so a name cannot refer to another directory.
     pub fn open(&self, file: &str) -> Option<(Vec<u8>, &'static str)> {
         let (name, ending) = file.split_once('.')?;
         let format = Format::ALL.into_iter().find(|format| format.ending() == ending)?;

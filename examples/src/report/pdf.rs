@@ -1,7 +1,7 @@
 //! A report as PDF: A4 pages in two standard fonts.
 //!
-//! Depends on pdf-writer for the objects of the file, and on `history` for the figures. Contains the layout: the parts
-//! of a page, page breaks, and the width of text. Reads no database.
+//! Depends on pdf-writer for the objects of the file, and on `history` for the figures. Contains the layout:
+//! the parts of a page, page breaks, and the width of text. Reads no database.
 
 use pdf_writer::{Content, Date, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 use qdjobs::Timestamp;
@@ -338,8 +338,8 @@ fn measure(text: &str, size: f32) -> f32 {
     text.chars().map(|c| f32::from(advance(c))).sum::<f32>() * size / 1000.0
 }
 
-/// The advance widths of Helvetica for ASCII, in thousandths of the font size, from its published metrics. Other
-/// characters get a large width, so that a line is not too long.
+/// The advance widths of Helvetica for ASCII, in thousandths of the font size, from its published metrics.
+/// Other characters get a large width, so that a line is not too long.
 fn advance(c: char) -> u16 {
     const ASCII: [u16; 95] = [
         278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556,

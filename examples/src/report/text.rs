@@ -54,7 +54,8 @@ pub(super) fn csv(history: &History) -> String {
     csv
 }
 
-/// A quoted field. A field that looks like a formula gets a leading quote, since a spreadsheet would execute it.
+/// A quoted field. A field that looks like a formula gets a leading quote, since a spreadsheet would execute
+/// it.
 fn quoted(field: &str) -> String {
     let guard = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     format!("\"{guard}{}\"", field.replace('"', "\"\""))

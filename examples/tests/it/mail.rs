@@ -88,7 +88,8 @@ fn an_email_sent_twice_since_its_response_was_lost_has_one_message_id() {
 fn an_unreachable_server_is_retried() {
     let url = Sink::start([]).url;
     let mailer = Mailer::smtp(&url).unwrap();
-    // The port closes when the thread of the server ends. Until then a connection is closed, which is retried too.
+    // The port closes when the thread of the server ends. Until then a connection is closed, which is retried
+    // too.
     let error = mailer.deliver(&LETTER, &run(1)).unwrap_err();
     assert_eq!(error.kind(), TaskErrorKind::Retry, "{error}");
 }

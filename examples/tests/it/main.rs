@@ -1,5 +1,5 @@
-//! Tests of the examples: the output of the tasks, read by other crates, and the service, started as a program and used
-//! over its port.
+//! Tests of the examples: the output of the tasks, read by other crates, and the service, started as a
+//! program and used over its port.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

@@ -1,7 +1,7 @@
 //! [`Service`], the demo service as a separate process.
 //!
-//! It is started on a free port in an empty directory. The tests wait for events and do not sleep: the first line of
-//! the output contains the port, and the end of a job is awaited through the database.
+//! It is started on a free port in an empty directory. The tests wait for events and do not sleep: the first
+//! line of the output contains the port, and the end of a job is awaited through the database.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -15,8 +15,8 @@ pub(crate) const FAR_FUTURE_MICROS: i64 = 253_402_207_200_999_999;
 /// The clock of a queue and its workers.
 ///
 /// A program uses [`Clock::system`]. A test uses [`Clock::manual`] and moves it with
-/// [`advance`](Clock::advance). Everything that waits for an instant then continues as if the time had passed:
-/// scheduled jobs, retries, timeouts and leases.
+/// [`advance`](Clock::advance). Everything that waits for an instant then continues as if the time had
+/// passed: scheduled jobs, retries, timeouts and leases.
 ///
 /// ```
 /// use std::time::Duration;
@@ -84,8 +84,8 @@ impl Clock {
         Clock(Source::Simulated(Arc::new(clock)))
     }
 
-    /// Sets the wall clock and the monotonic clock of a simulated clock, each on its own: a wall clock can be set
-    /// back, and both can stop.
+    /// Sets the wall clock and the monotonic clock of a simulated clock, each on its own: a wall clock can be
+    /// set back, and both can stop.
     #[cfg(test)]
     pub(crate) fn set(&self, now: Timestamp, monotonic: Duration) {
         use std::sync::atomic::Ordering;
@@ -118,8 +118,8 @@ impl Clock {
         }
     }
 
-    /// The monotonic clock of the operating system, also if the clock is manual: for pauses and for waits on the
-    /// operating system, which a test does not control.
+    /// The monotonic clock of the operating system, also if the clock is manual: for pauses and for waits on
+    /// the operating system, which a test does not control.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
     pub(crate) fn elapsed(&self) -> Duration {
         static START: OnceLock<Instant> = OnceLock::new();
@@ -132,7 +132,8 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward and wakes everything that waits by it. Does nothing to the system's clock.
+    /// Moves a manual clock forward and wakes everything that waits by it. Does nothing to the system's
+    /// clock.
     pub fn advance(&self, by: Duration) {
         let Source::Manual(manual) = &self.0 else { return };
         let subscribers = {
@@ -163,8 +164,8 @@ impl Clock {
 
     /// How long a thread may sleep that has to continue after `wait`; `None` for no limit.
     ///
-    /// On a manual clock a thread sleeps until its subscriber is woken. On the system's clock it sleeps at most
-    /// one second at a time, since the monotonic clock of a sleep stops while the machine is suspended.
+    /// On a manual clock a thread sleeps until its subscriber is woken. On the system's clock it sleeps at
+    /// most one second at a time, since the monotonic clock of a sleep stops while the machine is suspended.
     pub(crate) fn sleep(&self, wait: Duration) -> Option<Duration> {
         if self.is_manual() { None } else { Some(wait.min(Duration::from_secs(1))) }
     }

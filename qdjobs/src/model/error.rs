@@ -42,16 +42,19 @@ pub enum ErrorKind {
     TooLarge,
     /// No job has this id.
     NotFound,
-    /// The job exists, but its status does not allow the operation; or an idempotency key is held by another job.
+    /// The job exists, but its status does not allow the operation; or an idempotency key is held by another
+    /// job.
     Conflict,
-    /// The program is not set up correctly: no task is linked, a name is used twice, state is missing, a worker
-    /// option is invalid, or the store does not support the operation.
+    /// The program is not set up correctly: no task is linked, a name is used twice, state is missing, a
+    /// worker option is invalid, or the store does not support the operation.
     Config,
-    /// Another connection held the database's write lock for longer than the busy timeout. Nothing was stored.
+    /// Another connection held the database's write lock for longer than the busy timeout. Nothing was
+    /// stored.
     Busy,
     /// The database cannot be reached. Nothing was stored; try again later.
     ///
-    /// A store on a server returns it while the server or the network is down. A SQLite store does not return it.
+    /// A store on a server returns it while the server or the network is down. A SQLite store does not return
+    /// it.
     Unavailable,
     /// The database is read-only for this process. Nothing was stored.
     ReadOnly,
@@ -63,8 +66,9 @@ pub enum ErrorKind {
     NewerSchema,
     /// The storage failed during a commit: the write may or may not be stored.
     Indeterminate,
-    /// The store has halted in this process: a sync failed, the file is damaged, or the writer thread panicked.
-    /// Further writes could lose earlier ones. The text contains the first cause. Nothing was stored.
+    /// The store has halted in this process: a sync failed, the file is damaged, or the writer thread
+    /// panicked. Further writes could lose earlier ones. The text contains the first cause. Nothing was
+    /// stored.
     StoreHalted,
     /// The queue is used in a fork of the process that opened it. Nothing was read or stored.
     Forked,
@@ -131,8 +135,8 @@ impl Error {
         self
     }
 
-    /// Marks the error as one after which a store must halt: what the store assumes to be on the disk may not be
-    /// there.
+    /// Marks the error as one after which a store must halt: what the store assumes to be on the disk may not
+    /// be there.
     #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "the memory store never halts"))]
     pub(crate) fn fatal(mut self, fatal: bool) -> Error {
         self.0.fatal = fatal;
@@ -174,11 +178,11 @@ impl Error {
 
     /// Whether the write may be stored in spite of the error.
     ///
-    /// It is `true` only after a failure during a commit ([`ErrorKind::Indeterminate`]). After every other error
-    /// nothing was stored.
+    /// It is `true` only after a failure during a commit ([`ErrorKind::Indeterminate`]). After every other
+    /// error nothing was stored.
     ///
-    /// A call with an [`idempotency_key`](crate::JobRequest::idempotency_key) can simply be repeated: the job is
-    /// stored once.
+    /// A call with an [`idempotency_key`](crate::JobRequest::idempotency_key) can simply be repeated: the job
+    /// is stored once.
     pub fn may_be_stored(&self) -> bool {
         self.0.kind == ErrorKind::Indeterminate
     }
@@ -206,7 +210,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Escapes control characters, which a terminal would execute: error texts contain names and values from outside.
+/// Escapes control characters, which a terminal would execute: error texts contain names and values from
+/// outside.
 struct Plain<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for Plain<'_, '_> {

@@ -1,7 +1,7 @@
 //! [`Event`], what a worker reports about its jobs and about itself.
 //!
-//! Depends on `job` and `error`. An event is reported after the store has answered, so a crash cannot undo what
-//! it reports.
+//! Depends on `job` and `error`. An event is reported after the store has answered, so a crash cannot undo
+//! what it reports.
 
 use std::time::Duration;
 

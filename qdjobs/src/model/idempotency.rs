@@ -1,6 +1,7 @@
 //! Idempotency keys: when an enqueue repeats an earlier one, and when it conflicts with it.
 //!
-//! Depends on `job` and on serde_json. The look-up of the job that holds a key, and its lock, are in the stores.
+//! Depends on `job` and on serde_json. The look-up of the job that holds a key, and its lock, are in the
+//! stores.
 
 use std::collections::HashMap;
 
@@ -18,8 +19,8 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    /// The answer to an enqueue under the key of this job: the id of this job if the new one has the same task
-    /// and params, else a conflict.
+    /// The answer to an enqueue under the key of this job: the id of this job if the new one has the same
+    /// task and params, else a conflict.
     pub(crate) fn answer_to(&self, new: &NewJob) -> Result<JobId> {
         if self.task_name == new.task_name && is_same_json(&self.params, &new.params) {
             return Ok(self.id);
@@ -66,8 +67,8 @@ fn shown(job: &NewJob) -> &str {
     job.idempotency_key.as_deref().unwrap_or_default()
 }
 
-/// Whether two texts are the same JSON. A job enqueued by its type and one enqueued by name or by plain SQL can
-/// differ in spaces and in the order of members.
+/// Whether two texts are the same JSON. A job enqueued by its type and one enqueued by name or by plain SQL
+/// can differ in spaces and in the order of members.
 fn is_same_json(one: &str, other: &str) -> bool {
     let value = |text: &str| serde_json::from_str::<Value>(text).ok();
     one == other || value(one).is_some_and(|one| value(other) == Some(one))

@@ -4,8 +4,8 @@
 //!
 //! A worker is presumed dead if this monitor has seen no new heartbeat of it for a whole lease. The monitor
 //! measures by its own monotonic clock and must have looked without a gap. A process that was stopped or
-//! suspended does not know what it missed, so its monitor starts again. The monitor also starts again while its
-//! own worker's heartbeats are delayed: the cause may delay the heartbeats of all workers.
+//! suspended does not know what it missed, so its monitor starts again. The monitor also starts again while
+//! its own worker's heartbeats are delayed: the cause may delay the heartbeats of all workers.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -36,8 +36,8 @@ impl HeartbeatMonitor {
         self.seen.clear();
     }
 
-    /// Records the heartbeats of all workers at `now` on the monotonic clock. Returns the workers whose heartbeats
-    /// have not changed for a whole lease.
+    /// Records the heartbeats of all workers at `now` on the monotonic clock. Returns the workers whose
+    /// heartbeats have not changed for a whole lease.
     pub(crate) fn look(
         &mut self,
         workers: impl IntoIterator<Item = (WorkerId, u64)>,

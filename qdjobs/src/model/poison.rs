@@ -1,10 +1,10 @@
 //! Poison jobs: which jobs are charged with the crash of a worker process, and what becomes of them.
 //!
-//! Depends on `job`. Whether a worker is dead is decided in `lease.rs` and by the worker locks. A store writes
-//! what [`attribute_crash`] returns.
+//! Depends on `job`. Whether a worker is dead is decided in `lease.rs` and by the worker locks. A store
+//! writes what [`attribute_crash`] returns.
 //!
-//! A job that crashes its process (an abort, a stack overflow, out of memory) interrupts every other job in it,
-//! at each of its attempts. So crashes are counted apart from failures. A job with a counted crash is a
+//! A job that crashes its process (an abort, a stack overflow, out of memory) interrupts every other job in
+//! it, at each of its attempts. So crashes are counted apart from failures. A job with a counted crash is a
 //! *suspected poison job*. A worker holds at most one of them, together with jobs that are not suspected. If
 //! that worker crashes too, the crash is counted for the suspected job alone, and the others are released. At
 //! the first crash the cause is unknown, so one crash is counted for each job of the worker.
@@ -32,8 +32,8 @@ pub(crate) struct Crash {
     pub(crate) is_last: bool,
 }
 
-/// Decides for which of the jobs that a crashed worker `held` the crash is counted. Each comes with its crashes so
-/// far; the crash number `crashes_max` fails a job.
+/// Decides for which of the jobs that a crashed worker `held` the crash is counted. Each comes with its
+/// crashes so far; the crash number `crashes_max` fails a job.
 pub(crate) fn attribute_crash(held: &[(JobId, u32)], crashes_max: u32) -> Attribution {
     let suspected = held.iter().find(|(_, crash_count)| *crash_count > 0).map(|(id, _)| *id);
     let is_charged = |crash_count: u32| suspected.is_none() || crash_count > 0;

@@ -9,10 +9,10 @@ use super::task_error::TaskErrorKind;
 
 /// The wait before each retry.
 ///
-/// An exponential backoff computes an upper bound. The actual wait is a random value between [`Backoff::FLOOR`]
-/// and this bound, so that jobs that failed together are not retried together. (This is "full jitter":
-/// M. Brooker, *Exponential Backoff and Jitter*, AWS Architecture Blog 2015.) The waits of [`Backoff::Fixed`] and
-/// [`Backoff::Custom`] are exact.
+/// An exponential backoff computes an upper bound. The actual wait is a random value between
+/// [`Backoff::FLOOR`] and this bound, so that jobs that failed together are not retried together. (This is
+/// "full jitter": M. Brooker, *Exponential Backoff and Jitter*, AWS Architecture Blog 2015.) The waits of
+/// [`Backoff::Fixed`] and [`Backoff::Custom`] are exact.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Backoff {
@@ -35,8 +35,8 @@ impl Backoff {
     /// The default: upper bounds of 1 s, 2 s, 4 s, … up to one hour.
     pub const DEFAULT: Backoff = Backoff::exponential(Duration::from_secs(1), 2.0, Duration::from_secs(3600));
 
-    /// The shortest wait of an exponential backoff. Without it, some retries would start at once, against a service
-    /// that has just failed.
+    /// The shortest wait of an exponential backoff. Without it, some retries would start at once, against a
+    /// service that has just failed.
     pub const FLOOR: Duration = Duration::from_millis(500);
 
     /// An exponential backoff with full jitter.
@@ -74,7 +74,8 @@ impl Default for Backoff {
     }
 }
 
-/// What becomes of a job whose attempt has ended: decided by [`Verdict::of`] and written by a store unchanged.
+/// What becomes of a job whose attempt has ended: decided by [`Verdict::of`] and written by a store
+/// unchanged.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {

@@ -38,8 +38,8 @@ impl Enqueue for &AsyncQueue {
 impl JobQueue {
     /// Stores many jobs in one transaction, all or none, and returns their ids in the given order.
     ///
-    /// If an [idempotency key](JobRequest::idempotency_key) is held by the same job, that job's id is returned in
-    /// its place. If it is held by another job, all are refused.
+    /// If an [idempotency key](JobRequest::idempotency_key) is held by the same job, that job's id is
+    /// returned in its place. If it is held by another job, all are refused.
     pub fn enqueue_all<R>(
         &self,
         jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
@@ -50,11 +50,12 @@ impl JobQueue {
     /// Returns one SQL statement that stores these jobs, for your own transaction on any driver: bind
     /// [`json`](SqlStatement::json) as its only parameter, a text, and execute it.
     ///
-    /// If an [idempotency key](JobRequest::idempotency_key) is held by the same job, the statement skips that job.
-    /// If it is held by another job, the statement fails; params are compared as JSON text without spaces here.
+    /// If an [idempotency key](JobRequest::idempotency_key) is held by the same job, the statement skips that
+    /// job. If it is held by another job, the statement fails; params are compared as JSON text without
+    /// spaces here.
     ///
-    /// After your commit call [`notify`](JobQueue::notify) to start the jobs at once. Without the call, workers
-    /// find them a little later.
+    /// After your commit call [`notify`](JobQueue::notify) to start the jobs at once. Without the call,
+    /// workers find them a little later.
     pub fn insert_statement<R>(
         &self,
         jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,

@@ -27,8 +27,8 @@ pub struct JobHandle<R> {
 }
 
 impl JobQueue {
-    /// A handle of a job that was stored elsewhere: in a transaction, by another process, or before a restart.
-    /// `R` is what its task returns.
+    /// A handle of a job that was stored elsewhere: in a transaction, by another process, or before a
+    /// restart. `R` is what its task returns.
     pub fn handle<R>(&self, id: JobId) -> JobHandle<R> {
         JobHandle { id, queue: self.clone(), result: PhantomData }
     }
@@ -68,8 +68,8 @@ impl<R> JobHandle<R> {
     /// Blocks until the job has ended and returns the task's result.
     ///
     /// If the job failed or was cancelled, the error contains the job's error. There is no polling: an end in
-    /// this process wakes the wait at once. Do not wait inside a task that occupies the only thread that could
-    /// run the awaited job.
+    /// this process wakes the wait at once. Do not wait inside a task that occupies the only thread that
+    /// could run the awaited job.
     pub fn wait(&self) -> Result<R>
     where
         R: DeserializeOwned,

@@ -28,8 +28,8 @@ pub struct QueueOptions {
 
 /// Options of every store.
 impl QueueOptions {
-    /// Sets the number of worker crashes after which a job is `failed`; [`Job::CRASHES_MAX`] by default, and at
-    /// least 1.
+    /// Sets the number of worker crashes after which a job is `failed`; [`Job::CRASHES_MAX`] by default, and
+    /// at least 1.
     ///
     /// The limit of the process that detects the crash applies, so use the same value in all processes.
     ///
@@ -67,12 +67,13 @@ impl QueueOptions {
         self
     }
 
-    /// Sets the number of bytes that are kept free beside the database while workers run; 8 MiB by default, 0 for
-    /// none.
+    /// Sets the number of bytes that are kept free beside the database while workers run; 8 MiB by default, 0
+    /// for none.
     ///
-    /// When the disk is full, new jobs are refused with [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull)
-    /// and no job is claimed. The reserve lets running jobs finish. The queue resumes by itself when twice the
-    /// reserve is free. [`JobQueue::health`] reports it.
+    /// When the disk is full, new jobs are refused with
+    /// [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) and no job is claimed. The reserve lets
+    /// running jobs finish. The queue resumes by itself when twice the reserve is free. [`JobQueue::health`]
+    /// reports it.
     pub fn disk_reserve(mut self, bytes: u64) -> Self {
         self.sqlite.disk_reserve = bytes;
         self
@@ -80,8 +81,8 @@ impl QueueOptions {
 
     /// Allows a database on a network filesystem (NFS, SMB, virtiofs, …), which is refused otherwise.
     ///
-    /// SQLite's locks and shared memory do not work between machines. Use it only if no other machine opens the
-    /// file.
+    /// SQLite's locks and shared memory do not work between machines. Use it only if no other machine opens
+    /// the file.
     pub fn allow_network_filesystem(mut self) -> Self {
         self.sqlite.allow_network_filesystem = true;
         self
@@ -89,8 +90,8 @@ impl QueueOptions {
 
     /// Opens the SQLite database at `path`; creates it if it does not exist.
     ///
-    /// The file can be your application's own: all tables of qdjobs are named `qdjobs_…`. It is switched to WAL
-    /// mode.
+    /// The file can be your application's own: all tables of qdjobs are named `qdjobs_…`. It is switched to
+    /// WAL mode.
     pub fn open(self, path: impl AsRef<Path>) -> Result<JobQueue> {
         let sqlite = SqliteOptions { max_crashes: self.max_crashes, ..self.sqlite };
         Ok(JobQueue::with_store(SqliteStore::open(path.as_ref(), sqlite, self.clock)?))

@@ -10,8 +10,9 @@ use crate::model::error::{Error, ErrorKind, Result};
 
 /// A transaction in which [`JobContext::complete_in`](crate::JobContext::complete_in) completes a job.
 ///
-/// Implemented for `&rusqlite::Transaction` and `&rusqlite::Savepoint`, which return `Result<()>`. It is passed
-/// by value, so that a driver whose transactions are used by `&mut`, or that returns futures, can be one, too.
+/// Implemented for `&rusqlite::Transaction` and `&rusqlite::Savepoint`, which return `Result<()>`. It is
+/// passed by value, so that a driver whose transactions are used by `&mut`, or that returns futures, can be
+/// one, too.
 #[diagnostic::on_unimplemented(
     message = "cannot complete a job in `{Self}`",
     label = "expected `&rusqlite::Transaction` or `&rusqlite::Savepoint`",
@@ -23,9 +24,9 @@ pub trait CompletionTarget: Sized {
 
     /// Writes the completion in this transaction.
     ///
-    /// An implementation executes [`Completion::statement`]. If it returns no row, the claim was lost, and the
-    /// answer is [`Completion::lost`]. If [`Completion::is_durable`], it refuses a connection whose commits do
-    /// not survive a power failure.
+    /// An implementation executes [`Completion::statement`]. If it returns no row, the claim was lost, and
+    /// the answer is [`Completion::lost`]. If [`Completion::is_durable`], it refuses a connection whose
+    /// commits do not survive a power failure.
     fn run(self, completion: Result<Completion>) -> Self::Answer;
 }
 

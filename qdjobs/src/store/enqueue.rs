@@ -1,4 +1,5 @@
-//! [`Enqueue`], what a job can be enqueued on, and [`InTransaction`], a transaction with the clock of a queue.
+//! [`Enqueue`], what a job can be enqueued on, and [`InTransaction`], a transaction with the clock of a
+//! queue.
 //!
 //! Depends on the model. A target implements the trait beside its own type: the queues in `queue/`, the
 //! transactions of rusqlite in `sqlite/external_tx.rs`. No driver is named here.

@@ -36,15 +36,16 @@ pub enum HealthState {
     /// Operating normally.
     #[default]
     Ok,
-    /// The disk is full: new jobs are refused and no job is claimed. Running jobs are finished. The store resumes
-    /// by itself when space is free.
+    /// The disk is full: new jobs are refused and no job is claimed. Running jobs are finished. The store
+    /// resumes by itself when space is free.
     StorageFull {
         /// When a write first found the disk full.
         #[serde(serialize_with = "serialize_wire_time")]
         since: Timestamp,
     },
-    /// The database cannot be reached: every request gets [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
-    /// The store resumes by itself when the connection is restored.
+    /// The database cannot be reached: every request gets
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable). The store resumes by itself when the
+    /// connection is restored.
     ///
     /// A store on a server reports it. A SQLite store does not.
     Unreachable {
@@ -52,7 +53,8 @@ pub enum HealthState {
         #[serde(serialize_with = "serialize_wire_time")]
         since: Timestamp,
     },
-    /// The store has halted in this process: it writes nothing more. Check the disk, then restart the program.
+    /// The store has halted in this process: it writes nothing more. Check the disk, then restart the
+    /// program.
     Halted {
         /// The first cause.
         reason: String,
@@ -74,7 +76,8 @@ pub struct Failure {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SqliteHealth {
-    /// The size of the write-ahead log. It grows while a reader with a long transaction blocks the checkpoint.
+    /// The size of the write-ahead log. It grows while a reader with a long transaction blocks the
+    /// checkpoint.
     pub wal_bytes: u64,
     /// The last checkpoint that the store made.
     pub last_checkpoint: Option<Checkpoint>,

@@ -31,6 +31,7 @@ impl SqlStatement {
 pub enum Foreign<'a> {
     /// Stores these jobs.
     Insert(&'a [NewJob]),
-    /// Completes this job. The statement returns one row if the claim held the job, and no row if it was lost.
+    /// Completes this job. The statement returns one row if the claim held the job, and no row if it was
+    /// lost.
     Complete(&'a FinishedJob),
 }

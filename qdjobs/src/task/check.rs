@@ -11,8 +11,8 @@ use crate::model::job::{JSON_DEPTH_MAX, check_size};
 /// What to do about params that are not a JSON object.
 const OBJECT_HELP: &str = "write an object with one member for each parameter: {\"name\": value}";
 
-/// Checks params that come as text: over HTTP, from a shell, or by name. Refuses what the task could not read,
-/// and returns the text to store.
+/// Checks params that come as text: over HTTP, from a shell, or by name. Refuses what the task could not
+/// read, and returns the text to store.
 pub fn check_params(def: &TaskDef, json: &str) -> Result<String> {
     check_size("params", json)?;
     let invalid = |message: String| Error::new(ErrorKind::InvalidParams, message);
@@ -49,8 +49,8 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Whether arrays and objects are nested in `value` to more than `levels` levels. The recursion is bounded: the
-/// parser refuses more than 128 levels.
+/// Whether arrays and objects are nested in `value` to more than `levels` levels. The recursion is bounded:
+/// the parser refuses more than 128 levels.
 fn is_deeper(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),

@@ -1,5 +1,5 @@
-//! [`TaskDef`], the description of a task: made at compile time by `#[task]`, and read by the registry, the worker
-//! and everything that lists tasks.
+//! [`TaskDef`], the description of a task: made at compile time by `#[task]`, and read by the registry, the
+//! worker and everything that lists tasks.
 //!
 //! Depends on the model and on the context of a running task. Contains no task and runs none.
 
@@ -235,8 +235,8 @@ pub enum Run {
     Blocking(fn(&JobContext, &str) -> Outcome),
     /// An `async fn` whose future is `Send`: thousands of them share a few threads.
     Async(fn(JobContext, String) -> SharedFuture),
-    /// An `async fn` whose future is not `Send`, for example since it holds an `Rc` across an await. It runs on a
-    /// thread of its own.
+    /// An `async fn` whose future is not `Send`, for example since it holds an `Rc` across an await. It runs
+    /// on a thread of its own.
     AsyncLocal(fn(JobContext, String) -> LocalFuture),
 }
 

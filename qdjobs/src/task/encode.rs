@@ -1,7 +1,7 @@
 //! [`encode`], which writes typed params as the JSON text to store.
 //!
-//! Depends on serde_json, and on `check.rs` for params with floats. While it writes, it refuses what could not be
-//! read back. Reading is done by `param.rs`.
+//! Depends on serde_json, and on `check.rs` for params with floats. While it writes, it refuses what could
+//! not be read back. Reading is done by `param.rs`.
 
 use std::io;
 
@@ -23,7 +23,8 @@ pub(crate) fn encode<P: Serialize>(def: &TaskDef, params: &P) -> Result<String> 
             Error::new(ErrorKind::InvalidParams, message).help("use text keys and finite numbers only")
         }
     })?;
-    // A NaN or an infinity is written as null, and no number is read from null: the job would fail at each attempt.
+    // A NaN or an infinity is written as null, and no number is read from null: the job would fail at each
+    // attempt.
     let floats = def.params.iter().any(|param| param.ty.contains("f64") || param.ty.contains("f32"));
     if floats && text.contains("null") { check_params(def, &text) } else { Ok(text) }
 }
@@ -57,7 +58,8 @@ impl Flaw {
 
 /// The formatter of JSON without spaces, which stops at the first [`Flaw`].
 ///
-/// Called by the writer, the check costs a counter. A check of the finished text would cost as much as writing it.
+/// Called by the writer, the check costs a counter. A check of the finished text would cost as much as
+/// writing it.
 struct Compact<'a> {
     levels: usize,
     /// Whether the name of a member is being written. It is a text, so a number in it can have any size.
@@ -151,8 +153,8 @@ impl Formatter for Compact<'_> {
     }
 }
 
-/// The depth of nested arrays and objects in JSON text. Counted by bytes, since a recursive reader has a limit of its
-/// own.
+/// The depth of nested arrays and objects in JSON text. Counted by bytes, since a recursive reader has a
+/// limit of its own.
 fn depth(json: &str) -> usize {
     let (mut levels, mut most, mut in_text) = (0_usize, 0, false);
     let mut bytes = json.bytes();

@@ -2,9 +2,10 @@
 //!
 //! Depends on the description of a task. Polls no future.
 //!
-//! A bound would turn "not `Send`" into an error, and a macro sees no types. So the expansion calls a method that
-//! exists twice: as an inherent method of [`Probe`] for `Send` futures, and in [`ProbeLocal`] for all. Rust prefers
-//! the inherent method where it applies. The two methods return different boxes, whose type selects the [`Run`].
+//! A bound would turn "not `Send`" into an error, and a macro sees no types. So the expansion calls a method
+//! that exists twice: as an inherent method of [`Probe`] for `Send` futures, and in [`ProbeLocal`] for all.
+//! Rust prefers the inherent method where it applies. The two methods return different boxes, whose type
+//! selects the [`Run`].
 
 use std::future::Future;
 

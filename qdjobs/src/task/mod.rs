@@ -1,8 +1,8 @@
-//! Tasks: the attribute `#[task]`, the trait [`Task`](task_trait::Task) of each params struct, and the requirements on
-//! parameters, state and results.
+//! Tasks: the attribute `#[task]`, the trait [`Task`](task_trait::Task) of each params struct, and the
+//! requirements on parameters, state and results.
 //!
-//! Depends on the model, on the context of a running task, and on the request for a job. Stores nothing and runs
-//! nothing. Generated code uses `private` alone. This file only re-exports.
+//! Depends on the model, on the context of a running task, and on the request for a job. Stores nothing and
+//! runs nothing. Generated code uses `private` alone. This file only re-exports.
 
 mod attribute;
 mod check;

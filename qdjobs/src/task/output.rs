@@ -1,5 +1,5 @@
-//! The return type of a task: [`TaskReturn`] splits it into result and error, [`TaskOutput`] and [`IntoTaskError`] are the
-//! requirements on these.
+//! The return type of a task: [`TaskReturn`] splits it into result and error, [`TaskOutput`] and
+//! [`IntoTaskError`] are the requirements on these.
 //!
 //! Depends on serde and on the model. What a failure means for the job is decided in `model/retry.rs`.
 
@@ -17,8 +17,8 @@ use crate::model::task_error::TaskError;
 
 /// A type that a task can return: `Result`, or a plain type that means success.
 ///
-/// It is a closed list. `Result` implements `Serialize` as well, so accepting every `Serialize` type would store an
-/// `Err` as a success. For a type of your own, return `Result<MyType, MyError>`.
+/// It is a closed list. `Result` implements `Serialize` as well, so accepting every `Serialize` type would
+/// store an `Err` as a success. For a type of your own, return `Result<MyType, MyError>`.
 #[diagnostic::on_unimplemented(
     message = "a task cannot return `{Self}`",
     label = "neither a `Result` nor one of the plain types",
@@ -76,8 +76,8 @@ pub trait TaskOutput: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize> TaskOutput for T {}
 
-/// A type that can be the error of a task: any standard error, a text, a boxed error, an `anyhow::Error`, or a
-/// [`TaskError`].
+/// A type that can be the error of a task: any standard error, a text, a boxed error, an `anyhow::Error`, or
+/// a [`TaskError`].
 ///
 /// For another error type implement `IntoTaskError`, without an argument. The parameter `Via` keeps the
 /// implementations from overlapping; the compiler infers it.

@@ -1,7 +1,8 @@
-//! [`TaskParam`], how a parameter is written to JSON and read back, and [`Object`], from which params are read.
+//! [`TaskParam`], how a parameter is written to JSON and read back, and [`Object`], from which params are
+//! read.
 //!
-//! Depends on serde and on the description of a task. Knows no job and no worker. Code that is generic over a task
-//! only calls code that is not: a program has hundreds of tasks, and the rest is compiled once.
+//! Depends on serde and on the description of a task. Knows no job and no worker. Code that is generic over a
+//! task only calls code that is not: a program has hundreds of tasks, and the rest is compiled once.
 
 use std::borrow::Borrow;
 
@@ -17,9 +18,10 @@ use crate::model::task_error::TaskError;
 
 /// A type that can be a parameter of a task: it is stored as JSON and read back later.
 ///
-/// Implemented for every owned type that implements `Serialize` and `Deserialize`. A value that could be written
-/// but not read back is refused when the job is enqueued: an integer of more than 64 bits, a float that is not
-/// finite, and data that is nested deeper than [`Job::JSON_DEPTH_MAX`](crate::Job::JSON_DEPTH_MAX).
+/// Implemented for every owned type that implements `Serialize` and `Deserialize`. A value that could be
+/// written but not read back is refused when the job is enqueued: an integer of more than 64 bits, a float
+/// that is not finite, and data that is nested deeper than
+/// [`Job::JSON_DEPTH_MAX`](crate::Job::JSON_DEPTH_MAX).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a task parameter",
     label = "stored with the job, so it must be written to JSON and read back",
@@ -164,8 +166,8 @@ pub fn read<'de, D: Deserializer<'de>, P>(
     Object::new(values).finish(read).map_err(D::Error::custom)
 }
 
-/// Reads the params of a job that is about to run. An error fails the attempt, and the job is retried: a newer
-/// worker may be able to read the params.
+/// Reads the params of a job that is about to run. An error fails the attempt, and the job is retried: a
+/// newer worker may be able to read the params.
 #[doc(hidden)]
 pub fn decode<P>(json: &str, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
     let values = serde_json::from_str(json)
@@ -205,8 +207,8 @@ pub fn check<P>(
     problems
 }
 
-/// The number of unknown parameters that are reported one by one, and of characters that are reported of a wrong
-/// value: the error for a mebibyte of invalid input stays short.
+/// The number of unknown parameters that are reported one by one, and of characters that are reported of a
+/// wrong value: the error for a mebibyte of invalid input stays short.
 const UNKNOWN_MAX: usize = 20;
 const LETTERS_MAX: usize = 500;
 

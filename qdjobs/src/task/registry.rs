@@ -17,7 +17,8 @@ pub struct Linked(pub &'static TaskDef);
 
 inventory::collect!(Linked);
 
-/// What to do if a crate with tasks was not linked: Rust does not link a crate that the program does not name.
+/// What to do if a crate with tasks was not linked: Rust does not link a crate that the program does not
+/// name.
 const LINK_HELP: &str = "if your tasks are in another crate add `use that_crate as _;` to this program";
 
 /// A list of tasks, sorted by name.
@@ -95,8 +96,8 @@ impl Registry {
         self.duplicates().map_or(Ok(()), Err)
     }
 
-    /// The error for names that several tasks share, with the place of each. Within one crate this is a compile
-    /// error; this check covers tasks of different crates.
+    /// The error for names that several tasks share, with the place of each. Within one crate this is a
+    /// compile error; this check covers tasks of different crates.
     pub fn duplicates(&self) -> Option<Error> {
         let mut names: Vec<(&str, &TaskDef)> =
             self.iter().flat_map(|task| task.names().map(move |name| (name, task))).collect();
@@ -117,7 +118,8 @@ impl Registry {
         })
     }
 
-    /// The error for state that these tasks take and that `has` does not contain, with the place of each task.
+    /// The error for state that these tasks take and that `has` does not contain, with the place of each
+    /// task.
     pub fn missing_state(&self, has: impl Fn(TypeId) -> bool) -> Option<Error> {
         let mut message = String::new();
         for task in self.iter() {

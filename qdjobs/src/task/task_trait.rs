@@ -14,8 +14,8 @@ use crate::queue::request::JobRequest;
 
 /// The params struct of a task: the arguments of one call of its function.
 ///
-/// Implemented by `#[task]`. Its methods set options of one job and return a [`JobRequest`], on which you call
-/// [`enqueue`](JobRequest::enqueue). Without options, call `enqueue` on the struct itself.
+/// Implemented by `#[task]`. Its methods set options of one job and return a [`JobRequest`], on which you
+/// call [`enqueue`](JobRequest::enqueue). Without options, call `enqueue` on the struct itself.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a task",
     label = "expected the params struct of a `#[task]` function",

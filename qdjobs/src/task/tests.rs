@@ -406,7 +406,8 @@ fn typed_params_deeper_than_can_be_read_back_are_refused_before_they_are_stored(
 
 #[test]
 fn an_integer_of_more_than_64_bits_is_refused_before_it_is_stored() {
-    // Written as the type of a parameter they do not compile; inside a type of one's own nobody sees them but serde.
+    // Written as the type of a parameter they do not compile; inside a type of one's own nobody sees them but
+    // serde.
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Numbers {
         n: u128,

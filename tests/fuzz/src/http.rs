@@ -15,7 +15,7 @@ use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::{Filter, Store};
 use qdjobs::store::{NewJob, RunAt};
 use qdjobs::{Clock, JobQueue};
-use qdjobs_examples::http::{ServiceInfo, Guard, Service, router};
+use qdjobs_examples::http::{Guard, Service, ServiceInfo, router};
 use qdjobs_examples::report::Archive;
 use serde_json::Value;
 use tokio::runtime::Runtime;

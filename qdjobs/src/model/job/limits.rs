@@ -1,6 +1,7 @@
 //! The limits of what is stored: sizes, names, keys, and the form of an error text.
 //!
-//! Depends on the crate's error type. Looks at single values only: which job holds a key is decided elsewhere.
+//! Depends on the crate's error type. Looks at single values only: which job holds a key is decided
+//! elsewhere.
 
 use std::borrow::Cow;
 

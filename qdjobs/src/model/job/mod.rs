@@ -5,7 +5,6 @@
 
 mod attempt;
 mod ids;
-mod json;
 mod limits;
 mod new_job;
 mod progress;

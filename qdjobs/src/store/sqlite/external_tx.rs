@@ -1,8 +1,8 @@
 //! Jobs in a caller's own transaction: rusqlite transactions as targets, and the SQL statements for other
 //! drivers.
 //!
-//! Depends on `queries` and on the contract's `enqueue` and `completion`. Begins and commits no transaction of
-//! the caller's. A job stored outside of a transaction is a transaction of its own.
+//! Depends on `queries` and on the contract's `enqueue` and `completion`. Begins and commits no transaction
+//! of the caller's. A job stored outside of a transaction is a transaction of its own.
 
 use rusqlite::{Connection, Savepoint, Transaction};
 use serde_json::{Value, json};
@@ -61,8 +61,8 @@ impl CompletionTarget for &Savepoint<'_> {
     }
 }
 
-/// Completes a job in the caller's transaction. For a durable store, a connection that does not sync its commits
-/// is refused.
+/// Completes a job in the caller's transaction. For a durable store, a connection that does not sync its
+/// commits is refused.
 fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
     let synchronous: i64 =
         tx.query_row("PRAGMA synchronous", [], |row| row.get(0)).map_err(error::before_commit)?;
