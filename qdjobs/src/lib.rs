@@ -33,12 +33,10 @@
 //!
 //! | feature | default | provides | costs |
 //! |---|---|---|---|
-//! | `sqlite` | yes | [`JobQueue::open`], transactions of rusqlite as targets. Without it, queues are in memory | rusqlite, inotify on Linux |
+//! | `sqlite` | yes | `JobQueue::open`, transactions of rusqlite as targets. Without it, queues are in memory | rusqlite, inotify on Linux |
 //! | `bundled` | yes | SQLite, compiled into the program. Without it, the system's SQLite is linked | one C compilation |
 //! | `tokio` | yes | `async fn` tasks, thousands of them on a few threads | tokio with net and timers |
 //! | `signals` | yes | `Worker::run`, which stops on SIGINT and SIGTERM | signal-hook |
-//!
-//! # Guides
 //!
 //! # Threads
 //!
@@ -58,6 +56,8 @@ pub mod store;
 mod sync;
 mod task;
 mod worker;
+
+// Guides: `pub mod guide;` is declared here, and the crate page lists its pages under `# Guides`.
 
 // Tasks.
 pub use context::{JobContext, StopReason};
