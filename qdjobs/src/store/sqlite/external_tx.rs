@@ -181,3 +181,79 @@ fn complete_statement(finished: &FinishedJob, now: Timestamp) -> Result<SqlState
     });
     Ok(SqlStatement::new(sql::COMPLETE_JSON.trim_ascii(), completion.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::job::{AttemptOutcome, Status, WorkerId};
+    use crate::store::sqlite::{SqliteOptions, SqliteStore, scratch};
+    use crate::store::{ClaimRequest, Store, TaskSet, WorkerInfo};
+
+    const WORKER: WorkerId = WorkerId(7);
+
+    /// Claims the only job, whose attempt then completes with this result.
+    fn claimed(store: &SqliteStore, result: &str) -> FinishedJob {
+        let request = ClaimRequest::new(WORKER, Arc::new(TaskSet::new(["a"])), 1);
+        let job = store.claim(request).wait().unwrap().claimed.remove(0);
+        FinishedJob {
+            claim: job.claim,
+            ticket: job.ticket,
+            began_after: Duration::from_millis(1),
+            verdict: Verdict::Complete { result: result.into() },
+        }
+    }
+
+    #[test]
+    fn the_statement_of_a_completion_returns_a_row_if_the_claim_holds_the_job_and_none_if_it_is_lost() {
+        let dir = scratch("complete-statement");
+        let path = dir.join("jobs.db");
+        let store = SqliteStore::open(&path, SqliteOptions::default(), Clock::system()).unwrap();
+        store.register_worker(WorkerInfo::new(WORKER, "here", 1)).wait().unwrap();
+        let id = store.insert_blocking(vec![NewJob::new("a", "{}")]).unwrap()[0];
+
+        // The first attempt is released, so that the second one has a history.
+        let first = claimed(&store, "1");
+        let released = Verdict::Release { wait: Duration::ZERO, started: true };
+        let mut request = ClaimRequest::new(WORKER, Arc::default(), 0);
+        request.finished = Arc::new(vec![FinishedJob { verdict: released, ..first.clone() }]);
+        store.claim(request).wait().unwrap();
+        let second = claimed(&store, r#""a\u0000 \" result""#);
+
+        let db = Connection::open(&path).unwrap();
+        let run = |finished: &FinishedJob| {
+            let statement = store.statement(Foreign::Complete(finished)).unwrap();
+            let mut prepared = db.prepare(&statement.sql).unwrap();
+            let rows = prepared.query_map([&statement.json], |row| row.get::<_, i64>(0)).unwrap();
+            rows.map(Result::unwrap).collect::<Vec<_>>()
+        };
+        assert_eq!(run(&first), [0; 0], "its claim is lost");
+        assert_eq!(run(&second), [id.0]);
+        assert_eq!(run(&second), [0; 0], "it is complete");
+
+        let job = store.get(id).wait().unwrap().unwrap();
+        assert_eq!((job.status, job.attempt, job.worker_id), (Status::Completed, 2, Some(WORKER)));
+        assert_eq!(job.result.as_deref(), Some(r#""a\u0000 \" result""#));
+        let outcomes: Vec<_> = store.attempts(id).wait().unwrap().iter().map(|it| it.outcome).collect();
+        assert_eq!(outcomes, [AttemptOutcome::Released, AttemptOutcome::Completed]);
+        drop(db);
+        store.close();
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn only_a_completion_has_a_statement() {
+        let dir = scratch("complete-only");
+        let store =
+            SqliteStore::open(&dir.join("jobs.db"), SqliteOptions::default(), Clock::system()).unwrap();
+        store.register_worker(WorkerInfo::new(WORKER, "here", 1)).wait().unwrap();
+        store.insert_blocking(vec![NewJob::new("a", "{}")]).unwrap();
+        let failed = FinishedJob { verdict: Verdict::Fail { error: "no".into() }, ..claimed(&store, "1") };
+        let refused = store.statement(Foreign::Complete(&failed)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Config);
+        store.close();
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
