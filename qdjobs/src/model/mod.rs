@@ -3,6 +3,7 @@
 //! Depends on the standard library, serde, jiff and strsim. Never comes in: SQL, a thread, an await, a lock
 //! other than the one of a manual clock.
 
+pub(crate) mod availability;
 pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod event;

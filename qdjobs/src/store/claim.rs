@@ -132,10 +132,10 @@ impl Ticket {
 /// The answer to a [`ClaimRequest`].
 #[derive(Debug, Default)]
 pub struct ClaimResponse {
-    /// The claims of finished jobs that were refused, since the claim was lost: the job was rescued, deleted or released.
+    /// The claims of finished jobs that were refused, since the claim was lost: the job was released with its worker, or deleted.
     ///
-    /// A job that has ended under exactly the claim shown is not lost: its task completed it in a transaction of its own, or
-    /// the finish is repeated since its first answer got lost.
+    /// A job that has ended under exactly this claim is not lost: its task completed it in a transaction of its own. Nor is a
+    /// repeated finish whose first answer was lost.
     pub lost: Vec<Claim>,
     /// The claims of finished jobs that their attempts had completed before, whatever their verdicts say.
     pub completed: Vec<Claim>,

@@ -26,7 +26,7 @@ impl JobCommand {
         }
     }
 
-    /// Refuses a command that the job's status does not allow: the one place that decides it. `due` tells of a pending job
+    /// Refuses a command that the job's status does not allow: the one place that decides it. `due` says of a pending job
     /// whether its time has come.
     pub(crate) fn permit(self, status: Status, due: bool) -> Result<()> {
         let (refused, help) = match (self, status) {

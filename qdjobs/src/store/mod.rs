@@ -83,6 +83,10 @@ pub use crate::model::outcome::Outcome;
 pub use crate::model::retry::{RetryBudget, Verdict};
 
 /// Where jobs are stored. See the [module](self) for the rules.
+///
+/// Not sealed, so that a program can put a store of its own in front of another one: to observe it, to delay its answers, to send
+/// verbs to two of them. A storage of its own cannot be written outside of this crate: the values that it would have to answer with
+/// ([`Job`], [`Attempt`], [`Page`]) cannot be built there. Any version may add methods.
 pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// Stores jobs, all or none. Once answered, they survive what the store promises to survive.
     ///
@@ -131,8 +135,10 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     ///
     /// Each finished job is written as its [`Verdict`] says. A completion sets the progress to
     /// 1 if there was any. A release without a wait keeps the job's `scheduled_at`, and with it the place in the queue; a
-    /// release of a job that had not begun leaves no trace of the claim. A repeated finish is not lost if its attempt is
-    /// stored as ended.
+    /// release of a job that had not begun leaves no trace of the claim.
+    ///
+    /// A repeated finish is not lost, and writes nothing: its job has ended under exactly this claim; or the history has this
+    /// attempt of this worker, ended as the verdict says, whatever became of the job since.
     fn claim(&self, request: ClaimRequest) -> Pending<ClaimResponse>;
 
     /// Ends the waiting claims of `worker`, which are answered empty. Answered when none of them can be granted any more.

@@ -1,7 +1,7 @@
-//! [`Pending`], an answer that is on its way, and [`Reply`], the duty to give it.
+//! [`Pending`], an answer that is not there yet, and [`Reply`], the duty to give it.
 //!
-//! Leans on std alone, so that a thread and any executor can wait for the same answer: it is a `Future` and has
-//! [`wait`](Pending::wait). Measured against a runtime's channel it costs the same or less.
+//! Depends on the standard library alone, so that a thread and any executor can wait for the same answer: it is a `Future` and has
+//! [`wait`](Pending::wait). It costs the same as a runtime's channel, or less.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,12 +13,11 @@ use std::time::Duration;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// An answer that is on its way. The request is already submitted: dropping this cancels nothing.
+/// An answer that is not there yet. The request is submitted already: dropping this cancels nothing.
 #[must_use = "the answer is not there yet: `.wait()` or `.await` it"]
 pub struct Pending<T>(Arc<Slot<T>>);
 
-/// The duty to answer a [`Pending`]. Dropped without an answer, it answers [`ErrorKind::Closed`], so nobody waits for
-/// ever.
+/// The duty to answer a [`Pending`]. Dropped without an answer, it answers [`ErrorKind::Closed`], so that no wait is endless.
 #[derive(Debug)]
 pub struct Reply<T>(Option<Arc<Slot<T>>>);
 
@@ -44,7 +43,7 @@ impl<T> Slot<T> {
 }
 
 impl<T> Pending<T> {
-    /// A pair of the answer to come and the duty to give it.
+    /// An answer to come, and the duty to give it.
     pub fn new() -> (Reply<T>, Pending<T>) {
         let slot = Arc::new(Slot { state: Mutex::new(State::Waiting(None)), answered: Condvar::new() });
         (Reply(Some(slot.clone())), Pending(slot))
@@ -59,7 +58,7 @@ impl<T> Pending<T> {
 
     /// Blocks the thread until the answer is there.
     ///
-    /// In async code use `.await`: this would hold the executor's thread for as long.
+    /// In async code use `.await`: this would block the executor's thread.
     pub fn wait(self) -> Result<T> {
         let mut state = self.0.lock();
         loop {
@@ -70,7 +69,7 @@ impl<T> Pending<T> {
         }
     }
 
-    /// Blocks the thread until the answer is there, for at most `limit`; gives itself back if it is not.
+    /// Blocks the thread until the answer is there, for at most `limit`. Gives itself back if there is none.
     pub fn wait_timeout(self, limit: Duration) -> std::result::Result<Result<T>, Pending<T>> {
         let state = self.0.lock();
         let waiting = |state: &mut State<T>| matches!(state, State::Waiting(_));
@@ -132,7 +131,7 @@ impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
             let unanswered = if std::thread::panicking() {
-                // By whoever was to answer: before the commit or after it, nobody can say.
+                // The thread that was to answer panicked before the commit or after it: nobody can say.
                 Error::new(
                     ErrorKind::Indeterminate,
                     "the thread that was to answer has panicked; the write may or may not be stored",

@@ -1,6 +1,8 @@
-//! What waits for the writing thread: [`Request`] and the [`RequestQueue`] that gathers it, where the thread sleeps.
+//! The requests that wait for a transaction: [`Request`], and [`RequestQueue`], which gathers them and where the writing
+//! thread sleeps.
 //!
-//! Leans on std. The commit in flight is the window in which the next batch gathers; there is no timer.
+//! Depends on the contract. Decides how many requests share one transaction ([`RequestQueue::take`]), and refuses what exceeds
+//! the memory. There is no timer: requests gather while the transaction before them commits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use crate::model::clock::ClockSubscriber;
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::job::{Job, JobId, NewJob, WorkerId};
+use crate::model::job::{Job, JobId, NewJob, Progress, WorkerId};
 use crate::store::{
     ClaimRequest, ClaimResponse, Heartbeat, JobCommand, ProgressSlot, Release, Released, Reply, TaskDefaults,
     WorkerInfo,
@@ -16,19 +18,104 @@ use crate::store::{
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A request to the writing thread, in the order of a job's life.
+/// One verb that is asked for: its arguments, the duty to answer, and the answer once a transaction has decided it.
+///
+/// A transaction that runs again decides anew. The answer is sent after the commit.
+#[derive(Debug)]
+pub(crate) struct Call<Q, A> {
+    pub(crate) args: Q,
+    reply: Reply<A>,
+    answer: Option<Result<A>>,
+}
+
+impl<Q, A> Call<Q, A> {
+    pub(crate) fn new(args: Q, reply: Reply<A>) -> Call<Q, A> {
+        Call { args, reply, answer: None }
+    }
+
+    /// Notes the answer.
+    pub(crate) fn decide(&mut self, answer: Result<A>) {
+        self.answer = Some(answer);
+    }
+
+    /// Forgets the answer: the transaction that decided it has not happened.
+    pub(crate) fn reset(&mut self) {
+        self.answer = None;
+    }
+
+    /// The answer that is noted.
+    pub(crate) fn answer(&self) -> Option<&Result<A>> {
+        self.answer.as_ref()
+    }
+
+    pub(crate) fn is_decided(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    /// Sends the answer, after the commit. A call without one is dropped, which answers [`ErrorKind::Closed`].
+    pub(crate) fn send(self) {
+        if let Some(answer) = self.answer {
+            self.reply.send(answer);
+        }
+    }
+
+    /// Answers a call of a transaction that failed with `error`. A call that failed by itself gets its own error, unless that
+    /// was for something that the failure undoes: a held key, the end of a worker.
+    pub(crate) fn fail(self, error: &Error) {
+        let is_undone = |own: &Error| matches!(own.kind(), ErrorKind::Conflict | ErrorKind::LeaseLost);
+        self.reply.send(Err(match self.answer {
+            Some(Err(own)) if !is_undone(&own) => own,
+            _ => error.repeat(),
+        }));
+    }
+
+    /// Answers a call as its transaction ended.
+    fn end(self, failed: Option<&Error>) {
+        match failed {
+            None => self.send(),
+            Some(error) => self.fail(error),
+        }
+    }
+}
+
+/// A wait for the end of a job. Boxed, since a job is large.
+pub(crate) type WaitForEnd = Box<Call<JobId, Job>>;
+
+/// Progress to write, and what of it the transaction wrote.
+#[derive(Debug)]
+pub(crate) struct ProgressReport {
+    pub(crate) slot: Arc<ProgressSlot>,
+    pub(crate) written: Option<Progress>,
+}
+
+impl ProgressReport {
+    /// Empties the slot as its transaction ended. Gives the slot back if it has to be submitted again: a newer value came
+    /// during the transaction, and one transaction writes one value of a job.
+    fn end(self, failed: Option<&Error>) -> Option<Arc<ProgressSlot>> {
+        match self.written {
+            Some(written) if failed.is_none() => self.slot.stored(&written).then_some(self.slot),
+            // Cleared, so that the next value is submitted again.
+            _ => {
+                self.slot.clear();
+                None
+            }
+        }
+    }
+}
+
+/// A request, in the order of a job's life. The calls with a job as their answer are boxed: a job is large.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Insert(Vec<NewJob>, Reply<Vec<JobId>>),
-    PublishTasks(Vec<TaskDefaults>, Reply<()>),
-    RegisterWorker(WorkerInfo, Reply<()>),
-    Claim(ClaimRequest, Reply<ClaimResponse>),
-    CancelWaitingClaims(WorkerId, Reply<()>),
-    Heartbeat(WorkerId, Reply<Heartbeat>),
-    ReportProgress(Arc<ProgressSlot>),
-    ReleaseWorker(WorkerId, Release, Reply<Released>),
-    Command(JobCommand, Reply<Job>),
-    WaitFor(JobId, Reply<Job>),
+    Insert(Call<Vec<NewJob>, Vec<JobId>>),
+    PublishTasks(Call<Vec<TaskDefaults>, ()>),
+    RegisterWorker(Call<WorkerInfo, ()>),
+    Claim(Call<ClaimRequest, ClaimResponse>),
+    CancelWaitingClaims(Call<WorkerId, ()>),
+    Heartbeat(Call<WorkerId, Heartbeat>),
+    ReportProgress(ProgressReport),
+    ReleaseWorker(Call<(WorkerId, Release), Released>),
+    Command(Box<Call<JobCommand, Job>>),
+    WaitFor(WaitForEnd),
     /// Another connection may have written, or a manual clock has advanced.
     Look,
     /// Every request before this one is answered; none comes after it.
@@ -36,21 +123,47 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// Answers a request that was not applied, since the transaction it would have been part of is over.
-    pub(crate) fn refuse(self, error: &Error) {
+    pub(crate) fn report_progress(slot: Arc<ProgressSlot>) -> Request {
+        Request::ReportProgress(ProgressReport { slot, written: None })
+    }
+
+    /// Answers a request as its transaction ended. Gives back a progress slot that has to be submitted again.
+    pub(super) fn end(self, failed: Option<&Error>) -> Option<Arc<ProgressSlot>> {
         match self {
-            Request::Insert(_, reply) => reply.send(Err(error.repeat())),
-            Request::PublishTasks(_, reply) => reply.send(Err(error.repeat())),
-            Request::RegisterWorker(_, reply) => reply.send(Err(error.repeat())),
-            Request::Claim(_, reply) => reply.send(Err(error.repeat())),
-            // Needs no database: the waiting claims are ended by whoever refuses this.
-            Request::CancelWaitingClaims(_, reply) => reply.send(Ok(())),
-            Request::Heartbeat(_, reply) => reply.send(Err(error.repeat())),
-            // Cleared, so that the next value is submitted again.
-            Request::ReportProgress(slot) => slot.clear(),
-            Request::ReleaseWorker(_, _, reply) => reply.send(Err(error.repeat())),
-            Request::Command(_, reply) => reply.send(Err(error.repeat())),
-            Request::WaitFor(_, reply) => reply.send(Err(error.repeat())),
+            Request::Insert(call) => call.end(failed),
+            Request::PublishTasks(call) => call.end(failed),
+            Request::RegisterWorker(call) => call.end(failed),
+            Request::Claim(call) => call.end(failed),
+            // Needs no storage: `Waiters` has ended the claims, whatever became of the transaction.
+            Request::CancelWaitingClaims(call) => call.reply.send(Ok(())),
+            Request::Heartbeat(call) => call.end(failed),
+            Request::ReportProgress(report) => return report.end(failed),
+            Request::ReleaseWorker(call) => call.end(failed),
+            Request::Command(call) => call.end(failed),
+            Request::WaitFor(call) => call.end(failed),
+            Request::Look | Request::Close => {}
+        }
+        None
+    }
+
+    /// Refuses a request that no transaction will run.
+    pub(crate) fn refuse(self, error: &Error) {
+        self.end(Some(error));
+    }
+
+    /// Forgets what a transaction decided that runs again.
+    pub(super) fn reset(&mut self) {
+        match self {
+            Request::Insert(call) => call.reset(),
+            Request::PublishTasks(call) => call.reset(),
+            Request::RegisterWorker(call) => call.reset(),
+            Request::Claim(call) => call.reset(),
+            Request::CancelWaitingClaims(call) => call.reset(),
+            Request::Heartbeat(call) => call.reset(),
+            Request::ReportProgress(report) => report.written = None,
+            Request::ReleaseWorker(call) => call.reset(),
+            Request::Command(call) => call.reset(),
+            Request::WaitFor(call) => call.reset(),
             Request::Look | Request::Close => {}
         }
     }
@@ -58,8 +171,8 @@ impl Request {
     /// About how many rows it writes.
     fn rows(&self) -> usize {
         match self {
-            Request::Insert(jobs, _) => jobs.len(),
-            Request::Claim(claim, _) => claim.finished.len().saturating_add(claim.limit),
+            Request::Insert(call) => call.args.len(),
+            Request::Claim(call) => call.args.finished.len().saturating_add(call.args.limit),
             _ => 1,
         }
     }
@@ -67,7 +180,7 @@ impl Request {
     /// About what it holds in memory while it waits.
     fn bytes(&self) -> usize {
         match self {
-            Request::Insert(jobs, _) => jobs.iter().map(bytes_of).sum(),
+            Request::Insert(call) => call.args.iter().map(bytes_of).sum(),
             _ => 256,
         }
     }
@@ -80,24 +193,25 @@ fn bytes_of(job: &NewJob) -> usize {
     job.task_name.len() + job.params.len() + job.queue.len() + options + 256
 }
 
-/// Most bytes that may wait. More means that the disk is slower than the callers for a long time: they are told so at
-/// once, rather than blocked or kept until memory ends.
+/// Most bytes that may wait. More means that the disk has been slower than the callers for a long time. They are refused at
+/// once, rather than blocked, or kept until the memory ends.
 const BYTES_MAX: usize = 256 << 20;
 
-/// Most rows written in one transaction, so that no caller waits for strangers much longer than one commit takes: some twenty
-/// milliseconds. A single request may be larger; it is then alone.
+/// Most rows written in one transaction, some twenty milliseconds of work: no caller waits for others much longer than one
+/// commit takes. A single request may be larger; it then has a transaction to itself.
 const BATCH_ROWS_MAX: usize = 4_096;
 
+/// Requests that wait for the writing thread, and the place where it sleeps.
 #[derive(Debug)]
 pub(crate) struct RequestQueue {
-    /// [`BYTES_MAX`], but in a test.
+    /// [`BYTES_MAX`], except in a test.
     bytes_max: usize,
-    /// Held for a push or a swap, never while SQLite works.
+    /// Held for a push or a swap, never during a transaction.
     state: Mutex<State>,
-    /// Rung when something arrives while the writing thread sleeps.
+    /// Notified when something arrives while the writing thread sleeps.
     arrived: Condvar,
-    /// Whether the store has stopped for good: asked once a batch, without the lock.
-    is_stopped: AtomicBool,
+    /// Whether the store has halted: read once a batch, without the lock.
+    is_halted: AtomicBool,
 }
 
 impl Default for RequestQueue {
@@ -106,7 +220,7 @@ impl Default for RequestQueue {
             bytes_max: BYTES_MAX,
             state: Mutex::default(),
             arrived: Condvar::default(),
-            is_stopped: AtomicBool::default(),
+            is_halted: AtomicBool::default(),
         }
     }
 }
@@ -116,14 +230,13 @@ struct State {
     waiting: VecDeque<Request>,
     bytes: usize,
     asleep: bool,
-    /// The file has changed since the last [`RequestQueue::take_file_change`]. Kept, since the change may be reported before
-    /// the thread that waits for it sleeps.
+    /// The file has changed since this was last read. Kept, since a change may come before the thread sleeps that it is to wake.
     file_changed: bool,
-    /// To be woken though no request waits.
+    /// The thread is to be woken though no request waits.
     woken: bool,
     closed: bool,
-    /// What every request is refused with, once the store has stopped for good.
-    stopped: Option<Error>,
+    /// What every request is refused with, once the store has halted.
+    halted: Option<Error>,
 }
 
 /// How long the writing thread sleeps when nothing waits.
@@ -136,18 +249,17 @@ pub(crate) struct Sleep {
 }
 
 impl RequestQueue {
-    /// Leaves a request; hands it back as an error if it cannot wait here. The request's reply is answered by being dropped
-    /// in the first case, so callers get one answer either way.
+    /// Leaves a request for the writing thread, or refuses it.
     pub(crate) fn push(&self, request: Request) -> Result<()> {
         let mut state = self.lock();
         if state.closed {
             return Err(Error::new(ErrorKind::Closed, "the queue is closed")
                 .help("keep a JobQueue for as long as you use it"));
         }
-        if let Some(stopped) = &state.stopped
+        if let Some(halted) = &state.halted
             && !matches!(request, Request::Close)
         {
-            return Err(stopped.repeat());
+            return Err(halted.repeat());
         }
         let bytes = request.bytes();
         if matches!(request, Request::Insert(..)) && state.bytes > 0 && state.bytes + bytes > self.bytes_max {
@@ -167,7 +279,7 @@ impl RequestQueue {
         Ok(())
     }
 
-    /// Sleeps until something waits, somebody stirs, or the sleep is over.
+    /// Sleeps until a request waits, [`wake`](RequestQueue::wake) is called, or the sleep is over.
     pub(crate) fn wait(&self, sleep: Sleep) {
         let mut state = self.lock();
         let quiet = |state: &mut State| {
@@ -225,55 +337,55 @@ impl RequestQueue {
     /// Whether the writing thread sleeps, nothing waits for it, and more would be accepted.
     pub(crate) fn is_quiet(&self) -> bool {
         let state = self.lock();
-        state.asleep && state.waiting.is_empty() && !state.closed && state.stopped.is_none()
+        state.asleep && state.waiting.is_empty() && !state.closed && state.halted.is_none()
     }
 
-    /// Refuses everything from now on but the close, with `stopped`; the first who says so is heard. The writing thread is
-    /// woken, to refuse what waits.
-    pub(crate) fn stop(&self, stopped: Error) {
+    /// Refuses every request from now on, except a close, with `halted`; the first error counts. Wakes the writing thread, which
+    /// refuses what waits.
+    pub(crate) fn halt(&self, halted: Error) {
         let mut state = self.lock();
-        state.stopped.get_or_insert(stopped);
+        state.halted.get_or_insert(halted);
         state.woken = true;
-        self.is_stopped.store(true, Ordering::Release);
+        self.is_halted.store(true, Ordering::Release);
         drop(state);
         self.arrived.notify_one();
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.is_stopped.load(Ordering::Acquire)
+    pub(crate) fn is_halted(&self) -> bool {
+        self.is_halted.load(Ordering::Acquire)
     }
 
-    /// What every request is refused with, if the store has stopped for good.
-    pub(crate) fn stopped(&self) -> Option<Error> {
-        if self.is_stopped() { self.lock().stopped.as_ref().map(Error::repeat) } else { None }
+    /// What every request is refused with, if the store has halted.
+    pub(crate) fn halted(&self) -> Option<Error> {
+        if self.is_halted() { self.lock().halted.as_ref().map(Error::repeat) } else { None }
     }
 
-    /// Asks the writing thread to look for what others have written.
+    /// Asks the writing thread to read what others have written.
     pub(crate) fn look(&self) {
         // A closed queue has no thread left that could look.
         let _ = self.push(Request::Look);
     }
 
-    /// Wakes the writing thread, to look at the time.
+    /// Wakes the writing thread, so that it reads the time.
     pub(crate) fn wake(&self) {
         self.lock().woken = true;
         self.arrived.notify_one();
     }
 
-    /// Notes that the file has changed: wakes the writing thread if its sleep says so.
+    /// Notes that the file has changed. Wakes the writing thread if its [`Sleep`] says so.
     #[cfg(target_os = "linux")]
     pub(crate) fn note_file_change(&self) {
         self.lock().file_changed = true;
         self.arrived.notify_one();
     }
 
-    /// Whether the file has changed since the last call.
+    /// Whether the file has changed since this was last read.
     #[cfg(target_os = "linux")]
     pub(crate) fn take_file_change(&self) -> bool {
         std::mem::take(&mut self.lock().file_changed)
     }
 
-    /// Accepts nothing more, and drops what waits, which answers it: there is no writer any more.
+    /// Accepts nothing more, and drops what waits, which answers [`ErrorKind::Closed`]: the writing thread has ended.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -305,7 +417,7 @@ mod tests {
         let request_queue = RequestQueue::default();
         for jobs in [1, BATCH_ROWS_MAX / 2, BATCH_ROWS_MAX / 2, 3 * BATCH_ROWS_MAX, 1] {
             let jobs = vec![NewJob::new("a", "{}"); jobs];
-            request_queue.push(Request::Insert(jobs, Pending::new().0)).unwrap();
+            request_queue.push(Request::Insert(Call::new(jobs, Pending::new().0))).unwrap();
         }
         let taken: Vec<usize> = std::iter::repeat_with(|| request_queue.take().len()).take(5).collect();
         assert_eq!(taken, [2, 1, 1, 1, 0]);
@@ -313,9 +425,11 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_counted_with_all_that_its_callers_have_written_and_too_much_is_refused_at_once() {
+    fn waiting_jobs_are_counted_with_all_their_texts_and_too_many_bytes_are_refused_at_once() {
         let request_queue = RequestQueue { bytes_max: 10_000, ..RequestQueue::default() };
-        let push = |job: &NewJob| request_queue.push(Request::Insert(vec![job.clone()], Pending::new().0));
+        let push = |job: &NewJob| {
+            request_queue.push(Request::Insert(Call::new(vec![job.clone()], Pending::new().0)))
+        };
         let long = || Some("x".repeat(4_000));
         let job = NewJob::new("a", "{}");
         let metadata = NewJob { metadata: long(), ..job.clone() };
@@ -328,7 +442,9 @@ mod tests {
             let refused = push(&large).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Overloaded);
             push(&job).unwrap();
-            request_queue.push(Request::CancelWaitingClaims(WorkerId(1), Pending::new().0)).unwrap();
+            request_queue
+                .push(Request::CancelWaitingClaims(Call::new(WorkerId(1), Pending::new().0)))
+                .unwrap();
             assert_eq!(
                 request_queue.take().len(),
                 4,
@@ -343,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_may_ask_for_as_many_jobs_as_a_number_can_say() {
+    fn a_worker_may_ask_for_the_largest_number_of_jobs() {
         let request_queue = RequestQueue::default();
         for _ in 0..2 {
             let claim = Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) };
@@ -358,9 +474,9 @@ mod tests {
                 queues: None,
                 wait: false,
             };
-            request_queue.push(Request::Claim(request, Pending::new().0)).unwrap();
+            request_queue.push(Request::Claim(Call::new(request, Pending::new().0))).unwrap();
         }
-        request_queue.push(Request::CancelWaitingClaims(WorkerId(1), Pending::new().0)).unwrap();
+        request_queue.push(Request::CancelWaitingClaims(Call::new(WorkerId(1), Pending::new().0))).unwrap();
         assert_eq!([(); 4].map(|()| request_queue.take().len()), [1, 1, 1, 0]);
     }
 }

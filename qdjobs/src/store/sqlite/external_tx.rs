@@ -42,7 +42,7 @@ enqueue_targets!(Connection, Transaction<'_>, Savepoint<'_>);
 fn insert(conn: &Connection, job: Result<NewJob>, now: Timestamp) -> Result<JobId> {
     let job = job?;
     job.check(now)?;
-    all_or_nothing(conn, |conn| queries::insert_in(conn, &job, now))
+    all_or_nothing(conn, |conn| queries::insert::insert_in(conn, &job, now))
 }
 
 impl CompletionTarget for &Transaction<'_> {
@@ -87,7 +87,7 @@ fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
             return Ok(());
         }
         let claim = completion.claim();
-        match queries::ended_under(conn, claim).map_err(error::before_commit)? {
+        match queries::finish::end_under(conn, claim).map_err(error::before_commit)? {
             Some(_) => Err(ended_before(claim)),
             None => Err(completion.lost()),
         }

@@ -1,7 +1,7 @@
-//! The store in a SQLite file: one writer, one reading thread, and the files beside the database.
+//! [`SqliteStore`], the store in a SQLite file: one connection that writes, one thread that reads, and the files beside the database.
 //!
-//! Leans on the contract in `store`. The only room that names rusqlite (`transaction` is its door for callers who bring a
-//! transaction of their own). Knows no task and no worker's thread.
+//! Depends on the contract and the engine. The only folder that names rusqlite; `external_tx` is its part for callers with a
+//! transaction of their own. Contains no task and no thread of a worker.
 
 mod connection;
 mod external_tx;
@@ -12,6 +12,7 @@ mod reader;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tools;
+mod transaction;
 mod wakeup;
 mod writer;
 
@@ -29,9 +30,8 @@ use self::files::worker_locks::WorkerLocks;
 use self::health::HealthRecord;
 use self::reader::{Question, Reader};
 use self::tools::backup;
-use self::writer::checkpointer;
 use self::writer::thread::WriterHandle;
-use super::engine::requests::{Request, RequestQueue};
+use super::engine::requests::{Call, Request, RequestQueue};
 use super::{
     Caps, ClaimRequest, ClaimResponse, Counts, Filter, Foreign, Health, HealthState, Heartbeat, JobCommand,
     Page, Pending, ProgressSlot, Release, Released, Reply, SqlStatement, Store, TaskDefaults, WorkerInfo,
@@ -56,14 +56,14 @@ pub struct SqliteStore {
     health: Arc<HealthRecord>,
     threads: Mutex<Threads>,
     fork_guard: ForkGuard,
-    /// Held against other processes, if the linked SQLite is only safe alone.
+    /// Keeps other processes out, if the linked SQLite is safe for one process only.
     _exclusive_lock: Option<File>,
 }
 
 /// What is running, until the store is closed.
 #[derive(Debug, Default)]
 struct Threads {
-    /// What the reader hears: dropped, it ends.
+    /// The questions to the reader, which ends once this is dropped.
     questions: Option<mpsc::Sender<Question>>,
     reader: Option<thread::JoinHandle<()>>,
     writer: Option<thread::JoinHandle<()>>,
@@ -81,7 +81,7 @@ impl SqliteStore {
         Ok(Arc::new(store))
     }
 
-    /// All of it but the threads that write and read.
+    /// The store without the threads that write and read.
     fn without_threads(path: &Path, options: SqliteOptions, clock: Clock) -> Result<(SqliteStore, Reader)> {
         SqliteStore::on(&Machine::current(), path, options, clock)
     }
@@ -92,8 +92,8 @@ impl SqliteStore {
         options: SqliteOptions,
         clock: Clock,
     ) -> Result<(SqliteStore, Reader)> {
-        refuse_special(path)?;
-        // Before SQLite is asked for anything.
+        open::refuse_special(path)?;
+        // Before the first call of SQLite.
         let fork_guard = ForkGuard::acquire()?;
         open::create(path, &options, machine)?;
         // Absolute, since it outlives a change of the working directory.
@@ -108,12 +108,12 @@ impl SqliteStore {
         let conn = open::reopen_writer(&path, &options)?;
         let read = open::reader(&path, &options)?;
         let request_queue = Arc::new(RequestQueue::default());
-        let bell: Arc<dyn ClockSubscriber> = request_queue.clone();
-        clock.subscribe(Arc::downgrade(&bell));
-        drop(bell);
+        let subscriber: Arc<dyn ClockSubscriber> = request_queue.clone();
+        clock.subscribe(Arc::downgrade(&subscriber));
+        drop(subscriber);
 
         let durability = options.durability;
-        let health = Arc::new(HealthRecord::of(&path, &checkpointer::log_of(&path)));
+        let health = Arc::new(HealthRecord::of(&path, &open::log_of(&path)));
         let writer = writer::Writer::new(
             conn,
             path.clone(),
@@ -151,13 +151,13 @@ impl SqliteStore {
         backup::write(&self.path, to)
     }
 
-    /// Submits a request that will be answered by its reply, or at once if it cannot be submitted.
-    fn submit<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Pending<T> {
+    /// Submits a request to the writer; answered at once if it is refused.
+    fn submit<Q, A>(&self, args: Q, request: impl FnOnce(Call<Q, A>) -> Request) -> Pending<A> {
         if let Err(error) = self.fork_guard.check() {
             return Pending::ready(Err(error));
         }
         let (reply, pending) = Pending::new();
-        match self.request_queue.push(request(reply)) {
+        match self.request_queue.push(request(Call::new(args, reply))) {
             Ok(()) => pending,
             Err(error) => Pending::ready(Err(error)),
         }
@@ -176,12 +176,12 @@ impl SqliteStore {
         pending
     }
 
-    /// Writes on this thread if the writing thread sleeps; else it is left to that.
+    /// Writes on this thread if the writing thread sleeps; else leaves the jobs to that.
     fn write_here(&self, jobs: Vec<NewJob>) -> Result<Pending<Vec<JobId>>> {
         self.fork_guard.check()?;
         check_all(&jobs, self.clock.now())?;
         let (reply, stored) = Pending::new();
-        if let Err(request) = self.writer.write_here(Request::Insert(jobs, reply)) {
+        if let Some(request) = self.writer.write_here(Request::Insert(Call::new(jobs, reply))) {
             self.request_queue.push(request)?;
         }
         Ok(stored)
@@ -192,7 +192,7 @@ impl SqliteStore {
     }
 }
 
-/// Takes the database for this process alone, since the linked SQLite may lose data otherwise.
+/// Locks the database for this process, since the linked SQLite may lose data otherwise.
 fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
     let version = rusqlite::version();
     let refused = |why: String| {
@@ -204,21 +204,9 @@ fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
     };
     match worker_locks.lock_exclusively() {
         Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(refused("another one has this database open".into())),
-        Err(error) => Err(refused(format!("it cannot be made sure that this is the only one: {error}"))),
+        Ok(None) => Err(refused("another process has this database open".into())),
+        Err(error) => Err(refused(format!("could not verify that no other process has it open: {error}"))),
     }
-}
-
-/// SQLite gives special meanings to some names; here they are mistakes.
-fn refuse_special(path: &Path) -> Result<()> {
-    let refused = || Error::new(ErrorKind::InvalidInput, format!("`{}` is not a file", path.display()));
-    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-        return Err(refused().help("use `JobQueue::in_memory()` for a queue that ends with the process"));
-    }
-    if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
-        return Err(refused().help("give the path alone: addresses that begin with `file:` are not taken"));
-    }
-    Ok(())
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
@@ -234,7 +222,7 @@ impl Store for SqliteStore {
         if let Err(error) = check_all(&jobs, now) {
             return Pending::ready(Err(error));
         }
-        self.submit(|reply| Request::Insert(jobs, reply))
+        self.submit(jobs, Request::Insert)
     }
 
     fn insert_blocking(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
@@ -242,7 +230,7 @@ impl Store for SqliteStore {
     }
 
     fn publish_tasks(&self, tasks: Vec<TaskDefaults>) -> Pending<()> {
-        self.submit(|reply| Request::PublishTasks(tasks, reply))
+        self.submit(tasks, Request::PublishTasks)
     }
 
     fn register_worker(&self, worker: WorkerInfo) -> Pending<()> {
@@ -252,10 +240,10 @@ impl Store for SqliteStore {
             Err(error) => return Pending::ready(Err(error)),
         };
         let (reply, pending) = Pending::new();
-        match self.request_queue.push(Request::RegisterWorker(worker, reply)) {
+        match self.request_queue.push(Request::RegisterWorker(Call::new(worker, reply))) {
             Ok(()) => pending,
             Err(error) => {
-                // Nobody will show this number again.
+                // Nobody will use this id again.
                 if is_new {
                     self.worker_locks.release(id);
                 }
@@ -265,21 +253,21 @@ impl Store for SqliteStore {
     }
 
     fn claim(&self, request: ClaimRequest) -> Pending<ClaimResponse> {
-        self.submit(|reply| Request::Claim(request, reply))
+        self.submit(request, Request::Claim)
     }
 
     fn cancel_waiting_claims(&self, worker: WorkerId) -> Pending<()> {
-        self.submit(|reply| Request::CancelWaitingClaims(worker, reply))
+        self.submit(worker, Request::CancelWaitingClaims)
     }
 
     fn heartbeat(&self, worker: WorkerId) -> Pending<Heartbeat> {
-        self.submit(|reply| Request::Heartbeat(worker, reply))
+        self.submit(worker, Request::Heartbeat)
     }
 
     fn report_progress(&self, slot: Arc<ProgressSlot>) {
         if self.fork_guard.is_own_process() {
-            // Progress that is reported after the store has closed has no reader.
-            let _ = self.request_queue.push(Request::ReportProgress(slot));
+            // After the close, nobody reads progress.
+            let _ = self.request_queue.push(Request::report_progress(slot));
         }
     }
 
@@ -288,15 +276,15 @@ impl Store for SqliteStore {
     }
 
     fn release_worker(&self, worker: WorkerId, why: Release) -> Pending<Released> {
-        self.submit(|reply| Request::ReleaseWorker(worker, why, reply))
+        self.submit((worker, why), Request::ReleaseWorker)
     }
 
     fn command(&self, command: JobCommand) -> Pending<Job> {
-        self.submit(|reply| Request::Command(command, reply))
+        self.submit(command, |call| Request::Command(Box::new(call)))
     }
 
     fn wait_for(&self, id: JobId) -> Pending<Job> {
-        self.submit(|reply| Request::WaitFor(id, reply))
+        self.submit(id, |call| Request::WaitFor(Box::new(call)))
     }
 
     fn get(&self, id: JobId) -> Pending<Option<Job>> {
@@ -340,7 +328,7 @@ impl Store for SqliteStore {
 
     fn health(&self) -> Health {
         match self.fork_guard.check() {
-            Ok(()) => self.health.health(self.request_queue.stopped()),
+            Ok(()) => self.health.health(self.request_queue.halted()),
             Err(error) => {
                 Health { state: HealthState::Halted { reason: error.to_string() }, ..Health::default() }
             }
@@ -348,7 +336,7 @@ impl Store for SqliteStore {
     }
 
     fn halted(&self) -> Option<Error> {
-        self.fork_guard.check().err().or_else(|| self.request_queue.stopped())
+        self.fork_guard.check().err().or_else(|| self.request_queue.halted())
     }
 
     fn name(&self) -> &str {
@@ -357,8 +345,7 @@ impl Store for SqliteStore {
 
     fn close(&self) {
         if !self.fork_guard.is_own_process() {
-            // In a fork: the threads are not here, and the connections are the parent's. Nothing of them may be touched, nor closed at
-            // the end of this copy.
+            // In a fork, the threads do not exist, and the connections are the parent's: this copy must neither use nor close them.
             if let Ok(mut threads) = self.threads.try_lock() {
                 std::mem::forget(std::mem::take(&mut *threads));
             }
@@ -369,17 +356,17 @@ impl Store for SqliteStore {
             threads.questions = None;
             (threads.reader.take(), threads.writer.take())
         };
-        // One after the other: the last connection to close takes the write-ahead log with it, and of two that close at
-        // once each may find that it is not the last.
+        // One after the other: the last connection to close removes the write-ahead log. Of two that close at once, each may find
+        // that it is not the last.
         reader.into_iter().for_each(join);
-        // Closed twice is closed.
+        // A second close finds the queue closed.
         let _ = self.request_queue.push(Request::Close);
         writer.into_iter().for_each(join);
     }
 }
 
-/// The last handle may be dropped by one of the threads themselves, which then ends on its own. A thread that panicked has
-/// closed its replies, which is all there is to tell.
+/// The last handle may be dropped by one of the threads themselves, which then ends by itself. A thread that panicked has answered
+/// its callers already.
 fn join(thread: thread::JoinHandle<()>) {
     if thread.thread().id() != thread::current().id() {
         let _ = thread.join();
@@ -392,7 +379,7 @@ impl Drop for SqliteStore {
     }
 }
 
-/// A directory for one unit test, which removes it when all is well.
+/// A directory for one unit test, which removes it on success.
 #[cfg(test)]
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
@@ -406,12 +393,15 @@ mod tests {
 
     use super::*;
     use crate::model::retry::Verdict;
+    use crate::store::engine::leaving::Leaving;
+    use crate::store::engine::transaction::Transaction;
     use crate::store::sqlite::files::worker_locks;
     use crate::store::sqlite::queries::{self, sql};
+    use crate::store::sqlite::transaction::SqliteTransaction;
     use crate::store::{FinishedJob, TaskSet};
 
     #[test]
-    fn while_the_database_is_locked_each_caller_is_told_so_and_nothing_is_stored() {
+    fn while_the_database_is_locked_each_caller_gets_busy_and_nothing_is_stored() {
         let dir = scratch("locked");
         let path = dir.join("jobs.db");
         let options = SqliteOptions { busy_timeout: Duration::from_millis(50), ..SqliteOptions::default() };
@@ -429,14 +419,14 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_is_refused_leaves_no_proof_of_life_and_one_that_is_on_the_list_keeps_its_own() {
+    fn a_worker_that_is_refused_leaves_no_lock_file_and_a_registered_one_keeps_its_own() {
         let dir = scratch("refused");
         let store =
             SqliteStore::open(&dir.join("jobs.db"), SqliteOptions::default(), Clock::system()).unwrap();
         let register_worker =
             |worker| store.register_worker(WorkerInfo::new(WorkerId(worker), "here", 7)).wait();
         register_worker(1).unwrap();
-        store.request_queue.stop(Error::new(ErrorKind::StoreHalted, "the disk is gone"));
+        store.request_queue.halt(Error::new(ErrorKind::StoreHalted, "the disk is gone"));
         for worker in [1, 2] {
             assert_eq!(register_worker(worker).unwrap_err().kind(), ErrorKind::StoreHalted);
         }
@@ -449,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sqlite_that_is_only_safe_alone_is_refused_beside_another_before_it_writes() {
+    fn a_sqlite_that_is_safe_for_one_process_only_is_refused_beside_another_before_it_writes() {
         let dir = scratch("alone");
         let path = dir.join("jobs.db");
         let open = |sqlite_version| {
@@ -465,7 +455,7 @@ mod tests {
         assert!(written[1] > 0, "an opening writes the log back and cuts it");
         let refused = open(3_051_002).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::Config);
-        assert!(refused.to_string().contains("another one has this database open"), "{refused}");
+        assert!(refused.to_string().contains("another process has this database open"), "{refused}");
         assert_eq!(bytes(), written);
         drop((first, other));
         drop(open(3_051_002).unwrap());
@@ -474,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_on_the_disk_of_another_machine_is_refused_before_it_is_made_unless_that_is_allowed() {
+    fn a_database_on_a_network_file_system_is_refused_before_it_is_created_unless_that_is_allowed() {
         let dir = scratch("remote");
         let mounts = Some("31 22 0:40 / / rw,relatime shared:7 - nfs4 files:/jobs rw,vers=4.2\n".to_owned());
         let machine = Machine { sqlite_version: 3_051_003, mounts };
@@ -486,8 +476,7 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
-    /// Claims and their kin must cost the same with a million finished jobs in the table: none of their statements may read it
-    /// from end to end.
+    /// A claim must cost the same with a million finished jobs in the table: no hot statement may read the whole table.
     #[test]
     fn every_statement_is_sound_and_no_hot_one_reads_the_whole_table() {
         let conn = rusqlite::Connection::open_in_memory().unwrap();
@@ -504,9 +493,9 @@ mod tests {
         }
     }
 
-    /// A plan that names the right index may still walk along it: what counts is the work done.
+    /// A plan that names the right index may still step over many entries: what counts is the work done.
     #[test]
-    fn the_search_for_jobs_does_not_walk_over_the_jobs_of_a_pair() {
+    fn the_search_for_jobs_does_not_step_over_the_jobs_of_a_pair() {
         let steps = |jobs: i64, ready: i64, next: &str| {
             let conn = rusqlite::Connection::open_in_memory().unwrap();
             conn.execute_batch(include_str!("connection/migrations/0001_jobs.sql")).unwrap();
@@ -518,17 +507,17 @@ mod tests {
             assert!(next.exists(["", ""]).unwrap());
             assert!(next.exists(["a", "a"]).unwrap());
             assert!(!next.exists(["a", "default"]).unwrap());
-            let mut any = conn.prepare(sql::HAS_SUSPECTS).unwrap();
+            let mut any = conn.prepare(sql::HAS_SUSPECTED).unwrap();
             assert_eq!(any.exists([]).unwrap(), ready == 2);
             [&next, &any].map(|statement| statement.get_status(rusqlite::StatementStatus::VmStep))
         };
-        for (ready, next) in [(1, sql::NEXT_READY_PAIR), (2, sql::NEXT_SUSPECT_PAIR)] {
+        for (ready, next) in [(1, sql::NEXT_READY_PAIR), (2, sql::NEXT_SUSPECTED_PAIR)] {
             assert_eq!(steps(1_000, ready, next), steps(10, ready, next));
         }
     }
 
     #[test]
-    fn no_hot_statement_is_prepared_anew_for_the_values_bound_to_it() {
+    fn no_hot_statement_is_prepared_again_for_the_values_bound_to_it() {
         let dir = scratch("prepared");
         let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
         let hot = sql::HOT.iter().map(|(statement, _)| *statement);
@@ -538,7 +527,7 @@ mod tests {
                 for binding in 1..=prepared.parameter_count() {
                     prepared.raw_bind_parameter(binding, (binding + round) as i64).unwrap();
                 }
-                // Some of these values are refused, which is no matter here.
+                // Some of these values are refused, which does not matter here.
                 let _ = prepared.raw_query().next();
             }
             let prepared = conn.prepare_cached(statement).unwrap();
@@ -550,7 +539,7 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
-    /// Each change of a row writes all of it: so 500 kB of params would be written three times, were they part of the job's row.
+    /// Each change of a row writes all of it: 500 kB of params in the job's row would be written three times.
     #[test]
     fn large_params_are_written_once_and_neither_by_the_claim_nor_by_the_finish() {
         let dir = scratch("large");
@@ -558,15 +547,15 @@ mod tests {
         let written = || std::fs::metadata(dir.join("jobs.db-wal")).unwrap().len();
         let now = Clock::system().now();
         let params = format!(r#"{{"x":"{}"}}"#, "x".repeat(500_000));
-        // A log that was written back is begun anew, over what stands in it.
+        // A log that was written back starts again at its beginning.
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         let before = written();
         let (id, _) =
-            queries::Insert::on(&conn).unwrap().job(&NewJob::new("a", params.as_str()), now).unwrap();
+            queries::insert::Insert::on(&conn).unwrap().job(&NewJob::new("a", params.as_str()), now).unwrap();
         let stored = written();
         assert!((500_000..600_000).contains(&(stored - before)), "{}", stored - before);
         let want = ClaimRequest::new(WorkerId(1), Arc::new(TaskSet::new(["a"])), 9);
-        let claimed = queries::claim(&conn, &want, false, now).unwrap();
+        let claimed = queries::claim::claim(&conn, &want, false, now).unwrap();
         assert_eq!((claimed[0].claim.id, &claimed[0].params), (id, &params));
         let verdict = Verdict::Complete { result: "null".into() };
         let finish = FinishedJob {
@@ -575,19 +564,21 @@ mod tests {
             began_after: Duration::ZERO,
             verdict,
         };
-        queries::FinishWriter::on(&conn).unwrap().write(&finish, now).unwrap();
+        let mut tx = SqliteTransaction::on(&conn, now);
+        assert!(tx.leave_running(&Leaving::finished(&finish, now)).unwrap());
+        drop(tx);
         assert!(written() - stored < 50_000, "{}", written() - stored);
         drop(conn);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
-    /// A list of constants in a check or an index costs a b-tree in memory at each write, made and thrown away.
+    /// A list of constants in a CHECK or an index costs a temporary b-tree at each write.
     #[test]
     fn storing_and_finishing_a_job_build_no_temporary_tables() {
         let conn = rusqlite::Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("connection/migrations/0001_jobs.sql")).unwrap();
         let stored = [sql::INSERT, sql::INSERT_KEYED, sql::CLAIM_ONE, sql::REPORT_PROGRESS];
-        for statement in stored.into_iter().chain([sql::COMPLETE, sql::END, sql::RETRY, sql::CRASH]) {
+        for statement in stored.into_iter().chain([sql::COMPLETE, sql::END, sql::GIVE_BACK]) {
             let mut explained = conn.prepare(&format!("EXPLAIN {statement}")).unwrap();
             let none = vec![rusqlite::types::Null; explained.parameter_count()];
             let steps =

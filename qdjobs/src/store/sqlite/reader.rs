@@ -67,7 +67,7 @@ impl Reader {
             Question::Attempts(id, reply) => self.reply(attempts(conn, id), reply),
             Question::List(filter, reply) => self.reply(list(conn, &self.clock, &filter), reply),
             Question::Counts(reply) => self.reply(counts(conn), reply),
-            Question::Workers(reply) => self.reply(queries::workers(conn), reply),
+            Question::Workers(reply) => self.reply(queries::workers::workers(conn), reply),
         }
     }
 
@@ -77,7 +77,7 @@ impl Reader {
             && error.is_fatal()
         {
             // A damaged file is not written to any more. Reads continue as far as possible.
-            self.request_queue.stop(error::halted(error));
+            self.request_queue.halt(error::halted(error));
         }
         reply.send(answer);
     }
@@ -85,7 +85,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if self.request_queue.is_stopped() {
+        if self.request_queue.is_halted() {
             open::disable_close_checkpoint(&self.conn);
         }
     }

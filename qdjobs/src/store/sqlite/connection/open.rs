@@ -6,7 +6,7 @@
 //! Depends on rusqlite and on `migrate`. Statements about jobs and workers never come in.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -18,7 +18,6 @@ use crate::model::poison::CRASHES_MAX;
 use crate::store::sqlite::connection::error::{self, BusyRetry};
 use crate::store::sqlite::connection::network_fs;
 use crate::store::sqlite::files::disk_reserve::RESERVE_BYTES;
-use crate::store::sqlite::writer::checkpointer::log_of;
 
 /// What a job survives once `enqueue` has returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,6 +164,25 @@ fn configure(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<
     }
     migrate::migrate(conn)?;
     Ok(())
+}
+
+/// SQLite gives special meanings to some names; here they are mistakes.
+pub(in crate::store::sqlite) fn refuse_special(path: &Path) -> Result<()> {
+    let refused = || Error::new(ErrorKind::InvalidInput, format!("`{}` is not a file", path.display()));
+    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+        return Err(refused().help("use `JobQueue::in_memory()` for a queue that ends with the process"));
+    }
+    if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
+        return Err(refused().help("give the path alone: addresses that begin with `file:` are not taken"));
+    }
+    Ok(())
+}
+
+/// Where SQLite keeps the log of the database at `path`.
+pub(in crate::store::sqlite) fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push("-wal");
+    path.with_file_name(name)
 }
 
 /// The name of the main database, for versions of rusqlite that take it as a text.

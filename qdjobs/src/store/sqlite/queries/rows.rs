@@ -1,19 +1,23 @@
 //! Rows of SQLite as values of the crate.
 //!
-//! Leans on `sql` for the order of columns. Times are kept as microseconds; what a person wrote into a row with a database
-//! shell may be out of range, and is brought into it rather than refused: a reader must be able to look at everything. So is text
-//! that is none: SQLite keeps any bytes as text, and a program that writes another encoding than UTF-8 is not told.
+//! Depends on `sql` for the order of columns. Times are stored as microseconds. A value that a person wrote with a database shell
+//! may be out of range: it is clamped and not refused, so that every row can be read. The same holds for text that is not UTF-8:
+//! SQLite stores any bytes as text, and no error tells a program that it writes another encoding.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::sql;
 use crate::model::clock::Timestamp;
 use crate::model::idempotency::Holder;
 use crate::model::job::{
     Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, Job, JobId, Progress, Status, WorkerId,
 };
-use crate::store::sqlite::queries::{self, sql};
+use crate::store::engine::leaving::Held;
 use crate::store::{Claim, ClaimedJob, Ticket, WorkerInfo, WorkerState};
+
+/// A task and a queue.
+pub(in crate::store::sqlite) type Pair = (String, String);
 
 pub(in crate::store::sqlite) fn time(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
@@ -23,12 +27,12 @@ fn count(value: i64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-/// The bytes of a text as they stand in the file, to be compared there; none for NULL.
+/// The bytes of a text as they are in the file, for comparisons there; empty for NULL.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store::sqlite) struct Bytes(Vec<u8>);
 
 impl Bytes {
-    /// The text, if it is one and not empty.
+    /// The text, if the bytes are UTF-8 and not empty.
     pub(in crate::store::sqlite) fn as_text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok().filter(|text| !text.is_empty())
     }
@@ -70,8 +74,8 @@ fn text_if_any(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>>
     Ok(row.get::<_, Option<Text>>(column)?.map(|Text(text)| text))
 }
 
-/// What a task is given in place of params that are not UTF-8. It wants an object and refuses this, in these words: an attempt with
-/// other params than were meant would be worse.
+/// What a task gets in place of params that are not UTF-8. A task expects an object, so it refuses this, and the error shows the
+/// text. An attempt with changed params would be worse.
 const NO_TEXT: &str = "\"text that is not UTF-8\"";
 
 fn params(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
@@ -119,22 +123,22 @@ pub(in crate::store::sqlite) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     })
 }
 
-/// One job by its number.
+/// One job by its id.
 pub(in crate::store::sqlite) fn job_by_id(conn: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
     conn.prepare_cached(&format!("SELECT {} FROM qdjobs_jobs WHERE id = ?1", sql::JOB_COLUMNS))?
         .query_row([id.0], job)
         .optional()
 }
 
-/// Reads what [`sql::HOLDER`] gives.
+/// Reads a row of [`sql::HOLDER`].
 pub(in crate::store::sqlite) fn holder(row: &Row<'_>) -> rusqlite::Result<Holder> {
     Ok(Holder { id: JobId(row.get(0)?), task_name: text(row, 1)?, params: text(row, 2)? })
 }
 
-/// Reads what [`sql::FIRST_READY`] gives for a pair of task and queue, as it is once it is claimed.
+/// Reads a row of [`sql::FIRST_READY`] for a pair of task and queue, as the job is once it is claimed.
 pub(in crate::store::sqlite) fn claimed(
     row: &Row<'_>,
-    (task_name, queue): &queries::Pair,
+    (task_name, queue): &Pair,
     worker: WorkerId,
     ticket: Ticket,
 ) -> rusqlite::Result<ClaimedJob> {
@@ -157,7 +161,7 @@ pub(in crate::store::sqlite) fn claimed(
     })
 }
 
-/// Reads what [`sql::ATTEMPTS`] gives.
+/// Reads a row of [`sql::ATTEMPTS`].
 pub(in crate::store::sqlite) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     let outcome = text(row, 4)?;
     let known = AttemptOutcome::ALL.into_iter().find(|known| known.as_str() == outcome);
@@ -171,12 +175,23 @@ pub(in crate::store::sqlite) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attem
     })
 }
 
-/// Reads what [`sql::WORKERS`] gives.
+/// Reads a row of [`sql::HELD_BY`] or [`sql::ORPHANS`]. A running job has a start; one that a person set to `running` may have none.
+pub(in crate::store::sqlite) fn held(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Held> {
+    // As in [`sql::GIVE_BACK`]: 0 for a job without a worker.
+    let worker = WorkerId(row.get::<_, Option<i64>>(2)?.unwrap_or(0));
+    Ok(Held {
+        claim: Claim { id: JobId(row.get(0)?), attempt: count(row.get(1)?), worker },
+        crash_count: count(row.get(3)?),
+        started_at: row.get::<_, Option<i64>>(4)?.map_or(now, time),
+    })
+}
+
+/// Reads a row of [`sql::WORKERS`].
 pub(in crate::store::sqlite) fn worker(row: &Row<'_>) -> rusqlite::Result<WorkerState> {
-    let card = WorkerInfo::new(WorkerId(row.get(0)?), text(row, 1)?, count(row.get(2)?));
+    let info = WorkerInfo::new(WorkerId(row.get(0)?), text(row, 1)?, count(row.get(2)?));
     Ok(WorkerState {
         heartbeats: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
         running: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
-        ..WorkerState::new(card, time(row.get(3)?))
+        ..WorkerState::new(info, time(row.get(3)?))
     })
 }

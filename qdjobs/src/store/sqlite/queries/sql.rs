@@ -1,25 +1,28 @@
 //! Every statement of the SQLite store, in the order of a job's life.
 //!
-//! Each is headed by what it binds, what it gives and, where it matters, the index it has to use; a test prepares them
-//! all on a fresh schema and holds the hot ones to their plans. The columns that a partial index is about
-//! (`status = 'pending' AND ready = 1`) stand literally in each WHERE: bound, they would not match the index.
+//! The comment of each says what it binds, what it returns and, where it matters, the index it uses. A test prepares them all on a
+//! fresh schema and checks the plans of the hot ones. The columns of a partial index (`status = 'pending' AND availability = 1`) are
+//! literal in each WHERE: bound, they would not match the index.
+//!
+//! Whether a pending job may be claimed is decided by [`Availability`](crate::model::availability::Availability) and bound. The
+//! one statement that computes it for many rows is [`PROMOTE`]; a test compares the two.
 
 // -- insert
 
-/// Binds task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready.
+/// Binds task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability.
 pub(in crate::store::sqlite) const INSERT: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-/// As [`INSERT`], and the schema that this program knows: changes no row if writers have to know a later one. For a statement that is a
-/// transaction of its own.
+/// As [`INSERT`], and the schema that this program knows: changes no row if writers have to know a later one. For a statement that
+/// is a transaction of its own.
 pub(in crate::store::sqlite) const INSERT_ALONE: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE (SELECT min_writer FROM qdjobs_meta) <= ?11";
 
-/// Binds id, params: what [`INSERT`] was given NULL for, being large.
+/// Binds id, params: those of a job for which [`INSERT`] got NULL, since they are large.
 pub(in crate::store::sqlite) const INSERT_PARAMS: &str =
     "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
 
@@ -35,9 +38,9 @@ pub(in crate::store::sqlite) const HOLDER: &str = "
     SELECT id, task_name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null')
     FROM qdjobs_jobs INDEXED BY qdjobs_idempotency_key WHERE idempotency_key = ?1";
 
-/// Binds one JSON text: an array of objects, as [`super::transaction`] writes it. For a caller's own transaction on any
-/// driver, whose clock is the database's: a delay is added to the `created_at` that the schema fills in. A job whose key is held by
-/// the same task and params is passed over; the update of any other holder is refused by a trigger.
+/// Binds one JSON text: an array of objects, as `external_tx` writes it. For a caller's own transaction on any driver, by the
+/// database's clock: a delay counts from the `created_at` that the schema fills in. A job whose key is held by the same job is
+/// skipped. The update of any other holder is refused by a trigger.
 pub(in crate::store::sqlite) const INSERT_JSON: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, metadata, idempotency_key, scheduled_at)
@@ -70,8 +73,8 @@ pub(in crate::store::sqlite) const REGISTER_WORKER: &str = "
 /// Binds worker. One row if it is registered.
 pub(in crate::store::sqlite) const IS_REGISTERED: &str = "SELECT 1 FROM qdjobs_workers WHERE id = ?1";
 
-/// Binds task_name, queue: gives the next pair after it that has jobs ready, by at most two seeks in qdjobs_ready, however
-/// many jobs a pair has. Not `(task_name, queue) > (?1, ?2)`: SQLite enters the index *at* such a pair, and would walk over all of its
+/// Binds task_name, queue: gives the next pair after it that has jobs ready, by at most two seeks in qdjobs_ready, however many
+/// jobs a pair has. Not `(task_name, queue) > (?1, ?2)`: SQLite enters the index *at* such a pair and would step over all of its
 /// jobs.
 pub(in crate::store::sqlite) const NEXT_READY_PAIR: &str = "
     SELECT * FROM (
@@ -83,8 +86,8 @@ pub(in crate::store::sqlite) const NEXT_READY_PAIR: &str = "
         WHERE status = 'pending' AND availability = 1 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
     LIMIT 1";
 
-/// The same for suspects: jobs with a crash counted, of which a worker holds one at a time.
-pub(in crate::store::sqlite) const NEXT_SUSPECT_PAIR: &str = "
+/// The same for suspected poison jobs: those with a crash counted, of which a worker holds one at a time.
+pub(in crate::store::sqlite) const NEXT_SUSPECTED_PAIR: &str = "
     SELECT * FROM (
         SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_suspected
         WHERE status = 'pending' AND availability = 2 AND task_name = ?1 AND queue > ?2 ORDER BY queue LIMIT 1)
@@ -94,12 +97,12 @@ pub(in crate::store::sqlite) const NEXT_SUSPECT_PAIR: &str = "
         WHERE status = 'pending' AND availability = 2 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
     LIMIT 1";
 
-/// One row if a suspect waits for a worker that holds none.
-pub(in crate::store::sqlite) const HAS_SUSPECTS: &str = "
+/// One row if a suspected poison job waits to be claimed.
+pub(in crate::store::sqlite) const HAS_SUSPECTED: &str = "
     SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_suspected WHERE status = 'pending' AND availability = 2 LIMIT 1";
 
-/// Binds worker. One row if it holds a suspect.
-pub(in crate::store::sqlite) const HOLDS_SUSPECT: &str = "
+/// Binds worker. One row if it holds a suspected poison job.
+pub(in crate::store::sqlite) const HOLDS_SUSPECTED: &str = "
     SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_running WHERE status = 'running' AND worker_id = ?1 AND availability = 2 LIMIT 1";
 
 /// Binds task_name, queue, limit: gives priority, scheduled_at, id in the order of claims. Reads qdjobs_ready alone.
@@ -108,8 +111,8 @@ pub(in crate::store::sqlite) const READY: &str = "
     WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// Binds task_name, queue, limit: gives what is to be claimed, in the order of claims. Params that are nowhere, which no code of ours
-/// leaves behind, are refused by the task and hold up no other job.
+/// Binds task_name, queue, limit: gives the jobs to claim, in the order of claims. Params that are missing, which no code of this
+/// crate leaves behind, are refused by the task and delay no other job.
 pub(in crate::store::sqlite) const FIRST_READY: &str = "
     SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
            name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, idempotency_key
@@ -117,16 +120,16 @@ pub(in crate::store::sqlite) const FIRST_READY: &str = "
     WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// The same of the suspects.
-pub(in crate::store::sqlite) const FIRST_SUSPECT: &str = "
+/// The same for suspected poison jobs.
+pub(in crate::store::sqlite) const FIRST_SUSPECTED: &str = "
     SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
            name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, idempotency_key
     FROM qdjobs_jobs INDEXED BY qdjobs_suspected
     WHERE status = 'pending' AND availability = 2 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// Binds task_name, queue, limit, worker, now: claims what FIRST_READY gives. Two statements for any number of jobs, and not
-/// one with RETURNING, which would build a table of its rows first and costs a fifth more.
+/// Binds task_name, queue, limit, worker, now: claims the jobs of [`FIRST_READY`]. Two statements for any number of jobs, and not
+/// one with RETURNING, which builds a table of its rows first and costs a fifth more.
 pub(in crate::store::sqlite) const CLAIM: &str = "
     UPDATE qdjobs_jobs
     SET status = 'running', attempt = attempt + 1, worker_id = ?4, started_at = ?5, progress = NULL, progress_message = NULL
@@ -134,7 +137,7 @@ pub(in crate::store::sqlite) const CLAIM: &str = "
                  WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
                  ORDER BY priority DESC, scheduled_at, id LIMIT ?3)";
 
-/// Binds id, worker, now: claims one job, which is ready by FIRST_READY or FIRST_SUSPECT.
+/// Binds id, worker, now: claims one job, which is ready by [`FIRST_READY`] or [`FIRST_SUSPECTED`].
 pub(in crate::store::sqlite) const CLAIM_ONE: &str = "
     UPDATE qdjobs_jobs
     SET status = 'running', attempt = attempt + 1, worker_id = ?2, started_at = ?3, progress = NULL, progress_message = NULL
@@ -142,24 +145,24 @@ pub(in crate::store::sqlite) const CLAIM_ONE: &str = "
 
 // -- heartbeat
 
-/// Binds worker. No row changed: it was taken for dead, or left.
+/// Binds worker. Changes no row if the worker is not registered.
 pub(in crate::store::sqlite) const HEARTBEAT: &str =
     "UPDATE qdjobs_workers SET heartbeats = heartbeats + 1 WHERE id = ?1";
 
-/// Running jobs whose worker is not on the list, which no code of ours leaves behind, but a person with a database shell
-/// may. Reads qdjobs_running, which holds only what runs.
-pub(in crate::store::sqlite) const FREE_ORPHANS: &str = "
-    UPDATE qdjobs_jobs SET status = 'pending', availability = 1 + (crash_count > 0), worker_id = NULL
+/// Gives id, attempt, worker_id, crash_count, started_at of running jobs whose worker is not registered. No code of this crate
+/// leaves any; a person with a database shell may. Reads qdjobs_running, which holds running jobs alone.
+pub(in crate::store::sqlite) const ORPHANS: &str = "
+    SELECT id, attempt, worker_id, crash_count, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND (worker_id IS NULL OR worker_id NOT IN (SELECT id FROM qdjobs_workers))";
 
-// -- checkpoint
+// -- progress
 
 /// Binds id, attempt, worker, progress, progress_message.
 pub(in crate::store::sqlite) const REPORT_PROGRESS: &str = "
     UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
-// -- finish. All bind id, attempt, worker first, and change no row if the claim is lost.
+// -- finish, and every other way out of `running`. All bind id, attempt, worker first, and change no row if the claim is lost.
 
 /// Binds result, started_at, now.
 pub(in crate::store::sqlite) const COMPLETE: &str = "
@@ -179,39 +182,38 @@ pub(in crate::store::sqlite) const COMPLETE_JSON: &str = "
         AND worker_id = json_extract(?1, '$.worker_id')
     RETURNING id";
 
-/// Binds error, started_at, now, status: for failed and cancelled.
+/// Binds error, started_at, now, status, crashes: for failed and cancelled.
 pub(in crate::store::sqlite) const END: &str = "
-    UPDATE qdjobs_jobs SET status = ?7, error = ?4, started_at = ?5, completed_at = ?6
+    UPDATE qdjobs_jobs
+    SET status = ?7, error = ?4, started_at = ?5, completed_at = ?6, crash_count = crash_count + ?8
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
-/// Binds error, started_at, scheduled_at, due (1 or 0).
-pub(in crate::store::sqlite) const RETRY: &str = "
+/// Binds error or NULL to leave it, started_at, scheduled_at or NULL to leave it, availability, begun (1 if the attempt counts, 0 if
+/// its number is free again), retries, crashes: the job is pending again. An orphan without a worker has the worker 0 here.
+pub(in crate::store::sqlite) const GIVE_BACK: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', retry_count = retry_count + 1, error = ?4, started_at = ?5, scheduled_at = ?6,
-        availability = ?7 * (1 + (crash_count > 0)), worker_id = NULL
-    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
-
-/// Binds started (1 if the task began), scheduled_at or NULL to leave it, due (1 or 0), started_at.
-pub(in crate::store::sqlite) const RELEASE: &str = "
-    UPDATE qdjobs_jobs
-    SET status = 'pending', attempt = attempt - (1 - ?4), scheduled_at = coalesce(?5, scheduled_at),
-        availability = ?6 * (1 + (crash_count > 0)),
-        started_at = CASE WHEN ?4 THEN ?7 ELSE
+    SET status = 'pending', attempt = attempt - (1 - ?8), retry_count = retry_count + ?9, crash_count = crash_count + ?10,
+        error = coalesce(?4, error), scheduled_at = coalesce(?6, scheduled_at), availability = ?7,
+        started_at = CASE WHEN ?8 THEN ?5 ELSE
             (SELECT started_at FROM qdjobs_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT 1) END,
         worker_id = NULL
-    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND coalesce(worker_id, 0) = ?3";
 
 /// Binds id, attempt, started_at, ended_at, worker, outcome, error.
 pub(in crate::store::sqlite) const RECORD_ATTEMPT: &str = "
     INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker_id, outcome, error)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
-/// Binds id, attempt, worker: one row if the job has ended under this very claim, by its own word: a job that was failed since its
-/// worker died once too often is lost to an attempt that comes back after all.
+/// Binds id, attempt, worker: gives the status if the job has ended under exactly this claim. A job that failed by a crash is lost
+/// to the attempt that crashed, if its worker comes back after all.
 pub(in crate::store::sqlite) const ENDED_UNDER: &str = "
     SELECT status FROM qdjobs_jobs
     WHERE id = ?1 AND status IN ('completed', 'failed', 'cancelled') AND attempt = ?2 AND worker_id = ?3
         AND NOT EXISTS (SELECT 1 FROM qdjobs_attempts WHERE job_id = ?1 AND attempt = ?2 AND outcome = 'crashed')";
+
+/// Binds id, attempt, worker, outcome: one row if the history has this attempt.
+pub(in crate::store::sqlite) const HAS_ATTEMPT: &str = "
+    SELECT 1 FROM qdjobs_attempts WHERE job_id = ?1 AND attempt = ?2 AND worker_id = ?3 AND outcome = ?4";
 
 // -- promote
 
@@ -221,53 +223,27 @@ pub(in crate::store::sqlite) const PROMOTE: &str = "
         SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
         WHERE status = 'pending' AND availability = 0 AND scheduled_at <= ?1 ORDER BY scheduled_at LIMIT ?2)";
 
-/// The next instant at which something is due: the first entry of qdjobs_scheduled that names one.
+/// The next instant at which a job is due: the first entry of qdjobs_scheduled that has one.
 pub(in crate::store::sqlite) const NEXT_DUE: &str = "
     SELECT scheduled_at FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
     WHERE status = 'pending' AND availability = 0 AND scheduled_at IS NOT NULL ORDER BY scheduled_at LIMIT 1";
 
-// -- rescue
+// -- release
 
-/// Binds worker. Whoever deletes the row frees its jobs.
-pub(in crate::store::sqlite) const FORGET_WORKER: &str = "DELETE FROM qdjobs_workers WHERE id = ?1";
+/// Binds worker. Whoever deletes the row releases its jobs.
+pub(in crate::store::sqlite) const REMOVE_WORKER: &str = "DELETE FROM qdjobs_workers WHERE id = ?1";
 
-/// Binds worker, now, outcome, error.
-pub(in crate::store::sqlite) const RECORD_HELD: &str = "
-    INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker_id, outcome, error)
-    SELECT id, attempt, coalesce(started_at, ?2), ?2, worker_id, ?3, ?4
-    FROM qdjobs_jobs WHERE status = 'running' AND worker_id = ?1";
-
-/// Binds worker. They keep their place in the line.
-pub(in crate::store::sqlite) const RELEASE_HELD: &str = "
-    UPDATE qdjobs_jobs SET status = 'pending', availability = 1 + (crash_count > 0), worker_id = NULL
+/// Binds worker: gives id, attempt, worker_id, crash_count, started_at of the jobs that it holds.
+pub(in crate::store::sqlite) const HELD_BY: &str = "
+    SELECT id, attempt, worker_id, crash_count, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND worker_id = ?1";
 
-/// Binds worker: gives id and crash_count of what it holds.
-pub(in crate::store::sqlite) const HELD_CRASHES: &str =
-    "SELECT id, crash_count FROM qdjobs_jobs WHERE status = 'running' AND worker_id = ?1";
+// -- command. All bind id. Whether a job's status permits it was decided before.
 
-/// Binds id, now, error: of a job that is still as its dead worker held it.
-pub(in crate::store::sqlite) const RECORD_CRASH: &str = "
-    INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker_id, outcome, error)
-    SELECT id, attempt, coalesce(started_at, ?2), ?2, worker_id, 'crashed', ?3 FROM qdjobs_jobs WHERE id = ?1";
-
-/// Binds id, now, error: it waits again, as a suspect.
-pub(in crate::store::sqlite) const CRASH: &str = "
-    UPDATE qdjobs_jobs
-    SET status = 'pending', availability = 2, worker_id = NULL, scheduled_at = ?2, crash_count = crash_count + 1, error = ?3
-    WHERE id = ?1";
-
-/// Binds id, now, error: it was one crash too many.
-pub(in crate::store::sqlite) const CRASH_FOR_GOOD: &str = "
-    UPDATE qdjobs_jobs SET status = 'failed', completed_at = ?2, crash_count = crash_count + 1, error = ?3
-    WHERE id = ?1";
-
-// -- cancel, and the other controls. All bind id; what they may do was decided before.
-
-/// Binds id, now.
+/// Binds id, now, availability.
 pub(in crate::store::sqlite) const RETRY_BY_HAND: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', availability = 1, scheduled_at = ?2, retry_count = 0, crash_count = 0, completed_at = NULL,
+    SET status = 'pending', availability = ?3, scheduled_at = ?2, retry_count = 0, crash_count = 0, completed_at = NULL,
         worker_id = NULL, result = NULL, progress = NULL, progress_message = NULL
     WHERE id = ?1";
 
@@ -275,10 +251,10 @@ pub(in crate::store::sqlite) const RETRY_BY_HAND: &str = "
 pub(in crate::store::sqlite) const CANCEL: &str = "
     UPDATE qdjobs_jobs SET status = 'cancelled', completed_at = ?2, error = NULL WHERE id = ?1";
 
-/// Binds id. A trigger takes the history along.
+/// Binds id. A trigger deletes the history and the large params.
 pub(in crate::store::sqlite) const DELETE: &str = "DELETE FROM qdjobs_jobs WHERE id = ?1";
 
-// -- inspect
+// -- read
 
 /// The columns of a job, in the order in which `rows::job` reads them.
 pub(in crate::store::sqlite) const JOB_COLUMNS: &str = "
@@ -306,37 +282,32 @@ pub(in crate::store::sqlite) const HEARTBEATS: &str = "SELECT heartbeats FROM qd
 /// Binds worker.
 pub(in crate::store::sqlite) const WAKE_SOCKET: &str = "SELECT wake_socket FROM qdjobs_workers WHERE id = ?1";
 
-/// The sockets of other processes' workers. Binds our own.
+/// Binds the socket of this process: gives those of the workers of other processes.
 pub(in crate::store::sqlite) const WAKE_SOCKETS: &str =
     "SELECT DISTINCT wake_socket FROM qdjobs_workers WHERE wake_socket IS NOT NULL AND wake_socket IS NOT ?1";
 
-/// The statements on the path of a job, each with what its plan has to name.
+/// The statements on the path of a job, each with the text that its plan must contain.
 #[cfg(test)]
 pub(in crate::store::sqlite) const HOT: &[(&str, &str)] = &[
     (HOLDER, "INDEX qdjobs_idempotency_key (idempotency_key=?)"),
     (NEXT_READY_PAIR, "COVERING INDEX qdjobs_ready (task_name=? AND queue>?)"),
     (READY, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (FIRST_READY, "INDEX qdjobs_ready (task_name=? AND queue=?)"),
-    (NEXT_SUSPECT_PAIR, "COVERING INDEX qdjobs_suspected (task_name=? AND queue>?)"),
-    (HAS_SUSPECTS, "COVERING INDEX qdjobs_suspected"),
-    (HOLDS_SUSPECT, "COVERING INDEX qdjobs_running (worker_id=? AND availability=?)"),
-    (FIRST_SUSPECT, "INDEX qdjobs_suspected (task_name=? AND queue=?)"),
+    (NEXT_SUSPECTED_PAIR, "COVERING INDEX qdjobs_suspected (task_name=? AND queue>?)"),
+    (HAS_SUSPECTED, "COVERING INDEX qdjobs_suspected"),
+    (HOLDS_SUSPECTED, "COVERING INDEX qdjobs_running (worker_id=? AND availability=?)"),
+    (FIRST_SUSPECTED, "INDEX qdjobs_suspected (task_name=? AND queue=?)"),
     (CLAIM_ONE, "INTEGER PRIMARY KEY"),
     (CLAIM, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (REPORT_PROGRESS, "INTEGER PRIMARY KEY"),
     (COMPLETE, "INTEGER PRIMARY KEY"),
     (COMPLETE_JSON, "INTEGER PRIMARY KEY"),
     (END, "INTEGER PRIMARY KEY"),
-    (RETRY, "INTEGER PRIMARY KEY"),
-    (RELEASE, "INTEGER PRIMARY KEY"),
+    (GIVE_BACK, "INTEGER PRIMARY KEY"),
     (ENDED_UNDER, "INTEGER PRIMARY KEY"),
+    (HAS_ATTEMPT, "PRIMARY KEY (job_id=? AND attempt=?)"),
     (PROMOTE, "INDEX qdjobs_scheduled (scheduled_at<?)"),
     (NEXT_DUE, "COVERING INDEX qdjobs_scheduled"),
-    (RECORD_HELD, "INDEX qdjobs_running (worker_id=?)"),
-    (RELEASE_HELD, "INDEX qdjobs_running (worker_id=?)"),
-    (HELD_CRASHES, "INDEX qdjobs_running (worker_id=?)"),
-    (RECORD_CRASH, "INTEGER PRIMARY KEY"),
-    (CRASH, "INTEGER PRIMARY KEY"),
-    (CRASH_FOR_GOOD, "INTEGER PRIMARY KEY"),
-    (FREE_ORPHANS, "qdjobs_running"),
+    (HELD_BY, "INDEX qdjobs_running (worker_id=?)"),
+    (ORPHANS, "qdjobs_running"),
 ];

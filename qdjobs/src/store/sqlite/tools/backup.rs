@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::check;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::error;
-use crate::store::sqlite::refuse_special;
+use crate::store::sqlite::connection::open::refuse_special;
 
 /// Copies the database at `from` into a new file that only its owner can read, checks the copy, and syncs it.
 /// If a step fails, no partial copy is left. A file that exists at `to` is not changed.

@@ -12,8 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::model::error::Result;
 use crate::store::sqlite::connection::error;
-use crate::store::sqlite::refuse_special;
-use crate::store::sqlite::writer::checkpointer::log_of;
+use crate::store::sqlite::connection::open::{SqliteOptions, log_of, refuse_special};
 
 /// The result of a [`check`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -178,8 +177,7 @@ pub(in crate::store::sqlite) fn read_only(path: &Path) -> Result<Connection> {
 
 fn ready(opened: rusqlite::Result<Connection>) -> Result<Connection> {
     let conn = opened.map_err(error::before_commit)?;
-    conn.busy_timeout(crate::store::sqlite::SqliteOptions::default().busy_timeout)
-        .map_err(error::before_commit)?;
+    conn.busy_timeout(SqliteOptions::default().busy_timeout).map_err(error::before_commit)?;
     // The first read: only now SQLite finds out whether the file is a database.
     count(&conn, "SELECT count(*) FROM sqlite_schema").map_err(error::before_commit)?;
     Ok(conn)

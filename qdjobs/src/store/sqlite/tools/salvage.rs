@@ -15,8 +15,8 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::check;
 use crate::model::error::{Error, ErrorKind, Result};
+use crate::store::sqlite::connection::open::{SqliteOptions, refuse_special};
 use crate::store::sqlite::connection::{error, open};
-use crate::store::sqlite::{SqliteOptions, refuse_special};
 
 /// The result of a [`salvage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,13 +1,13 @@
-//! The write-ahead log, written back to the database at quiet moments and kept below a ceiling: [`Checkpointer`].
+//! [`Checkpointer`], which writes the write-ahead log back to the database at quiet moments and keeps it below a ceiling.
 //!
-//! A checkpoint that SQLite makes by itself in a commit keeps to itself how it went. That is harmless where each commit syncs the log
-//! (`Durability::Full`): all that is in it is safe, and pages that did not reach the database are written again by the next
-//! checkpoint. Under `Durability::Relaxed` the checkpoint's is the first sync of the log, and a failed one must end the store before
-//! pages are copied over the database's own from a log that has a hole: so there all of them are made here.
+//! SQLite writes the log back by itself in every commit that leaves a thousand pages in it, while the caller of that commit waits.
+//! Most of this work is done here instead, when nobody waits. SQLite never restarts a log that always has a reader, so the log would
+//! grow without end: past the ceiling, the readers are waited for.
 //!
-//! Leans on rusqlite. SQLite writes the log back by itself in every commit that leaves a thousand pages in it, while the
-//! caller of that commit waits. Most of this work is done here instead, when nobody does. And a log in which somebody always
-//! reads is never begun anew by SQLite, so that it grows without end: past the ceiling the readers are waited for.
+//! SQLite does not report how a checkpoint of its own ended. That is harmless if each commit syncs the log (`Durability::Full`):
+//! everything in it is safe, and pages that did not reach the database are written again by the next checkpoint. Under
+//! `Durability::Relaxed` the first sync of the log is that of the checkpoint. If it fails, the store must halt before pages of a log
+//! with a hole are copied into the database. So there all checkpoints are made here. Depends on rusqlite.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use rusqlite::Connection;
 use crate::model::clock::Clock;
 use crate::model::error::Result;
 use crate::store::sqlite::connection::error;
-use crate::store::sqlite::connection::open::Durability;
+use crate::store::sqlite::connection::open::{Durability, log_of};
 use crate::store::sqlite::health::HealthRecord;
 
-/// A moment is quiet when nothing was written for so long.
+/// A moment is quiet if nothing was written for so long.
 const QUIET: Duration = Duration::from_millis(250);
 
-/// Rows written since the log was last written back: for fewer it is not worth two syncs.
+/// Rows written since the last checkpoint: fewer are not worth two syncs.
 const ROWS_MIN: usize = 250;
 
-/// Rows after which it is written back without a quiet moment where SQLite does not do it by itself: thirty-two mebibytes of log if
-/// each was a commit of its own.
+/// Rows after which the log is written back without a quiet moment, if SQLite does not do it by itself: 32 MiB of log if each row
+/// was a commit of its own.
 const ROWS_MAX: usize = 2_000;
 
-/// The size of the log past which it is looked at, while the work goes on without a quiet moment: what keeps it from being begun
-/// anew is told by [`health`](crate::JobQueue::health).
+/// The size of the log past which a checkpoint is tried while the work goes on: [`health`](crate::JobQueue::health) then shows what
+/// blocks it.
 const LARGE_BYTES: u64 = 8 << 20;
 
 /// The size of the log past which readers are waited for, and how often and for how long.
@@ -45,14 +45,14 @@ pub(in crate::store::sqlite) struct Checkpointer {
     path: PathBuf,
     clock: Clock,
     health: Arc<HealthRecord>,
-    /// Whether SQLite writes it back by itself, too.
+    /// Whether SQLite makes checkpoints of its own, too.
     automatic: bool,
     ceiling: u64,
-    /// Rows written since the log was written back.
+    /// Rows written since the last checkpoint.
     rows: usize,
     /// When the last of them was written.
     wrote: Duration,
-    /// When the size was last looked at.
+    /// When the size was last read.
     measured: Duration,
 }
 
@@ -80,54 +80,54 @@ impl Checkpointer {
         &self.path
     }
 
-    /// About so many rows were committed.
+    /// Notes that about so many rows were committed.
     pub(in crate::store::sqlite) fn has_grown(&mut self, rows: usize, now: Duration) {
         self.rows = self.rows.saturating_add(rows);
         self.wrote = now;
     }
 
-    /// Until the moment is quiet, if there is something to write back then.
+    /// How long until the moment is quiet, if there is something to write back then.
     pub(in crate::store::sqlite) fn sleep(&self, now: Duration) -> Option<Duration> {
         (self.rows >= ROWS_MIN).then(|| (self.wrote + QUIET).saturating_sub(now))
     }
 
-    /// Writes it back, if the moment is quiet and there is enough.
+    /// Writes the log back, if the moment is quiet and there is enough.
     pub(in crate::store::sqlite) fn write_back(&mut self, conn: &Connection, now: Duration) -> Result<()> {
         if self.sleep(now).is_none_or(|left| !left.is_zero()) {
             return Ok(());
         }
-        // What a reader or another process keeps from being written back now, the next round does.
+        // What a reader or another process blocks now is written back by the next round.
         self.rows = 0;
-        self.report_progress(conn, "PASSIVE")
+        self.checkpoint(conn, "PASSIVE")
     }
 
-    /// Cuts it if it has grown past the ceiling: waits a moment for those who read in it.
+    /// Truncates the log if it has grown past the ceiling: waits a moment for its readers.
     pub(in crate::store::sqlite) fn cut(&mut self, conn: &Connection, now: Duration) -> Result<()> {
         if !self.automatic && self.rows >= ROWS_MAX {
             self.rows = 0;
-            self.report_progress(conn, "PASSIVE")?;
+            self.checkpoint(conn, "PASSIVE")?;
         }
         if now < self.measured + CEILING_EVERY {
             return Ok(());
         }
         self.measured = now;
-        // Its size alone is asked for; opened, it would cost SQLite its locks.
+        // Only its size is read: opening and closing the file would drop SQLite's locks.
         match std::fs::metadata(&self.path).map_or(0, |log| log.len()) {
             bytes if bytes > self.ceiling => {
                 let _ = conn.busy_timeout(CEILING_PATIENCE);
-                let cut = self.report_progress(conn, "TRUNCATE");
+                let cut = self.checkpoint(conn, "TRUNCATE");
                 // The writer waits for locks itself.
                 let _ = conn.busy_timeout(Duration::ZERO);
                 cut
             }
-            bytes if bytes > LARGE_BYTES => self.report_progress(conn, "PASSIVE"),
+            bytes if bytes > LARGE_BYTES => self.checkpoint(conn, "PASSIVE"),
             _ => Ok(()),
         }
     }
 
-    /// What cannot be written back is no loss: in the log it is as safe as in the database. So a failure is told only for what it
-    /// says of the disk.
-    fn report_progress(&self, conn: &Connection, mode: &str) -> Result<()> {
+    /// Makes a checkpoint. What cannot be written back is not lost: it is as safe in the log as in the database. A failure is
+    /// returned only for what it says about the disk.
+    fn checkpoint(&self, conn: &Connection, mode: &str) -> Result<()> {
         let step = format!("PRAGMA wal_checkpoint({mode})");
         let (busy, pages, written_back) = conn
             .query_row(&step, [], |row| {
@@ -139,13 +139,6 @@ impl Checkpointer {
         self.health.note_checkpoint(self.clock.now(), pages, written_back, busy);
         Ok(())
     }
-}
-
-/// Where SQLite keeps the log of the database at `path`.
-pub(in crate::store::sqlite) fn log_of(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push("-wal");
-    path.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -179,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_back_when_nothing_was_written_for_a_while() {
+    fn the_log_is_written_back_when_nothing_was_written_for_a_while() {
         let (conn, path, dir) = database("quiet");
         let size = || std::fs::metadata(&path).unwrap().len();
         let mut checkpointer = wal(&path);
@@ -199,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_cut_as_soon_as_nobody_reads_in_it_any_more() {
+    fn the_log_is_truncated_as_soon_as_it_has_no_reader_any_more() {
         let (conn, path, dir) = database("ceiling");
         let mut checkpointer = Checkpointer { ceiling: 1 << 20, ..wal(&path) };
         let size = |checkpointer: &Checkpointer| std::fs::metadata(checkpointer.path()).unwrap().len();

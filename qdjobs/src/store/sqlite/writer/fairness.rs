@@ -1,12 +1,12 @@
-//! Room for other writers: [`Fairness`].
+//! [`Fairness`], when this process leaves the write lock to others.
 //!
-//! Leans on std. SQLite's lock has no queue: whoever wants it can only try again, and a writer that begins its next
-//! transaction within microseconds of the last would shut everybody else out. Other qdjobs processes try every quarter of a
-//! millisecond; a plain INSERT from elsewhere tries ever more seldom, at last each tenth of a second, and gives up after the
-//! timeout that its author chose, often five seconds.
+//! SQLite's lock has no queue: a process that wants it can only try again. A writer that begins its next transaction within
+//! microseconds of the last would keep all others out. Other qdjobs processes try every quarter of a millisecond. A plain INSERT of
+//! another program tries less and less often, at last every tenth of a second, and gives up after its busy timeout, often five
+//! seconds.
 //!
-//! Pauses of several processes at different moments are no room: another one is always there. So all that work without a
-//! break rest at the same moments, which the clock on the wall tells them:
+//! Pauses of several processes at different moments do not help: another process always has the lock. So all processes that work
+//! without a break rest at the same moments, given by the wall clock. Depends on the standard library alone.
 //!
 //! ```text
 //!   one process      work work work ....  work work work ....  work work work ....
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::model::clock::Timestamp;
 
-/// A break in the work that is long enough for everybody: what came before it counts no more.
+/// A break in the work that is long enough for everybody: work before it does not count any more.
 const BREAK: Duration = Duration::from_micros(300);
 
 /// The work between two pauses, at first.
@@ -27,34 +27,34 @@ const STRETCH: Duration = Duration::from_millis(10);
 /// The pause for other qdjobs processes.
 const SHORT: Duration = Duration::from_micros(400);
 
-/// The pause while others are known to want the lock, since one of them has committed within [`KNOWN_FOR`]: a fifth of the
-/// time, in which half of the plain INSERTs get in with their third try, after 8 ms.
+/// The pause while others are known to want the lock, since one of them has committed within [`KNOWN_FOR`]: a fifth of the time.
+/// Half of the plain INSERTs then succeed at their third try, after 8 ms.
 const KNOWN: Duration = Duration::from_micros(2_500);
 const KNOWN_FOR: Duration = Duration::from_secs(1);
 
-/// Who has spent more than half of about the last second on transactions, the wait for the lock included, rests when everybody
-/// does. A share and not a time without a break: on a loaded machine there are breaks in everything.
+/// A process that spent more than half of about the last second on transactions, the wait for the lock included, takes part in the
+/// common rest. A share, and not a time without a break: on a loaded machine everything has breaks.
 const BUSY: f64 = 0.5;
 const BUSY_OVER: Duration = Duration::from_secs(1);
 
-/// From one common rest to the next. The tenths of a second between SQLite's tries are not a multiple of it, nor nearly one:
-/// each try falls on another moment of the round, and none can miss every rest.
+/// From one common rest to the next. The tenth of a second between SQLite's tries is no multiple of it, nor nearly one: each try
+/// falls on another moment of the round, so none misses every rest.
 const ROUND: Duration = Duration::from_micros(13_100);
 
-/// The share of a round that is rest: while others are known to want the lock, and while nobody is.
+/// The share of a round that is rest: while others are known to want the lock, and otherwise.
 const REST_KNOWN: u32 = 5;
 const REST: u32 = 10;
 
-/// A transaction that is under way when the rest begins takes from it, so the rest is at least twice as long as one usually
-/// takes: on a slow disk the round doubles until it is, at most so often.
+/// A transaction that runs when the rest begins shortens it. So the rest is at least twice as long as a usual transaction: on a
+/// slow disk the round doubles until it is, at most so often.
 const DOUBLINGS: u32 = 3;
 
-/// Where many want the lock, the small rests go to whoever tries most often. So once in a while there is one that is longer than
-/// SQLite's longest sleep: each plain INSERT that waits has a try in it.
-const ASSEMBLY: Duration = Duration::from_millis(110);
-const ASSEMBLY_EVERY: Duration = Duration::from_millis(1_100);
+/// If many want the lock, the short rests go to those who try most often. So now and then one rest is longer than SQLite's longest
+/// sleep: each plain INSERT that waits has a try in it.
+const LONG_REST: Duration = Duration::from_millis(110);
+const LONG_REST_EVERY: Duration = Duration::from_millis(1_100);
 
-/// How the work goes, and when it last paused.
+/// How busy this process is with transactions, and when it last paused.
 #[derive(Debug, Default)]
 pub(in crate::store::sqlite) struct Fairness {
     paused: Duration,
@@ -67,12 +67,12 @@ pub(in crate::store::sqlite) struct Fairness {
     usual: Duration,
     /// How long the lock is waited for, rests aside: a moving average.
     wait: Duration,
-    /// When somebody else was last seen to have committed.
-    met: Option<Duration>,
+    /// When another process was last seen to have committed.
+    others_seen: Option<Duration>,
 }
 
 impl Fairness {
-    /// A transaction is wanted.
+    /// Notes that a transaction is wanted.
     pub(in crate::store::sqlite) fn begin(&mut self, now: Duration) {
         self.wanted = now;
         if now.saturating_sub(self.ended) > BREAK {
@@ -83,7 +83,7 @@ impl Fairness {
         }
     }
 
-    /// Leaves the lock alone, if this is a moment of rest; answers for how long it did.
+    /// Sleeps, if this is a moment of rest; the time it slept.
     #[expect(clippy::disallowed_methods, reason = "leaves the lock to others, in real time")]
     pub(in crate::store::sqlite) fn keep_rest(&self, now: Duration, wall: Timestamp) -> Duration {
         let rest = self.rest(now, wall).unwrap_or_default();
@@ -98,28 +98,28 @@ impl Fairness {
             let into = wall.as_microsecond().rem_euclid(every.as_micros() as i64);
             rest.checked_sub(Duration::from_micros(into as u64)).filter(|left| !left.is_zero())
         };
-        let assembly = if self.is_crowded() { left(ASSEMBLY_EVERY, ASSEMBLY) } else { None };
+        let long_rest = if self.is_crowded() { left(LONG_REST_EVERY, LONG_REST) } else { None };
         if self.busy <= BUSY {
-            return assembly;
+            return long_rest;
         }
         let share = if self.is_known(now) { REST_KNOWN } else { REST };
         let round = (0..DOUBLINGS)
             .fold(ROUND, |round, _| if round / share < self.usual * 2 { round * 2 } else { round });
-        left(round, round / share).max(assembly)
+        left(round, round / share).max(long_rest)
     }
 
-    /// The lock is ours, after so much `rest`.
+    /// Notes that this process has the lock, after so much `rest`.
     pub(in crate::store::sqlite) fn has_begun(&mut self, now: Duration, rest: Duration) {
         self.began = now;
         self.wait = (self.wait * 7 + now.saturating_sub(self.wanted).saturating_sub(rest)) / 8;
     }
 
-    /// Somebody else has committed.
-    pub(in crate::store::sqlite) fn meet(&mut self, now: Duration) {
-        self.met = Some(now);
+    /// Notes that another process has committed.
+    pub(in crate::store::sqlite) fn note_others(&mut self, now: Duration) {
+        self.others_seen = Some(now);
     }
 
-    /// A transaction has ended; sleeps if it is time to.
+    /// Notes that a transaction has ended. Sleeps if it is time to.
     #[expect(clippy::disallowed_methods, reason = "leaves the lock to others, in real time")]
     pub(in crate::store::sqlite) fn pause(&mut self, now: Duration, alone: bool) {
         self.usual = (self.usual * 7 + now.saturating_sub(self.began)) / 8;
@@ -138,17 +138,17 @@ impl Fairness {
         if self.busy > BUSY || now.saturating_sub(self.paused) < STRETCH {
             return None;
         }
-        // Among processes that all work, each is known by its commits, and a short pause is enough.
+        // Among processes that are all registered, a short pause is enough.
         if alone { self.is_known(now).then_some(KNOWN) } else { Some(SHORT) }
     }
 
-    /// Two who take turns wait for as long as one transaction takes, each for that of the other.
+    /// Whether more than one other process wants the lock: two processes that alternate wait for one transaction each.
     fn is_crowded(&self) -> bool {
         self.wait > self.usual
     }
 
     fn is_known(&self, now: Duration) -> bool {
-        self.met.is_some_and(|met| now.saturating_sub(met) < KNOWN_FOR)
+        self.others_seen.is_some_and(|seen| now.saturating_sub(seen) < KNOWN_FOR)
     }
 }
 
@@ -159,13 +159,13 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn only_work_without_a_break_pauses_and_for_longer_for_those_who_are_known() {
+    fn only_work_without_a_break_pauses_and_longer_while_others_are_known() {
         let mut fairness = Fairness::default();
         fairness.begin(MS);
         assert_eq!(fairness.due(5 * MS, false), None);
         assert_eq!(fairness.due(12 * MS, false), Some(SHORT));
         assert_eq!(fairness.due(12 * MS, true), None, "there is nobody");
-        fairness.meet(100 * MS);
+        fairness.note_others(100 * MS);
         assert_eq!(fairness.due(200 * MS, true), Some(KNOWN), "somebody inserts");
         assert_eq!(fairness.due(200 * MS, false), Some(SHORT), "it may be one that works");
         fairness.ended = 1_100 * MS;
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_busy_for_most_of_the_time_rests_and_who_is_not_does_not() {
+    fn a_process_that_is_busy_most_of_the_time_rests_and_another_does_not() {
         let rests = |work: Duration, pause: Duration| {
             let mut fairness = Fairness::default();
             let mut now = Duration::ZERO;
@@ -193,10 +193,10 @@ mod tests {
         assert!(!rests(MS, 100 * MS));
     }
 
-    /// A process that does nothing else, whose transactions take so long.
-    fn tireless(usual: Duration, known: bool) -> Fairness {
-        let met = known.then_some(2_000 * MS);
-        Fairness { busy: 1.0, usual, met, ..Fairness::default() }
+    /// A process that does nothing but transactions, which take so long.
+    fn busy_process(usual: Duration, known: bool) -> Fairness {
+        let others_seen = known.then_some(2_000 * MS);
+        Fairness { busy: 1.0, usual, others_seen, ..Fairness::default() }
     }
 
     fn at(micros: u64) -> Timestamp {
@@ -204,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn whoever_works_without_a_break_rests_when_the_others_do() {
-        let [one, other] = [tireless(MS, true), tireless(MS / 2, true)];
+    fn processes_that_work_without_a_break_rest_at_the_same_moments() {
+        let [one, other] = [busy_process(MS, true), busy_process(MS / 2, true)];
         let mut rests = 0;
         for micros in 0..100_000 {
             let rest = one.rest(2_000 * MS, at(micros));
@@ -215,12 +215,11 @@ mod tests {
         assert!((18_000..22_000).contains(&rests), "a fifth of the time: {rests}");
     }
 
-    /// How long a plain INSERT waits, in microseconds, that comes at `start`: SQLite's own patience, from
-    /// `sqliteDefaultBusyCallback`, with what a loaded machine adds to each sleep. The transaction that is under way when a rest
-    /// begins takes its time from it.
+    /// How long a plain INSERT waits that comes at `start`, in microseconds: SQLite's own sleeps, from `sqliteDefaultBusyCallback`,
+    /// with what a loaded machine adds to each. The transaction that runs when a rest begins shortens it.
     fn insert_waits(process: &Fairness, start: u64, late: u64) -> u64 {
-        let naps = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
-        let mut tries = naps.iter().chain(std::iter::repeat(&100));
+        let sleeps = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
+        let mut tries = sleeps.iter().chain(std::iter::repeat(&100));
         let mut now = start;
         let rest = |at_micros| process.rest(2_000 * MS, at(at_micros));
         let usual = process.usual.as_micros() as u64;
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_insert_meets_a_rest_within_its_five_seconds_whenever_it_comes() {
+    fn a_plain_insert_finds_a_rest_within_its_five_seconds_whenever_it_comes() {
         let longest = |process: Fairness| {
             let starts = (20_000..140_000).step_by(97);
             let waits =
@@ -239,19 +238,19 @@ mod tests {
             Duration::from_micros(waits.max().unwrap())
         };
         for (usual, known) in [(MS / 10, false), (MS, true), (5 * MS, true), (9 * MS, true)] {
-            let longest = longest(tireless(usual, known));
+            let longest = longest(busy_process(usual, known));
             assert!(longest < 4_000 * MS, "{usual:?} {known}: {longest:?}");
         }
-        // Where many want the lock none is left to chance, even if those who rest are only half of them.
-        let crowded = Fairness { busy: 0.0, wait: 5 * MS, ..tireless(2 * MS, true) };
+        // If many want the lock, no INSERT depends on luck, even if only half of them rest.
+        let crowded = Fairness { busy: 0.0, wait: 5 * MS, ..busy_process(2 * MS, true) };
         let longest = longest(crowded);
-        assert!(longest < ASSEMBLY_EVERY + ASSEMBLY, "{longest:?}");
+        assert!(longest < LONG_REST_EVERY + LONG_REST, "{longest:?}");
     }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a rest takes real time")]
-    fn a_rest_is_kept_until_it_is_over() {
-        let process = tireless(MS, true);
+    fn a_rest_lasts_until_its_end() {
+        let process = busy_process(MS, true);
         let moment = (0..100_000).find(|&micros| process.rest(2_000 * MS, at(micros)).is_some()).unwrap();
         let begun = std::time::Instant::now();
         let kept = process.keep_rest(2_000 * MS, at(moment));
@@ -259,8 +258,8 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_forgotten_after_a_second_without_work() {
-        let mut fairness = Fairness { wait: 5 * MS, ended: 2_000 * MS, ..tireless(2 * MS, true) };
+    fn a_crowd_is_forgotten_after_a_second_without_transactions() {
+        let mut fairness = Fairness { wait: 5 * MS, ended: 2_000 * MS, ..busy_process(2 * MS, true) };
         fairness.begin(2_500 * MS);
         assert!(fairness.is_crowded());
         fairness.begin(3_001 * MS);

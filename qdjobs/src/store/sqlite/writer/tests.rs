@@ -1,14 +1,18 @@
-//! The writer, called and not run.
+//! The writer, called from one thread and not run by its own: which requests share a commit is chance otherwise.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
-use crate::model::job::NewJob;
+use crate::model::job::{Job, JobId, NewJob, Status, WorkerId};
 use crate::model::retry::Verdict;
-use crate::store::{FinishedJob, Pending, Release, TaskSet, WorkerInfo};
+use crate::store::engine::requests::{Call, Request};
+use crate::store::sqlite::queries::rows;
+use crate::store::{
+    Claim, ClaimRequest, ClaimResponse, FinishedJob, JobCommand, Pending, Release, TaskSet, WorkerInfo,
+};
 
-/// A writer that is called and not run, since which requests share a commit is chance otherwise; in a directory of its
-/// own. A commit with a row in it for which `fails` is true fails.
+/// A writer in a directory of its own. A commit fails if it has a row for which `fails` is true.
 fn writer(name: &str, fails: &str) -> (Writer, PathBuf) {
     writer_by(name, fails, Clock::system())
 }
@@ -23,45 +27,46 @@ fn writer_by(name: &str, fails: &str, clock: Clock) -> (Writer, PathBuf) {
          PRAGMA foreign_keys = ON;";
     let orphan = "BEGIN INSERT INTO children VALUES (1); END";
     conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
-    let condition = Arc::new(HealthRecord::of(&path, Path::new("none")));
-    (Writer::new(conn, path, options, clock, Arc::default(), worker_locks, condition), dir)
+    let health = Arc::new(HealthRecord::of(&path, Path::new("none")));
+    (Writer::new(conn, path, options, clock, Arc::default(), worker_locks, health), dir)
 }
 
 #[test]
-fn the_end_of_a_job_is_told_only_when_it_is_committed() {
+fn the_end_of_a_job_is_answered_only_when_it_is_committed() {
     let (mut writer, dir) = writer("ended", "UPDATE ON qdjobs_jobs WHEN new.status = 'completed'");
     let worker = WorkerId(1);
-    let turn = |done| {
+    let claim = |done| {
         let tasks = Arc::new(TaskSet::new(["a"]));
-        let (reply, turned) = Pending::new();
+        let (reply, response) = Pending::new();
         (
-            Request::Claim(
+            Request::Claim(Call::new(
                 ClaimRequest { worker, finished: done, limit: 1, tasks, queues: None, wait: false },
                 reply,
-            ),
-            turned,
+            )),
+            response,
         )
     };
-    let insert = Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0);
-    let register_worker = Request::RegisterWorker(WorkerInfo::new(worker, "host", 1), Pending::new().0);
-    let (begin, claimed) = turn(Arc::default());
+    let insert = Request::Insert(Call::new(vec![NewJob::new("a", "{}")], Pending::new().0));
+    let register_worker =
+        Request::RegisterWorker(Call::new(WorkerInfo::new(worker, "host", 1), Pending::new().0));
+    let (begin, claimed) = claim(Arc::default());
     writer.write(vec![insert, register_worker, begin], false);
     let job = claimed.wait().unwrap().claimed.remove(0);
 
     let verdict = Verdict::Complete { result: "null".into() };
-    let (end, refused) = turn(Arc::new(vec![FinishedJob {
+    let (end, refused) = claim(Arc::new(vec![FinishedJob {
         claim: job.claim,
         ticket: job.ticket,
         began_after: Duration::ZERO,
         verdict,
     }]));
     let (reply, ended) = Pending::new();
-    writer.write(vec![end, Request::WaitFor(job.claim.id, reply)], false);
+    writer.write(vec![end, Request::WaitFor(Box::new(Call::new(job.claim.id, reply)))], false);
     assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(ended.try_take().is_none(), "it waits on");
     writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
     let verdict = Verdict::Complete { result: "null".into() };
-    let (end, _) = turn(Arc::new(vec![FinishedJob {
+    let (end, _) = claim(Arc::new(vec![FinishedJob {
         claim: job.claim,
         ticket: job.ticket,
         began_after: Duration::ZERO,
@@ -73,69 +78,73 @@ fn the_end_of_a_job_is_told_only_when_it_is_committed() {
 }
 
 #[test]
-fn a_worker_keeps_its_proof_of_life_until_it_is_off_the_list() {
+fn a_worker_keeps_its_lock_file_until_it_is_removed() {
     let (mut writer, dir) = writer("proof", "DELETE ON qdjobs_workers");
     let worker = WorkerId(1);
-    writer.worker_locks.acquire(worker).unwrap();
-    let proof = writer.worker_locks.dir().join(format!("{worker}.lock"));
-    let register_worker = Request::RegisterWorker(WorkerInfo::new(worker, "host", 1), Pending::new().0);
+    writer.workers.locks.acquire(worker).unwrap();
+    let lock_file = writer.workers.locks.dir().join(format!("{worker}.lock"));
+    let register_worker =
+        Request::RegisterWorker(Call::new(WorkerInfo::new(worker, "host", 1), Pending::new().0));
     writer.write(vec![register_worker], false);
 
     let (reply, left) = Pending::new();
-    writer.write(vec![Request::ReleaseWorker(worker, Release::ByWorker, reply)], false);
+    writer.write(vec![Request::ReleaseWorker(Call::new((worker, Release::ByWorker), reply))], false);
     assert_eq!(left.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
-    assert!(proof.exists() && !writer.worker_locks.is_empty());
-    let (reply, rescued) = Pending::new();
-    writer.write(vec![Request::ReleaseWorker(worker, Release::ProvenDead, reply)], false);
-    assert_eq!(rescued.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
-    assert!(proof.exists() && !writer.worker_locks.is_empty());
+    assert!(lock_file.exists() && !writer.workers.locks.is_empty());
+    let (reply, released) = Pending::new();
+    writer.write(vec![Request::ReleaseWorker(Call::new((worker, Release::ProvenDead), reply))], false);
+    assert_eq!(released.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(lock_file.exists() && !writer.workers.locks.is_empty());
     writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
     let (reply, left) = Pending::new();
-    writer.write(vec![Request::ReleaseWorker(worker, Release::ByWorker, reply)], false);
+    writer.write(vec![Request::ReleaseWorker(Call::new((worker, Release::ByWorker), reply))], false);
     assert_eq!(left.wait().unwrap().jobs, 0);
-    assert!(!proof.exists() && writer.worker_locks.is_empty());
+    assert!(!lock_file.exists() && writer.workers.locks.is_empty());
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
-fn turn(worker: WorkerId, limit: usize, stand: bool) -> (Request, Pending<ClaimResponse>) {
-    let (reply, turned) = Pending::new();
+fn claim_request(worker: WorkerId, limit: usize, wait: bool) -> (Request, Pending<ClaimResponse>) {
+    let (reply, response) = Pending::new();
     (
-        Request::Claim(
+        Request::Claim(Call::new(
             ClaimRequest {
                 worker,
                 finished: Arc::default(),
                 limit,
                 tasks: Arc::new(TaskSet::new(["a"])),
                 queues: None,
-                wait: stand,
+                wait,
             },
             reply,
-        ),
-        turned,
+        )),
+        response,
     )
 }
 
 fn register_worker(writer: &mut Writer, worker: WorkerId) {
-    writer.write(vec![Request::RegisterWorker(WorkerInfo::new(worker, "host", 1), Pending::new().0)], false);
+    writer.write(
+        vec![Request::RegisterWorker(Call::new(WorkerInfo::new(worker, "host", 1), Pending::new().0))],
+        false,
+    );
 }
 
 fn insert(writer: &mut Writer) {
-    writer.write(vec![Request::Insert(vec![NewJob::new("a", "{}")], Pending::new().0)], false);
+    writer.write(vec![Request::Insert(Call::new(vec![NewJob::new("a", "{}")], Pending::new().0))], false);
 }
 
-/// A job of the task of the turns.
+/// A job of the task of the claims.
 fn new_job() -> NewJob {
     NewJob::new("a", "{}")
 }
 
-/// A writer with a worker on the list, whose reserve is spent.
+/// A writer with a registered worker, whose reserve is released.
 fn on_a_full_disk(name: &str, worker: WorkerId) -> (Writer, PathBuf) {
     let (mut writer, dir) = writer(name, NEVER);
-    writer.worker_locks.acquire(worker).unwrap();
+    writer.workers.locks.acquire(worker).unwrap();
     register_worker(&mut writer, worker);
     writer.leave_room_for_others();
-    writer.weigh(&error::storage_full());
-    assert!(writer.disk_reserve.is_released());
+    writer.consider(&error::storage_full());
+    assert!(writer.upkeep.refuses_jobs());
     (writer, dir)
 }
 
@@ -149,78 +158,86 @@ fn job(writer: &Writer) -> (String, i64) {
 }
 
 #[test]
-fn a_claim_made_in_a_commit_in_doubt_is_taken_back_and_goes_to_who_waits() {
-    let (mut writer, dir) = writer("doubt", "UPDATE ON qdjobs_jobs WHEN 0");
+fn a_claim_of_an_unconfirmed_commit_is_given_back_and_goes_to_a_waiting_claim() {
+    let (mut writer, dir) = writer("unconfirmed", "UPDATE ON qdjobs_jobs WHEN 0");
     let worker = WorkerId(1);
     register_worker(&mut writer, worker);
     insert(&mut writer);
-    let (request, claimed) = turn(worker, 1, false);
+    let (request, claimed) = claim_request(worker, 1, false);
     writer.write(vec![request], false);
-    // As if the answer had been that nobody knows.
-    let claim = claimed.wait().unwrap().claimed[0].claim;
-    let strange = [WorkerId(2), worker].map(|worker| Claim { worker, attempt: claim.attempt + 1, ..claim });
-    writer.unconfirmed.claims.extend(strange);
+    // As if the answer had been `Indeterminate`.
+    let claimed = claimed.wait().unwrap().claimed.remove(0);
+    let (claim, ticket) = (claimed.claim, claimed.ticket);
+    let strange =
+        [WorkerId(2), worker].map(|worker| (Claim { worker, attempt: claim.attempt + 1, ..claim }, ticket));
+    writer.recovery.unconfirmed.claims.extend(strange);
     writer.look();
-    assert_eq!(job(&writer), ("running".into(), 1), "a claim of somebody else is none of ours");
+    assert_eq!(job(&writer), ("running".into(), 1), "the claim of another worker stays");
 
-    writer.unconfirmed.claims.push(claim);
-    let (request, claimed) = turn(worker, 1, true);
+    writer.recovery.unconfirmed.claims.push((claim, ticket));
+    let (request, claimed) = claim_request(worker, 1, true);
     writer.write(vec![request], false);
     assert_eq!(claimed.try_take().expect("it is there to be claimed").unwrap().claimed[0].claim, claim);
-    assert!(writer.unconfirmed.is_empty());
-    writer.unconfirmed.claims.push(claim);
-    assert!(writer.sleep().limit.is_some(), "it does not wait for somebody to ask");
+    assert!(writer.recovery.unconfirmed.is_empty());
+    writer.recovery.unconfirmed.claims.push((claim, ticket));
+    assert!(writer.sleep().limit.is_some(), "it does not wait for a request");
     writer.look();
     assert_eq!(job(&writer), ("pending".into(), 0));
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
-fn all_turns_of_a_batch_that_cannot_claim_are_told_the_same() {
-    let (mut writer, dir) = writer("turns", "UPDATE ON qdjobs_jobs WHEN 0");
+fn all_claims_of_a_batch_that_cannot_claim_get_the_same_error() {
+    let (mut writer, dir) = writer("claims", "UPDATE ON qdjobs_jobs WHEN 0");
     let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT raise(ABORT, 'no'); END";
     writer.conn.execute_batch(refuse).unwrap();
     register_worker(&mut writer, WorkerId(1));
     insert(&mut writer);
-    let (requests, turned): (Vec<_>, Vec<_>) = (0..3).map(|_| turn(WorkerId(1), 1, false)).unzip();
+    let (requests, response): (Vec<_>, Vec<_>) = (0..3).map(|_| claim_request(WorkerId(1), 1, false)).unzip();
     writer.write(requests, false);
-    let kinds: Vec<ErrorKind> = turned.into_iter().map(|it| it.wait().unwrap_err().kind()).collect();
+    let kinds: Vec<ErrorKind> = response.into_iter().map(|it| it.wait().unwrap_err().kind()).collect();
     assert_eq!(kinds, [ErrorKind::InvalidInput; 3]);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
-fn a_worker_that_could_not_be_enlisted_leaves_no_proof_of_life() {
+fn a_worker_that_could_not_be_registered_leaves_no_lock_file() {
     let (mut writer, dir) = writer("register_worker", "INSERT ON qdjobs_workers");
-    writer.worker_locks.acquire(WorkerId(1)).unwrap();
+    writer.workers.locks.acquire(WorkerId(1)).unwrap();
     let (reply, registered) = Pending::new();
-    writer.write(vec![Request::RegisterWorker(WorkerInfo::new(WorkerId(1), "host", 1), reply)], false);
+    writer.write(
+        vec![Request::RegisterWorker(Call::new(WorkerInfo::new(WorkerId(1), "host", 1), reply))],
+        false,
+    );
     registered.wait().unwrap_err();
-    assert!(writer.worker_locks.is_empty());
+    assert!(writer.workers.locks.is_empty());
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
-fn a_store_that_stops_tells_who_stands_who_waits_and_who_comes_and_writes_nothing() {
+fn a_store_that_halts_refuses_those_who_wait_and_those_who_come_and_writes_nothing() {
     let (mut writer, dir) = writer("stop", "UPDATE ON qdjobs_jobs WHEN 0");
     register_worker(&mut writer, WorkerId(1));
-    let (stands, standing) = turn(WorkerId(1), 1, true);
-    writer.write(vec![stands], false);
+    let (request, waiting_claim) = claim_request(WorkerId(1), 1, true);
+    writer.write(vec![request], false);
     let mut later = NewJob::new("a", "{}");
     later.run_at = crate::model::job::RunAt::After(Duration::from_secs(1_000));
     let (reply, watching) = Pending::new();
     writer.write(
-        vec![Request::Insert(vec![later], Pending::new().0), Request::WaitFor(JobId(1), reply)],
+        vec![
+            Request::Insert(Call::new(vec![later], Pending::new().0)),
+            Request::WaitFor(Box::new(Call::new(JobId(1), reply))),
+        ],
         false,
     );
 
     writer.conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM qdjobs_jobs").unwrap();
-    writer.stop(&error::panicked());
+    writer.halt(&error::panicked());
     assert_eq!(job(&writer).0, "pending");
-    assert_eq!(standing.wait().unwrap_err().kind(), ErrorKind::StoreHalted);
+    assert_eq!(waiting_claim.wait().unwrap_err().kind(), ErrorKind::StoreHalted);
     assert_eq!(watching.wait().unwrap_err().kind(), ErrorKind::StoreHalted);
     let (reply, refused) = Pending::new();
-    writer.write(vec![Request::Insert(vec![NewJob::new("a", "{}")], reply)], false);
+    writer.write(vec![Request::Insert(Call::new(vec![NewJob::new("a", "{}")], reply))], false);
     let refused = refused.wait().unwrap_err();
     assert!(!refused.may_be_stored() && refused.to_string().contains("has panicked"), "{refused}");
     assert!(refused.suggestion().unwrap().contains("restart the program"));
@@ -229,7 +246,7 @@ fn a_store_that_stops_tells_who_stands_who_waits_and_who_comes_and_writes_nothin
     writer.request_queue.push(Request::Close).unwrap();
 
     // The last connection to close leaves the log where it is.
-    let log = checkpointer::log_of(&dir.join("jobs.db"));
+    let log = open::log_of(&dir.join("jobs.db"));
     let size = std::fs::metadata(&log).unwrap().len();
     drop(writer);
     assert!(size > 0 && std::fs::metadata(&log).unwrap().len() == size);
@@ -237,31 +254,40 @@ fn a_store_that_stops_tells_who_stands_who_waits_and_who_comes_and_writes_nothin
 }
 
 #[test]
-fn a_turn_in_one_batch_with_the_rescue_of_its_worker_is_told_as_if_it_had_stood_and_only_if_that_is_committed()
+fn a_claim_in_one_batch_with_the_release_of_its_dead_worker_is_refused_as_a_waiting_one_once_that_is_committed()
  {
     let (mut writer, dir) = writer("together", "DELETE ON qdjobs_workers");
     let worker = WorkerId(1);
     register_worker(&mut writer, worker);
-    let (stands, turned) = turn(worker, 1, true);
-    writer.write(vec![stands, Request::ReleaseWorker(worker, Release::ProvenDead, Pending::new().0)], false);
-    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is on the list still");
+    let (request, response) = claim_request(worker, 1, true);
+    writer.write(
+        vec![request, Request::ReleaseWorker(Call::new((worker, Release::ProvenDead), Pending::new().0))],
+        false,
+    );
+    assert_eq!(response.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is still registered");
 
-    // So it is for a turn that stood.
-    let (stands, turned) = turn(worker, 1, true);
-    writer.write(vec![stands], false);
-    writer.write(vec![Request::ReleaseWorker(worker, Release::ProvenDead, Pending::new().0)], false);
-    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+    // The same holds for a claim that was waiting before.
+    let (request, response) = claim_request(worker, 1, true);
+    writer.write(vec![request], false);
+    writer.write(
+        vec![Request::ReleaseWorker(Call::new((worker, Release::ProvenDead), Pending::new().0))],
+        false,
+    );
+    assert_eq!(response.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
 
     writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
-    let (stands, turned) = turn(worker, 1, true);
-    writer.write(vec![stands, Request::ReleaseWorker(worker, Release::ProvenDead, Pending::new().0)], false);
-    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::LeaseLost);
+    let (request, response) = claim_request(worker, 1, true);
+    writer.write(
+        vec![request, Request::ReleaseWorker(Call::new((worker, Release::ProvenDead), Pending::new().0))],
+        false,
+    );
+    assert_eq!(response.wait().unwrap_err().kind(), ErrorKind::LeaseLost);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
-/// What no code of ours writes may stand in the file all the same. A byte 0xb0 without its lead is a sign to SQLite, but no UTF-8.
+/// What no code of ours writes may wait in the file all the same. A byte 0xb0 without its lead is a sign to SQLite, but no UTF-8.
 #[test]
-fn a_row_that_no_code_of_ours_has_written_holds_up_nobody_and_is_seen_and_deleted() {
+fn a_row_that_no_code_of_this_crate_has_written_delays_no_other_and_can_be_read_and_deleted() {
     let (mut writer, dir) = writer("rows", NEVER);
     register_worker(&mut writer, WorkerId(1));
     let stray = "PRAGMA ignore_check_constraints = ON;
@@ -274,8 +300,8 @@ fn a_row_that_no_code_of_ours_has_written_holds_up_nobody_and_is_seen_and_delete
     writer.conn.execute_batch(stray).unwrap();
     let mut last = new_job();
     last.queue = "r".into();
-    writer.write(vec![Request::Insert(vec![last], Pending::new().0)], false);
-    let (request, claimed) = turn(WorkerId(1), 9, false);
+    writer.write(vec![Request::Insert(Call::new(vec![last], Pending::new().0))], false);
+    let (request, claimed) = claim_request(WorkerId(1), 9, false);
     writer.write(vec![request], false);
     let mut claimed = claimed.wait().unwrap().claimed;
     claimed.sort_by_key(|job| job.claim.id);
@@ -296,14 +322,15 @@ fn a_row_that_no_code_of_ours_has_written_holds_up_nobody_and_is_seen_and_delete
     );
     for id in [2, 3, 5, 6] {
         let (reply, deleted) = Pending::new();
-        writer.write(vec![Request::Command(JobCommand::Delete(JobId(id)), reply)], false);
+        writer
+            .write(vec![Request::Command(Box::new(Call::new(JobCommand::Delete(JobId(id)), reply)))], false);
         deleted.wait().unwrap();
     }
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
-fn an_insert_that_a_trigger_of_somebodys_ignores_is_refused_and_holds_up_nobody() {
+fn an_insert_that_a_trigger_of_the_application_ignores_is_refused() {
     let (mut writer, dir) = writer("ignored", NEVER);
     let ignore = "CREATE TRIGGER ignore BEFORE INSERT ON qdjobs_jobs BEGIN SELECT RAISE(IGNORE); END";
     writer.conn.execute_batch(ignore).unwrap();
@@ -311,17 +338,17 @@ fn an_insert_that_a_trigger_of_somebodys_ignores_is_refused_and_holds_up_nobody(
     keyed.idempotency_key = Some("k".into());
     for job in [new_job(), keyed] {
         let (reply, stored) = Pending::new();
-        writer.write_one(Request::Insert(vec![job], reply));
+        writer.write_one(Request::Insert(Call::new(vec![job], reply)));
         let refused = stored.wait().unwrap_err();
         assert!(refused.to_string().contains("a trigger of this database ignores the insert"), "{refused}");
     }
-    // The params that stand apart are part of the job.
+    // The params that wait apart are part of the job.
     let ignore = "DROP TRIGGER ignore;
         CREATE TRIGGER ignore BEFORE INSERT ON qdjobs_params BEGIN SELECT RAISE(IGNORE); END";
     writer.conn.execute_batch(ignore).unwrap();
     let (reply, stored) = Pending::new();
     let large = NewJob::new("a", format!("{{\"x\":\"{}\"}}", "x".repeat(600)));
-    writer.write_one(Request::Insert(vec![large], reply));
+    writer.write_one(Request::Insert(Call::new(vec![large], reply)));
     stored.wait().unwrap_err();
     let jobs = writer.conn.query_row("SELECT count(*) FROM qdjobs_jobs", [], |row| row.get::<_, i64>(0));
     assert_eq!(jobs.unwrap(), 0);
@@ -329,16 +356,16 @@ fn an_insert_that_a_trigger_of_somebodys_ignores_is_refused_and_holds_up_nobody(
 }
 
 #[test]
-fn a_suspect_that_cannot_be_marked_is_not_claimed() {
+fn a_suspected_job_that_cannot_be_marked_is_not_claimed() {
     let (mut writer, dir) = writer("unmarked", NEVER);
     register_worker(&mut writer, WorkerId(1));
     insert(&mut writer);
     let ignore = "UPDATE qdjobs_jobs SET availability = 2, crash_count = 1;
         CREATE TRIGGER ignore BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT RAISE(IGNORE); END";
     writer.conn.execute_batch(ignore).unwrap();
-    let (request, turned) = turn(WorkerId(1), 1, false);
+    let (request, response) = claim_request(WorkerId(1), 1, false);
     writer.write(vec![request], false);
-    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(response.wait().unwrap_err().kind(), ErrorKind::Corrupt);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -346,20 +373,20 @@ fn a_suspect_that_cannot_be_marked_is_not_claimed() {
 fn on_a_full_disk_what_is_due_waits_for_room_and_the_thread_sleeps() {
     let worker = WorkerId(1);
     let (mut writer, dir) = on_a_full_disk("due-full", worker);
-    let (stands, _standing) = turn(worker, 1, true);
-    writer.write(vec![stands], false);
+    let (request, _waiting_claim) = claim_request(worker, 1, true);
+    writer.write(vec![request], false);
     let insert =
         "INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, availability)
         VALUES ('a', 'default', 0, 3, 0, 0)";
     writer.conn.execute(insert, []).unwrap();
-    writer.next_due = Some(Timestamp::UNIX_EPOCH);
+    writer.waiters.set_next_due(Some(Timestamp::UNIX_EPOCH));
     writer.look();
-    assert!(writer.next_due.is_some());
+    assert!(writer.next_due().is_some());
     assert_ne!(writer.sleep().limit, Some(Duration::ZERO));
     let promoted = || -> bool {
         writer.conn.query_row("SELECT availability > 0 FROM qdjobs_jobs", [], |row| row.get(0)).unwrap()
     };
-    assert!(!promoted(), "that would take of the room for the finishes");
+    assert!(!promoted(), "that would take room from the finishes");
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -368,27 +395,27 @@ fn what_is_due_and_cannot_be_made_ready_is_tried_again_after_a_pause() {
     let (mut writer, dir) = writer("due-fails", NEVER);
     let worker = WorkerId(1);
     register_worker(&mut writer, worker);
-    let (stands, standing) = turn(worker, 1, true);
-    writer.write(vec![stands], false);
+    let (request, waiting_claim) = claim_request(worker, 1, true);
+    writer.write(vec![request], false);
     let due =
         "CREATE TRIGGER refuse BEFORE UPDATE OF availability ON qdjobs_jobs BEGIN SELECT RAISE(ABORT, 'no'); END;
         INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, availability)
         VALUES ('a', 'default', 0, 3, 0, 0)";
     writer.conn.execute_batch(due).unwrap();
-    writer.next_due = Some(Timestamp::UNIX_EPOCH);
+    writer.waiters.set_next_due(Some(Timestamp::UNIX_EPOCH));
     writer.look();
-    assert!(writer.health.health(None).last_error.is_some());
-    assert_eq!(writer.mend, MEND.0);
+    assert!(writer.upkeep.last_error().is_some());
+    assert!(!writer.recovery.pause.is_zero());
     assert_ne!(writer.sleep().limit, Some(Duration::ZERO));
     writer.conn.execute_batch("DROP TRIGGER refuse").unwrap();
-    let turned = loop {
-        if let Some(turned) = standing.try_take() {
-            break turned;
+    let response = loop {
+        if let Some(response) = waiting_claim.try_take() {
+            break response;
         }
         writer.request_queue.wait(writer.sleep());
         writer.look();
     };
-    assert_eq!(turned.unwrap().claimed.len(), 1);
+    assert_eq!(response.unwrap().claimed.len(), 1);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -402,23 +429,23 @@ fn a_job_that_was_stored_alone_for_later_comes_before_those_of_lower_priority_on
     later.run_at = crate::model::job::RunAt::After(Duration::from_secs(1));
     for job in [new_job(), later] {
         let (reply, stored) = Pending::new();
-        writer.write_one(Request::Insert(vec![job], reply));
+        writer.write_one(Request::Insert(Call::new(vec![job], reply)));
         stored.wait().unwrap();
     }
-    assert_eq!(writer.next_due, Some(Timestamp::from_second(1_790_000_001).unwrap()));
+    assert_eq!(writer.next_due(), Some(Timestamp::from_second(1_790_000_001).unwrap()));
     clock.advance(Duration::from_secs(2));
-    let (request, turned) = turn(WorkerId(1), 1, false);
+    let (request, response) = claim_request(WorkerId(1), 1, false);
     writer.write(vec![request], false);
-    assert_eq!(turned.wait().unwrap().claimed[0].claim.id, JobId(2));
+    assert_eq!(response.wait().unwrap().claimed[0].claim.id, JobId(2));
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
-fn whoever_stores_a_job_alone_hears_of_what_others_have_stored_for_later_and_of_a_newer_schema() {
+fn a_caller_that_stores_a_job_alone_reads_what_others_have_scheduled_and_a_newer_schema() {
     let (mut writer, dir) = writer("others", NEVER);
     let store = |writer: &mut Writer| {
         let (reply, stored) = Pending::new();
-        writer.write_one(Request::Insert(vec![new_job()], reply));
+        writer.write_one(Request::Insert(Call::new(vec![new_job()], reply)));
         stored.wait().unwrap();
     };
     store(&mut writer);
@@ -427,26 +454,26 @@ fn whoever_stores_a_job_alone_hears_of_what_others_have_stored_for_later_and_of_
         .execute("INSERT INTO qdjobs_jobs (task_name, scheduled_at) VALUES ('a', 253402207200999999)", [])
         .unwrap();
     store(&mut writer);
-    assert_eq!(writer.next_due, Some(rows::time(253_402_207_200_999_999)));
-    // As if it had been raised between the insert and the look.
+    assert_eq!(writer.next_due(), Some(rows::time(253_402_207_200_999_999)));
+    // As if it had been raised between the insert and the read.
     let raise =
         "CREATE TRIGGER raised AFTER INSERT ON qdjobs_jobs BEGIN UPDATE qdjobs_meta SET min_writer = 99; END;
         DELETE FROM qdjobs_jobs";
     others.execute_batch(raise).unwrap();
     store(&mut writer);
-    assert!(!writer.change_poll.has_baseline(), "the next transaction looks again");
+    assert!(!writer.change_poll.has_baseline(), "the next transaction reads it again");
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
-fn a_delay_that_meets_the_end_of_the_calendar_while_it_waits_is_refused_and_not_run_at_once() {
+fn a_delay_that_passes_the_end_of_the_calendar_while_it_waits_is_refused_and_not_run_at_once() {
     let clock = Clock::manual(Timestamp::MAX);
     let (mut writer, dir) = writer_by("calendar", NEVER, clock);
     let mut late = new_job();
     late.run_at = crate::model::job::RunAt::After(Duration::from_secs(1_000));
     for alone in [true, false] {
         let (reply, refused) = Pending::new();
-        let request = Request::Insert(vec![late.clone()], reply);
+        let request = Request::Insert(Call::new(vec![late.clone()], reply));
         if alone {
             writer.write_one(request)
         } else {
@@ -458,13 +485,13 @@ fn a_delay_that_meets_the_end_of_the_calendar_while_it_waits_is_refused_and_not_
 }
 
 #[test]
-fn what_is_refused_for_something_that_is_not_committed_hears_of_the_commit() {
+fn a_refusal_for_something_that_is_not_committed_becomes_the_error_of_the_commit() {
     let (mut writer, dir) = writer("shared", "INSERT ON qdjobs_jobs");
     let keyed = |params: &str| {
         let mut job = NewJob::new("a", params);
         job.idempotency_key = Some("k".into());
         let (reply, stored) = Pending::new();
-        (Request::Insert(vec![job], reply), stored)
+        (Request::Insert(Call::new(vec![job], reply)), stored)
     };
     let (first, stored) = keyed("{}");
     let (other, refused) = keyed(r#"{"x":1}"#);
@@ -474,56 +501,63 @@ fn what_is_refused_for_something_that_is_not_committed_hears_of_the_commit() {
 
     let worker = WorkerId(1);
     register_worker(&mut writer, worker);
-    let (late, turned) = turn(worker, 1, false);
-    let insert = Request::Insert(vec![new_job()], Pending::new().0);
+    let (late, response) = claim_request(worker, 1, false);
+    let insert = Request::Insert(Call::new(vec![new_job()], Pending::new().0));
     writer.write(
-        vec![Request::ReleaseWorker(worker, Release::ProvenDead, Pending::new().0), late, insert],
+        vec![
+            Request::ReleaseWorker(Call::new((worker, Release::ProvenDead), Pending::new().0)),
+            late,
+            insert,
+        ],
         false,
     );
-    assert_eq!(turned.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is on the list still");
+    assert_eq!(response.wait().unwrap_err().kind(), ErrorKind::InvalidInput, "it is still registered");
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
-fn a_rescue_that_cannot_read_all_it_needs_is_refused() {
-    let (mut writer, dir) = writer("door", NEVER);
+fn a_release_of_a_dead_worker_that_cannot_read_all_it_needs_is_refused() {
+    let (mut writer, dir) = writer("socket", NEVER);
     let worker = WorkerId(1);
     register_worker(&mut writer, worker);
     writer.conn.execute_batch("ALTER TABLE qdjobs_workers RENAME COLUMN wake_socket TO gone").unwrap();
-    let (reply, rescued) = Pending::new();
-    writer.write(vec![Request::ReleaseWorker(worker, Release::ProvenDead, reply)], false);
-    rescued.wait().unwrap_err();
-    assert!(queries::is_registered(&writer.conn, worker).unwrap());
+    let (reply, released) = Pending::new();
+    writer.write(vec![Request::ReleaseWorker(Call::new((worker, Release::ProvenDead), reply))], false);
+    released.wait().unwrap_err();
+    assert!(queries::workers::is_registered(&writer.conn, worker).unwrap());
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
-fn on_a_full_disk_too_a_standing_turn_hears_that_its_worker_was_taken_for_dead() {
+fn on_a_full_disk_too_the_waiting_claim_of_a_dead_worker_is_refused() {
     let worker = WorkerId(1);
-    let (mut writer, dir) = on_a_full_disk("rescued-full", worker);
-    let (stands, standing) = turn(worker, 1, true);
-    writer.write(vec![stands], false);
-    let (reply, rescued) = Pending::new();
-    writer.write(vec![Request::ReleaseWorker(worker, Release::ProvenDead, reply)], false);
-    rescued.wait().unwrap();
-    assert_eq!(standing.try_take().expect("it is told").unwrap_err().kind(), ErrorKind::LeaseLost);
+    let (mut writer, dir) = on_a_full_disk("released-full", worker);
+    let (request, waiting_claim) = claim_request(worker, 1, true);
+    writer.write(vec![request], false);
+    let (reply, released) = Pending::new();
+    writer.write(vec![Request::ReleaseWorker(Call::new((worker, Release::ProvenDead), reply))], false);
+    released.wait().unwrap();
+    assert_eq!(waiting_claim.try_take().expect("it is answered").unwrap_err().kind(), ErrorKind::LeaseLost);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
-fn the_end_of_a_job_by_its_last_crash_is_told_though_it_is_retried_in_the_same_batch() {
+fn the_end_of_a_job_by_its_last_crash_is_answered_though_it_is_retried_in_the_same_batch() {
     let (mut writer, dir) = writer("last-crash", NEVER);
     let worker = WorkerId(1);
     register_worker(&mut writer, worker);
     insert(&mut writer);
-    let (request, _claimed) = turn(worker, 1, false);
+    let (request, _claimed) = claim_request(worker, 1, false);
     writer.write(vec![request], false);
     let (reply, ended) = Pending::new();
-    writer.write(vec![Request::WaitFor(JobId(1), reply)], false);
+    writer.write(vec![Request::WaitFor(Box::new(Call::new(JobId(1), reply)))], false);
     let crashes = writer.options.max_crashes - 1;
     writer.conn.execute("UPDATE qdjobs_jobs SET crash_count = ?1", [crashes]).unwrap();
-    let retry = Request::Command(JobCommand::Retry(JobId(1)), Pending::new().0);
-    writer.write(vec![Request::ReleaseWorker(worker, Release::ProvenDead, Pending::new().0), retry], false);
+    let retry = Request::Command(Box::new(Call::new(JobCommand::Retry(JobId(1)), Pending::new().0)));
+    writer.write(
+        vec![Request::ReleaseWorker(Call::new((worker, Release::ProvenDead), Pending::new().0)), retry],
+        false,
+    );
     assert_eq!(job(&writer).0, "pending");
     let ended = ended.try_take().expect("it had failed").unwrap();
     assert_eq!(ended.status, Status::Failed);
@@ -531,12 +565,12 @@ fn the_end_of_a_job_by_its_last_crash_is_told_though_it_is_retried_in_the_same_b
 }
 
 #[test]
-fn whether_there_is_work_is_known_at_the_first_that_is_found() {
+fn the_search_for_work_ends_at_the_first_pair_that_is_found() {
     let (mut writer, dir) = writer("first", NEVER);
     let jobs = ["x", "y", "z"].map(|queue| NewJob { queue: queue.into(), ..new_job() });
-    writer.write(vec![Request::Insert(jobs.to_vec(), Pending::new().0)], false);
+    writer.write(vec![Request::Insert(Call::new(jobs.to_vec(), Pending::new().0))], false);
     let want = ClaimRequest::new(WorkerId(1), Arc::new(TaskSet::new(["a"])), 1);
-    assert!(queries::has_ready(&writer.conn, &want).unwrap());
+    assert!(queries::claim::has_ready(&writer.conn, &want).unwrap());
     let next = writer.conn.prepare_cached(queries::sql::NEXT_READY_PAIR).unwrap();
     assert_eq!(next.get_status(rusqlite::StatementStatus::Run), 1);
     std::fs::remove_dir_all(&dir).unwrap();

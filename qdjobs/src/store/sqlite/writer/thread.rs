@@ -1,7 +1,7 @@
-//! Where the writer sits: [`WriterHandle`].
+//! [`WriterHandle`], which thread works with the writer: its own, or a caller's.
 //!
-//! Leans on `writer` and `request_queue`. Usually a thread of its own works there. A caller that finds this thread asleep and nobody
-//! else waiting sits down for its one request, which saves it two wake-ups, a third of a commit.
+//! Usually the writing thread. A caller that finds it asleep and no request waiting writes its one request itself, which saves two
+//! wake-ups, a third of a commit. Depends on the writer and the request queue.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::store::sqlite::connection::error;
 use crate::store::sqlite::writer::Writer;
 use crate::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// Batches of one request in a row after which a caller may write for itself: where there are many callers, a thread that
-/// gathers serves all of them better.
-const LONELY: usize = 2;
+/// Batches of one request in a row after which a caller may write for itself. With many callers, a thread that gathers their
+/// requests serves all of them better.
+const SINGLES_MIN: usize = 2;
 
 pub(in crate::store::sqlite) struct WriterHandle {
     /// `None` once the store is closed: the connection goes with it.
@@ -32,9 +32,9 @@ impl WriterHandle {
         WriterHandle { request_queue: writer.request_queue.clone(), writer: Mutex::new(Some(writer)) }
     }
 
-    /// The writing thread's life: works until the request_queue is closed and empty.
+    /// Runs the writing thread until the request queue is closed and empty.
     pub(in crate::store::sqlite) fn run(&self) {
-        // However it ends, nobody may wait for an answer of a thread that is gone.
+        // However it ends, nobody may wait for an answer of a thread that has ended.
         let _end = Abandon(&self.request_queue);
         let mut sleep = Sleep::default();
         loop {
@@ -46,11 +46,12 @@ impl WriterHandle {
         }
     }
 
-    /// Writes what waits, or looks around if nothing does; then how long to sleep, or `None` once the request_queue is closed and empty.
+    /// Writes what waits, or looks for other work if nothing does. Then how long to sleep, or `None` once the request queue is
+    /// closed and empty.
     pub(in crate::store::sqlite) fn step(&self) -> Option<Sleep> {
         let mut slot = self.lock();
         let writer = slot.as_mut()?;
-        // Taken only now: what came while a caller sat here is part of the batch.
+        // Taken only now: what came while a caller held the writer is part of the batch.
         let requests = self.request_queue.take();
         let closing = matches!(requests.last(), Some(Request::Close));
         work(writer, |writer| {
@@ -70,32 +71,32 @@ impl WriterHandle {
         Some(writer.sleep())
     }
 
-    /// Writes a request on the caller's own thread; gives it back if that is not the way now.
-    pub(in crate::store::sqlite) fn write_here(&self, request: Request) -> Result<(), Request> {
+    /// Writes a request on the caller's own thread; gives it back if it is left to the writing thread.
+    pub(in crate::store::sqlite) fn write_here(&self, request: Request) -> Option<Request> {
         if !self.request_queue.is_quiet() {
-            return Err(request);
+            return Some(request);
         }
         let mut slot = match self.writer.try_lock() {
             Ok(slot) => slot,
             Err(TryLockError::Poisoned(slot)) => slot.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err(request),
+            Err(TryLockError::WouldBlock) => return Some(request),
         };
-        let Some(writer) = slot.as_mut() else { return Err(request) };
-        // Asked again now that nobody can come in between: who came before is served before.
-        if writer.lonely < LONELY || !self.request_queue.is_quiet() {
-            return Err(request);
+        let Some(writer) = slot.as_mut() else { return Some(request) };
+        // Asked again under the lock: requests that came before are served before.
+        if writer.singles < SINGLES_MIN || !self.request_queue.is_quiet() {
+            return Some(request);
         }
-        let (due, chores) = (writer.next_due, writer.has_chores());
+        let (due, chores) = (writer.next_due(), writer.has_chores());
         work(writer, |writer| {
             writer.write_one(request);
             writer.leave_room_for_others();
         });
-        let sooner = writer.next_due.is_some_and(|next| due.is_none_or(|due| next < due));
+        let sooner = writer.next_due().is_some_and(|next| due.is_none_or(|due| next < due));
         if sooner || (writer.has_chores() && !chores) {
             // The thread would sleep for too long.
             self.request_queue.wake();
         }
-        Ok(())
+        None
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
@@ -104,15 +105,15 @@ impl WriterHandle {
     }
 }
 
-/// Works at the writer. Somebody who panics here, thread or caller, was in the middle of something: in which step, and what the
-/// writer remembers of it, is not known. So the store stops, where everybody can see it.
+/// Works with the writer. After a panic, of the thread or of a caller, nobody knows which step was not finished. So the store
+/// halts, and everybody gets that error.
 fn work(writer: &mut Writer, step: impl FnOnce(&mut Writer)) {
     if catch_unwind(AssertUnwindSafe(|| step(&mut *writer))).is_err() {
-        writer.stop(&error::panicked());
+        writer.halt(&error::panicked());
     }
 }
 
-/// Abandons the request_queue at the end of the thread, also at that of a panic.
+/// Abandons the request queue at the end of the thread, also after a panic.
 struct Abandon<'a>(&'a RequestQueue);
 
 impl Drop for Abandon<'_> {
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_at_the_desk_stops_the_store_where_everybody_sees_it() {
+    fn a_panic_of_the_writer_halts_the_store_and_everybody_gets_that_error() {
         let dir = std::env::temp_dir().join(format!("qdjobs-panic-{}", std::process::id()));
         let store = store(&dir);
         store.insert_blocking(vec![NewJob::new("a", "{}")]).unwrap();

@@ -1,0 +1,156 @@
+//! [`Leaving`], how a job leaves `running`: decided here for every store, so that a store only writes it.
+//!
+//! Depends on the model. Writes nothing, answers nobody.
+
+use std::borrow::Cow;
+
+use crate::model::availability::Availability;
+use crate::model::clock::{Timestamp, after_at_latest};
+use crate::model::job::{AttemptOutcome, Status, clip_error};
+use crate::model::poison::Crash;
+use crate::model::retry::Verdict;
+use crate::store::{Claim, FinishedJob, Ticket};
+
+/// How one job leaves `running`, whatever the reason: its task ended, its worker stops, its worker died.
+#[derive(Debug)]
+pub(crate) struct Leaving<'a> {
+    /// The claim that is spent.
+    pub(crate) claim: Claim,
+    /// When the attempt started.
+    pub(crate) started_at: Timestamp,
+    /// What the job is afterwards.
+    pub(crate) next: Next<'a>,
+    /// What is counted against the job.
+    pub(crate) counts: Counts,
+    /// How the attempt ended; `None` if it leaves no trace: its number is free again.
+    pub(crate) outcome: Option<AttemptOutcome>,
+    /// The error or reason of the attempt, as it is stored.
+    pub(crate) error: Option<Cow<'a, str>>,
+}
+
+/// What a job is after it has left `running`.
+#[derive(Debug)]
+pub(crate) enum Next<'a> {
+    /// `completed`, with its result.
+    Completed {
+        /// JSON text.
+        result: &'a str,
+    },
+    /// `failed` or `cancelled`, with the attempt's error.
+    Ended(Status),
+    /// `pending`.
+    Pending {
+        /// When it is due; `None` keeps its `scheduled_at`, and with it its place in the queue.
+        scheduled_at: Option<Timestamp>,
+        /// Whether it may be claimed at once.
+        availability: Availability,
+    },
+}
+
+/// What is counted against a job that leaves `running`. With either, the attempt's error becomes the job's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counts {
+    Nothing,
+    Retry,
+    Crash,
+}
+
+/// A running job, as a release of its worker finds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) claim: Claim,
+    pub(crate) crash_count: u32,
+    pub(crate) started_at: Timestamp,
+}
+
+impl<'a> Leaving<'a> {
+    /// As the worker's verdict says.
+    pub(crate) fn finished(job: &'a FinishedJob, now: Timestamp) -> Leaving<'a> {
+        let FinishedJob { claim, ticket, began_after, verdict } = job;
+        let leaving = |next, outcome, error| Leaving {
+            claim: *claim,
+            started_at: ticket.started_at(*began_after, now),
+            next,
+            counts: Counts::Nothing,
+            outcome: Some(outcome),
+            error,
+        };
+        match verdict {
+            Verdict::Complete { result } => {
+                leaving(Next::Completed { result }, AttemptOutcome::Completed, None)
+            }
+            Verdict::Fail { error } => {
+                leaving(Next::Ended(Status::Failed), AttemptOutcome::Failed, Some(clip_error(error)))
+            }
+            Verdict::Cancel { reason } => {
+                leaving(Next::Ended(Status::Cancelled), AttemptOutcome::Cancelled, Some(clip_error(reason)))
+            }
+            Verdict::Retry { wait, error } => {
+                let at = after_at_latest(now, *wait);
+                let availability = Availability::of(at, now, ticket.suspected);
+                let next = Next::Pending { scheduled_at: Some(at), availability };
+                let retry = leaving(next, AttemptOutcome::Failed, Some(clip_error(error)));
+                Leaving { counts: Counts::Retry, ..retry }
+            }
+            Verdict::Release { wait, started } => {
+                let at = (!wait.is_zero()).then(|| after_at_latest(now, *wait));
+                // A job that was claimed was due: without a wait it still is.
+                let availability = at.map_or(Availability::due(ticket.suspected), |at| {
+                    Availability::of(at, now, ticket.suspected)
+                });
+                let next = Next::Pending { scheduled_at: at, availability };
+                let release = leaving(next, AttemptOutcome::Released, None);
+                Leaving { outcome: release.outcome.filter(|_| *started), ..release }
+            }
+        }
+    }
+
+    /// As if the claim had never been: no worker knows of it.
+    pub(crate) fn unclaimed(claim: Claim, ticket: Ticket) -> Leaving<'a> {
+        let availability = Availability::due(ticket.suspected);
+        Leaving {
+            claim,
+            started_at: ticket.claimed_at(),
+            next: Next::Pending { scheduled_at: None, availability },
+            counts: Counts::Nothing,
+            outcome: None,
+            error: None,
+        }
+    }
+
+    /// Released with its worker, without a failure; `why` goes on record.
+    pub(crate) fn released(held: &Held, why: Option<&'a str>) -> Leaving<'a> {
+        let availability = Availability::due(held.crash_count > 0);
+        Leaving {
+            claim: held.claim,
+            started_at: held.started_at,
+            next: Next::Pending { scheduled_at: None, availability },
+            counts: Counts::Nothing,
+            outcome: Some(AttemptOutcome::Released),
+            error: why.map(Cow::Borrowed),
+        }
+    }
+
+    /// Released with its dead worker, and a crash is counted for it.
+    pub(crate) fn crashed(held: &Held, crash: &'a Crash, now: Timestamp) -> Leaving<'a> {
+        let next = if crash.is_last {
+            Next::Ended(Status::Failed)
+        } else {
+            Next::Pending { scheduled_at: Some(now), availability: Availability::due(true) }
+        };
+        Leaving {
+            claim: held.claim,
+            started_at: held.started_at,
+            next,
+            counts: Counts::Crash,
+            outcome: Some(AttemptOutcome::Crashed),
+            error: Some(Cow::Borrowed(&crash.error)),
+        }
+    }
+
+    /// The error that becomes the job's own, if this changes it.
+    pub(crate) fn job_error(&self) -> Option<&str> {
+        let changes = matches!(self.next, Next::Ended(_)) || self.counts != Counts::Nothing;
+        self.error.as_deref().filter(|_| changes)
+    }
+}

@@ -1,0 +1,332 @@
+//! [`run`], the work of one transaction: it applies the requests, makes due jobs ready, claims, and collects the ends of jobs.
+//!
+//! Depends on the transaction and the waiters. Decides the order inside a transaction, that a claim without a job waits, and
+//! what each request is answered. Answers nobody: [`Waiters::after_commit`] does. Begins and commits nothing.
+
+use super::batch::{Batch, Claiming};
+use super::leaving::Leaving;
+use super::requests::{Call, Request};
+use super::transaction::{Effects, Transaction};
+use super::verbs::{FinishResult, command, finish, lease_lost, leave, release_worker};
+use super::waiters::Waiters;
+use crate::model::error::{Error, Result};
+use crate::model::job::{JobId, Status, WorkerId};
+use crate::store::{ClaimRequest, ClaimResponse, Heartbeat, Release, Released, WorkerInfo, not_found};
+
+/// Runs the requests in one transaction, and notes the answers. An error ends the transaction: nothing of it is to be
+/// committed. Can run again with an empty batch.
+pub(crate) fn run<T: Transaction>(
+    tx: &mut T,
+    requests: &mut [Request],
+    waiters: &mut Waiters,
+    batch: &mut Batch,
+) -> Result<()> {
+    requests.iter_mut().for_each(Request::reset);
+    waiters.reset();
+    for at in 0..requests.len() {
+        let (before, rest) = requests.split_at_mut(at);
+        if let Some(request) = rest.first_mut() {
+            apply(tx, request, before, waiters, batch)?;
+        }
+        batch.applied += 1;
+    }
+    if batch.look || waiters.is_due(tx.now()) {
+        tx.promote(&mut batch.effects)?;
+    }
+    claim_for_waiting(tx, waiters, batch)?;
+    claim_for_requests(tx, requests, batch)?;
+    collect_ends(tx, requests, waiters, batch)?;
+    batch.next_due = Some(tx.next_due()?);
+    Ok(())
+}
+
+/// Applies one request, alone: an error is its own answer. Only an error that ended the whole transaction is returned.
+/// `before` are the requests applied before it.
+fn apply<T: Transaction>(
+    tx: &mut T,
+    request: &mut Request,
+    before: &mut [Request],
+    waiters: &mut Waiters,
+    batch: &mut Batch,
+) -> Result<()> {
+    let effects = &mut batch.effects;
+    match request {
+        Request::Insert(call) => {
+            let several = !tx.is_one_statement(&call.args);
+            let ids = alone(tx, several, effects, |tx, effects| tx.insert(&call.args, effects));
+            decide(tx, call, ids)
+        }
+        Request::PublishTasks(call) => {
+            let published = alone(tx, true, effects, |tx, _| tx.publish_tasks(&call.args));
+            decide(tx, call, published)
+        }
+        Request::RegisterWorker(call) => register_worker(tx, call, batch),
+        Request::Claim(call) => finish_jobs(tx, call, before.len(), batch),
+        Request::CancelWaitingClaims(call) => {
+            waiters.end_claims_of(call.args, || Ok(ClaimResponse::default()));
+            batch.claim_nothing_for(call.args, before);
+            decide(tx, call, Ok(()))
+        }
+        Request::Heartbeat(call) => heartbeat(tx, call, batch),
+        Request::ReportProgress(report) => {
+            let Some(progress) = report.slot.peek() else { return Ok(()) };
+            let written = tx.report_progress(report.slot.claim(), &progress);
+            report.written = Some(progress);
+            // What cannot be written is replaced by a later value; only the end of the transaction matters.
+            written.or_else(|error| if tx.is_alive(&error) { Ok(()) } else { Err(error) })
+        }
+        Request::ReleaseWorker(call) => release(tx, call, before, waiters, batch),
+        Request::Command(call) => {
+            let noted = note_end_before(tx, call.args.id(), before, waiters, batch);
+            let changed = noted.and_then(|()| {
+                alone(tx, false, &mut batch.effects, |tx, effects| command(tx, call.args, effects))
+            });
+            decide(tx, call, changed)
+        }
+        Request::WaitFor(call) => match tx.job(call.args) {
+            // Without an answer it waits. The job may end in this very transaction.
+            Ok(Some(job)) if !job.status.is_ended() => Ok(()),
+            Ok(job) => {
+                let job = job.ok_or_else(|| not_found(call.args));
+                decide(tx, call, job)
+            }
+            Err(error) => decide(tx, call, Err(error)),
+        },
+        Request::Look => {
+            batch.look = true;
+            Ok(())
+        }
+        // What waits is closed with the store.
+        Request::Close => Ok(()),
+    }
+}
+
+/// Notes an answer. If its error ended the transaction, that is returned: going on would write each further statement by itself.
+fn decide<T: Transaction, Q, A>(tx: &T, call: &mut Call<Q, A>, answer: Result<A>) -> Result<()> {
+    let over = answer.as_ref().err().filter(|error| !tx.is_alive(error)).map(Error::repeat);
+    call.decide(answer);
+    over.map_or(Ok(()), Err)
+}
+
+/// Runs one request so that it succeeds or fails alone, its effects included. A single statement does so by itself.
+fn alone<T: Transaction, A>(
+    tx: &mut T,
+    several: bool,
+    effects: &mut Effects,
+    verb: impl FnOnce(&mut T, &mut Effects) -> Result<A>,
+) -> Result<A> {
+    let mark = effects.mark();
+    let done = if several { tx.alone(|tx| verb(tx, effects)) } else { verb(tx, effects) };
+    if done.is_err() {
+        effects.undo_to(mark);
+    }
+    done
+}
+
+// -- register
+
+fn register_worker<T: Transaction>(
+    tx: &mut T,
+    call: &mut Call<WorkerInfo, ()>,
+    batch: &mut Batch,
+) -> Result<()> {
+    let worker = call.args.id;
+    let registered = tx.register_worker(&call.args);
+    batch.look = true;
+    match &registered {
+        Ok(true) => batch.effects.registered.push(worker),
+        Ok(false) => {}
+        Err(_) => batch.refused.push(worker),
+    }
+    decide(tx, call, registered.map(drop))
+}
+
+// -- claim
+
+/// Writes the finished jobs of a claim request; it claims later, see [`claim_for_requests`].
+fn finish_jobs<T: Transaction>(
+    tx: &mut T,
+    call: &mut Call<ClaimRequest, ClaimResponse>,
+    at: usize,
+    batch: &mut Batch,
+) -> Result<()> {
+    let request = &call.args;
+    let several = request.finished.len() > 1;
+    let response = alone(tx, several, &mut batch.effects, |tx, effects| {
+        if !tx.is_registered(request.worker)? {
+            return Err(lease_lost(request.worker));
+        }
+        let mut response = ClaimResponse::default();
+        for job in request.finished.iter() {
+            match finish(tx, job, effects)? {
+                FinishResult::Written | FinishResult::Repeated => {}
+                FinishResult::EndedBefore(Status::Completed) => response.completed.push(job.claim),
+                FinishResult::EndedBefore(_) => {}
+                FinishResult::Lost => response.lost.push(job.claim),
+            }
+        }
+        Ok(response)
+    });
+    match response {
+        Ok(response) => {
+            batch.spent |= !request.finished.is_empty();
+            let (may_claim, may_wait) = (request.limit > 0, request.may_wait());
+            batch.claims.push(Claiming { at, may_claim, may_wait, response });
+            Ok(())
+        }
+        Err(error) => decide(tx, call, Err(error)),
+    }
+}
+
+/// Claims for those who have waited longest, and refuses those whose worker is gone.
+fn claim_for_waiting<T: Transaction>(tx: &mut T, waiters: &mut Waiters, batch: &mut Batch) -> Result<()> {
+    if batch.look {
+        waiters.refuse_unregistered(tx)?;
+    }
+    // With a spent claim, a worker may have got the right to a suspected poison job that waited before.
+    let may_have_more = batch.effects.ready > 0
+        || batch.look
+        || (batch.spent && waiters.has_claims() && tx.has_suspected()?);
+    if may_have_more { waiters.claim(tx, &mut batch.effects) } else { Ok(()) }
+}
+
+/// Claims for the requests of this batch, after those who waited before. Leaves without an answer what has to wait.
+fn claim_for_requests<T: Transaction>(tx: &mut T, requests: &mut [Request], batch: &mut Batch) -> Result<()> {
+    for claiming in std::mem::take(&mut batch.claims) {
+        let Some(Request::Claim(call)) = requests.get_mut(claiming.at) else { continue };
+        let mut response = claiming.response;
+        if claiming.may_claim {
+            match tx.claim(&call.args) {
+                Ok(claimed) => response.claimed = claimed,
+                Err(error) => {
+                    call.decide(Err(error.repeat()));
+                    return Err(error);
+                }
+            }
+        }
+        batch.effects.claimed += response.claimed.len();
+        if !(claiming.may_wait && response.claimed.is_empty()) {
+            call.decide(Ok(response));
+        }
+    }
+    Ok(())
+}
+
+// -- heartbeat
+
+fn heartbeat<T: Transaction>(
+    tx: &mut T,
+    call: &mut Call<WorkerId, Heartbeat>,
+    batch: &mut Batch,
+) -> Result<()> {
+    let before = batch.effects.ready;
+    let registered = alone(tx, true, &mut batch.effects, |tx, effects| {
+        let registered = tx.heartbeat(call.args)?;
+        for orphan in tx.orphans()? {
+            let leaving = Leaving { outcome: None, ..Leaving::released(&orphan, None) };
+            leave(tx, &leaving, effects)?;
+        }
+        Ok(registered)
+    });
+    batch.look |= batch.effects.ready > before;
+    decide(tx, call, registered.map(Heartbeat::new))
+}
+
+// -- release
+
+fn release<T: Transaction>(
+    tx: &mut T,
+    call: &mut Call<(WorkerId, Release), Released>,
+    before: &mut [Request],
+    waiters: &mut Waiters,
+    batch: &mut Batch,
+) -> Result<()> {
+    let (worker, why) = call.args;
+    let gone = batch.effects.gone.len();
+    let released =
+        alone(tx, true, &mut batch.effects, |tx, effects| release_worker(tx, worker, why, effects));
+    if batch.effects.gone.len() > gone {
+        if why == Release::ByWorker {
+            waiters.end_claims_of(worker, || Ok(ClaimResponse::default()));
+        } else {
+            waiters.end_claims_of(worker, || Err(lease_lost(worker)));
+            batch.refuse_waiting_of(worker, before);
+            batch.look = true;
+        }
+        batch.claim_nothing_for(worker, before);
+    }
+    decide(tx, call, released)
+}
+
+// -- wait
+
+/// Notes the answers for those who wait for jobs that have ended: here, or (after a look) anywhere.
+fn collect_ends<T: Transaction>(
+    tx: &mut T,
+    requests: &mut [Request],
+    waiters: &mut Waiters,
+    batch: &mut Batch,
+) -> Result<()> {
+    let mut ids: Vec<JobId> = requests.iter().filter_map(waited_for).collect();
+    if ids.is_empty() && !waiters.has_waits() {
+        return Ok(());
+    }
+    if batch.look {
+        ids.extend(waiters.waited_for());
+    } else {
+        let ended = &batch.effects.ended;
+        ids.retain(|id| ended.contains(id));
+        ids.extend(ended.iter().filter(|id| waiters.waits_for(**id)));
+    }
+    // In one order everywhere, and each once.
+    ids.sort_unstable();
+    ids.dedup();
+    ids.into_iter().try_for_each(|id| note_end(tx, id, requests, waiters))
+}
+
+/// Before a command changes a job that has ended in this very batch: those who waited until now get this end as their answer.
+fn note_end_before<T: Transaction>(
+    tx: &mut T,
+    id: JobId,
+    before: &mut [Request],
+    waiters: &mut Waiters,
+    batch: &Batch,
+) -> Result<()> {
+    if batch.effects.ended.contains(&id) { note_end(tx, id, before, waiters) } else { Ok(()) }
+}
+
+/// Notes the end of a job, if it has ended or is gone, for those who wait for it.
+fn note_end<T: Transaction>(
+    tx: &mut T,
+    id: JobId,
+    requests: &mut [Request],
+    waiters: &mut Waiters,
+) -> Result<()> {
+    let is_waited_for = waiters.waits_for(id) || requests.iter().any(|it| waited_for(it) == Some(id));
+    if !is_waited_for {
+        return Ok(());
+    }
+    let job = tx.job(id)?;
+    if job.as_ref().is_some_and(|job| !job.status.is_ended()) {
+        return Ok(());
+    }
+    let answer = || job.clone().ok_or_else(|| not_found(id));
+    waiters.note_end(id, answer);
+    for request in requests {
+        if let Request::WaitFor(call) = request
+            && call.args == id
+            && !call.is_decided()
+        {
+            call.decide(answer());
+        }
+    }
+    Ok(())
+}
+
+/// The job for whose end a request waits.
+fn waited_for(request: &Request) -> Option<JobId> {
+    match request {
+        Request::WaitFor(call) if !call.is_decided() => Some(call.args),
+        _ => None,
+    }
+}

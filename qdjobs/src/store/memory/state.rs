@@ -1,0 +1,491 @@
+//! [`State`], all that the store in memory holds, and [`MemoryTransaction`], the verbs of the engine on it.
+//!
+//! A transaction here cannot fail and undoes nothing: each verb checks before it changes. Depends on the engine and the model.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::ops::Bound;
+
+use crate::model::availability::Availability;
+use crate::model::clock::{Timestamp, whole_micros};
+use crate::model::error::{Error, Result};
+use crate::model::idempotency::Holder;
+use crate::model::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
+use crate::store::engine::leaving::{Counts as Counted, Held, Leaving, Next};
+use crate::store::engine::transaction::{Effects, Transaction};
+use crate::store::{
+    Claim, ClaimRequest, ClaimedJob, Counts, Cursor, Filter, JobCommand, Page, TaskDefaults, Ticket,
+    WorkerInfo, WorkerState, not_found,
+};
+
+/// All that the store holds.
+#[derive(Default)]
+pub(super) struct State {
+    rows: BTreeMap<JobId, Row>,
+    /// The jobs that hold an idempotency key.
+    keys: BTreeMap<String, JobId>,
+    /// The last id given out: ids are not used again when their jobs are deleted.
+    last_id: i64,
+    /// The pending jobs that may be claimed, in the order of their claims.
+    ready: BTreeSet<Place>,
+    /// The pending jobs that are not due yet, by the instant they will be.
+    scheduled: BTreeSet<(Timestamp, JobId)>,
+    workers: BTreeMap<WorkerId, WorkerState>,
+}
+
+/// A job as it is stored.
+struct Row {
+    job: Job,
+    /// The display name as it was given: the job's own is the task's if there is none.
+    own_name: Option<String>,
+    /// Whether the job may be claimed, while it is pending.
+    availability: Availability,
+    /// The attempts that have ended, oldest first.
+    history: Vec<Attempt>,
+}
+
+/// The place of a ready job: the derived order is the order of claims.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    priority: Reverse<i32>,
+    scheduled_at: Timestamp,
+    id: JobId,
+}
+
+/// One transaction, under the lock of the state.
+pub(super) struct MemoryTransaction<'s> {
+    pub(super) state: &'s mut State,
+    pub(super) now: Timestamp,
+    pub(super) crashes_max: u32,
+}
+
+impl Transaction for MemoryTransaction<'_> {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn crashes_max(&self) -> u32 {
+        self.crashes_max
+    }
+
+    fn is_alive(&self, _: &Error) -> bool {
+        true
+    }
+
+    /// Each verb checks before it changes, so there is nothing to undo.
+    fn alone<A>(&mut self, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A> {
+        verb(self)
+    }
+
+    fn is_one_statement(&self, _: &[NewJob]) -> bool {
+        true
+    }
+
+    fn insert(&mut self, jobs: &[NewJob], effects: &mut Effects) -> Result<Vec<JobId>> {
+        let due = jobs.iter().map(|job| job.scheduled_at(self.now)).collect::<Result<Vec<_>>>()?;
+        // Before the first is stored: all or none.
+        jobs.iter().try_for_each(|job| self.state.holder(job).map(drop))?;
+        let stored = jobs.iter().zip(due).map(|(job, due)| match self.state.holder(job)? {
+            Some(id) => Ok(id),
+            None => Ok(self.state.store(job, whole_micros(due), self.now, effects)),
+        });
+        stored.collect()
+    }
+
+    fn publish_tasks(&mut self, _: &[TaskDefaults]) -> Result<()> {
+        Ok(())
+    }
+
+    fn register_worker(&mut self, worker: &WorkerInfo) -> Result<bool> {
+        let is_new = !self.state.workers.contains_key(&worker.id);
+        let state = || WorkerState::new(worker.clone(), self.now);
+        self.state.workers.entry(worker.id).or_insert_with(state);
+        Ok(is_new)
+    }
+
+    fn is_registered(&mut self, worker: WorkerId) -> Result<bool> {
+        Ok(self.state.workers.contains_key(&worker))
+    }
+
+    fn has_suspected(&mut self) -> Result<bool> {
+        let suspected = |place: &Place| {
+            self.state.rows.get(&place.id).is_some_and(|row| row.availability == Availability::Suspected)
+        };
+        Ok(self.state.ready.iter().any(suspected))
+    }
+
+    fn claim(&mut self, wanted: &ClaimRequest) -> Result<Vec<ClaimedJob>> {
+        let ids = self.state.first_ready(wanted);
+        Ok(ids.into_iter().filter_map(|id| self.state.start(id, wanted.worker, self.now)).collect())
+    }
+
+    fn heartbeat(&mut self, worker: WorkerId) -> Result<bool> {
+        let state = self.state.workers.get_mut(&worker);
+        Ok(state.map(|state| state.heartbeats += 1).is_some())
+    }
+
+    /// Nobody but these verbs changes a job here.
+    fn orphans(&mut self) -> Result<Vec<Held>> {
+        Ok(Vec::new())
+    }
+
+    fn heartbeats(&mut self, worker: WorkerId) -> Result<Option<u64>> {
+        Ok(self.state.workers.get(&worker).map(|state| state.heartbeats))
+    }
+
+    fn report_progress(&mut self, claim: Claim, progress: &Progress) -> Result<()> {
+        if self.state.holds(claim) {
+            self.state.change(claim.id, |row| row.job.progress = Some(progress.clone()));
+        }
+        Ok(())
+    }
+
+    fn leave_running(&mut self, leaving: &Leaving<'_>) -> Result<bool> {
+        let holds = self.state.holds(leaving.claim);
+        if holds {
+            let now = self.now;
+            self.state.change(leaving.claim.id, |row| row.leave_running(leaving, now));
+        }
+        Ok(holds)
+    }
+
+    fn end_under(&mut self, claim: Claim) -> Result<Option<Status>> {
+        let Some(row) = self.state.rows.get(&claim.id) else { return Ok(None) };
+        let last = row.history.last().map(|attempt| (attempt.attempt, attempt.outcome));
+        let is_own = row.was_claimed_by(claim) && last != Some((claim.attempt, AttemptOutcome::Crashed));
+        Ok(Some(row.job.status).filter(|status| is_own && status.is_ended()))
+    }
+
+    fn has_attempt(&mut self, claim: Claim, outcome: AttemptOutcome) -> Result<bool> {
+        let is_it = |attempt: &Attempt| {
+            (attempt.attempt, attempt.worker_id, attempt.outcome) == (claim.attempt, claim.worker, outcome)
+        };
+        Ok(self.state.rows.get(&claim.id).is_some_and(|row| row.history.iter().any(is_it)))
+    }
+
+    fn promote(&mut self, effects: &mut Effects) -> Result<()> {
+        while let Some(&(_, id)) = self.state.scheduled.first().filter(|(due, _)| *due <= self.now) {
+            let now = self.now;
+            self.state.change(id, |row| {
+                row.availability = Availability::of(row.job.scheduled_at, now, row.job.is_suspected());
+            });
+            effects.ready += 1;
+        }
+        Ok(())
+    }
+
+    fn next_due(&mut self) -> Result<Option<Timestamp>> {
+        Ok(self.state.scheduled.first().map(|(due, _)| *due))
+    }
+
+    fn remove_worker(&mut self, worker: WorkerId, _: bool) -> Result<bool> {
+        Ok(self.state.workers.remove(&worker).is_some())
+    }
+
+    fn held_by(&mut self, worker: WorkerId) -> Result<Vec<Held>> {
+        let held = |row: &Row| Held {
+            claim: Claim { id: row.job.id, attempt: row.job.attempt, worker },
+            crash_count: row.job.crash_count,
+            started_at: row.job.started_at.unwrap_or(self.now),
+        };
+        Ok(self.state.held_by(worker).map(held).collect())
+    }
+
+    fn command(&mut self, command: JobCommand) -> Result<()> {
+        let now = self.now;
+        match command {
+            JobCommand::Retry(id) => drop(self.state.change(id, |row| row.renew(now))),
+            JobCommand::Cancel(id) => {
+                self.state.change(id, |row| row.end(Status::Cancelled, None, now));
+            }
+            JobCommand::Delete(id) => self.state.delete(id)?,
+        }
+        Ok(())
+    }
+
+    fn job(&mut self, id: JobId) -> Result<Option<Job>> {
+        Ok(self.state.get(id))
+    }
+}
+
+// insert
+impl State {
+    /// The job that holds the key of this one, and is the same job.
+    fn holder(&self, new: &NewJob) -> Result<Option<JobId>> {
+        let holder = new.idempotency_key.as_ref().and_then(|key| self.keys.get(key));
+        let Some(Row { job, .. }) = holder.and_then(|id| self.rows.get(id)) else { return Ok(None) };
+        let holder = Holder { id: job.id, task_name: job.task_name.clone(), params: job.params.clone() };
+        holder.answer_to(new).map(Some)
+    }
+
+    fn store(
+        &mut self,
+        new: &NewJob,
+        scheduled_at: Timestamp,
+        now: Timestamp,
+        effects: &mut Effects,
+    ) -> JobId {
+        self.last_id += 1;
+        let id = JobId(self.last_id);
+        let job = Job {
+            id,
+            name: new.name.clone().unwrap_or_else(|| new.task_name.clone()),
+            task_name: new.task_name.clone(),
+            params: new.params.clone(),
+            queue: new.queue.clone(),
+            priority: new.priority,
+            status: Status::Pending,
+            attempt: 0,
+            retry_count: 0,
+            max_retries: new.max_retries,
+            crash_count: 0,
+            scheduled_at,
+            created_at: now,
+            started_at: None,
+            completed_at: None,
+            worker_id: None,
+            result: None,
+            error: None,
+            progress: None,
+            metadata: new.metadata.clone(),
+            idempotency_key: new.idempotency_key.clone(),
+        };
+        self.keys.extend(job.idempotency_key.clone().map(|key| (key, id)));
+        let availability = Availability::of(scheduled_at, now, false);
+        effects.is_pending(availability, Some(scheduled_at));
+        self.rows.insert(id, Row { job, own_name: new.name.clone(), availability, history: Vec::new() });
+        self.enter_line(id);
+        id
+    }
+}
+
+// claim
+impl State {
+    /// The jobs that come first of those wanted, one suspected poison job among them at most.
+    fn first_ready(&self, wanted: &ClaimRequest) -> Vec<JobId> {
+        // Read only when a suspected one comes up, of which there are few.
+        let mut has_one = false;
+        let mut may_hold = |row: &Row| {
+            row.availability != Availability::Suspected
+                || (!mem::replace(&mut has_one, true) && !self.holds_suspected(wanted.worker))
+        };
+        let is_wanted = |place: &&Place| {
+            self.rows
+                .get(&place.id)
+                .is_some_and(|row| wanted.takes(&row.job.task_name, &row.job.queue) && may_hold(row))
+        };
+        self.ready.iter().filter(is_wanted).take(wanted.limit).map(|place| place.id).collect()
+    }
+
+    fn start(&mut self, id: JobId, worker: WorkerId, now: Timestamp) -> Option<ClaimedJob> {
+        self.change(id, |Row { job, own_name, .. }| {
+            job.status = Status::Running;
+            job.attempt += 1;
+            job.worker_id = Some(worker);
+            job.started_at = Some(now);
+            job.progress = None;
+            ClaimedJob {
+                claim: Claim { id, attempt: job.attempt, worker },
+                ticket: Ticket::new(now, job.is_suspected()),
+                task_name: job.task_name.clone(),
+                params: job.params.clone(),
+                name: own_name.clone(),
+                queue: job.queue.clone(),
+                priority: job.priority,
+                retry_count: job.retry_count,
+                max_retries: job.max_retries,
+                created_at: job.created_at,
+                scheduled_at: job.scheduled_at,
+                claimed_at: now,
+                metadata: job.metadata.clone(),
+                idempotency_key: job.idempotency_key.clone(),
+            }
+        })
+    }
+
+    fn holds_suspected(&self, worker: WorkerId) -> bool {
+        self.held_by(worker).any(|row| row.job.is_suspected())
+    }
+
+    fn held_by(&self, worker: WorkerId) -> impl Iterator<Item = &Row> {
+        let holds = move |job: &Job| job.status == Status::Running && job.worker_id == Some(worker);
+        self.rows.values().filter(move |row| holds(&row.job))
+    }
+}
+
+// finish
+impl State {
+    /// Whether the job is running under exactly this claim: the fence.
+    fn holds(&self, claim: Claim) -> bool {
+        let is_held = |row: &Row| row.job.status == Status::Running && row.was_claimed_by(claim);
+        self.rows.get(&claim.id).is_some_and(is_held)
+    }
+}
+
+impl Row {
+    fn was_claimed_by(&self, claim: Claim) -> bool {
+        self.job.attempt == claim.attempt && self.job.worker_id == Some(claim.worker)
+    }
+
+    /// The only way out of `running`.
+    fn leave_running(&mut self, leaving: &Leaving<'_>, now: Timestamp) {
+        let job = &mut self.job;
+        job.started_at = Some(whole_micros(leaving.started_at));
+        job.retry_count += u32::from(leaving.counts == Counted::Retry);
+        job.crash_count += u32::from(leaving.counts == Counted::Crash);
+        match leaving.outcome {
+            Some(outcome) => self.record(outcome, leaving, now),
+            None => self.unclaim(leaving),
+        }
+        let error = leaving.job_error().map(str::to_owned);
+        match leaving.next {
+            Next::Completed { result } => {
+                self.end(Status::Completed, None, now);
+                self.job.result = Some(result.to_owned());
+                if let Some(progress) = &mut self.job.progress {
+                    progress.fraction = 1.0;
+                }
+            }
+            Next::Ended(status) => self.end(status, error, now),
+            Next::Pending { scheduled_at, availability } => {
+                self.job.error = error.or_else(|| self.job.error.take());
+                self.give_back(scheduled_at.unwrap_or(self.job.scheduled_at), availability);
+            }
+        }
+    }
+
+    /// Writes the attempt that has ended into the history.
+    fn record(&mut self, outcome: AttemptOutcome, leaving: &Leaving<'_>, now: Timestamp) {
+        self.history.push(Attempt {
+            attempt: leaving.claim.attempt,
+            started_at: whole_micros(leaving.started_at),
+            ended_at: now,
+            worker_id: leaving.claim.worker,
+            outcome,
+            error: leaving.error.as_deref().map(str::to_owned),
+        });
+    }
+
+    /// As if the claim had not been: its number is free again, and the last attempt is the one before.
+    fn unclaim(&mut self, leaving: &Leaving<'_>) {
+        self.job.attempt = leaving.claim.attempt - 1;
+        self.job.started_at = self.history.last().map(|attempt| attempt.started_at);
+    }
+
+    fn give_back(&mut self, scheduled_at: Timestamp, availability: Availability) {
+        self.job.status = Status::Pending;
+        self.job.worker_id = None;
+        self.job.scheduled_at = scheduled_at;
+        self.availability = availability;
+    }
+
+    fn end(&mut self, status: Status, error: Option<String>, now: Timestamp) {
+        self.job.status = status;
+        self.job.error = error;
+        self.job.completed_at = Some(now);
+    }
+}
+
+// command
+impl State {
+    fn delete(&mut self, id: JobId) -> Result<()> {
+        self.leave_line(id);
+        let row = self.rows.remove(&id).ok_or_else(|| not_found(id))?;
+        row.job.idempotency_key.iter().for_each(|key| _ = self.keys.remove(key));
+        Ok(())
+    }
+}
+
+impl Row {
+    /// Due now with a fresh budget. The error stays until an attempt replaces it.
+    fn renew(&mut self, now: Timestamp) {
+        (self.job.retry_count, self.job.crash_count) = (0, 0);
+        self.give_back(now, Availability::due(false));
+        self.job.completed_at = None;
+        self.job.result = None;
+        self.job.progress = None;
+    }
+}
+
+// read
+impl State {
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn get(&self, id: JobId) -> Option<Job> {
+        self.rows.get(&id).map(|row| row.job.clone())
+    }
+
+    pub(super) fn attempts(&self, id: JobId) -> Vec<Attempt> {
+        self.rows.get(&id).map(|row| row.history.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn page(&self, filter: &Filter, now: Timestamp) -> Page {
+        let end = filter.after.map_or(Bound::Unbounded, |Cursor(id)| Bound::Excluded(id));
+        let newest_first = self.rows.range((Bound::Unbounded, end)).rev().map(|(_, row)| &row.job);
+        let size = filter.page_size();
+        Page::cut(newest_first.filter(|job| fits(filter, job, now)).take(size + 1).cloned().collect(), size)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = BTreeMap::new();
+        for row in self.rows.values() {
+            *counts.entry(row.job.status).or_default() += 1;
+        }
+        Counts::new(counts)
+    }
+
+    pub(super) fn workers(&self) -> Vec<WorkerState> {
+        let with_load = |state: &WorkerState| {
+            let running = self.held_by(state.id).count() as u64;
+            WorkerState { running, ..state.clone() }
+        };
+        let mut workers: Vec<WorkerState> = self.workers.values().map(with_load).collect();
+        workers.sort_by_key(|state| (state.started_at, state.id));
+        workers
+    }
+}
+
+// How rows keep their place.
+impl State {
+    /// The one way a stored job changes: its place in the line follows.
+    fn change<T>(&mut self, id: JobId, change: impl FnOnce(&mut Row) -> T) -> Option<T> {
+        self.leave_line(id);
+        let changed = self.rows.get_mut(&id).map(change);
+        self.enter_line(id);
+        changed
+    }
+
+    fn enter_line(&mut self, id: JobId) {
+        let Some(row) = self.rows.get(&id).filter(|row| row.job.status == Status::Pending) else { return };
+        if row.availability.is_ready() {
+            self.ready.insert(row.place());
+        } else {
+            self.scheduled.insert((row.job.scheduled_at, id));
+        }
+    }
+
+    fn leave_line(&mut self, id: JobId) {
+        if let Some(row) = self.rows.get(&id) {
+            self.ready.remove(&row.place());
+            self.scheduled.remove(&(row.job.scheduled_at, id));
+        }
+    }
+}
+
+impl Row {
+    fn place(&self) -> Place {
+        let Job { id, priority, scheduled_at, .. } = self.job;
+        Place { priority: Reverse(priority), scheduled_at, id }
+    }
+}
+
+fn fits(filter: &Filter, job: &Job, now: Timestamp) -> bool {
+    filter.status.is_none_or(|status| job.status == status)
+        && filter.task_name.as_ref().is_none_or(|task_name| job.task_name == *task_name)
+        && filter.queue.as_ref().is_none_or(|queue| job.queue == *queue)
+        && (!filter.scheduled || job.is_scheduled(now))
+        && (!filter.retrying || job.is_retrying())
+}

@@ -1,0 +1,29 @@
+//! The verb *command*: what a person asks for, once it is permitted.
+//!
+//! Depends on `sql`.
+
+use rusqlite::{Connection, params};
+
+use super::{SqlResult, sql};
+use crate::model::availability::Availability;
+use crate::model::clock::Timestamp;
+use crate::store::JobCommand;
+
+/// Changes one job.
+pub(in crate::store::sqlite) fn command(
+    conn: &Connection,
+    command: JobCommand,
+    now: Timestamp,
+) -> SqlResult<()> {
+    let now = now.as_microsecond();
+    match command {
+        JobCommand::Retry(id) => {
+            // Its crashes are forgotten, so it is no suspected poison job any more.
+            let availability = Availability::due(false) as i64;
+            conn.prepare_cached(sql::RETRY_BY_HAND)?.execute(params![id.0, now, availability])?
+        }
+        JobCommand::Cancel(id) => conn.prepare_cached(sql::CANCEL)?.execute(params![id.0, now])?,
+        JobCommand::Delete(id) => conn.prepare_cached(sql::DELETE)?.execute([id.0])?,
+    };
+    Ok(())
+}

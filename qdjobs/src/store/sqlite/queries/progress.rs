@@ -1,0 +1,21 @@
+//! The verb *progress*.
+//!
+//! Depends on `sql`.
+
+use rusqlite::{Connection, params};
+
+use super::{SqlResult, sql};
+use crate::model::job::Progress;
+use crate::store::Claim;
+
+/// Stores the progress of a running job; nothing if its claim is lost.
+pub(in crate::store::sqlite) fn report_progress(
+    conn: &Connection,
+    claim: Claim,
+    progress: &Progress,
+) -> SqlResult<()> {
+    let Claim { id, attempt, worker } = claim;
+    let mut statement = conn.prepare_cached(sql::REPORT_PROGRESS)?;
+    statement.execute(params![id.0, attempt, worker.0, progress.fraction, progress.message])?;
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! [`SqliteTransaction`], the verbs of the engine as statements in one SQLite transaction.
+//!
+//! Depends on the queries. Decides how many due jobs one transaction makes ready, and that nothing is claimed or made ready on a
+//! full disk. Begins and commits nothing: the writer does, or a caller with a connection of its own.
+
+use rusqlite::Connection;
+
+use super::connection::error;
+use super::queries::finish::LeaveWriter;
+use super::queries::insert::Insert;
+use super::queries::{self, rows};
+use crate::model::clock::Timestamp;
+use crate::model::error::{Error, Result};
+use crate::model::job::{AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
+use crate::model::poison::CRASHES_MAX;
+use crate::store::engine::leaving::{Held, Leaving};
+use crate::store::engine::transaction::{Effects, Transaction};
+use crate::store::{Claim, ClaimRequest, ClaimedJob, JobCommand, TaskDefaults, WorkerInfo};
+
+/// Jobs made ready by one statement, and such statements in one transaction: a million jobs that are due at once must not delay
+/// every other request.
+const PROMOTE_MAX: usize = 1_000;
+const PROMOTE_ROUNDS: usize = 4;
+
+/// A transaction that has begun on a connection. Statements of the hot verbs are looked up once for all requests.
+pub(super) struct SqliteTransaction<'c> {
+    conn: &'c Connection,
+    now: Timestamp,
+    /// With the crash of this number a job fails.
+    pub(super) crashes_max: u32,
+    /// The socket that wakes this process, for workers that register.
+    pub(super) wake_socket: Option<String>,
+    /// The disk is full: what is due waits, and what would be begun could not be finished.
+    pub(super) is_full: bool,
+    /// The sockets of processes whose workers this transaction releases as dead.
+    pub(super) dead_sockets: Vec<String>,
+    insert: Option<Insert<'c>>,
+    leave: Option<LeaveWriter<'c>>,
+    /// Whether suspected poison jobs wait: read once, after everything but the claims is written.
+    has_suspected: Option<bool>,
+}
+
+impl<'c> SqliteTransaction<'c> {
+    pub(super) fn on(conn: &'c Connection, now: Timestamp) -> SqliteTransaction<'c> {
+        SqliteTransaction {
+            conn,
+            now,
+            crashes_max: CRASHES_MAX,
+            wake_socket: None,
+            is_full: false,
+            dead_sockets: Vec::new(),
+            insert: None,
+            leave: None,
+            has_suspected: None,
+        }
+    }
+
+    fn step(&self, sql: &str) -> Result<()> {
+        let step = self.conn.prepare_cached(sql).and_then(|mut step| step.execute([]));
+        step.map(drop).map_err(error::before_commit)
+    }
+}
+
+/// Gets a writer, and looks its statement up the first time.
+fn writer_of<'a, 'c, W>(
+    slot: &'a mut Option<W>,
+    conn: &'c Connection,
+    on: impl FnOnce(&'c Connection) -> rusqlite::Result<W>,
+) -> Result<&'a mut W> {
+    let writer = match slot.take() {
+        Some(writer) => writer,
+        None => on(conn).map_err(error::before_commit)?,
+    };
+    Ok(slot.insert(writer))
+}
+
+impl Transaction for SqliteTransaction<'_> {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn crashes_max(&self) -> u32 {
+        self.crashes_max
+    }
+
+    /// After some faults SQLite has rolled everything back on its own. And of a damaged file nothing is trusted any more, what this
+    /// transaction has read included.
+    fn is_alive(&self, error: &Error) -> bool {
+        !error.is_fatal() && !self.conn.is_autocommit()
+    }
+
+    fn alone<A>(&mut self, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A> {
+        self.step("SAVEPOINT request")?;
+        let done = verb(self);
+        // There is no savepoint any more if SQLite has rolled everything back on its own.
+        if done.is_err() && !self.conn.is_autocommit() {
+            self.step("ROLLBACK TO request")?;
+        }
+        if !self.conn.is_autocommit() {
+            self.step("RELEASE request")?;
+        }
+        done
+    }
+
+    fn is_one_statement(&self, jobs: &[NewJob]) -> bool {
+        queries::insert::is_one_row(jobs)
+    }
+
+    fn insert(&mut self, jobs: &[NewJob], effects: &mut Effects) -> Result<Vec<JobId>> {
+        let now = self.now;
+        let insert = writer_of(&mut self.insert, self.conn, Insert::on)?;
+        let ids = jobs.iter().map(|job| {
+            let (id, stored) = insert.job(job, now)?;
+            if let Some(stored) = stored {
+                effects.is_pending(stored.availability, Some(stored.scheduled_at));
+            }
+            Ok(id)
+        });
+        ids.collect()
+    }
+
+    fn publish_tasks(&mut self, tasks: &[TaskDefaults]) -> Result<()> {
+        queries::insert::publish_tasks(self.conn, tasks).map_err(error::before_commit)
+    }
+
+    fn register_worker(&mut self, worker: &WorkerInfo) -> Result<bool> {
+        let socket = self.wake_socket.as_deref();
+        queries::workers::register_worker(self.conn, worker, socket, self.now).map_err(error::before_commit)
+    }
+
+    fn is_registered(&mut self, worker: WorkerId) -> Result<bool> {
+        queries::workers::is_registered(self.conn, worker).map_err(error::before_commit)
+    }
+
+    fn has_suspected(&mut self) -> Result<bool> {
+        if let Some(known) = self.has_suspected {
+            return Ok(known);
+        }
+        let found =
+            !self.is_full && queries::claim::has_suspected(self.conn).map_err(error::before_commit)?;
+        Ok(*self.has_suspected.insert(found))
+    }
+
+    fn claim(&mut self, wanted: &ClaimRequest) -> Result<Vec<ClaimedJob>> {
+        if self.is_full {
+            return Ok(Vec::new());
+        }
+        let suspected = self.has_suspected()?;
+        queries::claim::claim(self.conn, wanted, suspected, self.now).map_err(error::before_commit)
+    }
+
+    fn heartbeat(&mut self, worker: WorkerId) -> Result<bool> {
+        queries::workers::heartbeat(self.conn, worker).map_err(error::before_commit)
+    }
+
+    fn orphans(&mut self) -> Result<Vec<Held>> {
+        queries::workers::orphans(self.conn, self.now).map_err(error::before_commit)
+    }
+
+    fn heartbeats(&mut self, worker: WorkerId) -> Result<Option<u64>> {
+        queries::workers::heartbeats(self.conn, worker).map_err(error::before_commit)
+    }
+
+    fn report_progress(&mut self, claim: Claim, progress: &Progress) -> Result<()> {
+        queries::progress::report_progress(self.conn, claim, progress).map_err(error::before_commit)
+    }
+
+    fn leave_running(&mut self, leaving: &Leaving<'_>) -> Result<bool> {
+        let leave = writer_of(&mut self.leave, self.conn, LeaveWriter::on)?;
+        leave.write(leaving, self.now).map_err(error::before_commit)
+    }
+
+    fn end_under(&mut self, claim: Claim) -> Result<Option<Status>> {
+        queries::finish::end_under(self.conn, claim).map_err(error::before_commit)
+    }
+
+    fn has_attempt(&mut self, claim: Claim, outcome: AttemptOutcome) -> Result<bool> {
+        queries::finish::has_attempt(self.conn, claim, outcome).map_err(error::before_commit)
+    }
+
+    fn promote(&mut self, effects: &mut Effects) -> Result<()> {
+        let rounds = if self.is_full { 0 } else { PROMOTE_ROUNDS };
+        for _ in 0..rounds {
+            let promoted = queries::finish::promote(self.conn, self.now, PROMOTE_MAX);
+            let promoted = promoted.map_err(error::before_commit)?;
+            effects.ready += promoted;
+            if promoted < PROMOTE_MAX {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_due(&mut self) -> Result<Option<Timestamp>> {
+        queries::finish::next_due(self.conn).map_err(error::before_commit)
+    }
+
+    fn remove_worker(&mut self, worker: WorkerId, is_dead: bool) -> Result<bool> {
+        if is_dead {
+            // Before its row is gone.
+            let socket = queries::workers::wake_socket(self.conn, worker).map_err(error::before_commit)?;
+            self.dead_sockets.extend(socket);
+        }
+        queries::workers::remove_worker(self.conn, worker).map_err(error::before_commit)
+    }
+
+    fn held_by(&mut self, worker: WorkerId) -> Result<Vec<Held>> {
+        queries::workers::held_by(self.conn, worker, self.now).map_err(error::before_commit)
+    }
+
+    fn command(&mut self, command: JobCommand) -> Result<()> {
+        queries::command::command(self.conn, command, self.now).map_err(error::before_commit)
+    }
+
+    fn job(&mut self, id: JobId) -> Result<Option<Job>> {
+        rows::job_by_id(self.conn, id).map_err(error::before_commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::availability::Availability;
+    use crate::model::clock::Clock;
+    use crate::model::job::RunAt;
+    use crate::store::engine::batch::Batch;
+    use crate::store::engine::requests::{Call, Request};
+    use crate::store::engine::run::run;
+    use crate::store::engine::waiters::Waiters;
+    use crate::store::sqlite::connection::open::{self, SqliteOptions};
+    use crate::store::sqlite::scratch;
+    use crate::store::{Pending, Reply, TaskSet};
+
+    fn availability_of(conn: &Connection, id: i64) -> i64 {
+        let read = "SELECT availability FROM qdjobs_jobs WHERE id = ?1";
+        conn.query_row(read, [id], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn what_sql_computes_for_many_rows_is_what_is_decided_for_one() {
+        let dir = scratch("availability");
+        let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
+        let now = Clock::system().now();
+        let second = Duration::from_secs(1_000);
+        let mut id = 0;
+        for at in [now.checked_sub(second).unwrap(), now.checked_add(second).unwrap()] {
+            // By the trigger for a plain INSERT.
+            id += 1;
+            let plain = "INSERT INTO qdjobs_jobs (task_name, scheduled_at) VALUES ('a', ?1)";
+            conn.execute(plain, [at.as_microsecond()]).unwrap();
+            assert_eq!(availability_of(&conn, id), Availability::of(at, now, false) as i64);
+            for crash_count in [0, 1, 7] {
+                // By the promotion.
+                id += 1;
+                let scheduled = "
+                    INSERT INTO qdjobs_jobs
+                        (task_name, queue, priority, max_retries, scheduled_at, availability, crash_count)
+                    VALUES ('a', 'default', 0, 3, ?1, 0, ?2)";
+                conn.execute(scheduled, [at.as_microsecond(), crash_count]).unwrap();
+                queries::finish::promote(&conn, now, 10).unwrap();
+                let decided = Availability::of(at, now, crash_count > 0);
+                assert_eq!(availability_of(&conn, id), decided as i64, "{crash_count}");
+            }
+        }
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    fn call<Q, A>(args: Q) -> (Call<Q, A>, Pending<A>) {
+        let (reply, pending): (Reply<A>, _) = Pending::new();
+        (Call::new(args, reply), pending)
+    }
+
+    #[test]
+    fn a_transaction_that_runs_again_answers_once_and_as_its_last_run_decided() {
+        let dir = scratch("again");
+        let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
+        let now = Clock::system().now();
+        let worker = WorkerId(1);
+        let claim =
+            |wait| ClaimRequest { wait, ..ClaimRequest::new(worker, Arc::new(TaskSet::new(["a"])), 1) };
+        let mut waiters = Waiters::default();
+        let mut transact = |requests: &mut [Request], commit: bool| {
+            let mut batch = Batch::new(false);
+            conn.execute_batch("BEGIN").unwrap();
+            run(&mut SqliteTransaction::on(&conn, now), requests, &mut waiters, &mut batch).unwrap();
+            if commit {
+                conn.execute_batch("COMMIT").unwrap();
+                assert!(waiters.after_commit(requests, batch).send().is_empty());
+            } else {
+                conn.execute_batch("ROLLBACK").unwrap();
+            }
+        };
+        let (register, registered) = call(WorkerInfo::new(worker, "host", 7));
+        let (waits, waiting) = call(claim(true));
+        let mut first = [Request::RegisterWorker(register), Request::Claim(waits)];
+        transact(&mut first, false);
+        assert!(registered.try_take().is_none());
+        transact(&mut first, true);
+        registered.wait().unwrap();
+        assert!(waiting.try_take().is_none());
+
+        let later = NewJob { run_at: RunAt::After(Duration::from_secs(9)), ..NewJob::new("a", "{}") };
+        let (insert, stored) = call(vec![NewJob::new("a", "{}"), NewJob::new("a", "{}"), later]);
+        let (asks, claimed) = call(claim(false));
+        let (wait, ended) = call(JobId(1));
+        let mut second = [Request::Insert(insert), Request::Claim(asks), Request::WaitFor(Box::new(wait))];
+        for commit in [false, false, true] {
+            assert!(stored.try_take().is_none() && waiting.try_take().is_none());
+            transact(&mut second, commit);
+        }
+        assert_eq!(stored.wait().unwrap(), [1, 2, 3].map(JobId));
+        let ids = |claimed: Pending<crate::store::ClaimResponse>| {
+            claimed.wait().unwrap().claimed.iter().map(|job| job.claim.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!((ids(waiting), ids(claimed)), (vec![1], vec![2]), "the one that waited first");
+        assert!(ended.try_take().is_none(), "it waits on");
+        assert!(waiters.has_waits() && !waiters.has_claims() && waiters.next_due() > Some(now));
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

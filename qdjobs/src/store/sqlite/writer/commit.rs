@@ -1,0 +1,222 @@
+//! Group commit: one transaction for all requests that wait.
+//!
+//! The order: admit, begin, read what others changed, run the batch, commit, and only then answer. Decides what a failure means
+//! for the connection, the disk and the store. Depends on the engine for everything between begin and commit.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::Writer;
+use super::local_workers::registering;
+use crate::model::clock::Timestamp;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::store::ClaimRequest;
+use crate::store::engine::batch::Batch;
+use crate::store::engine::requests::Request;
+use crate::store::engine::run::run;
+use crate::store::engine::waiters::Answers;
+use crate::store::sqlite::connection::error::{self, BusyRetry};
+use crate::store::sqlite::connection::{migrate, open};
+use crate::store::sqlite::queries;
+use crate::store::sqlite::transaction::SqliteTransaction;
+
+impl Writer {
+    /// Writes the requests in one transaction and answers them. With `look`, as if others had written.
+    pub(in crate::store::sqlite) fn write(&mut self, requests: Vec<Request>, look: bool) {
+        let Some(mut requests) = self.admit(requests, look) else { return };
+        self.change_poll.note_own_write();
+        self.fairness.begin(self.clock.monotonic());
+        self.singles = if requests.len() > 1 { 0 } else { self.singles + 1 };
+        let now = self.clock.now();
+        let mut batch = Batch::new(look);
+        match self.transact(&mut requests, &mut batch, now) {
+            Ok(dead_sockets) => self.has_committed(&mut requests, batch, &dead_sockets),
+            Err(error) => self.has_failed(&mut requests, &batch, &error, now),
+        }
+    }
+
+    /// Answers what needs no transaction. Gives back the rest, unless there is nothing to do.
+    fn admit(&mut self, mut requests: Vec<Request>, look: bool) -> Option<Vec<Request>> {
+        if let Some(halted) = self.request_queue.halted() {
+            self.end_all();
+            self.refuse(&mut requests, &halted);
+            return None;
+        }
+        if requests.is_empty() {
+            return Some(requests);
+        }
+        if self.upkeep.refuses_jobs() {
+            let is_insert = |request: &mut Request| matches!(request, Request::Insert(_));
+            let mut inserts: Vec<Request> = requests.extract_if(.., is_insert).collect();
+            self.refuse(&mut inserts, &error::storage_full());
+        }
+        if !look && requests.iter().all(may_wait) {
+            requests = self.let_wait(requests);
+        }
+        (look || !requests.is_empty()).then_some(requests)
+    }
+
+    /// Lets claims wait that finish nothing and for which there is nothing, without a transaction: each job that comes alone is
+    /// followed by such a claim. Gives back the others.
+    fn let_wait(&mut self, requests: Vec<Request>) -> Vec<Request> {
+        // What cannot be read is left to the transaction, whose error says why.
+        let Ok(next_due) = queries::finish::next_due(&self.conn) else { return requests };
+        self.waiters.set_next_due(next_due);
+        if self.has_more_to_do() || self.waiters.is_due(self.clock.now()) {
+            return requests;
+        }
+        let conn = &self.conn;
+        self.waiters.try_wait(requests, |claim| {
+            queries::workers::is_registered(conn, claim.worker).unwrap_or(false)
+                && !queries::claim::has_ready(conn, claim).unwrap_or(true)
+        })
+    }
+
+    /// Runs the transaction up to its commit. The sockets of workers that it releases as dead.
+    fn transact(
+        &mut self,
+        requests: &mut [Request],
+        batch: &mut Batch,
+        now: Timestamp,
+    ) -> Result<Vec<String>> {
+        self.begin()?;
+        self.read_others(batch)?;
+        let mut tx = SqliteTransaction::on(&self.conn, now);
+        tx.crashes_max = self.options.max_crashes;
+        tx.is_full = self.upkeep.refuses_jobs();
+        if registering(requests).next().is_some() {
+            tx.wake_socket = self.sockets.open(&self.request_queue);
+        }
+        self.recovery.unconfirmed.give_back(&mut tx, batch)?;
+        run(&mut tx, requests, &mut self.waiters, batch)?;
+        let dead_sockets = std::mem::take(&mut tx.dead_sockets);
+        drop(tx);
+        let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        committed.map_err(|error| error::in_commit(error, !self.conn.is_autocommit()))?;
+        Ok(dead_sockets)
+    }
+
+    /// Reads what others have committed. Under the lock, where that costs no lock of its own and nothing can be committed in
+    /// between.
+    fn read_others(&mut self, batch: &mut Batch) -> Result<()> {
+        let has_baseline = self.change_poll.has_baseline();
+        batch.look |= self.change_poll.others_committed(&self.conn);
+        if batch.look {
+            if has_baseline {
+                self.fairness.note_others(self.clock.monotonic());
+            }
+            // One of them may be a later version, and have raised the schema beyond this one.
+            migrate::refuse_newer_schema(&self.conn)?;
+            // A process may have come or gone.
+            self.sockets.refresh(&self.conn).map_err(error::before_commit)?;
+        }
+        Ok(())
+    }
+
+    /// The transaction is committed. What others may see of this process first, then the answers, then the wake-ups: nobody is
+    /// woken for what a crash could still undo.
+    fn has_committed(&mut self, requests: &mut [Request], batch: Batch, dead_sockets: &[String]) {
+        self.recovery.has_succeeded();
+        let effects = &batch.effects;
+        self.upkeep.has_written(effects.ready + effects.claimed + effects.ended.len());
+        self.workers.were_refused(batch.refused.iter().copied());
+        if !effects.registered.is_empty() {
+            self.upkeep.reserve.check_soon();
+            self.remove_leftovers();
+            self.workers.have_registered(&effects.registered);
+        }
+        self.workers.are_gone(&effects.gone);
+        dead_sockets.iter().for_each(|socket| self.sockets.remove_stale(socket));
+        if !effects.gone.is_empty() && self.workers.is_empty() {
+            // Nobody here waits for jobs any more. Not left to the end of the store, which a task that hangs may outlive.
+            self.sockets.close();
+            self.upkeep.reserve.remove_if_unused();
+        }
+        let left_over = effects.left_over();
+        let answers = self.waiters.after_commit(requests, batch);
+        self.send(answers);
+        if left_over > 0 {
+            self.sockets.wake_others(left_over);
+        }
+    }
+
+    /// The transaction has failed as a whole.
+    pub(super) fn has_failed(
+        &mut self,
+        requests: &mut [Request],
+        batch: &Batch,
+        error: &Error,
+        now: Timestamp,
+    ) {
+        // What others have written was not seen.
+        self.change_poll.report_again();
+        if !self.conn.is_autocommit() {
+            // If this fails too, the connection is opened anew; the error to report is the one above.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+        self.workers.were_refused(registering(requests));
+        let is_broken = error.may_be_stored() || !self.conn.is_autocommit();
+        self.recovery.has_failed(is_broken, self.clock.elapsed());
+        self.upkeep.has_failed(error, now);
+        let answers = self.waiters.after_failure(requests, batch, error, &mut self.recovery.unconfirmed);
+        // If the store halts by this, those who wait for something else are answered first.
+        self.consider(error);
+        self.send(answers);
+        if error.kind() == ErrorKind::NewerSchema {
+            self.waiters.end_all(error);
+        }
+    }
+
+    /// Refuses requests that no transaction will run.
+    fn refuse(&mut self, requests: &mut [Request], error: &Error) {
+        self.workers.were_refused(registering(requests));
+        let answers = self.waiters.refuse(requests, error);
+        self.send(answers);
+    }
+
+    /// Sends the answers, and submits again the progress for which a newer value came meanwhile.
+    pub(super) fn send(&self, answers: Answers<'_>) {
+        for slot in answers.send() {
+            // A queue that is closed or has halted writes nothing more.
+            let _ = self.request_queue.push(Request::report_progress(slot));
+        }
+    }
+
+    /// Removes what processes have left beside the database that died before their workers were registered. What cannot be read
+    /// counts as registered, and stays.
+    fn remove_leftovers(&mut self) {
+        if self.sockets.refresh(&self.conn).is_ok() {
+            self.sockets.remove_unregistered();
+        }
+        let is_registered = |worker| queries::workers::is_registered(&self.conn, worker).unwrap_or(true);
+        self.workers.locks.remove_unregistered(is_registered);
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if self.recovery.is_broken {
+            self.conn = open::reopen_writer(&self.path, &self.options)?;
+            self.recovery.is_broken = false;
+        }
+        self.at_the_lock(error::begin_immediate)
+    }
+
+    /// Takes a step that needs the lock, as soon as it is free and not left to others.
+    pub(super) fn at_the_lock<T>(&mut self, mut step: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        let (rest, tried) = (Cell::new(Duration::ZERO), Cell::new(Duration::ZERO));
+        let taken = BusyRetry::new(self.options.busy_timeout).retry(|| {
+            rest.set(rest.get() + self.fairness.keep_rest(self.clock.monotonic(), self.clock.now()));
+            tried.set(self.clock.monotonic());
+            step(&self.conn)
+        });
+        self.fairness.has_begun(tried.get(), rest.get());
+        taken
+    }
+}
+
+/// Whether a request is a claim that may wait without a transaction: it finishes nothing and wants something.
+fn may_wait(request: &Request) -> bool {
+    let waits = |claim: &ClaimRequest| claim.may_wait() && claim.limit > 0;
+    matches!(request, Request::Claim(call) if waits(&call.args))
+}

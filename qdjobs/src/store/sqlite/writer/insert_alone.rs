@@ -1,0 +1,92 @@
+//! A single job of a caller that is alone, stored by one statement that is a transaction of its own: it saves five others.
+//!
+//! Only while nobody in this process waits, so that no claim and no end belongs into the same transaction. Depends on the engine
+//! for the answer.
+
+use super::Writer;
+use crate::model::clock::Timestamp;
+use crate::model::error::Result;
+use crate::model::job::{JobId, NewJob};
+use crate::store::engine::batch::Batch;
+use crate::store::engine::requests::Request;
+use crate::store::sqlite::connection::{error, migrate};
+use crate::store::sqlite::queries::{self, insert::Stored};
+
+impl Writer {
+    /// Writes what a caller brings who is alone here.
+    pub(in crate::store::sqlite) fn write_one(&mut self, request: Request) {
+        match request {
+            Request::Insert(call) if self.is_unattended() && queries::insert::is_one_row(&call.args) => {
+                self.insert_alone(Request::Insert(call));
+            }
+            request => self.write(vec![request], false),
+        }
+    }
+
+    fn is_unattended(&self) -> bool {
+        self.waiters.is_empty() && !self.has_more_to_do()
+    }
+
+    fn insert_alone(&mut self, mut request: Request) {
+        let now = self.clock.now();
+        let at = match job_of(&request).map(|job| job.scheduled_at(now)) {
+            Some(Ok(at)) => at,
+            // Nothing was begun, so nothing has failed but this request.
+            Some(Err(error)) => return request.refuse(&error),
+            None => return self.write(vec![request], false),
+        };
+        match self.store(&request, at, now) {
+            Ok(Some(id)) => self.has_stored(request, id, Stored::at(at, now)),
+            // A later version asks more of a writer than this one knows: a transaction of the usual kind says so.
+            Ok(None) => self.write(vec![request], true),
+            Err(error) => {
+                self.has_failed(std::slice::from_mut(&mut request), &Batch::default(), &error, now);
+            }
+        }
+    }
+
+    fn store(&mut self, request: &Request, at: Timestamp, now: Timestamp) -> Result<Option<JobId>> {
+        let Some(job) = job_of(request) else { return Ok(None) };
+        self.change_poll.note_own_write();
+        self.fairness.begin(self.clock.monotonic());
+        self.at_the_lock(|conn| {
+            queries::insert::insert_alone(conn, job, at, now)
+                .map_err(|error| error::in_commit(error, !conn.is_autocommit()))
+        })
+    }
+
+    fn has_stored(&mut self, mut request: Request, id: JobId, stored: Stored) {
+        self.upkeep.has_written(1);
+        if let Request::Insert(call) = &mut request {
+            call.decide(Ok(vec![id]));
+        }
+        let mut batch = Batch::default();
+        batch.effects.is_pending(stored.availability, Some(stored.scheduled_at));
+        let left_over = batch.effects.left_over();
+        // After the commit: whoever began to wait before it is registered by now.
+        if self.change_poll.others_committed(&self.conn) && self.read_neighbors().is_err() {
+            self.change_poll.report_again();
+        }
+        let answers = self.waiters.after_commit(std::slice::from_mut(&mut request), batch);
+        self.send(answers);
+        if left_over > 0 {
+            self.sockets.wake_others(left_over);
+        }
+    }
+
+    /// Reads what others may have changed beside the jobs. The next transaction reports what goes wrong.
+    fn read_neighbors(&mut self) -> Result<()> {
+        migrate::refuse_newer_schema(&self.conn)?;
+        let next_due = queries::finish::next_due(&self.conn).map_err(error::before_commit)?;
+        self.waiters.set_next_due(next_due);
+        self.sockets.refresh(&self.conn).map_err(error::before_commit)
+    }
+}
+
+/// The single job that a request inserts.
+fn job_of(request: &Request) -> Option<&NewJob> {
+    match request {
+        Request::Insert(call) => call.args.first().filter(|_| call.args.len() == 1),
+        _ => None,
+    }
+}
