@@ -50,11 +50,22 @@ const fn it(name: &'static str) -> Test {
     Test { package: "qdjobs-tests", target: Some("api"), name }
 }
 
+/// A promise of the contract, checked on the store in a file.
+const fn contract(name: &'static str) -> Test {
+    Test { package: "qdjobs-contract", target: Some("stores"), name }
+}
+
 const SQL: &str = "qdjobs/src/store/sqlite/queries/sql.rs";
-const VERBS: &str = "qdjobs/src/store/sqlite/queries/mod.rs";
-const WRITER: &str = "qdjobs/src/store/sqlite/writer/mod.rs";
-const WRITER_APPLY: &str = "qdjobs/src/store/sqlite/writer/apply.rs";
-const WRITER_SERVE: &str = "qdjobs/src/store/sqlite/writer/waiters.rs";
+const CLAIM: &str = "qdjobs/src/store/sqlite/queries/claim.rs";
+const FINISH: &str = "qdjobs/src/store/sqlite/queries/finish.rs";
+const TRANSACTION: &str = "qdjobs/src/store/sqlite/transaction.rs";
+const COMMIT: &str = "qdjobs/src/store/sqlite/writer/commit.rs";
+const UPKEEP: &str = "qdjobs/src/store/sqlite/writer/upkeep.rs";
+const REQUESTS: &str = "qdjobs/src/store/engine/requests.rs";
+const RUN: &str = "qdjobs/src/store/engine/run.rs";
+const VERBS: &str = "qdjobs/src/store/engine/verbs.rs";
+const LEAVING: &str = "qdjobs/src/store/engine/leaving.rs";
+const AVAILABILITY: &str = "qdjobs/src/model/availability.rs";
 const OPEN: &str = "qdjobs/src/store/sqlite/connection/open.rs";
 const SCHEMA: &str = "qdjobs/src/store/sqlite/connection/migrations/0001_jobs.sql";
 const WORKER_EXECUTION: &str = "qdjobs/src/worker/execution.rs";
@@ -96,8 +107,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "log-not-written-back",
         breaks: "a commit that only the dead could not sync takes no later one with it",
         file: OPEN,
-        old: "    write_back(&conn)?;",
-        new: "    let _ = write_back;",
+        old: "    checkpoint_found_log(&conn)?;",
+        new: "    let _ = checkpoint_found_log;",
         caught_by: within(
             "store::sqlite::open::tests::a_commit_that_only_the_dead_could_not_sync_takes_no_later_one_with_it",
         ),
@@ -116,8 +127,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "newer-schema-opened",
         breaks: "a database of a newer version is refused untouched",
         file: "qdjobs/src/store/sqlite/connection/migrate.rs",
-        old: "if min_writer > KNOWN {",
-        new: "if min_writer > KNOWN + 1_000_000 {",
+        old: "if min_writer > SCHEMA_VERSION {",
+        new: "if min_writer > SCHEMA_VERSION + 1_000_000 {",
         caught_by: it("faults::a_database_of_a_newer_version_is_refused_untouched"),
     },
     Sabotage {
@@ -142,8 +153,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "damaged-file-written",
         breaks: "a file that is found damaged while it is opened stays as it is, and so does its log",
         file: OPEN,
-        old: "if ready.as_ref().is_err_and(Error::is_fatal) {",
-        new: "if ready.as_ref().is_ok_and(|()| false) {",
+        old: "if configured.as_ref().is_err_and(Error::is_fatal) {",
+        new: "if configured.as_ref().is_ok_and(|()| false) {",
         caught_by: on_disk("rot::a_damaged_file_ends_in_a_clear_error_or_works_and_is_never_deleted"),
     },
     Sabotage {
@@ -179,9 +190,9 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "reserve-removed",
         breaks: "on a full disk what runs can finish",
-        file: WRITER,
-        old: "self.reserve.spend(self.clock.elapsed());",
-        new: "self.reserve.look_soon();",
+        file: UPKEEP,
+        old: "self.reserve.release(self.clock.elapsed());",
+        new: "self.reserve.check_soon();",
         caught_by: processes(
             "disk_full::on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_room",
         ),
@@ -209,9 +220,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: SCHEMA,
         old: "CREATE UNIQUE INDEX qdjobs_idempotency_key",
         new: "CREATE INDEX qdjobs_idempotency_key",
-        caught_by: it(
-            "contract::in_a_sqlite_file::the_same_job_under_its_key_is_stored_once_whatever_became_of_it",
-        ),
+        caught_by: contract("insert::the_same_job_under_its_key_is_stored_once_whatever_became_of_it"),
     },
     // -- one transaction for many
     Sabotage {
@@ -223,50 +232,47 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         caught_by: it("faults::a_write_that_meets_a_lock_waits_until_it_is_let_go"),
     },
     Sabotage {
-        name: "answer-before-commit",
+        name: "answer-without-a-commit",
         breaks: "a request is answered after its effect is durable, never before",
-        file: WRITER,
-        old: "        self.answers.push(Box::new(move |commit| {
-            let is_undone = match &answer {",
-        new: "        reply.send(answer);
-        let (reply, answer): (_, Result<()>) = (crate::store::Pending::new().0, Ok(()));
-        self.answers.push(Box::new(move |commit| {
-            let is_undone = match &answer {",
-        caught_by: within("store::sqlite::writer::tests::the_end_of_a_job_is_told_only_when_it_is_committed"),
+        file: REQUESTS,
+        old: "            Some(error) => self.fail(error),",
+        new: "            Some(_) => self.send(),",
+        caught_by: within("store::sqlite::writer::tests::the_end_of_a_job_is_answered_only_when_it_is_committed"),
     },
     Sabotage {
         name: "no-savepoint",
         breaks: "one bad request fails alone and as a whole",
-        file: WRITER_APPLY,
-        old: "if !several {",
-        new: "if !several || self.lonely < usize::MAX {",
+        file: RUN,
+        old: "let done = if several {",
+        new: "let done = if several && !several {",
         caught_by: it("faults::jobs_stored_together_are_all_refused_when_the_database_refuses_one"),
     },
     Sabotage {
         name: "no-autocommit-check",
         breaks: "after a fault that has ended the transaction nothing of the batch is stored",
-        file: WRITER_APPLY,
-        old: "Err(error) if error.is_fatal() || self.conn.is_autocommit() =>",
-        new: "Err(error) if error.is_fatal() =>",
+        file: TRANSACTION,
+        old: "!error.is_fatal() && !self.conn.is_autocommit()",
+        new: "!error.is_fatal()",
         caught_by: it("faults::a_fault_that_ends_the_transaction_stores_nothing_of_those_who_are_told_so"),
     },
     Sabotage {
         name: "wake-up-lost",
         breaks: "who leaves a request wakes the thread that writes",
-        file: "qdjobs/src/store/engine/requests.rs",
+        file: REQUESTS,
         old: "if std::mem::take(&mut state.asleep) {
             drop(state);",
         new: "if state.closed && std::mem::take(&mut state.asleep) {
             drop(state);",
-        caught_by: it("contract::in_a_sqlite_file::a_beat_counts_and_shows_every_worker_oldest_first"),
+        caught_by: contract("heartbeat::a_heartbeat_counts_and_every_worker_is_read_oldest_first"),
     },
     Sabotage {
-        name: "standing-turn-not-served",
+        name: "waiting-claim-not-served",
         breaks: "a worker that waits is answered when a job is stored",
-        file: WRITER_SERVE,
-        old: "(batch.ready > 0 || batch.look ||",
-        new: "(batch.look ||",
-        caught_by: it("contract::in_a_sqlite_file::a_standing_turn_is_answered_when_a_job_is_stored"),
+        file: RUN,
+        old: "let may_have_more = batch.effects.ready > 0
+        || batch.look",
+        new: "let may_have_more = batch.look",
+        caught_by: contract("waiting_claims::a_waiting_claim_is_answered_when_a_job_is_stored"),
     },
     Sabotage {
         name: "close-leaves-waiters",
@@ -274,23 +280,23 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/pending.rs",
         old: "deliver(&slot, Err(unanswered));",
         new: "drop((slot, unanswered));",
-        caught_by: it("contract::in_a_sqlite_file::a_closed_store_says_so_to_everybody"),
+        caught_by: contract("close::a_closed_store_refuses_every_request"),
     },
     // -- claim
     Sabotage {
         name: "not-registered-claims",
         breaks: "a worker that is not on the list claims nothing",
-        file: WRITER_APPLY,
-        old: "if !verbs::is_registered(conn, turn.worker).map_err(fault::before_commit)? {",
-        new: "if !verbs::is_registered(conn, turn.worker).map_err(fault::before_commit)? && turn.worker.0 == 0 {",
-        caught_by: it("contract::in_a_sqlite_file::a_worker_that_is_not_enlisted_claims_nothing"),
+        file: RUN,
+        old: "if !tx.is_registered(request.worker)? {",
+        new: "if !tx.is_registered(request.worker)? && request.worker.0 == 0 {",
+        caught_by: contract("register::a_worker_that_is_not_registered_claims_nothing"),
     },
     Sabotage {
         name: "effects-come-too-late",
         breaks: "an attempt whose job has failed meanwhile commits no effects",
-        file: VERBS,
-        old: "FinishResult::Lost | FinishResult::EndedBefore(_) => Err(Error::new(",
-        new: "FinishResult::Lost => Err(Error::new(",
+        file: SQL,
+        old: "WHERE id = json_extract(?1, '$.id') AND status = 'running' AND attempt",
+        new: "WHERE id = json_extract(?1, '$.id') AND attempt",
         caught_by: it(
             "transaction::an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_there",
         ),
@@ -298,12 +304,10 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     Sabotage {
         name: "priority-ignored",
         breaks: "higher priority goes first",
-        file: VERBS,
+        file: CLAIM,
         old: "heads.push((Reverse(priority),",
         new: "heads.push((Reverse(0 * priority),",
-        caught_by: it(
-            "contract::in_a_sqlite_file::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks",
-        ),
+        caught_by: contract("claim::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks"),
     },
     Sabotage {
         name: "priority-not-in-the-index",
@@ -311,18 +315,18 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: SQL,
         old: "ORDER BY priority DESC, scheduled_at, id LIMIT ?3\";
 
-/// The same of the suspects.",
+/// The same for suspected poison jobs.
+",
         new: "ORDER BY scheduled_at, id LIMIT ?3\";
 
-/// The same of the suspects.",
-        caught_by: it(
-            "contract::in_a_sqlite_file::higher_priority_goes_first_then_earlier_due_then_lower_id",
-        ),
+/// The same for suspected poison jobs.
+",
+        caught_by: contract("claim::higher_priority_goes_first_then_earlier_due_then_lower_id"),
     },
     Sabotage {
         name: "claims-what-it-did-not-mark",
         breaks: "only a job that is marked as running is started",
-        file: VERBS,
+        file: CLAIM,
         old: "if marked != claimed.len() - before {",
         new: "if marked > claimed.len() - before {",
         caught_by: it("faults::a_job_that_cannot_be_marked_as_running_is_not_started"),
@@ -333,22 +337,24 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: SQL,
         old: "AND availability = 0 AND scheduled_at <= ?1 ORDER BY",
         new: "AND availability = 0 AND scheduled_at <= ?1 + 1 ORDER BY",
-        caught_by: it("contract::in_a_sqlite_file::a_scheduled_job_is_not_claimed_a_microsecond_early"),
+        caught_by: contract("claim::a_scheduled_job_is_not_claimed_a_microsecond_early"),
     },
     Sabotage {
         name: "scheduled-at-ignored",
         breaks: "a job for later waits",
-        file: VERBS,
-        old: "let ready = at <= now;",
-        new: "let ready = at <= now || true;",
-        caught_by: it("contract::in_a_sqlite_file::a_scheduled_job_is_not_claimed_a_microsecond_early"),
+        file: AVAILABILITY,
+        old: "if at > now {",
+        new: "if at > now && at < now {",
+        caught_by: contract("claim::a_scheduled_job_is_not_claimed_a_microsecond_early"),
     },
     Sabotage {
         name: "claims-on-a-full-disk",
         breaks: "nothing new begins while the disk is full",
-        file: WRITER_SERVE,
-        old: "let may_claim = !self.reserve.is_spent();",
-        new: "let may_claim = true;",
+        file: TRANSACTION,
+        old: "        if self.is_full {
+            return Ok(Vec::new());",
+        new: "        if self.is_full && wanted.limit == 0 {
+            return Ok(Vec::new());",
         caught_by: processes(
             "disk_full::on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_room",
         ),
@@ -362,7 +368,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND status = 'running' AND ?2 = ?2 AND worker_id = ?3",
-        caught_by: it("contract::in_a_sqlite_file::the_claim_of_an_earlier_attempt_is_lost"),
+        caught_by: contract("finish::the_claim_of_an_earlier_attempt_is_lost"),
     },
     Sabotage {
         name: "no-worker-in-the-fence",
@@ -372,7 +378,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND ?3 = ?3",
-        caught_by: it("contract::in_a_sqlite_file::a_finish_shown_with_another_attempt_or_worker_is_lost"),
+        caught_by: contract("finish::a_finish_shown_with_another_attempt_or_worker_is_lost"),
     },
     Sabotage {
         name: "status-not-compared",
@@ -382,17 +388,17 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND attempt = ?2 AND worker_id = ?3",
-        caught_by: it("contract::in_a_sqlite_file::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+        caught_by: contract("finish::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
     },
     Sabotage {
         name: "retry-after-the-end",
         breaks: "a job that has ended is not retried by a late finish",
         file: SQL,
-        old: "ready = ?7 * (1 + (crash_count > 0)), worker = NULL
-    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
-        new: "ready = ?7 * (1 + (crash_count > 0)), worker = NULL
-    WHERE id = ?1 AND attempt = ?2 AND worker_id = ?3",
-        caught_by: it("contract::in_a_sqlite_file::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+        old: "worker_id = NULL
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND coalesce(worker_id, 0) = ?3",
+        new: "worker_id = NULL
+    WHERE id = ?1 AND attempt = ?2 AND coalesce(worker_id, 0) = ?3",
+        caught_by: contract("finish::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
     },
     Sabotage {
         name: "progress-of-a-lost-claim",
@@ -402,51 +408,50 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
     WHERE id = ?1 AND ?2 = ?2 AND ?3 = ?3",
-        caught_by: it("contract::in_a_sqlite_file::progress_under_a_lost_claim_is_not_shown"),
+        caught_by: contract("progress::progress_under_a_lost_claim_is_not_shown"),
     },
     // -- finish
     Sabotage {
         name: "release-counted-as-retry",
         breaks: "a job that is given back loses no retry",
         file: SQL,
-        old: "SET status = 'pending', attempt = attempt - (1 - ?4),",
-        new: "SET status = 'pending', retry_count = retry_count + 1, attempt = attempt - (1 - ?4),",
-        caught_by: it("contract::in_a_sqlite_file::a_released_job_loses_no_retry"),
+        old: "retry_count = retry_count + ?9,",
+        new: "retry_count = retry_count + 1,",
+        caught_by: contract("finish::a_released_job_loses_no_retry"),
     },
     Sabotage {
         name: "release-keeps-the-attempt",
         breaks: "a job that was given back before it began is as if never claimed",
         file: SQL,
-        old: "SET status = 'pending', attempt = attempt - (1 - ?4),",
-        new: "SET status = 'pending', attempt = attempt - 0 * ?4,",
-        caught_by: it("contract::in_a_sqlite_file::a_job_released_before_it_began_is_as_if_never_claimed"),
+        old: "attempt = attempt - (1 - ?8),",
+        new: "attempt = attempt - 0 * ?8,",
+        caught_by: contract("finish::a_job_released_before_it_began_is_as_if_never_claimed"),
     },
     Sabotage {
         name: "history-row-missing",
         breaks: "each failed attempt is on record",
-        file: VERBS,
-        old: "if attempt > 1 || outcome != AttemptOutcome::Completed {",
-        new: "if attempt > 1 {",
-        caught_by: it(
-            "contract::in_a_sqlite_file::a_history_is_told_oldest_first_and_without_the_attempt_that_runs",
-        ),
+        file: FINISH,
+        old: "if attempt == 1 && outcome == AttemptOutcome::Completed {",
+        new: "if attempt == 1 {",
+        caught_by: contract("read::a_history_is_oldest_first_and_without_the_running_attempt"),
     },
     Sabotage {
         name: "short-wait-not-due",
         breaks: "a wait shorter than an instant can tell is none",
-        file: VERBS,
-        old: "let ready = at <= ended;",
-        new: "let ready = wait.is_zero();",
-        caught_by: it("contract::in_a_sqlite_file::a_wait_shorter_than_an_instant_can_tell_is_none"),
+        file: LEAVING,
+        old: "let availability = Availability::of(at, now, ticket.suspected);",
+        new: "let availability =
+                    if wait.is_zero() { Availability::due(ticket.suspected) } else { Availability::Scheduled };",
+        caught_by: contract("finish::a_wait_shorter_than_an_instant_can_tell_is_none"),
     },
     // -- rescue and leave
     Sabotage {
-        name: "silent-though-it-heartbeat",
+        name: "silent-though-it-beats",
         breaks: "a silent worker that has beaten since it was looked at is not taken for dead",
-        file: WRITER_APPLY,
-        old: "Ok(found) if found == Some(heartbeats) =>",
-        new: "Ok(found) if found.is_some() || found == Some(heartbeats) =>",
-        caught_by: it("contract::in_a_sqlite_file::a_silent_worker_that_has_beaten_since_is_left_alone"),
+        file: VERBS,
+        old: "&& tx.heartbeats(worker)? != Some(heartbeats)",
+        new: "&& tx.heartbeats(worker)?.is_none_or(|_| heartbeats == u64::MAX)",
+        caught_by: contract("release::a_silent_worker_with_a_newer_heartbeat_is_left_alone"),
     },
     Sabotage {
         name: "rescue-by-a-single-look",
@@ -460,8 +465,8 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "rescue-after-a-gap",
         breaks: "whoever was away itself starts to watch anew",
         file: LEASE,
-        old: "if blind {",
-        new: "if blind && self.lease.is_zero() {",
+        old: "if gap {",
+        new: "if gap && self.lease.is_zero() {",
         caught_by: within("lease::tests::a_monitor_with_a_gap_in_its_observations_starts_again"),
     },
     Sabotage {
@@ -479,23 +484,19 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "crash-counted-as-failure",
         breaks: "a crash of the worker costs the job no retry",
         file: SQL,
-        old: "scheduled_at = ?2, crash_count = crash_count + 1",
-        new: "scheduled_at = ?2, retry_count = retry_count + 1, crash_count = crash_count + 1",
-        caught_by: it(
-            "contract::in_a_sqlite_file::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted",
-        ),
+        old: "retry_count = retry_count + ?9,",
+        new: "retry_count = retry_count + ?9 + ?10,",
+        caught_by: contract("release::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted"),
     },
     Sabotage {
-        name: "liveness-released-before-leave",
+        name: "lock-file-released-before-the-commit",
         breaks: "a worker keeps its proof of life until it is off the list",
-        file: WRITER_APPLY,
-        old: "            Request::ReleaseWorker(worker, Release::ByWorker, reply) => {
-",
-        new: "            Request::ReleaseWorker(worker, Release::ByWorker, reply) => {
-                self.lives.end(worker);
-",
+        file: COMMIT,
+        old: "let dead_sockets = std::mem::take(&mut tx.dead_sockets);",
+        new: "let dead_sockets = std::mem::take(&mut tx.dead_sockets);
+        self.workers.are_gone(&batch.effects.gone);",
         caught_by: within(
-            "store::sqlite::writer::tests::a_worker_keeps_its_proof_of_life_until_it_is_off_the_list",
+            "store::sqlite::writer::tests::a_worker_keeps_its_lock_file_until_it_is_removed",
         ),
     },
     Sabotage {
@@ -504,15 +505,15 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/model/poison.rs",
         old: "if crash_count < crashes_max {",
         new: "if crash_count < crashes_max.max(1_000) {",
-        caught_by: it("contract::in_a_sqlite_file::a_job_is_failed_with_its_third_crash_and_says_so"),
+        caught_by: contract("poison::a_job_is_failed_with_its_third_crash_and_says_so"),
     },
     Sabotage {
         name: "bystanders-blamed",
         breaks: "of the jobs of a dead worker its suspect alone is blamed",
         file: "qdjobs/src/model/poison.rs",
-        old: "suspect.is_none() || crash_count > 0;",
-        new: "suspect.is_none() || crash_count < u32::MAX;",
-        caught_by: it("contract::in_a_sqlite_file::the_suspect_that_a_dead_worker_held_is_blamed_alone"),
+        old: "suspected.is_none() || crash_count > 0;",
+        new: "suspected.is_none() || crash_count < u32::MAX;",
+        caught_by: contract("poison::a_crash_is_counted_for_the_suspected_job_of_a_dead_worker_alone"),
     },
     Sabotage {
         name: "time-by-the-wall-clock",
@@ -540,12 +541,12 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: SCHEMA,
         old: "DELETE FROM qdjobs_attempts WHERE job_id = OLD.id;",
         new: "DELETE FROM qdjobs_attempts WHERE job_id = -OLD.id;",
-        caught_by: it("contract::in_a_sqlite_file::a_deleted_job_is_gone_with_its_history"),
+        caught_by: contract("command::a_deleted_job_is_gone_with_its_history"),
     },
     Sabotage {
         name: "running-job-deleted",
         breaks: "a job that runs is not deleted by hand",
-        file: "qdjobs/src/store/mod.rs",
+        file: "qdjobs/src/store/command.rs",
         old: "(_, Status::Running) => {
                 (true,",
         new: "(_, Status::Running) => {

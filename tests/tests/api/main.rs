@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod async_tasks;
-mod contract;
 mod faults;
 mod health;
 mod model;

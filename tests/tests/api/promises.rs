@@ -51,7 +51,7 @@ fn tests_named(text: &str) -> Vec<&str> {
 fn each_promise_and_each_fault_names_a_proof_and_every_test_that_is_named_exists() {
     let page = std::fs::read_to_string(PAGE).unwrap();
     // Those of the contract are made tests by a macro, for each store.
-    let mut known: BTreeSet<String> = qdjobs_tests::contract::promises().map(str::to_owned).collect();
+    let mut known: BTreeSet<String> = qdjobs_contract::promises().map(str::to_owned).collect();
     tests(Path::new(ROOT), &mut known);
     let missing: Vec<&str> = tests_named(&page).into_iter().filter(|name| !known.contains(*name)).collect();
     assert!(missing.is_empty(), "named, and not there: {missing:#?}");

@@ -1,5 +1,5 @@
-//! [`StoreProxy`], a store that stands between a worker and the real one: it tells the test what the worker asks, and can keep
-//! the answers to its heartbeats back.
+//! [`StoreProxy`], a store between a worker and the real one: it reports to the test what the worker asks, and can delay the
+//! answers to its heartbeats.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use crate::support::PATIENCE;
 pub(crate) struct StoreProxy {
     real: Arc<dyn Store>,
     asked: Sender<Asked>,
-    /// Beats whose answers are kept back; `None` while they are not.
+    /// Heartbeats whose answers are delayed; `None` while they are not.
     kept: Mutex<Option<Vec<Unanswered>>>,
 }
 
@@ -46,15 +46,15 @@ impl StoreProxy {
         self.kept.lock().unwrap().get_or_insert_default();
     }
 
-    /// Answers every heartbeat that was kept back as the real store does now, and those to come at once.
+    /// Answers every delayed heartbeat as the real store does now, and those to come at once.
     pub(crate) fn release_heartbeats(&self) {
         for (worker, reply) in self.kept.lock().unwrap().take().into_iter().flatten() {
             reply.send(self.real.heartbeat(worker).wait());
         }
     }
 
-    fn tell(&self, asked: Asked) {
-        // A test that has heard enough no longer listens.
+    fn report(&self, asked: Asked) {
+        // A test that needs no more has dropped the other end.
         let _ = self.asked.send(asked);
     }
 }
@@ -93,7 +93,7 @@ impl Store for StoreProxy {
 
     fn cancel_waiting_claims(&self, worker: WorkerId) -> Pending<()> {
         let cancelled = self.real.cancel_waiting_claims(worker);
-        self.tell(Asked::CancelWaitingClaims(worker));
+        self.report(Asked::CancelWaitingClaims(worker));
         cancelled
     }
 
@@ -106,7 +106,7 @@ impl Store for StoreProxy {
                 pending
             }
         };
-        self.tell(Asked::Heartbeat(worker));
+        self.report(Asked::Heartbeat(worker));
         answer
     }
 
