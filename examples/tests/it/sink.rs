@@ -74,7 +74,7 @@ impl Talk {
         }
         self.say("220 sink.test")?;
         loop {
-            let command = self.hear()?;
+            let command = self.read_command()?;
             let upper = command.to_ascii_uppercase();
             if upper.starts_with("EHLO") {
                 self.say("250-sink.test\r\n250 8BITMIME")?;
@@ -92,7 +92,7 @@ impl Talk {
             } else if upper == "DATA" {
                 self.say("354 go on")?;
                 if manner == Manner::DropBeforeDot {
-                    self.hear()?;
+                    self.read_command()?;
                     return Ok(());
                 }
                 got.letter = Some(self.letter()?);
@@ -122,7 +122,7 @@ impl Talk {
         }
     }
 
-    fn hear(&mut self) -> std::io::Result<String> {
+    fn read_command(&mut self) -> std::io::Result<String> {
         let mut line = String::new();
         match self.reader.read_line(&mut line)? {
             0 => Err(std::io::ErrorKind::UnexpectedEof.into()),

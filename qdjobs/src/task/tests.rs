@@ -116,7 +116,7 @@ fn a_task_runs_with_stored_params_defaults_and_state() {
 }
 
 #[test]
-fn an_async_task_runs_on_any_thread_if_it_can_and_on_its_own_if_it_must() {
+fn a_future_that_is_send_is_shared_and_any_other_one_is_local() {
     assert!(matches!(Double::DEF.run, Run::Async(_)));
     assert!(matches!(Stays::DEF.run, Run::AsyncLocal(_)));
     assert_eq!(run(Double::DEF, r#"{"n": 4}"#).unwrap(), "9");
@@ -124,7 +124,7 @@ fn an_async_task_runs_on_any_thread_if_it_can_and_on_its_own_if_it_must() {
 }
 
 #[test]
-fn params_that_cannot_be_read_are_an_ordinary_failed_attempt_that_names_the_parameter() {
+fn params_that_cannot_be_read_fail_the_attempt_and_the_error_names_the_parameter() {
     for (params, text) in [
         (r#"{"name": "Ann"}"#, "missing parameter `times`"),
         (r#"{"name": "Ann", "times": "x"}"#, "parameter `times`: invalid type: string \"x\", expected u8"),
@@ -139,7 +139,7 @@ fn params_that_cannot_be_read_are_an_ordinary_failed_attempt_that_names_the_para
 }
 
 #[test]
-fn a_result_that_cannot_be_stored_is_permanent_since_another_attempt_would_return_the_same() {
+fn a_result_that_cannot_be_stored_is_a_permanent_error() {
     let (kind, text) = failure(run(MapOfPairs::DEF, "{}"));
     assert_eq!(kind, TaskErrorKind::Permanent);
     assert!(text.contains("its result cannot be written as JSON: key must be a string"), "{text}");
@@ -149,8 +149,8 @@ fn a_result_that_cannot_be_stored_is_permanent_since_another_attempt_would_retur
 }
 
 #[test]
-fn params_by_name_are_told_everything_that_is_wrong_with_them() {
-    let json = r#"{"nmae": "Ann", "times": "x", "colour": 1}"#;
+fn the_error_for_params_by_name_lists_all_problems() {
+    let json = r#"{"nmae": "Ann", "times": "x", "color": 1}"#;
     let error = check_params(Greet::DEF, json).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidParams);
     assert_eq!(
@@ -158,14 +158,14 @@ fn params_by_name_are_told_everything_that_is_wrong_with_them() {
         "the params do not fit the task `tests.greet`\n  \
          name: missing; expected String\n  \
          times: expected u8, found string \"x\"\n  \
-         colour: not a parameter of the task; the task takes name, times, lang, note\n  \
+         color: not a parameter of the task; the task takes name, times, lang, note\n  \
          nmae: not a parameter of the task; did you mean `name`?"
     );
     assert_eq!(error.problems().len(), 4);
 }
 
 #[test]
-fn params_by_name_that_fit_are_answered_as_the_text_to_store() {
+fn valid_params_by_name_are_returned_as_the_text_to_store() {
     let json = "{ \"times\": 2, \"name\": \"Ann\",\n \"note\": null }";
     let stored = check_params(Greet::DEF, json).unwrap();
     assert_eq!(
@@ -176,7 +176,7 @@ fn params_by_name_that_fit_are_answered_as_the_text_to_store() {
 }
 
 #[test]
-fn params_by_name_are_an_object_no_deeper_and_no_larger_than_a_row_should_hold() {
+fn params_by_name_must_be_an_object_within_the_limits_of_depth_and_size() {
     for (json, kind, words) in [
         ("[1]".to_owned(), ErrorKind::InvalidParams, "are an array and not a JSON object"),
         ("null".to_owned(), ErrorKind::InvalidParams, "are null and not a JSON object"),
@@ -201,7 +201,7 @@ fn params_by_name_are_an_object_no_deeper_and_no_larger_than_a_row_should_hold()
 fn cleanup() {}
 
 #[test]
-fn a_params_struct_goes_through_json_and_back_and_has_what_its_params_have() {
+fn a_params_struct_is_written_to_json_and_read_back() {
     let params = Greet { note: Some("x".into()), ..Greet::new("Ann", 2) };
     let text = serde_json::to_string(&params).unwrap();
     assert_eq!(text, r#"{"name":"Ann","times":2,"lang":"en","note":"x"}"#);
@@ -211,7 +211,7 @@ fn a_params_struct_goes_through_json_and_back_and_has_what_its_params_have() {
 }
 
 #[test]
-fn the_record_says_what_stands_in_the_source() {
+fn the_description_of_a_task_matches_its_source() {
     let def = Greet::DEF;
     assert_eq!(
         (def.name, def.aliases, def.krate, def.doc),
@@ -246,22 +246,22 @@ fn the_registry_finds_tasks_by_name_and_by_alias() {
 }
 
 #[test]
-fn nonsense_is_told_in_part_however_much_of_it_there_is() {
+fn the_error_stays_short_however_many_problems_there_are() {
     let mut params = serde_json::Map::from_iter([("name".to_owned(), json!(["x".repeat(500_000)]))]);
     params.insert("times".to_owned(), json!("y".repeat(300_000)));
     params.extend((0..1_000).map(|n| (format!("unknown {n} {}", "z".repeat(100)), json!(n))));
     let error = check_params(Greet::DEF, &serde_json::Value::Object(params).to_string()).unwrap_err();
-    let told = error.problems();
-    assert_eq!(told.len(), 2 + 20 + 1, "{error}");
+    let reported = error.problems();
+    assert_eq!(reported.len(), 2 + 20 + 1, "{error}");
     assert!(
-        told.iter().all(|it| it.param.chars().count() <= 101 && it.problem.chars().count() <= 501),
+        reported.iter().all(|it| it.param.chars().count() <= 101 && it.problem.chars().count() <= 501),
         "{error}"
     );
-    assert_eq!(told[22].problem, "980 further members are no parameters of the task");
+    assert_eq!(reported[22].problem, "980 further members are no parameters of the task");
 }
 
 #[test]
-fn an_unknown_name_is_told_the_nearest_one_and_why_a_task_may_be_missing() {
+fn the_error_for_an_unknown_name_suggests_a_known_one_and_says_why_a_task_may_be_missing() {
     let registry: Registry = [Greet::DEF, Cleanup::DEF].into_iter().collect();
     let error = registry.find("tests.greed").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownTask);
@@ -274,7 +274,7 @@ fn an_unknown_name_is_told_the_nearest_one_and_why_a_task_may_be_missing() {
 }
 
 #[test]
-fn a_name_that_only_a_worker_may_know_is_told_to_be_enqueued_by_its_type() {
+fn the_error_for_an_unknown_name_mentions_tasks_that_only_a_worker_knows() {
     let error = JobRequest::<()>::by_name("tests.nowhere", &json!({})).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownTask);
     assert!(
@@ -284,7 +284,7 @@ fn a_name_that_only_a_worker_may_know_is_told_to_be_enqueued_by_its_type() {
 }
 
 #[test]
-fn an_empty_choice_of_tasks_is_not_told_as_a_crate_that_was_not_linked() {
+fn an_empty_selection_of_tasks_is_not_reported_as_a_crate_that_was_not_linked() {
     let error = Registry::default().check().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     for text in [error.to_string(), Registry::default().unknown("nope").to_string()] {
@@ -294,7 +294,7 @@ fn an_empty_choice_of_tasks_is_not_told_as_a_crate_that_was_not_linked() {
 }
 
 #[test]
-fn a_name_with_two_tasks_is_told_both_places_and_an_alias_counts() {
+fn the_error_for_two_tasks_of_one_name_or_alias_contains_both_places() {
     static TWIN: TaskDef =
         TaskDef::new("tests.sweep", &[], |_| Vec::new(), Run::Blocking(|_, _| Ok(String::new()))).declared(
             "src/twin.rs",
@@ -312,7 +312,7 @@ fn a_name_with_two_tasks_is_told_both_places_and_an_alias_counts() {
 }
 
 #[test]
-fn state_that_is_missing_is_told_with_its_task_and_place() {
+fn the_error_for_missing_state_contains_the_task_and_its_place() {
     let registry: Registry = [Greet::DEF, Cleanup::DEF].into_iter().collect();
     assert!(registry.missing_state(|id| id == TypeId::of::<Greeting>()).is_none());
     let text = registry.missing_state(|_| false).unwrap().to_string();
@@ -334,26 +334,26 @@ impl StdError for Outer {
 }
 
 #[test]
-fn every_sort_of_error_becomes_a_failure_with_its_causes() {
-    fn told<E: IntoTaskError<Via>, Via>(error: E) -> (TaskErrorKind, String) {
+fn every_kind_of_error_becomes_a_task_error_with_its_causes() {
+    fn converted<E: IntoTaskError<Via>, Via>(error: E) -> (TaskErrorKind, String) {
         failure(private::finish(Err::<(), E>(error)))
     }
     let io = || std::io::Error::other("no route");
-    assert_eq!(told("text"), (TaskErrorKind::Retry, "text".into()));
-    assert_eq!(told("text".to_owned()).1, "text");
-    assert_eq!(told(std::borrow::Cow::Borrowed("text")).1, "text");
-    assert_eq!(told(io()).1, "no route");
-    assert_eq!(told(Box::<dyn StdError>::from("boxed")).1, "boxed");
-    assert_eq!(told(Box::<dyn StdError + Send + Sync>::from("boxed")).1, "boxed");
-    assert_eq!(told(Outer(Some(io().into()))).1, "while sending: no route");
-    assert_eq!(told(TaskError::permanent("no")), (TaskErrorKind::Permanent, "no".into()));
-    // What a task says about trying again survives the context that callers add.
+    assert_eq!(converted("text"), (TaskErrorKind::Retry, "text".into()));
+    assert_eq!(converted("text".to_owned()).1, "text");
+    assert_eq!(converted(std::borrow::Cow::Borrowed("text")).1, "text");
+    assert_eq!(converted(io()).1, "no route");
+    assert_eq!(converted(Box::<dyn StdError>::from("boxed")).1, "boxed");
+    assert_eq!(converted(Box::<dyn StdError + Send + Sync>::from("boxed")).1, "boxed");
+    assert_eq!(converted(Outer(Some(io().into()))).1, "while sending: no route");
+    assert_eq!(converted(TaskError::permanent("no")), (TaskErrorKind::Permanent, "no".into()));
+    // The kind of a task error stays when a caller adds context.
     let wrapped = Outer(Some(TaskError::permanent("no such user").into()));
-    assert_eq!(told(wrapped), (TaskErrorKind::Permanent, "while sending: no such user".into()));
+    assert_eq!(converted(wrapped), (TaskErrorKind::Permanent, "while sending: no such user".into()));
 }
 
 #[test]
-fn a_number_that_json_cannot_hold_is_refused_before_it_is_stored() {
+fn a_float_that_is_not_finite_is_refused_before_it_is_stored() {
     use crate::Task as _;
     #[crate::task("tests.scale")]
     fn scale(by: f64, offset: Option<f64>) -> f64 {
@@ -367,7 +367,7 @@ fn a_number_that_json_cannot_hold_is_refused_before_it_is_stored() {
     assert_eq!(scale(1.0, None), 1.0);
 }
 
-/// What a run of the task makes of the params that were stored.
+/// Enqueues the task, reads its params back and runs it.
 fn stored_and_run<T: Task>(task: T) -> crate::Result<Outcome>
 where
     T::Output: 'static,
@@ -378,7 +378,7 @@ where
 }
 
 #[test]
-fn typed_params_deeper_than_can_be_read_back_are_refused_before_they_are_stored() {
+fn typed_params_that_are_nested_too_deep_are_refused_before_they_are_stored() {
     #[crate::task("tests.deep")]
     fn deep(value: serde_json::Value, raw: Option<Box<serde_json::value::RawValue>>) -> bool {
         value.is_array() && raw.is_some()
@@ -406,8 +406,7 @@ fn typed_params_deeper_than_can_be_read_back_are_refused_before_they_are_stored(
 
 #[test]
 fn an_integer_of_more_than_64_bits_is_refused_before_it_is_stored() {
-    // Written as the type of a parameter they do not compile; inside a type of one's own nobody sees them but
-    // serde.
+    // As the type of a parameter they do not compile. Inside another type only serde sees them.
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Numbers {
         n: u128,
@@ -419,10 +418,10 @@ fn an_integer_of_more_than_64_bits_is_refused_before_it_is_stored() {
         format!("{} {} {:?}", numbers.n, numbers.m, numbers.by_key)
     }
     let params = |n, m| Wide::new(Numbers { n, m, by_key: HashMap::from([(u128::MAX, -1)]) });
-    // What fits comes back, and a key is a text whatever its size.
+    // A number that fits is read back, and a key is a text, whatever its size.
     let (most, least) = (u64::MAX.into(), i64::MIN.into());
-    let told = format!("\"{most} {least} {{{}: -1}}\"", u128::MAX);
-    assert_eq!(stored_and_run(params(most, least)).unwrap().unwrap(), told);
+    let expected = format!("\"{most} {least} {{{}: -1}}\"", u128::MAX);
+    assert_eq!(stored_and_run(params(most, least)).unwrap().unwrap(), expected);
     for (too_wide, shown) in [
         (params(most + 1, 0), "18446744073709551616"),
         (params(u128::MAX, 0), "340282366920938463463374607431768211455"),
@@ -437,12 +436,12 @@ fn an_integer_of_more_than_64_bits_is_refused_before_it_is_stored() {
 }
 
 #[test]
-fn a_float_comes_back_as_the_one_that_was_passed() {
+fn a_float_is_read_back_exactly() {
     #[crate::task("tests.exact")]
     fn exact(x: f64) -> String {
         x.to_bits().to_string()
     }
-    // A fixed walk over all magnitudes.
+    // A fixed sequence over all magnitudes.
     let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
     for _ in 0..2_000 {
         bits = bits.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);

@@ -12,5 +12,6 @@ mod salvage;
 mod setup;
 mod store_proxy;
 mod support;
+mod targets;
 mod transaction;
 mod worker;

@@ -505,36 +505,3 @@ fn of_a_job_completed_in_a_transaction_nobody_hears_that_it_was_refused_though_t
     let told = events.until(|told| matches!(told, Told::Completed(_) | Told::Refused { .. }));
     assert_eq!(told, Told::Completed(handle.id()));
 }
-
-#[task("tx.savepoint")]
-fn complete_in_a_savepoint(ctx: &JobContext, #[state] db: &Db) -> Result<i64, Box<dyn std::error::Error>> {
-    let mut conn = connect(&db.0);
-    let mut tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let savepoint = tx.savepoint()?;
-    ctx.complete_in(&savepoint, &1)?;
-    savepoint.commit()?;
-    tx.commit()?;
-    Ok(2)
-}
-
-#[test]
-fn a_savepoint_is_a_target_for_a_completion_too() {
-    let (room, queue) = Room::with_queue();
-    let _worker = Worker::new(&queue).task::<CompleteInASavepoint>().state(Db(room.db())).start().unwrap();
-    let handle = CompleteInASavepoint.enqueue(&queue).unwrap();
-    assert_eq!(handle.soon().unwrap(), 1);
-}
-
-#[test]
-fn a_job_enqueued_in_a_transaction_on_a_queue_has_the_instants_of_the_queues_clock() {
-    let (room, queue, clock) = Room::with_held_time();
-    let mut conn = room.connection();
-    clock.advance(seconds(60));
-    let tx = conn.transaction().unwrap();
-    let now = Square::new(1).enqueue(queue.on(&tx)).unwrap();
-    let later = Square::new(2).delay(seconds(5)).enqueue(queue.on(&tx)).unwrap();
-    tx.commit().unwrap();
-    let (now, later) = (job(&queue, now), job(&queue, later));
-    assert_eq!((now.created_at, now.scheduled_at), (clock.now(), clock.now()));
-    assert_eq!((later.created_at, later.scheduled_at), (clock.now(), clock.now() + seconds(5)));
-}
