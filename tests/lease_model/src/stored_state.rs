@@ -1,13 +1,14 @@
-//! The tables: jobs and the list of workers, with the verbs that change them, each one transaction.
+//! The tables: jobs and registered workers, with the verbs that change them, each one transaction.
 //!
-//! Mirrors `store/sqlite/sql.rs` and `verbs.rs`. Leans on the rule alone; processes and time never come in.
+//! Mirrors the statements and verbs in `store/sqlite/queries`. Depends on `rules` alone; processes and time
+//! never come in.
 
 use super::rules::Rule;
 
-/// The number of a worker: a bit in the list.
+/// The number of a worker: a bit in the set of registered workers.
 pub(crate) type Number = u8;
 
-/// Numbers there are: two workers, each with as many lives as it may need.
+/// How many numbers exist: two workers, each with as many registrations as it may need.
 pub(crate) const NUMBERS: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,7 +25,7 @@ impl Status {
     }
 }
 
-/// What a worker shows with every write.
+/// What a worker presents with every write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Claim {
     pub(crate) job: u8,
@@ -40,13 +41,13 @@ pub(crate) enum Verdict {
     Release { begun: bool },
 }
 
-/// What writing a verdict did: `verbs::FinishResult`.
+/// The effect of writing a verdict, as `FinishResult` in the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FinishResult {
     Lost,
     /// Written now.
     Written,
-    /// Written before, under this very claim.
+    /// Written before, under this same claim.
     Before,
 }
 
@@ -57,21 +58,21 @@ pub(crate) struct Row {
     pub(crate) worker: Option<Number>,
     pub(crate) retries: u8,
     pub(crate) crashes: u8,
-    /// Rows of the task's own, written in the transaction of `complete_in`.
+    /// Rows that the task itself wrote, in the transaction of `complete_in`.
     pub(crate) effects: u8,
     /// Whether that transaction is what completed the job.
     pub(crate) completed_in: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Books {
+pub(crate) struct StoredState {
     pub(crate) rows: Vec<Row>,
-    /// The workers' table, a bit a number.
+    /// The table of workers, one bit a number.
     pub(crate) listed: u8,
 }
 
-impl Books {
-    pub(crate) fn new(jobs: usize) -> Books {
+impl StoredState {
+    pub(crate) fn new(jobs: usize) -> StoredState {
         let row = Row {
             status: Status::Pending,
             attempt: 0,
@@ -81,7 +82,7 @@ impl Books {
             effects: 0,
             completed_in: false,
         };
-        Books { rows: vec![row; jobs], listed: 0 }
+        StoredState { rows: vec![row; jobs], listed: 0 }
     }
 
     fn row(&mut self, claim: Claim) -> &mut Row {
@@ -107,7 +108,8 @@ impl Books {
         Claim { job, attempt: row.attempt, worker }
     }
 
-    /// The condition of every write by a worker: `WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3`.
+    /// The condition of every write by a worker: `WHERE id = ?1 AND status = 'running' AND attempt = ?2
+    /// AND worker_id = ?3`.
     fn holds(&self, rule: Rule, claim: Claim) -> bool {
         let row = self.rows[usize::from(claim.job)];
         row.status == Status::Running
@@ -115,7 +117,8 @@ impl Books {
             && (row.worker == Some(claim.worker) || rule == Rule::NoWorkerInFence)
     }
 
-    /// `verbs::FinishWriter::write`: `sql::COMPLETE`, `END`, `RETRY` or `RELEASE`, and `sql::ENDED_UNDER` if none changes a row.
+    /// Writes a verdict: `sql::COMPLETE`, `END`, `RETRY` or `RELEASE`, and `sql::ENDED_UNDER` if none
+    /// changes a row.
     pub(crate) fn finish(&mut self, rule: Rule, claim: Claim, verdict: Verdict) -> FinishResult {
         if !self.holds(rule, claim) {
             let row = *self.row(claim);
@@ -143,7 +146,8 @@ impl Books {
         FinishResult::Written
     }
 
-    /// `verbs::complete_in`, with the row that the task writes in the same transaction; refused, both are rolled back.
+    /// `complete_in`, with the row that the task writes in the same transaction. If it is refused, both
+    /// are rolled back.
     pub(crate) fn complete_in(&mut self, rule: Rule, claim: Claim) -> FinishResult {
         let finished = self.finish(rule, claim, Verdict::Complete);
         if finished == FinishResult::Written {
@@ -154,8 +158,8 @@ impl Books {
         finished
     }
 
-    /// `verbs::free`: `sql::FORGET_WORKER` first, and what the worker holds only if that has deleted a row: `sql::RESCUE_HELD`
-    /// or `RELEASE_HELD`. Gives the jobs that were freed.
+    /// Releases a worker: `sql::FORGET_WORKER` first, and only if that has deleted a row, the jobs it
+    /// holds: `sql::RESCUE_HELD` or `RELEASE_HELD`. Returns the freed jobs.
     pub(crate) fn free(&mut self, rule: Rule, worker: Number, crashed: bool) -> Vec<u8> {
         if !self.is_registered(worker) {
             return Vec::new();
@@ -169,7 +173,7 @@ impl Books {
         freed
     }
 
-    /// Frees a job, whoever has it and whatever it is now: what no statement of the product does.
+    /// Frees a job whatever its status and its worker: no statement of the product does this.
     pub(crate) fn free_row(&mut self, job: u8, crashed: bool) {
         let row = &mut self.rows[usize::from(job)];
         row.crashes += u8::from(crashed);
