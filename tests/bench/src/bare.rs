@@ -24,10 +24,10 @@ const BATCH: usize = 2_048;
 const WORKER: i64 = 1;
 
 /// All that qdjobs writes for a new job. Binds task_name, name, params, queue, priority, max_retries, scheduled_at,
-/// created_at, metadata, ready.
+/// created_at, metadata, availability.
 const INSERT: &str = "
     INSERT INTO qdjobs_jobs
-        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 /// Where params of more than [`INLINE`] bytes stand. Binds job_id, params.
@@ -38,16 +38,16 @@ const INLINE: usize = 500;
 
 /// Binds worker, now, task_name, queue, limit.
 const CLAIM: &str = "
-    UPDATE qdjobs_jobs SET status = 'running', attempt = attempt + 1, worker = ?1, started_at = ?2
+    UPDATE qdjobs_jobs SET status = 'running', attempt = attempt + 1, worker_id = ?1, started_at = ?2
     WHERE id IN (SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_ready
-                 WHERE status = 'pending' AND ready = 1 AND task_name = ?3 AND queue = ?4
+                 WHERE status = 'pending' AND availability = 1 AND task_name = ?3 AND queue = ?4
                  ORDER BY priority DESC, scheduled_at, id LIMIT ?5)
     RETURNING id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id))";
 
 /// Binds id, attempt, worker, result, now.
 const FINISH: &str = "
     UPDATE qdjobs_jobs SET status = 'completed', result = ?4, completed_at = ?5
-    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
 /// What may be asked of the writing thread.
 enum Request {

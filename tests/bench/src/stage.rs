@@ -97,8 +97,8 @@ impl Stage {
                 "WITH RECURSIVE job (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM job WHERE n < ?1),
                      clock (micros) AS MATERIALIZED (SELECT unixepoch() * 1000000)
                  INSERT INTO qdjobs_jobs
-                     (task_name, params, queue, priority, max_retries, scheduled_at, created_at, ready, status, attempt,
-                      worker, started_at, completed_at, result)
+                     (task_name, params, queue, priority, max_retries, scheduled_at, created_at, availability, status, attempt,
+                      worker_id, started_at, completed_at, result)
                  SELECT ?2, iif(length(?3) > 500, NULL, ?3), 'default', 0, 3, micros - ?1 + n + ?4, micros - ?1 + n, ?4 = 0, ?5, ?6,
                         iif(?6, 1, NULL), iif(?6, micros, NULL), iif(?6, micros, NULL), iif(?6, 'null', NULL)
                  FROM job, clock",

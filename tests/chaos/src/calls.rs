@@ -1,6 +1,6 @@
-//! What is ordered: random jobs of each kind, and how they are called.
+//! Random enqueue calls: jobs of each kind, with their rate.
 //!
-//! Leans on the tasks. Both kinds of enqueuers draw from here.
+//! Depends on `tasks`. Both kinds of enqueuing processes use it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use qdjobs::{JobRequest, Task as _};
 use serde_json::{Value, json};
 
 use crate::history::{Fact, History};
-use crate::tasks::{Order, UNIQUE};
+use crate::tasks::{KEYED, Work};
 use crate::{Result, clock};
 
 /// Each task with its share of the jobs and the range of its work in milliseconds.
-const MENU: &[(&str, u32, std::ops::Range<u64>)] = &[
+const TASK_MIX: &[(&str, u32, std::ops::Range<u64>)] = &[
     ("noop", 300, 0..1),
     ("slow", 120, 2..60),
     // Longer than any lease.
@@ -38,49 +38,49 @@ const MENU: &[(&str, u32, std::ops::Range<u64>)] = &[
     ("abort", 3, 0..1),
 ];
 
-/// Pending jobs past which nobody enqueues more.
+/// Above this number of pending jobs nothing more is enqueued.
 const BACKLOG_MAX: i64 = 400;
 
-/// A job that is to be enqueued.
+/// One job to enqueue.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) task: &'static str,
-    pub(crate) order: Order,
+    pub(crate) work: Work,
     pub(crate) delay: Duration,
 }
 
 impl Call {
-    /// Says that it is about to be made.
-    pub(crate) fn say(&self, history: &History) {
-        history.say(Fact::Called {
-            mark: self.order.mark,
+    /// Records that the call is about to be made.
+    pub(crate) fn append(&self, history: &History) {
+        history.append(Fact::EnqueueCalled {
+            mark: self.work.mark,
             task: self.task.to_owned(),
-            hash: self.order.hash(self.task),
+            hash: self.work.hash(self.task),
             delay_ms: self.delay.as_millis() as u64,
         });
     }
 
     pub(crate) fn params(&self) -> Value {
-        json!({ "order": self.order })
+        json!({ "work": self.work })
     }
 
     pub(crate) fn request(&self) -> qdjobs::Result<JobRequest<Value>> {
         let request =
-            JobRequest::by_name(self.task, &self.params())?.display_name(self.order.mark.to_string());
+            JobRequest::by_name(self.task, &self.params())?.display_name(self.work.mark.to_string());
         Ok(if self.delay.is_zero() { request } else { request.delay(self.delay) })
     }
 
-    /// The same through the task's own type, for one kind of job.
+    /// The same through the task's own type, for one task.
     pub(crate) fn typed(&self) -> Option<JobRequest<u64>> {
         (self.task == "noop").then(|| {
-            crate::tasks::Noop::new(self.order.clone())
-                .display_name(self.order.mark.to_string())
+            crate::tasks::Noop::new(self.work.clone())
+                .display_name(self.work.mark.to_string())
                 .delay(self.delay)
         })
     }
 }
 
-/// Draws calls, no mark twice.
+/// A random sequence of calls in which no mark occurs twice.
 #[derive(Debug)]
 pub(crate) struct Calls {
     pub(crate) rng: Rng,
@@ -89,9 +89,9 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// For one of the threads of the process numbered `process`; of one task alone if it is named.
+    /// For one thread of the process numbered `process`; of one task alone if it is named.
     pub(crate) fn new(process: u32, thread: u64, seed: u64, task: Option<&str>) -> Calls {
-        let task = task.and_then(|name| MENU.iter().map(|(task, ..)| *task).find(|task| *task == name));
+        let task = task.and_then(|name| TASK_MIX.iter().map(|(task, ..)| *task).find(|task| *task == name));
         Calls {
             rng: Rng::with_seed(seed ^ thread),
             next_mark: (u64::from(process) << 32) | (thread << 28) | 1,
@@ -101,43 +101,44 @@ impl Calls {
 
     pub(crate) fn next(&mut self) -> Call {
         let rng = &mut self.rng;
-        let dishes = || MENU.iter().filter(|(task, ..)| self.task.is_none_or(|only| only == *task));
-        let mut drawn = rng.u32(0..dishes().map(|(_, share, _)| share).sum());
-        let mut dish = &MENU[0];
-        for candidate in dishes() {
-            dish = candidate;
+        let tasks = || TASK_MIX.iter().filter(|(task, ..)| self.task.is_none_or(|only| only == *task));
+        let mut drawn = rng.u32(0..tasks().map(|(_, share, _)| share).sum());
+        let mut chosen = &TASK_MIX[0];
+        for candidate in tasks() {
+            chosen = candidate;
             if drawn < candidate.1 {
                 break;
             }
             drawn -= candidate.1;
         }
         let filler = match rng.u32(0..200) {
-            // Now and then one that needs many pages of the file.
+            // Sometimes one that needs many pages of the file.
             0 => rng.usize(10_000..200_000),
             1..20 => rng.usize(500..5_000),
             _ => rng.usize(0..80),
         };
-        let millis = rng.u64(dish.2.clone());
-        let times = rng.u32(1..4) + if dish.0 == "effect" { rng.u32(0..2) * 4 + rng.u32(0..2) } else { 0 };
+        let millis = rng.u64(chosen.2.clone());
+        let times = rng.u32(1..4) + if chosen.0 == "effect" { rng.u32(0..2) * 4 + rng.u32(0..2) } else { 0 };
         let delay = if rng.u32(0..12) == 0 { rng.u64(50..5_000) } else { 0 };
-        let order = Order { mark: self.next_mark, millis, times, filler: "x".repeat(filler) };
+        let work = Work { mark: self.next_mark, millis, times, filler: "x".repeat(filler) };
         self.next_mark += 1;
-        Call { task: dish.0, order, delay: Duration::from_millis(delay) }
+        Call { task: chosen.0, work, delay: Duration::from_millis(delay) }
     }
 
-    /// The call that everybody makes who makes one in this third of a second or soon after, the same in all processes.
+    /// The call that every process makes that makes one in this third of a second or soon after; the same
+    /// in all processes.
     pub(crate) fn shared(&mut self) -> Call {
         let about_now = clock::wall_micros().unsigned_abs() / 300_000 - self.rng.u64(0..2);
-        let order = Order {
-            mark: about_now | UNIQUE,
+        let work = Work {
+            mark: about_now | KEYED,
             millis: 3,
             times: 1,
             filler: "x".repeat((about_now % 900) as usize),
         };
-        Call { task: "slow", order, delay: Duration::ZERO }
+        Call { task: "slow", work, delay: Duration::ZERO }
     }
 
-    /// Waits a moment, and as long as enough is waiting already.
+    /// Waits for the next call, and for as long as enough jobs are pending.
     pub(crate) fn pace(&mut self, conn: &Connection, per_second: u64) -> Result<()> {
         let mean = 1_000_000 / per_second.max(1);
         std::thread::sleep(Duration::from_micros(self.rng.u64(0..mean * 2)));
@@ -148,7 +149,7 @@ impl Calls {
     }
 }
 
-/// How many jobs are pending, but no more than the limit.
+/// How many jobs are pending, at most the limit.
 fn backlog(conn: &Connection) -> Result<i64> {
     let sql = "SELECT count(*) FROM (SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_ready
                WHERE status = 'pending' AND availability = 1 LIMIT ?1)";

@@ -1,7 +1,8 @@
-//! The [`Site`]: a directory with the database, the histories of all processes, and the log that the database keeps of itself.
+//! The [`RunDir`]: a directory with the database, the histories of all processes, and a log inside the
+//! database.
 //!
-//! Leans on plain SQL. The log is written by triggers, inside the very transactions it speaks of, so its order is the order of
-//! commits and nothing is in it that did not happen.
+//! Depends on plain SQL. Triggers write the log inside the transactions that it describes. So its order is
+//! the order of commits, and it contains nothing that did not happen.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,9 +14,9 @@ use qdjobs::rusqlite::types::FromSql;
 
 use crate::Result;
 
-/// What the torture adds to the database.
+/// What the run adds to the database.
 const SCHEMA: &str = "
-    -- Nothing about it is unique: what happens twice is seen twice.
+    -- No column is unique: what happens twice has two rows.
     CREATE TABLE chaos_effects (job INTEGER NOT NULL, attempt INTEGER NOT NULL, mark INTEGER NOT NULL);
 
     CREATE TABLE chaos_log (
@@ -27,7 +28,7 @@ const SCHEMA: &str = "
         status TEXT, attempt INTEGER, worker_id INTEGER, retry_count INTEGER, crash_count INTEGER
     );
 
-    -- Which workers a process had: asked at each end of a process, also when the log is long.
+    -- Which workers a process had: read at each end of a process, also when the log is long.
     CREATE INDEX chaos_registered ON chaos_log (attempt) WHERE what = 'register_worker';
 
     CREATE TRIGGER chaos_insert AFTER INSERT ON qdjobs_jobs BEGIN
@@ -55,30 +56,30 @@ const SCHEMA: &str = "
         INSERT INTO chaos_log (what, worker_id, attempt) VALUES ('forget', OLD.id, OLD.pid);
     END;";
 
-/// A directory in which a torture takes place, and goes on after an interruption.
+/// A directory in which a run takes place, and continues after an interruption.
 #[derive(Debug)]
-pub(crate) struct Site {
+pub(crate) struct RunDir {
     dir: PathBuf,
-    /// Nobody else tortures here meanwhile.
-    _alone: File,
+    /// Held for as long as this run uses the directory.
+    _lock: File,
 }
 
-impl Site {
-    /// The site in `dir`, made if it is not there yet.
-    pub(crate) fn open(dir: &Path) -> Result<Site> {
+impl RunDir {
+    /// The run directory `dir`, created if it does not exist yet.
+    pub(crate) fn open(dir: &Path) -> Result<RunDir> {
         std::fs::create_dir_all(histories(dir))?;
         let alone = File::create(dir.join("alone.lock"))?;
-        alone.try_lock().map_err(|error| {
-            format!("another torture goes on in {} ({error}): choose another --dir", dir.display())
-        })?;
-        let site = Site { dir: dir.to_owned(), _alone: alone };
-        drop(JobQueue::open(site.db())?);
-        let conn = site.connect()?;
+        alone
+            .try_lock()
+            .map_err(|error| format!("another run uses {} ({error}): choose another --dir", dir.display()))?;
+        let run_dir = RunDir { dir: dir.to_owned(), _lock: alone };
+        drop(JobQueue::open(run_dir.db())?);
+        let conn = run_dir.connect()?;
         let made: i64 = one(&conn, "SELECT count(*) FROM sqlite_schema WHERE name = 'chaos_forget'")?;
         if made == 0 {
             conn.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT"))?;
         }
-        Ok(site)
+        Ok(run_dir)
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -93,8 +94,8 @@ impl Site {
         histories(&self.dir)
     }
 
-    /// Where the processes' own complaints go.
-    pub(crate) fn complaints(&self) -> PathBuf {
+    /// Where the standard error of the processes goes.
+    pub(crate) fn stderr_log(&self) -> PathBuf {
         self.dir.join("stderr.txt")
     }
 
@@ -105,17 +106,17 @@ impl Site {
     }
 }
 
-/// The database of the site in `dir`.
+/// The database of the run directory `dir`.
 pub(crate) fn database(dir: &Path) -> PathBuf {
     dir.join("jobs.db")
 }
 
-/// The directory of the histories of the site in `dir`.
+/// The directory of the histories of the run directory `dir`.
 pub(crate) fn histories(dir: &Path) -> PathBuf {
     dir.join("history")
 }
 
-/// The one value that `sql` gives.
+/// The one value that `sql` returns.
 pub(crate) fn one<T: FromSql>(conn: &Connection, sql: &str) -> Result<T> {
     Ok(conn.query_row(sql, [], |row| row.get(0)).map_err(|error| format!("{error}: {sql}"))?)
 }
