@@ -1,4 +1,4 @@
-//! The databases that figures are measured on: fresh for each round, filled by one statement, and checked afterwards.
+//! The databases of the measurements: fresh for each round, filled by one statement, and checked afterwards.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,20 +14,20 @@ use crate::args::Args;
 
 /// Where and how everything is measured.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub(crate) struct Workspace {
     pub(crate) dir: PathBuf,
     pub(crate) durability: Durability,
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
 }
 
-/// A database in a directory of its own, which goes with it.
+/// A database in its own directory, which is deleted with it.
 #[derive(Debug)]
 pub(crate) struct Db {
     dir: TempDir,
 }
 
-/// What a database holds before the measurement.
+/// The contents of a database before the measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fill {
     pub(crate) task: &'static str,
@@ -52,10 +52,10 @@ impl Fill {
     }
 }
 
-/// Bytes of params unless a figure says otherwise.
+/// Bytes of params unless a figure uses another size.
 pub(crate) const PAYLOAD: usize = 100;
 
-/// The filler of params that are `bytes` long as JSON text.
+/// The filler that makes params `bytes` long as JSON text.
 pub(crate) fn filler(bytes: usize) -> String {
     "x".repeat(bytes.saturating_sub(r#"{"filler":""}"#.len()))
 }
@@ -65,27 +65,27 @@ pub(crate) fn params_text(bytes: usize) -> String {
     format!(r#"{{"filler":"{}"}}"#, filler(bytes))
 }
 
-impl Stage {
-    pub(crate) fn new(args: &Args) -> Result<Stage> {
+impl Workspace {
+    pub(crate) fn new(args: &Args) -> Result<Workspace> {
         fs::create_dir_all(&args.dir)
             .map_err(|error| format!("the directory `{}` cannot be used: {error}", args.dir.display()))?;
         let dir = fs::canonicalize(&args.dir)?;
-        Ok(Stage { dir, durability: args.durability, quick: args.quick, rounds: args.rounds })
+        Ok(Workspace { dir, durability: args.durability, quick: args.quick, rounds: args.rounds })
     }
 
-    /// `full` of something, or `quick` of it.
+    /// The size of a figure: `full`, or `quick` for a quick run.
     pub(crate) fn size(&self, full: u64, quick: u64) -> u64 {
         if self.quick { quick } else { full }
     }
 
     /// An empty database with the schema of qdjobs.
     pub(crate) fn empty(&self) -> Result<Db> {
-        let db = self.place()?;
+        let db = self.create_dir()?;
         drop(self.open(&db)?);
         Ok(db)
     }
 
-    /// A database that holds `fill`, written back and closed.
+    /// A database that holds `fill`, checkpointed and closed.
     pub(crate) fn filled(&self, fill: Fill) -> Result<Db> {
         let db = self.empty()?;
         let conn = Connection::open(db.path())?;
@@ -114,7 +114,7 @@ impl Stage {
                     status,
                     status == "completed"
                 ])?;
-                // As an insert by qdjobs does it.
+                // As qdjobs inserts it.
                 conn.execute(
                     "INSERT INTO qdjobs_params (job_id, params) SELECT id, ?1 FROM qdjobs_jobs
                      WHERE params IS NULL AND id NOT IN (SELECT job_id FROM qdjobs_params)",
@@ -128,16 +128,16 @@ impl Stage {
         Ok(db)
     }
 
-    /// A copy of a database that nobody has open: in the page cache, and on the disk.
+    /// A copy of a closed database: in the page cache, and on the disk.
     pub(crate) fn copy(&self, of: &Db) -> Result<Db> {
-        let db = self.place()?;
+        let db = self.create_dir()?;
         fs::copy(of.path(), db.path())?;
-        // So that its way to the disk is no part of what is measured next.
+        // Synced, so that its own writes are no part of the next measurement.
         File::open(db.path())?.sync_all()?;
         Ok(db)
     }
 
-    fn place(&self) -> Result<Db> {
+    fn create_dir(&self) -> Result<Db> {
         Ok(Db { dir: tempfile::Builder::new().prefix("qdjobs-bench-").tempdir_in(&self.dir)? })
     }
 
@@ -146,13 +146,13 @@ impl Stage {
         Ok(JobQueue::options().durability(self.durability).open(db.path())?)
     }
 
-    /// Opens it without, under the settings that qdjobs uses.
+    /// Opens it without qdjobs, with the settings that qdjobs uses.
     pub(crate) fn connect(&self, db: &Db) -> Result<Connection> {
         connect(&db.path(), self.durability)
     }
 }
 
-/// Opens a database that qdjobs has made, without qdjobs, under the settings that qdjobs uses.
+/// Opens a database that qdjobs has created, without qdjobs, with the settings that qdjobs uses.
 pub(crate) fn connect(path: &Path, durability: Durability) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
@@ -175,7 +175,7 @@ impl Db {
         self.dir.path().join("jobs.db")
     }
 
-    /// The jobs in it, by status. After everybody has closed it.
+    /// The jobs in it, by status; call it after all connections are closed.
     pub(crate) fn count(&self) -> Result<Count> {
         let conn = Connection::open(self.path())?;
         let of = |status: &str| -> Result<u64> {
@@ -199,7 +199,7 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// All `pending` and `completed` ones, and no other: nothing was skipped, lost or done twice.
+    /// Demands `pending` and `completed` jobs and no others: none was skipped, lost or done twice.
     pub(crate) fn expect(self, pending: u64, completed: u64) -> Result<()> {
         if (self.pending, self.completed, self.all) == (pending, completed, pending + completed) {
             return Ok(());
@@ -207,7 +207,8 @@ impl Count {
         Err(format!("expected {pending} pending and {completed} completed jobs, found {self:?}").into())
     }
 
-    /// At least `done` of the ready ones of `fill` completed, and every other one as it was.
+    /// Demands that at least `done` of the ready jobs of `fill` completed, and that all others are
+    /// unchanged.
     pub(crate) fn expect_done(self, fill: Fill, done: u64) -> Result<()> {
         if self.completed < fill.finished + done || self.completed > fill.finished + fill.ready {
             return Err(format!("expected {done} further completed jobs of {fill:?}, found {self:?}").into());
