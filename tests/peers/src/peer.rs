@@ -1,4 +1,4 @@
-//! A contestant: built by cargo, then started once for each run.
+//! A peer: built by cargo, then started once for each run.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,30 +9,31 @@ use qdjobs_peers_common::{Figure, Report, Way, Ways};
 
 use crate::Result;
 use crate::check;
-use crate::roster::Entry;
+use crate::peers::Entry;
 
-/// A process that takes longer is ended. Its own patience is shorter, so this one is for a process that hangs.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// A process that takes longer is killed. Its own deadline is shorter, so this one is for a process that
+/// hangs.
+const DEADLINE: Duration = Duration::from_secs(300);
 
-/// A program that stands for a crate.
+/// A program that measures one crate.
 #[derive(Clone, Debug)]
-pub(crate) struct Contender {
+pub(crate) struct Peer {
     pub(crate) name: &'static str,
     pub(crate) version: String,
     pub(crate) ways: Vec<Way<String>>,
     program: PathBuf,
 }
 
-/// What a run has shown, and what the file says afterwards.
+/// The result of a run, and what is in the file afterwards.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) report: Report,
     pub(crate) journal: String,
 }
 
-impl Contender {
-    /// Builds it in its own workspace; the error is what to print in its row.
-    pub(crate) fn build(entry: &Entry) -> Result<Contender> {
+impl Peer {
+    /// Builds it in its own workspace; the error is shown in its row.
+    pub(crate) fn build(entry: &Entry) -> Result<Peer> {
         let home = Path::new(env!("CARGO_MANIFEST_DIR"));
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| home.join("target"), PathBuf::from);
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -50,10 +51,11 @@ impl Contender {
         let Ways { ways } = serde_json::from_slice(&answer.stdout)?;
         let lock = fs::read_to_string(home.join(entry.dir).join("Cargo.lock"))?;
         let version = version(&lock, entry.named).ok_or("its lock file does not name it")?;
-        Ok(Contender { name: entry.dir, version, ways, program })
+        Ok(Peer { name: entry.dir, version, ways, program })
     }
 
-    /// One figure, on a new database under `dir`; checked against what is in the file when the process has ended.
+    /// Measures one figure, on a new database under `dir`, and checks the file after the process has
+    /// ended.
     pub(crate) fn run(&self, way: &Way<String>, figure: Figure, amount: u64, dir: &Path) -> Result<Run> {
         let place = tempfile::Builder::new().prefix("qdjobs-peers-").tempdir_in(dir)?;
         let (database, out, err) =
@@ -70,10 +72,10 @@ impl Contender {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > DEADLINE {
                 child.kill()?;
                 child.wait()?;
-                return Err(format!("no end within {} s", PATIENCE.as_secs()).into());
+                return Err(format!("no end within {} s", DEADLINE.as_secs()).into());
             }
             std::thread::sleep(Duration::from_millis(5));
         };

@@ -1,13 +1,13 @@
-//! Who takes part.
+//! The list of peers.
 
-/// A contestant's package.
+/// A peer's package.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Its folder beside this package's manifest; its program is `peer-` and this.
+    /// Its folder beside this package's manifest; its program is `peer-` followed by this.
     pub(crate) dir: &'static str,
-    /// The crate whose version is shown, as the contestant's lock file has it.
+    /// The crate whose version is shown, as in the peer's lock file.
     pub(crate) named: &'static str,
-    /// Built exactly as locked. Not so qdjobs itself, whose dependencies may have changed since.
+    /// Built exactly as locked. qdjobs itself is not, since its dependencies may have changed.
     pub(crate) locked: bool,
 }
 
@@ -15,7 +15,7 @@ const fn published(dir: &'static str, named: &'static str) -> Entry {
     Entry { dir, named, locked: true }
 }
 
-pub(crate) const ROSTER: &[Entry] = &[
+pub(crate) const PEERS: &[Entry] = &[
     Entry { dir: "qdjobs", named: "qdjobs", locked: false },
     published("effectum", "effectum"),
     published("apalis", "apalis-sqlite"),
@@ -26,7 +26,7 @@ pub(crate) const ROSTER: &[Entry] = &[
     published("uf-boson", "uf-boson"),
 ];
 
-/// Who else runs on SQLite but does not take part, and why.
+/// Crates that run on SQLite too but are not measured, with the reason.
 pub(crate) const ABSENT: &[(&str, &str)] = &[
     ("fang 0.11.0", "Not tried: on SQLite it takes a task by SELECT, then UPDATE, without a transaction."),
     ("rustqueue 0.3.0", "Not tried: its library client opens memory and redb, not SQLite."),

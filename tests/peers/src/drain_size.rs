@@ -1,22 +1,23 @@
-//! How many jobs a drain has: one of a few numbers, so that there is something of the same size to compare it with.
+//! How many jobs a drain has: one of a few numbers, so that runs of the same size can be compared.
 
-use qdjobs_peers_common::PATIENCE;
+use qdjobs_peers_common::DEADLINE;
 
-const RUNGS: [u64; 3] = [1_000, 10_000, 100_000];
-/// A contestant takes the largest rung that it finishes within this.
+const DRAIN_SIZES: [u64; 3] = [1_000, 10_000, 100_000];
+/// A peer takes the largest size that it finishes within this.
 const SECONDS: f64 = 10.0;
 
-/// The most jobs a drain can have. A quick run makes do with a `part`: a twentieth is 20.
+/// The most jobs a drain can have. A quick run does one `part`th of it, such as a twentieth.
 pub(crate) fn most(part: u64) -> u64 {
-    RUNGS[RUNGS.len() - 1] / part
+    DRAIN_SIZES[DRAIN_SIZES.len() - 1] / part
 }
 
-/// The rung for a contestant that drains so many jobs a second; for the slow the least, if their patience lasts.
+/// The size for a peer that drains this many jobs a second; for a slow one the least, if that fits its
+/// deadline.
 pub(crate) fn choose(rate: f64, part: u64) -> Result<u64, String> {
-    let rungs = RUNGS.map(|jobs| jobs / part);
+    let rungs = DRAIN_SIZES.map(|jobs| jobs / part);
     let seconds = |jobs: u64| jobs as f64 / rate;
     let fits = |jobs: &u64| seconds(*jobs) <= SECONDS / part as f64;
-    let (least, patience) = (rungs[0], PATIENCE.as_secs());
+    let (least, patience) = (rungs[0], DEADLINE.as_secs());
     match rungs.into_iter().rev().find(fits) {
         Some(jobs) => Ok(jobs),
         None if seconds(least) <= patience as f64 => Ok(least),
