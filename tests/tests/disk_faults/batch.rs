@@ -6,7 +6,7 @@
 use qdjobs::store::NewJob;
 use qdjobs::store::{Pending, Store};
 use qdjobs::{ErrorKind, JobId};
-use qdjobs_sim_disk::{Fault, Lasts, Op};
+use qdjobs_sim_disk::{Fault, FaultDuration, Op};
 
 use crate::room::{Books, Room, answer, assert_no_thread_panicked};
 
@@ -71,8 +71,8 @@ fn a_write_that_fails_within_a_group_refuses_it_as_a_whole_and_tells_everybody()
     for nth in [500, 1_000, 2_000, 3_500] {
         let room = Room::new(nth);
         let store = room.open();
-        let told = gather(&room, &*store, || room.disk.fail(nth, Fault::Io(Op::Write), Lasts::Once));
-        assert_eq!(room.disk.struck(), 1);
+        let told = gather(&room, &*store, || room.disk.fail(nth, Fault::Io(Op::Write), FaultDuration::Once));
+        assert_eq!(room.disk.failures(), 1);
         assert!(told[LARGE].is_err());
         for error in told.iter().filter_map(|it| it.as_ref().err()) {
             assert_eq!(error.kind(), ErrorKind::Storage, "before the commit it is certain: {error}");

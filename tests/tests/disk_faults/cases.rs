@@ -548,7 +548,7 @@ impl Stage {
             End::Close => {}
             End::Kill => self.room.disk.kill(0),
             End::PowerCut if self.room.disk.is_off() => {}
-            End::PowerCut => self.room.disk.cut(),
+            End::PowerCut => self.room.disk.cut_power(),
         }
         (self.standing, self.waiting, self.queue, self.store) = (None, None, None, None);
         self.room.disk.power_on();

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use qdjobs::prelude::*;
 use qdjobs::rusqlite::{Connection, TransactionBehavior};
 use qdjobs::{Event, Status, Worker};
-use qdjobs_sim_disk::{Disk, Fault, Lasts, as_process};
+use qdjobs_sim_disk::{Disk, Fault, FaultDuration, as_process};
 
 use crate::room::{PATIENCE, Room, assert_no_thread_panicked};
 
@@ -30,7 +30,7 @@ struct Trial {
 #[task("disk.pay", retries = 0)]
 fn pay(ctx: &JobContext, #[state] trial: &Trial) -> Result<String, TaskError> {
     as_process(TASK, || {
-        trial.disk.fail_process(TASK, trial.nth, trial.fault, Lasts::Once);
+        trial.disk.fail_process(TASK, trial.nth, trial.fault, FaultDuration::Once);
         let paid = pay_in_a_transaction(ctx, trial);
         let _ = trial.told.send(paid.is_ok());
         paid.map(|()| "the function's own".into())
@@ -62,8 +62,8 @@ fn pay_once(nth: u64, fault: Fault) -> bool {
     let id = Pay::new().enqueue(&queue).unwrap().id();
     let paid = hears.recv_timeout(PATIENCE).expect("the task says how it went");
     ends.recv_timeout(PATIENCE).expect("the job ends");
-    let struck = room.disk.struck() > 0;
-    room.disk.heal();
+    let struck = room.disk.failures() > 0;
+    room.disk.clear_faults();
     worker.stop().unwrap();
     drop(queue);
 

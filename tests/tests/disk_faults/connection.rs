@@ -6,7 +6,7 @@
 
 use qdjobs::prelude::*;
 use qdjobs::{Error, ErrorKind, Filter};
-use qdjobs_sim_disk::{Fault, Lasts, Op, as_process};
+use qdjobs_sim_disk::{Fault, FaultDuration, Op, as_process};
 
 use crate::room::{Room, assert_no_thread_panicked};
 
@@ -23,14 +23,14 @@ fn post_once(nth: u64, fault: Fault) -> (bool, Result<(), Error>, bool) {
     let (struck, told) = as_process(PROGRAM, || {
         let conn = room.connect().unwrap();
         Post::new(1).enqueue(&conn).unwrap();
-        room.disk.fail_process(PROGRAM, nth, fault, Lasts::Once);
+        room.disk.fail_process(PROGRAM, nth, fault, FaultDuration::Once);
         let told = Post::new(2).enqueue(&conn).map(drop);
         assert!(conn.is_autocommit(), "no transaction is left open: {told:?}");
-        let struck = room.disk.struck() > 0;
+        let struck = room.disk.failures() > 0;
         room.disk.kill(PROGRAM);
         (struck, told)
     });
-    room.disk.heal();
+    room.disk.clear_faults();
     let jobs = as_process(NEXT, || {
         let queue = JobQueue::with_store(room.open());
         room.assert_sound();

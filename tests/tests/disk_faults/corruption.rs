@@ -187,7 +187,7 @@ fn damage_one(seed: u64) -> bool {
     let killed = dice.once_in(2);
     fill(&room, killed);
     let file = if killed && dice.once_in(2) { "jobs.db-wal" } else { "jobs.db" };
-    assert!(room.disk.damage(file, |bytes| rot(&mut dice, bytes)), "there is a {file}");
+    assert!(room.disk.corrupt(file, |bytes| rot(&mut dice, bytes)), "there is a {file}");
     let before = files(&room);
 
     let found = match qdjobs_sim_disk::as_process(1, || room.try_open(Durability::Full)) {

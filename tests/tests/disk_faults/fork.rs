@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qdjobs::prelude::*;
 use qdjobs::{Error, ErrorKind, JobQueue};
-use qdjobs_sim_disk::in_a_fork;
+use qdjobs_sim_disk::in_fork;
 
 use crate::room::PATIENCE;
 
@@ -18,7 +18,7 @@ fn is_forked<T>(answer: Result<T, Error>) -> bool {
 }
 
 #[test]
-fn a_queue_in_a_forked_child_is_refused_and_the_parents_goes_on() {
+fn a_queue_in_forked_child_is_refused_and_the_parents_goes_on() {
     // On a real disk: what is at stake are the locks of the operating system.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("jobs.db");
@@ -31,7 +31,7 @@ fn a_queue_in_a_forked_child_is_refused_and_the_parents_goes_on() {
     Add::new(5, 5).enqueue(&lone).unwrap();
     let mut ours = Some((worker, queue, handle, lone));
     for round in 0..20 {
-        let child_fine = in_a_fork(PATIENCE, || {
+        let child_fine = in_fork(PATIENCE, || {
             let (worker, queue, handle, lone) = ours.take().unwrap();
             let refused = is_forked(Add::new(3, 4).enqueue(&queue))
                 && is_forked(queue.get(handle.id()))

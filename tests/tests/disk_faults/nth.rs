@@ -7,7 +7,7 @@
 use qdjobs::store::NewJob;
 use qdjobs::store::Store;
 use qdjobs::{Error, ErrorKind};
-use qdjobs_sim_disk::{Disk, Fault, Lasts, Op};
+use qdjobs_sim_disk::{Disk, Fault, FaultDuration, Op};
 
 use crate::cases::{Case, End, Told, books, freeing, inserting, opening, turning};
 use crate::room::{BESIDE as PROBE, answer, assert_no_thread_panicked};
@@ -16,7 +16,7 @@ use crate::room::{BESIDE as PROBE, answer, assert_no_thread_panicked};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trouble {
     /// A call fails, and afterwards the process ends in some way.
-    Fault(Fault, Lasts, End),
+    Fault(Fault, FaultDuration, End),
     /// The power goes at a change. What of the changes before it was not synced is lost or not by this luck.
     Cut(u64),
 }
@@ -34,13 +34,13 @@ impl Trouble {
     fn begin(self, nth: u64, disk: &Disk) {
         match self {
             Trouble::Fault(fault, lasts, _) => disk.fail(nth, fault, lasts),
-            Trouble::Cut(_) => disk.cut_at(nth),
+            Trouble::Cut(_) => disk.cut_power_at(nth),
         }
     }
 
     fn has_struck(self, disk: &Disk) -> bool {
         match self {
-            Trouble::Fault(..) => disk.struck() > 0,
+            Trouble::Fault(..) => disk.failures() > 0,
             Trouble::Cut(_) => disk.is_off(),
         }
     }
@@ -83,7 +83,7 @@ impl Trouble {
             },
             // Of one thing only a store does not recover: a sync that failed.
             Trouble::Fault(fault, lasts, _) => {
-                stopped && (op == Some(Op::Sync) || (fault == Fault::Any && lasts == Lasts::ForGood))
+                stopped && (op == Some(Op::Sync) || (fault == Fault::Any && lasts == FaultDuration::UntilCleared))
             }
             Trouble::Cut(_) => false,
         }
@@ -99,7 +99,7 @@ pub(crate) fn trouble_each(case: &Case, trouble: Trouble) -> Runs {
         let disk = stage.room.disk.clone();
         trouble.begin(nth, &disk);
         let mut told = (case.act)(&mut stage);
-        let (struck, op) = (trouble.has_struck(&disk), disk.last_struck());
+        let (struck, op) = (trouble.has_struck(&disk), disk.last_failed());
         let what = format!("{}, moment {nth} ({op:?}), {trouble:?}: {told:?}", case.name);
         if let Err(doubt) = &told {
             assert!(struck && trouble.may_be_told_as(doubt.kind), "{what}");
@@ -108,7 +108,7 @@ pub(crate) fn trouble_each(case: &Case, trouble: Trouble) -> Runs {
         // The rest needs a disk.
         let mut probed = false;
         if let Trouble::Fault(..) = trouble {
-            disk.heal();
+            disk.clear_faults();
             if stage.store.is_some() && case.stays_open {
                 let first = told;
                 told = (case.then)(&mut stage, first);
@@ -153,14 +153,14 @@ pub(crate) fn trouble_each(case: &Case, trouble: Trouble) -> Runs {
 fn fail_all(cases: &[Case]) {
     for case in cases {
         let each = |fault, lasts, end| trouble_each(case, Trouble::Fault(fault, lasts, end)).struck;
-        let any = each(Fault::Any, Lasts::Once, End::Close);
+        let any = each(Fault::Any, FaultDuration::Once, End::Close);
         assert!(any > 0, "{}: nothing could fail", case.name);
         let failed = any
-            + each(Fault::Any, Lasts::Once, End::PowerCut)
-            + each(Fault::Any, Lasts::ForGood, End::Kill)
-            + each(Fault::Io(Op::Read), Lasts::Once, End::Close)
-            + each(Fault::Full, Lasts::Once, End::PowerCut)
-            + each(Fault::Full, Lasts::ForGood, End::Close);
+            + each(Fault::Any, FaultDuration::Once, End::PowerCut)
+            + each(Fault::Any, FaultDuration::UntilCleared, End::Kill)
+            + each(Fault::Io(Op::Read), FaultDuration::Once, End::Close)
+            + each(Fault::Full, FaultDuration::Once, End::PowerCut)
+            + each(Fault::Full, FaultDuration::UntilCleared, End::Close);
         println!("{}: {failed} failures", case.name);
     }
     assert_no_thread_panicked();

@@ -45,10 +45,10 @@ fn tell(seed: u64, durability: Durability) -> Found {
     // Some are cut while the file is made, most in the middle.
     let reach = if story.dice.once_in(8) { 30 } else { 500 };
     let nth = 1 + story.dice.below(reach);
-    story.room.disk.cut_at(nth);
+    story.room.disk.cut_power_at(nth);
     story.play(60);
     if !story.room.disk.is_off() {
-        story.room.disk.cut();
+        story.room.disk.cut_power();
     }
     let found = story.recover();
     story.drain();

@@ -7,7 +7,7 @@
 //! The store that writes has its pages in memory here, as one at work has. One that misreads a page in silence and then changes it
 //! writes it back; SQLite has no checksum that would tell.
 
-use qdjobs_sim_disk::{Fault, Lasts};
+use qdjobs_sim_disk::{Fault, FaultDuration};
 
 use crate::cases::{End, freeing, inserting, opening, turning};
 use crate::nth::{Runs, Trouble, trouble_each};
@@ -19,7 +19,7 @@ fn a_read_that_gives_half_ends_in_a_clear_error_or_works_and_harms_nothing() {
     let mut all = Runs::default();
     for case in [opening(), inserting(), turning(), freeing()].iter().flatten() {
         for end in [End::Close, End::Kill] {
-            let runs = trouble_each(case, Trouble::Fault(Fault::ShortRead, Lasts::Once, end));
+            let runs = trouble_each(case, Trouble::Fault(Fault::ShortRead, FaultDuration::Once, end));
             all.struck += runs.struck;
             all.refused += runs.refused;
         }

@@ -8,7 +8,7 @@ use qdjobs::store::NewJob;
 use qdjobs::store::sqlite::Durability;
 use qdjobs::store::{HealthState, Store};
 use qdjobs::{ErrorKind, Event, JobQueue, Status, StopReason};
-use qdjobs_sim_disk::{Disk, Fault, Lasts, Op, as_process};
+use qdjobs_sim_disk::{Disk, Fault, FaultDuration, Op, as_process};
 
 use crate::room::{PATIENCE, Room, answer};
 
@@ -37,11 +37,11 @@ fn after_a_sync_that_failed_nothing_more_is_promised_and_what_was_promised_is_th
     assert_eq!(told.recv_timeout(PATIENCE).unwrap(), None);
     let confirmed = Note::new(1).enqueue(&queue).unwrap().id();
 
-    room.disk.fail(1, Fault::Io(Op::Sync), Lasts::Once);
+    room.disk.fail(1, Fault::Io(Op::Sync), FaultDuration::Once);
     let doubtful = Note::new(2).enqueue(&queue).unwrap_err();
     assert!(doubtful.may_be_stored(), "{doubtful:?}");
     // The disk says that all is well again, and it is not believed.
-    room.disk.heal();
+    room.disk.clear_faults();
     let refused = Note::new(3).enqueue(&queue).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::StoreHalted, "{refused:?}");
     assert!(!refused.may_be_stored());
@@ -60,7 +60,7 @@ fn after_a_sync_that_failed_nothing_more_is_promised_and_what_was_promised_is_th
     drop((running, queue));
     assert_eq!(room.disk.changes(), changes);
 
-    room.disk.cut();
+    room.disk.cut_power();
     room.disk.power_on();
     as_process(1, || {
         let store = room.open();
@@ -75,7 +75,7 @@ fn after_a_sync_that_failed_nothing_more_is_promised_and_what_was_promised_is_th
 /// Ends while the disk fails at one of the writes that this takes.
 #[task("stop.end")]
 fn end(nth: u64, #[state] disk: &Disk) {
-    disk.fail(nth, Fault::Io(Op::Write), Lasts::Once);
+    disk.fail(nth, Fault::Io(Op::Write), FaultDuration::Once);
 }
 
 #[test]
@@ -95,18 +95,18 @@ fn a_write_that_fails_in_a_commit_is_doubtful_and_the_queue_goes_on_by_itself() 
     let mut doubtful = 0;
     for nth in 1.. {
         // Wherever it strikes: at the enqueue, at the claim that shares its commit, at the finish.
-        room.disk.fail(nth, Fault::Io(Op::Write), Lasts::Once);
+        room.disk.fail(nth, Fault::Io(Op::Write), FaultDuration::Once);
         let job = match Note::new(nth as u32).enqueue(&queue) {
             Ok(job) => job,
             Err(error) => {
-                assert!(room.disk.struck() > 0 && error.may_be_stored(), "{error:?}");
+                assert!(room.disk.failures() > 0 && error.may_be_stored(), "{error:?}");
                 doubtful += 1;
                 Note::new(nth as u32).enqueue(&queue).unwrap()
             }
         };
         job.wait_timeout(PATIENCE).unwrap();
-        let struck = room.disk.struck();
-        room.disk.heal();
+        let struck = room.disk.failures();
+        room.disk.clear_faults();
         if struck == 0 {
             break;
         }
@@ -118,8 +118,8 @@ fn a_write_that_fails_in_a_commit_is_doubtful_and_the_queue_goes_on_by_itself() 
         troubles.try_iter().for_each(drop);
         let job = End::new(nth).enqueue(&queue).unwrap();
         job.wait_timeout(PATIENCE).unwrap();
-        let struck = room.disk.struck();
-        room.disk.heal();
+        let struck = room.disk.failures();
+        room.disk.clear_faults();
         if struck == 0 {
             break;
         }
@@ -142,14 +142,14 @@ fn a_sync_that_fails_in_a_checkpoint_stops_a_relaxed_queue_whose_log_is_not_safe
     let store = room.try_open(Durability::Relaxed).unwrap();
     // Opening has written the log back, so the first commit begins it anew and syncs its head.
     answer(store.insert(vec![NewJob::new("stop.note", "{}")])).unwrap();
-    room.disk.fail(1, Fault::Io(Op::Sync), Lasts::Once);
+    room.disk.fail(1, Fault::Io(Op::Sync), FaultDuration::Once);
     let insert = |_| {
         let jobs = (0..100).map(|_| NewJob::new("stop.note", "{}")).collect();
         answer(store.insert(jobs))
     };
     let refused = (0..100).map(insert).find_map(Result::err).expect("a checkpoint is made on the way");
     assert_eq!((refused.kind(), refused.may_be_stored()), (ErrorKind::StoreHalted, false), "{refused}");
-    assert_eq!(room.disk.struck(), 1);
+    assert_eq!(room.disk.failures(), 1);
     // What the process alone has survived is there, since nothing was written from the log into the file.
     drop(store);
     room.disk.kill(0);

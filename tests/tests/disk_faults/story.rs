@@ -461,7 +461,7 @@ impl Story {
         self.room.disk.power_on();
         if self.dice.once_in(3) {
             // It goes again while the log is read.
-            self.room.disk.cut_at(1 + self.dice.below(12));
+            self.room.disk.cut_power_at(1 + self.dice.below(12));
             drop(self.room.try_open(self.durability));
             self.room.disk.power_on();
         }
@@ -540,7 +540,7 @@ impl Story {
         let drained = Books::of(&*store).unwrap();
         assert!(!format!("{drained:?}").contains("status: Running"));
         assert!(!format!("{drained:?}").contains("status: Pending"));
-        self.room.disk.cut();
+        self.room.disk.cut_power();
         drop(store);
         self.stores.clear();
         self.room.disk.power_on();
