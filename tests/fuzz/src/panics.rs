@@ -1,14 +1,15 @@
-//! Hears panics on threads that nobody joins: [`calm`].
+//! Detects panics on threads that no test joins: [`assert_none`].
 //!
-//! Leans on std alone. A panic of a queue's own thread closes its replies, which looks like any closed queue from outside.
+//! Depends on std alone. From outside, a panic of a queue's own thread looks like a closed queue, since it
+//! closes its replies.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// Begins to listen; later calls change nothing.
-pub(crate) fn listen() {
+/// Installs the panic hook; later calls change nothing.
+pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
@@ -22,10 +23,10 @@ pub(crate) fn listen() {
 }
 
 /// Fails if a thread of a queue or a worker has panicked so far.
-pub(crate) fn calm() {
+pub(crate) fn assert_none() {
     assert_eq!(
         PANICS.load(Ordering::Relaxed),
         0,
-        "a thread of the queue or its worker has panicked; see above"
+        "a thread of the queue or its worker has panicked: see the output above"
     );
 }
