@@ -1,5 +1,5 @@
-//! Thread orders: runs the library with every lock, wake-up and channel from `shuttle`, which chooses the thread that
-//! continues at each of them.
+//! Thread orders: run_jobs the library with every lock, wake-up and channel from `shuttle`, which chooses the
+//! thread that continues at each of them.
 //!
 //! ```text
 //! export RUSTFLAGS="--cfg qdjobs_shuttle" CARGO_TARGET_DIR=target/shuttle
@@ -8,9 +8,10 @@
 //! QDJOBS_SEED=7 cargo test -p qdjobs-shuttle -- --nocapture     # repeats the orders of a seed
 //! ```
 //!
-//! A caller without an answer, a thread that sleeps forever, a circle of locks: each is a deadlock, and `shuttle` reports
-//! it with the order that led to it. Timeouts never fire here: a wait for "at most a second" ends only by a wake-up, so
-//! that no timeout hides a lost wake-up. SQLite is the real one; its file is in memory.
+//! A caller without an answer, a thread that sleeps forever, a circle of locks: each is a deadlock, and
+//! `shuttle` reports it with the order that led to it. Timeouts never fire here: a wait for "at most a
+//! second" ends only by a wake-up, so that no timeout hides a lost wake-up. SQLite is the real one; its file
+//! is in memory.
 //!
 //! Depends on the public interface of `qdjobs` alone. Nothing that needs tokio or real time comes in.
 
