@@ -183,7 +183,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "self.reserve.spend(self.clock.elapsed());",
         new: "self.reserve.look_soon();",
         caught_by: processes(
-            "disk_full::on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_room",
+            "disk_full::on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_space",
         ),
     },
     Sabotage {
@@ -350,7 +350,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "let may_claim = !self.reserve.is_spent();",
         new: "let may_claim = true;",
         caught_by: processes(
-            "disk_full::on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_room",
+            "disk_full::on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_space",
         ),
     },
     // -- the fence
@@ -520,7 +520,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: WORKER_SHARED,
         old: "self.queue.clock().monotonic()",
         new: "self.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs()",
-        caught_by: processes("clocks::jumps_of_the_wall_clock_take_no_lease_and_no_time_from_running_jobs"),
+        caught_by: processes("clocks::jumps_of_the_wall_clock_affect_no_lease_and_no_timeout_of_running_jobs"),
     },
     Sabotage {
         name: "rescue-by-the-wall-clock",
@@ -530,7 +530,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         new: "(state.id, state.heartbeats)),
                 worker.shared.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs())",
         caught_by: processes(
-            "clocks::a_worker_that_stands_still_is_taken_for_dead_after_its_lease_though_the_wall_clock_goes_back",
+            "clocks::a_stopped_worker_is_presumed_dead_after_its_lease_though_the_wall_clock_goes_back",
         ),
     },
     // -- control
@@ -604,7 +604,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: DRAIN,
         new: DRAIN_WITHOUT_BEATS,
         caught_by: processes(
-            "signals::a_worker_that_ends_its_last_job_for_five_leases_after_sigterm_is_not_taken_for_dead",
+            "signals::a_worker_that_runs_its_last_job_for_five_leases_after_sigterm_is_not_presumed_dead",
         ),
     },
     Sabotage {

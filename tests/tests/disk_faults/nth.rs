@@ -83,7 +83,8 @@ impl Trouble {
             },
             // Of one thing only a store does not recover: a sync that failed.
             Trouble::Fault(fault, lasts, _) => {
-                stopped && (op == Some(Op::Sync) || (fault == Fault::Any && lasts == FaultDuration::UntilCleared))
+                stopped
+                    && (op == Some(Op::Sync) || (fault == Fault::Any && lasts == FaultDuration::UntilCleared))
             }
             Trouble::Cut(_) => false,
         }

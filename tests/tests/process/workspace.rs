@@ -1,4 +1,4 @@
-//! A [`Scene`]: a directory with one database, and questions to ask it with plain SQL.
+//! A [`Workspace`]: a directory with one database, and queries on it by plain SQL.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -11,50 +11,50 @@ use qdjobs::JobQueue;
 use qdjobs::rusqlite::types::{FromSql, Value};
 use qdjobs::rusqlite::{Connection, Params, Row};
 
-use crate::worker_process::{PATIENCE, Said};
+use crate::worker_process::{DEADLINE, LogLine};
 
 /// Tests that measure times run alone, all others side by side.
-static QUIET: RwLock<()> = RwLock::new(());
+static RUN_LOCK: RwLock<()> = RwLock::new(());
 
-/// Held for as long as a test lasts.
-#[expect(dead_code, reason = "a guard does its work by being there")]
-enum Company {
+/// Held for as long as a test runs.
+#[expect(dead_code, reason = "the lock is held, not read")]
+enum RunLock {
     Others(RwLockReadGuard<'static, ()>),
     Nobody(RwLockWriteGuard<'static, ()>),
 }
 
-pub(crate) struct Scene {
+pub(crate) struct Workspace {
     dir: tempfile::TempDir,
     db: String,
     files: AtomicUsize,
     pub(crate) sql: Connection,
-    _company: Company,
+    _company: RunLock,
 }
 
-impl Scene {
-    /// With a database that has its schema and the tests' own table.
-    pub(crate) fn new() -> Scene {
-        Scene::among(Company::Others(QUIET.read().unwrap_or_else(PoisonError::into_inner)))
+impl Workspace {
+    /// Creates a database with the schema and the tests' own table.
+    pub(crate) fn new() -> Workspace {
+        Workspace::with_lock(RunLock::Others(RUN_LOCK.read().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// As [`Scene::new`], while no other test runs.
-    pub(crate) fn alone() -> Scene {
-        Scene::among(Company::Nobody(QUIET.write().unwrap_or_else(PoisonError::into_inner)))
+    /// As [`Workspace::new`], while no other test runs.
+    pub(crate) fn alone() -> Workspace {
+        Workspace::with_lock(RunLock::Nobody(RUN_LOCK.write().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    fn among(company: Company) -> Scene {
+    fn with_lock(run_lock: RunLock) -> Workspace {
         let dir = tempfile::tempdir().unwrap();
         let db = dir.path().join("jobs.db").to_str().unwrap().to_owned();
         drop(JobQueue::open(&db).unwrap());
         let sql = Connection::open(&db).unwrap();
-        sql.busy_timeout(PATIENCE).unwrap();
-        // Nothing about it is unique: what happens twice is seen twice.
+        sql.busy_timeout(DEADLINE).unwrap();
+        // No column is unique: what happens twice has two rows.
         sql.execute_batch(
             "CREATE TABLE effects (job INTEGER, attempt INTEGER, pid INTEGER);
              CREATE INDEX effects_of_a_job ON effects (job)",
         )
         .unwrap();
-        Scene { dir, db, files: AtomicUsize::new(0), sql, _company: company }
+        Workspace { dir, db, files: AtomicUsize::new(0), sql, _company: run_lock }
     }
 
     pub(crate) fn db(&self) -> &str {
@@ -65,24 +65,24 @@ impl Scene {
         self.dir.path().join(name)
     }
 
-    pub(crate) fn ledger(&self) -> String {
-        self.path("ledger").to_str().unwrap().to_owned()
+    pub(crate) fn log_file(&self) -> String {
+        self.path("log_file").to_str().unwrap().to_owned()
     }
 
     pub(crate) fn fresh_file(&self, name: &str) -> PathBuf {
         self.path(&format!("{name}-{}", self.files.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// What all processes said, in the order in which they said it.
-    pub(crate) fn read_ledger(&self) -> Vec<Said> {
-        std::fs::read_to_string(self.ledger()).unwrap().lines().map(Said::parse).collect()
+    /// Everything that all processes reported, in order.
+    pub(crate) fn read_log(&self) -> Vec<LogLine> {
+        std::fs::read_to_string(self.log_file()).unwrap().lines().map(LogLine::parse).collect()
     }
 
-    /// How often each job was started, by the ledger.
+    /// How often each job was started, from the log file.
     pub(crate) fn starts(&self) -> BTreeMap<i64, usize> {
         let mut starts = BTreeMap::new();
-        for said in self.read_ledger().iter().filter(|said| said.is("start")) {
-            *starts.entry(said.number(0)).or_default() += 1;
+        for line in self.read_log().iter().filter(|line| line.is("start")) {
+            *starts.entry(line.number(0)).or_default() += 1;
         }
         starts
     }
@@ -96,7 +96,7 @@ impl Scene {
         self.insert_with_retries(jobs, 3)
     }
 
-    /// As [`Scene::insert`], for jobs that a single failure ends.
+    /// As [`Workspace::insert`], for jobs without retries.
     pub(crate) fn insert_once(&self, jobs: &[(&str, &str)]) -> Vec<i64> {
         self.insert_with_retries(jobs, 0)
     }
@@ -126,32 +126,32 @@ impl Scene {
         rows.collect::<Result<_, _>>().unwrap()
     }
 
-    /// Waits until the first value that `sql` gives is `wanted`; answers when.
+    /// Waits until the first value that `sql` returns is `wanted`; returns when that was.
     pub(crate) fn wait<T: FromSql + PartialEq + Debug>(
         &self,
         sql: &str,
         params: impl Params + Clone,
         wanted: T,
     ) -> Instant {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + DEADLINE;
         loop {
             let found: T = self.one(sql, params.clone());
             if found == wanted {
                 return Instant::now();
             }
             if Instant::now() > until {
-                panic!("waited in vain for {wanted:?}, found {found:?}: {sql}\n{:#?}", self.table());
+                panic!("{wanted:?} not within the deadline, found {found:?}: {sql}\n{:#?}", self.table());
             }
             std::thread::sleep(Duration::from_millis(4));
         }
     }
 
-    /// Waits until no job is left to do.
+    /// Waits until no job is pending or running.
     pub(crate) fn wait_drained(&self) {
         self.wait("SELECT count(*) FROM qdjobs_jobs WHERE status IN ('pending', 'running')", [], 0);
     }
 
-    /// Waits until nobody writes, and keeps it so for as long as `during` lasts.
+    /// Holds the write lock while `during` runs, so that no other connection writes.
     pub(crate) fn while_nobody_writes(&self, during: impl FnOnce()) {
         self.sql.execute_batch("BEGIN IMMEDIATE").unwrap();
         during();
@@ -167,14 +167,14 @@ impl Scene {
         )
     }
 
-    /// The file is sound, and every job has completed.
+    /// Asserts that the file is sound, and that every job has completed.
     pub(crate) fn assert_all_completed(&self) {
         self.assert_sound();
         let jobs: i64 = self.one("SELECT count(*) FROM qdjobs_jobs", []);
         assert_eq!(self.counts(), format!("completed {jobs}"), "{:#?}", self.table());
     }
 
-    /// No page is damaged, no job half-written, and each crash that is counted is a crash on record.
+    /// Asserts that no page is damaged, no job half-written, and that each counted crash has its attempt row.
     pub(crate) fn assert_sound(&self) {
         assert_eq!(self.one::<String>("PRAGMA integrity_check", []), "ok");
         let wrong: Vec<i64> = self.all(
@@ -182,7 +182,7 @@ impl Scene {
                  (SELECT count(*) FROM qdjobs_attempts WHERE job_id = id AND outcome = 'crashed')",
             [],
         );
-        assert!(wrong.is_empty(), "crashes are not on record: {wrong:?}");
+        assert!(wrong.is_empty(), "crashes without an attempt row: {wrong:?}");
         let strange: Vec<i64> = self.all(
             "SELECT id FROM qdjobs_jobs WHERE availability IS NULL OR (status = 'pending') <> (worker_id IS NULL)
                  OR (status IN ('completed', 'failed', 'cancelled')) <> (completed_at IS NOT NULL)",
@@ -207,7 +207,7 @@ impl Scene {
         rows.collect()
     }
 
-    /// The jobs that have not completed, for a failure's text.
+    /// The jobs that have not completed, for the message of a failure.
     fn table(&self) -> Vec<String> {
         self.all(
             "SELECT id || ' ' || task_name || ' ' || status || ' attempt ' || attempt || ' worker '
@@ -218,7 +218,7 @@ impl Scene {
     }
 }
 
-/// Every file in a directory, with all its bytes.
+/// Every file in a directory, with its contents.
 pub(crate) fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
     let name = |entry: &std::fs::DirEntry| entry.file_name().into_string().unwrap();

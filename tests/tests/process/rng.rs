@@ -1,17 +1,17 @@
-//! Random [`Choices`], printed so that a run can be had again.
+//! Random numbers, with a seed that is printed so that a run can be repeated: [`Rng`].
 
 use std::time::SystemTime;
 
-/// A sequence that can be had again: xorshift64*.
-pub(crate) struct Choices(u64);
+/// A repeatable sequence: xorshift64*.
+pub(crate) struct Rng(u64);
 
-impl Choices {
-    pub(crate) fn new() -> Choices {
+impl Rng {
+    pub(crate) fn new() -> Rng {
         let seed = crate::number_from_env("QDJOBS_SEED");
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let seed = seed.unwrap_or(now.as_nanos() as u64 % 1_000_000);
         println!("QDJOBS_SEED={seed}");
-        Choices(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+        Rng(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
     pub(crate) fn below(&mut self, end: u64) -> u64 {
