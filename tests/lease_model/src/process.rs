@@ -40,7 +40,7 @@ pub(crate) struct HeldJob {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// ClaimedJob, not begun.
+    /// Claimed, not begun.
     Waiting,
     Running,
     /// The task continues although its attempt has ended by timeout or by the end of the shutdown

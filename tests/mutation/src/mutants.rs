@@ -520,7 +520,9 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: WORKER_SHARED,
         old: "self.queue.clock().monotonic()",
         new: "self.queue.clock().now().duration_since(crate::Timestamp::UNIX_EPOCH).unsigned_abs()",
-        caught_by: processes("clocks::jumps_of_the_wall_clock_affect_no_lease_and_no_timeout_of_running_jobs"),
+        caught_by: processes(
+            "clocks::jumps_of_the_wall_clock_affect_no_lease_and_no_timeout_of_running_jobs",
+        ),
     },
     Sabotage {
         name: "rescue-by-the-wall-clock",

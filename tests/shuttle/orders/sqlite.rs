@@ -175,7 +175,11 @@ fn a_close_answers_every_caller_and_nothing_is_stored_after_it() {
             .map(|caller| {
                 let store = store.clone();
                 thread::spawn(move || {
-                    if caller == 0 { store.insert(new_job()).wait() } else { store.insert_blocking(new_job()) }
+                    if caller == 0 {
+                        store.insert(new_job()).wait()
+                    } else {
+                        store.insert_blocking(new_job())
+                    }
                 })
             })
             .collect();
@@ -217,7 +221,9 @@ fn a_close_ends_a_waiting_claim() {
         store.register_worker(WorkerInfo::new(WORKER, "host", 1)).wait().unwrap();
         let waiting_claim = {
             let store = store.clone();
-            thread::spawn(move || store.claim(waiting_claim(WORKER)).wait().map(|response| response.claimed.len()))
+            thread::spawn(move || {
+                store.claim(waiting_claim(WORKER)).wait().map(|response| response.claimed.len())
+            })
         };
         store.close();
         assert_eq!(waiting_claim.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);

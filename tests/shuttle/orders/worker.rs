@@ -88,7 +88,8 @@ fn a_function_that_ends_while_it_times_out_keeps_no_slot_and_its_job_runs_again(
             clock.advance(std::time::Duration::from_millis(100));
             thread::yield_now();
         }
-        // ClaimedJob while the first attempt is not quite over, it goes back for a while; and so it may go some times, but not for ever.
+        // If it is claimed while the first attempt is not quite over, it is given back and retried later.
+        // That may happen a few times, but not forever.
         let ended = (0..2_000).any(|_| {
             clock.advance(std::time::Duration::from_secs(10));
             thread::yield_now();

@@ -18,7 +18,7 @@ fn is_forked<T>(answer: Result<T, Error>) -> bool {
 }
 
 #[test]
-fn a_queue_in_forked_child_is_refused_and_the_parents_goes_on() {
+fn a_queue_in_a_forked_child_is_refused_and_the_parents_goes_on() {
     // On a real disk: what is at stake are the locks of the operating system.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("jobs.db");
