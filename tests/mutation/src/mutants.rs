@@ -136,7 +136,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "    rows.next()?;
     mode.ok_or",
         new: "    mode.ok_or",
-        caught_by: on_disk("nth::opening_and_closing_survive_each_failing_operation"),
+        caught_by: on_disk("each_operation::opening_and_closing_survive_each_failing_operation"),
     },
     Sabotage {
         name: "damaged-file-written",
@@ -144,7 +144,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: OPEN,
         old: "if ready.as_ref().is_err_and(Error::is_fatal) {",
         new: "if ready.as_ref().is_ok_and(|()| false) {",
-        caught_by: on_disk("rot::a_damaged_file_ends_in_a_clear_error_or_works_and_is_never_deleted"),
+        caught_by: on_disk("corruption::a_corrupt_file_works_or_ends_in_a_clear_error_and_is_never_deleted"),
     },
     Sabotage {
         name: "relaxed-sync",
@@ -153,7 +153,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "Durability::Full => 2,",
         new: "Durability::Full => 1,",
         caught_by: on_disk(
-            "cuts::a_power_cut_takes_nothing_that_was_confirmed_and_leaves_nothing_that_certainly_failed",
+            "power_loss::a_power_cut_loses_nothing_confirmed_and_keeps_nothing_that_certainly_failed",
         ),
     },
     Sabotage {
@@ -162,7 +162,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/sqlite/connection/error.rs",
         old: "Error::new(ErrorKind::Indeterminate, message)",
         new: "Error::new(ErrorKind::Storage, message)",
-        caught_by: on_disk("nth::enqueues_survive_each_failing_operation"),
+        caught_by: on_disk("each_operation::enqueues_survive_each_failing_operation"),
     },
     Sabotage {
         name: "fail-stop-removed",
@@ -173,7 +173,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         new: "ffi::SQLITE_IOERR_DATA
 ",
         caught_by: on_disk(
-            "stop::after_a_sync_that_failed_nothing_more_is_promised_and_what_was_promised_is_there",
+            "failed_sync::after_a_failed_sync_nothing_more_is_confirmed_and_what_was_confirmed_is_stored",
         ),
     },
     Sabotage {
@@ -192,7 +192,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/sqlite/connection/fork_guard.rs",
         old: "if process == self.process { Ok(()) }",
         new: "if process == self.process || process > 0 { Ok(()) }",
-        caught_by: on_disk("fork::a_queue_in_a_forked_child_is_refused_and_the_parents_goes_on"),
+        caught_by: on_disk("fork::a_queue_in_a_forked_child_is_refused_and_the_parents_continues"),
     },
     // -- insert
     Sabotage {

@@ -194,7 +194,7 @@ fn threads_that_write_the_same_file_lose_nothing() {
 }
 
 #[test]
-fn a_power_cut_takes_nothing_that_a_full_sync_confirmed_and_leaves_a_sound_file() {
+fn a_power_cut_loses_nothing_that_a_full_sync_confirmed_and_leaves_a_sound_file() {
     let (mut lost, mut unconfirmed, mut power_cuts) = (0, 0, 0);
     for synchronous in ["FULL", "NORMAL"] {
         for seed in 0..150 {
