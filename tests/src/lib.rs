@@ -1,5 +1,6 @@
 //! Support for the tests of qdjobs: what several of them share.
 //!
-//! Leans on the public door of `qdjobs` alone. The tests themselves stand in `tests/it`, one binary, a module a room.
+//! Depends on the public interface of `qdjobs`. The tests themselves are in `tests/`: `api`, `process`,
+//! `disk_faults`, `compile`.
 
 pub mod contract;

@@ -90,7 +90,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: OPEN,
         old: "mode(&mut options, 0o600)",
         new: "mode(&mut options, 0o644)",
-        caught_by: it("faults::the_files_of_a_queue_are_its_owners_alone_whatever_the_umask"),
+        caught_by: it("faults::the_files_of_a_queue_are_private_to_their_owner_whatever_the_umask"),
     },
     Sabotage {
         name: "log-not-written-back",
@@ -118,7 +118,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/sqlite/connection/migrate.rs",
         old: "if min_writer > KNOWN {",
         new: "if min_writer > KNOWN + 1_000_000 {",
-        caught_by: it("faults::a_database_of_a_newer_version_is_refused_untouched"),
+        caught_by: it("faults::a_database_of_a_newer_version_is_refused_unchanged"),
     },
     Sabotage {
         name: "torn-schema-opened",
@@ -126,7 +126,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/sqlite/connection/migrate.rs",
         old: "(0, Some(tables)) => ",
         new: "(0, Some(tables)) if tables.is_empty() => ",
-        caught_by: it("faults::tables_of_which_nothing_says_who_made_them_are_refused_untouched"),
+        caught_by: it("faults::tables_without_a_version_are_refused_unchanged"),
     },
     // -- the disk
     Sabotage {
@@ -220,7 +220,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/sqlite/connection/error.rs",
         old: "prepare_cached(\"BEGIN IMMEDIATE\")",
         new: "prepare_cached(\"BEGIN\")",
-        caught_by: it("faults::a_write_that_meets_a_lock_waits_until_it_is_let_go"),
+        caught_by: it("faults::a_write_that_meets_a_lock_waits_until_it_is_released"),
     },
     Sabotage {
         name: "answer-before-commit",
@@ -248,7 +248,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: WRITER_APPLY,
         old: "Err(error) if error.is_fatal() || self.conn.is_autocommit() =>",
         new: "Err(error) if error.is_fatal() =>",
-        caught_by: it("faults::a_fault_that_ends_the_transaction_stores_nothing_of_those_who_are_told_so"),
+        caught_by: it("faults::a_fault_that_ends_the_transaction_stores_nothing_of_the_refused_requests"),
     },
     Sabotage {
         name: "wake-up-lost",
@@ -292,7 +292,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "FinishResult::Lost | FinishResult::EndedBefore(_) => Err(Error::new(",
         new: "FinishResult::Lost => Err(Error::new(",
         caught_by: it(
-            "transaction::an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_there",
+            "transaction::an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_stored",
         ),
     },
     Sabotage {
@@ -552,7 +552,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
                 (true,",
         new: "(_, Status::Running) => {
                 (!matches!(self, JobCommand::Delete(_)),",
-        caught_by: it("queue::a_control_that_makes_no_sense_is_a_conflict_that_says_what_to_do"),
+        caught_by: it("queue::a_command_that_does_not_apply_is_a_conflict_with_a_help_line"),
     },
     // -- the worker
     Sabotage {
@@ -570,7 +570,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "WorkerId(self.rng.id())",
         new: "self.worker_id()",
         caught_by: it(
-            "worker::a_worker_that_was_taken_for_dead_goes_on_under_a_new_number_and_its_late_result_is_refused",
+            "worker::a_worker_whose_lease_expired_continues_under_a_new_number_and_its_late_result_is_discarded",
         ),
     },
     Sabotage {
@@ -579,7 +579,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: HEARTBEATS,
         old: HEARTBEAT,
         new: BEAT_AFTER_THE_TASKS,
-        caught_by: it("worker::a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
+        caught_by: it("worker::a_worker_sends_heartbeats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
     },
     Sabotage {
         name: "heartbeat-waits-for-tasks-beside-another-process",
@@ -597,7 +597,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: WORKER_STOP,
         old: DRAIN,
         new: DRAIN_WITHOUT_BEATS,
-        caught_by: it("worker::a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
+        caught_by: it("worker::a_worker_sends_heartbeats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
     },
     Sabotage {
         name: "heartbeat-stopped-before-the-drain-beside-another-process",

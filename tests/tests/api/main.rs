@@ -1,4 +1,4 @@
-//! The tests through the public door, in one binary: linking it once is enough.
+//! Tests of the public interface, in one binary: linking it once is enough.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,5 +13,5 @@ mod salvage;
 mod setup;
 mod store_proxy;
 mod support;
-mod transaction;
+mod transactions;
 mod worker;

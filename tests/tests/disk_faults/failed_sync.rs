@@ -64,7 +64,7 @@ fn after_a_failed_sync_nothing_more_is_confirmed_and_what_was_confirmed_is_store
     as_process(1, || {
         let store = workspace.open();
         workspace.assert_sound();
-        let queue = JobQueue::with_store(store.clone(), workspace.clock.clone());
+        let queue = JobQueue::with_store(store.clone());
         assert!(queue.get(confirmed).unwrap().is_some());
         assert!(queue.health().is_ok());
         answer(store.cancel_waiting_claims(qdjobs::WorkerId(1))).unwrap();

@@ -1,4 +1,4 @@
-//! Jobs in a transaction that is the program's own: stored, or completed, together with its rows or not at all.
+//! Jobs in the program's own transaction: stored, or completed, together with its rows or not at all.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use qdjobs::store::{Filter, Store};
 use qdjobs::{Clock, ErrorKind, JobId, JobRequest, Status};
 use serde_json::json;
 
-use crate::support::{Gate, Room, Soon, Told, connect, job, seconds, watch};
+use crate::support::{Gate, OwnedEvent, Soon, Workspace, connect, job, seconds, start_with_events};
 
 /// The file in which the tasks have their own rows, too.
 struct Db(PathBuf);
@@ -30,10 +30,11 @@ fn order(how: &str, ctx: &JobContext, #[state] db: &Db, #[state] gate: &Gate) ->
     tx.execute("INSERT INTO orders (job) VALUES (?1)", [ctx.job_id().0]).map_err(TaskError::retry)?;
     Square::new(7).enqueue(&tx).map_err(TaskError::retry)?;
     if let Err(error) = ctx.complete_in(&tx, &format!("{how} in the transaction")) {
-        // Told through the table of the test, since nobody listens to an attempt that has lost its job.
+        // Reported through a table of the test, since the result of an attempt that has lost its job is
+        // discarded.
         drop(tx);
-        let told = format!("{:?}: {}", error.kind(), error);
-        conn.execute("INSERT INTO refusals (text) VALUES (?1)", [told]).map_err(TaskError::retry)?;
+        let event = format!("{:?}: {}", error.kind(), error);
+        conn.execute("INSERT INTO refusals (text) VALUES (?1)", [event]).map_err(TaskError::retry)?;
         gate.pass_blocking(ctx);
         return Err(TaskError::permanent(error));
     }
@@ -47,13 +48,13 @@ fn order(how: &str, ctx: &JobContext, #[state] db: &Db, #[state] gate: &Gate) ->
     if how == "failed afterwards" {
         Err(TaskError::retry("too late"))
     } else {
-        Ok("the function's own".into())
+        Ok("by the return value".into())
     }
 }
 
-/// The application's tables in the same file.
-fn shop(room: &Room) -> Connection {
-    let conn = room.connection();
+/// The application's own tables in the same file.
+fn with_tables(workspace: &Workspace) -> Connection {
+    let conn = workspace.connection();
     conn.execute_batch("CREATE TABLE orders (job INTEGER); CREATE TABLE refusals (text TEXT)").unwrap();
     conn
 }
@@ -62,8 +63,8 @@ fn orders(conn: &Connection) -> i64 {
     conn.query_row("SELECT count(*) FROM orders", [], |row| row.get(0)).unwrap()
 }
 
-fn worker(queue: &JobQueue, room: &Room, gate: &Gate) -> Worker {
-    Worker::new(queue).task::<Order>().state(Db(room.db())).state(gate.clone())
+fn worker(queue: &JobQueue, workspace: &Workspace, gate: &Gate) -> Worker {
+    Worker::new(queue).task::<Order>().state(Db(workspace.db())).state(gate.clone())
 }
 
 fn open_gate() -> Gate {
@@ -75,9 +76,9 @@ fn open_gate() -> Gate {
 // -- enqueue
 
 #[test]
-fn a_job_in_a_transaction_is_there_when_it_commits_and_never_was_when_it_does_not() {
-    let (room, queue) = Room::with_queue();
-    let mut conn = shop(&room);
+fn a_job_in_a_transaction_is_stored_when_it_commits_and_not_otherwise() {
+    let (workspace, queue) = Workspace::with_queue();
+    let mut conn = with_tables(&workspace);
     let _worker = Worker::new(&queue).task::<Square>().start().unwrap();
 
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
@@ -101,8 +102,8 @@ fn a_job_in_a_transaction_is_there_when_it_commits_and_never_was_when_it_does_no
 
 #[test]
 fn a_savepoint_and_a_plain_connection_take_jobs_too() {
-    let (room, queue) = Room::with_queue();
-    let mut conn = room.connection();
+    let (workspace, queue) = Workspace::with_queue();
+    let mut conn = workspace.connection();
     let kept = Square::new(1).enqueue(&conn).unwrap();
     let mut tx = conn.transaction().unwrap();
     let savepoint = tx.savepoint().unwrap();
@@ -113,9 +114,9 @@ fn a_savepoint_and_a_plain_connection_take_jobs_too() {
 }
 
 #[test]
-fn a_job_that_cannot_be_kept_leaves_the_transaction_as_it_was() {
-    let (room, queue) = Room::with_queue();
-    let mut conn = shop(&room);
+fn a_job_that_cannot_be_stored_leaves_the_transaction_unchanged() {
+    let (workspace, queue) = Workspace::with_queue();
+    let mut conn = with_tables(&workspace);
     let tx = conn.transaction().unwrap();
     tx.execute("INSERT INTO orders (job) VALUES (1)", []).unwrap();
     assert_eq!(Square::new(1).queue("").enqueue(&tx).unwrap_err().kind(), ErrorKind::InvalidInput);
@@ -124,7 +125,7 @@ fn a_job_that_cannot_be_kept_leaves_the_transaction_as_it_was() {
 }
 
 #[test]
-fn a_database_without_the_tables_of_the_queue_is_told_how_to_get_them() {
+fn a_database_without_the_tables_of_the_queue_is_an_error_with_the_fix() {
     let conn = Connection::open_in_memory().unwrap();
     let error = Square::new(1).enqueue(&conn).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -133,7 +134,7 @@ fn a_database_without_the_tables_of_the_queue_is_told_how_to_get_them() {
 
 #[test]
 fn one_statement_stores_jobs_through_any_driver_with_all_their_options() {
-    let (room, queue) = Room::with_queue();
+    let (workspace, queue) = Workspace::with_queue();
     let before = queue.clock().now();
     let jobs = [
         Square::new(2).request(),
@@ -147,7 +148,7 @@ fn one_statement_stores_jobs_through_any_driver_with_all_their_options() {
         Square::new(5).at("2030-01-01T00:00:00.000001Z".parse().unwrap()),
     ];
     let statement = queue.insert_statement(jobs).unwrap();
-    let conn = room.connection();
+    let conn = workspace.connection();
     assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 4);
 
     let mut stored = queue.list(Filter::default()).unwrap().jobs;
@@ -173,7 +174,7 @@ fn one_statement_stores_jobs_through_any_driver_with_all_their_options() {
 
 #[test]
 fn a_statement_checks_its_jobs_and_needs_a_database() {
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let error = queue.insert_statement([Square::new(1).request(), Square::new(2).queue("")]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     let error = JobQueue::in_memory().insert_statement([Square::new(1)]).unwrap_err();
@@ -182,8 +183,8 @@ fn a_statement_checks_its_jobs_and_needs_a_database() {
 
 #[test]
 fn a_job_with_a_key_is_stored_once_in_whatever_way_it_is_enqueued() {
-    let (room, queue) = Room::with_queue();
-    let mut conn = room.connection();
+    let (workspace, queue) = Workspace::with_queue();
+    let mut conn = workspace.connection();
     conn.execute(
         r#"INSERT INTO qdjobs_jobs (task_name, params, idempotency_key) VALUES ('tx.square', '{ "number": 3 }', 'three')"#,
         [],
@@ -201,7 +202,7 @@ fn a_job_with_a_key_is_stored_once_in_whatever_way_it_is_enqueued() {
     let by_name = JobRequest::<i64>::by_name("tx.square", &json!({"number": 4})).unwrap();
     assert_eq!(queue.enqueue_all([three(), by_name.idempotency_key("four")]).unwrap(), [id, four]);
 
-    // In one statement: two that are there, one that is new, twice.
+    // In one statement: two that exist, one that is new, twice.
     let five = || Square::new(5).idempotency_key("five");
     let jobs = [three(), five(), Square::new(4).idempotency_key("four"), five(), Square::new(6).request()];
     let statement = queue.insert_statement(jobs).unwrap();
@@ -214,8 +215,8 @@ fn a_job_with_a_key_is_stored_once_in_whatever_way_it_is_enqueued() {
 
 #[test]
 fn a_large_job_with_a_key_is_stored_once_too() {
-    let (room, queue) = Room::with_queue();
-    let mut conn = room.connection();
+    let (workspace, queue) = Workspace::with_queue();
+    let mut conn = workspace.connection();
     let large = |how: &str| Order::new(how.repeat(600)).idempotency_key("large");
     let statement = queue.insert_statement([large("x"), large("x")]).unwrap();
     assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 1);
@@ -233,8 +234,8 @@ fn a_large_job_with_a_key_is_stored_once_too() {
 
 #[test]
 fn a_key_that_another_job_holds_is_a_conflict_in_whatever_way_it_is_enqueued() {
-    let (room, queue) = Room::with_queue();
-    let conn = room.connection();
+    let (workspace, queue) = Workspace::with_queue();
+    let conn = workspace.connection();
     let id = Square::new(3).idempotency_key("k").enqueue(&queue).unwrap().id();
     let other = || Square::new(4).idempotency_key("k");
     for error in [
@@ -263,14 +264,14 @@ fn a_key_that_another_job_holds_is_a_conflict_in_whatever_way_it_is_enqueued() {
 // -- plain SQL
 
 #[test]
-fn a_plain_insert_by_anybody_is_found_and_has_the_defaults_of_its_task() {
-    let (room, queue) = Room::with_queue();
+fn a_plain_insert_is_found_and_has_the_defaults_of_its_task() {
+    let (workspace, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<Square>().start().unwrap();
-    let conn = room.connection();
+    let conn = workspace.connection();
     conn.execute(r#"INSERT INTO qdjobs_jobs (task_name, params) VALUES ('tx.square', '{"number": 8}')"#, [])
         .unwrap();
     let id = JobId(conn.last_insert_rowid());
-    // Nobody is poked: the worker looks.
+    // Nothing notifies the worker: it finds the job itself.
     assert_eq!(queue.handle::<i64>(id).soon().unwrap(), 64);
     let done = job(&queue, id);
     assert_eq!((done.queue.as_str(), done.priority, done.max_retries), ("sums", 4, 9));
@@ -284,9 +285,9 @@ fn a_plain_insert_by_anybody_is_found_and_has_the_defaults_of_its_task() {
 }
 
 #[test]
-fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
-    let (room, queue) = Room::with_queue();
-    let conn = room.connection();
+fn a_plain_insert_that_breaks_a_rule_gets_that_rule_as_its_error() {
+    let (workspace, queue) = Workspace::with_queue();
+    let conn = workspace.connection();
     let long = "n".repeat(101);
     let large = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
     Square::new(1).idempotency_key("held").enqueue(&queue).unwrap();
@@ -325,17 +326,17 @@ fn a_plain_insert_that_breaks_a_rule_is_told_the_rule() {
         let error = conn.execute(&insert, []).unwrap_err().to_string();
         assert!(error.contains(rule), "{rule}: {error}");
     }
-    assert_eq!(queue.counts().unwrap().total(), 1, "the holder of the key");
+    assert_eq!(queue.counts().unwrap().total(), 1, "the job with the key");
     let replaced =
         "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('tx.square', '{\"a\": \"é\u{fffd}\"}')";
     conn.execute(replaced, []).expect("U+FFFD is a character like any other");
 }
 
 #[test]
-fn the_large_params_of_a_plain_insert_are_kept_apart_and_run_all_the_same() {
-    let (room, queue) = Room::with_queue();
-    let conn = room.connection();
-    // A plain connection beside it, which numbers its own rows: theirs must not be taken for the job's.
+fn large_params_of_a_plain_insert_are_stored_apart_and_run_all_the_same() {
+    let (workspace, queue) = Workspace::with_queue();
+    let conn = workspace.connection();
+    // A plain connection beside it, which numbers its own rows: its row ids must not be taken for the job's.
     let insert =
         "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('tx.square', '{\"number\": ' || ?1 || '7}')";
     for blanks in [10, 30_000] {
@@ -354,32 +355,32 @@ fn the_large_params_of_a_plain_insert_are_kept_apart_and_run_all_the_same() {
     worker.stop().unwrap();
     queue.delete(JobId(2)).unwrap();
     let left: i64 = conn.query_row("SELECT count(*) FROM qdjobs_params", [], |row| row.get(0)).unwrap();
-    assert_eq!(left, 0, "they go with their job");
+    assert_eq!(left, 0, "they are deleted with their job");
 }
 
 #[test]
-fn a_large_job_that_cannot_be_stored_whole_leaves_nothing_in_a_transaction_that_is_committed_all_the_same() {
-    let (room, queue) = Room::with_queue();
-    let mut conn = room.connection();
+fn a_large_job_that_cannot_be_stored_leaves_nothing_in_a_transaction_that_is_committed_nevertheless() {
+    let (workspace, queue) = Workspace::with_queue();
+    let mut conn = workspace.connection();
     conn.execute_batch(
-        "CREATE TRIGGER no_room BEFORE INSERT ON qdjobs_params BEGIN SELECT RAISE(ABORT, 'no room'); END",
+        "CREATE TRIGGER no_space BEFORE INSERT ON qdjobs_params BEGIN SELECT RAISE(ABORT, 'no space'); END",
     )
     .unwrap();
     let tx = conn.transaction().unwrap();
     Square::new(1).enqueue(&tx).unwrap();
     let refused = Order::new("x".repeat(600)).enqueue(&tx).unwrap_err();
-    assert!(refused.to_string().contains("no room"), "{refused}");
+    assert!(refused.to_string().contains("no space"), "{refused}");
     tx.commit().unwrap();
     assert_eq!(queue.counts().unwrap().total(), 1);
     let alone = Order::new("x".repeat(600)).enqueue(&conn).unwrap_err();
-    assert!(alone.to_string().contains("no room") && conn.is_autocommit());
+    assert!(alone.to_string().contains("no space") && conn.is_autocommit());
     assert_eq!(queue.counts().unwrap().total(), 1);
 }
 
 #[test]
-fn the_fields_of_a_plain_insert_are_taken_as_they_are() {
-    let (room, queue) = Room::with_queue();
-    let conn = room.connection();
+fn the_fields_of_a_plain_insert_are_taken_unchanged() {
+    let (workspace, queue) = Workspace::with_queue();
+    let conn = workspace.connection();
     let insert =
         "INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, name, metadata)
                   VALUES ('tx.square', 'q', -5, 1, ?1, 'Nine', '{\"a\": 1}')";
@@ -394,15 +395,15 @@ fn the_fields_of_a_plain_insert_are_taken_as_they_are() {
 
 #[test]
 fn a_task_commits_its_rows_a_follow_up_and_its_completion_at_once() {
-    let (room, queue) = Room::with_queue();
-    let conn = shop(&room);
-    let (_worker, events) = watch(worker(&queue, &room, &open_gate()));
+    let (workspace, queue) = Workspace::with_queue();
+    let conn = with_tables(&workspace);
+    let (_worker, events) = start_with_events(worker(&queue, &workspace, &open_gate()));
     for how in ["committed", "failed afterwards"] {
         let handle = Order::new(how).enqueue(&queue).unwrap();
         // What the function returns afterwards changes nothing.
         assert_eq!(handle.soon().unwrap(), format!("{how} in the transaction"));
-        let finished = events.until(|told| !matches!(told, Told::Started(_)));
-        assert_eq!(finished, Told::Completed(handle.id()));
+        let finished = events.until(|event| !matches!(event, OwnedEvent::WorkerStarted(_)));
+        assert_eq!(finished, OwnedEvent::Completed(handle.id()));
         let done = handle.job().unwrap();
         assert_eq!(
             (done.status, done.attempt, done.retry_count, done.error),
@@ -414,27 +415,27 @@ fn a_task_commits_its_rows_a_follow_up_and_its_completion_at_once() {
 }
 
 #[test]
-fn a_completion_that_is_rolled_back_leaves_the_word_to_the_function() {
-    let (room, queue) = Room::with_queue();
-    let conn = shop(&room);
-    let _worker = worker(&queue, &room, &open_gate()).start().unwrap();
+fn a_completion_that_is_rolled_back_leaves_the_outcome_to_the_return_value() {
+    let (workspace, queue) = Workspace::with_queue();
+    let conn = with_tables(&workspace);
+    let _worker = worker(&queue, &workspace, &open_gate()).start().unwrap();
     let handle = Order::new("rolled back").enqueue(&queue).unwrap();
-    assert_eq!(handle.soon().unwrap(), "the function's own");
+    assert_eq!(handle.soon().unwrap(), "by the return value");
     assert_eq!((orders(&conn), queue.counts().unwrap().total()), (0, 1));
 }
 
 #[test]
-fn an_attempt_that_has_lost_its_job_cannot_complete_it_and_its_rows_are_not_there() {
-    let (room, queue, clock) = Room::with_held_time();
-    let conn = shop(&room);
+fn an_attempt_that_has_lost_its_job_cannot_complete_it_and_its_rows_are_not_stored() {
+    let (workspace, queue, clock) = Workspace::with_manual_clock();
+    let conn = with_tables(&workspace);
     let (gate, arrivals) = Gate::new();
-    let (_worker, events) = watch(worker(&queue, &room, &gate));
+    let (_worker, events) = start_with_events(worker(&queue, &workspace, &gate));
     let handle = Order::new("committed").enqueue(&queue).unwrap();
     arrivals.next();
     clock.advance(seconds(5));
-    events.until(|told| matches!(told, Told::Retrying { attempt: 1, .. }));
+    events.until(|event| matches!(event, OwnedEvent::Retrying { attempt: 1, .. }));
     gate.admit(1);
-    // It stands at the gate once more when it was refused.
+    // It arrives at the gate again after it was refused.
     arrivals.next();
     let refusal: String = conn.query_row("SELECT text FROM refusals", [], |row| row.get(0)).unwrap();
     assert!(
@@ -446,22 +447,22 @@ fn an_attempt_that_has_lost_its_job_cannot_complete_it_and_its_rows_are_not_ther
     gate.open();
 }
 
-/// The row then shows this very attempt and worker, and only its status tells that it is too late.
+/// The row then has this very attempt and worker; only its status shows that it is too late.
 #[test]
-fn an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_there() {
-    let (room, queue, clock) = Room::with_held_time();
-    let conn = shop(&room);
+fn an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_stored() {
+    let (workspace, queue, clock) = Workspace::with_manual_clock();
+    let conn = with_tables(&workspace);
     let (gate, arrivals) = Gate::new();
-    let (_worker, events) = watch(worker(&queue, &room, &gate));
+    let (_worker, events) = start_with_events(worker(&queue, &workspace, &gate));
     let handle = Order::new("committed").retries(0).enqueue(&queue).unwrap();
     arrivals.next();
     clock.advance(seconds(5));
-    events.until(|told| matches!(told, Told::Failed { .. }));
+    events.until(|event| matches!(event, OwnedEvent::Failed { .. }));
     gate.admit(1);
     arrivals.next();
     let refusal: String = conn.query_row("SELECT text FROM refusals", [], |row| row.get(0)).unwrap();
     assert!(refusal.starts_with("LeaseLost") && refusal.contains("has ended already"), "{refusal}");
-    assert!(!refusal.contains("another attempt"), "nobody does the work again: {refusal}");
+    assert!(!refusal.contains("another attempt"), "no other attempt will run: {refusal}");
     assert_eq!((orders(&conn), queue.counts().unwrap().total()), (0, 1));
     assert_eq!(handle.job().unwrap().status, Status::Failed);
     gate.open();
@@ -469,41 +470,41 @@ fn an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are
 
 #[test]
 fn a_connection_that_does_not_sync_cannot_complete_a_job_that_must_survive_a_power_cut() {
-    let (room, queue) = Room::with_queue();
-    let conn = shop(&room);
-    let running = worker(&queue, &room, &open_gate()).start().unwrap();
+    let (workspace, queue) = Workspace::with_queue();
+    let conn = with_tables(&workspace);
+    let running = worker(&queue, &workspace, &open_gate()).start().unwrap();
     let error = Order::new("unsynced").enqueue(&queue).unwrap().soon().unwrap_err();
     assert!(error.to_string().contains("`synchronous` is below FULL"), "{error}");
     assert_eq!(orders(&conn), 0);
     running.stop().unwrap();
 
-    let relaxed = JobQueue::options().durability(Durability::Relaxed).open(room.db()).unwrap();
-    let _worker = worker(&relaxed, &room, &open_gate()).start().unwrap();
+    let relaxed = JobQueue::options().durability(Durability::Relaxed).open(workspace.db()).unwrap();
+    let _worker = worker(&relaxed, &workspace, &open_gate()).start().unwrap();
     let handle = Order::new("unsynced").enqueue(&relaxed).unwrap();
     assert_eq!(handle.soon().unwrap(), "unsynced in the transaction");
     assert_eq!(orders(&conn), 1);
 }
 
 #[test]
-fn of_a_job_completed_in_a_transaction_nobody_hears_that_it_was_refused_though_the_worker_was_taken_for_dead()
-{
-    let (room, queue) = Room::with_queue();
-    let conn = shop(&room);
+fn a_job_completed_in_a_transaction_is_never_reported_as_discarded_though_the_lease_expired() {
+    let (workspace, queue) = Workspace::with_queue();
+    let conn = with_tables(&workspace);
     let (gate, arrivals) = Gate::new();
-    let (worker, events) = watch(worker(&queue, &room, &gate));
+    let (worker, events) = start_with_events(worker(&queue, &workspace, &gate));
     let before = worker.id().unwrap();
     let handle = Order::new("slow to return").enqueue(&queue).unwrap();
     arrivals.next();
     gate.admit(1);
-    // Committed, and not returned.
+    // Committed, but not returned.
     arrivals.next();
     assert_eq!((orders(&conn), handle.job().unwrap().status), (1, Status::Completed));
-    let judge = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
+    let judge = SqliteStore::open(&workspace.db(), SqliteOptions::default(), Clock::system()).unwrap();
     judge.release_worker(before, qdjobs::store::Release::ProvenDead).wait().unwrap();
-    // Most likely it hands in under its old number still, and hears only then that it is lost.
+    // Most likely it still hands in under its old number, and only then learns that the lease is lost.
     gate.open();
-    let told = events.until(|told| matches!(told, Told::Completed(_) | Told::Refused { .. }));
-    assert_eq!(told, Told::Completed(handle.id()));
+    let event =
+        events.until(|event| matches!(event, OwnedEvent::Completed(_) | OwnedEvent::ResultDiscarded { .. }));
+    assert_eq!(event, OwnedEvent::Completed(handle.id()));
 }
 
 #[task("tx.savepoint")]
