@@ -337,7 +337,7 @@ fn a_command_that_does_not_apply_is_a_conflict_with_a_help_line() {
     gate.open();
     running.wait().unwrap();
     conflict(queue.retry(running.id()), &["is completed and cannot be retried", "enqueue a new job"]);
-    conflict(queue.cancel(running.id()), &["is completed and cannot be cancelled", "only a pending job"]);
+    conflict(queue.cancel(running.id()), &["is completed and cannot be cancelled", "has not ended"]);
     queue.delete(running.id()).unwrap();
 }
 
