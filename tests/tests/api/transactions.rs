@@ -520,16 +520,16 @@ fn complete_in_a_savepoint(ctx: &JobContext, #[state] db: &Db) -> Result<i64, Bo
 
 #[test]
 fn a_savepoint_is_a_target_for_a_completion_too() {
-    let (room, queue) = Room::with_queue();
-    let _worker = Worker::new(&queue).task::<CompleteInASavepoint>().state(Db(room.db())).start().unwrap();
+    let (workspace, queue) = Workspace::with_queue();
+    let _worker = Worker::new(&queue).task::<CompleteInASavepoint>().state(Db(workspace.db())).start().unwrap();
     let handle = CompleteInASavepoint.enqueue(&queue).unwrap();
     assert_eq!(handle.soon().unwrap(), 1);
 }
 
 #[test]
 fn a_job_enqueued_in_a_transaction_on_a_queue_has_the_instants_of_the_queues_clock() {
-    let (room, queue, clock) = Room::with_held_time();
-    let mut conn = room.connection();
+    let (workspace, queue, clock) = Workspace::with_manual_clock();
+    let mut conn = workspace.connection();
     clock.advance(seconds(60));
     let tx = conn.transaction().unwrap();
     let now = Square::new(1).enqueue(queue.on(&tx)).unwrap();
