@@ -5,6 +5,8 @@
 
 pub(super) mod rows;
 pub(super) mod sql;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
 
