@@ -107,8 +107,8 @@ impl Bare {
         let mut job_senders = Vec::new();
         let mut threads = Vec::new();
         for slot in 0..slots {
-            let (desk, jobs) = channel();
-            job_senders.push(desk);
+            let (job_sender, jobs) = channel();
+            job_senders.push(job_sender);
             let (sender, handler) = (sender.clone(), handler.clone());
             threads.push(spawn(move || work(slot, &sender, &jobs, &*handler)));
         }

@@ -35,9 +35,9 @@ fn check(target: &str, inputs: u64) {
     let variable = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let inputs = inputs * variable("QDJOBS_INPUTS").unwrap_or(1);
     for seed in [FIXED, variable("QDJOBS_SEED").unwrap_or_else(|| RandomState::new().hash_one(0))] {
-        let mut luck = Rng::new(seed);
+        let mut rng = Rng::new(seed);
         for number in 0..inputs {
-            let input = luck.input(&near);
+            let input = rng.input(&near);
             on_input(&format!("QDJOBS_SEED={seed}, input {number}: {}", input.escape_ascii()), || {
                 run(&input)
             });

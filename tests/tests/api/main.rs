@@ -9,6 +9,7 @@ mod health;
 mod model;
 mod promises;
 mod queue;
+mod rooms;
 mod salvage;
 mod setup;
 mod store_proxy;

@@ -14,8 +14,8 @@ const JOBS_A_KILL: usize = 16;
 fn a_transaction_with_its_completion_and_its_follow_up_happens_exactly_once() {
     let workspace = Workspace::new();
     let mut rng = Rng::new();
-    let torture = crate::number_from_env("QDJOBS_CHAOS_SECONDS");
-    let until = Instant::now() + Duration::from_secs(torture.unwrap_or(0));
+    let seconds = crate::number_from_env("QDJOBS_CHAOS_SECONDS");
+    let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
     // No job may fail by the crashes of its workers.
     let options = ["--concurrency", "3", "--lease", "1000", "--max-crashes", "1000"];
     let mut workers = [0; 3].map(|_| WorkerProcess::worker(&workspace, options));
@@ -32,7 +32,7 @@ fn a_transaction_with_its_completion_and_its_follow_up_happens_exactly_once() {
         worker.wait("a job", |line| line.is("start"));
         std::thread::sleep(Duration::from_micros(rng.below(60_000)));
         #[cfg(unix)]
-        if torture.is_some() && rng.below(8) == 0 {
+        if seconds.is_some() && rng.below(8) == 0 {
             // Stopped for as long as its lease or longer, perhaps while it holds the write lock.
             worker.signal(rustix::process::Signal::STOP);
             std::thread::sleep(Duration::from_millis(500 + rng.below(2_500)));
@@ -49,7 +49,7 @@ fn a_transaction_with_its_completion_and_its_follow_up_happens_exactly_once() {
     let failed: Vec<String> = workspace.all("SELECT error FROM qdjobs_attempts WHERE outcome = 'failed'", []);
     println!("{} jobs and as many follow-ups, {kills} kills, {crashed} attempts crashed", jobs.len());
     println!("attempts that failed: {}, first {:?}", failed.len(), failed.first());
-    if torture.is_none() {
+    if seconds.is_none() {
         workspace.assert_all_completed();
     }
     let wrong: Vec<String> = workspace.all(

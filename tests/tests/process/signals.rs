@@ -114,7 +114,7 @@ fn a_worker_that_runs_its_last_job_for_five_leases_after_sigterm_is_not_presumed
         std::thread::sleep(LEASE / 10);
         assert!(
             !other.log().iter().any(|line| line.is("rescued")),
-            "taken for dead after {:?}",
+            "presumed dead after {:?}",
             asked.elapsed()
         );
     }

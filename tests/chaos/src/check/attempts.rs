@@ -252,7 +252,7 @@ pub(super) fn effects_are_exactly_once(case: &Case<'_>, findings: &mut Findings)
 pub(super) fn suspected_jobs_are_isolated(case: &Case<'_>, findings: &mut Findings) {
     let mut held: HashMap<i64, Vec<i64>> = HashMap::new();
     // Of each worker that died: the jobs whose crash was counted, with their crashes before.
-    let mut blamed: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();
+    let mut counted: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();
     for step in &case.evidence.log {
         let Change::Update { job, old, new } = step.change else { continue };
         match (old.worker, new.worker) {
@@ -264,9 +264,9 @@ pub(super) fn suspected_jobs_are_isolated(case: &Case<'_>, findings: &mut Findin
                 });
             }
             (Some(worker), _) if old.status == Status::Running => {
-                held.entry(worker).or_default().retain(|suspect| *suspect != job);
+                held.entry(worker).or_default().retain(|held| *held != job);
                 if new.crash_count > old.crash_count {
-                    blamed.entry(worker).or_default().push((job, old.crash_count));
+                    counted.entry(worker).or_default().push((job, old.crash_count));
                     let ends = new.status == Status::Failed;
                     findings.expect(ends == (new.crash_count >= i64::from(CRASHES_MAX)), || {
                         format!(
@@ -279,7 +279,7 @@ pub(super) fn suspected_jobs_are_isolated(case: &Case<'_>, findings: &mut Findin
             _ => {}
         }
     }
-    for (worker, jobs) in blamed {
+    for (worker, jobs) in counted {
         let suspected = jobs.iter().filter(|(_, crashes)| *crashes > 0).count();
         findings.expect(suspected == 0 || jobs.len() == 1, || {
             format!("worker {worker} died with a suspected job, but these crashes were counted, with the crashes before: {jobs:?}")
