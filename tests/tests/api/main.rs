@@ -5,6 +5,7 @@
 mod async_tasks;
 mod contract;
 mod faults;
+mod glossary;
 mod health;
 mod model;
 mod promises;
