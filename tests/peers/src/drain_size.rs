@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_rung_that_fits_is_taken() {
+    fn the_largest_size_that_fits_is_chosen() {
         for (rate, jobs) in [(1e6, 100_000), (10_000.0, 100_000), (9_999.0, 10_000), (1_000.0, 10_000)] {
             assert_eq!(choose(rate, 1), Ok(jobs), "{rate} jobs a second");
         }
@@ -38,13 +38,13 @@ mod tests {
     }
 
     #[test]
-    fn the_slow_take_the_least_if_their_patience_lasts() {
+    fn a_slow_peer_gets_the_least_size_if_that_fits_its_deadline() {
         assert_eq!(choose(8.4, 1), Ok(1_000));
         assert_eq!(choose(5.0, 1), Err("1000 jobs would take 200 s, more than 120 s".into()));
     }
 
     #[test]
-    fn a_quick_run_divides_the_rungs() {
+    fn a_quick_run_divides_the_sizes() {
         assert_eq!(most(20), 5_000);
         assert_eq!((choose(1e6, 20), choose(1_000.0, 20), choose(10.0, 20)), (Ok(5_000), Ok(500), Ok(50)));
     }

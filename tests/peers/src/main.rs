@@ -1,4 +1,5 @@
-//! Runs the same work on qdjobs and on the published Rust peers, each in processes of its own, and prints tables.
+//! Runs the same work on qdjobs and on the published Rust peers, each in processes of its own, and prints
+//! tables.
 //!
 //! `peers` is the list, `peer` builds one and starts its runs, `check` counts afterwards what is in the file,
 //! `rounds` finds how much work a round can hold (`drain_size`: how many jobs a drain has) and alternates the
