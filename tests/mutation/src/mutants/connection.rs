@@ -21,7 +21,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         old: "    write_back(&conn)?;",
         new: "    let _ = write_back;",
         killed_by: unit(
-            "store::sqlite::open::tests::a_commit_that_only_the_dead_could_not_sync_takes_no_later_one_with_it",
+            "store::sqlite::connection::open::tests::a_commit_that_a_dead_process_could_not_sync_does_not_lose_later_commits",
         ),
     },
     Mutant {
@@ -31,7 +31,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         old: "if now == value {",
         new: "if now == value || true {",
         killed_by: unit(
-            "store::sqlite::open::tests::a_pragma_that_sqlite_does_not_take_as_it_was_set_is_an_error",
+            "store::sqlite::connection::open::tests::a_pragma_that_sqlite_does_not_set_as_requested_is_an_error",
         ),
     },
     Mutant {

@@ -10,6 +10,6 @@ pub(super) const MUTANTS: &[Mutant] = &[Mutant {
     new: "Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) => false,
             Err(_) => true,",
     killed_by: unit(
-        "store::sqlite::live::tests::a_file_that_is_not_there_proves_nothing_and_one_that_nobody_locks_proves_a_death",
+        "store::sqlite::files::worker_locks::tests::a_missing_lock_file_proves_nothing_and_an_unlocked_one_proves_a_death",
     ),
 }];

@@ -12,7 +12,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         old: "if now.saturating_sub(seen.since) >= self.lease {",
         new: "if now.saturating_sub(seen.since) >= self.lease / 1_000_000 {",
         killed_by: unit(
-            "lease::tests::a_worker_without_a_heartbeat_for_a_whole_lease_is_reported_and_one_with_heartbeats_is_not",
+            "model::lease::tests::a_worker_without_a_heartbeat_for_a_whole_lease_is_reported_and_one_with_heartbeats_is_not",
         ),
     },
     Mutant {
@@ -21,7 +21,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: LEASE,
         old: "if blind {",
         new: "if blind && self.lease.is_zero() {",
-        killed_by: unit("lease::tests::a_monitor_with_a_gap_in_its_observations_starts_again"),
+        killed_by: unit("model::lease::tests::a_monitor_with_a_gap_in_its_observations_starts_again"),
     },
     Mutant {
         name: "crash-limit-removed",

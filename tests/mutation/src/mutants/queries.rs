@@ -13,7 +13,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         old: "FinishResult::Lost | FinishResult::EndedBefore(_) => Err(Error::new(",
         new: "FinishResult::Lost => Err(Error::new(",
         killed_by: api(
-            "transaction::an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_stored",
+            "transactions::an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_stored",
         ),
     },
     Mutant {

@@ -53,7 +53,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
             drop(state);",
         new: "if state.closed && std::mem::take(&mut state.asleep) {
             drop(state);",
-        killed_by: api("contract::in_a_sqlite_file::a_beat_counts_and_shows_every_worker_oldest_first"),
+        killed_by: api(
+            "contract::in_a_sqlite_file::a_heartbeat_counts_and_every_worker_is_read_oldest_first",
+        ),
     },
     Mutant {
         name: "waiting-claim-not-served",
