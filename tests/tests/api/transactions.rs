@@ -521,7 +521,8 @@ fn complete_in_a_savepoint(ctx: &JobContext, #[state] db: &Db) -> Result<i64, Bo
 #[test]
 fn a_savepoint_is_a_target_for_a_completion_too() {
     let (workspace, queue) = Workspace::with_queue();
-    let _worker = Worker::new(&queue).task::<CompleteInASavepoint>().state(Db(workspace.db())).start().unwrap();
+    let _worker =
+        Worker::new(&queue).task::<CompleteInASavepoint>().state(Db(workspace.db())).start().unwrap();
     let handle = CompleteInASavepoint.enqueue(&queue).unwrap();
     assert_eq!(handle.soon().unwrap(), 1);
 }

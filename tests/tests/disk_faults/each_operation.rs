@@ -4,8 +4,8 @@
 //! Depends on `cases`. Whatever fails: nothing panics, nothing hangs, an answer is the one of a sound disk or
 //! a refusal that agrees with the file, and the store continues when the disk does.
 
-use qdjobs::store::Store;
-use qdjobs::{Error, ErrorKind, NewJob};
+use qdjobs::store::{NewJob, Store};
+use qdjobs::{Error, ErrorKind};
 use qdjobs_sim_disk::{Disk, Fault, FaultDuration, Op};
 
 use crate::cases::{Case, End, Reported, claiming, freeing, inserting, opening, stored_state};

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Sender, channel};
 
 use qdjobs::prelude::*;
 use qdjobs::store::sqlite::Durability;
-use qdjobs::store::{HealthState, Store};
-use qdjobs::{ErrorKind, Event, JobQueue, NewJob, Status, StopReason};
+use qdjobs::store::{HealthState, NewJob, Store};
+use qdjobs::{ErrorKind, Event, JobQueue, Status, StopReason};
 use qdjobs_sim_disk::{Disk, Fault, FaultDuration, Op, as_process};
 
 use crate::workspace::{DEADLINE, Workspace, answer};

@@ -4,8 +4,8 @@
 //! Depends on `workspace`. A group is large when it does not fit in SQLite's cache: part of it is in the log
 //! before the commit.
 
-use qdjobs::store::{Pending, Store};
-use qdjobs::{ErrorKind, JobId, NewJob};
+use qdjobs::store::{NewJob, Pending, Store};
+use qdjobs::{ErrorKind, JobId};
 use qdjobs_sim_disk::{Fault, FaultDuration, Op};
 
 use crate::workspace::{StoredState, Workspace, answer, assert_no_thread_panicked};

@@ -12,10 +12,10 @@ use std::time::Duration;
 use qdjobs::store::memory::MemoryStore;
 use qdjobs::store::sqlite::{Durability, SqliteStore};
 use qdjobs::store::{
-    Claim, ClaimRequest, ClaimResponse, FinishedJob, JobCommand, Pending, ProgressSlot, Release, Store,
-    TaskSet, Ticket, WorkerInfo,
+    Claim, ClaimRequest, ClaimResponse, FinishedJob, Foreign, JobCommand, NewJob, Pending, ProgressSlot,
+    Release, RunAt, Store, TaskSet, Ticket, Verdict, WorkerInfo,
 };
-use qdjobs::{JobId, NewJob, Progress, RunAt, Verdict, WorkerId};
+use qdjobs::{JobId, Progress, WorkerId};
 use qdjobs_sim_disk::Rng;
 
 use crate::workspace::{EXTERNAL, StoredState, Workspace, answer};
@@ -361,12 +361,12 @@ impl Workload {
         self.next += 1;
         let params = format!("{{\"n\":{}}}", self.next);
         let job = NewJob::new(EXTERNAL, params.clone());
-        let statement = self.stores[0].statement(std::slice::from_ref(&job)).unwrap();
+        let statement = self.stores[0].statement(Foreign::Insert(std::slice::from_ref(&job))).unwrap();
         // Uses the next id.
         answer(self.reference.insert(vec![job])).unwrap();
         let stored = self.workspace.connect().and_then(|conn| {
             conn.execute_batch("BEGIN IMMEDIATE")?;
-            conn.execute(statement.sql, [statement.json])?;
+            conn.execute(&statement.sql, [statement.json])?;
             conn.execute_batch("COMMIT")
         });
         assert!(stored.is_ok() || self.workspace.disk.is_off(), "{stored:?}");
