@@ -1,8 +1,7 @@
-//! Locks, threads and channels: those of the standard library or, in `tests/shuttle`, those of shuttle, which
-//! tries different thread orders.
+//! Locks, threads and channels: those of std, or of shuttle in a build with `--cfg qdjobs_shuttle` (`tests/shuttle`).
 //!
-//! Code that waits for another thread of this crate imports them from here. Types that never wait, such as
-//! `Arc`, are not in here.
+//! Code that waits for another thread of this crate takes them from here. Nothing else comes in: `Arc` and other types
+//! that never block are imported from std.
 
 #[cfg(not(qdjobs_shuttle))]
 pub(crate) use std::{

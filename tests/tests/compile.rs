@@ -1,26 +1,26 @@
-//! `#[task]` as people meet it: what the compiler says about a mistake, what compiles, and what the linker finds.
+//! `#[task]` from outside: the compiler's message for each mistake, what compiles, and what the linker finds.
 //!
-//! Leans on trybuild and on cargo. What an expansion looks like is tested in the macro crate, what a task does in the
-//! runtime.
+//! Depends on trybuild and cargo. The macro crate tests what an expansion looks like; the library tests what
+//! a task does.
 //!
-//! `TRYBUILD=overwrite cargo test -p qdjobs-tests --test compile` writes the expected errors anew; read the difference
-//! before you keep it.
+//! `TRYBUILD=overwrite cargo test -p qdjobs-tests --test compile` writes the expected errors again; read the
+//! difference before you keep it.
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::Once;
 
-/// One file a mistake, named by it; one error each. The words are those of the pinned compiler.
+/// One file for each mistake, named after it; one error each. The words are those of the pinned compiler.
 #[test]
-fn each_mistake_is_one_error_and_what_is_sound_compiles_and_runs() {
+fn each_mistake_is_one_error_and_correct_code_compiles_and_runs() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("compile/fail/*.rs");
     cases.pass("compile/pass/*.rs");
 }
 
-/// The errors that are meant to be several stand in files that say so.
+/// Files with several errors are listed here.
 #[test]
-fn no_mistake_but_the_lists_of_mistakes_has_two_errors() {
+fn only_the_listed_files_have_several_errors() {
     for file in std::fs::read_dir("compile/fail").unwrap().map(|entry| entry.unwrap().path()) {
         let is_list = ["all_errors_at_once", "bad_backoffs"]
             .iter()
@@ -34,15 +34,16 @@ fn no_mistake_but_the_lists_of_mistakes_has_two_errors() {
     }
 }
 
-/// Runs a program of the little workspace in `compile/link/`, which depends on crates of tasks as a user's program does.
+/// Runs a program of the small workspace in `compile/link/`, which depends on crates of tasks as a user's
+/// program does.
 fn link(program: &str, arguments: &[&str]) -> String {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("compile/link");
-    // The versions that are there already: nothing is downloaded by a test.
+    // The versions that are already there: a test downloads nothing.
     static LOCK: Once = Once::new();
     LOCK.call_once(|| {
         std::fs::copy("../Cargo.lock", home.join("Cargo.lock")).expect("the workspace has a lock file");
     });
-    // One target directory for all of them, apart from ours, which the running cargo holds.
+    // One target directory for all of them, apart from the one that the running cargo has locked.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("link");
     let output = Command::new(env!("CARGO"))
         .current_dir(home)
@@ -50,7 +51,7 @@ fn link(program: &str, arguments: &[&str]) -> String {
         .args(arguments)
         .env("CARGO_TARGET_DIR", target)
         .output()
-        .expect("cargo, which runs this test, runs again");
+        .expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -63,19 +64,19 @@ fn a_worker_finds_the_tasks_of_a_crate_that_it_names() {
 }
 
 #[test]
-fn a_worker_finds_them_after_the_hardest_optimisation_too() {
+fn a_worker_finds_them_after_full_optimization_too() {
     assert_eq!(link("names_the_crate", &["--profile", "fat"]), FOUND);
 }
 
 #[test]
-fn a_worker_that_names_no_crate_of_tasks_is_told_what_to_write() {
+fn a_worker_that_names_no_crate_of_tasks_gets_an_error_with_the_fix() {
     let told = "tasks: \nno task is linked into this program\nhelp: if your tasks are in another crate add `use \
                 that_crate as _;` to this program\n";
     assert_eq!(link("forgets_the_crate", &[]), told);
 }
 
 #[test]
-fn a_name_in_two_crates_is_told_with_both_places() {
+fn a_task_name_in_two_crates_is_an_error_with_both_locations() {
     let text = link("links_a_twin", &[]);
     assert!(text.contains("two tasks are named `top`:\n"), "{text}");
     assert!(text.contains("tasks/src/lib.rs:") && text.contains("(crate link_tasks)"), "{text}");

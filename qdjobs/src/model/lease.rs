@@ -113,4 +113,15 @@ mod tests {
         }
         assert_eq!(monitor.look([(WORKER, 1)], at(3630)), [WORKER]);
     }
+    /// When the monitor presumes a silent worker dead, if each look is `gap` after the one before.
+    fn presumed_dead(gap: Duration) -> Option<Duration> {
+        let mut monitor = HeartbeatMonitor::new(LEASE);
+        (0..100).map(|look| gap * look).find(|now| !monitor.look([(WORKER, 1)], *now).is_empty())
+    }
+
+    #[test]
+    fn a_gap_of_more_than_a_quarter_of_a_lease_between_two_looks_starts_the_watch_again() {
+        assert_eq!(presumed_dead(LEASE / 4), Some(LEASE));
+        assert_eq!(presumed_dead(LEASE / 4 + Duration::from_micros(1)), None);
+    }
 }

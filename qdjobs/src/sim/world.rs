@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use qdjobs_sim_disk::{Disk, Fault, Lasts, Rng, as_process};
+use qdjobs_sim_disk::{Disk, Fault, FaultDuration, Rng, as_process};
 
 use super::model::{Check, Model, WorkerStatus};
 use super::plan::{Disruption, Plan};
@@ -316,15 +316,15 @@ impl<'t> World<'t> {
         let injection = self.injection.take();
         let outage = self.outage.filter(|(_, until)| self.now < *until);
         match (injection, outage) {
-            (Some(Injection::Fault(nth, fault)), _) => self.disk.fail(nth, fault, Lasts::Once),
-            (Some(Injection::Kill(nth)), _) => self.disk.fail(nth, Fault::Any, Lasts::ForGood),
-            (Some(Injection::PowerCut(nth)), _) => self.disk.cut_at(nth),
-            (None, Some((fault, _))) => self.disk.fail(1, fault, Lasts::ForGood),
+            (Some(Injection::Fault(nth, fault)), _) => self.disk.fail(nth, fault, FaultDuration::Once),
+            (Some(Injection::Kill(nth)), _) => self.disk.fail(nth, Fault::Any, FaultDuration::UntilCleared),
+            (Some(Injection::PowerCut(nth)), _) => self.disk.cut_power_at(nth),
+            (None, Some((fault, _))) => self.disk.fail(1, fault, FaultDuration::UntilCleared),
             (None, None) => {}
         }
         as_process(number, || step(self));
-        let failed = self.disk.struck() > 0;
-        self.disk.heal();
+        let failed = self.disk.failures() > 0;
+        self.disk.clear_faults();
         if failed {
             note!(self.trace, "  the disk failed");
             self.trace.saw("a fault struck");

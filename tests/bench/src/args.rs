@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use qdjobs::store::sqlite::Durability;
 
-/// What the person who runs it asked for.
+/// What the caller asked for.
 #[derive(Debug)]
 pub(crate) struct Args {
     pub(crate) quick: bool,
@@ -21,10 +21,10 @@ impl Args {
         let help = format!(
             "usage: qdjobs-bench [--quick] [--only FIGURE]… [--durability full|relaxed] [--dir PATH] \
              [--rounds N] [--json]\n\nfigures: {}\n\n\
-             --quick       small sizes, under a minute; for a look, not for publication\n\
+             --quick       small sizes, under a minute; for a check, not for publication\n\
              --only        this figure; may be repeated\n\
              --durability  full (the default): a commit survives a power cut; relaxed: the end of the process\n\
-             --dir         where the databases are made; unless given, ./target or the current directory\n\
+             --dir         where the databases are created; unless given, ./target or the current directory\n\
              --rounds      measured rounds for each figure, after one for warming up; 5, or 2 with --quick\n\
              --json        one JSON document instead of tables",
             figures.join(", ")
@@ -69,7 +69,7 @@ impl Args {
     }
 }
 
-/// `full` or `relaxed`.
+/// Parses `full` or `relaxed`.
 pub(crate) fn durability(word: &str) -> Option<Durability> {
     match word {
         "full" => Some(Durability::Full),
@@ -78,7 +78,7 @@ pub(crate) fn durability(word: &str) -> Option<Durability> {
     }
 }
 
-/// The word for it.
+/// The name of the setting.
 pub(crate) fn word(durability: Durability) -> &'static str {
     if durability == Durability::Full { "full" } else { "relaxed" }
 }

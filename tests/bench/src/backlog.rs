@@ -1,15 +1,15 @@
-//! Whether the rest of the database costs the drain anything.
+//! Whether the size of the rest of the database slows the drain.
 
 use crate::Result;
 use crate::drain;
 use crate::measure::{Rounds, Spread};
 use crate::pool::NOOP;
-use crate::stage::{Fill, Stage};
 use crate::table::{Cell, Table, rates};
+use crate::workspace::{Fill, Workspace};
 
-pub(crate) fn measure(stage: &Stage) -> Result<Table> {
-    let base = Fill::ready(NOOP.name, stage.size(100_000, 20_000));
-    let million = stage.size(1_000_000, 50_000);
+pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
+    let base = Fill::ready(NOOP.name, workspace.size(100_000, 20_000));
+    let million = workspace.size(1_000_000, 50_000);
     let cases = [
         ("ready", base),
         ("ready", Fill { ready: million, ..base }),
@@ -33,14 +33,15 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
         base.ready
     );
     let mut table = Table::new("Drain and the size of the database", &columns, note);
-    let templates = cases.iter().map(|(_, fill)| stage.filled(*fill)).collect::<Result<Vec<_>>>()?;
+    let templates = cases.iter().map(|(_, fill)| workspace.filled(*fill)).collect::<Result<Vec<_>>>()?;
     let mut rounds: Vec<Rounds> = cases.iter().map(|_| Rounds::default()).collect();
-    // All cases in each round, so that a slow minute of the machine strikes all; the first round is dropped.
-    for round in 0..=stage.rounds {
+    // All cases in each round, so that a slow minute of the machine affects all of them; the first round
+    // is dropped.
+    for round in 0..=workspace.rounds {
         for (((_, fill), template), rounds) in cases.iter().zip(&templates).zip(&mut rounds) {
             let jobs = base.ready.min(fill.ready);
-            let ours = drain::ours(stage, template, *fill, 8, jobs)?;
-            let bare = drain::bare(stage, template, *fill, 8, jobs)?;
+            let ours = drain::ours(workspace, template, *fill, 8, jobs)?;
+            let bare = drain::bare(workspace, template, *fill, 8, jobs)?;
             if round > 0 {
                 rounds.ours.push(ours);
                 rounds.bare.push(bare);

@@ -1,9 +1,11 @@
-//! The engine to compare with: what a careful person would write by hand with rusqlite, if speed were all that counted.
+//! The engine to compare with: what a careful programmer would write by hand with rusqlite if speed were all
+//! that counted.
 //!
-//! One thread owns the writing connection. Requests gather while a commit is in in_flight and share the next one; a slot hands
-//! in what it has finished and gets its next jobs in the same transaction; new jobs go to idle slots in the transaction that
-//! stores them. Same schema, columns, indexes and settings as qdjobs, same number of jobs claimed ahead. What it leaves out: types,
-//! leases, heartbeats, stopping, schedules, timeouts, retries, panics, history, other processes, errors of one caller alone.
+//! One thread owns the writing connection. Requests that arrive during a commit share the next one. A slot
+//! hands in the jobs it has finished and gets its next ones in the same transaction; new jobs go to idle
+//! slots in the transaction that stores them. It has the schema, columns, indexes and settings of qdjobs, and
+//! claims the same number of jobs ahead. It leaves out: types, leases, heartbeats, stopping, schedules,
+//! timeouts, retries, panics, history, other processes, errors of one caller alone.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -17,20 +19,20 @@ use crate::pool::Tally;
 /// Jobs claimed ahead, for all slots together: as many as qdjobs claims at most.
 const AHEAD: usize = 1_024;
 
-/// Requests in one transaction at most.
+/// The most requests in one transaction.
 const BATCH: usize = 2_048;
 
-/// The number that this engine's claims carry.
+/// The worker number in this engine's claims.
 const WORKER: i64 = 1;
 
-/// All that qdjobs writes for a new job. Binds task_name, name, params, queue, priority, max_retries, scheduled_at,
-/// created_at, metadata, ready.
+/// All columns that qdjobs writes for a new job. Binds task_name, name, params, queue, priority, max_retries,
+/// scheduled_at, created_at, metadata, availability.
 const INSERT: &str = "
     INSERT INTO qdjobs_jobs
-        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, ready)
+        (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-/// Where params of more than [`INLINE`] bytes stand. Binds job_id, params.
+/// Stores params of more than [`INLINE`] bytes. Binds job_id, params.
 const INSERT_PARAMS: &str = "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
 
 /// The longest params, in bytes, that the schema keeps in the job's own row.
@@ -38,20 +40,20 @@ const INLINE: usize = 500;
 
 /// Binds worker, now, task_name, queue, limit.
 const CLAIM: &str = "
-    UPDATE qdjobs_jobs SET status = 'running', attempt = attempt + 1, worker = ?1, started_at = ?2
+    UPDATE qdjobs_jobs SET status = 'running', attempt = attempt + 1, worker_id = ?1, started_at = ?2
     WHERE id IN (SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_ready
-                 WHERE status = 'pending' AND ready = 1 AND task_name = ?3 AND queue = ?4
+                 WHERE status = 'pending' AND availability = 1 AND task_name = ?3 AND queue = ?4
                  ORDER BY priority DESC, scheduled_at, id LIMIT ?5)
     RETURNING id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id))";
 
 /// Binds id, attempt, worker, result, now.
 const FINISH: &str = "
     UPDATE qdjobs_jobs SET status = 'completed', result = ?4, completed_at = ?5
-    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker = ?3";
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
-/// What may be asked of the writing thread.
+/// A request to the writing thread.
 enum Request {
-    /// Params of new jobs, and who waits for their commit.
+    /// Params of new jobs, and the caller that waits for their commit.
     Insert(Vec<String>, SyncSender<()>),
     /// A slot is idle, after it has run these jobs.
     Claim(usize, Vec<Done>),
@@ -64,7 +66,7 @@ struct Job {
     params: String,
 }
 
-/// What is shown to finish it.
+/// What identifies a claim when it is finished.
 struct Done {
     id: i64,
     attempt: i64,
@@ -72,7 +74,7 @@ struct Done {
 
 /// The engine, running.
 pub(crate) struct Bare {
-    request_queue: Sender<Request>,
+    requests: Sender<Request>,
     writer: JoinHandle<Result<()>>,
     slots: Vec<JoinHandle<()>>,
 }
@@ -91,8 +93,8 @@ impl Caller {
 }
 
 impl Bare {
-    /// Starts the engine on a connection, for the jobs of `task`, whose handler is given the params. Completed jobs are counted after their
-    /// commit.
+    /// Starts the engine on a connection, for the jobs of `task`. The handler gets the params. Completed
+    /// jobs are counted after their commit.
     pub(crate) fn start(
         conn: Connection,
         task: &'static str,
@@ -100,37 +102,37 @@ impl Bare {
         tally: &Arc<Tally>,
         handler: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Bare> {
-        let (request_queue, requests) = channel();
+        let (sender, requests) = channel();
         let handler = Arc::new(handler);
-        let mut desks = Vec::new();
+        let mut job_senders = Vec::new();
         let mut threads = Vec::new();
         for slot in 0..slots {
-            let (desk, jobs) = channel();
-            desks.push(desk);
-            let (request_queue, handler) = (request_queue.clone(), handler.clone());
-            threads.push(spawn(move || work(slot, &request_queue, &jobs, &*handler)));
+            let (job_sender, jobs) = channel();
+            job_senders.push(job_sender);
+            let (sender, handler) = (sender.clone(), handler.clone());
+            threads.push(spawn(move || work(slot, &sender, &jobs, &*handler)));
         }
-        let writer = Writer { conn, task, desks, tally: tally.clone() };
-        Ok(Bare { request_queue, writer: spawn(move || writer.run(&requests)), slots: threads })
+        let writer = Writer { conn, task, job_senders, tally: tally.clone() };
+        Ok(Bare { requests: sender, writer: spawn(move || writer.run(&requests)), slots: threads })
     }
 
     pub(crate) fn caller(&self) -> Caller {
-        Caller(self.request_queue.clone())
+        Caller(self.requests.clone())
     }
 
-    /// Ends when what the slots hold is finished.
+    /// Stops once every job that the slots hold is finished.
     pub(crate) fn stop(self) -> Result<()> {
-        self.request_queue.send(Request::Stop).map_err(|_| "the bare engine has ended")?;
+        self.requests.send(Request::Stop).map_err(|_| "the bare engine has ended")?;
         self.writer.join().map_err(|_| "the bare writer has panicked")??;
         self.slots.into_iter().try_for_each(|slot| slot.join().map_err(|_| "a bare slot has panicked"))?;
         Ok(())
     }
 }
 
-/// One slot's working life.
-fn work(slot: usize, request_queue: &Sender<Request>, jobs: &Receiver<Vec<Job>>, handler: &dyn Fn(&str)) {
+/// The loop of one slot.
+fn work(slot: usize, requests: &Sender<Request>, jobs: &Receiver<Vec<Job>>, handler: &dyn Fn(&str)) {
     let mut done = Vec::new();
-    while request_queue.send(Request::Claim(slot, done)).is_ok() {
+    while requests.send(Request::Claim(slot, done)).is_ok() {
         let Ok(jobs) = jobs.recv() else { return };
         done = jobs
             .into_iter()
@@ -146,12 +148,12 @@ struct Writer {
     conn: Connection,
     task: &'static str,
     /// Where each slot waits for jobs.
-    desks: Vec<Sender<Vec<Job>>>,
+    job_senders: Vec<Sender<Vec<Job>>>,
     tally: Arc<Tally>,
 }
 
 impl Writer {
-    fn run(self, request_queue: &Receiver<Request>) -> Result<()> {
+    fn run(self, requests: &Receiver<Request>) -> Result<()> {
         let mut insert = self.conn.prepare_cached(INSERT)?;
         let mut claim = self.conn.prepare_cached(CLAIM)?;
         let mut finish = self.conn.prepare_cached(FINISH)?;
@@ -159,13 +161,13 @@ impl Writer {
             [self.conn.prepare_cached("BEGIN IMMEDIATE")?, self.conn.prepare_cached("COMMIT")?];
         let mut idle: Vec<usize> = Vec::new();
         let mut stopping = false;
-        while !(stopping && idle.len() == self.desks.len()) {
-            let Ok(first) = request_queue.recv() else { return Ok(()) };
+        while !(stopping && idle.len() == self.job_senders.len()) {
+            let Ok(first) = requests.recv() else { return Ok(()) };
             let now = micros();
             let mut callers = Vec::new();
             let mut finished = 0;
             begin.execute([])?;
-            for request in std::iter::once(first).chain(request_queue.try_iter()).take(BATCH) {
+            for request in std::iter::once(first).chain(requests.try_iter()).take(BATCH) {
                 match request {
                     Request::Insert(jobs, caller) => {
                         for text in &jobs {
@@ -184,20 +186,20 @@ impl Writer {
                     Request::Stop => stopping = true,
                 }
             }
-            let given = if stopping { Vec::new() } else { self.hand_out(&mut claim, &mut idle, now)? };
+            let given = if stopping { Vec::new() } else { self.claim_for_idle(&mut claim, &mut idle, now)? };
             commit.execute([])?;
             // A caller or slot that is gone needs no answer.
             for caller in &callers {
                 let _ = caller.send(());
             }
-            given.into_iter().for_each(|(slot, jobs)| drop(self.desks[slot].send(jobs)));
+            given.into_iter().for_each(|(slot, jobs)| drop(self.job_senders[slot].send(jobs)));
             self.tally.add(finished);
         }
         Ok(())
     }
 
-    /// Claims for the idle slots and shares it out among them.
-    fn hand_out(
+    /// Claims jobs for the idle slots and divides them among the slots.
+    fn claim_for_idle(
         &self,
         claim: &mut CachedStatement<'_>,
         idle: &mut Vec<usize>,
@@ -206,7 +208,7 @@ impl Writer {
         if idle.is_empty() {
             return Ok(Vec::new());
         }
-        let limit = idle.len() * (AHEAD / self.desks.len()).max(1);
+        let limit = idle.len() * (AHEAD / self.job_senders.len()).max(1);
         let rows = claim.query_map(params![WORKER, now, self.task, "default", limit as i64], |row| {
             Ok(Job { done: Done { id: row.get(0)?, attempt: row.get(1)? }, params: row.get(2)? })
         })?;
@@ -222,7 +224,7 @@ impl Writer {
     }
 }
 
-/// Stores jobs on a connection without any engine around it, each in a commit of its own; calls `stored` after each.
+/// Stores jobs on a connection without an engine, each in its own commit; calls `stored` after each.
 pub(crate) fn insert_alone(
     conn: &Connection,
     task: &str,

@@ -1,6 +1,6 @@
-//! The other process: a worker in a child of this program, for figures in which nothing else may share the process.
+//! The other process: a worker in a child of this program, for figures that need a process of their own.
 //!
-//! It answers one line of JSON for each line it reads, and ends when its input does.
+//! The child answers one line of JSON for each line it reads, and stops when its input ends.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -13,23 +13,23 @@ use qdjobs::{JobQueue, TaskDef};
 use serde_json::{Value, json};
 
 use crate::bare::Bare;
-use crate::pool::{NAPPING, NOOP, STAMP, Stamps, Tally, Threads, napping, stamping, worker};
-use crate::stage::{Db, Stage, connect};
+use crate::pool::{NOOP, SLEEP, STAMP, Stamps, Tally, Threads, sleeping_worker, stamp_worker, worker};
+use crate::workspace::{Db, Workspace, connect};
 use crate::{Result, args, measure};
 
 /// The first argument of a child.
 const FLAG: &str = "--child";
 
-/// Whose worker it runs.
+/// Which engine's worker the child runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
     Ours,
     Bare,
 }
 
-/// What a child is started for.
+/// How a child is started.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct ChildArgs {
     engine: Engine,
     task: String,
     slots: usize,
@@ -37,13 +37,13 @@ pub(crate) struct Order {
     path: String,
 }
 
-/// The order in this process's arguments, if it is a child.
-pub(crate) fn order() -> Option<Order> {
+/// The child's arguments, if this process is a child.
+pub(crate) fn child_args() -> Option<ChildArgs> {
     let mut words = std::env::args().skip(1);
     if words.next()? != FLAG {
         return None;
     }
-    Some(Order {
+    Some(ChildArgs {
         engine: if words.next()? == "bare" { Engine::Bare } else { Engine::Ours },
         task: words.next()?,
         slots: words.next()?.parse().ok()?,
@@ -52,39 +52,39 @@ pub(crate) fn order() -> Option<Order> {
     })
 }
 
-/// The child's life.
-pub(crate) fn serve(order: &Order) -> Result<()> {
+/// Runs the child.
+pub(crate) fn run(child_args: &ChildArgs) -> Result<()> {
     let tally = Arc::new(Tally::default());
-    if order.engine == Engine::Bare {
-        let conn = connect(Path::new(&order.path), order.durability)?;
+    if child_args.engine == Engine::Bare {
+        let conn = connect(Path::new(&child_args.path), child_args.durability)?;
         let begun = measure::now();
-        let engine = Bare::start(conn, NOOP.name, order.slots, &tally, |_| ())?;
-        converse(begun, &tally, &Stamps::default(), &Threads::default())?;
+        let engine = Bare::start(conn, NOOP.name, child_args.slots, &tally, |_| ())?;
+        answer_requests(begun, &tally, &Stamps::default(), &Threads::default())?;
         return engine.stop();
     }
-    let queue = JobQueue::options().durability(order.durability).open(&order.path)?;
+    let queue = JobQueue::options().durability(child_args.durability).open(&child_args.path)?;
     let (stamps, threads) = (Arc::new(Stamps::default()), Arc::new(Threads::default()));
-    let worker = match order.task.as_str() {
-        task if task == NOOP.name => worker(&queue, order.slots, &tally),
-        task if task == STAMP.name => stamping(&queue, order.slots, &tally, &stamps),
-        task if task == NAPPING.name => napping(&queue, order.slots, &tally, &threads),
+    let worker = match child_args.task.as_str() {
+        task if task == NOOP.name => worker(&queue, child_args.slots, &tally),
+        task if task == STAMP.name => stamp_worker(&queue, child_args.slots, &tally, &stamps),
+        task if task == SLEEP.name => sleeping_worker(&queue, child_args.slots, &tally, &threads),
         task => return Err(format!("there is no task `{task}`").into()),
     };
     let begun = measure::now();
     let worker = worker.start()?;
-    converse(begun, &tally, &stamps, &threads)?;
+    answer_requests(begun, &tally, &stamps, &threads)?;
     Ok(worker.stop()?)
 }
 
-/// Answers the parent until it has no more to ask.
-fn converse(begun: Duration, tally: &Tally, stamps: &Stamps, threads: &Threads) -> Result<()> {
+/// Answers the parent until its input ends.
+fn answer_requests(begun: Duration, tally: &Tally, stamps: &Stamps, threads: &Threads) -> Result<()> {
     println!("\"ready\"");
     for line in std::io::stdin().lines() {
         let line = line?;
         let (command, number) = line.split_once(' ').unwrap_or((&line, "0"));
         let number: u64 = number.parse()?;
         let answer = match command {
-            "vitals" => vitals(threads.count()),
+            "process_stats" => process_stats(threads.count()),
             "wait" => {
                 tally.wait(number)?;
                 json!((measure::now() - begun).as_nanos() as u64)
@@ -99,8 +99,8 @@ fn converse(begun: Duration, tally: &Tally, stamps: &Stamps, threads: &Threads) 
     Ok(())
 }
 
-/// What the operating system says about this process. Other systems than Linux say less.
-fn vitals(job_threads: usize) -> Value {
+/// What the operating system reports about this process. Systems other than Linux report less.
+fn process_stats(job_threads: usize) -> Value {
     let number = |text: &str, field: &str| -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(field))?;
         line.trim_start_matches(':').split_whitespace().next()?.parse().ok()
@@ -130,7 +130,7 @@ pub(crate) struct Child {
 impl Child {
     /// Starts a process with a worker on `db`; returns when the worker has started.
     pub(crate) fn start(
-        stage: &Stage,
+        workspace: &Workspace,
         engine: Engine,
         db: &Db,
         task: &TaskDef,
@@ -138,7 +138,7 @@ impl Child {
     ) -> Result<Child> {
         let engine = if engine == Engine::Bare { "bare" } else { "ours" };
         let mut process = Command::new(std::env::current_exe()?)
-            .args([FLAG, engine, task.name, &slots.to_string(), args::word(stage.durability)])
+            .args([FLAG, engine, task.name, &slots.to_string(), args::word(workspace.durability)])
             .arg(db.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -163,7 +163,7 @@ impl Child {
         Ok(serde_json::from_str(&line).map_err(|_| "the child has ended before it answered")?)
     }
 
-    /// Lets it stop its worker and end.
+    /// Closes its input, so that it stops its worker and ends.
     pub(crate) fn end(mut self) -> Result<()> {
         self.input = None;
         let status = self.process.wait()?;
@@ -173,7 +173,8 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Only after an error: nobody reads its answers any more, and its database is about to go.
+        // Only after an error: its answers are no longer read, and its database is about to be
+        // deleted.
         if self.input.is_some() {
             let _ = self.process.kill();
             let _ = self.process.wait();

@@ -6,33 +6,33 @@ use crate::Result;
 use crate::bare::Bare;
 use crate::measure::{Rounds, Run, timed};
 use crate::pool::{NOOP, Tally, worker};
-use crate::stage::{Db, Fill, PAYLOAD, Stage};
 use crate::table::Table;
+use crate::workspace::{Db, Fill, PAYLOAD, Workspace};
 
-pub(crate) fn measure(stage: &Stage) -> Result<Table> {
-    let jobs = stage.size(100_000, 20_000);
+pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
+    let jobs = workspace.size(100_000, 20_000);
     let note = format!(
         "{jobs} no-op jobs with {PAYLOAD} bytes of params, stored beforehand: from the start of the worker to the commit of the \
          last completion."
     );
     let mut table = Table::of_rates("Drain", "slots", note);
     let fill = Fill::ready(NOOP.name, jobs);
-    let template = stage.filled(fill)?;
+    let template = workspace.filled(fill)?;
     for slots in [1, 8, 64] {
         let rounds = Rounds::interleave(
-            stage,
-            || ours(stage, &template, fill, slots, jobs),
-            || bare(stage, &template, fill, slots, jobs),
+            workspace,
+            || ours(workspace, &template, fill, slots, jobs),
+            || bare(workspace, &template, fill, slots, jobs),
         )?;
         table.push_rates(slots.to_string(), &rounds);
     }
     Ok(table)
 }
 
-/// A worker of qdjobs, until `jobs` of the ready ones in `template` have completed.
-pub(crate) fn ours(stage: &Stage, template: &Db, fill: Fill, slots: usize, jobs: u64) -> Result<Run> {
-    let db = stage.copy(template)?;
-    let queue = stage.open(&db)?;
+/// A worker of qdjobs, until `jobs` of the ready jobs in `template` have completed.
+pub(crate) fn ours(workspace: &Workspace, template: &Db, fill: Fill, slots: usize, jobs: u64) -> Result<Run> {
+    let db = workspace.copy(template)?;
+    let queue = workspace.open(&db)?;
     let tally = Arc::new(Tally::default());
     let mut running = None;
     let run = timed(jobs, || {
@@ -46,9 +46,9 @@ pub(crate) fn ours(stage: &Stage, template: &Db, fill: Fill, slots: usize, jobs:
 }
 
 /// The same with the bare engine.
-pub(crate) fn bare(stage: &Stage, template: &Db, fill: Fill, slots: usize, jobs: u64) -> Result<Run> {
-    let db = stage.copy(template)?;
-    let conn = stage.connect(&db)?;
+pub(crate) fn bare(workspace: &Workspace, template: &Db, fill: Fill, slots: usize, jobs: u64) -> Result<Run> {
+    let db = workspace.copy(template)?;
+    let conn = workspace.connect(&db)?;
     let tally = Arc::new(Tally::default());
     let mut running = None;
     let run = timed(jobs, || {

@@ -1,4 +1,4 @@
-//! How fast jobs are stored, when each caller waits for its commit.
+//! How fast jobs are stored when each caller waits for its commit.
 
 use std::sync::Barrier;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use crate::Result;
 use crate::bare::{Bare, insert_alone};
 use crate::measure::{self, Rounds, Run, timed};
 use crate::pool::{NOOP, Noop};
-use crate::stage::{PAYLOAD, Stage, filler, params_text};
 use crate::table::{Cell, Table, rates};
+use crate::workspace::{PAYLOAD, Workspace, filler, params_text};
 
 /// Jobs in one call of the bulk figure.
 const BULK: u64 = 500;
 
-pub(crate) fn measure(stage: &Stage) -> Result<Table> {
+pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
     let columns = [
         "enqueue",
         "qdjobs/s (min–max)",
@@ -41,26 +41,32 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
         ]);
         table.push(row);
     };
-    let one = stage.size(5_000, 250);
-    push("1 producer".into(), &Rounds::interleave(stage, || ours(stage, 1, one), || alone(stage, one))?);
+    let one = workspace.size(5_000, 250);
+    push(
+        "1 producer".into(),
+        &Rounds::interleave(workspace, || ours(workspace, 1, one), || alone(workspace, one))?,
+    );
     for (producers, full, quick) in [(8, 3_000, 200), (64, 1_500, 100)] {
-        let each = stage.size(full, quick);
-        let rounds =
-            Rounds::interleave(stage, || ours(stage, producers, each), || bare(stage, producers, each))?;
+        let each = workspace.size(full, quick);
+        let rounds = Rounds::interleave(
+            workspace,
+            || ours(workspace, producers, each),
+            || bare(workspace, producers, each),
+        )?;
         push(format!("{producers} producers"), &rounds);
     }
-    let calls = stage.size(600, 40);
+    let calls = workspace.size(600, 40);
     let rounds = Rounds::interleave(
-        stage,
-        || bulk(stage, calls, BULK, PAYLOAD),
-        || bulk_bare(stage, calls, BULK, PAYLOAD),
+        workspace,
+        || bulk(workspace, calls, BULK, PAYLOAD),
+        || bulk_bare(workspace, calls, BULK, PAYLOAD),
     )?;
     push(format!("bulk, {BULK} a call"), &rounds);
     Ok(table)
 }
 
-/// `producers` threads that call `work` `each` times; they stand ready when the time starts.
-pub(crate) fn crowd(
+/// Starts `producers` threads that each call `work` `each` times; the time starts when all are ready.
+pub(crate) fn concurrent_callers(
     producers: u64,
     each: u64,
     jobs_a_call: u64,
@@ -86,32 +92,32 @@ pub(crate) fn crowd(
     })
 }
 
-fn ours(stage: &Stage, producers: u64, each: u64) -> Result<Run> {
-    let db = stage.empty()?;
-    let queue = stage.open(&db)?;
+fn ours(workspace: &Workspace, producers: u64, each: u64) -> Result<Run> {
+    let db = workspace.empty()?;
+    let queue = workspace.open(&db)?;
     let filler = filler(PAYLOAD);
     let one = || Ok(Noop::new(filler.as_str()).enqueue(&queue).map(drop)?);
-    let run = crowd(producers, each, 1, one, || Ok(()))?;
+    let run = concurrent_callers(producers, each, 1, one, || Ok(()))?;
     drop(queue);
     db.count()?.expect(producers * each, 0)?;
     Ok(run)
 }
 
-fn bare(stage: &Stage, producers: u64, each: u64) -> Result<Run> {
-    let db = stage.empty()?;
-    let engine = Bare::start(stage.connect(&db)?, NOOP.name, 0, &Default::default(), |_| ())?;
+fn bare(workspace: &Workspace, producers: u64, each: u64) -> Result<Run> {
+    let db = workspace.empty()?;
+    let engine = Bare::start(workspace.connect(&db)?, NOOP.name, 0, &Default::default(), |_| ())?;
     let text = params_text(PAYLOAD);
     let caller = engine.caller();
     let one = || caller.insert(vec![text.clone()]);
-    let run = crowd(producers, each, 1, one, || Ok(()))?;
+    let run = concurrent_callers(producers, each, 1, one, || Ok(()))?;
     engine.stop()?;
     db.count()?.expect(producers * each, 0)?;
     Ok(run)
 }
 
-fn alone(stage: &Stage, jobs: u64) -> Result<Run> {
-    let db = stage.empty()?;
-    let conn = stage.connect(&db)?;
+fn alone(workspace: &Workspace, jobs: u64) -> Result<Run> {
+    let db = workspace.empty()?;
+    let conn = workspace.connect(&db)?;
     let text = params_text(PAYLOAD);
     let mut samples = Vec::new();
     let run = timed(jobs, || {
@@ -127,25 +133,25 @@ fn alone(stage: &Stage, jobs: u64) -> Result<Run> {
 }
 
 /// One caller that stores `many` jobs a call.
-pub(crate) fn bulk(stage: &Stage, calls: u64, many: u64, payload: usize) -> Result<Run> {
-    let db = stage.empty()?;
-    let queue = stage.open(&db)?;
+pub(crate) fn bulk(workspace: &Workspace, calls: u64, many: u64, payload: usize) -> Result<Run> {
+    let db = workspace.empty()?;
+    let queue = workspace.open(&db)?;
     let filler = filler(payload);
     let call = || Ok(queue.enqueue_all((0..many).map(|_| Noop::new(filler.as_str()))).map(drop)?);
-    let run = crowd(1, calls, many, call, || Ok(()))?;
+    let run = concurrent_callers(1, calls, many, call, || Ok(()))?;
     drop(queue);
     db.count()?.expect(calls * many, 0)?;
     Ok(run)
 }
 
 /// The same on the bare engine.
-pub(crate) fn bulk_bare(stage: &Stage, calls: u64, many: u64, payload: usize) -> Result<Run> {
-    let db = stage.empty()?;
-    let engine = Bare::start(stage.connect(&db)?, NOOP.name, 0, &Default::default(), |_| ())?;
+pub(crate) fn bulk_bare(workspace: &Workspace, calls: u64, many: u64, payload: usize) -> Result<Run> {
+    let db = workspace.empty()?;
+    let engine = Bare::start(workspace.connect(&db)?, NOOP.name, 0, &Default::default(), |_| ())?;
     let caller = engine.caller();
     let text = params_text(payload);
     let call = || caller.insert((0..many).map(|_| text.clone()).collect());
-    let run = crowd(1, calls, many, call, || Ok(()))?;
+    let run = concurrent_callers(1, calls, many, call, || Ok(()))?;
     engine.stop()?;
     db.count()?.expect(calls * many, 0)?;
     Ok(run)

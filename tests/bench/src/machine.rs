@@ -12,17 +12,17 @@ use crate::Result;
 use crate::bare::insert_alone;
 use crate::measure::{Samples, now};
 use crate::pool::NOOP;
-use crate::stage::{PAYLOAD, Stage, params_text};
+use crate::workspace::{PAYLOAD, Workspace, params_text};
 
-/// Lines of what and which.
+/// Pairs of a property and its value.
 #[derive(Debug)]
 pub(crate) struct Machine(Vec<(&'static str, String)>);
 
-pub(crate) fn describe(stage: &Stage) -> Result<Machine> {
+pub(crate) fn describe(workspace: &Workspace) -> Result<Machine> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = read_to_string("/proc/sys/kernel/osrelease");
     let load = read_to_string("/proc/loadavg");
-    let durability = match stage.durability {
+    let durability = match workspace.durability {
         Durability::Full => "full (WAL, synchronous = FULL): a commit survives a power cut",
         _ => "relaxed (WAL, synchronous = NORMAL): a commit survives the end of the process",
     };
@@ -34,13 +34,13 @@ pub(crate) fn describe(stage: &Stage) -> Result<Machine> {
             "load before",
             load.ok().and_then(|text| Some(text.split(' ').next()?.to_owned())).unwrap_or_else(unknown),
         ),
-        ("file system", file_system(&stage.dir).unwrap_or_else(unknown)),
-        ("sync", sync(stage)?),
-        ("commit", commit(stage)?),
+        ("file system", file_system(&workspace.dir).unwrap_or_else(unknown)),
+        ("sync", sync(workspace)?),
+        ("commit", commit(workspace)?),
         ("SQLite", qdjobs::rusqlite::version().to_owned()),
         ("durability", durability.to_owned()),
-        ("rounds", format!("{} of each figure, after one that is dropped; medians", stage.rounds)),
-        ("sizes", if stage.quick { "quick: not for publication" } else { "full" }.to_owned()),
+        ("rounds", format!("{} of each figure, after one that is dropped; medians", workspace.rounds)),
+        ("sizes", if workspace.quick { "quick: not for publication" } else { "full" }.to_owned()),
     ]))
 }
 
@@ -50,12 +50,12 @@ fn processor() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// The type and source of the mount that `dir` lies on.
+/// The type and source of the mount that holds `dir`.
 fn file_system(dir: &Path) -> Option<String> {
     let mounts = read_to_string("/proc/self/mountinfo").ok()?;
     let mount = |line: &str| -> Option<(usize, String)> {
-        let (place, kind) = line.split_once(" - ")?;
-        let point = place.split(' ').nth(4)?;
+        let (mount, kind) = line.split_once(" - ")?;
+        let point = mount.split(' ').nth(4)?;
         let mut kind = kind.split(' ');
         let named = format!("{} on {}", kind.next()?, kind.next()?);
         dir.starts_with(point).then_some((point.len(), named))
@@ -63,11 +63,11 @@ fn file_system(dir: &Path) -> Option<String> {
     mounts.lines().filter_map(mount).max_by_key(|(length, _)| *length).map(|(_, named)| named)
 }
 
-/// How long a small write takes to the disk.
-fn sync(stage: &Stage) -> Result<String> {
-    let mut file: File = tempfile::tempfile_in(&stage.dir)?;
+/// How long a small synced write takes.
+fn sync(workspace: &Workspace) -> Result<String> {
+    let mut file: File = tempfile::tempfile_in(&workspace.dir)?;
     let mut samples = Vec::new();
-    for _ in 0..stage.size(300, 100) {
+    for _ in 0..workspace.size(300, 100) {
         file.write_all(&[0x71; 4096])?;
         let begun = now();
         file.sync_data()?;
@@ -81,14 +81,14 @@ fn sync(stage: &Stage) -> Result<String> {
     ))
 }
 
-/// How long one INSERT takes in a commit of its own.
-fn commit(stage: &Stage) -> Result<String> {
-    let db = stage.empty()?;
-    let conn = stage.connect(&db)?;
+/// How long one INSERT takes in its own commit.
+fn commit(workspace: &Workspace) -> Result<String> {
+    let db = workspace.empty()?;
+    let conn = workspace.connect(&db)?;
     let text = params_text(PAYLOAD);
     let mut samples = Vec::new();
     let mut begun = now();
-    insert_alone(&conn, NOOP.name, (0..stage.size(300, 100)).map(|_| text.clone()), || {
+    insert_alone(&conn, NOOP.name, (0..workspace.size(300, 100)).map(|_| text.clone()), || {
         let end = now();
         samples.push(end - std::mem::replace(&mut begun, end));
     })?;

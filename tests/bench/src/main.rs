@@ -1,9 +1,9 @@
 //! Measures qdjobs on this machine, each figure beside a bare rusqlite engine that does the same writes.
 //!
-//! `cargo run --release -p qdjobs-bench -- --help` lists the options. One file for each figure; `measure` holds the clocks
-//! and the arithmetic, `stage` the databases and the check that every job was done, `bare` the engine to compare with,
-//! `pool` the tasks and workers of ours, `child` the other process.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
+//! `cargo run --release -p qdjobs-bench -- --help` lists the options. One file for each figure. `measure`
+//! holds the clocks and the arithmetic, `workspace` the databases and the check that every job was done,
+//! `bare` the engine to compare with, `pool` the tasks and workers of qdjobs, `child` the other process.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program prints")]
 
 mod args;
 mod async_jobs;
@@ -20,18 +20,18 @@ mod payload;
 mod pickup;
 mod pipeline;
 mod pool;
-mod stage;
 mod table;
+mod workspace;
 
 use args::Args;
-use stage::Stage;
 use table::Table;
+use workspace::Workspace;
 
-/// What any step may fail with: the benchmark then ends, since a figure with an error in it is none.
+/// The error of any step: the benchmark then ends, since a figure with an error is not a figure.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// A figure: its name on the command line, and the function that measures it.
-type Figure = (&'static str, fn(&Stage) -> Result<Table>);
+type Figure = (&'static str, fn(&Workspace) -> Result<Table>);
 
 const FIGURES: [Figure; 9] = [
     ("enqueue", enqueue::measure),
@@ -46,8 +46,8 @@ const FIGURES: [Figure; 9] = [
 ];
 
 fn main() -> Result<()> {
-    if let Some(order) = child::order() {
-        return child::serve(&order);
+    if let Some(child_args) = child::child_args() {
+        return child::run(&child_args);
     }
     let names = FIGURES.map(|(name, _)| name);
     let args = match Args::parse(std::env::args().skip(1), &names) {
@@ -57,15 +57,15 @@ fn main() -> Result<()> {
             std::process::exit(2);
         }
     };
-    let stage = Stage::new(&args)?;
-    let machine = machine::describe(&stage)?;
+    let workspace = Workspace::new(&args)?;
+    let machine = machine::describe(&workspace)?;
     if !args.json {
         println!("{machine}");
     }
     let mut tables = Vec::new();
     for (name, figure) in FIGURES.iter().filter(|(name, _)| args.wants(name)) {
         eprintln!("measuring {name} …");
-        let table = figure(&stage)?;
+        let table = figure(&workspace)?;
         if !args.json {
             println!("{table}");
         }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::{Result, stage::Stage};
+use crate::{Result, workspace::Workspace};
 
-/// Time since the machine started: the same in all processes, so an instant may travel in a job.
+/// Time since the machine started: the same in all processes, so a job can carry an instant.
 pub(crate) fn now() -> Duration {
     read(ClockId::Monotonic)
 }
@@ -21,13 +21,13 @@ fn read(clock: ClockId) -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Creates idleness; nothing here waits for an event by sleeping.
+/// Lets the machine become idle; no code here waits for an event by sleeping.
 #[expect(clippy::disallowed_methods, reason = "an idle machine is what is measured")]
 pub(crate) fn idle(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Runs `work` on `jobs` jobs; what it took.
+/// Runs `work` on `jobs` jobs and measures it.
 pub(crate) fn timed(jobs: u64, work: impl FnOnce() -> Result<()>) -> Result<Run> {
     let (time, used) = (now(), cpu());
     work()?;
@@ -49,7 +49,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// With the latencies of its samples.
+    /// Adds the latencies of its samples.
     pub(crate) fn with(self, samples: Vec<Duration>) -> Run {
         let samples = Samples::new(samples);
         Run { p50: samples.at(0.50), p99: samples.at(0.99), ..self }
@@ -64,23 +64,23 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    /// Takes turns: ours, bare, ours, bare. The first round of each warms up the machine and is dropped.
+    /// Alternates: ours, bare, ours, bare. The first round of each warms up the machine and is dropped.
     pub(crate) fn interleave(
-        stage: &Stage,
+        workspace: &Workspace,
         ours: impl Fn() -> Result<Run>,
         bare: impl Fn() -> Result<Run>,
     ) -> Result<Rounds> {
         ours()?;
         bare()?;
         let mut rounds = Rounds::default();
-        for _ in 0..stage.rounds {
+        for _ in 0..workspace.rounds {
             rounds.ours.push(ours()?);
             rounds.bare.push(bare()?);
         }
         Ok(rounds)
     }
 
-    /// One quantity of ours.
+    /// One quantity of qdjobs.
     pub(crate) fn ours(&self, of: impl Fn(&Run) -> f64) -> Spread {
         Spread::new(self.ours.iter().map(of))
     }
@@ -90,8 +90,8 @@ impl Rounds {
         Spread::new(self.bare.iter().map(of))
     }
 
-    /// Ours as a multiple of bare: of the pair that ran one after the other, so that a slow minute of the machine
-    /// strikes both.
+    /// Ours as a multiple of bare, for each pair that ran one after the other, so that a slow minute of
+    /// the machine affects both.
     pub(crate) fn ratio(&self, of: impl Fn(&Run) -> f64) -> Spread {
         Spread::new(self.ours.iter().zip(&self.bare).map(|(ours, bare)| of(ours) / of(bare)))
     }
@@ -119,7 +119,7 @@ impl Spread {
     }
 }
 
-/// Latencies in order.
+/// Latencies, sorted.
 #[derive(Debug)]
 pub(crate) struct Samples(Vec<Duration>);
 
@@ -129,7 +129,7 @@ impl Samples {
         Samples(samples)
     }
 
-    /// The latency that this fraction of the samples does not pass, in milliseconds.
+    /// The latency that this fraction of the samples does not exceed, in milliseconds.
     pub(crate) fn at(&self, fraction: f64) -> f64 {
         let rank = (self.0.len() as f64 * fraction).ceil() as usize;
         let sample = self.0.get(rank.saturating_sub(1)).or(self.0.last());

@@ -1,15 +1,15 @@
-//! What large params cost.
+//! The cost of large params.
 
 use crate::measure::Rounds;
 use crate::pool::NOOP;
-use crate::stage::{Fill, Stage};
 use crate::table::Table;
+use crate::workspace::{Fill, Workspace};
 use crate::{Result, drain, enqueue};
 
 /// Jobs in one call.
 const BULK: u64 = 100;
 
-pub(crate) fn measure(stage: &Stage) -> Result<Table> {
+pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
     let note = format!(
         "One caller storing {BULK} jobs a call, then 8 slots draining no-op jobs that are stored beforehand."
     );
@@ -17,19 +17,19 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
     let cases =
         [("100 B", 100, 50_000, 5_000), ("1 kB", 1_000, 50_000, 5_000), ("20 kB", 20_000, 10_000, 500)];
     for (label, payload, full, quick) in cases {
-        let jobs = stage.size(full, quick);
+        let jobs = workspace.size(full, quick);
         let rounds = Rounds::interleave(
-            stage,
-            || enqueue::bulk(stage, jobs / BULK, BULK, payload),
-            || enqueue::bulk_bare(stage, jobs / BULK, BULK, payload),
+            workspace,
+            || enqueue::bulk(workspace, jobs / BULK, BULK, payload),
+            || enqueue::bulk_bare(workspace, jobs / BULK, BULK, payload),
         )?;
         table.push_rates(format!("{label}, enqueue"), &rounds);
         let fill = Fill { payload, ..Fill::ready(NOOP.name, jobs) };
-        let template = stage.filled(fill)?;
+        let template = workspace.filled(fill)?;
         let rounds = Rounds::interleave(
-            stage,
-            || drain::ours(stage, &template, fill, 8, jobs),
-            || drain::bare(stage, &template, fill, 8, jobs),
+            workspace,
+            || drain::ours(workspace, &template, fill, 8, jobs),
+            || drain::bare(workspace, &template, fill, 8, jobs),
         )?;
         table.push_rates(format!("{label}, drain"), &rounds);
     }

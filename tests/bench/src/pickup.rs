@@ -9,21 +9,21 @@ use crate::Result;
 use crate::bare::{Bare, insert_alone};
 use crate::child::{Child, Engine};
 use crate::measure::{self, Rounds, Run};
-use crate::pool::{NOOP, STAMP, Stamp, Stamps, Tally, moment, stamp_params, stamping};
-use crate::stage::{PAYLOAD, Stage, filler};
+use crate::pool::{NOOP, STAMP, Stamp, Stamps, Tally, now_nanos, stamp_params, stamp_worker};
 use crate::table::{Cell, Table};
+use crate::workspace::{PAYLOAD, Workspace, filler};
 
 const SLOTS: usize = 8;
 
-/// Latencies of the call that stores a job, and from its beginning to the first line of the handler.
+/// Latencies of the call that stores a job, and from its beginning to the first statement of the handler.
 type Latencies = (Run, Run);
 
-pub(crate) fn measure(stage: &Stage) -> Result<Table> {
-    let jobs = stage.size(200, 20);
+pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
+    let jobs = workspace.size(200, 20);
     let note = format!(
-        "{jobs} jobs a round, one at a time, 10 to 40 ms apart, for a worker of {SLOTS} slots that is idle. `To start` is from the \
-         call that stores the job to the first line of its handler, the commit included. Bare beside the first row is the bare engine, \
-         beside the others a plain INSERT that nobody listens to."
+        "{jobs} jobs a round, one at a time, 10 to 40 ms apart, for an idle worker of {SLOTS} slots. \
+         `To start` is from the call that stores the job to the first statement of its handler, the commit \
+         included. Bare is the bare engine in the first row, a plain INSERT without any worker in the others."
     );
     let columns = [
         "stored by",
@@ -36,30 +36,37 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
         "to start less bare commit, ms",
     ];
     let mut table = Table::new("Pick-up, idle", &columns, note);
-    let commit = || Ok((insert_commit(stage, jobs)?, Run::default()));
+    let commit = || Ok((insert_commit(workspace, jobs)?, Run::default()));
     row(
         &mut table,
         "the same process",
-        stage,
-        || same_process(stage, jobs),
-        || bare_process(stage, jobs),
+        workspace,
+        || same_process(workspace, jobs),
+        || bare_process(workspace, jobs),
         true,
     )?;
-    row(&mut table, "another qdjobs process", stage, || other_process(stage, jobs), commit, false)?;
-    row(&mut table, "a raw INSERT, another process", stage, || raw_insert(stage, jobs), commit, false)?;
+    row(&mut table, "another qdjobs process", workspace, || other_process(workspace, jobs), commit, false)?;
+    row(
+        &mut table,
+        "a raw INSERT, another process",
+        workspace,
+        || raw_insert(workspace, jobs),
+        commit,
+        false,
+    )?;
     Ok(table)
 }
 
 fn row(
     table: &mut Table,
     label: &str,
-    stage: &Stage,
+    workspace: &Workspace,
     ours: impl Fn() -> Result<Latencies>,
     bare: impl Fn() -> Result<Latencies>,
     bare_starts: bool,
 ) -> Result<()> {
     let (mut calls, mut starts) = (Rounds::default(), Rounds::default());
-    for round in 0..=stage.rounds {
+    for round in 0..=workspace.rounds {
         let (our_call, our_start) = ours()?;
         let (bare_call, bare_start) = bare()?;
         if round > 0 {
@@ -85,10 +92,11 @@ fn row(
     Ok(())
 }
 
-/// Calls `store` once for each job, with pauses in which everybody falls idle; how long the calls took.
+/// Calls `store` once for each job, with pauses in which all threads become idle; returns how long the calls
+/// took.
 fn one_at_a_time(jobs: u64, mut store: impl FnMut() -> Result<()>) -> Result<Run> {
     let calls = (0..jobs).map(|job| {
-        // Of changing length, so that no rhythm of the worker's fits.
+        // Pauses of changing length, so that they match no interval of the worker.
         measure::idle(Duration::from_micros(10_000 + job * 7_919_113 % 30_000));
         let begun = measure::now();
         store()?;
@@ -97,14 +105,14 @@ fn one_at_a_time(jobs: u64, mut store: impl FnMut() -> Result<()>) -> Result<Run
     Ok(Run::default().with(calls.collect::<Result<_>>()?))
 }
 
-fn same_process(stage: &Stage, jobs: u64) -> Result<Latencies> {
-    let db = stage.empty()?;
-    let queue = stage.open(&db)?;
+fn same_process(workspace: &Workspace, jobs: u64) -> Result<Latencies> {
+    let db = workspace.empty()?;
+    let queue = workspace.open(&db)?;
     let (tally, stamps) = (Arc::new(Tally::default()), Arc::new(Stamps::default()));
-    let worker = stamping(&queue, SLOTS, &tally, &stamps).start()?;
+    let worker = stamp_worker(&queue, SLOTS, &tally, &stamps).start()?;
     let filler = filler(PAYLOAD);
     let calls =
-        one_at_a_time(jobs, || Ok(Stamp::new(moment(), filler.as_str()).enqueue(&queue).map(drop)?))?;
+        one_at_a_time(jobs, || Ok(Stamp::new(now_nanos(), filler.as_str()).enqueue(&queue).map(drop)?))?;
     tally.wait(jobs)?;
     worker.stop()?;
     drop(queue);
@@ -112,25 +120,25 @@ fn same_process(stage: &Stage, jobs: u64) -> Result<Latencies> {
     Ok((calls, Run::default().with(stamps.take(jobs as usize)?)))
 }
 
-fn bare_process(stage: &Stage, jobs: u64) -> Result<Latencies> {
-    let db = stage.empty()?;
+fn bare_process(workspace: &Workspace, jobs: u64) -> Result<Latencies> {
+    let db = workspace.empty()?;
     let (tally, stamps) = (Arc::new(Tally::default()), Arc::new(Stamps::default()));
     let noted = stamps.clone();
     let engine =
-        Bare::start(stage.connect(&db)?, STAMP.name, SLOTS, &tally, move |text| noted.note_text(text))?;
+        Bare::start(workspace.connect(&db)?, STAMP.name, SLOTS, &tally, move |text| noted.record_text(text))?;
     let (caller, filler) = (engine.caller(), filler(PAYLOAD));
     one_at_a_time(jobs, || caller.insert(vec![stamp_params(&filler)]))?;
     tally.wait(jobs)?;
     engine.stop()?;
     db.count()?.expect(0, jobs)?;
     // The commit without the engine's threads, as in the other rows.
-    Ok((insert_commit(stage, jobs)?, Run::default().with(stamps.take(jobs as usize)?)))
+    Ok((insert_commit(workspace, jobs)?, Run::default().with(stamps.take(jobs as usize)?)))
 }
 
-/// What a commit takes when it is alone, with the same pauses.
-fn insert_commit(stage: &Stage, jobs: u64) -> Result<Run> {
-    let db = stage.empty()?;
-    let conn = stage.connect(&db)?;
+/// How long a commit takes alone, with the same pauses.
+fn insert_commit(workspace: &Workspace, jobs: u64) -> Result<Run> {
+    let db = workspace.empty()?;
+    let conn = workspace.connect(&db)?;
     let filler = filler(PAYLOAD);
     let calls = one_at_a_time(jobs, || insert_alone(&conn, NOOP.name, [stamp_params(&filler)], || ()))?;
     drop(conn);
@@ -138,23 +146,23 @@ fn insert_commit(stage: &Stage, jobs: u64) -> Result<Run> {
     Ok(calls)
 }
 
-fn other_process(stage: &Stage, jobs: u64) -> Result<Latencies> {
-    let db = stage.empty()?;
-    let child = Child::start(stage, Engine::Ours, &db, STAMP, SLOTS)?;
-    let queue = stage.open(&db)?;
+fn other_process(workspace: &Workspace, jobs: u64) -> Result<Latencies> {
+    let db = workspace.empty()?;
+    let child = Child::start(workspace, Engine::Ours, &db, STAMP, SLOTS)?;
+    let queue = workspace.open(&db)?;
     let filler = filler(PAYLOAD);
     let calls =
-        one_at_a_time(jobs, || Ok(Stamp::new(moment(), filler.as_str()).enqueue(&queue).map(drop)?))?;
+        one_at_a_time(jobs, || Ok(Stamp::new(now_nanos(), filler.as_str()).enqueue(&queue).map(drop)?))?;
     let starts = starts(child, jobs)?;
     drop(queue);
     db.count()?.expect(0, jobs)?;
     Ok((calls, starts))
 }
 
-fn raw_insert(stage: &Stage, jobs: u64) -> Result<Latencies> {
-    let db = stage.empty()?;
-    let child = Child::start(stage, Engine::Ours, &db, STAMP, SLOTS)?;
-    let conn: Connection = stage.connect(&db)?;
+fn raw_insert(workspace: &Workspace, jobs: u64) -> Result<Latencies> {
+    let db = workspace.empty()?;
+    let child = Child::start(workspace, Engine::Ours, &db, STAMP, SLOTS)?;
+    let conn: Connection = workspace.connect(&db)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     let mut insert = conn.prepare("INSERT INTO qdjobs_jobs (task_name, params) VALUES (?1, ?2)")?;
     let filler = filler(PAYLOAD);
@@ -167,7 +175,7 @@ fn raw_insert(stage: &Stage, jobs: u64) -> Result<Latencies> {
     Ok((calls, starts))
 }
 
-/// What the child has noted, after all jobs have completed.
+/// What the child has recorded, after all jobs have completed.
 fn starts(mut child: Child, jobs: u64) -> Result<Run> {
     child.ask(&format!("wait {jobs}"))?;
     let stamps: Vec<u64> = serde_json::from_value(child.ask(&format!("stamps {jobs}"))?)?;

@@ -1,19 +1,19 @@
-//! Jobs that are run as they come.
+//! Jobs that are run as they arrive.
 
 use std::sync::Arc;
 
 use crate::Result;
 use crate::bare::Bare;
-use crate::enqueue::crowd;
+use crate::enqueue::concurrent_callers;
 use crate::measure::{Rounds, Run};
-use crate::pool::{STAMP, Stamp, Stamps, Tally, moment, stamp_params, stamping};
-use crate::stage::{PAYLOAD, Stage, filler};
+use crate::pool::{STAMP, Stamp, Stamps, Tally, now_nanos, stamp_params, stamp_worker};
 use crate::table::{Cell, Table, rates};
+use crate::workspace::{PAYLOAD, Workspace, filler};
 
 const PRODUCERS: u64 = 4;
 const SLOTS: usize = 8;
 
-pub(crate) fn measure(stage: &Stage) -> Result<Table> {
+pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
     let columns = [
         "pipeline",
         "qdjobs/s (min–max)",
@@ -31,8 +31,8 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
          completion; `to start` is from the enqueue call to the first line of the handler."
     );
     let mut table = Table::new("Steady pipeline", &columns, note);
-    let each = stage.size(5_000, 400);
-    let rounds = Rounds::interleave(stage, || ours(stage, each), || bare(stage, each))?;
+    let each = workspace.size(5_000, 400);
+    let rounds = Rounds::interleave(workspace, || ours(workspace, each), || bare(workspace, each))?;
     let mut row = rates(format!("{PRODUCERS} producers, {SLOTS} slots"), &rounds);
     row.extend([
         Cell::Number(rounds.ours(|run| run.p50), 2),
@@ -44,31 +44,31 @@ pub(crate) fn measure(stage: &Stage) -> Result<Table> {
     Ok(table)
 }
 
-fn ours(stage: &Stage, each: u64) -> Result<Run> {
+fn ours(workspace: &Workspace, each: u64) -> Result<Run> {
     let jobs = PRODUCERS * each;
-    let db = stage.empty()?;
-    let queue = stage.open(&db)?;
+    let db = workspace.empty()?;
+    let queue = workspace.open(&db)?;
     let (tally, stamps) = (Arc::new(Tally::default()), Arc::new(Stamps::default()));
-    let worker = stamping(&queue, SLOTS, &tally, &stamps).start()?;
+    let worker = stamp_worker(&queue, SLOTS, &tally, &stamps).start()?;
     let filler = filler(PAYLOAD);
-    let one = || Ok(Stamp::new(moment(), filler.as_str()).enqueue(&queue).map(drop)?);
-    let run = crowd(PRODUCERS, each, 1, one, || tally.wait(jobs))?;
+    let one = || Ok(Stamp::new(now_nanos(), filler.as_str()).enqueue(&queue).map(drop)?);
+    let run = concurrent_callers(PRODUCERS, each, 1, one, || tally.wait(jobs))?;
     worker.stop()?;
     drop(queue);
     db.count()?.expect(0, jobs)?;
     Ok(run.with(stamps.take(jobs as usize)?))
 }
 
-fn bare(stage: &Stage, each: u64) -> Result<Run> {
+fn bare(workspace: &Workspace, each: u64) -> Result<Run> {
     let jobs = PRODUCERS * each;
-    let db = stage.empty()?;
+    let db = workspace.empty()?;
     let (tally, stamps) = (Arc::new(Tally::default()), Arc::new(Stamps::default()));
     let noted = stamps.clone();
     let engine =
-        Bare::start(stage.connect(&db)?, STAMP.name, SLOTS, &tally, move |text| noted.note_text(text))?;
+        Bare::start(workspace.connect(&db)?, STAMP.name, SLOTS, &tally, move |text| noted.record_text(text))?;
     let (caller, filler) = (engine.caller(), filler(PAYLOAD));
     let one = || caller.insert(vec![stamp_params(&filler)]);
-    let run = crowd(PRODUCERS, each, 1, one, || tally.wait(jobs))?;
+    let run = concurrent_callers(PRODUCERS, each, 1, one, || tally.wait(jobs))?;
     engine.stop()?;
     db.count()?.expect(0, jobs)?;
     Ok(run.with(stamps.take(jobs as usize)?))

@@ -15,39 +15,39 @@ pub(crate) fn noop(filler: &str) {
     let _ = filler;
 }
 
-/// Notes how long it took to get here.
+/// Records how long it took to begin.
 #[task("bench.stamp")]
 pub(crate) fn stamp(sent: u64, filler: &str, #[state] stamps: &Arc<Stamps>) {
     let _ = filler;
-    stamps.note(sent);
+    stamps.record(sent);
 }
 
-/// Awaits [`NAP`].
+/// Awaits [`SLEEP_TIME`].
 #[task("bench.sleep")]
 async fn sleep(filler: &str, #[state] threads: &Arc<Threads>) {
     let _ = filler;
-    threads.note();
-    tokio::time::sleep(NAP).await;
-    threads.note();
+    threads.record();
+    tokio::time::sleep(SLEEP_TIME).await;
+    threads.record();
 }
 
-pub(crate) const NAP: Duration = Duration::from_millis(100);
+pub(crate) const SLEEP_TIME: Duration = Duration::from_millis(100);
 
 pub(crate) const NOOP: &TaskDef = Noop::DEF;
 pub(crate) const STAMP: &TaskDef = Stamp::DEF;
-pub(crate) const NAPPING: &TaskDef = Sleep::DEF;
+pub(crate) const SLEEP: &TaskDef = Sleep::DEF;
 
-/// The moment, as [`Stamp`] carries it.
-pub(crate) fn moment() -> u64 {
+/// The current instant, as [`Stamp`] carries it.
+pub(crate) fn now_nanos() -> u64 {
     measure::now().as_nanos() as u64
 }
 
-/// The params of a stamp job, for those who write them by hand.
+/// The params of a stamp job, for callers that write them by hand.
 pub(crate) fn stamp_params(filler: &str) -> String {
-    format!(r#"{{"sent":{},"filler":"{filler}"}}"#, moment())
+    format!(r#"{{"sent":{},"filler":"{filler}"}}"#, now_nanos())
 }
 
-/// How long it took stamp jobs to begin.
+/// How long stamp jobs took to begin.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps {
     taken: Mutex<Vec<Duration>>,
@@ -55,16 +55,16 @@ pub(crate) struct Stamps {
 }
 
 impl Stamps {
-    fn note(&self, sent: u64) {
-        let waited = Duration::from_nanos(moment().saturating_sub(sent));
+    fn record(&self, sent: u64) {
+        let waited = Duration::from_nanos(now_nanos().saturating_sub(sent));
         lock(&self.taken).push(waited);
         self.one_more.notify_one();
     }
 
     /// The same for params as text.
-    pub(crate) fn note_text(&self, params: &str) {
+    pub(crate) fn record_text(&self, params: &str) {
         let params: serde_json::Value = serde_json::from_str(params).unwrap_or_default();
-        self.note(params["sent"].as_u64().unwrap_or(0));
+        self.record(params["sent"].as_u64().unwrap_or(0));
     }
 
     /// All of them, once there are `many`.
@@ -72,7 +72,7 @@ impl Stamps {
         let few = |taken: &mut Vec<Duration>| taken.len() < many;
         let (mut taken, late) = self
             .one_more
-            .wait_timeout_while(lock(&self.taken), PATIENCE, few)
+            .wait_timeout_while(lock(&self.taken), WAIT_MAX, few)
             .unwrap_or_else(PoisonError::into_inner);
         if late.timed_out() {
             return Err(format!("only {} of {many} jobs have begun", taken.len()).into());
@@ -86,7 +86,7 @@ impl Stamps {
 pub(crate) struct Threads(Mutex<HashSet<ThreadId>>);
 
 impl Threads {
-    fn note(&self) {
+    fn record(&self) {
         lock(&self.0).insert(std::thread::current().id());
     }
 
@@ -95,7 +95,7 @@ impl Threads {
     }
 }
 
-/// Counts jobs whose completion is committed, and wakes who waits for them.
+/// Counts jobs whose completion is committed, and wakes the threads that wait for them.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     state: Mutex<(u64, u64)>,
@@ -103,7 +103,7 @@ pub(crate) struct Tally {
 }
 
 /// A figure that takes longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(600);
+const WAIT_MAX: Duration = Duration::from_secs(600);
 
 impl Tally {
     pub(crate) fn add(&self, jobs: u64) {
@@ -114,13 +114,13 @@ impl Tally {
         }
     }
 
-    /// Waits until so many have completed.
+    /// Waits until this many have completed.
     pub(crate) fn wait(&self, jobs: u64) -> Result<()> {
         let mut state = lock(&self.state);
         state.1 = jobs;
         let few = |state: &mut (u64, u64)| state.0 < jobs;
         let (state, late) =
-            self.reached.wait_timeout_while(state, PATIENCE, few).unwrap_or_else(PoisonError::into_inner);
+            self.reached.wait_timeout_while(state, WAIT_MAX, few).unwrap_or_else(PoisonError::into_inner);
         if late.timed_out() {
             return Err(format!("only {} of {jobs} jobs have completed", state.0).into());
         }
@@ -134,12 +134,22 @@ pub(crate) fn worker(queue: &JobQueue, slots: usize, tally: &Arc<Tally>) -> Work
 }
 
 /// A worker for stamp jobs.
-pub(crate) fn stamping(queue: &JobQueue, slots: usize, tally: &Arc<Tally>, stamps: &Arc<Stamps>) -> Worker {
+pub(crate) fn stamp_worker(
+    queue: &JobQueue,
+    slots: usize,
+    tally: &Arc<Tally>,
+    stamps: &Arc<Stamps>,
+) -> Worker {
     counted(queue, slots, tally).task::<Stamp>().state(stamps.clone())
 }
 
-/// A worker for napping jobs, `many` at once.
-pub(crate) fn napping(queue: &JobQueue, many: usize, tally: &Arc<Tally>, threads: &Arc<Threads>) -> Worker {
+/// A worker for sleep jobs, `many` at once.
+pub(crate) fn sleeping_worker(
+    queue: &JobQueue,
+    many: usize,
+    tally: &Arc<Tally>,
+    threads: &Arc<Threads>,
+) -> Worker {
     counted(queue, 1, tally).async_concurrency(many).task::<Sleep>().state(threads.clone())
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct Table {
     title: &'static str,
     columns: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
-    /// What is measured, in a line.
+    /// What is measured, in one line.
     note: String,
 }
 
@@ -21,7 +21,7 @@ pub(crate) enum Cell {
     Text(String),
     /// Jobs a second, with the spread.
     Rate(Spread),
-    /// A plain number with so many digits behind the point, without the spread.
+    /// A plain number with this many decimal places, without the spread.
     Number(Spread, usize),
     /// Percent, with the spread.
     Percent(Spread),
@@ -120,7 +120,7 @@ impl Display for Cell {
     }
 }
 
-/// Whole, with commas between the thousands.
+/// Rounded to an integer, with commas between the thousands.
 fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();

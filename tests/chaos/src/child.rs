@@ -1,8 +1,8 @@
-//! The processes that are tortured: a worker, an enqueuer, an inserter. The same program as the parent, called with
+//! The processes under test: a worker, an enqueuer, an inserter. The same program as the parent, called with
 //! `child <role> …`.
 //!
-//! Each says in its history what it calls before it calls it, and what it was told after it was told. Leans on the tasks and on
-//! qdjobs' public door.
+//! Each records a call in its history before the call, and the answer after it. Depends on the tasks and the
+//! public interface of qdjobs.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -15,55 +15,58 @@ use qdjobs::rusqlite::{self, Connection, TransactionBehavior};
 use qdjobs::{Event, JobId, JobQueue, Worker};
 
 use crate::Result;
+use crate::calls::{Call, Calls, connect};
 use crate::history::{Fact, History, Role, Verb};
-use crate::orders::{Call, Calls, connect};
-use crate::site;
-use crate::tasks::{CRASHES_MAX, Scene, kind_word};
+use crate::run_dir;
+use crate::tasks::{CRASHES_MAX, TaskState, kind_word};
 
-/// How long a process may go on when its parent is gone.
-const ORPHANED: i32 = 70;
+/// The exit code of a child whose parent has gone.
+const ORPHAN_EXIT_CODE: i32 = 70;
 
-/// What a child is started for; on the command line as one JSON text.
+/// How a child is configured; on the command line as one JSON text.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Orders {
+pub(crate) struct ChildConfig {
     pub(crate) role: Role,
     pub(crate) process: u32,
     pub(crate) dir: PathBuf,
     pub(crate) seed: u64,
     /// For a worker.
     pub(crate) lease_ms: u64,
-    pub(crate) grace_ms: u64,
+    pub(crate) shutdown_timeout_ms: u64,
     pub(crate) concurrency: usize,
-    /// For those who enqueue: jobs a second, and of which task alone.
+    /// For the processes that enqueue: jobs a second, and the only task to enqueue.
     pub(crate) rate: u64,
     pub(crate) task: Option<String>,
 }
 
-/// The child's life, from the argument after `child`.
-pub(crate) fn live(orders: &str) -> Result<()> {
-    let orders: Orders = serde_json::from_str(orders)?;
-    let told_to_end = stay_with_parent();
-    let history = Arc::new(History::open(&site::histories(&orders.dir), orders.process, orders.role.word())?);
-    let lived = match orders.role {
-        Role::Worker => work(&orders, &history),
-        Role::Enqueuer => enqueue(&orders, &history, &told_to_end),
-        Role::Inserter => insert(&orders, &history, &told_to_end),
+/// Runs the child, from the argument after `child`.
+pub(crate) fn run(config: &str) -> Result<()> {
+    let config: ChildConfig = serde_json::from_str(config)?;
+    let stop_requested = exit_with_parent();
+    let history =
+        Arc::new(History::open(&run_dir::histories(&config.dir), config.process, config.role.word())?);
+    let lived = match config.role {
+        Role::Worker => work(&config, &history),
+        Role::Enqueuer => enqueue(&config, &history, &stop_requested),
+        Role::Inserter => insert(&config, &history, &stop_requested),
     };
-    // `database is locked` is an honest end while somebody stands still with the lock in its hands.
-    let trouble = lived.as_ref().err().map(|error| match error.downcast_ref::<qdjobs::Error>() {
+    // `database is locked` is an expected end while a stopped process holds the write lock.
+    let error = lived.as_ref().err().map(|error| match error.downcast_ref::<qdjobs::Error>() {
         Some(error) => kind_word(error.kind()),
         None if is_busy(error.downcast_ref()) => "Busy".to_owned(),
         None => error.to_string(),
     });
-    history.say(Fact::Bye { trouble });
+    history.append(Fact::Exit { error });
     lived
 }
 
-/// Ends with the parent, however that one ends. Answers a flag that is raised when the parent asks for a good end, by a byte.
-fn stay_with_parent() -> Arc<AtomicBool> {
+/// Ends with the parent, however the parent ends. Returns a flag that is set when the parent asks for a stop,
+/// by a byte.
+fn exit_with_parent() -> Arc<AtomicBool> {
     #[cfg(target_os = "linux")]
     {
-        // Also ends a process that stands still. Fails only where it is forbidden; then the end of the input has to do.
+        // This also ends a stopped process. It fails only where it is forbidden; then the end of the
+        // input has to do.
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     }
     let asked = Arc::new(AtomicBool::new(false));
@@ -73,49 +76,49 @@ fn stay_with_parent() -> Arc<AtomicBool> {
         while std::io::stdin().read(&mut byte).is_ok_and(|read| read > 0) {
             raise.store(true, Ordering::Release);
         }
-        std::process::exit(ORPHANED);
+        std::process::exit(ORPHAN_EXIT_CODE);
     });
     asked
 }
 
 // -- worker
 
-fn work(orders: &Orders, history: &Arc<History>) -> Result<()> {
-    let db = site::database(&orders.dir);
+fn work(config: &ChildConfig, history: &Arc<History>) -> Result<()> {
+    let db = run_dir::database(&config.dir);
     let queue = JobQueue::options().max_crashes(CRASHES_MAX).open(&db)?;
-    let says = history.clone();
+    let statement = history.clone();
     Worker::new(&queue)
-        .concurrency(orders.concurrency)
+        .concurrency(config.concurrency)
         .async_concurrency(64)
-        .lease(Duration::from_millis(orders.lease_ms))
-        .shutdown_timeout(Duration::from_millis(orders.grace_ms))
-        .state(Scene { db, history: history.clone() })
-        .on_event(move |event| tell(&says, event))
+        .lease(Duration::from_millis(config.lease_ms))
+        .shutdown_timeout(Duration::from_millis(config.shutdown_timeout_ms))
+        .state(TaskState { db, history: history.clone() })
+        .on_event(move |event| tell(&statement, event))
         .run()?;
     Ok(())
 }
 
 fn tell(history: &History, event: &Event<'_>) {
-    history.say(match *event {
-        Event::WorkerStarted { worker, .. } => Fact::Started { worker: worker.0 },
+    history.append(match *event {
+        Event::WorkerStarted { worker, .. } => Fact::WorkerStarted { worker: worker.0 },
         Event::Completed { id, .. } => Fact::Completed { job: id.0 },
         Event::Retrying { id, attempt, wait, .. } => {
             Fact::Retrying { job: id.0, attempt, wait_ms: wait.as_millis() as u64 }
         }
         Event::Failed { id, attempt, .. } => Fact::Failed { job: id.0, attempt },
         Event::Cancelled { id, .. } => Fact::Cancelled { job: id.0 },
-        Event::ResultDiscarded { id, attempt } => Fact::Refused { job: id.0, attempt },
+        Event::ResultDiscarded { id, attempt } => Fact::ResultDiscarded { job: id.0, attempt },
         Event::Rescued { worker, jobs } => Fact::Rescued { worker: worker.0, jobs },
         Event::LeaseLost { worker } => Fact::LeaseLost { worker: worker.0 },
-        Event::StoreError { error } => Fact::Trouble { kind: kind_word(error.kind()) },
-        Event::WorkerStopped { released, .. } => Fact::Stopped { released },
+        Event::StoreError { error } => Fact::StoreError { kind: kind_word(error.kind()) },
+        Event::WorkerStopped { released, .. } => Fact::WorkerStopped { released },
         _ => return,
     });
 }
 
-// -- those who enqueue
+// -- processes that enqueue
 
-/// The jobs that a process has stored, to be cancelled, retried or deleted by hand now and then.
+/// The jobs that a process has stored, for an occasional cancel, retry or delete.
 #[derive(Debug, Default)]
 struct Recent(VecDeque<i64>);
 
@@ -133,51 +136,51 @@ impl Recent {
 }
 
 /// Enqueues through qdjobs from two threads, in each way there is.
-fn enqueue(orders: &Orders, history: &History, ended: &AtomicBool) -> Result<()> {
-    let queue = JobQueue::open(site::database(&orders.dir))?;
+fn enqueue(config: &ChildConfig, history: &History, ended: &AtomicBool) -> Result<()> {
+    let queue = JobQueue::open(run_dir::database(&config.dir))?;
     std::thread::scope(|scope| {
         let threads = [1, 2].map(|thread| {
             let queue = &queue;
-            scope.spawn(move || enqueue_thread(orders, thread, history, queue, ended))
+            scope.spawn(move || enqueue_thread(config, thread, history, queue, ended))
         });
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
     })
 }
 
 fn enqueue_thread(
-    orders: &Orders,
+    config: &ChildConfig,
     thread: u64,
     history: &History,
     queue: &JobQueue,
     ended: &AtomicBool,
 ) -> Result<()> {
-    let mut conn = connect(&site::database(&orders.dir))?;
-    let mut calls = Calls::new(orders.process, thread, orders.seed, orders.task.as_deref());
+    let mut conn = connect(&run_dir::database(&config.dir))?;
+    let mut calls = Calls::new(config.process, thread, config.seed, config.task.as_deref());
     let mut recent = Recent::default();
     while !ended.load(Ordering::Acquire) {
         match calls.rng.u32(0..100) {
             0..72 => one_by_one(&calls.next(), history, queue, &mut recent)?,
-            72..80 if orders.task.is_none() => once_for_all(&mut calls, history, queue)?,
+            72..80 if config.task.is_none() => once_for_all(&mut calls, history, queue)?,
             80..86 => in_bulk(&mut calls, history, queue, &mut recent)?,
             86..93 => in_a_transaction(&mut calls, history, &mut conn, &mut recent)?,
-            _ if orders.task.is_none() => by_hand(&mut calls, history, queue, &recent),
+            _ if config.task.is_none() => by_command(&mut calls, history, queue, &recent),
             _ => {}
         }
-        calls.pace(&conn, orders.rate / 2)?;
+        calls.pace(&conn, config.rate / 2)?;
     }
     Ok(())
 }
 
 fn one_by_one(call: &Call, history: &History, queue: &JobQueue, recent: &mut Recent) -> Result<()> {
-    let mark = call.order.mark;
-    call.say(history);
+    let mark = call.work.mark;
+    call.append(history);
     let stored = match call.typed() {
         Some(request) => request.enqueue(queue).map(|job| job.id()),
         None => call.request()?.enqueue(queue).map(|job| job.id()),
     };
     match stored {
         Ok(JobId(job)) => {
-            history.say(Fact::Acked { mark, job });
+            history.append(Fact::EnqueueAcked { mark, job });
             recent.add(job);
         }
         Err(error) => denied(history, mark, &error),
@@ -185,13 +188,13 @@ fn one_by_one(call: &Call, history: &History, queue: &JobQueue, recent: &mut Rec
     Ok(())
 }
 
-/// One that others enqueue too, at about this time: the first stores it, and everybody gets the same.
+/// A job that other processes enqueue too, at about this time: the first stores it, and all get the same id.
 fn once_for_all(calls: &mut Calls, history: &History, queue: &JobQueue) -> Result<()> {
     let call = calls.shared();
-    let mark = call.order.mark;
-    call.say(history);
+    let mark = call.work.mark;
+    call.append(history);
     match call.request()?.idempotency_key(format!("shared-{mark}")).enqueue(queue) {
-        Ok(job) => history.say(Fact::Acked { mark, job: job.id().0 }),
+        Ok(job) => history.append(Fact::EnqueueAcked { mark, job: job.id().0 }),
         Err(error) => denied(history, mark, &error),
     }
     Ok(())
@@ -199,21 +202,21 @@ fn once_for_all(calls: &mut Calls, history: &History, queue: &JobQueue) -> Resul
 
 fn in_bulk(calls: &mut Calls, history: &History, queue: &JobQueue, recent: &mut Recent) -> Result<()> {
     let batch: Vec<Call> = (0..calls.rng.usize(2..20)).map(|_| calls.next()).collect();
-    batch.iter().for_each(|call| call.say(history));
+    batch.iter().for_each(|call| call.append(history));
     let requests = batch.iter().map(Call::request).collect::<qdjobs::Result<Vec<_>>>()?;
     match queue.enqueue_all(requests) {
         Ok(ids) => {
             for (call, JobId(job)) in batch.iter().zip(ids) {
-                history.say(Fact::Acked { mark: call.order.mark, job });
+                history.append(Fact::EnqueueAcked { mark: call.work.mark, job });
                 recent.add(job);
             }
         }
-        Err(error) => batch.iter().for_each(|call| denied(history, call.order.mark, &error)),
+        Err(error) => batch.iter().for_each(|call| denied(history, call.work.mark, &error)),
     }
     Ok(())
 }
 
-/// In a transaction of the program's own, which it sometimes takes back.
+/// In the program's own transaction, which it sometimes rolls back.
 fn in_a_transaction(
     calls: &mut Calls,
     history: &History,
@@ -221,7 +224,7 @@ fn in_a_transaction(
     recent: &mut Recent,
 ) -> Result<()> {
     let batch: Vec<Call> = (0..calls.rng.usize(1..5)).map(|_| calls.next()).collect();
-    batch.iter().for_each(|call| call.say(history));
+    batch.iter().for_each(|call| call.append(history));
     let take_back = calls.rng.u32(0..4) == 0;
     let requests = batch.iter().map(Call::request).collect::<qdjobs::Result<Vec<_>>>()?;
     let mut requests = requests.into_iter();
@@ -232,7 +235,7 @@ fn in_a_transaction(
     Ok(())
 }
 
-/// What became of a transaction that stored these calls.
+/// The outcome of a transaction that stored these calls.
 enum Transacted {
     Committed(Vec<i64>),
     TakenBack,
@@ -244,7 +247,8 @@ fn transact(
     take_back: bool,
     store: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<i64>>,
 ) -> Transacted {
-    // Before the commit nothing is stored; an error in it that is not "locked" leaves the question open.
+    // Before the commit nothing is stored; an error in the commit other than "locked" leaves the outcome
+    // open.
     let failed = |error: &rusqlite::Error, in_commit: bool| Transacted::Failed {
         kind: if is_busy(Some(error)) { "Busy".into() } else { error.to_string() },
         may_be_stored: in_commit && !is_busy(Some(error)),
@@ -269,13 +273,17 @@ fn transact(
 fn settle(batch: &[Call], transacted: Transacted, history: &History, recent: &mut Recent) {
     let deny = |kind: &str, may_be_stored| {
         for call in batch {
-            history.say(Fact::Denied { mark: call.order.mark, kind: kind.to_owned(), may_be_stored });
+            history.append(Fact::EnqueueFailed {
+                mark: call.work.mark,
+                kind: kind.to_owned(),
+                may_be_stored,
+            });
         }
     };
     match transacted {
         Transacted::Committed(ids) => {
             for (call, job) in batch.iter().zip(ids) {
-                history.say(Fact::Acked { mark: call.order.mark, job });
+                history.append(Fact::EnqueueAcked { mark: call.work.mark, job });
                 recent.add(job);
             }
         }
@@ -285,41 +293,48 @@ fn settle(batch: &[Call], transacted: Transacted, history: &History, recent: &mu
 }
 
 fn denied(history: &History, mark: u64, error: &qdjobs::Error) {
-    history.say(Fact::Denied { mark, kind: kind_word(error.kind()), may_be_stored: error.may_be_stored() });
+    history.append(Fact::EnqueueFailed {
+        mark,
+        kind: kind_word(error.kind()),
+        may_be_stored: error.may_be_stored(),
+    });
 }
 
-/// A person's hand.
-fn by_hand(calls: &mut Calls, history: &History, queue: &JobQueue, recent: &Recent) {
+/// Sends a random command, as a person would.
+fn by_command(calls: &mut Calls, history: &History, queue: &JobQueue, recent: &Recent) {
     let Some(job) = recent.draw(calls) else { return };
     let verb = [Verb::Retry, Verb::Retry, Verb::Cancel, Verb::Delete][calls.rng.usize(0..4)];
-    history.say(Fact::Asked { verb, job });
+    history.append(Fact::CommandCalled { verb, job });
     let done = match verb {
         Verb::Retry => queue.retry(JobId(job)),
         Verb::Cancel => queue.cancel(JobId(job)),
         Verb::Delete => queue.delete(JobId(job)),
     };
-    history.say(match done {
-        Ok(_) => Fact::Done { verb, job },
-        Err(error) => {
-            Fact::Declined { verb, job, kind: kind_word(error.kind()), may_be_stored: error.may_be_stored() }
-        }
+    history.append(match done {
+        Ok(_) => Fact::CommandDone { verb, job },
+        Err(error) => Fact::CommandRefused {
+            verb,
+            job,
+            kind: kind_word(error.kind()),
+            may_be_stored: error.may_be_stored(),
+        },
     });
 }
 
 /// Inserts as a program in any language may.
-fn insert(orders: &Orders, history: &History, ended: &AtomicBool) -> Result<()> {
+fn insert(config: &ChildConfig, history: &History, ended: &AtomicBool) -> Result<()> {
     const INSERT: &str = "INSERT INTO qdjobs_jobs (task_name, params, name) VALUES (?1, ?2, ?3)";
     const INSERT_LATER: &str = "INSERT INTO qdjobs_jobs (task_name, params, name, scheduled_at)
         VALUES (?1, ?2, ?3, CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1000 + ?4)";
-    let mut conn = connect(&site::database(&orders.dir))?;
-    let mut calls = Calls::new(orders.process, 3, orders.seed, orders.task.as_deref());
+    let mut conn = connect(&run_dir::database(&config.dir))?;
+    let mut calls = Calls::new(config.process, 3, config.seed, config.task.as_deref());
     let mut recent = Recent::default();
     let insert_one = |conn: &Connection, call: &Call| -> rusqlite::Result<i64> {
-        let (params, name) = (call.params().to_string(), call.order.mark.to_string());
+        let (params, name) = (call.params().to_string(), call.work.mark.to_string());
         if call.delay.is_zero() {
             conn.prepare_cached(INSERT)?.execute((call.task, params, name))?;
         } else {
-            // This clock has whole milliseconds, which are cut off: the delay is not to be shortened by that.
+            // This clock has whole milliseconds, rounded down: that must not shorten the delay.
             let delay = call.delay.as_micros() as i64 + 2_000;
             conn.prepare_cached(INSERT_LATER)?.execute((call.task, params, name, delay))?;
         }
@@ -329,49 +344,51 @@ fn insert(orders: &Orders, history: &History, ended: &AtomicBool) -> Result<()> 
         match calls.rng.u32(0..100) {
             0..75 => {
                 let call = calls.next();
-                let mark = call.order.mark;
-                call.say(history);
-                history.say(match insert_one(&conn, &call) {
+                let mark = call.work.mark;
+                call.append(history);
+                history.append(match insert_one(&conn, &call) {
                     Ok(job) => {
                         recent.add(job);
-                        Fact::Acked { mark, job }
+                        Fact::EnqueueAcked { mark, job }
                     }
                     // The statement is its own transaction.
-                    Err(error) => {
-                        Fact::Denied { mark, kind: error.to_string(), may_be_stored: !is_busy(Some(&error)) }
-                    }
+                    Err(error) => Fact::EnqueueFailed {
+                        mark,
+                        kind: error.to_string(),
+                        may_be_stored: !is_busy(Some(&error)),
+                    },
                 });
             }
             75..97 => {
                 let batch: Vec<Call> = (0..calls.rng.usize(1..15)).map(|_| calls.next()).collect();
-                batch.iter().for_each(|call| call.say(history));
+                batch.iter().for_each(|call| call.append(history));
                 let take_back = calls.rng.u32(0..4) == 0;
                 let transacted = transact(&mut conn, take_back, |tx| {
                     Ok(batch.iter().map(|call| insert_one(tx, call)).collect::<rusqlite::Result<_>>()?)
                 });
                 settle(&batch, transacted, history, &mut recent);
             }
-            _ if orders.task.is_none() => {
+            _ if config.task.is_none() => {
                 if let Some(job) = recent.draw(&mut calls) {
                     delete_by_sql(&conn, history, job);
                 }
             }
             _ => {}
         }
-        calls.pace(&conn, orders.rate)?;
+        calls.pace(&conn, config.rate)?;
     }
     Ok(())
 }
 
 fn delete_by_sql(conn: &Connection, history: &History, job: i64) {
     let verb = Verb::Delete;
-    history.say(Fact::Asked { verb, job });
+    history.append(Fact::CommandCalled { verb, job });
     let sql = "DELETE FROM qdjobs_jobs WHERE id = ?1 AND status <> 'running'";
-    history.say(match conn.execute(sql, [job]) {
-        Ok(1..) => Fact::Done { verb, job },
-        Ok(0) => Fact::Declined { verb, job, kind: "Conflict".into(), may_be_stored: false },
+    history.append(match conn.execute(sql, [job]) {
+        Ok(1..) => Fact::CommandDone { verb, job },
+        Ok(0) => Fact::CommandRefused { verb, job, kind: "Conflict".into(), may_be_stored: false },
         Err(error) => {
-            Fact::Declined { verb, job, kind: error.to_string(), may_be_stored: !is_busy(Some(&error)) }
+            Fact::CommandRefused { verb, job, kind: error.to_string(), may_be_stored: !is_busy(Some(&error)) }
         }
     });
 }
@@ -380,7 +397,7 @@ fn is_busy(error: Option<&rusqlite::Error>) -> bool {
     error.and_then(rusqlite::Error::sqlite_error_code) == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
-/// Where this program is.
+/// The path of this program.
 pub(crate) fn program() -> std::io::Result<PathBuf> {
     std::env::current_exe().map(|path| Path::new(&path).to_owned())
 }

@@ -1,4 +1,4 @@
-//! The two clocks: one that is the same for all processes and never jumps, and the one on the wall.
+//! The two clocks: a monotonic one that is the same for all processes, and the wall clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ pub(crate) fn wall_micros() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }
 
-/// Tells two boots of the machine apart: times of the monotonic clock compare only within one.
+/// Identifies a boot of the machine: times of the monotonic clock compare only within one.
 pub(crate) fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| "unknown".into(), |id| id.trim().to_owned())

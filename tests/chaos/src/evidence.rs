@@ -1,6 +1,7 @@
-//! The [`Evidence`]: everything that the checker looks at, read once.
+//! The [`Evidence`]: everything that the checker reads, read once.
 //!
-//! Leans on plain SQL and on the histories; on qdjobs only for the counts that it shows to people, which are compared with ours.
+//! Depends on plain SQL and the histories; on qdjobs only for the counts that it shows to users, which are
+//! compared with a recount.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,15 +10,15 @@ use qdjobs::{JobQueue, Status};
 
 use crate::Result;
 use crate::history::{self, Fact, Line, Role};
-use crate::site::{Site, one};
-use crate::tasks::Order;
+use crate::run_dir::{RunDir, one};
+use crate::tasks::Work;
 
-/// What was left behind by all processes.
+/// What all processes left behind.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
-    /// In the order of their times.
+    /// Ordered by time.
     pub(crate) lines: Vec<Line>,
-    /// In the order of their commits.
+    /// Ordered by commit.
     pub(crate) log: Vec<Step>,
     pub(crate) jobs: BTreeMap<i64, JobRow>,
     pub(crate) attempts: BTreeMap<(i64, i64), AttemptRow>,
@@ -29,7 +30,7 @@ pub(crate) struct Evidence {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Step {
     pub(crate) seq: i64,
-    /// Microseconds of the wall clock, to the millisecond.
+    /// Microseconds of the wall clock, exact to the millisecond.
     pub(crate) wall: i64,
     pub(crate) change: Change,
 }
@@ -43,7 +44,7 @@ pub(crate) enum Change {
     Forget { worker: i64 },
 }
 
-/// The part of a job that its life is about.
+/// The fields of a job that the log records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) status: Status,
@@ -53,26 +54,26 @@ pub(crate) struct State {
     pub(crate) crash_count: i64,
 }
 
-/// A job as it is in the end.
+/// A job at the end of the run.
 #[derive(Clone, Debug)]
 pub(crate) struct JobRow {
     pub(crate) task: String,
-    /// What its display name says.
+    /// From its display name.
     pub(crate) mark: Option<u64>,
-    /// Of the params as they are stored; none if they are not what a task of ours takes.
+    /// The hash of the stored params; `None` if they are not those of a task of this program.
     pub(crate) hash: Option<u64>,
     pub(crate) max_retries: i64,
     pub(crate) state: State,
 }
 
-/// A run that is on record.
+/// A row of the attempt history.
 #[derive(Clone, Debug)]
 pub(crate) struct AttemptRow {
     pub(crate) worker: i64,
     pub(crate) outcome: String,
 }
 
-/// What a task's transaction left behind.
+/// The row that a task's own transaction wrote.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effect {
     pub(crate) job: i64,
@@ -82,36 +83,37 @@ pub(crate) struct Effect {
 /// The file as a whole.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileFacts {
-    /// What `PRAGMA integrity_check` says.
+    /// The result of `PRAGMA integrity_check`.
     pub(crate) integrity: String,
     pub(crate) foreign_key_errors: i64,
-    /// Jobs by status, as the queue counts them for people.
+    /// Jobs by status, as the queue counts them.
     pub(crate) counts: BTreeMap<String, i64>,
-    /// Bytes in the write-ahead log, with everybody idle.
+    /// Bytes in the write-ahead log while all processes are idle.
     pub(crate) wal_bytes: u64,
     /// Open files and threads of a worker that has done nothing, to compare the survivors with.
     pub(crate) fresh: Option<(u64, u64)>,
-    /// What is left beside the file when everybody has gone.
+    /// What remains beside the file after all processes have stopped.
     pub(crate) left_over: Vec<String>,
 }
 
-/// A process, by the parent's word.
+/// A process, as the parent recorded it.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub(crate) number: u32,
     pub(crate) pid: u32,
     pub(crate) role: Role,
-    /// When it was seen to be gone, or surely was.
+    /// When it was seen to have ended, or had certainly ended.
     pub(crate) gone: Option<u64>,
-    /// The last transition by then.
+    /// The last transition before that.
     pub(crate) last_seq: Option<i64>,
 }
 
 impl Evidence {
-    /// Reads what is at the site; `file` was looked at before.
-    pub(crate) fn read(site: &Site, file: FileFacts) -> Result<Evidence> {
-        let conn = site.connect()?;
-        let mut evidence = Evidence { lines: history::read(&site.histories())?, file, ..Evidence::default() };
+    /// Reads the run directory; `file` was read before.
+    pub(crate) fn read(run_dir: &RunDir, file: FileFacts) -> Result<Evidence> {
+        let conn = run_dir.connect()?;
+        let mut evidence =
+            Evidence { lines: history::read(&run_dir.histories())?, file, ..Evidence::default() };
         read_log(&conn, &mut evidence.log)?;
         read_jobs(&conn, &mut evidence.jobs)?;
         let mut attempts = conn.prepare("SELECT job_id, attempt, worker_id, outcome FROM qdjobs_attempts")?;
@@ -139,7 +141,7 @@ impl Evidence {
                         (dead.gone, dead.last_seq) = (Some(line.at), Some(seq));
                     }
                 }
-                // Nobody outlives the parent.
+                // No child outlives the parent.
                 Fact::Session { seq, .. } => {
                     for orphan in processes.values_mut().filter(|it| it.gone.is_none()) {
                         (orphan.gone, orphan.last_seq) = (Some(line.at), Some(seq));
@@ -158,7 +160,7 @@ impl Evidence {
             by_pid.entry(process.pid).or_default().push(process);
         }
         let owner = |pid: i64, seq: i64| {
-            // Numbers of processes are used again: the first that was not gone by then.
+            // Pids are used again: the first process that had not ended by then.
             let candidates = by_pid.get(&u32::try_from(pid).ok()?)?;
             let alive = candidates.iter().find(|it| it.last_seq.is_none_or(|last| last >= seq));
             alive.map(|process| process.number)
@@ -171,14 +173,14 @@ impl Evidence {
     }
 }
 
-/// Looks at the file, with everybody idle or gone.
-pub(crate) fn look_at_file(site: &Site) -> Result<FileFacts> {
-    let conn = site.connect()?;
+/// Reads the facts of the file, while all processes are idle or have ended.
+pub(crate) fn file_facts(run_dir: &RunDir) -> Result<FileFacts> {
+    let conn = run_dir.connect()?;
     let integrity: Vec<String> = conn
         .prepare("PRAGMA integrity_check")?
         .query_map([], |row| row.get(0))?
         .collect::<std::result::Result<_, _>>()?;
-    let counts = JobQueue::open(site.db())?.counts()?;
+    let counts = JobQueue::open(run_dir.db())?.counts()?;
     Ok(FileFacts {
         integrity: integrity.join("; "),
         foreign_key_errors: one(&conn, "SELECT count(*) FROM pragma_foreign_key_check")?,
@@ -190,7 +192,7 @@ pub(crate) fn look_at_file(site: &Site) -> Result<FileFacts> {
 fn status(row: &Row<'_>, column: usize) -> qdjobs::rusqlite::Result<Status> {
     let text: String = row.get(column)?;
     let known = Status::ALL.iter().find(|status| status.as_str() == text);
-    // The table's own CHECK allows no other.
+    // The CHECK of the table allows no other.
     Ok(known.copied().unwrap_or(Status::Pending))
 }
 
@@ -236,7 +238,7 @@ fn mark(name: Option<String>) -> Option<u64> {
 fn read_jobs(conn: &Connection, jobs: &mut BTreeMap<i64, JobRow>) -> Result<()> {
     #[derive(serde::Deserialize)]
     struct Params {
-        order: Order,
+        work: Work,
     }
     let mut statement = conn.prepare(
         "SELECT id, task_name, name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = id)), max_retries,
@@ -245,7 +247,7 @@ fn read_jobs(conn: &Connection, jobs: &mut BTreeMap<i64, JobRow>) -> Result<()> 
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (task, params): (String, String) = (row.get(1)?, row.get(3)?);
-        let hash = serde_json::from_str::<Params>(&params).ok().map(|it| it.order.hash(&task));
+        let hash = serde_json::from_str::<Params>(&params).ok().map(|it| it.work.hash(&task));
         let state = State {
             status: status(row, 5)?,
             attempt: row.get(6)?,

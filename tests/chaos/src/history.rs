@@ -1,7 +1,8 @@
-//! A [`History`]: what one process called, was told and did, line by line, in the order in which it happened.
+//! A [`History`]: what one process called, was answered and did, one line each, in order.
 //!
-//! Leans on serde. Each line is one write at the end of a file that only this process writes, so a kill can tear no line but the
-//! last, and that one is not believed. The times are of the monotonic clock, which is the same for all processes of a machine.
+//! Depends on serde. Each line is one write at the end of a file that only this process writes, so a kill can
+//! truncate only the last line, and that one is ignored. Times are of the monotonic clock, which is the same
+//! for all processes of a machine.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 
-/// Something that one process says.
+/// One record of one process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Line {
     /// Microseconds of the monotonic clock.
@@ -22,57 +23,57 @@ pub(crate) struct Line {
     pub(crate) fact: Fact,
 }
 
-/// What a line says. A call is told before it is made, an answer after it has come.
+/// What happened. A call is recorded before it is made, an answer after it has arrived.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub(crate) enum Fact {
     // -- by the parent
-    /// The parent begins, for the first time or again. `wall` is the same instant by the wall clock, `seq` the last
-    /// transition of the database by then.
+    /// The parent begins, for the first time or again. `wall` is the same instant by the wall clock,
+    /// `seq` the last transition of the database by then.
     Session { boot: String, seed: u64, wall: i64, seq: i64 },
-    /// The chaos has lasted so long by now, over all sessions.
-    Pulse { chaos_ms: u64 },
+    /// How long the faults have lasted, over all sessions.
+    FaultTime { fault_ms: u64 },
     /// A process was started.
     Spawned { process: u32, pid: u32, role: Role, lease_ms: u64 },
     /// A signal is about to be sent.
     Signalled { process: u32, signal: Signal },
-    /// A process is gone: how, which transition of the database was the last one by then, how many jobs its workers still hold by
-    /// the books and whether they are still listed.
+    /// A process has ended: how, the last transition of the database by then, how many jobs its workers
+    /// still hold in the database and how many of them are still registered.
     Reaped { process: u32, code: Option<i32>, signal: Option<i32>, seq: i64, running: i64, listed: i64 },
-    /// The rows of a dead process were free so long after it was gone. `clean`: another worker lived all that time, and nobody stood
-    /// still who might have held the write lock.
+    /// The rows of a dead process were free, this long after its end. `clean`: another worker was up all
+    /// that time, and no process was stopped that might have held the write lock.
     Freed { process: u32, micros: u64, clean: bool },
     /// What a process holds now.
     Sample { process: u32, fds: u64, threads: u64 },
     /// No faults from here on.
-    Healed,
+    FaultsOver,
     /// Nothing is left to do.
     Drained,
 
-    // -- by those who enqueue
-    /// A job is about to be enqueued, not before this long from now.
-    Called { mark: u64, task: String, hash: u64, delay_ms: u64 },
-    /// It is stored, the queue says.
-    Acked { mark: u64, job: i64 },
-    /// It is not stored, or may be.
-    Denied { mark: u64, kind: String, may_be_stored: bool },
-    /// A person asks for a change of a job.
-    Asked { verb: Verb, job: i64 },
-    /// It was done.
-    Done { verb: Verb, job: i64 },
-    /// It was refused.
-    Declined { verb: Verb, job: i64, kind: String, may_be_stored: bool },
+    // -- by processes that enqueue
+    /// A job is about to be enqueued, due not before this long from now.
+    EnqueueCalled { mark: u64, task: String, hash: u64, delay_ms: u64 },
+    /// The queue reports that it is stored.
+    EnqueueAcked { mark: u64, job: i64 },
+    /// The queue reports that it is not stored, or may be.
+    EnqueueFailed { mark: u64, kind: String, may_be_stored: bool },
+    /// A command on a job is about to be sent.
+    CommandCalled { verb: Verb, job: i64 },
+    /// The command was carried out.
+    CommandDone { verb: Verb, job: i64 },
+    /// The command was refused.
+    CommandRefused { verb: Verb, job: i64, kind: String, may_be_stored: bool },
 
     // -- by workers
-    /// A worker has started, or has come back under a new number (which it is not told).
-    Started { worker: i64 },
-    /// The first line of a task. `wall` is the wall clock then.
-    Start { job: i64, attempt: u32, task: String, mark: u64, hash: u64, wall: i64, scheduled_at: i64 },
-    /// The last line of a task.
-    End { job: i64, attempt: u32, how: How },
-    /// The process is about to end itself, in this attempt.
+    /// A worker has started, or has registered again under a new number (which is not reported to it).
+    WorkerStarted { worker: i64 },
+    /// The first statement of a task. `wall` is the wall clock then.
+    TaskStarted { job: i64, attempt: u32, task: String, mark: u64, hash: u64, wall: i64, scheduled_at: i64 },
+    /// The last statement of a task.
+    TaskEnded { job: i64, attempt: u32, end: TaskEnd },
+    /// The process is about to abort, in this attempt.
     Abort { job: i64, attempt: u32 },
-    /// The worker was told that a job has completed,
+    /// The worker reports that a job has completed,
     Completed { job: i64 },
     /// that an attempt has failed and another follows after a wait,
     Retrying { job: i64, attempt: u32, wait_ms: u64 },
@@ -81,18 +82,18 @@ pub(crate) enum Fact {
     /// that a task has cancelled its job,
     Cancelled { job: i64 },
     /// that a result came too late,
-    Refused { job: i64, attempt: u32 },
-    /// that a dead worker's jobs are free,
+    ResultDiscarded { job: i64, attempt: u32 },
+    /// that the jobs of a dead worker are free,
     Rescued { worker: i64, jobs: usize },
-    /// that it was itself taken for dead,
+    /// that its own lease has expired,
     LeaseLost { worker: i64 },
     /// that the store failed,
-    Trouble { kind: String },
+    StoreError { kind: String },
     /// that it has stopped.
-    Stopped { released: usize },
+    WorkerStopped { released: usize },
 
-    /// The last line of a process that ends by itself: why.
-    Bye { trouble: Option<String> },
+    /// The last line of a process that ends by itself: the error, if any.
+    Exit { error: Option<String> },
 }
 
 /// What a process is for.
@@ -100,9 +101,9 @@ pub(crate) enum Fact {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
     Worker,
-    /// Enqueues through qdjobs, and is a person's hand now and then.
+    /// Enqueues through qdjobs, and sends commands now and then.
     Enqueuer,
-    /// Inserts by plain SQL, on a connection that knows nothing of qdjobs.
+    /// Inserts by plain SQL, on a connection that does not use qdjobs.
     Inserter,
 }
 
@@ -116,7 +117,7 @@ impl Role {
     }
 }
 
-/// What the parent does to a process.
+/// A signal from the parent to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Signal {
@@ -126,7 +127,7 @@ pub(crate) enum Signal {
     Term,
 }
 
-/// What a person asks for.
+/// A command on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verb {
@@ -138,19 +139,19 @@ pub(crate) enum Verb {
 /// How a task ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum How {
+pub(crate) enum TaskEnd {
     Good,
     Error,
     Panic,
-    /// Early, since it was told to stop.
+    /// Early, since `should_stop` was true.
     Early,
-    /// Its own transaction has committed with the completion in it.
+    /// Its own transaction has committed, with the completion in it.
     Committed,
     /// Its own transaction was not committed.
     NotCommitted,
 }
 
-/// Where one process says what happens.
+/// The file to which one process appends its records.
 #[derive(Debug)]
 pub(crate) struct History {
     file: File,
@@ -158,20 +159,21 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Of the process numbered `by`, in the directory `dir`: goes on where it ended.
+    /// The history of the process numbered `by`, in the directory `dir`; continues where it ended.
     pub(crate) fn open(dir: &Path, by: u32, role: &str) -> std::io::Result<History> {
         let path = dir.join(format!("{by:06}-{role}.jsonl"));
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         let history = History { file, by };
         if history.file.metadata()?.len() > 0 {
-            // Ends a line that was torn by a kill: by itself it stays unreadable.
+            // Ends a line that a kill has truncated: alone on its line it stays unreadable.
             (&history.file).write_all(b"\n")?;
         }
         Ok(history)
     }
 
-    /// Says it, in one write. A history with a hole proves nothing, so a process that cannot write it ends.
-    pub(crate) fn say(&self, fact: Fact) {
+    /// Appends it, in one write. A history with a gap proves nothing, so a process that cannot append
+    /// exits.
+    pub(crate) fn append(&self, fact: Fact) {
         let line = Line { at: clock::monotonic_micros(), by: self.by, fact };
         let written = serde_json::to_string(&line).map_err(std::io::Error::from).and_then(|mut text| {
             text.push('\n');
@@ -186,19 +188,20 @@ impl History {
 /// The exit code of a process that could not write its history.
 pub(crate) const NO_HISTORY: i32 = 71;
 
-/// All lines of all processes in `dir`, in the order of their times. Lines torn by a kill are left out.
+/// All lines of all processes in `dir`, ordered by time, without the lines that a kill has truncated.
 pub(crate) fn read(dir: &Path) -> std::io::Result<Vec<Line>> {
     let mut lines = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let text = std::fs::read_to_string(entry?.path())?;
         lines.extend(parse(&text)?);
     }
-    // Stable: lines of one process at the same microsecond stay in their order.
+    // Stable: lines of one process at the same microsecond keep their order.
     lines.sort_by_key(|line: &Line| line.at);
     Ok(lines)
 }
 
-/// The lines of one file. Only the last of a session may be unreadable: of the file, or before a line that begins a session.
+/// The lines of one file. Only the last line of a session may be unreadable: the last of the file, or the one
+/// before a line that begins a session.
 fn parse(text: &str) -> std::io::Result<Vec<Line>> {
     let mut lines = Vec::new();
     let mut torn = None;
@@ -222,11 +225,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_torn_by_a_kill_is_not_believed_and_the_others_are() {
+    fn a_line_truncated_by_a_kill_is_ignored_and_the_others_are_read() {
         let line = |fact| serde_json::to_string(&Line { at: 1, by: 0, fact }).unwrap() + "\n";
-        let whole = line(Fact::Acked { mark: 1 << 40, job: 7 });
+        let whole = line(Fact::EnqueueAcked { mark: 1 << 40, job: 7 });
         let session = line(Fact::Session { boot: String::new(), seed: 1, wall: 2, seq: 0 });
-        let torn = format!("{whole}{}", &line(Fact::Healed)[..10]);
+        let torn = format!("{whole}{}", &line(Fact::FaultsOver)[..10]);
         assert_eq!(parse(&torn).unwrap().len(), 1);
         assert_eq!(parse(&format!("{torn}\n{session}{whole}")).unwrap().len(), 3);
         assert!(parse(&format!("{torn}\n{whole}")).is_err(), "a hole in the middle proves nothing");

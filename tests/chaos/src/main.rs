@@ -1,21 +1,27 @@
-//! The torture: real processes on one database file, killed, stopped, continued and restarted at random; and a checker that proves
-//! from their histories and from the database that no promise was broken.
+//! Chaos: real processes on one database file, killed, stopped, continued and restarted at random; and a
+//! checker that compares their histories and the database with every promise.
 //!
-//! `cargo run --release -p qdjobs-chaos` runs it for an hour, `-- --help` lists the options. `cargo test -p qdjobs-chaos` is the
-//! short form, and the tests of the checker itself.
+//! `cargo run --release -p qdjobs-chaos` runs for an hour, `-- --help` lists the options. `cargo test -p
+//! qdjobs-chaos` is the short form, with the tests of the checker itself.
 //!
 //! ```text
-//!   run, rescue ──▶ chaos ──▶ herd ──signals──▶ child: worker, enqueuer, inserter     (processes)
-//!        │                      │                  │
-//!        │                      └──── history ◀────┘      site: the directory, the database and its own log
+//!   run, rescue ──▶ fault_scheduler ──▶ process_group ──signals──▶ child: worker, enqueuer, inserter
+//! (processes)
+//!        │                                   │                       │
+//!        │                                   └────── history ◀───────┘   run_dir: the directory, the
+//! database, its log
 //!        └──▶ evidence ──▶ check ──▶ summary
 //! ```
-#![cfg_attr(not(unix), expect(dead_code, reason = "there are no such signals here"))]
-#![expect(clippy::disallowed_methods, reason = "processes live in real time")]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
+//!
+//! Depends on the public interface of `qdjobs` and on plain SQL. Internals of the library never come in.
+#![cfg_attr(not(unix), expect(dead_code, reason = "this system lacks the signals of Unix"))]
+#![expect(clippy::disallowed_methods, reason = "the processes run in real time")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program prints")]
 
 #[cfg(unix)]
 mod args;
+#[cfg(unix)]
+mod calls;
 #[cfg(unix)]
 mod check;
 #[cfg(unix)]
@@ -25,34 +31,32 @@ mod clock;
 #[cfg(unix)]
 mod evidence;
 #[cfg(unix)]
-mod faults;
-#[cfg(unix)]
-mod herd;
+mod fault_scheduler;
 #[cfg(unix)]
 mod history;
 #[cfg(unix)]
-mod orders;
+mod process_group;
 #[cfg(unix)]
 mod rescue;
 #[cfg(unix)]
 mod run;
 #[cfg(unix)]
-mod site;
+mod run_dir;
 #[cfg(unix)]
 mod summary;
 #[cfg(unix)]
 mod tasks;
 
-/// What any step may fail with: then nothing is proven.
+/// The error of a step that could not be done: then nothing is proven.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[cfg(unix)]
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [first, orders] = words.as_slice()
+    if let [first, config] = words.as_slice()
         && first == "child"
     {
-        return child::live(orders);
+        return child::run(config);
     }
     let seed = clock::wall_micros().unsigned_abs() % 1_000_000;
     let args = match args::Args::parse(words.into_iter(), seed) {
@@ -65,11 +69,11 @@ fn main() -> Result<()> {
     let dir = args.dir.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("qdjobs-chaos-{}-{}", std::process::id(), args.seed))
     });
-    let site = site::Site::open(&dir)?;
+    let run_dir = run_dir::RunDir::open(&dir)?;
     let findings = match args.mode {
-        args::Mode::Torture => run::torture(&args, &site)?,
-        args::Mode::Rescue => rescue::measure(&args, &site)?,
-        args::Mode::Check => summary::look_again(&site)?,
+        args::Mode::Faults => run::run(&args, &run_dir)?,
+        args::Mode::Rescue => rescue::measure(&args, &run_dir)?,
+        args::Mode::Check => summary::recheck(&run_dir)?,
     };
     if !findings {
         println!("The files are kept in {}.", dir.display());
@@ -83,5 +87,5 @@ fn main() -> Result<()> {
 
 #[cfg(not(unix))]
 fn main() -> Result<()> {
-    Err("the torture needs the signals of Unix".into())
+    Err("qdjobs-chaos needs the signals of Unix".into())
 }

@@ -1,87 +1,91 @@
-//! How soon the jobs of a killed worker are free, measured by itself: kills alone, one after the other, while others live.
+//! How soon the jobs of a killed worker are free: kills only, one after the other, while other workers live.
 //!
-//! Leases are what they are in production, so silence proves nothing here within the time: it is the look at the dead one's lock
-//! that frees its jobs.
+//! Leases have the length they have in production, so no lease expires within this time: the jobs are freed
+//! by the check of the dead worker's lock file.
 
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
 use crate::args::Args;
-use crate::child::Orders;
-use crate::faults::{Chaos, Size};
-use crate::herd::Herd;
+use crate::child::ChildConfig;
+use crate::fault_scheduler::{FaultScheduler, Load};
 use crate::history::{self, Role, Signal};
-use crate::site::{Site, one};
-use crate::summary::{self, Demand};
+use crate::process_group::ProcessGroup;
+use crate::run_dir::{RunDir, one};
+use crate::summary::{self, Requirement};
 use crate::{Result, run};
 
-/// The promise.
+/// The promised bound.
 pub(crate) const RESCUE_MAX: Duration = Duration::from_secs(3);
 
-/// A lease that plays no part.
+/// A lease too long to matter here.
 const LEASE_MS: u64 = 30_000;
 
-/// Kills and measures; whether every promise was kept.
-pub(crate) fn measure(args: &Args, site: &Site) -> Result<bool> {
-    let past = history::read(&site.histories())?;
-    let mut herd = run::begin(args.seed, site, &past)?;
-    println!("seed {}, {} kills, in {}", args.seed, args.kills, site.dir().display());
-    // Slow jobs alone: at the usual rate they would be as much as the workers can do, and what waits in the end no measure of rescues.
-    let size = Size { workers: args.workers, rate: args.rate.div_ceil(2), pause: Duration::from_secs(3_600) };
-    let mut chaos = Chaos::calm(args.seed, size);
+/// Kills and measures; returns whether every promise was kept.
+pub(crate) fn measure(args: &Args, run_dir: &RunDir) -> Result<bool> {
+    let past = history::read(&run_dir.histories())?;
+    let mut process_group = run::begin(args.seed, run_dir, &past)?;
+    println!("seed {}, {} kills, in {}", args.seed, args.kills, run_dir.dir().display());
+    // Slow jobs alone, at half the rate: at the usual rate they are as much as the workers can do, and
+    // the final backlog would not measure rescues.
+    let load = Load { workers: args.workers, rate: args.rate.div_ceil(2), pause: Duration::from_secs(3_600) };
+    let mut scheduler = FaultScheduler::idle(args.seed, load);
     let mut rng = Rng::with_seed(args.seed);
-    let worker = |chaos: &mut Chaos| Orders { lease_ms: LEASE_MS, ..chaos.orders(Role::Worker, site) };
+    let worker = |scheduler: &mut FaultScheduler| ChildConfig {
+        lease_ms: LEASE_MS,
+        ..scheduler.config(Role::Worker, run_dir)
+    };
     for _ in 0..args.workers {
-        let orders = worker(&mut chaos);
-        herd.spawn(&orders)?;
+        let config = worker(&mut scheduler);
+        process_group.spawn(&config)?;
     }
     for role in [Role::Enqueuer, Role::Inserter] {
-        let orders = Orders { task: Some("slow".into()), ..chaos.orders(role, site) };
-        herd.spawn(&orders)?;
+        let config = ChildConfig { task: Some("slow".into()), ..scheduler.config(role, run_dir) };
+        process_group.spawn(&config)?;
     }
-    // Until there are some who could free the first one's jobs.
-    wait(&mut herd, Duration::from_secs(2))?;
+    // Until there are workers that could free the first one's jobs.
+    wait(&mut process_group, Duration::from_secs(2))?;
     for kill in 0..args.kills {
-        // At no particular moment of the survivors' looking, and while it holds jobs.
-        wait(&mut herd, Duration::from_millis(rng.u64(50..1_500)))?;
-        let at_work: Vec<u32> =
-            herd.beasts.iter().filter(|it| it.role == Role::Worker).map(|it| it.process).collect();
-        let victim = at_work[rng.usize(0..at_work.len())];
-        wait_until_it_holds_a_job(&mut herd, victim)?;
-        herd.signal(victim, Signal::Kill);
-        herd.wait_gone(victim, Duration::from_secs(30))?;
-        while !herd.all_rescued() {
-            wait(&mut herd, Duration::from_millis(1))?;
+        // At a random point of the survivors' polling, and while it holds jobs.
+        wait(&mut process_group, Duration::from_millis(rng.u64(50..1_500)))?;
+        let workers: Vec<u32> =
+            process_group.members.iter().filter(|it| it.role == Role::Worker).map(|it| it.process).collect();
+        let target = workers[rng.usize(0..workers.len())];
+        wait_until_it_holds_a_job(&mut process_group, target)?;
+        process_group.signal(target, Signal::Kill);
+        process_group.wait_for_end(target, Duration::from_secs(30))?;
+        while !process_group.all_rescued() {
+            wait(&mut process_group, Duration::from_millis(1))?;
         }
-        let orders = worker(&mut chaos);
-        herd.spawn(&orders)?;
+        let config = worker(&mut scheduler);
+        process_group.spawn(&config)?;
         if (kill + 1) % 20 == 0 {
             println!("{} of {} kills", kill + 1, args.kills);
         }
     }
-    let file = run::heal(&mut herd, &mut chaos)?;
-    drop(herd);
-    summary::prove(site, file, Demand::Rescues { within: RESCUE_MAX })
+    let file = run::end_faults(&mut process_group, &mut scheduler)?;
+    drop(process_group);
+    summary::check_and_report(run_dir, file, Requirement::Rescues { within: RESCUE_MAX })
 }
 
-fn wait(herd: &mut Herd<'_>, time: Duration) -> Result<()> {
+fn wait(process_group: &mut ProcessGroup<'_>, time: Duration) -> Result<()> {
     let until = Instant::now() + time;
     while Instant::now() < until {
-        herd.watch_rescues()?;
+        process_group.watch_rescues()?;
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
 }
 
-fn wait_until_it_holds_a_job(herd: &mut Herd<'_>, process: u32) -> Result<()> {
-    let Some(pid) = herd.find(process).map(|beast| beast.pid()) else { return Ok(()) };
+fn wait_until_it_holds_a_job(process_group: &mut ProcessGroup<'_>, process: u32) -> Result<()> {
+    let Some(pid) = process_group.find(process).map(|member| member.pid()) else { return Ok(()) };
     let sql = format!(
         "SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND worker_id IN (SELECT id FROM qdjobs_workers WHERE pid = {pid})"
     );
     let until = Instant::now() + Duration::from_secs(30);
-    while one::<i64>(&herd.conn, &sql)? == 0 && Instant::now() < until {
-        wait(herd, Duration::from_millis(1))?;
+    while one::<i64>(&process_group.conn, &sql)? == 0 && Instant::now() < until {
+        wait(process_group, Duration::from_millis(1))?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The verdict in words: what was done, what was measured, which rules were looked at and which are broken. Printed, and kept in the
-//! directory.
+//! The report in words: what was done, what was measured, which rules were checked and which are broken. It
+//! is printed, and kept in the run directory.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,39 +7,39 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::check::{self, Findings, RULES};
-use crate::evidence::{Evidence, FileFacts, look_at_file};
+use crate::evidence::{Evidence, FileFacts, file_facts};
 use crate::history::{Fact, Role, Signal};
-use crate::site::Site;
+use crate::run_dir::RunDir;
 
-/// Violations of one rule that are printed: the first tell most.
+/// How many violations of one rule are printed: the first are the most useful.
 const SHOWN_MAX: usize = 12;
 
-/// What a run has to have come to, beside having broken no rule.
+/// What a run has to include, besides breaking no rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Demand {
-    /// There were faults of each kind, and each rule has looked at something: else nothing is proven.
+pub(crate) enum Requirement {
+    /// Faults of each kind, and each rule checked at least once: otherwise nothing is proven.
     EachFault,
-    /// Dead workers were rescued in time.
+    /// Dead workers were rescued within this time.
     Rescues { within: Duration },
-    /// It was too short for more.
+    /// Nothing: the run was too short.
     Nothing,
 }
 
-impl Demand {
+impl Requirement {
     /// What is missing, in words.
     fn missing(self, evidence: &Evidence, findings: &Findings) -> Vec<String> {
         match self {
-            Demand::Nothing => Vec::new(),
-            Demand::Rescues { within } => {
+            Requirement::Nothing => Vec::new(),
+            Requirement::Rescues { within } => {
                 let rescues = rescues(evidence, true);
                 let late = rescues.worst() >= within || rescues.0.is_empty();
                 late.then(|| format!("a dead worker's jobs must be free within {within:?}"))
                     .into_iter()
                     .collect()
             }
-            Demand::EachFault => {
-                let idle = RULES.iter().filter(|rule| rule.is_looked_at() && findings.looked(rule) == 0);
-                let idle = idle.map(|rule| format!("{} has looked at nothing", rule.name));
+            Requirement::EachFault => {
+                let idle = RULES.iter().filter(|rule| rule.is_implemented() && findings.checked(rule) == 0);
+                let idle = idle.map(|rule| format!("{} has checked nothing", rule.name));
                 let sent = |wanted: Signal| {
                     evidence
                         .lines
@@ -47,23 +47,25 @@ impl Demand {
                         .any(|line| matches!(line.fact, Fact::Signalled { signal, .. } if signal == wanted))
                 };
                 let faults = [Signal::Kill, Signal::Stop, Signal::Term].into_iter();
-                let spared = faults.filter(|signal| !sent(*signal)).map(|it| format!("nobody met {it:?}"));
+                let missing =
+                    faults.filter(|signal| !sent(*signal)).map(|it| format!("no process got {it:?}"));
                 let unknown =
-                    evidence.file.fresh.is_none().then(|| "nobody knows what a fresh worker holds".into());
-                idle.chain(spared).chain(unknown).collect()
+                    evidence.file.fresh.is_none().then(|| "it is unknown what a fresh worker holds".into());
+                idle.chain(missing).chain(unknown).collect()
             }
         }
     }
 }
 
-/// Checks what is at the site, prints and keeps the summary; whether every promise was kept and the run came to what was demanded.
-pub(crate) fn prove(site: &Site, file: FileFacts, demand: Demand) -> Result<bool> {
-    let evidence = Evidence::read(site, file)?;
+/// Checks the run directory, prints and keeps the report; returns whether every promise was kept and the
+/// requirement was met.
+pub(crate) fn check_and_report(run_dir: &RunDir, file: FileFacts, requirement: Requirement) -> Result<bool> {
+    let evidence = Evidence::read(run_dir, file)?;
     let findings = check::check(&evidence);
     let text = summary(&evidence, &findings);
     println!("{text}");
-    std::fs::write(site.dir().join("summary.txt"), &text)?;
-    let missing = demand.missing(&evidence, &findings);
+    std::fs::write(run_dir.dir().join("summary.txt"), &text)?;
+    let missing = requirement.missing(&evidence, &findings);
     if !missing.is_empty() {
         println!("not enough: {}", missing.join(", "));
     }
@@ -71,8 +73,8 @@ pub(crate) fn prove(site: &Site, file: FileFacts, demand: Demand) -> Result<bool
 }
 
 /// Checks once more what an earlier run left.
-pub(crate) fn look_again(site: &Site) -> Result<bool> {
-    prove(site, look_at_file(site)?, Demand::Nothing)
+pub(crate) fn recheck(run_dir: &RunDir) -> Result<bool> {
+    check_and_report(run_dir, file_facts(run_dir)?, Requirement::Nothing)
 }
 
 /// Whole minutes and seconds.
@@ -83,13 +85,13 @@ pub(crate) fn duration(time: Duration) -> String {
 fn summary(evidence: &Evidence, findings: &Findings) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write_deeds(&mut text, evidence);
+    let _ = write_counts(&mut text, evidence);
     let _ = write_measures(&mut text, evidence);
     let _ = write_rules(&mut text, findings);
     text
 }
 
-fn write_deeds(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
+fn write_counts(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
     let processes = evidence.processes();
     let count =
         |wanted: &dyn Fn(&Fact) -> bool| evidence.lines.iter().filter(|line| wanted(&line.fact)).count();
@@ -101,11 +103,11 @@ fn write_deeds(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
     };
     let worker = |role: Role| role == Role::Worker;
     let other = |role: Role| role != Role::Worker;
-    let chaos = evidence.lines.iter().filter_map(|line| match line.fact {
-        Fact::Pulse { chaos_ms } => Some(chaos_ms),
+    let fault_time = evidence.lines.iter().filter_map(|line| match line.fact {
+        Fact::FaultTime { fault_ms } => Some(fault_ms),
         _ => None,
     });
-    let chaos = Duration::from_millis(chaos.max().unwrap_or(0));
+    let fault_time = Duration::from_millis(fault_time.max().unwrap_or(0));
     let seeds: Vec<String> = evidence
         .lines
         .iter()
@@ -114,7 +116,7 @@ fn write_deeds(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
             _ => None,
         })
         .collect();
-    writeln!(text, "{} of faults, seeds {}", duration(chaos), seeds.join(", "))?;
+    writeln!(text, "{} of faults, seeds {}", duration(fault_time), seeds.join(", "))?;
     writeln!(
         text,
         "processes   {} workers, {} enqueuers",
@@ -124,7 +126,7 @@ fn write_deeds(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
     for (name, of) in [("workers", &worker as &dyn Fn(Role) -> bool), ("enqueuers", &other)] {
         writeln!(
             text,
-            "{name:<11} {} killed, {} stopped, {} told to end",
+            "{name:<11} {} killed, {} stopped, {} asked to stop",
             signals(Signal::Kill, of),
             signals(Signal::Stop, of),
             signals(Signal::Term, of)
@@ -132,26 +134,26 @@ fn write_deeds(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
     }
     writeln!(
         text,
-        "workers     {} aborted by a task, {} taken for dead and came back, {} rescued others, {} stopped well",
+        "workers     {} aborted by a task, {} registered again after a lost lease, {} rescued others, {} stopped in order",
         count(&|fact| matches!(fact, Fact::Abort { .. })),
         count(&|fact| matches!(fact, Fact::LeaseLost { .. })),
         count(&|fact| matches!(fact, Fact::Rescued { .. })),
-        count(&|fact| matches!(fact, Fact::Stopped { .. })),
+        count(&|fact| matches!(fact, Fact::WorkerStopped { .. })),
     )?;
     writeln!(
         text,
         "enqueues    {} called, {} acknowledged, {} refused as not stored, {} may be stored",
-        count(&|fact| matches!(fact, Fact::Called { .. })),
-        count(&|fact| matches!(fact, Fact::Acked { .. })),
-        count(&|fact| matches!(fact, Fact::Denied { may_be_stored: false, .. })),
-        count(&|fact| matches!(fact, Fact::Denied { may_be_stored: true, .. })),
+        count(&|fact| matches!(fact, Fact::EnqueueCalled { .. })),
+        count(&|fact| matches!(fact, Fact::EnqueueAcked { .. })),
+        count(&|fact| matches!(fact, Fact::EnqueueFailed { may_be_stored: false, .. })),
+        count(&|fact| matches!(fact, Fact::EnqueueFailed { may_be_stored: true, .. })),
     )?;
     writeln!(
         text,
-        "by hand     {} asked, {} done, {} refused",
-        count(&|fact| matches!(fact, Fact::Asked { .. })),
-        count(&|fact| matches!(fact, Fact::Done { .. })),
-        count(&|fact| matches!(fact, Fact::Declined { .. })),
+        "commands    {} sent, {} done, {} refused",
+        count(&|fact| matches!(fact, Fact::CommandCalled { .. })),
+        count(&|fact| matches!(fact, Fact::CommandDone { .. })),
+        count(&|fact| matches!(fact, Fact::CommandRefused { .. })),
     )?;
     let mut statuses: BTreeMap<&str, usize> = BTreeMap::new();
     for row in evidence.jobs.values() {
@@ -167,8 +169,8 @@ fn write_deeds(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
         outcomes.iter().map(|(outcome, attempts)| format!("{attempts} {outcome}")).collect();
     writeln!(
         text,
-        "attempts    {} begun; on record {}",
-        count(&|fact| matches!(fact, Fact::Start { .. })),
+        "attempts    {} begun; recorded {}",
+        count(&|fact| matches!(fact, Fact::TaskStarted { .. })),
         outcomes.join(", ")
     )?;
     writeln!(
@@ -178,29 +180,25 @@ fn write_deeds(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
             fact,
             Fact::Completed { .. } | Fact::Failed { .. } | Fact::Retrying { .. } | Fact::Cancelled { .. }
         )),
-        count(&|fact| matches!(fact, Fact::Refused { .. })),
+        count(&|fact| matches!(fact, Fact::ResultDiscarded { .. })),
     )?;
-    let mut troubles: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut errors: BTreeMap<&str, usize> = BTreeMap::new();
     for line in &evidence.lines {
         match &line.fact {
-            Fact::Trouble { kind } | Fact::Bye { trouble: Some(kind) } => {
-                *troubles.entry(kind).or_default() += 1
+            Fact::StoreError { kind } | Fact::Exit { error: Some(kind) } => {
+                *errors.entry(kind).or_default() += 1
             }
             _ => {}
         }
     }
-    writeln!(text, "troubles    {troubles:?}")
+    writeln!(text, "errors      {errors:?}")
 }
 
 fn write_measures(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
     writeln!(text, "\nrescue      from the end of a killed process to its rows being free")?;
-    writeln!(text, "            others at work all the time: {}", rescues(evidence, true))?;
-    writeln!(text, "            nobody else, or somebody stood still: {}", rescues(evidence, false))?;
-    writeln!(
-        text,
-        "restart     from the kill to the next attempt's first line: {}",
-        check::restarts(evidence)
-    )?;
+    writeln!(text, "            other workers up all the time: {}", rescues(evidence, true))?;
+    writeln!(text, "            no other worker, or a stopped process: {}", rescues(evidence, false))?;
+    writeln!(text, "restart     from the kill to the next attempt's start: {}", check::restarts(evidence))?;
     let ends: Vec<u64> = evidence
         .lines
         .iter()
@@ -222,14 +220,14 @@ fn write_measures(text: &mut String, evidence: &Evidence) -> std::fmt::Result {
 fn write_rules(text: &mut String, findings: &Findings) -> std::fmt::Result {
     writeln!(text)?;
     for rule in RULES {
-        let looked = findings.looked(rule);
+        let checked = findings.checked(rule);
         let broken: Vec<_> = findings.violations.iter().filter(|it| it.rule == rule.name).collect();
-        let verdict = match (rule.is_looked_at(), broken.len()) {
+        let verdict = match (rule.is_implemented(), broken.len()) {
             (false, _) => "not there  ".to_owned(),
-            (true, 0) => format!("ok {looked:>8}"),
+            (true, 0) => format!("ok {checked:>8}"),
             (true, broken) => format!("BROKEN {broken:>4}"),
         };
-        writeln!(text, "{:<4} {verdict}  {}", rule.name, rule.says)?;
+        writeln!(text, "{:<4} {verdict}  {}", rule.name, rule.statement)?;
         for violation in broken.iter().take(SHOWN_MAX) {
             writeln!(text, "        {}", violation.text)?;
         }

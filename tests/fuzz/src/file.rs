@@ -1,7 +1,8 @@
-//! A database file that somebody has changed: bytes of it, rows of it, its schema, its log.
+//! A database file that has been changed: bytes of it, rows of it, its schema, its log.
 //!
-//! It is opened or refused, and nothing panics and nothing hangs. One that is refused stays as it was, byte for byte. One
-//! that is opened answers every question with an answer or an error, and a worker on it starts and stops.
+//! It is opened or refused, and nothing panics and nothing hangs. A refused file stays unchanged, byte for
+//! byte. An opened one answers every question with an answer or an error, and a worker on it starts and
+//! stops.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -16,7 +17,7 @@ use qdjobs::store::{ClaimRequest, Filter, FinishedJob, JobCommand, Pending, Stor
 use qdjobs::store::{NewJob, RunAt, Verdict};
 use qdjobs::{Clock, Durability, ErrorKind, JobId, Timestamp, WorkerId};
 
-use crate::alarm;
+use crate::panics;
 use crate::text::is_readable;
 use crate::workflow::scratch;
 
@@ -25,18 +26,18 @@ fn in_file(n: i64) -> i64 {
     n
 }
 
-/// How long a worker is let loose on a file.
-const MOMENT: Duration = Duration::from_millis(20);
+/// How long a worker runs on a file.
+const RUN_TIME: Duration = Duration::from_millis(20);
 
-/// Nothing here takes so long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing here takes this long unless it hangs.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 const START: Timestamp = Timestamp::constant(1_795_000_000, 0);
 
 /// A sound database, as bytes.
 struct Image {
     file: Vec<u8>,
-    /// The same with all it holds still in its log.
+    /// The same, with everything still in its log.
     fresh: Vec<u8>,
     log: Vec<u8>,
     /// Where something is written: most of a page is empty.
@@ -44,7 +45,7 @@ struct Image {
 }
 
 static IMAGE: LazyLock<Image> = LazyLock::new(|| {
-    alarm::listen();
+    panics::install_hook();
     let dir = scratch();
     let path = dir.path().join("jobs.db");
     let store = SqliteStore::open(&path, relaxed(), Clock::manual(START)).unwrap();
@@ -81,7 +82,7 @@ fn fill(store: &dyn Store) {
     let large = NewJob::new("fuzz.file", format!(r#"{{"n":100,"m":"{}"}}"#, "x".repeat(5_000)));
     store.insert(vec![later, large]).wait().unwrap();
     store.register_worker(WorkerInfo::new(worker, "host", 1)).wait().unwrap();
-    let turn = |done: Vec<FinishedJob>, limit: usize| {
+    let claim = |done: Vec<FinishedJob>, limit: usize| {
         let tasks = Arc::new(TaskSet::new(["fuzz.file"]));
         store
             .claim(ClaimRequest { worker, finished: Arc::new(done), limit, tasks, queues: None, wait: false })
@@ -89,7 +90,7 @@ fn fill(store: &dyn Store) {
             .unwrap()
             .claimed
     };
-    let held = turn(vec![], 6);
+    let held = claim(vec![], 6);
     let verdicts = [
         Verdict::Complete { result: "1".into() },
         Verdict::Fail { error: "broken".into() },
@@ -103,7 +104,7 @@ fn fill(store: &dyn Store) {
         began_after: Duration::ZERO,
         verdict,
     });
-    turn(done.collect(), 0);
+    claim(done.collect(), 0);
     store.command(JobCommand::Cancel(ids[11])).wait().unwrap();
 }
 
@@ -112,16 +113,16 @@ pub fn file(bytes: &[u8]) {
     let dir = scratch();
     let path = dir.path().join("jobs.db");
     let mut bytes = Unstructured::new(bytes);
-    if lay_out(&path, &mut bytes).is_err() {
+    if write_files(&path, &mut bytes).is_err() {
         return;
     }
-    // A log without a byte, which a look alone may leave, is none.
+    // An empty log, which opening alone may leave, counts as none.
     let read = |suffix| std::fs::read(beside(&path, suffix)).ok().filter(|bytes| !bytes.is_empty());
     let files = || ["", "-wal", "-journal"].map(read);
     let before = files();
     match SqliteStore::open(&path, relaxed(), Clock::system()) {
         Ok(store) => {
-            look(&*store);
+            read_everything(&*store);
             work(store);
         }
         Err(error) => {
@@ -129,14 +130,14 @@ pub fn file(bytes: &[u8]) {
             assert!(error.suggestion().is_some() && error.kind() != ErrorKind::Indeterminate, "{error}");
             let same: Vec<bool> =
                 before.iter().zip(files()).map(|(before, after)| *before == after).collect();
-            assert_eq!(same, [true; 3], "refused, and changed (the file, its log, its journal): {error}");
+            assert_eq!(same, [true; 3], "refused, but changed (the file, its log, its journal): {error}");
         }
     }
-    alarm::calm();
+    panics::assert_none();
 }
 
-/// Every question gets an answer or an error.
-fn look(store: &dyn Store) {
+/// Reads everything; every question must get an answer or an error.
+fn read_everything(store: &dyn Store) {
     let mut filter = Filter::default();
     filter.limit = Some(3);
     let mut pages = 0;
@@ -145,7 +146,7 @@ fn look(store: &dyn Store) {
             Some(page) if page.next.is_some() => {
                 for job in &page.jobs {
                     read(store.attempts(job.id));
-                    // However it reads: it can be shown.
+                    // Whatever its contents, it can be serialized.
                     serde_json::to_string(job).unwrap();
                 }
                 filter.after = page.next;
@@ -153,17 +154,17 @@ fn look(store: &dyn Store) {
             _ => break,
         }
         pages += 1;
-        assert!(pages < 1_000, "the pages have no end");
+        assert!(pages < 1_000, "the list has too many pages");
     }
     read(store.counts());
     read(store.workers());
     read(store.get(JobId(1)));
 }
 
-/// The answer to a read, if it is none of an error; an error has to be readable.
+/// The answer of a read, or `None` for an error, which has to be readable.
 fn read<T>(answer: Pending<T>) -> Option<T> {
-    let answer = answer.wait_timeout(PATIENCE);
-    match answer.unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}")) {
+    let answer = answer.wait_timeout(DEADLINE);
+    match answer.unwrap_or_else(|_| panic!("no answer within {DEADLINE:?}")) {
         Ok(answer) => Some(answer),
         Err(error) => {
             is_readable(&error.to_string());
@@ -178,11 +179,11 @@ fn work(store: Arc<SqliteStore>) {
     let started =
         Worker::new(&queue).task::<InFile>().concurrency(1).shutdown_timeout(Duration::ZERO).start();
     if let Ok(job) = InFile::new(5).enqueue(&queue) {
-        // Whether it runs depends on what is broken.
-        let _ = store.wait_for(job.id()).wait_timeout(MOMENT);
+        // Whether the job runs depends on what is broken.
+        let _ = store.wait_for(job.id()).wait_timeout(RUN_TIME);
     }
     if let Ok(worker) = started {
-        // What cannot be written is told.
+        // A write that fails is an error here, never a panic.
         let _ = worker.stop();
     }
     for id in (1..=14).map(JobId) {
@@ -190,24 +191,24 @@ fn work(store: Arc<SqliteStore>) {
             let _ = store.command(command).wait();
         }
     }
-    look(&*store);
+    read_everything(&*store);
     queue.counts().map(|counts| counts.total()).unwrap_or_default();
 }
 
 // ---- From bytes to files
 
-type Drawn<T> = arbitrary::Result<T>;
+type Generated<T> = arbitrary::Result<T>;
 
-fn lay_out(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
+fn write_files(path: &Path, bytes: &mut Unstructured<'_>) -> Generated<()> {
     match bytes.int_in_range(0..=9)? {
-        // Somebody else's file.
+        // A file of another program.
         0 => std::fs::write(path, bytes.bytes(bytes.len())?).unwrap(),
-        // Rows or the schema, by a person with a database shell.
+        // Changed rows or a changed schema, as in a database shell.
         1..=3 => {
             std::fs::write(path, &IMAGE.file).unwrap();
-            by_hand(path, bytes)?;
+            change_by_sql(path, bytes)?;
         }
-        // The log, after a crash.
+        // A changed log, as after a crash.
         4 => {
             std::fs::write(path, &IMAGE.fresh).unwrap();
             let mut log = IMAGE.log.clone();
@@ -215,7 +216,7 @@ fn lay_out(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
             change(&mut log, &written, bytes)?;
             std::fs::write(beside(path, "-wal"), log).unwrap();
         }
-        // Bytes, by a failing disk.
+        // Changed bytes, as by a failing disk.
         _ => {
             let mut file = IMAGE.file.clone();
             change(&mut file, &IMAGE.written, bytes)?;
@@ -225,7 +226,7 @@ fn lay_out(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
     Ok(())
 }
 
-fn change(file: &mut Vec<u8>, written: &[usize], bytes: &mut Unstructured<'_>) -> Drawn<()> {
+fn change(file: &mut Vec<u8>, written: &[usize], bytes: &mut Unstructured<'_>) -> Generated<()> {
     const PAGE: usize = 4096;
     for _ in 0..bytes.int_in_range(1..=8)? {
         let pages = file.len() / PAGE;
@@ -242,7 +243,7 @@ fn change(file: &mut Vec<u8>, written: &[usize], bytes: &mut Unstructured<'_>) -
                 let page = bytes.choose_index(pages)? * PAGE;
                 file[page..page + PAGE].fill(u8::arbitrary(bytes)?);
             }
-            // The head of a page says what kind it is and where its cells are.
+            // The head of a page holds its kind and the positions of its cells.
             3 => {
                 let at = bytes.choose_index(pages)? * PAGE + bytes.int_in_range(0..=120)?;
                 file[at] = u8::arbitrary(bytes)?;
@@ -258,8 +259,8 @@ fn change(file: &mut Vec<u8>, written: &[usize], bytes: &mut Unstructured<'_>) -
     Ok(())
 }
 
-/// Changes that no code of ours makes.
-fn by_hand(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
+/// Changes that the library never makes.
+fn change_by_sql(path: &Path, bytes: &mut Unstructured<'_>) -> Generated<()> {
     const OBJECTS: [(&str, &str); 15] = [
         ("INDEX", "qdjobs_ready"),
         ("INDEX", "qdjobs_scheduled"),
@@ -311,7 +312,7 @@ fn by_hand(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
     let conn = Connection::open(path).unwrap();
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false).unwrap();
     conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
-    // What SQLite refuses is no change.
+    // A statement that SQLite refuses changes nothing.
     let run = |sql: &str| drop(conn.execute_batch(sql));
     for _ in 0..bytes.int_in_range(1..=4)? {
         match bytes.int_in_range(0..=6)? {
@@ -353,7 +354,7 @@ fn by_hand(path: &Path, bytes: &mut Unstructured<'_>) -> Drawn<()> {
     Ok(())
 }
 
-fn value(bytes: &mut Unstructured<'_>) -> Drawn<String> {
+fn value(bytes: &mut Unstructured<'_>) -> Generated<String> {
     Ok(match bytes.int_in_range(0..=5)? {
         0 => "NULL".into(),
         1 => i64::arbitrary(bytes)?.to_string(),

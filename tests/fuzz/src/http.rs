@@ -1,7 +1,8 @@
 //! Requests to the demo's service, as text: a line with method and address, headers, an empty line, the body.
 //!
-//! Asks the routes themselves, without a port: how bytes become a request is hyper's affair. Whatever is asked, the answer
-//! is no fault of the service's, carries what every answer carries, and nothing changes unless the answer says so.
+//! They go to the routes directly, without a port: hyper parses the bytes of a request, not this code. The
+//! answer is never a server error, it carries the common headers, and nothing changes unless the answer
+//! reports it.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -21,14 +22,14 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
-use crate::alarm;
+use crate::panics;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    alarm::listen();
+    panics::install_hook();
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 });
 
-/// What every answer carries.
+/// The headers of every answer.
 const ALWAYS: [&str; 6] = [
     "content-security-policy",
     "x-content-type-options",
@@ -38,7 +39,7 @@ const ALWAYS: [&str; 6] = [
     "cross-origin-opener-policy",
 ];
 
-/// Longest refusal. What a stranger wrote is shown in part.
+/// The longest refusal. The request's own text is shown only in part.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 struct Answer {
@@ -60,17 +61,17 @@ pub fn http(bytes: &[u8]) {
         for name in ALWAYS {
             assert!(answer.headers.contains_key(name), "{name} is missing: {shown}");
         }
-        let said = read_body(&answer, &method);
+        let answer_json = read_body(&answer, &method);
         match answer.status {
-            StatusCode::CREATED => created(&router, &answer, said.unwrap()).await,
+            StatusCode::CREATED => created(&router, &answer, answer_json.unwrap()).await,
             StatusCode::OK if !method.is_safe() => {}
-            _ => assert_eq!(before, all(&queue), "an answer that says nothing of it, and a change: {shown}"),
+            _ => assert_eq!(before, all(&queue), "a change that the answer does not report: {shown}"),
         }
     });
-    alarm::calm();
+    panics::assert_none();
 }
 
-/// The request, if hyper would let it through.
+/// The request, if hyper would accept it.
 fn read(bytes: &[u8]) -> Option<Request<Body>> {
     let end = bytes.windows(2).position(|two| two == b"\n\n");
     let (head, body) = end.map_or((bytes, &b""[..]), |at| (&bytes[..at], &bytes[at + 2..]));
@@ -85,7 +86,7 @@ fn read(bytes: &[u8]) -> Option<Request<Body>> {
     request.body(Body::from(body.to_vec())).ok()
 }
 
-/// A service with a job that waits, one that was cancelled and one that is scheduled.
+/// A service with a waiting job, a cancelled one and a scheduled one.
 fn service() -> (Router, JobQueue) {
     let store = MemoryStore::new(Clock::system());
     let mut jobs: Vec<NewJob> = (0..3).map(|_| NewJob::new("send_email", r#"{"to":"<ann>"}"#)).collect();
@@ -107,14 +108,14 @@ fn service() -> (Router, JobQueue) {
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> Answer {
-    // The type of the error says that there is none.
+    // The error type is `Infallible`.
     let response = router.clone().oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-/// The JSON of an answer, and that it is as an answer of its kind has to be.
+/// The JSON of an answer; checks the form of the answer.
 fn read_body(answer: &Answer, method: &Method) -> Option<Value> {
     let kind = answer.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
     if *method == Method::HEAD {
@@ -123,31 +124,31 @@ fn read_body(answer: &Answer, method: &Method) -> Option<Value> {
     }
     if kind.as_deref() != Some("application/json") {
         assert!(answer.status.is_success(), "{kind:?} {}", answer.body);
-        assert!(!answer.body.contains("<script>alert"), "a job's own words are shown as text");
+        assert!(!answer.body.contains("<script>alert"), "a job's own text is escaped");
         return None;
     }
-    let said: Value = serde_json::from_str(&answer.body).unwrap();
+    let answer_json: Value = serde_json::from_str(&answer.body).unwrap();
     if !answer.status.is_success() {
-        let error = said["error"].as_str().unwrap();
+        let error = answer_json["error"].as_str().unwrap();
         assert!(!error.is_empty() && answer.body.len() < ANSWER_BYTES_MAX, "{} bytes", answer.body.len());
     }
-    Some(said)
+    Some(answer_json)
 }
 
-/// A job that is said to be created is there, and can be deleted again.
-async fn created(router: &Router, answer: &Answer, said: Value) {
+/// A job that is reported as created exists, and can be deleted.
+async fn created(router: &Router, answer: &Answer, answer_json: Value) {
     let place = answer.headers[header::LOCATION].to_str().unwrap();
-    assert_eq!(place, format!("/jobs/{}", said["id"]));
+    assert_eq!(place, format!("/jobs/{}", answer_json["id"]));
     for method in [Method::GET, Method::DELETE] {
         let request = Request::builder().method(method).uri(place).header(header::HOST, "localhost");
         let found = ask(router, request.body(Body::empty()).unwrap()).await;
         assert_eq!(found.status, StatusCode::OK, "{}", found.body);
         let found: Value = serde_json::from_str(&found.body).unwrap();
-        assert_eq!((&found["id"], &found["params"]), (&said["id"], &said["params"]));
+        assert_eq!((&found["id"], &found["params"]), (&answer_json["id"], &answer_json["params"]));
     }
 }
 
-/// All there is, as it would be shown.
+/// All jobs, as they would be shown.
 fn all(queue: &JobQueue) -> String {
     serde_json::to_string(&queue.list(Filter::default()).unwrap().jobs).unwrap()
 }

@@ -1,7 +1,7 @@
-//! A job with arbitrary names, sizes, instants and texts, at every door of the stores.
+//! A job with arbitrary names, sizes, instants and texts, through every way into the stores.
 //!
-//! Each store admits exactly what `NewJob::check` admits, and what it admits is read back as it was given: from memory, from
-//! a file, and through the one statement for other people's drivers.
+//! Each store accepts exactly what `NewJob::check` accepts, and reads it back unchanged: from memory, from a
+//! file, and through the statement for other database drivers.
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,20 +16,20 @@ use qdjobs::{Clock, Durability, Job, JobId, Timestamp};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::alarm;
+use crate::panics;
 use crate::text::is_readable;
 
-/// The stores, opened once for all inputs; each job is deleted after it was looked at.
+/// The stores, opened once for all inputs; each job is deleted after it was read.
 struct Stores {
     memory: Arc<dyn Store>,
     file: Arc<dyn Store>,
-    /// Another program on the same file.
+    /// A connection without qdjobs, to the same file.
     other: Connection,
     _dir: TempDir,
 }
 
 static STORES: LazyLock<Mutex<Stores>> = LazyLock::new(|| {
-    alarm::listen();
+    panics::install_hook();
     let clock = Clock::manual(NOW);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("jobs.db");
@@ -43,7 +43,7 @@ static STORES: LazyLock<Mutex<Stores>> = LazyLock::new(|| {
 
 const NOW: Timestamp = Timestamp::constant(1_795_000_000, 0);
 
-/// The last instant that a job may be scheduled at: the calendar's last but a day, in microseconds.
+/// The last instant for which a job may be scheduled: the calendar's last minus one day, in microseconds.
 const LAST_MICROS: i64 = 253_402_207_200_999_999;
 
 /// Reads the bytes as one job.
@@ -73,11 +73,11 @@ pub fn jobs(bytes: &[u8]) {
         }
         Err(error) => assert_eq!(error.kind(), admitted.expect_err(&format!("{error}")).kind()),
     }
-    alarm::calm();
+    panics::assert_none();
 }
 
 fn reads_back(store: &Arc<dyn Store>, id: JobId, given: &NewJob) {
-    let Ok(Some(read)) = store.get(id).wait() else { panic!("job {id} is not there: {given:?}") };
+    let Ok(Some(read)) = store.get(id).wait() else { panic!("job {id} is missing: {given:?}") };
     let Job { task_name, name, params, queue, priority, max_retries, metadata, idempotency_key, .. } =
         read.clone();
     assert_eq!((task_name, queue), (given.task_name.clone(), given.queue.clone()));
@@ -89,7 +89,7 @@ fn reads_back(store: &Arc<dyn Store>, id: JobId, given: &NewJob) {
     }
     assert_eq!((priority, max_retries), (given.priority, given.max_retries));
     match given.run_at {
-        // Through another driver the database's own clock counts.
+        // Through another driver the clock of the database decides.
         RunAt::At(at) => assert_eq!(read.scheduled_at.as_microsecond(), at.as_microsecond()),
         RunAt::After(wait) => {
             let waits = read.scheduled_at.duration_since(read.created_at);
@@ -98,13 +98,13 @@ fn reads_back(store: &Arc<dyn Store>, id: JobId, given: &NewJob) {
         }
         _ => assert_eq!(read.scheduled_at, read.created_at),
     }
-    // As it goes over the wire.
+    // As it is serialized.
     let wire = serde_json::to_value(&read).unwrap();
     assert_eq!(wire["params"], serde_json::from_str::<serde_json::Value>(&given.params).unwrap());
     store.command(JobCommand::Delete(id)).wait().unwrap();
 }
 
-/// What may be stored, told once more.
+/// What may be stored, written a second time.
 fn is_in_range(job: &NewJob) -> bool {
     let name = |name: &str| {
         (1..=Job::NAME_BYTES_MAX).contains(&name.len())
@@ -128,7 +128,7 @@ fn is_in_range(job: &NewJob) -> bool {
 }
 
 fn draw(bytes: &mut Unstructured<'_>) -> arbitrary::Result<NewJob> {
-    // Params are JSON wherever they come from: the typed path cannot write anything else, and text is checked.
+    // Params are always JSON: the typed path cannot write anything else, and text is checked.
     let object = |text: String, more: usize| json!({ text: "x".repeat(more) }).to_string();
     let mut job = NewJob::new(draw_name(bytes)?, "");
     job.queue = draw_name(bytes)?;
@@ -151,7 +151,7 @@ fn draw(bytes: &mut Unstructured<'_>) -> arbitrary::Result<NewJob> {
     Ok(job)
 }
 
-/// Mostly a good name with something odd in it.
+/// Mostly a valid name with one unusual part.
 fn draw_name(bytes: &mut Unstructured<'_>) -> arbitrary::Result<String> {
     let repeat = *bytes.choose(&[1, 1, 1, 1, 7, 100, 101])?;
     let text = if bool::arbitrary(bytes)? { String::arbitrary(bytes)? } else { "mail".to_owned() };

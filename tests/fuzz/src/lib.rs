@@ -1,15 +1,16 @@
-//! What arrives from outside, and what it may not do: one function for each place where bytes of somebody else are read.
+//! Input from outside: one function for each place that reads bytes of unknown origin.
 //!
-//! Leans on the public door of `qdjobs` and on the demo's routes. Each function takes any bytes, makes a request of them,
-//! and panics if a promise is broken. The same functions run in two ways: over the committed seeds and their mutations in
-//! `tests/seeds.rs`, a bounded number of times, and under a fuzzer for as long as one likes in `tests/fuzz`.
+//! Depends on the public interface of `qdjobs` and on the demo's routes. Each function takes any bytes, makes
+//! a request of them, and panics if a promise is broken. The functions run in two ways: over the committed
+//! seeds and their mutations in `tests/seeds.rs`, a bounded number of times, and under libFuzzer in
+//! `libfuzzer/`, for any time.
 
-#![expect(clippy::unwrap_used, reason = "a promise that is not kept is to panic")]
+#![expect(clippy::unwrap_used, reason = "a broken promise has to panic")]
 
-mod alarm;
 mod file;
 mod http;
 mod jobs;
+mod panics;
 mod params;
 mod rng;
 mod text;
@@ -24,10 +25,10 @@ pub use rng::Rng;
 pub use words::words;
 pub use workflow::workflow;
 
-/// A function that is to survive any bytes.
+/// A function that has to survive any bytes.
 pub type Target = fn(&[u8]);
 
-/// All of them, by the name that a fuzzer and the folders of seeds call them.
+/// All targets, with the names that the fuzzer and the folders of seeds use.
 pub const TARGETS: [(&str, Target); 6] = [
     ("words", words),
     ("params", params),

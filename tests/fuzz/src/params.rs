@@ -1,7 +1,7 @@
-//! The parameters of a job, as text of somebody else: at the check that every by-name enqueue passes, and at the worker.
+//! The parameters of a job, as arbitrary text: at the check of every enqueue by name, and at the worker.
 //!
-//! What the check admits, the worker reads; what it refuses is not stored; and what is stored without it (by a plain INSERT)
-//! ends as a failed job, with a readable error.
+//! The worker can read what the check accepts; what it refuses is not stored. What is stored without the
+//! check (by a plain INSERT) ends as a failed job, with a readable error.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -15,7 +15,7 @@ use qdjobs::store::memory::MemoryStore;
 use qdjobs::{Clock, Error, ErrorKind, Job, JobId, Status, TaskDef, WorkerHandle};
 use serde_json::{Value, json};
 
-use crate::alarm;
+use crate::panics;
 use crate::text::is_readable;
 
 #[task("fuzz.texts", retries = 0)]
@@ -62,22 +62,22 @@ fn nothing() {}
 
 const TASKS: [&TaskDef; 4] = [Texts::DEF, Numbers::DEF, Shapes::DEF, Nothing::DEF];
 
-/// Nothing here takes so long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing here takes this long unless it hangs.
+const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A worker that runs what is thrown at it, once for all inputs.
-struct WorkerShared {
+/// A worker for all inputs.
+struct Shared {
     store: Arc<dyn Store>,
     queue: JobQueue,
     _worker: WorkerHandle,
 }
 
-static SHOP: LazyLock<WorkerShared> = LazyLock::new(|| {
-    alarm::listen();
+static SHARED: LazyLock<Shared> = LazyLock::new(|| {
+    panics::install_hook();
     let store = MemoryStore::new(Clock::system());
     let queue = JobQueue::with_store(store.clone());
     let worker = Worker::new(&queue).task::<Texts>().task::<Numbers>().task::<Shapes>().task::<Nothing>();
-    WorkerShared { store, _worker: worker.concurrency(1).start().unwrap(), queue }
+    Shared { store, _worker: worker.concurrency(1).start().unwrap(), queue }
 });
 
 /// The first byte chooses the task, the rest is the text.
@@ -97,7 +97,7 @@ pub fn params(bytes: &[u8]) {
         enqueue_by_name(task, &value, checked.is_ok());
     }
     run(task, text, checked.is_ok());
-    alarm::calm();
+    panics::assert_none();
 }
 
 fn refused(error: &Error) {
@@ -106,18 +106,18 @@ fn refused(error: &Error) {
     is_readable(&error.to_string());
 }
 
-/// By name: stored if the params pass, and then it runs; refused otherwise.
+/// By name: stored and run if the params pass the check; refused otherwise.
 fn enqueue_by_name(task: &TaskDef, value: &Value, admitted: bool) {
     let request = JobRequest::<Value>::by_name(task.name, value);
-    assert_eq!(request.is_ok(), admitted, "the two doors agree: {value}");
+    assert_eq!(request.is_ok(), admitted, "by-name enqueue and check disagree: {value}");
     match request {
         Ok(request) => {
-            let job = request.enqueue(&SHOP.queue).unwrap();
+            let job = request.enqueue(&SHARED.queue).unwrap();
             let ended = end(job.id());
             assert_eq!(
                 ended.status,
                 Status::Completed,
-                "the check admits {value}, the worker says {:?}",
+                "the check accepts {value}, the worker reports {:?}",
                 ended.error
             );
         }
@@ -129,11 +129,11 @@ fn enqueue_by_name(task: &TaskDef, value: &Value, admitted: bool) {
     }
 }
 
-/// Stored as it is, which a plain INSERT can do.
+/// Stored without the check, as a plain INSERT can do.
 fn run(task: &TaskDef, text: &str, admitted: bool) {
     let mut job = NewJob::new(task.name, text);
     job.max_retries = 0;
-    let Ok(ids) = SHOP.store.insert(vec![job]).wait() else { return };
+    let Ok(ids) = SHARED.store.insert(vec![job]).wait() else { return };
     let ended = end(ids[0]);
     assert!(ended.status == Status::Completed || !admitted, "{text}: {:?}", ended.error);
     if let Some(error) = &ended.error {
@@ -141,15 +141,15 @@ fn run(task: &TaskDef, text: &str, admitted: bool) {
         assert!(!error.starts_with("the task panicked"), "{error}");
         is_readable(error);
     }
-    // However it reads: it can be shown.
+    // Whatever its contents, it can be serialized.
     serde_json::to_string(&ended).unwrap();
 }
 
-/// The job at its end, which is then forgotten.
+/// Waits for the end of the job, then deletes it.
 fn end(id: JobId) -> Job {
-    let ended = SHOP.store.wait_for(id).wait_timeout(PATIENCE);
-    let job = ended.unwrap_or_else(|_| panic!("the job has not ended: {:?}", SHOP.queue.get(id))).unwrap();
-    SHOP.queue.delete(id).unwrap();
-    assert!(matches!(SHOP.store.get(id).wait(), Ok(None)));
+    let ended = SHARED.store.wait_for(id).wait_timeout(DEADLINE);
+    let job = ended.unwrap_or_else(|_| panic!("the job has not ended: {:?}", SHARED.queue.get(id))).unwrap();
+    SHARED.queue.delete(id).unwrap();
+    assert!(matches!(SHARED.store.get(id).wait(), Ok(None)));
     job
 }

@@ -1,8 +1,8 @@
-//! Inputs by chance, told by a seed: [`Rng`].
+//! Random inputs from a seed: [`Rng`].
 //!
-//! Leans on fastrand. Knows nothing of what the bytes mean: it makes of good inputs what a fuzzer makes of them.
+//! Depends on fastrand. The meaning of the bytes never comes in: it changes good inputs as a fuzzer does.
 
-/// Pieces that mean something to one reader or another.
+/// Pieces that one target or another understands.
 const PIECES: [&[u8]; 24] = [
     b"{",
     b"}",
@@ -30,7 +30,7 @@ const PIECES: [&[u8]; 24] = [
     b"pending",
 ];
 
-/// Draws inputs.
+/// Generates inputs.
 #[derive(Debug)]
 pub struct Rng(fastrand::Rng);
 
@@ -40,7 +40,7 @@ impl Rng {
         Rng(fastrand::Rng::with_seed(seed))
     }
 
-    /// An input near one or two of `seeds`, or near nothing.
+    /// An input similar to one or two of `seeds`, or to none.
     pub fn input(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
         let Rng(rng) = self;
         let mut input = match rng.choice(seeds) {

@@ -1,6 +1,7 @@
-//! Single words that people write: durations, statuses, numbers of jobs.
+//! Single words that users write: durations, statuses, numbers of jobs.
 //!
-//! The grammar of durations belongs to the macro crate, which no program can link: its file is compiled here once more.
+//! The grammar of durations belongs to the macro crate, which no program can link: its file is compiled here
+//! a second time.
 
 use qdjobs::{JobId, Status};
 
@@ -9,7 +10,7 @@ use crate::text::is_readable;
 #[path = "../../../qdjobs-macros/src/duration.rs"]
 mod duration;
 
-/// Reads the bytes as each kind of word.
+/// Parses the bytes as each kind of word.
 pub fn words(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     read_duration(&text);
@@ -36,7 +37,8 @@ fn read_duration(text: &str) {
     }
 }
 
-/// The grammar once more, told by runs of letters: a number and a unit, as often as one likes, with blanks between them.
+/// The grammar written a second time, by runs of letters: a number and a unit, repeated, with blanks between
+/// them.
 fn millis(text: &str) -> Option<u128> {
     let kind = |letter: char| match letter {
         '0'..='9' => 'n',

@@ -1,7 +1,9 @@
-//! A sequence of everything that a store can be asked, on the SQLite store and on the memory store, which have to agree.
+//! A sequence of every request that a store accepts, on the SQLite store and on the memory store, which have
+//! to agree.
 //!
-//! The random games in `tests/tests/api/model.rs` hold both to a reference, by chance; here a fuzzer looks for sequences that
-//! reach new code. At the end the file is closed, found sound, and opened again: all that was answered is still there.
+//! The random sequences of `tests/tests/api/model.rs` compare both with a model; here a fuzzer looks for
+//! sequences that reach new code. At the end the file is closed, checked, and opened again: everything that
+//! was answered is still there.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,28 +21,28 @@ use qdjobs::store::{
 use qdjobs::store::{NewJob, RunAt, Verdict};
 use qdjobs::{Clock, Durability, Job, JobId, Progress, Result, Status, Timestamp, WorkerId};
 
-use crate::alarm;
+use crate::panics;
 
-/// Nothing here takes so long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing here takes this long unless it hangs.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 const START: Timestamp = Timestamp::constant(1_795_000_000, 0);
 
-/// More steps say nothing new.
+/// More steps find nothing new.
 const STEPS_MAX: usize = 64;
 
 const TASKS: [&str; 2] = ["mail", "ping"];
 const QUEUES: [&str; 2] = ["a", "b"];
 
-/// Nobody's number: its heartbeat changes nothing.
+/// A worker that does not exist: its heartbeat changes nothing.
 const NOBODY: WorkerId = WorkerId(0);
 
-/// One request, its numbers filled in.
+/// One request, with its arguments.
 #[derive(Clone, Debug)]
 enum Step {
     Insert(Vec<NewJob>),
     RegisterWorker(WorkerId),
-    ClaimRequest(ClaimRequest),
+    Claim(ClaimRequest),
     CancelWaitingClaims(WorkerId),
     Heartbeat(WorkerId),
     ReportProgress(Claim, f64),
@@ -64,11 +66,11 @@ enum Read {
 
 /// Reads the bytes as a sequence of requests.
 pub fn workflow(bytes: &[u8]) {
-    alarm::listen();
+    panics::install_hook();
     let dir = scratch();
     let path = dir.path().join("jobs.db");
     let clock = Clock::manual(START);
-    let mut players = [Player::new(MemoryStore::new(clock.clone())), Player::new(open(&path, &clock))];
+    let mut drivers = [Driver::new(MemoryStore::new(clock.clone())), Driver::new(open(&path, &clock))];
     let mut bytes = Unstructured::new(bytes);
     let mut claims = Vec::new();
     for number in 0..STEPS_MAX {
@@ -76,29 +78,29 @@ pub fn workflow(bytes: &[u8]) {
         if let Step::Advance(by) = step {
             clock.advance(by);
         }
-        let [memory, file] = &mut players;
-        let (expected, told) =
-            (memory.play(number, &step, &mut claims), file.play(number, &step, &mut Vec::new()));
-        assert_eq!(expected, told, "after {step:?}");
+        let [memory, file] = &mut drivers;
+        let (expected, found) =
+            (memory.apply(number, &step, &mut claims), file.apply(number, &step, &mut Vec::new()));
+        assert_eq!(expected, found, "after {step:?}");
         if bytes.is_empty() {
             break;
         }
     }
-    let [memory, file] = players;
-    let picture = memory.picture();
-    assert_eq!(picture, file.picture());
+    let [memory, file] = drivers;
+    let dump = memory.dump();
+    assert_eq!(dump, file.dump());
     memory.close();
     file.close();
     let sound = Connection::open(&path).unwrap();
     let sound: String = sound.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(sound, "ok");
-    let again = Player::new(open(&path, &clock));
-    assert_eq!(picture, again.picture(), "after the file was closed and opened");
+    let again = Driver::new(open(&path, &clock));
+    assert_eq!(dump, again.dump(), "after the file was closed and opened again");
     again.close();
-    alarm::calm();
+    panics::assert_none();
 }
 
-/// A directory in memory, where there is one: this is about logic, not about a disk.
+/// A directory in memory, where there is one: this tests logic, not a disk.
 pub(crate) fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -111,39 +113,39 @@ fn open(path: &Path, clock: &Clock) -> Arc<dyn Store> {
     SqliteStore::open(path, options, clock.clone()).unwrap()
 }
 
-/// A store with the answers that it still owes.
-struct Player {
+/// A store with the requests that are not answered yet.
+struct Driver {
     store: Arc<dyn Store>,
-    turns: BTreeMap<usize, Pending<ClaimResponse>>,
+    open_claims: BTreeMap<usize, Pending<ClaimResponse>>,
     waits: BTreeMap<usize, Pending<Job>>,
 }
 
-impl Player {
-    fn new(store: Arc<dyn Store>) -> Player {
-        Player { store, turns: BTreeMap::new(), waits: BTreeMap::new() }
+impl Driver {
+    fn new(store: Arc<dyn Store>) -> Driver {
+        Driver { store, open_claims: BTreeMap::new(), waits: BTreeMap::new() }
     }
 
-    /// What was said during a step, by the number of the step that asked.
-    fn play(&mut self, number: usize, step: &Step, claims: &mut Vec<Claim>) -> BTreeMap<usize, String> {
+    /// The answers that arrived during a step, by the number of the step that asked.
+    fn apply(&mut self, number: usize, step: &Step, claims: &mut Vec<Claim>) -> BTreeMap<usize, String> {
         let store = &self.store;
-        let said = match step.clone() {
-            Step::Insert(jobs) => Some(say(store.insert(jobs))),
+        let immediate = match step.clone() {
+            Step::Insert(jobs) => Some(show(store.insert(jobs))),
             Step::RegisterWorker(worker) => {
-                Some(say(store.register_worker(WorkerInfo::new(worker, "host", 7))))
+                Some(show(store.register_worker(WorkerInfo::new(worker, "host", 7))))
             }
-            Step::Heartbeat(worker) => Some(say(store.heartbeat(worker))),
-            Step::Rescue(worker) => Some(say(store.release_worker(worker, Release::ProvenDead))),
-            Step::Leave(worker) => Some(say(store.release_worker(worker, Release::ByWorker))),
-            Step::JobCommand(command) => Some(say(store.command(command))),
+            Step::Heartbeat(worker) => Some(show(store.heartbeat(worker))),
+            Step::Rescue(worker) => Some(show(store.release_worker(worker, Release::ProvenDead))),
+            Step::Leave(worker) => Some(show(store.release_worker(worker, Release::ByWorker))),
+            Step::JobCommand(command) => Some(show(store.command(command))),
             Step::Read(read) => Some(match read {
-                Read::Get(id) => say(store.get(id)),
-                Read::Attempts(id) => say(store.attempts(id)),
-                Read::List(filter) => say(store.list(filter)),
-                Read::Counts => say(store.counts()),
-                Read::Workers => say(store.workers()),
+                Read::Get(id) => show(store.get(id)),
+                Read::Attempts(id) => show(store.attempts(id)),
+                Read::List(filter) => show(store.list(filter)),
+                Read::Counts => show(store.counts()),
+                Read::Workers => show(store.workers()),
             }),
-            Step::ClaimRequest(turn) => {
-                self.turns.insert(number, store.claim(turn));
+            Step::Claim(request) => {
+                self.open_claims.insert(number, store.claim(request));
                 None
             }
             Step::Ended(id) => {
@@ -151,9 +153,9 @@ impl Player {
                 None
             }
             Step::ReportProgress(claim, fraction) => {
-                let note = Arc::new(ProgressSlot::new(claim));
-                note.set(Progress::new(fraction, None));
-                store.report_progress(note);
+                let slot = Arc::new(ProgressSlot::new(claim));
+                slot.set(Progress::new(fraction, None));
+                store.report_progress(slot);
                 None
             }
             Step::CancelWaitingClaims(worker) => {
@@ -162,35 +164,36 @@ impl Player {
             }
             Step::Advance(_) => None,
         };
-        // Two writes later, whatever follows from the step has been answered: the second stands behind the batch of the
-        // first and all that it gave to others.
+        // After two more writes, everything that follows from the step has been answered: the second write is
+        // behind the batch of the first and all that it passed on.
         for _ in 0..2 {
             wait(self.store.heartbeat(NOBODY)).unwrap();
         }
-        let mut answers: BTreeMap<usize, String> = said.map(|said| (number, said)).into_iter().collect();
-        self.turns.retain(|asked, turn| {
-            let Some(turned) = turn.try_take() else { return true };
-            claims.extend(turned.iter().flat_map(|turned| &turned.claimed).map(|job| job.claim));
-            answers.insert(*asked, told(turned));
+        let mut answers: BTreeMap<usize, String> =
+            immediate.map(|answer| (number, answer)).into_iter().collect();
+        self.open_claims.retain(|asked, pending| {
+            let Some(response) = pending.try_take() else { return true };
+            claims.extend(response.iter().flat_map(|response| &response.claimed).map(|job| job.claim));
+            answers.insert(*asked, show_answer(response));
             false
         });
         self.waits.retain(|asked, wait| {
             let Some(job) = wait.try_take() else { return true };
-            answers.insert(*asked, told(job));
+            answers.insert(*asked, show_answer(job));
             false
         });
         answers
     }
 
-    /// All that can be read.
-    fn picture(&self) -> Vec<String> {
-        let mut lines = vec![say(self.store.counts()), say(self.store.workers())];
+    /// Everything that can be read.
+    fn dump(&self) -> Vec<String> {
+        let mut lines = vec![show(self.store.counts()), show(self.store.workers())];
         let mut filter = Filter::default();
         filter.limit = Some(5);
         loop {
             let page = wait(self.store.list(filter.clone())).unwrap();
             for job in &page.jobs {
-                lines.push(format!("{job:?} {}", say(self.store.attempts(job.id))));
+                lines.push(format!("{job:?} {}", show(self.store.attempts(job.id))));
             }
             assert!(page.next.is_none_or(|next| filter.after.is_none_or(|before| next < before)));
             filter.after = page.next;
@@ -200,11 +203,11 @@ impl Player {
         }
     }
 
-    /// Everybody who still waits is told.
+    /// Every request that still waits is answered.
     fn close(self) {
         self.store.close();
-        for (_, turn) in self.turns {
-            told(wait(turn));
+        for (_, pending) in self.open_claims {
+            show_answer(wait(pending));
         }
         for (_, job) in self.waits {
             assert!(wait(job).is_err());
@@ -213,26 +216,26 @@ impl Player {
 }
 
 fn wait<T>(pending: Pending<T>) -> Result<T> {
-    pending.wait_timeout(PATIENCE).unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}"))
+    pending.wait_timeout(DEADLINE).unwrap_or_else(|_| panic!("no answer within {DEADLINE:?}"))
 }
 
-fn say<T: std::fmt::Debug>(pending: Pending<T>) -> String {
-    told(wait(pending))
+fn show<T: std::fmt::Debug>(pending: Pending<T>) -> String {
+    show_answer(wait(pending))
 }
 
-fn told<T: std::fmt::Debug>(answer: Result<T>) -> String {
+fn show_answer<T: std::fmt::Debug>(answer: Result<T>) -> String {
     answer.map_or_else(|error| format!("{:?}", error.kind()), |answer| format!("{answer:?}"))
 }
 
 // ---- From bytes to requests
 
-type Drawn<T> = arbitrary::Result<T>;
+type Generated<T> = arbitrary::Result<T>;
 
-fn draw(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<Step> {
+fn draw(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<Step> {
     Ok(match bytes.int_in_range(0..=15)? {
-        0..=2 => Step::Insert((0..bytes.int_in_range(0..=3)?).map(|_| job(bytes)).collect::<Drawn<_>>()?),
+        0..=2 => Step::Insert((0..bytes.int_in_range(0..=3)?).map(|_| job(bytes)).collect::<Generated<_>>()?),
         3 => Step::RegisterWorker(worker(bytes)?),
-        4..=6 => Step::ClaimRequest(turn(bytes, claims)?),
+        4..=6 => Step::Claim(claim_request(bytes, claims)?),
         7 => Step::CancelWaitingClaims(worker(bytes)?),
         8 => Step::Heartbeat(worker(bytes)?),
         9 => Step::ReportProgress(claim(bytes, claims)?, f64::arbitrary(bytes)?),
@@ -245,21 +248,21 @@ fn draw(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<Step> {
     })
 }
 
-fn worker(bytes: &mut Unstructured<'_>) -> Drawn<WorkerId> {
+fn worker(bytes: &mut Unstructured<'_>) -> Generated<WorkerId> {
     Ok(WorkerId(bytes.int_in_range(1..=3)?))
 }
 
-fn id(bytes: &mut Unstructured<'_>) -> Drawn<JobId> {
+fn id(bytes: &mut Unstructured<'_>) -> Generated<JobId> {
     Ok(JobId(if u8::arbitrary(bytes)? < 250 { bytes.int_in_range(0..=12)? } else { i64::arbitrary(bytes)? }))
 }
 
-fn cursor(bytes: &mut Unstructured<'_>) -> Drawn<Cursor> {
+fn cursor(bytes: &mut Unstructured<'_>) -> Generated<Cursor> {
     // A text that is no cursor is refused before it reaches a store.
     Ok(id(bytes)?.0.to_string().parse().unwrap_or_else(|_| "0".parse().unwrap()))
 }
 
 /// Whole and half seconds, so that instants meet exactly; now and then any time at all.
-fn pause(bytes: &mut Unstructured<'_>) -> Drawn<Duration> {
+fn pause(bytes: &mut Unstructured<'_>) -> Generated<Duration> {
     Ok(match bytes.int_in_range(0..=7)? {
         0..=2 => Duration::ZERO,
         3 => Duration::from_micros(1),
@@ -269,7 +272,7 @@ fn pause(bytes: &mut Unstructured<'_>) -> Drawn<Duration> {
     })
 }
 
-fn job(bytes: &mut Unstructured<'_>) -> Drawn<NewJob> {
+fn job(bytes: &mut Unstructured<'_>) -> Generated<NewJob> {
     let mut job = NewJob::new(*bytes.choose(&["mail", "ping", "no such name"])?, r#"{"n":1}"#);
     job.queue = (*bytes.choose(&QUEUES)?).to_owned();
     job.priority = bytes.int_in_range(-1..=1)?;
@@ -286,8 +289,8 @@ fn job(bytes: &mut Unstructured<'_>) -> Drawn<NewJob> {
     Ok(job)
 }
 
-/// A claim that was made, or one like it, or none that ever was.
-fn claim(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<Claim> {
+/// A claim that was made, one like it, or one that never was.
+fn claim(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<Claim> {
     let recent = bytes.int_in_range(0..=5_usize)?;
     let made = claims.iter().rev().nth(recent % claims.len().max(1)).copied();
     let made = made.unwrap_or(Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) });
@@ -300,10 +303,10 @@ fn claim(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<Claim> {
     })
 }
 
-fn turn(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<ClaimRequest> {
+fn claim_request(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<ClaimRequest> {
     let done: Vec<FinishedJob> =
-        (0..bytes.int_in_range(0..=3)?).map(|_| finish(bytes, claims)).collect::<Drawn<_>>()?;
-    // Workers mostly show claims of their own.
+        (0..bytes.int_in_range(0..=3)?).map(|_| finish(bytes, claims)).collect::<Generated<_>>()?;
+    // Workers mostly show their own claims.
     let worker = match done.first() {
         Some(finish) if u8::arbitrary(bytes)? < 230 => finish.claim.worker,
         _ => worker(bytes)?,
@@ -321,7 +324,7 @@ fn turn(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<ClaimRequest> {
     })
 }
 
-fn finish(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<FinishedJob> {
+fn finish(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<FinishedJob> {
     let verdict = match bytes.int_in_range(0..=5)? {
         0 | 1 => Verdict::Complete { result: "[1]".into() },
         2 => Verdict::Fail { error: "broken".into() },
@@ -337,12 +340,12 @@ fn finish(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Drawn<FinishedJob> 
     })
 }
 
-fn command(bytes: &mut Unstructured<'_>) -> Drawn<JobCommand> {
+fn command(bytes: &mut Unstructured<'_>) -> Generated<JobCommand> {
     let id = id(bytes)?;
     Ok(*bytes.choose(&[JobCommand::Retry(id), JobCommand::Cancel(id), JobCommand::Delete(id)])?)
 }
 
-fn read(bytes: &mut Unstructured<'_>) -> Drawn<Read> {
+fn read(bytes: &mut Unstructured<'_>) -> Generated<Read> {
     Ok(match bytes.int_in_range(0..=5)? {
         0 => Read::Get(id(bytes)?),
         1 => Read::Attempts(id(bytes)?),

@@ -1,34 +1,34 @@
-//! The rules under which the protocol is explored: those of the product, and ways to break it.
+//! The rules under which the protocol is explored: those of the product, and ways to break them.
 //!
-//! Leans on nothing. What each rule does stands where the product's own does.
+//! Depends on nothing. The effect of each rule is implemented beside the step of the product that it breaks.
 
-/// One way in which the protocol may be built.
+/// One way to build the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// As the product is.
     Sound,
-    /// A write by a worker shows its job and its number, and not which attempt it is.
+    /// A write by a worker shows its job and its worker number, but not the attempt.
     NoAttemptInFence,
-    /// A write by a worker shows its job and the attempt, and not who it is.
+    /// A write by a worker shows its job and the attempt, but not the worker number.
     NoWorkerInFence,
-    /// A worker is dead when the wall clock says that its last heartbeat was a lease ago.
+    /// A worker is dead when, by the wall clock, its last heartbeat was a lease ago.
     WallClock,
-    /// A worker is dead when its last heartbeat was a lease ago, for whoever looks, wherever he was meanwhile.
+    /// A worker is dead when its last heartbeat was a lease ago, even if the observer was away meanwhile.
     NoOwnObservation,
-    /// A rescue frees the jobs and leaves the worker on the list.
+    /// A rescue frees the jobs but leaves the worker registered.
     RowStays,
-    /// A rescue frees the jobs that it saw running when it looked, by their ids.
+    /// A rescue frees, by their ids, the jobs that were running when it looked.
     RescueById,
-    /// A rescue for silence does not ask whether the worker is silent still.
-    RescueUnasked,
-    /// An monitor judges by what it has read however long ago it asked.
+    /// A rescue for silence does not check again that the worker is still silent.
+    RescueUnchecked,
+    /// A monitor judges what it has read, however long the answer took.
     LateAnswers,
-    /// A worker that stops heartbeats no more while its last jobs run.
-    NoBeatInDrain,
-    /// What a job ended under is not looked up when its finish comes again.
+    /// A worker that drains sends no more heartbeats.
+    NoHeartbeatInDrain,
+    /// A repeated finish does not check under which claim the job has ended.
     NoEndedUnder,
-    /// Jobs that were claimed in a commit whose answer got lost are left to themselves.
+    /// Jobs claimed in a commit whose answer was lost are not given back.
     ClaimsForgotten,
-    /// A worker claims again before a finish whose answer got lost is repeated.
+    /// A worker claims again before it has repeated a finish whose answer was lost.
     ClaimBeforeRepeat,
 }

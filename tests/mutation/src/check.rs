@@ -1,39 +1,39 @@
-//! Whether the table still fits the source: [`check`]. Builds nothing and takes a moment.
+//! Whether the mutants still fit the source: [`check`]. It builds nothing and takes a moment.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::cargo::Test;
-use crate::mutants::Sabotage;
+use crate::mutants::Mutant;
 
-/// Every row has a name of its own, an old text that stands in its file exactly once, and a test that exists; all that is wrong
-/// in one error.
-pub(crate) fn check<'a>(root: &Path, rows: impl IntoIterator<Item = &'a Sabotage>) -> Result<()> {
+/// Checks that every mutant has a unique name, an old text that occurs in its file exactly once, and an
+/// existing test; reports all problems in one error.
+pub(crate) fn check<'a>(root: &Path, rows: impl IntoIterator<Item = &'a Mutant>) -> Result<()> {
     let mut wrong = Vec::new();
     let mut names = Vec::new();
     for row in rows {
-        let mut note = |what: String| wrong.push(format!("{}: {what}", row.name));
+        let mut problem = |what: String| wrong.push(format!("{}: {what}", row.name));
         if names.contains(&row.name) {
-            note("another one has this name".to_owned());
+            problem("another mutant has this name".to_owned());
         }
         names.push(row.name);
         match fs::read_to_string(root.join(row.file)) {
-            Ok(text) => drop(row.apply(&text).map_err(&mut note)),
-            Err(error) => note(format!("{}: {error}", row.file)),
+            Ok(text) => drop(row.apply(&text).map_err(&mut problem)),
+            Err(error) => problem(format!("{}: {error}", row.file)),
         }
-        if !exists(root, row.caught_by)? {
-            note(format!("there is no test {}", row.caught_by));
+        if !exists(root, row.killed_by)? {
+            problem(format!("there is no test {}", row.killed_by));
         }
     }
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(format!("the table of sabotages does not fit the source:\n  {}", wrong.join("\n  ")))
+    Err(format!("the mutants do not fit the source:\n  {}", wrong.join("\n  ")))
 }
 
-/// The function is looked for in the source: a test of a contract has its function in the package's library, under a
-/// module's name of its own.
+/// Looks for the function in the source: a test of the contract has its function in the library of its
+/// package, in a module of another name.
 fn exists(root: &Path, test: Test) -> Result<bool> {
     let name = test.name.rsplit("::").next().unwrap_or_default();
     let function = format!("fn {name}(");
@@ -57,7 +57,7 @@ fn any_source(dir: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<bool> {
     Ok(false)
 }
 
-/// Where a package of the workspace lives: its folder is named after it, here or in `tests`.
+/// The folder of a package of the workspace: named after it, at the top or in `tests`.
 pub(crate) fn folder_of(root: &Path, package: &str) -> Result<PathBuf> {
     let short = package.strip_prefix("qdjobs-").unwrap_or(package);
     let places = [root.join(package), root.join(short), root.join("tests").join(short)];
@@ -68,33 +68,33 @@ pub(crate) fn folder_of(root: &Path, package: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutants::SABOTAGES;
+    use crate::mutants;
 
     #[test]
-    fn every_sabotage_still_fits_the_source_and_its_test_exists() {
+    fn every_mutant_fits_the_source_and_its_test_exists() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        if let Err(wrong) = check(&root, SABOTAGES) {
+        if let Err(wrong) = check(&root, mutants::all()) {
             panic!("{wrong}");
         }
     }
 
     #[test]
-    fn what_does_not_fit_is_told() {
+    fn a_mutant_that_does_not_fit_is_reported() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let good = &SABOTAGES[0];
+        let good = mutants::all().next().expect("there are mutants");
         for (row, words) in [
-            (Sabotage { old: "no such text", ..*good }, "is not in"),
-            (Sabotage { old: "use ", ..*good }, "times in"),
-            (Sabotage { file: "qdjobs/src/nowhere.rs", ..*good }, "nowhere.rs"),
-            (Sabotage { new: good.old, ..*good }, "breaks nothing"),
+            (Mutant { old: "no such text", ..*good }, "is not in"),
+            (Mutant { old: "use ", ..*good }, "times in"),
+            (Mutant { file: "qdjobs/src/nowhere.rs", ..*good }, "nowhere.rs"),
+            (Mutant { new: good.old, ..*good }, "changes nothing"),
             (
-                Sabotage { caught_by: Test { name: "it::no_such_test", ..good.caught_by }, ..*good },
+                Mutant { killed_by: Test { name: "queue::no_such_test", ..good.killed_by }, ..*good },
                 "there is no test",
             ),
         ] {
             let wrong = check(&root, [&row]).expect_err(words);
             assert!(wrong.contains(words), "{wrong}");
         }
-        assert!(check(&root, [good, good]).expect_err("twice").contains("another one has this name"));
+        assert!(check(&root, [good, good]).expect_err("twice").contains("another mutant has this name"));
     }
 }

@@ -1,6 +1,7 @@
-//! The copy in which the product is broken: [`Scratch`].
+//! The copy in which the product is changed: [`Scratch`].
 //!
-//! It stays between runs with all that was built in it: a file is written only where it differs, so that little is built anew.
+//! It stays between runs with everything that was built in it: a file is written only where it differs, so
+//! that little is rebuilt.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,26 +9,26 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
-use crate::mutants::Sabotage;
+use crate::mutants::Mutant;
 
-/// A copy of the tracked files below the workspace's own target directory, and beside it a target directory for it.
+/// A copy of the tracked files in the workspace's target directory, with a target directory of its own.
 pub(crate) struct Scratch {
     dir: PathBuf,
     target: PathBuf,
 }
 
 impl Scratch {
-    /// Brings the copy to what the checkout is now.
+    /// Makes the copy equal to the checkout.
     pub(crate) fn copy(root: &Path) -> Result<Scratch> {
         let root = root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))?;
         let home = match std::env::var_os("CARGO_TARGET_DIR") {
-            Some(target) => root.join(target).join("teeth"),
-            None => root.join("target/teeth"),
+            Some(target) => root.join(target).join("mutation"),
+            None => root.join("target/mutation"),
         };
         let scratch = Scratch { dir: home.join("copy"), target: home.join("target") };
         let tracked = tracked(&root)?;
         for file in &tracked {
-            // Deleted in the checkout, but not yet in the index: then it is in the copy no longer, too.
+            // Deleted in the checkout, but not yet in the index: then it is deleted in the copy, too.
             if let Ok(bytes) = fs::read(root.join(file)) {
                 write(&scratch.dir.join(file), &bytes)?;
             }
@@ -44,22 +45,22 @@ impl Scratch {
         &self.target
     }
 
-    /// Where a package of the copy lives.
+    /// The folder of a package in the copy.
     pub(crate) fn folder_of(&self, package: &str) -> Result<PathBuf> {
         crate::check::folder_of(&self.dir, package)
     }
 
-    /// Does something while one thing is broken.
-    pub(crate) fn with<T>(&self, sabotage: &Sabotage, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let path = self.dir.join(sabotage.file);
+    /// Runs `work` while one mutant is applied.
+    pub(crate) fn with<T>(&self, mutant: &Mutant, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let path = self.dir.join(mutant.file);
         let whole = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        write(&path, sabotage.apply(&whole)?.as_bytes())?;
+        write(&path, mutant.apply(&whole)?.as_bytes())?;
         let done = work();
         write(&path, whole.as_bytes())?;
         done
     }
 
-    /// Removes files that are tracked no longer.
+    /// Removes files that are no longer tracked.
     fn forget_others(&self, dir: &Path, tracked: &BTreeSet<PathBuf>) -> Result<()> {
         let failed = |error: std::io::Error| format!("{}: {error}", dir.display());
         for entry in fs::read_dir(dir).map_err(failed)? {
@@ -79,7 +80,7 @@ fn tracked(root: &Path) -> Result<BTreeSet<PathBuf>> {
     let listed = listed.map_err(|error| format!("git cannot be started: {error}"))?;
     if !listed.status.success() {
         return Err(format!(
-            "{} is no checkout of git: {}",
+            "{} is not a git checkout: {}",
             root.display(),
             String::from_utf8_lossy(&listed.stderr)
         ));
@@ -88,7 +89,7 @@ fn tracked(root: &Path) -> Result<BTreeSet<PathBuf>> {
     Ok(names.map(|name| PathBuf::from(String::from_utf8_lossy(name).into_owned())).collect())
 }
 
-/// Leaves alone what is the same already: cargo goes by the time of a file.
+/// Writes only if the contents differ: cargo goes by the time of a file.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|before| before == bytes) {
         return Ok(());

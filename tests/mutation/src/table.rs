@@ -1,33 +1,33 @@
-//! What is shown: one line a sabotage.
+//! What is printed: one line for each mutant.
 
 use std::time::Duration;
 
-use crate::mutants::Sabotage;
+use crate::mutants::Mutant;
 
-/// What there is.
-pub(crate) fn list(rows: &[Sabotage]) {
-    let wide = width(rows.iter());
+/// Prints the mutants.
+pub(crate) fn list(rows: &[&Mutant]) {
+    let wide = width(rows);
     for row in rows {
-        say(&format!("{:wide$}  {}\n{:wide$}  {}", row.name, row.breaks, "", row.caught_by));
+        say(&format!("{:wide$}  {}\n{:wide$}  {}", row.name, row.breaks, "", row.killed_by));
     }
 }
 
-/// The names of the columns.
-pub(crate) fn head(rows: &[&Sabotage]) {
-    let wide = width(rows.iter().copied());
-    say(&format!("| {:wide$} | caught by | seconds | |\n|-{:-<wide$}-|---|---:|---|", "sabotage", ""));
+/// Prints the names of the columns.
+pub(crate) fn head(rows: &[&Mutant]) {
+    let wide = width(rows);
+    say(&format!("| {:wide$} | killed by | seconds | |\n|-{:-<wide$}-|---|---:|---|", "mutant", ""));
 }
 
-/// One that was tried.
-pub(crate) fn row(row: &Sabotage, verdict: &str, took: Duration) {
-    say(&format!("| {} | {} | {} | {verdict} |", row.name, row.caught_by, took.as_secs()));
+/// Prints the result of one mutant.
+pub(crate) fn row(row: &Mutant, verdict: &str, took: Duration) {
+    say(&format!("| {} | {} | {} | {verdict} |", row.name, row.killed_by, took.as_secs()));
 }
 
-#[expect(clippy::print_stdout, reason = "a program speaks to people")]
+#[expect(clippy::print_stdout, reason = "a command-line program prints")]
 pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 
-fn width<'a>(rows: impl Iterator<Item = &'a Sabotage>) -> usize {
-    rows.map(|row| row.name.len()).max().unwrap_or(0)
+fn width(rows: &[&Mutant]) -> usize {
+    rows.iter().map(|row| row.name.len()).max().unwrap_or(0)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::roster::ROSTER;
+use crate::peers::PEERS;
 
 /// What the person who runs it asked for.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ pub(crate) struct Args {
 impl Args {
     /// Reads the arguments; the error is what to print.
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, String> {
-        let peers: Vec<_> = ROSTER.iter().map(|entry| entry.dir).collect();
+        let peers: Vec<_> = PEERS.iter().map(|entry| entry.dir).collect();
         let help = format!(
             "usage: qdjobs-peers [--quick] [--only PEER]… [--rounds N] [--dir PATH] [--json]\n\npeers: {}\n\n\
              --quick   little work; for a look, not for publication\n\
-             --only    this contestant; may be repeated\n\
+             --only    this peer; may be repeated\n\
              --rounds  measured rounds, after the runs that find out how much work a round holds; 3\n\
              --dir     where the databases are made; unless given, ./target or the current directory\n\
              --json    one JSON document instead of tables",

@@ -1,4 +1,4 @@
-//! What is in a contestant's file when its process has ended.
+//! Checks a peer's file after its process has ended.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use rusqlite::Connection;
 
 use crate::Result;
 
-/// The journal mode that the file is in.
+/// The journal mode of the file.
 pub(crate) fn journal(database: &Path) -> Result<String> {
     Ok(Connection::open(database)?.pragma_query_value(None, "journal_mode", |row| row.get(0))?)
 }
 
-/// Every job was stored, or every job was done once: else the figure is none.
+/// Demands that every job was stored, or that every job was done once: otherwise there is no figure.
 pub(crate) fn jobs(way: &Way<String>, figure: Figure, report: &Report) -> Result<()> {
     let conn = Connection::open(&report.file)?;
     let count =

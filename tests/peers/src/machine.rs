@@ -5,7 +5,7 @@ use std::fs::read_to_string;
 
 use crate::args::Args;
 
-/// Lines of what and which. Other systems than Linux say less.
+/// Pairs of a property and its value. Systems other than Linux report less.
 pub(crate) fn describe(args: &Args) -> BTreeMap<&'static str, String> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let first = |path: &str, field: &str| -> Option<String> {

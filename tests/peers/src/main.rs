@@ -1,26 +1,27 @@
-//! Runs the same work on qdjobs and on the published Rust peers, each in processes of its own, and prints tables.
+//! Runs the same work on qdjobs and on the published Rust peers, each in processes of its own, and prints
+//! tables.
 //!
-//! `roster` says who takes part, `contender` builds one and starts its runs, `check` counts afterwards what is in the
-//! file, `rounds` finds out how much work a round can hold (`rung`: how many jobs a drain has) and takes turns,
-//! `tables` shows what came of it.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
+//! `peers` is the list, `peer` builds one and starts its runs, `check` counts afterwards what is in the file,
+//! `rounds` finds how much work a round can hold (`drain_size`: how many jobs a drain has) and alternates the
+//! rows, `tables` shows the result.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program prints")]
 
 mod args;
 mod check;
-mod contender;
+mod drain_size;
 mod machine;
-mod roster;
+mod peer;
+mod peers;
 mod rounds;
-mod rung;
 mod spread;
 mod table;
 mod tables;
 
 use args::Args;
-use contender::Contender;
+use peer::Peer;
 use rounds::{Rounds, Row};
 
-/// What may go wrong outside of a contestant; what goes wrong inside of one is a cell of a table.
+/// An error outside of a peer; an error inside a peer is a cell of a table.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Result<()> {
@@ -32,11 +33,11 @@ fn main() -> Result<()> {
         }
     };
     let mut rows = Vec::new();
-    let mut absent = roster::ABSENT.iter().map(|(who, why)| (who.to_string(), why.to_string())).collect();
-    for entry in roster::ROSTER.iter().filter(|entry| args.wants(entry.dir)) {
+    let mut absent = peers::ABSENT.iter().map(|(who, why)| (who.to_string(), why.to_string())).collect();
+    for entry in peers::PEERS.iter().filter(|entry| args.wants(entry.dir)) {
         eprintln!("building {} …", entry.dir);
-        match Contender::build(entry) {
-            Ok(contender) => rows.extend(Row::all_of(contender)),
+        match Peer::build(entry) {
+            Ok(peer) => rows.extend(Row::all_of(peer)),
             Err(error) => Vec::push(&mut absent, (entry.dir.to_owned(), error.to_string())),
         }
     }

@@ -1,4 +1,4 @@
-//! How much work a round holds, and who is next.
+//! How much work a round holds, and in which order the rows run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,60 +6,59 @@ use qdjobs_peers_common::{Figure, Way};
 
 use crate::Result;
 use crate::args::Args;
-use crate::contender::{Contender, Run};
-use crate::rung;
+use crate::drain_size;
+use crate::peer::{Peer, Run};
 
-/// A figure, and the amount of work for it; 0 where none was found out.
+/// A figure and its amount of work; 0 if the amount could not be found.
 type Work = (Figure, u64);
-/// The runs round by round, or why there are none.
+/// The runs, round by round, or why there are none.
 pub(crate) type Outcome = std::result::Result<Vec<Run>, String>;
 
-/// Jobs in the first run, which finds out how fast a contestant is.
+/// Jobs in the first run, which measures how fast a peer is.
 const FIRST: u64 = 64;
-/// A run shorter than this says little about how much work fits into a round.
+/// A run shorter than this does not show how much work fits into a round.
 const TELLING: f64 = 0.4;
 /// The part of the work that a quick run does.
 const QUICK: u64 = 20;
 
-/// A contestant in one of its ways, with all that it has done.
+/// A peer in one of its ways, with all its runs.
 #[derive(Debug)]
 pub(crate) struct Row {
-    pub(crate) contender: Contender,
+    pub(crate) peer: Peer,
     pub(crate) way: Way<String>,
     pub(crate) runs: BTreeMap<Work, Outcome>,
 }
 
 impl Row {
-    /// All ways of a contestant.
-    pub(crate) fn all_of(contender: Contender) -> Vec<Row> {
-        let row =
-            |way: &Way<String>| Row { contender: contender.clone(), way: way.clone(), runs: BTreeMap::new() };
-        contender.ways.iter().map(row).collect()
+    /// All ways of a peer.
+    pub(crate) fn all_of(peer: Peer) -> Vec<Row> {
+        let row = |way: &Way<String>| Row { peer: peer.clone(), way: way.clone(), runs: BTreeMap::new() };
+        peer.ways.iter().map(row).collect()
     }
 
     pub(crate) fn label(&self) -> String {
-        format!("{} {}", self.contender.name, self.way.name)
+        format!("{} {}", self.peer.name, self.way.name)
     }
 
-    /// Not one of the peers, but whom they are compared with.
+    /// Whether it is qdjobs, to which the peers are compared.
     pub(crate) fn is_ours(&self) -> bool {
-        self.contender.name == "qdjobs"
+        self.peer.name == "qdjobs"
     }
 
-    /// What came of a figure, by amount of work.
+    /// The outcomes of a figure, by amount of work.
     pub(crate) fn outcomes(&self, figure: Figure) -> impl Iterator<Item = (u64, &Outcome)> {
         let of_it = self.runs.range((figure, 0)..=(figure, u64::MAX));
         of_it.map(|((_, amount), outcome)| (*amount, outcome))
     }
 
-    /// The drains of so many jobs; none if they have failed.
+    /// The drains of this many jobs; empty if they have failed.
     pub(crate) fn drains(&self, jobs: u64) -> &[Run] {
         let runs = self.runs.get(&(Figure::Drain, jobs));
         runs.and_then(|runs| runs.as_deref().ok()).unwrap_or_default()
     }
 
     fn run(&self, figure: Figure, amount: u64, args: &Args) -> std::result::Result<Run, String> {
-        self.contender.run(&self.way, figure, amount, &args.dir).map_err(|error| error.to_string())
+        self.peer.run(&self.way, figure, amount, &args.dir).map_err(|error| error.to_string())
     }
 
     /// The amount of work for a round of this figure.
@@ -67,7 +66,9 @@ impl Row {
         let part = if args.quick { QUICK } else { 1 };
         let most = match figure {
             Figure::Pickup | Figure::Idle => return Ok(if args.quick { 1 } else { 5 }),
-            Figure::Drain => return rung::choose(self.rate(figure, rung::most(part), args)?, part),
+            Figure::Drain => {
+                return drain_size::choose(self.rate(figure, drain_size::most(part), args)?, part);
+            }
             Figure::Bulk if self.way.bulk == 0 => return Err("it has no bulk call".into()),
             Figure::Bulk => 300_000 / part,
             Figure::Enqueue1 | Figure::Enqueue8 => 50_000 / part,
@@ -77,7 +78,7 @@ impl Row {
         Ok((fits as u64).clamp(FIRST, most))
     }
 
-    /// Jobs a second, by runs of growing size until one takes long enough to tell.
+    /// Jobs a second, measured by runs of growing size until one is long enough.
     fn rate(&self, figure: Figure, most: u64, args: &Args) -> std::result::Result<f64, String> {
         let mut amount = if figure == Figure::Bulk { FIRST.max(self.way.bulk) } else { FIRST };
         loop {
@@ -97,7 +98,8 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    /// Each row does each of its works once a round, one row after the other, so that a slow minute strikes all.
+    /// Each row does its work once a round, one row after the other, so that a slow minute affects all
+    /// rows.
     pub(crate) fn run(mut rows: Vec<Row>, args: &Args) -> Result<Rounds> {
         let plan = plan(&mut rows, args);
         for round in 1..=args.rounds {
@@ -120,7 +122,8 @@ impl Rounds {
     }
 }
 
-/// The works of a round and the rows that do them, in an order that puts those side by side which are compared.
+/// The work of a round and the rows that do it, ordered so that rows that are compared run one after the
+/// other.
 fn plan(rows: &mut [Row], args: &Args) -> BTreeSet<(Figure, u64, usize)> {
     let mut plan = BTreeSet::new();
     for (nth, row) in rows.iter_mut().enumerate() {
@@ -132,7 +135,7 @@ fn plan(rows: &mut [Row], args: &Args) -> BTreeSet<(Figure, u64, usize)> {
             }
         }
     }
-    // Whom the others are compared with has to drain as many jobs as each of them, besides its own number.
+    // qdjobs has to drain as many jobs as each peer, besides its own number.
     let drains: Vec<_> = plan.iter().copied().filter(|(figure, ..)| *figure == Figure::Drain).collect();
     for (_, jobs, _) in drains {
         let ours = (0..rows.len()).filter(|nth| rows[*nth].is_ours());

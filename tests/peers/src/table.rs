@@ -17,9 +17,9 @@ pub(crate) struct Table {
 #[derive(Debug)]
 pub(crate) enum Cell {
     Text(String),
-    /// With so many digits behind the point, and the spread.
+    /// With this many decimal places, and the spread.
     Number(Spread, usize),
-    /// So many, in every round.
+    /// The same count in every round.
     Count(u64),
     /// The figure has failed, and why.
     Failed(String),

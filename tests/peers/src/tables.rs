@@ -1,8 +1,8 @@
-//! What the reader sees.
+//! The tables that are printed.
 
 use qdjobs_peers_common::Figure;
 
-use crate::contender::Run;
+use crate::peer::Run;
 use crate::rounds::{Outcome, Rounds, Row};
 use crate::spread::Spread;
 use crate::table::{Cell, Table};
@@ -10,16 +10,15 @@ use crate::table::{Cell, Table};
 /// All tables, in order.
 pub(crate) fn all(rounds: &Rounds, absent: &[(String, String)]) -> Vec<Table> {
     let rows = &rounds.rows;
-    vec![contestants(rows, absent), enqueue(rows), drain(rows), waiting(rows), ratio(rows)]
+    vec![peers(rows, absent), enqueue(rows), drain(rows), waiting(rows), ratio(rows)]
 }
 
-fn contestants(rows: &[Row], absent: &[(String, String)]) -> Table {
-    let columns = ["contestant", "version", "settings", "durability as run", "remark"];
-    let note =
-        "The journal mode is read from the file. `asked`: answered by the contestant's own connections.";
+fn peers(rows: &[Row], absent: &[(String, String)]) -> Table {
+    let columns = ["peer", "version", "settings", "durability as run", "remark"];
+    let note = "The journal mode is read from the file. `asked`: answered by the peer's own connections.";
     let mut table = Table::new("Contestants", &columns, note);
     for row in rows {
-        // Busy connections cannot be asked: the run that saw most speaks.
+        // Busy connections cannot be asked: the run that has asked most of them is shown.
         let seen = row.runs.values().flatten().flatten().max_by_key(|run| run.report.durability.len());
         let durability = seen.map_or_else(
             || "no run succeeded".to_owned(),
@@ -27,7 +26,7 @@ fn contestants(rows: &[Row], absent: &[(String, String)]) -> Table {
         );
         table.push(vec![
             Cell::text(row.label()),
-            Cell::text(&row.contender.version),
+            Cell::text(&row.peer.version),
             Cell::text(&row.way.settings),
             Cell::text(durability),
             Cell::text(&row.way.note),
@@ -40,8 +39,7 @@ fn contestants(rows: &[Row], absent: &[(String, String)]) -> Table {
 }
 
 fn enqueue(rows: &[Row]) -> Table {
-    let columns =
-        ["contestant", "1 producer, jobs/s", "8 producers, jobs/s", "bulk, jobs/s", "jobs a bulk call"];
+    let columns = ["peer", "1 producer, jobs/s", "8 producers, jobs/s", "bulk, jobs/s", "jobs a bulk call"];
     let note = "Jobs of 100 bytes stored a second; each caller waits until its job is stored. Median (min–max) of \
                 the rounds.";
     let mut table = Table::new("Enqueue", &columns, note);
@@ -60,7 +58,7 @@ fn enqueue(rows: &[Row]) -> Table {
 }
 
 fn drain(rows: &[Row]) -> Table {
-    let columns = ["contestant", "jobs", "jobs/s", "CPU µs a job"];
+    let columns = ["peer", "jobs", "jobs/s", "CPU µs a job"];
     let note = "No-op jobs stored beforehand, 8 slots; the time ends when the last finish is stored. The jobs are the \
                 most of 1,000, 10,000 and 100,000 that were expected to take 10 s at most, or 1,000; in a quick run a \
                 twentieth. qdjobs also drains as many as each of the others.";
@@ -79,7 +77,7 @@ fn drain(rows: &[Row]) -> Table {
 }
 
 fn waiting(rows: &[Row]) -> Table {
-    let columns = ["contestant", "pick-up p50, ms", "idle CPU, % of a core"];
+    let columns = ["peer", "pick-up p50, ms", "idle CPU, % of a core"];
     let note = "Pick-up is from the call that stores a job to its handler in the same process, the worker of 8 slots \
                 being idle, the commit included.";
     let mut table = Table::new("Idle worker", &columns, note);
@@ -94,7 +92,7 @@ fn waiting(rows: &[Row]) -> Table {
 }
 
 fn ratio(rows: &[Row]) -> Table {
-    let columns = ["contestant", "jobs", "qdjobs FULL drains × as fast", "qdjobs NORMAL drains × as fast"];
+    let columns = ["peer", "jobs", "qdjobs FULL drains × as fast", "qdjobs NORMAL drains × as fast"];
     let note = "Of runs of the same round and the same number of jobs.";
     let mut table = Table::new("qdjobs beside each peer, drain", &columns, note);
     for row in rows.iter().filter(|row| !row.is_ours()) {

@@ -1,4 +1,4 @@
-//! Runs a test in many orders: [`explore`].
+//! Runs a test in many thread orders: [`explore`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,25 +11,27 @@ use qdjobs::{Clock, Durability, Timestamp, WorkerId};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
 
-/// Points at which an order of `PctScheduler` turns: it finds what needs so many unlucky moments or fewer.
-const DEPTH: usize = 3;
+/// How many times an order of `PctScheduler` switches threads at a chosen point: it finds errors that need
+/// this many bad moments or fewer.
+const CHANGE_POINTS: usize = 3;
 
-/// Runs `test` in `orders` orders (`QDJOBS_ORDERS` overrides): half of them by chance, half by chance with few turns.
+/// Runs `test` in `orders` orders (`QDJOBS_ORDERS` overrides): half of them at random, half at random with
+/// few switches.
 pub(crate) fn explore(orders: usize, test: impl Fn() + Clone + Send + Sync + 'static) {
-    let (orders, seed) = drawn(orders);
+    let (orders, seed) = orders_and_seed(orders);
     run(RandomScheduler::new_from_seed(seed, orders.div_ceil(2)), test.clone());
-    run(PctScheduler::new_from_seed(seed, DEPTH, orders.div_ceil(2)), test);
+    run(PctScheduler::new_from_seed(seed, CHANGE_POINTS, orders.div_ceil(2)), test);
 }
 
-/// As [`explore`], by chance alone: for a test that looks again and again, which in an order of few turns would let nobody else go
-/// on.
-pub(crate) fn explore_by_chance(orders: usize, test: impl Fn() + Send + Sync + 'static) {
-    let (orders, seed) = drawn(orders);
+/// As [`explore`], at random alone: for a test that polls, which in an order with few switches would never
+/// let another thread continue.
+pub(crate) fn explore_at_random(orders: usize, test: impl Fn() + Send + Sync + 'static) {
+    let (orders, seed) = orders_and_seed(orders);
     run(RandomScheduler::new_from_seed(seed, orders), test);
 }
 
-/// How many orders, and the seed to draw them by.
-fn drawn(orders: usize) -> (usize, u64) {
+/// How many orders, and the seed that generates them.
+fn orders_and_seed(orders: usize) -> (usize, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let orders = number("QDJOBS_ORDERS").map_or(orders, |orders| orders as usize);
     let seed = number("QDJOBS_SEED").unwrap_or_else(|| u64::from(std::process::id()));
@@ -39,18 +41,18 @@ fn drawn(orders: usize) -> (usize, u64) {
 
 fn run(scheduler: impl Scheduler + 'static, test: impl Fn() + Send + Sync + 'static) {
     let mut config = Config::new();
-    // SQLite's, in a build without optimizations.
+    // SQLite needs this much in a build without optimizations.
     config.stack_size = 1 << 20;
     config.silence_warnings = true;
     Runner::new(scheduler, config).run(test);
 }
 
-/// A clock that stands: an order has to be the same again when it is run again.
+/// A manual clock that does not advance: an order has to be the same when it is run again.
 pub(crate) fn clock() -> Clock {
     Clock::manual(Timestamp::UNIX_EPOCH)
 }
 
-/// A database of its own for each order, in memory where the system has a place for that.
+/// A new database for each order, in memory where the system has a place for that.
 pub(crate) struct File(PathBuf);
 
 impl File {
@@ -81,12 +83,12 @@ impl Drop for File {
     }
 }
 
-pub(crate) fn job() -> Vec<NewJob> {
+pub(crate) fn new_job() -> Vec<NewJob> {
     vec![NewJob::new("a", "{}")]
 }
 
-/// A turn that stands until there is a job.
-pub(crate) fn standing(worker: WorkerId) -> ClaimRequest {
+/// A claim that waits until there is a job.
+pub(crate) fn waiting_claim(worker: WorkerId) -> ClaimRequest {
     ClaimRequest {
         worker,
         finished: Arc::default(),

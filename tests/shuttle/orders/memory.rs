@@ -1,4 +1,4 @@
-//! The store in memory: one lock, and answers that are given when it is free again.
+//! The memory store: one lock, and answers that are sent after it is released.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use qdjobs::store::{Store, WorkerInfo};
 use qdjobs::{ErrorKind, JobId, WorkerId};
 use shuttle::thread;
 
-use crate::explore::{clock, explore, job, standing};
+use crate::explore::{clock, explore, new_job, waiting_claim};
 
 const ORDERS: usize = 1_000;
 
@@ -16,7 +16,7 @@ fn register_worker(store: &Arc<MemoryStore>, worker: WorkerId) {
 }
 
 #[test]
-fn turns_that_stand_are_answered_when_jobs_are_stored() {
+fn waiting_claims_are_answered_when_jobs_are_stored() {
     explore(ORDERS, || {
         let store = MemoryStore::new(clock());
         let workers: Vec<_> = (1..=2)
@@ -24,14 +24,14 @@ fn turns_that_stand_are_answered_when_jobs_are_stored() {
                 let store = store.clone();
                 thread::spawn(move || {
                     register_worker(&store, WorkerId(number));
-                    store.claim(standing(WorkerId(number))).wait().unwrap().claimed.remove(0).claim.id
+                    store.claim(waiting_claim(WorkerId(number))).wait().unwrap().claimed.remove(0).claim.id
                 })
             })
             .collect();
         let callers: Vec<_> = (0..2)
             .map(|_| {
                 let store = store.clone();
-                thread::spawn(move || store.insert_blocking(job()).unwrap()[0])
+                thread::spawn(move || store.insert_blocking(new_job()).unwrap()[0])
             })
             .collect();
         let stored = callers.into_iter().map(|caller| caller.join().unwrap()).max();
@@ -43,14 +43,14 @@ fn turns_that_stand_are_answered_when_jobs_are_stored() {
 }
 
 #[test]
-fn a_close_answers_everybody() {
+fn a_close_answers_every_caller() {
     explore(ORDERS, || {
         let store = MemoryStore::new(clock());
         register_worker(&store, WorkerId(1));
         let waits = {
             let store = store.clone();
             thread::spawn(move || {
-                store.claim(standing(WorkerId(1))).wait().map(|turned| turned.claimed.len())
+                store.claim(waiting_claim(WorkerId(1))).wait().map(|response| response.claimed.len())
             })
         };
         let ends = {

@@ -1,4 +1,4 @@
-//! An answer on its way: whoever waits for it, in whatever way, gets it, once.
+//! `Pending`: every way of waiting for an answer gets it, once.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use crate::explore::explore;
 const ORDERS: usize = 2_000;
 
 #[test]
-fn a_thread_that_waits_is_answered_whenever_the_answer_comes() {
+fn a_thread_that_waits_gets_the_answer_whenever_it_arrives() {
     explore(ORDERS, || {
         let (reply, pending) = Pending::new();
         let waits = thread::spawn(move || pending.wait().unwrap());
@@ -26,7 +26,7 @@ fn a_thread_that_waits_is_answered_whenever_the_answer_comes() {
 }
 
 #[test]
-fn a_reply_that_is_dropped_answers_that_too() {
+fn a_dropped_reply_answers_with_an_error() {
     explore(ORDERS, || {
         let (reply, pending) = Pending::<()>::new();
         let waits = thread::spawn(move || pending.wait().unwrap_err().kind());
@@ -36,7 +36,7 @@ fn a_reply_that_is_dropped_answers_that_too() {
 }
 
 #[test]
-fn a_task_that_awaits_is_woken_whenever_the_answer_comes() {
+fn a_task_that_awaits_is_woken_whenever_the_answer_arrives() {
     explore(ORDERS, || {
         let (reply, pending) = Pending::new();
         let answers = thread::spawn(move || reply.send(Ok(7)));
@@ -69,7 +69,7 @@ fn of_two_wakers_the_last_is_woken_once_unless_its_poll_had_the_answer() {
         answers.join().unwrap();
         let woken = wakers.map(|count| count.0.load(Ordering::SeqCst));
         match polls {
-            // Taken once, it is there no more.
+            // Once taken, the answer is gone.
             [Poll::Ready(first), Poll::Ready(second)] => {
                 assert_eq!((first.unwrap(), woken), (7, [0, 0]));
                 assert_eq!(second.unwrap_err().kind(), ErrorKind::Closed);
@@ -79,13 +79,13 @@ fn of_two_wakers_the_last_is_woken_once_unless_its_poll_had_the_answer() {
                 assert!(woken == [1, 0] || woken == [0, 0], "{woken:?}");
             }
             [Poll::Pending, Poll::Pending] => assert_eq!(woken, [0, 1]),
-            [Poll::Ready(_), Poll::Pending] => panic!("an answer that was taken is on its way again"),
+            [Poll::Ready(_), Poll::Pending] => panic!("an answer that was taken is pending again"),
         }
     });
 }
 
 #[test]
-fn a_look_takes_the_answer_or_leaves_it_to_the_wait() {
+fn a_try_take_takes_the_answer_or_leaves_it_to_the_wait() {
     explore(ORDERS, || {
         let (reply, pending) = Pending::new();
         let answers = thread::spawn(move || reply.send(Ok(7)));

@@ -1,4 +1,5 @@
-//! The store in a file: the writing thread, callers that write for themselves, the reading thread, turns that stand, and the close.
+//! The SQLite store: the writer thread, callers that write inline, the reader thread, waiting claims, and the
+//! close.
 
 use std::sync::Arc;
 use std::sync::Mutex as StdMutex;
@@ -9,19 +10,19 @@ use qdjobs::{ErrorKind, Job, JobId, Status, WorkerId, rusqlite};
 use shuttle::sync::mpsc;
 use shuttle::thread;
 
-use crate::explore::{File, explore, job, standing};
+use crate::explore::{File, explore, new_job, waiting_claim};
 
-/// Each opens and closes a database, and most of them make the reserve of a worker.
+/// Each order opens and closes a database, and most of them create the disk reserve of a worker.
 const ORDERS: usize = 150;
 
 const WORKER: WorkerId = WorkerId(1);
 
-/// Another connection, which sees what is committed and nothing else. Its lock is never held where threads change places.
-struct Eye(StdMutex<rusqlite::Connection>);
+/// Another connection, which sees only what is committed. Its lock is never held where threads are switched.
+struct Observer(StdMutex<rusqlite::Connection>);
 
-impl Eye {
-    fn on(file: &File) -> Arc<Eye> {
-        Arc::new(Eye(StdMutex::new(rusqlite::Connection::open(file.path()).unwrap())))
+impl Observer {
+    fn on(file: &File) -> Arc<Observer> {
+        Arc::new(Observer(StdMutex::new(rusqlite::Connection::open(file.path()).unwrap())))
     }
 
     fn count(&self, condition: &str) -> usize {
@@ -30,7 +31,7 @@ impl Eye {
         conn.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap() as usize
     }
 
-    fn sees(&self, id: JobId) -> bool {
+    fn contains(&self, id: JobId) -> bool {
         self.count(&format!("id = {id}")) == 1
     }
 }
@@ -39,22 +40,22 @@ impl Eye {
 fn every_caller_is_answered_once_and_not_before_the_commit() {
     explore(ORDERS, || {
         let file = File::new();
-        let (store, eye) = (file.open(), Eye::on(&file));
-        // So that a caller may write for itself.
-        let mut ids: Vec<JobId> = (0..3).flat_map(|_| store.insert_blocking(job()).unwrap()).collect();
+        let (store, observer) = (file.open(), Observer::on(&file));
+        // So that a caller may write inline.
+        let mut ids: Vec<JobId> = (0..3).flat_map(|_| store.insert_blocking(new_job()).unwrap()).collect();
         let callers: Vec<_> = (0..3)
             .map(|caller| {
-                let (store, eye) = (store.clone(), eye.clone());
+                let (store, observer) = (store.clone(), observer.clone());
                 thread::spawn(move || {
                     let rounds = 0..2;
                     let insert = |_| {
                         let stored = if caller == 0 {
-                            store.insert(job()).wait()
+                            store.insert(new_job()).wait()
                         } else {
-                            store.insert_blocking(job())
+                            store.insert_blocking(new_job())
                         };
                         let id = stored.unwrap()[0];
-                        assert!(eye.sees(id), "{id} was answered and is not in the file");
+                        assert!(observer.contains(id), "{id} was answered but is not in the file");
                         id
                     };
                     rounds.map(insert).collect::<Vec<_>>()
@@ -69,7 +70,7 @@ fn every_caller_is_answered_once_and_not_before_the_commit() {
 }
 
 #[test]
-fn turns_that_stand_are_answered_when_jobs_are_stored() {
+fn waiting_claims_are_answered_when_jobs_are_stored() {
     explore(ORDERS, || {
         let file = File::new();
         let store = file.open();
@@ -79,15 +80,15 @@ fn turns_that_stand_are_answered_when_jobs_are_stored() {
                 thread::spawn(move || {
                     let worker = WorkerId(number);
                     store.register_worker(WorkerInfo::new(worker, "host", 1)).wait().unwrap();
-                    let turned = store.claim(standing(worker)).wait().unwrap();
-                    turned.claimed.into_iter().map(|claimed| claimed.claim.id).collect::<Vec<_>>()
+                    let response = store.claim(waiting_claim(worker)).wait().unwrap();
+                    response.claimed.into_iter().map(|claimed| claimed.claim.id).collect::<Vec<_>>()
                 })
             })
             .collect();
         let callers: Vec<_> = (0..2)
             .map(|_| {
                 let store = store.clone();
-                thread::spawn(move || store.insert_blocking(job()).unwrap()[0])
+                thread::spawn(move || store.insert_blocking(new_job()).unwrap()[0])
             })
             .collect();
         let mut claimed: Vec<JobId> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
@@ -100,44 +101,44 @@ fn turns_that_stand_are_answered_when_jobs_are_stored() {
 }
 
 #[test]
-fn a_turn_that_stands_ends_when_its_worker_is_recalled() {
+fn a_waiting_claim_ends_when_the_claims_of_its_worker_are_cancelled() {
     explore(ORDERS, || {
         let file = File::new();
         let store = file.open();
         store.register_worker(WorkerInfo::new(WORKER, "host", 1)).wait().unwrap();
         let (submitted, is_submitted) = mpsc::channel();
-        let standing = {
+        let waiting_claim = {
             let store = store.clone();
             thread::spawn(move || {
-                let turn = store.claim(standing(WORKER));
+                let claim = store.claim(waiting_claim(WORKER));
                 submitted.send(()).unwrap();
-                turn.wait().unwrap().claimed.len()
+                claim.wait().unwrap().claimed.len()
             })
         };
-        // Too early, perhaps; then for certain not.
+        // The first call may come too early; the second does not.
         store.cancel_waiting_claims(WORKER).wait().unwrap();
         is_submitted.recv().unwrap();
         store.cancel_waiting_claims(WORKER).wait().unwrap();
-        assert_eq!(standing.join().unwrap(), 0);
+        assert_eq!(waiting_claim.join().unwrap(), 0);
         store.close();
     });
 }
 
 #[test]
-fn the_end_of_a_job_is_told_to_whoever_waits_for_it() {
+fn every_waiter_of_a_job_is_answered_when_it_ends() {
     explore(ORDERS, || {
         let file = File::new();
         let store = file.open();
         store.register_worker(WorkerInfo::new(WORKER, "host", 1)).wait().unwrap();
-        let id = store.insert_blocking(job()).unwrap()[0];
-        let claimed = store.claim(standing(WORKER)).wait().unwrap().claimed.remove(0);
+        let id = store.insert_blocking(new_job()).unwrap()[0];
+        let claimed = store.claim(waiting_claim(WORKER)).wait().unwrap().claimed.remove(0);
         let waits: Vec<_> = (0..2)
             .map(|_| {
                 let store = store.clone();
                 thread::spawn(move || store.wait_for(id).wait().unwrap().status)
             })
             .collect();
-        let looks = {
+        let read = {
             let store = store.clone();
             thread::spawn(move || store.get(id).wait().unwrap().unwrap().status)
         };
@@ -148,33 +149,37 @@ fn the_end_of_a_job_is_told_to_whoever_waits_for_it() {
             began_after: std::time::Duration::ZERO,
             verdict,
         };
-        let turn = ClaimRequest { finished: Arc::new(vec![finish]), ..standing(WORKER) };
-        let turned = store.claim(turn).wait().unwrap();
-        assert!(turned.lost.is_empty() && turned.claimed.is_empty());
+        let request = ClaimRequest { finished: Arc::new(vec![finish]), ..waiting_claim(WORKER) };
+        let response = store.claim(request).wait().unwrap();
+        assert!(response.lost.is_empty() && response.claimed.is_empty());
         for wait in waits {
             assert_eq!(wait.join().unwrap(), Status::Completed);
         }
-        assert!(matches!(looks.join().unwrap(), Status::Running | Status::Completed));
+        assert!(matches!(read.join().unwrap(), Status::Running | Status::Completed));
         store.close();
     });
 }
 
 #[test]
-fn a_close_answers_everybody_and_nothing_is_stored_after_it() {
+fn a_close_answers_every_caller_and_nothing_is_stored_after_it() {
     explore(ORDERS, || {
         let file = File::new();
-        let (store, eye) = (file.open(), Eye::on(&file));
+        let (store, observer) = (file.open(), Observer::on(&file));
         store.register_worker(WorkerInfo::new(WORKER, "host", 1)).wait().unwrap();
         let never = store.insert_blocking(vec![qdjobs::store::NewJob::new("b", "{}")]).unwrap()[0];
         for _ in 0..2 {
             store.insert_blocking(vec![qdjobs::store::NewJob::new("b", "{}")]).unwrap();
         }
-        let before = eye.count("true");
+        let before = observer.count("true");
         let callers: Vec<_> = (0..2)
             .map(|caller| {
                 let store = store.clone();
                 thread::spawn(move || {
-                    if caller == 0 { store.insert(job()).wait() } else { store.insert_blocking(job()) }
+                    if caller == 0 {
+                        store.insert(new_job()).wait()
+                    } else {
+                        store.insert_blocking(new_job())
+                    }
                 })
             })
             .collect();
@@ -198,27 +203,29 @@ fn a_close_answers_everybody_and_nothing_is_stored_after_it() {
         let stored: usize = stored.sum();
         assert_eq!(waits.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
         closes.into_iter().for_each(|close| close.join().unwrap());
-        assert_eq!(store.insert_blocking(job()).unwrap_err().kind(), ErrorKind::Closed);
-        assert_eq!(store.insert(job()).wait().unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(store.insert_blocking(new_job()).unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(store.insert(new_job()).wait().unwrap_err().kind(), ErrorKind::Closed);
         assert_eq!(
-            eye.count("true"),
+            observer.count("true"),
             before + stored,
-            "what is answered `Closed` is not stored, all else is"
+            "an insert answered with `Closed` is not stored, every other one is"
         );
     });
 }
 
 #[test]
-fn a_close_ends_the_turn_that_stands() {
+fn a_close_ends_a_waiting_claim() {
     explore(ORDERS, || {
         let file = File::new();
         let store = file.open();
         store.register_worker(WorkerInfo::new(WORKER, "host", 1)).wait().unwrap();
-        let standing = {
+        let waiting_claim = {
             let store = store.clone();
-            thread::spawn(move || store.claim(standing(WORKER)).wait().map(|turned| turned.claimed.len()))
+            thread::spawn(move || {
+                store.claim(waiting_claim(WORKER)).wait().map(|response| response.claimed.len())
+            })
         };
         store.close();
-        assert_eq!(standing.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(waiting_claim.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
     });
 }

@@ -4,7 +4,7 @@ use qdjobs::prelude::*;
 use qdjobs::{Durability, Status};
 use shuttle::thread;
 
-use crate::explore::{File, clock, explore, explore_by_chance};
+use crate::explore::{File, clock, explore, explore_at_random};
 
 const ORDERS: usize = 200;
 
@@ -14,24 +14,24 @@ fn double(n: u64) -> u64 {
 }
 
 #[test]
-fn every_job_is_run_and_the_stop_comes_to_its_end() {
+fn every_job_is_run_and_the_stop_finishes() {
     explore(ORDERS, || {
         let queue = JobQueue::options().clock(clock()).in_memory();
-        runs(&queue);
+        run_jobs(&queue);
     });
 }
 
 #[test]
-fn every_job_in_a_file_is_run_and_the_stop_comes_to_its_end() {
+fn every_job_in_a_file_is_run_and_the_stop_finishes() {
     explore(ORDERS / 4, || {
         let file = File::new();
         let queue =
             JobQueue::options().clock(clock()).durability(Durability::Relaxed).open(file.path()).unwrap();
-        runs(&queue);
+        run_jobs(&queue);
     });
 }
 
-fn runs(queue: &JobQueue) {
+fn run_jobs(queue: &JobQueue) {
     let worker = Worker::new(queue).concurrency(2).start().unwrap();
     let callers: Vec<_> = (0..2)
         .map(|n| {
@@ -43,14 +43,15 @@ fn runs(queue: &JobQueue) {
     worker.stop().unwrap();
 }
 
-/// A limit that ends before the supervisor looks again by itself: each attempt calls it. On a held clock it never passes.
+/// Its timeout passes before the supervisor wakes up by itself, so each attempt wakes it. On a manual clock
+/// it never passes.
 #[task("orders.halve", timeout = "100ms")]
 fn halve(n: u64) -> u64 {
     n / 2
 }
 
 #[test]
-fn an_attempt_that_is_soon_overdue_calls_the_steward_and_neither_waits_for_the_other() {
+fn an_attempt_with_a_short_timeout_wakes_the_supervisor_and_neither_waits_for_the_other() {
     explore(ORDERS, || {
         let queue = JobQueue::options().clock(clock()).in_memory();
         let worker = Worker::new(&queue).concurrency(2).start().unwrap();
@@ -60,9 +61,9 @@ fn an_attempt_that_is_soon_overdue_calls_the_steward_and_neither_waits_for_the_o
     });
 }
 
-/// Ends at the word of its timeout, the first time.
-#[task("orders.heed", timeout = "100ms", retries = 1)]
-fn heed(ctx: &JobContext) -> u32 {
+/// Ends when its timeout passes, the first time.
+#[task("orders.obey_stop", timeout = "100ms", retries = 1)]
+fn obey_stop(ctx: &JobContext) -> u32 {
     while ctx.attempt() == 1 && !ctx.should_stop() {
         thread::yield_now();
     }
@@ -70,24 +71,25 @@ fn heed(ctx: &JobContext) -> u32 {
 }
 
 #[test]
-fn a_function_that_ends_while_it_is_given_up_on_keeps_no_place_and_its_job_runs_again() {
-    explore_by_chance(ORDERS, || {
+fn a_function_that_ends_while_it_times_out_keeps_no_slot_and_its_job_runs_again() {
+    explore_at_random(ORDERS, || {
         let clock = clock();
         let queue = JobQueue::options().clock(clock.clone()).in_memory();
         let worker = Worker::new(&queue).concurrency(1).start().unwrap();
-        let job = Heed::new().enqueue(&queue).unwrap();
-        let comes_to = |status| {
+        let job = ObeyStop::new().enqueue(&queue).unwrap();
+        let wait_for_status = |status| {
             while queue.get(job.id()).unwrap().unwrap().status != status {
                 thread::yield_now();
             }
         };
-        comes_to(Status::Running);
-        // It is claimed; its limit begins when it does.
+        wait_for_status(Status::Running);
+        // The job is claimed; its timeout starts when it begins.
         while queue.get(job.id()).unwrap().unwrap().status == Status::Running {
             clock.advance(std::time::Duration::from_millis(100));
             thread::yield_now();
         }
-        // ClaimedJob while the first attempt is not quite over, it goes back for a while; and so it may go some times, but not for ever.
+        // If it is claimed while the first attempt is not quite over, it is given back and retried later.
+        // That may happen a few times, but not forever.
         let ended = (0..2_000).any(|_| {
             clock.advance(std::time::Duration::from_secs(10));
             thread::yield_now();
@@ -100,20 +102,20 @@ fn a_function_that_ends_while_it_is_given_up_on_keeps_no_place_and_its_job_runs_
 }
 
 #[test]
-fn a_stop_in_the_middle_leaves_each_job_waiting_or_done() {
-    explore(ORDERS, || stops(&JobQueue::options().clock(clock()).in_memory()));
+fn a_stop_midway_leaves_each_job_pending_or_completed() {
+    explore(ORDERS, || stop_midway(&JobQueue::options().clock(clock()).in_memory()));
 }
 
 #[test]
-fn a_stop_in_the_middle_leaves_each_job_of_a_file_waiting_or_done() {
+fn a_stop_midway_leaves_each_job_of_a_file_pending_or_completed() {
     explore(ORDERS / 4, || {
         let file = File::new();
         let options = JobQueue::options().clock(clock()).durability(Durability::Relaxed);
-        stops(&options.open(file.path()).unwrap());
+        stop_midway(&options.open(file.path()).unwrap());
     });
 }
 
-fn stops(queue: &JobQueue) {
+fn stop_midway(queue: &JobQueue) {
     let worker = Worker::new(queue).concurrency(2).start().unwrap();
     let enqueues = {
         let queue = queue.clone();

@@ -1,10 +1,10 @@
 //! What can go wrong with one operation: [`Op`], [`Fault`], and when.
 //!
-//! Leans on SQLite's result codes. Decides nothing about files.
+//! Depends on SQLite's result codes. Nothing about files comes in.
 
 use rusqlite::ffi;
 
-/// What SQLite asks of a disk.
+/// An operation that SQLite asks of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
     /// Opens or creates a file.
@@ -13,9 +13,9 @@ pub enum Op {
     Read,
     /// Writes bytes.
     Write,
-    /// Makes what was written safe.
+    /// Makes written bytes safe.
     Sync,
-    /// Cuts a file short.
+    /// Shortens a file.
     Truncate,
     /// Asks for a file's size.
     Size,
@@ -23,11 +23,11 @@ pub enum Op {
     Lock,
     /// Takes a lock on the shared memory of the write-ahead log.
     ShmLock,
-    /// Maps a part of that memory.
+    /// Maps a part of that shared memory.
     ShmMap,
     /// Removes a file.
     Delete,
-    /// Asks whether a file is there.
+    /// Asks whether a file exists.
     Access,
 }
 
@@ -47,13 +47,13 @@ impl Op {
         Op::Access,
     ];
 
-    /// Whether it leaves a trace on the disk: a power cut falls before one of these, since between two others it finds the
-    /// same disk.
+    /// Whether it changes the disk. A power cut happens before one of these operations, since between two
+    /// others it finds the same disk.
     pub fn changes(self) -> bool {
         matches!(self, Op::Write | Op::Sync | Op::Truncate | Op::Delete)
     }
 
-    /// How SQLite is told that it failed.
+    /// The error code by which SQLite learns that it failed.
     pub(crate) fn failure(self) -> i32 {
         match self {
             Op::Open => ffi::SQLITE_CANTOPEN,
@@ -71,21 +71,22 @@ impl Op {
     }
 }
 
-/// A way to fail.
+/// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Whatever is asked fails with the error that is its own.
+    /// Any operation fails with its own error.
     Any,
-    /// This operation fails with the error that is its own.
+    /// This operation fails with its own error.
     Io(Op),
-    /// A write finds no room: `SQLITE_FULL`.
+    /// A write finds no space: `SQLITE_FULL`.
     Full,
-    /// A read gives half of what was asked, and says so. To SQLite the rest is zeros: this is damage, not an error.
+    /// A read returns half of what was asked, and reports it. SQLite takes the rest as zeros: this is
+    /// corruption, not an error.
     ShortRead,
 }
 
 impl Fault {
-    /// Whether it can strike this operation.
+    /// Whether it can happen to this operation.
     pub fn concerns(self, op: Op) -> bool {
         match self {
             Fault::Any => true,
@@ -96,40 +97,40 @@ impl Fault {
     }
 }
 
-/// How long a fault stays.
+/// How long a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lasts {
+pub enum FaultDuration {
     /// One operation fails, the next succeed.
     Once,
-    /// Everything it concerns fails from then on, until the disk is healed.
-    ForGood,
+    /// Every operation it concerns fails from then on, until the faults are cleared.
+    UntilCleared,
 }
 
 /// A fault that waits for its operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Armed {
     pub(crate) fault: Fault,
-    pub(crate) lasts: Lasts,
-    /// The one process it strikes; `None` for all.
+    pub(crate) duration: FaultDuration,
+    /// The only process that it happens to; `None` for all.
     pub(crate) process: Option<u32>,
-    /// Operations of its kind still to succeed.
-    pub(crate) spared: u64,
-    pub(crate) struck: u64,
+    /// How many operations of its kind succeed first.
+    pub(crate) remaining: u64,
+    pub(crate) failures: u64,
     pub(crate) last: Option<Op>,
 }
 
 impl Armed {
     /// Whether this operation fails.
-    pub(crate) fn strikes(&mut self, op: Op, process: u32) -> bool {
+    pub(crate) fn applies(&mut self, op: Op, process: u32) -> bool {
         let spares = self.process.is_some_and(|only| only != process);
-        if spares || !self.fault.concerns(op) || (self.lasts == Lasts::Once && self.struck > 0) {
+        if spares || !self.fault.concerns(op) || (self.duration == FaultDuration::Once && self.failures > 0) {
             return false;
         }
-        if self.spared > 0 {
-            self.spared -= 1;
+        if self.remaining > 0 {
+            self.remaining -= 1;
             return false;
         }
-        self.struck += 1;
+        self.failures += 1;
         self.last = Some(op);
         true
     }

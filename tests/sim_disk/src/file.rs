@@ -1,6 +1,6 @@
 //! What SQLite calls on an open file: the table [`METHODS`].
 //!
-//! Leans on `state`, which does each operation. Here are only pointers taken apart.
+//! Depends on `state`, which does each operation. This file only converts pointers.
 
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -11,7 +11,7 @@ use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_io_methods};
 use crate::mount::Mount;
 use crate::state::{Outcome, State};
 
-/// A file as SQLite holds it, in memory of SQLite's own.
+/// A file as SQLite holds it, in memory that SQLite allocates.
 #[repr(C)]
 pub(crate) struct File {
     /// What SQLite sees.
@@ -24,11 +24,11 @@ pub(crate) struct File {
 const _: () = assert!(offset_of!(File, base) == 0);
 
 impl File {
-    /// Writes an open file to where SQLite wants it.
+    /// Writes an open file to the memory that SQLite provides.
     ///
     /// # Safety
     ///
-    /// `place` must have room for a `File`, and what stands there must not be in use.
+    /// `place` must have room for a `File`, and its contents must not be in use.
     pub(crate) unsafe fn put(place: *mut sqlite3_file, mount: Arc<Mount>, handle: u64, process: u32) {
         let base = sqlite3_file { pMethods: &raw const METHODS };
         let file = File { base, mount: Some(mount), handle, process };
@@ -37,7 +37,7 @@ impl File {
     }
 }
 
-/// Does an operation on the state of the disk that `file` is on.
+/// Does an operation on the state of the disk that holds `file`.
 ///
 /// # Safety
 ///
@@ -46,7 +46,7 @@ unsafe fn on<T>(file: *mut sqlite3_file, step: impl FnOnce(&mut State, u64) -> T
     // SAFETY: by the promise above.
     let file = unsafe { &*file.cast::<File>() };
     let Some(mount) = &file.mount else { return gone };
-    mount.is_used_by(file.process);
+    mount.used_by(file.process);
     step(&mut mount.state(), file.handle)
 }
 
@@ -76,8 +76,8 @@ static METHODS: sqlite3_io_methods = sqlite3_io_methods {
     xUnfetch: None,
 };
 
-// SAFETY of everything below: SQLite calls these with files that `vfs::open` has written by `File::put`, from one thread at a
-// time for each, and with buffers as long as it says.
+// SAFETY of everything below: SQLite calls these with files that `vfs::open` has written by `File::put`, from
+// one thread at a time for each, and with buffers of the length it passes.
 
 unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
     unsafe {
@@ -157,17 +157,18 @@ unsafe extern "C" fn control(_file: *mut sqlite3_file, _op: c_int, _arg: *mut c_
     ffi::SQLITE_NOTFOUND
 }
 
-/// As SQLite's own file system for Unix says.
+/// The same as in SQLite's own file system for Unix.
 unsafe extern "C" fn sector_size(_file: *mut sqlite3_file) -> c_int {
     4096
 }
 
-/// As SQLite's own file system for Unix says: a write that is torn harms no byte beside it, and a page may be read in part.
+/// The same as in SQLite's own file system for Unix: a torn write harms no byte beside it, and a page may be
+/// read in part.
 unsafe extern "C" fn characteristics(_file: *mut sqlite3_file) -> c_int {
     ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE | SUBPAGE_READ
 }
 
-/// `SQLITE_IOCAP_SUBPAGE_READ`, which the oldest rusqlite that will do has no name for.
+/// `SQLITE_IOCAP_SUBPAGE_READ`, which the oldest supported rusqlite does not name.
 const SUBPAGE_READ: c_int = 0x8000;
 
 unsafe extern "C" fn shm_map(
@@ -203,7 +204,7 @@ unsafe extern "C" fn shm_lock(file: *mut sqlite3_file, offset: c_int, n: c_int, 
 }
 
 unsafe extern "C" fn shm_barrier(file: *mut sqlite3_file) {
-    // Who takes and leaves a lock sees what was written before.
+    // Taking or releasing a lock makes earlier writes visible.
     unsafe { on(file, |_, _| (), ()) };
     std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
 }

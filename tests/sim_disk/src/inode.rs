@@ -1,20 +1,20 @@
-//! A file's bytes, twice: as every program sees them, and as they are safe from a power cut. [`Inode`].
+//! A file's bytes, twice: as every program sees them, and as they survive a power cut. [`Inode`].
 //!
-//! Leans on `dice` for what a cut leaves. Names, handles and locks are not known here.
+//! Depends on `rng` for what a power cut leaves. Names, handles and locks never come in.
 
 use crate::rng::Rng;
 
-/// What a disk writes at once, or not at all.
+/// The number of bytes that a disk writes at once, or not at all.
 const SECTOR: usize = 512;
 
 /// A file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inode {
-    /// As it is read.
+    /// The bytes as programs read them.
     content: Vec<u8>,
-    /// As it would be found after a power cut that takes everything not synced.
+    /// The bytes after a power cut that loses everything not synced.
     synced: Vec<u8>,
-    /// What was done to it since, in order.
+    /// Changes since the last sync, in order.
     pending: Vec<Change>,
 }
 
@@ -24,22 +24,22 @@ enum Change {
     Truncate(usize),
 }
 
-/// How much a power cut takes of what was not synced.
+/// How much of the unsynced changes a power cut loses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// Nothing: the disk was quicker than the cut.
+    /// Nothing: the disk had written all of it.
     Nothing,
     /// All of it.
     Everything,
-    /// All from some change on.
+    /// Everything from some change on.
     Tail,
-    /// Any of it, change by change, and of a write any sectors.
+    /// Any changes, and of a write any sectors.
     Any,
 }
 
 impl Loss {
-    pub(crate) fn by(dice: &mut Rng) -> Loss {
-        match dice.below(8) {
+    pub(crate) fn by(rng: &mut Rng) -> Loss {
+        match rng.below(8) {
             0 => Loss::Nothing,
             1 => Loss::Everything,
             2 | 3 => Loss::Tail,
@@ -56,10 +56,10 @@ impl Change {
         }
     }
 
-    /// Applies some of its sectors; a length is cut whole or not at all.
-    fn apply_torn(&self, bytes: &mut Vec<u8>, dice: &mut Rng) {
+    /// Applies some of its sectors; a truncation is applied whole or not at all.
+    fn apply_torn(&self, bytes: &mut Vec<u8>, rng: &mut Rng) {
         let Change::Write(offset, data) = self else {
-            if dice.once_in(2) {
+            if rng.once_in(2) {
                 self.apply(bytes);
             }
             return;
@@ -68,7 +68,7 @@ impl Change {
         while from < data.len() {
             // Sectors are those of the disk, not of the write.
             let to = data.len().min(((offset + from) / SECTOR + 1) * SECTOR - offset);
-            if dice.once_in(2) {
+            if rng.once_in(2) {
                 write(bytes, offset + from, &data[from..to]);
             }
             from = to;
@@ -93,7 +93,7 @@ impl Inode {
         &self.content
     }
 
-    /// Fills `into` from `offset`; answers how many bytes there were. The rest is zeros.
+    /// Fills `into` from `offset`; returns how many bytes there were. The rest is zeros.
     pub(crate) fn read(&self, offset: usize, into: &mut [u8]) -> usize {
         let rest = self.content.get(offset..).unwrap_or_default();
         let there = rest.len().min(into.len());
@@ -114,42 +114,42 @@ impl Inode {
         }
     }
 
-    /// What was written is safe.
+    /// Makes everything written safe.
     pub(crate) fn sync(&mut self) {
         self.pending.drain(..).for_each(|change| change.apply(&mut self.synced));
     }
 
-    /// A sync that fails. The system has given up what it could not write and calls its pages clean: programs go on reading
-    /// it, and no later sync brings it to the disk.
-    pub(crate) fn fail_sync(&mut self, dice: &mut Rng) {
+    /// A sync that fails. The system has given up what it could not write and marks its pages clean: programs
+    /// still read it, and no later sync writes it to the disk.
+    pub(crate) fn fail_sync(&mut self, rng: &mut Rng) {
         for change in self.pending.drain(..) {
-            if dice.once_in(2) {
-                change.apply_torn(&mut self.synced, dice);
+            if rng.once_in(2) {
+                change.apply_torn(&mut self.synced, rng);
             }
         }
     }
 
-    /// The power goes.
-    pub(crate) fn cut(&mut self, loss: Loss, dice: &mut Rng) {
+    /// The power is cut.
+    pub(crate) fn cut_power(&mut self, loss: Loss, rng: &mut Rng) {
         let changes = self.pending.len();
         let kept = match loss {
             Loss::Nothing | Loss::Any => changes,
             Loss::Everything => 0,
-            Loss::Tail => dice.below(changes as u64 + 1) as usize,
+            Loss::Tail => rng.below(changes as u64 + 1) as usize,
         };
         for change in self.pending.drain(..).take(kept) {
             match loss {
                 // Half of them as they were, since a log in which every write is torn ends at the first.
-                Loss::Any if dice.once_in(4) => {}
-                Loss::Any if dice.once_in(3) => change.apply_torn(&mut self.synced, dice),
+                Loss::Any if rng.once_in(4) => {}
+                Loss::Any if rng.once_in(3) => change.apply_torn(&mut self.synced, rng),
                 _ => change.apply(&mut self.synced),
             }
         }
         self.content.clone_from(&self.synced);
     }
 
-    /// Changes the bytes behind everybody's back, as a disk does that rots.
-    pub(crate) fn rot(&mut self, change: impl FnOnce(&mut Vec<u8>)) {
+    /// Changes the stored bytes without any operation, as a corrupting disk does.
+    pub(crate) fn corrupt(&mut self, change: impl FnOnce(&mut Vec<u8>)) {
         change(&mut self.content);
         self.pending.clear();
         self.synced.clone_from(&self.content);
@@ -168,13 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_synced_survives_every_cut_and_what_was_not_may_be_lost_or_stay() {
+    fn synced_data_survives_every_power_cut_and_unsynced_data_may_be_lost_or_stay() {
         let (mut lost, mut stayed) = (0, 0);
         for seed in 0..100 {
-            let mut dice = Rng::new(seed);
+            let mut rng = Rng::new(seed);
             let mut inode = of(b"safe");
             inode.write(4, b" risky");
-            inode.cut(Loss::by(&mut dice), &mut dice);
+            inode.cut_power(Loss::by(&mut rng), &mut rng);
             match inode.content() {
                 b"safe" => lost += 1,
                 b"safe risky" => stayed += 1,
@@ -189,7 +189,7 @@ mod tests {
         let torn = (0..100).any(|seed| {
             let mut inode = of(&[0; 4 * SECTOR]);
             inode.write(100, &[1; 2 * SECTOR]);
-            inode.cut(Loss::Any, &mut Rng::new(seed));
+            inode.cut_power(Loss::Any, &mut Rng::new(seed));
             let sectors: Vec<u8> = [100, SECTOR, 2 * SECTOR].map(|at| inode.content()[at]).into();
             let whole = |from: usize, to: usize| {
                 inode.content()[from..to].iter().all(|byte| *byte == inode.content()[from])
@@ -206,7 +206,7 @@ mod tests {
             let mut inode = of(b"long text");
             inode.truncate(4);
             assert_eq!(inode.content(), b"long");
-            inode.cut(Loss::Tail, &mut Rng::new(seed));
+            inode.cut_power(Loss::Tail, &mut Rng::new(seed));
             inode.len()
         };
         let lens: std::collections::BTreeSet<usize> = (0..20).map(after).collect();
@@ -214,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failed_sync_gave_up_is_not_brought_back_by_a_later_one() {
+    fn data_that_a_failed_sync_gave_up_is_not_written_by_a_later_one() {
         let lost = (0..20).any(|seed| {
             let mut inode = of(b"");
             inode.write(0, b"given up");
             inode.fail_sync(&mut Rng::new(seed));
-            assert_eq!(inode.content(), b"given up", "programs go on reading it");
+            assert_eq!(inode.content(), b"given up", "programs still read it");
             inode.sync();
-            inode.cut(Loss::Nothing, &mut Rng::new(seed));
+            inode.cut_power(Loss::Nothing, &mut Rng::new(seed));
             inode.content().is_empty()
         });
         assert!(lost);

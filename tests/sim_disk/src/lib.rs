@@ -1,24 +1,29 @@
-//! A simulated disk for SQLite: files in memory, under a seed, that can fail, lose power, fill up and rot.
+//! A simulated disk for SQLite: files in memory, under a seed, that can fail, lose power, fill up and become
+//! corrupt.
 //!
-//! [`Disk::mount`] puts one in the place of a real directory: every file that SQLite opens in it, by any connection of this
-//! process, lives on the disk from then on. Code that is tested opens its paths as ever. Directories that are no disk are
-//! left alone, and several disks stand beside each other.
+//! [`Disk::mount`] replaces a real directory: every file that SQLite opens in it, by any connection of this
+//! process, is on the disk from then on. Code under test opens its paths as usual. Other directories are left
+//! alone, and several disks can be mounted at once.
 //!
 //! What it models:
 //!
-//! - **Safe is what was synced.** A write, a truncation, a file that came or went is, until its file (for a name: its
-//!   directory) is synced, kept, lost or torn at sectors of 512 bytes by a power cut, as the seed says. What was synced stays.
-//! - **A failed sync is final.** What it could not write is never written by a later one, though programs go on reading it.
-//! - **A killed process** ends between two operations: what it wrote stays, its locks and its mappings are gone.
-//! - **Locks and shared memory** are SQLite's own, with each connection as an owner.
+//! - **Synced data is safe.** A write, a truncation, a created or deleted file is kept, lost or torn at
+//!   sectors of 512 bytes by a power cut, as the seed decides, until its file (for a name: its directory) is
+//!   synced. Synced data stays.
+//! - **A failed sync is final.** A later sync never writes what it could not write, though programs still
+//!   read it.
+//! - **A killed process** ends between two operations: what it wrote stays, its locks and its mappings are
+//!   gone.
+//! - **Locks and shared memory** behave as SQLite's own, with each connection as an owner.
 //!
-//! What it does not: anything that a program does to files without SQLite. A program that creates the database's file by
-//! itself is met half-way: SQLite then finds an empty one here.
+//! What it does not model: anything that a program does to files without SQLite. One case is handled: if a
+//! program creates the database's file itself, SQLite then finds an empty one here.
 //!
-//! Leans on rusqlite's interface to SQLite's C code, which is why this crate alone may be unsafe. Knows nothing of jobs.
+//! Depends on rusqlite's interface to SQLite's C code, so this crate alone may be unsafe. Jobs never come in.
 
 #![cfg(target_os = "linux")]
 
+pub mod environment;
 mod fault;
 mod file;
 mod fork;
@@ -29,13 +34,12 @@ mod rng;
 mod shm;
 mod state;
 mod vfs;
-pub mod world;
 
 use std::path::Path;
 use std::sync::{Arc, MutexGuard};
 
-pub use fault::{Fault, Lasts, Op};
-pub use fork::in_a_fork;
+pub use fault::{Fault, FaultDuration, Op};
+pub use fork::in_fork;
 pub use mount::as_process;
 pub use rng::Rng;
 
@@ -43,7 +47,7 @@ use fault::Armed;
 use mount::Mount;
 use state::State;
 
-/// A simulated disk. Clones are the same disk, which lasts as long as one of them or a file that is open on it.
+/// A simulated disk. Clones are the same disk. It exists as long as one of them or a file that is open on it.
 #[derive(Clone)]
 pub struct Disk(Arc<Mount>);
 
@@ -55,64 +59,67 @@ impl std::fmt::Debug for Disk {
 }
 
 impl Disk {
-    /// Puts an empty disk in the place of the directory `dir`, which must exist.
+    /// Mounts an empty disk at the directory `dir`, which must exist.
     pub fn mount(dir: impl AsRef<Path>, seed: u64) -> std::io::Result<Disk> {
         vfs::register();
         Ok(Disk(Mount::at(dir.as_ref(), State::new(seed))?))
     }
 
-    // ---- What happened -------------------------------------------------------------------------------------------
+    // ---- What happened
+    // -------------------------------------------------------------------------------------------
 
-    /// Operations asked so far that `fault` could have struck.
-    pub fn asked(&self, fault: Fault) -> u64 {
+    /// How many operations so far `fault` could have happened to.
+    pub fn operations(&self, fault: Fault) -> u64 {
         let state = self.state();
         Op::ALL.into_iter().filter(|op| fault.concerns(*op)).map(|op| state.count(op)).sum()
     }
 
-    /// Operations asked so far that change the disk: those before which [`cut_at`](Disk::cut_at) cuts.
+    /// How many operations so far change the disk: [`cut_power_at`](Disk::cut_power_at) cuts before one of
+    /// them.
     pub fn changes(&self) -> u64 {
         let state = self.state();
         Op::ALL.into_iter().filter(|op| op.changes()).map(|op| state.count(op)).sum()
     }
 
-    /// How often the present fault has struck.
-    pub fn struck(&self) -> u64 {
-        self.state().armed.map_or(0, |armed| armed.struck)
+    /// How often the present fault has happened.
+    pub fn failures(&self) -> u64 {
+        self.state().armed.map_or(0, |armed| armed.failures)
     }
 
-    /// What the present fault has struck last.
-    pub fn last_struck(&self) -> Option<Op> {
+    /// The last operation that the present fault has failed.
+    pub fn last_failed(&self) -> Option<Op> {
         self.state().armed.and_then(|armed| armed.last)
     }
 
-    /// A number that two disks share if they hold the same files with the same bytes.
+    /// A number that is equal for two disks with the same files and the same bytes.
     pub fn digest(&self) -> u64 {
         self.state().digest(self.0.root.len())
     }
 
-    // ---- Faults --------------------------------------------------------------------------------------------------
+    // ---- Faults
+    // --------------------------------------------------------------------------------------------------
 
-    /// Fails the `nth` operation from now (1 is the next) that `fault` concerns. It takes the place of the fault before.
-    pub fn fail(&self, nth: u64, fault: Fault, lasts: Lasts) {
-        self.arm(nth, fault, lasts, None);
+    /// Fails the `nth` operation from now (1 is the next) that `fault` concerns. Replaces an earlier fault.
+    pub fn fail(&self, nth: u64, fault: Fault, duration: FaultDuration) {
+        self.arm(nth, fault, duration, None);
     }
 
-    /// As [`fail`](Disk::fail), and strikes what one process asks alone.
-    pub fn fail_process(&self, process: u32, nth: u64, fault: Fault, lasts: Lasts) {
-        self.arm(nth, fault, lasts, Some(process));
+    /// As [`fail`](Disk::fail), for the operations of one process alone.
+    pub fn fail_process(&self, process: u32, nth: u64, fault: Fault, duration: FaultDuration) {
+        self.arm(nth, fault, duration, Some(process));
     }
 
-    fn arm(&self, nth: u64, fault: Fault, lasts: Lasts, process: Option<u32>) {
-        let spared = nth.saturating_sub(1);
-        self.state().armed = Some(Armed { fault, lasts, process, spared, struck: 0, last: None });
+    fn arm(&self, nth: u64, fault: Fault, duration: FaultDuration, process: Option<u32>) {
+        let remaining = nth.saturating_sub(1);
+        self.state().armed = Some(Armed { fault, duration, process, remaining, failures: 0, last: None });
     }
 
-    /// Everything succeeds again.
-    pub fn heal(&self) {
+    /// Ends all faults: every operation succeeds again.
+    pub fn clear_faults(&self) {
         self.state().armed = None;
     }
 
-    /// Gives the disk so many bytes in all; `None` for no end.
+    /// Limits the disk to this many bytes in all; `None` for no limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;
     }
@@ -122,17 +129,18 @@ impl Disk {
         self.state().used()
     }
 
-    // ---- The end of the power, and of a process ------------------------------------------------------------------
+    // ---- Power cuts, and the end of a process
+    // --------------------------------------------------------------------
 
-    /// The power goes at the `nth` change from now (1 is the next), which may or may not have been begun.
-    pub fn cut_at(&self, nth: u64) {
-        self.state().cut_in = Some(nth);
+    /// Cuts the power at the `nth` change from now (1 is the next), which may or may not have begun.
+    pub fn cut_power_at(&self, nth: u64) {
+        self.state().power_cut_in = Some(nth);
     }
 
-    /// The power goes now. Every handle is dead, and nothing can be opened until [`power_on`](Disk::power_on): whoever was
-    /// running is to be dropped before that.
-    pub fn cut(&self) {
-        self.state().cut();
+    /// Cuts the power now. Every handle is dead, and nothing can be opened until
+    /// [`power_on`](Disk::power_on): drop everything that was running before that call.
+    pub fn cut_power(&self) {
+        self.state().cut_power();
     }
 
     /// Whether the power is off.
@@ -140,20 +148,21 @@ impl Disk {
         self.state().is_off()
     }
 
-    /// The power is back. No cut is due any more.
+    /// Turns the power on. Cancels any power cut that is due.
     pub fn power_on(&self) {
         let mut state = self.state();
-        state.cut_in = None;
+        state.power_cut_in = None;
         state.power_on();
     }
 
-    /// Kills a process (see [`as_process`]): what it wrote stays, its locks are gone, and nothing its threads still do reaches the disk or the
-    /// others. Its number is never of use again.
+    /// Kills a process (see [`as_process`]): what it wrote stays, its locks are gone, and nothing that its
+    /// threads still do reaches the disk or the others. Its number cannot be used again.
     pub fn kill(&self, process: u32) {
         self.state().kill(process);
     }
 
-    // ---- Bytes ---------------------------------------------------------------------------------------------------
+    // ---- Bytes
+    // ---------------------------------------------------------------------------------------------------
 
     /// The names of the files, sorted.
     pub fn files(&self) -> Vec<String> {
@@ -161,14 +170,14 @@ impl Disk {
         names.names().map(|name| String::from_utf8_lossy(&name[self.0.root.len()..]).into_owned()).collect()
     }
 
-    /// What stands in a file; `None` if there is none.
+    /// The contents of a file; `None` if it does not exist.
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
         self.state().inode(&self.path(name)).map(|inode| inode.content().to_vec())
     }
 
-    /// Changes what stands in a file behind everybody's back, safe from any cut; `false` if there is none.
-    pub fn damage(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> bool {
-        self.state().inode_mut(&self.path(name)).map(|inode| inode.rot(change)).is_some()
+    /// Changes the contents of a file directly, safe from any power cut; `false` if it does not exist.
+    pub fn corrupt(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.state().inode_mut(&self.path(name)).map(|inode| inode.corrupt(change)).is_some()
     }
 
     fn path(&self, name: &str) -> Vec<u8> {

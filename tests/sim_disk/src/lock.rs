@@ -1,22 +1,23 @@
 //! SQLite's five levels of lock on one file: [`FileLocks`].
 //!
-//! Leans on nothing but the names of levels. Each handle is an owner of its own, also beside others of its process.
+//! Depends only on the names of the levels. Each handle is an owner of its own, also among handles of one
+//! process.
 
 use std::collections::BTreeMap;
 
 use rusqlite::ffi;
 
-/// Who holds which level: none, shared, reserved, pending or exclusive, by SQLite's numbers.
+/// The level of each owner: none, shared, reserved, pending or exclusive, by SQLite's numbers.
 #[derive(Debug, Default)]
 pub(crate) struct FileLocks(BTreeMap<u64, i32>);
 
 impl FileLocks {
-    /// Raises `owner` to `level`, if the others allow it. One who asks for exclusive and finds readers stays at pending, so
-    /// that no new ones come.
+    /// Raises `owner` to `level`, if the others allow it. An owner that asks for exclusive while there are
+    /// readers stays at pending, which keeps new readers out.
     pub(crate) fn raise(&mut self, owner: u64, level: i32) -> bool {
         let highest = self.others(owner).max().unwrap_or(ffi::SQLITE_LOCK_NONE);
-        let held = self.level(owner);
-        if held >= level {
+        let current = self.level(owner);
+        if current >= level {
             return true;
         }
         let granted = match level {
@@ -41,7 +42,7 @@ impl FileLocks {
         }
     }
 
-    /// Whether anybody means to write.
+    /// Whether an owner intends to write.
     pub(crate) fn is_reserved(&self) -> bool {
         self.0.values().any(|level| *level >= ffi::SQLITE_LOCK_RESERVED)
     }
@@ -64,13 +65,13 @@ mod tests {
     };
 
     #[test]
-    fn many_read_beside_one_who_prepares_to_write_and_nobody_beside_one_who_writes() {
+    fn many_owners_read_beside_one_that_prepares_to_write_and_none_beside_one_that_writes() {
         let mut locks = FileLocks::default();
         assert!(locks.raise(1, SHARED) && locks.raise(2, SHARED));
         assert!(locks.raise(1, RESERVED) && locks.is_reserved());
         assert!(!locks.raise(2, RESERVED) && locks.raise(3, SHARED));
-        assert!(!locks.raise(1, EXCLUSIVE), "others read");
-        assert!(!locks.raise(4, SHARED), "somebody waits for the readers to go");
+        assert!(!locks.raise(1, EXCLUSIVE), "others hold a shared lock");
+        assert!(!locks.raise(4, SHARED), "an owner waits for the readers to finish");
         locks.lower(2, NONE);
         locks.lower(3, NONE);
         assert!(locks.raise(1, EXCLUSIVE) && !locks.raise(2, SHARED));

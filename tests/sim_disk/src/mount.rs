@@ -1,6 +1,6 @@
 //! Which disk a path is on, and which process a thread works for.
 //!
-//! Leans on `state`. A path that is on no disk is left to the file system.
+//! Depends on `state`. A path that is on no disk is left to the real file system.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::state::State;
 
-/// A disk and the directory it stands for.
+/// A disk and the directory that it replaces.
 pub(crate) struct Mount {
-    /// No two have the same.
+    /// Unique to each mount.
     id: u64,
     /// The real path of the directory, with a slash at its end.
     pub(crate) root: Vec<u8>,
@@ -21,7 +21,7 @@ pub(crate) struct Mount {
 static MOUNTS: Mutex<Vec<Weak<Mount>>> = Mutex::new(Vec::new());
 
 impl Mount {
-    /// Puts a disk in the place of a real directory.
+    /// Replaces a real directory with a disk.
     pub(crate) fn at(dir: &Path, state: State) -> std::io::Result<Arc<Mount>> {
         let mut root = dir.canonicalize()?.into_os_string().into_encoded_bytes();
         root.push(b'/');
@@ -46,14 +46,15 @@ impl Mount {
 }
 
 thread_local! {
-    static PROCESS: Cell<Thread> = const { Cell::new(Thread { told: None, last: (0, 0) }) };
+    static PROCESS: Cell<Thread> = const { Cell::new(Thread { assigned: None, last: (0, 0) }) };
 }
 
-/// Whom a thread works for: whom it was told, else the process whose handle on the same disk it used last. So a thread that a
-/// program has started for its own connection opens it anew for the same process.
+/// The process that a thread works for: the one it was assigned, otherwise the one whose handle on the same
+/// disk it used last. So a thread that a program has started for its own connection opens files for the same
+/// process.
 #[derive(Clone, Copy)]
 struct Thread {
-    told: Option<u32>,
+    assigned: Option<u32>,
     /// A mount and a process.
     last: (u64, u32),
 }
@@ -61,34 +62,34 @@ struct Thread {
 impl Mount {
     /// The process that this thread works for.
     pub(crate) fn process(&self) -> u32 {
-        PROCESS.try_with(Cell::get).map_or(0, |thread| match (thread.told, thread.last) {
-            (Some(told), _) => told,
+        PROCESS.try_with(Cell::get).map_or(0, |thread| match (thread.assigned, thread.last) {
+            (Some(assigned), _) => assigned,
             (None, (mount, last)) if mount == self.id => last,
             (None, _) => 0,
         })
     }
 
-    /// Notes that this thread used a handle of `process`.
-    pub(crate) fn is_used_by(&self, process: u32) {
-        // A thread on its way out has nothing to note.
+    /// Records that this thread used a handle of `process`.
+    pub(crate) fn used_by(&self, process: u32) {
+        // A thread that is ending has nothing to record.
         let _ = PROCESS.try_with(|thread| thread.set(Thread { last: (self.id, process), ..thread.get() }));
     }
 }
 
-/// Lets this thread work for a process, whose number is the caller's choice, while `work` lasts: what it opens belongs to that
-/// process. A thread that was not told works for the process whose files on the same disk it used last, and for process 0 before
-/// that.
+/// Assigns this thread to a process, whose number is the caller's choice, during `work`: files that it opens
+/// belong to that process. An unassigned thread works for the process whose files on the same disk it used
+/// last, and for process 0 before that.
 pub fn as_process<T>(process: u32, work: impl FnOnce() -> T) -> T {
     struct Back(Option<u32>);
     impl Drop for Back {
         fn drop(&mut self) {
-            let _ = PROCESS.try_with(|thread| thread.set(Thread { told: self.0, ..thread.get() }));
+            let _ = PROCESS.try_with(|thread| thread.set(Thread { assigned: self.0, ..thread.get() }));
         }
     }
     let _back = Back(PROCESS.with(|thread| {
         let before = thread.get();
-        thread.set(Thread { told: Some(process), ..before });
-        before.told
+        thread.set(Thread { assigned: Some(process), ..before });
+        before.assigned
     }));
     work()
 }

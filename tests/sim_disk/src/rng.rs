@@ -1,9 +1,9 @@
-//! Rng that can be repeated: [`Rng`].
+//! Repeatable random numbers: [`Rng`].
 //!
-//! Leans on nothing. SplitMix64 (Steele, Lea, Flood, *Fast splittable pseudorandom number generators*, 2014): one word of
-//! state, and any seed is a good one.
+//! Depends on nothing. SplitMix64 (Steele, Lea, Flood, *Fast splittable pseudorandom number generators*,
+//! 2014): one word of state, and every seed is good.
 
-/// A stream of random numbers that its seed tells in full.
+/// A stream of random numbers that its seed determines completely.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
@@ -27,12 +27,12 @@ impl Rng {
         self.roll().checked_rem(end).unwrap_or(0)
     }
 
-    /// True once in `times`.
+    /// True once in `times`, on average.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// One of these.
+    /// One of these, at random.
     pub fn pick<'a, T>(&mut self, among: &'a [T]) -> Option<&'a T> {
         among.get(self.below(among.len() as u64) as usize)
     }

@@ -1,7 +1,8 @@
 //! The shared memory of a write-ahead log: [`Shm`], its eight locks, and a [`View`] of it for each handle.
 //!
-//! Leans on memory of the kernel that several mappings see. Each handle has mappings of its own, as each process would: SQLite
-//! keeps their addresses, and a killed process must not write through them into what the others go on with.
+//! Depends on kernel memory that several mappings share. Each handle has its own mappings, as each process
+//! would: SQLite keeps their addresses, and a killed process must not write through them into what the others
+//! continue to use.
 
 use std::collections::BTreeSet;
 use std::ffi::c_void;
@@ -21,7 +22,7 @@ pub(crate) struct Shm {
     slots: [Slot; SLOTS],
 }
 
-/// Who holds one of the locks.
+/// The owners of one of the locks.
 #[derive(Default)]
 struct Slot {
     shared: BTreeSet<u64>,
@@ -53,7 +54,7 @@ impl Shm {
         free
     }
 
-    /// Lets go of them.
+    /// Releases them.
     pub(crate) fn unlock(&mut self, owner: u64, from: usize, to: usize) {
         for slot in self.slots.get_mut(from..to).unwrap_or_default() {
             slot.shared.remove(&owner);
@@ -61,7 +62,7 @@ impl Shm {
         }
     }
 
-    /// Lets go of all of them.
+    /// Releases all of them.
     pub(crate) fn unlock_all(&mut self, owner: u64) {
         self.unlock(owner, 0, SLOTS);
     }
@@ -77,11 +78,13 @@ struct Region {
     offset: usize,
 }
 
-// SAFETY: a region is an address and two numbers; what stands there is SQLite's, which guards it by the locks above.
+// SAFETY: a region is an address and two numbers; its contents are SQLite's, which guards them by the locks
+// above.
 unsafe impl Send for Region {}
 
 impl View {
-    /// The address of region `index`, each `len` bytes long; `None` if it is not there and not to be made.
+    /// The address of region `index`, each `len` bytes long; `None` if it does not exist and is not to be
+    /// created.
     pub(crate) fn region(
         &mut self,
         shm: &mut Shm,
@@ -94,14 +97,14 @@ impl View {
             if !make {
                 return Ok(None);
             }
-            // New memory is zeros, which is how SQLite knows it.
+            // New memory is zeros, which SQLite expects.
             ftruncate(&shm.memory, needed as u64)?;
             shm.len = needed;
         }
         while self.0.len() <= index {
             let offset = self.0.len() * len;
             let access = ProtFlags::READ | ProtFlags::WRITE;
-            // SAFETY: a new mapping at an address the kernel chooses replaces nothing.
+            // SAFETY: a new mapping at an address that the kernel chooses replaces nothing.
             let start = unsafe {
                 mmap(std::ptr::null_mut(), len, access, MapFlags::SHARED, &shm.memory, offset as u64)?
             };
@@ -111,13 +114,14 @@ impl View {
         Ok(self.0.get(index).map(|region| region.start))
     }
 
-    /// Puts copies of its own in the place of the mappings, at the same addresses: whoever still writes there writes for
-    /// nobody.
+    /// Replaces the mappings with private copies at the same addresses: later writes through them reach no
+    /// other process.
     pub(crate) fn detach(&mut self, shm: &Shm) {
         for region in &self.0 {
             let access = ProtFlags::READ | ProtFlags::WRITE;
             let (start, flags) = (region.start.as_ptr(), MapFlags::PRIVATE | MapFlags::FIXED);
-            // SAFETY: replaces, in one step, a mapping of ours of the same length; the address stays readable and writable.
+            // SAFETY: replaces, in one step, our own mapping of the same length; the address stays readable
+            // and writable.
             let detached =
                 unsafe { mmap(start, region.len, access, flags, &shm.memory, region.offset as u64) };
             assert!(detached.is_ok(), "the kernel refuses a private copy: {detached:?}");
@@ -128,7 +132,8 @@ impl View {
 impl Drop for View {
     fn drop(&mut self) {
         for region in &self.0 {
-            // SAFETY: SQLite gives the addresses up before it unmaps or closes the handle, which is when this runs.
+            // SAFETY: SQLite gives up the addresses before it unmaps or closes the handle, which is when this
+            // runs.
             let _ = unsafe { munmap(region.start.as_ptr(), region.len) };
         }
     }
@@ -139,10 +144,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shared_locks_go_together_and_an_exclusive_one_goes_alone() {
+    fn shared_locks_coexist_and_an_exclusive_one_excludes_all_others() {
         let mut shm = Shm::new().unwrap();
         assert!(shm.lock(1, 3, 4, false) && shm.lock(2, 3, 4, false));
-        assert!(!shm.lock(1, 3, 4, true), "another reads");
+        assert!(!shm.lock(1, 3, 4, true), "another owner reads");
         assert!(!shm.lock(3, 2, 5, true), "one of several is taken");
         assert!(shm.lock(3, 4, 5, true), "and the others were left alone");
         shm.unlock(2, 3, 4);
@@ -152,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detached_view_keeps_what_it_saw_and_writes_for_nobody() {
+    fn a_detached_view_keeps_its_contents_and_its_writes_reach_no_other() {
         let mut shm = Shm::new().unwrap();
         let (mut living, mut killed) = (View::default(), View::default());
         let map = |view: &mut View, shm: &mut Shm| {

@@ -1,6 +1,8 @@
-//! All that is on a disk and who has it open: [`State`], and each operation as a step on it.
+//! Everything that is on a disk, and the handles that have it open: [`State`], and each operation as a step
+//! on it.
 //!
-//! Leans on `inode`, `lock` and `shm`. No pointer of SQLite comes in but those of shared memory, which `shm` keeps.
+//! Depends on `inode`, `lock` and `shm`. No pointers of SQLite come in, except those of shared memory, which
+//! `shm` keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
@@ -15,7 +17,7 @@ use crate::lock::FileLocks;
 use crate::rng::Rng;
 use crate::shm::{Shm, View};
 
-/// What SQLite is told when something did not succeed.
+/// The result code that SQLite gets for a failure.
 pub(crate) type Code = i32;
 pub(crate) type Outcome<T = ()> = Result<T, Code>;
 
@@ -23,12 +25,12 @@ pub(crate) type Outcome<T = ()> = Result<T, Code>;
 pub(crate) type Name = Vec<u8>;
 
 pub(crate) struct State {
-    pub(crate) dice: Rng,
+    pub(crate) rng: Rng,
     names: BTreeMap<Name, u64>,
     synced_names: BTreeMap<Name, u64>,
-    /// What was done to the directory since it was synced: a file came, or went.
+    /// Changes of the directory since it was synced: created and deleted files.
     pending_names: Vec<(Name, Option<u64>)>,
-    files: BTreeMap<u64, Held>,
+    files: BTreeMap<u64, FileEntry>,
     shms: BTreeMap<u64, Shm>,
     handles: BTreeMap<u64, Handle>,
     killed: BTreeSet<u32>,
@@ -38,14 +40,14 @@ pub(crate) struct State {
     next: u64,
     counts: BTreeMap<Op, u64>,
     pub(crate) armed: Option<Armed>,
-    /// Changes until the power goes.
-    pub(crate) cut_in: Option<u64>,
+    /// How many changes happen before the power is cut.
+    pub(crate) power_cut_in: Option<u64>,
     pub(crate) capacity: Option<u64>,
 }
 
 /// A file and what its handles hold of it.
 #[derive(Default)]
-struct Held {
+struct FileEntry {
     inode: Inode,
     locks: FileLocks,
     shm: Option<u64>,
@@ -55,10 +57,10 @@ struct Handle {
     name: Name,
     file: u64,
     process: u32,
-    /// Its process is dead, or the power went since it was opened.
+    /// Its process is dead, or the power was cut since it was opened.
     dead: bool,
     delete_on_close: bool,
-    /// The first sync is also that of the directory, as SQLite does it for a new journal or log on Unix.
+    /// The first sync also syncs the directory, as SQLite does for a new journal or log on Unix.
     sync_directory: bool,
     shm: Option<(u64, View)>,
 }
@@ -66,7 +68,7 @@ struct Handle {
 impl State {
     pub(crate) fn new(seed: u64) -> State {
         State {
-            dice: Rng::new(seed),
+            rng: Rng::new(seed),
             names: BTreeMap::new(),
             synced_names: BTreeMap::new(),
             pending_names: Vec::new(),
@@ -78,15 +80,16 @@ impl State {
             next: 0,
             counts: BTreeMap::new(),
             armed: None,
-            cut_in: None,
+            power_cut_in: None,
             capacity: None,
         }
     }
 
-    // ---- Operations by name --------------------------------------------------------------------------------------
+    // ---- Operations by name
+    // --------------------------------------------------------------------------------------
 
-    /// Opens a file for `process`; `there` is whether the real directory has one of this name, which a program may have
-    /// created by itself before SQLite saw it.
+    /// Opens a file for `process`. `there`: the real directory has a file of this name, which a program may
+    /// have created itself before SQLite opened it.
     pub(crate) fn open(&mut self, name: &[u8], flags: i32, process: u32, there: bool) -> Outcome<u64> {
         if self.off || self.killed.contains(&process) {
             return Err(ffi::SQLITE_CANTOPEN);
@@ -100,7 +103,7 @@ impl State {
             Some(file) => *file,
             None if has(ffi::SQLITE_OPEN_CREATE) || (there && has(ffi::SQLITE_OPEN_MAIN_DB)) => {
                 let file = self.number();
-                self.files.insert(file, Held::default());
+                self.files.insert(file, FileEntry::default());
                 self.names.insert(name.to_vec(), file);
                 self.pending_names.push((name.to_vec(), Some(file)));
                 file
@@ -138,7 +141,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether there is such a file; an empty one counts as none where SQLite asks for existence, as on Unix.
+    /// Whether the file exists; an empty one counts as none where SQLite asks for existence, as on Unix.
     pub(crate) fn access(&mut self, name: &[u8], process: u32, existence: bool) -> Outcome<bool> {
         if self.off || self.killed.contains(&process) {
             return Err(Op::Access.failure());
@@ -148,18 +151,19 @@ impl State {
         Ok(file.is_some_and(|file| !existence || file.inode.len() > 0))
     }
 
-    // ---- Operations on a handle ----------------------------------------------------------------------------------
+    // ---- Operations on a handle
+    // ----------------------------------------------------------------------------------
 
     pub(crate) fn read(&mut self, handle: u64, offset: usize, into: &mut [u8]) -> Outcome {
         let (file, process) = self.living(handle, Op::Read)?;
         let short = self.armed.is_some_and(|armed| armed.fault == Fault::ShortRead);
-        let struck = self.begin(Op::Read, process);
-        if struck.is_err() && !short {
-            return struck;
+        let failures = self.begin(Op::Read, process);
+        if failures.is_err() && !short {
+            return failures;
         }
-        let Some(held) = self.files.get(&file) else { return Err(Op::Read.failure()) };
-        let there = held.inode.read(offset, into);
-        if struck.is_err() {
+        let Some(entry) = self.files.get(&file) else { return Err(Op::Read.failure()) };
+        let there = entry.inode.read(offset, into);
+        if failures.is_err() {
             let half = into.len() / 2;
             into[half..].fill(0);
             return Err(ffi::SQLITE_IOERR_SHORT_READ);
@@ -169,12 +173,12 @@ impl State {
 
     pub(crate) fn write(&mut self, handle: u64, offset: usize, data: &[u8]) -> Outcome {
         let (file, process) = self.living(handle, Op::Write)?;
-        let struck = self.begin_change(Op::Write, process, |state| state.write_into(file, offset, data));
-        if let Err(code) = struck {
+        let failures = self.begin_change(Op::Write, process, |state| state.write_into(file, offset, data));
+        if let Err(code) = failures {
             if self.handles.get(&handle).is_some_and(|handle| !handle.dead) {
-                // What a disk has written when it fails is anybody's guess; when it is full, less than it should.
+                // What a disk has written when it fails is random; when it is full, less than it should.
                 let whole = usize::from(code != ffi::SQLITE_FULL);
-                let part = self.dice.below((data.len() + whole) as u64) as usize;
+                let part = self.rng.below((data.len() + whole) as u64) as usize;
                 self.write_into(file, offset, &data[..part]);
             }
             return Err(code);
@@ -186,32 +190,32 @@ impl State {
     }
 
     fn write_into(&mut self, file: u64, offset: usize, data: &[u8]) {
-        if let Some(held) = self.files.get_mut(&file)
+        if let Some(entry) = self.files.get_mut(&file)
             && !data.is_empty()
         {
-            held.inode.write(offset, data);
+            entry.inode.write(offset, data);
         }
     }
 
-    /// How long this file can be on this disk.
+    /// How long this file can become on this disk.
     fn room(&self, file: u64) -> Option<usize> {
         let capacity = self.capacity? as usize;
         let others = self.files.iter().filter(|(other, _)| **other != file);
-        let taken: usize = others.map(|(_, held)| held.inode.len()).sum();
-        // What is written over needs no room.
-        let own = self.files.get(&file).map_or(0, |held| held.inode.len());
+        let taken: usize = others.map(|(_, entry)| entry.inode.len()).sum();
+        // Overwriting needs no space.
+        let own = self.files.get(&file).map_or(0, |entry| entry.inode.len());
         Some(capacity.saturating_sub(taken).max(own))
     }
 
     pub(crate) fn truncate(&mut self, handle: u64, len: usize) -> Outcome {
         let (file, process) = self.living(handle, Op::Truncate)?;
-        let cut = |state: &mut State| {
-            if let Some(held) = state.files.get_mut(&file) {
-                held.inode.truncate(len);
+        let cut_power = |state: &mut State| {
+            if let Some(entry) = state.files.get_mut(&file) {
+                entry.inode.truncate(len);
             }
         };
-        self.begin_change(Op::Truncate, process, cut)?;
-        cut(self);
+        self.begin_change(Op::Truncate, process, cut_power)?;
+        cut_power(self);
         Ok(())
     }
 
@@ -219,13 +223,13 @@ impl State {
         let (file, process) = self.living(handle, Op::Sync)?;
         if let Err(code) = self.begin(Op::Sync, process) {
             let alive = self.handles.get(&handle).is_some_and(|handle| !handle.dead);
-            if let Some(held) = self.files.get_mut(&file).filter(|_| alive) {
-                held.inode.fail_sync(&mut self.dice);
+            if let Some(entry) = self.files.get_mut(&file).filter(|_| alive) {
+                entry.inode.fail_sync(&mut self.rng);
             }
             return Err(code);
         }
-        if let Some(held) = self.files.get_mut(&file) {
-            held.inode.sync();
+        if let Some(entry) = self.files.get_mut(&file) {
+            entry.inode.sync();
         }
         let handle = self.handles.get_mut(&handle);
         if handle.is_some_and(|handle| std::mem::take(&mut handle.sync_directory)) {
@@ -237,28 +241,28 @@ impl State {
     pub(crate) fn size(&mut self, handle: u64) -> Outcome<usize> {
         let (file, process) = self.living(handle, Op::Size)?;
         self.begin(Op::Size, process)?;
-        Ok(self.files.get(&file).map_or(0, |held| held.inode.len()))
+        Ok(self.files.get(&file).map_or(0, |entry| entry.inode.len()))
     }
 
     pub(crate) fn lock(&mut self, handle: u64, level: i32) -> Outcome {
         let (file, process) = self.living(handle, Op::Lock)?;
         self.begin(Op::Lock, process)?;
-        let granted = self.files.get_mut(&file).is_some_and(|held| held.locks.raise(handle, level));
+        let granted = self.files.get_mut(&file).is_some_and(|entry| entry.locks.raise(handle, level));
         if granted { Ok(()) } else { Err(ffi::SQLITE_BUSY) }
     }
 
-    /// A dead handle holds nothing, so letting go always succeeds.
+    /// A dead handle holds nothing, so an unlock always succeeds.
     pub(crate) fn unlock(&mut self, handle: u64, level: i32) {
         if let Ok((file, _)) = self.living(handle, Op::Lock)
-            && let Some(held) = self.files.get_mut(&file)
+            && let Some(entry) = self.files.get_mut(&file)
         {
-            held.locks.lower(handle, level);
+            entry.locks.lower(handle, level);
         }
     }
 
     pub(crate) fn is_reserved(&mut self, handle: u64) -> Outcome<bool> {
         let (file, _) = self.living(handle, Op::Lock)?;
-        Ok(self.files.get(&file).is_some_and(|held| held.locks.is_reserved()))
+        Ok(self.files.get(&file).is_some_and(|entry| entry.locks.is_reserved()))
     }
 
     pub(crate) fn close(&mut self, handle: u64) {
@@ -273,7 +277,8 @@ impl State {
         self.sweep();
     }
 
-    // ---- Shared memory -------------------------------------------------------------------------------------------
+    // ---- Shared memory
+    // -------------------------------------------------------------------------------------------
 
     pub(crate) fn shm_map(
         &mut self,
@@ -318,16 +323,16 @@ impl State {
         if let Some(shm) = self.shms.get_mut(&shm) {
             shm.unlock_all(handle);
         }
-        // The memory goes with the last who has it, so that whoever comes next builds it anew from the log.
+        // The memory disappears with its last handle, so that the next one builds it again from the log.
         if !self.handles.values().any(|open| open.shm.as_ref().is_some_and(|(other, _)| *other == shm)) {
             self.shms.remove(&shm);
-            for held in self.files.values_mut().filter(|held| held.shm == Some(shm)) {
-                held.shm = None;
+            for entry in self.files.values_mut().filter(|entry| entry.shm == Some(shm)) {
+                entry.shm = None;
             }
         }
     }
 
-    /// The shared memory of a handle's file, made if there is none.
+    /// The shared memory of a handle's file, created if there is none.
     fn shm_of(&mut self, handle: u64) -> Option<u64> {
         let open = self.handles.get(&handle)?;
         if let Some((shm, _)) = &open.shm {
@@ -347,26 +352,27 @@ impl State {
         Some(shm)
     }
 
-    // ---- What comes from outside ---------------------------------------------------------------------------------
+    // ---- Faults from outside
+    // -------------------------------------------------------------------------------------
 
-    /// The power goes: of what was not synced only luck remains, and every handle is dead.
-    pub(crate) fn cut(&mut self) {
-        (self.off, self.cut_in) = (true, None);
-        let loss = Loss::by(&mut self.dice);
+    /// Cuts the power: a random part of what was not synced remains, and every handle is dead.
+    pub(crate) fn cut_power(&mut self) {
+        (self.off, self.power_cut_in) = (true, None);
+        let loss = Loss::by(&mut self.rng);
         let pending = std::mem::take(&mut self.pending_names);
         let kept = match loss {
             Loss::Everything => 0,
             Loss::Nothing => pending.len(),
-            Loss::Tail | Loss::Any => self.dice.below(pending.len() as u64 + 1) as usize,
+            Loss::Tail | Loss::Any => self.rng.below(pending.len() as u64 + 1) as usize,
         };
-        // In their order: file systems keep a journal of their directories.
+        // In order: file systems keep a journal of their directories.
         for (name, file) in pending.into_iter().take(kept) {
             settle(&mut self.synced_names, name, file);
         }
         self.names.clone_from(&self.synced_names);
-        for held in self.files.values_mut() {
-            held.inode.cut(loss, &mut self.dice);
-            (held.locks, held.shm) = (FileLocks::default(), None);
+        for entry in self.files.values_mut() {
+            entry.inode.cut_power(loss, &mut self.rng);
+            (entry.locks, entry.shm) = (FileLocks::default(), None);
         }
         self.handles.values_mut().for_each(|handle| handle.dead = true);
         self.sweep();
@@ -380,15 +386,16 @@ impl State {
         self.off
     }
 
-    /// Ends a process: what it wrote stays, its locks are gone, its handles are dead and it opens nothing more.
+    /// Ends a process: what it wrote stays, its locks are gone, its handles are dead and it opens nothing
+    /// more.
     pub(crate) fn kill(&mut self, process: u32) {
         self.killed.insert(process);
         for (number, handle) in self.handles.iter_mut().filter(|(_, handle)| handle.process == process) {
             if std::mem::replace(&mut handle.dead, true) {
                 continue;
             }
-            if let Some(held) = self.files.get_mut(&handle.file) {
-                held.locks.lower(*number, ffi::SQLITE_LOCK_NONE);
+            if let Some(entry) = self.files.get_mut(&handle.file) {
+                entry.locks.lower(*number, ffi::SQLITE_LOCK_NONE);
             }
             if let Some((shm, view)) = &mut handle.shm
                 && let Some(shm) = self.shms.get_mut(shm)
@@ -397,23 +404,23 @@ impl State {
                 shm.unlock_all(*number);
             }
         }
-        // Memory that only the dead have is gone for those who come.
-        for held in self.files.values_mut() {
+        // Memory that only dead handles map is gone for new ones.
+        for entry in self.files.values_mut() {
             let of_the_living = |shm: &u64| {
                 self.handles
                     .values()
                     .any(|open| !open.dead && open.shm.as_ref().is_some_and(|(other, _)| other == shm))
             };
-            held.shm = held.shm.filter(of_the_living);
+            entry.shm = entry.shm.filter(of_the_living);
         }
     }
 
     pub(crate) fn inode(&self, name: &[u8]) -> Option<&Inode> {
-        self.names.get(name).and_then(|file| self.files.get(file)).map(|held| &held.inode)
+        self.names.get(name).and_then(|file| self.files.get(file)).map(|entry| &entry.inode)
     }
 
     pub(crate) fn inode_mut(&mut self, name: &[u8]) -> Option<&mut Inode> {
-        self.names.get(name).and_then(|file| self.files.get_mut(file)).map(|held| &mut held.inode)
+        self.names.get(name).and_then(|file| self.files.get_mut(file)).map(|entry| &mut entry.inode)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
@@ -425,7 +432,7 @@ impl State {
     }
 
     pub(crate) fn used(&self) -> u64 {
-        self.files.values().map(|held| held.inode.len() as u64).sum()
+        self.files.values().map(|entry| entry.inode.len() as u64).sum()
     }
 
     pub(crate) fn digest(&self, root: usize) -> u64 {
@@ -433,14 +440,15 @@ impl State {
         for (name, file) in &self.names {
             // Without the directory, which has another name in each run.
             name.get(root..).hash(&mut hasher);
-            self.files.get(file).map(|held| held.inode.content()).hash(&mut hasher);
+            self.files.get(file).map(|entry| entry.inode.content()).hash(&mut hasher);
         }
         hasher.finish()
     }
 
-    // ---- Steps that several share --------------------------------------------------------------------------------
+    // ---- Steps that several operations share
+    // ---------------------------------------------------------------------
 
-    /// The file and the process of a handle that lives.
+    /// The file and the process of a live handle.
     fn living(&self, handle: u64, op: Op) -> Outcome<(u64, u32)> {
         match self.handles.get(&handle) {
             Some(open) if !open.dead => Ok((open.file, open.process)),
@@ -448,28 +456,29 @@ impl State {
         }
     }
 
-    /// Counts an operation that leaves no change half made; fails it if the power goes now or a fault strikes.
+    /// Counts an operation that changes nothing; fails it if the power is cut now or a fault applies.
     fn begin(&mut self, op: Op, process: u32) -> Outcome {
         self.begin_change(op, process, |_| {})
     }
 
-    /// As [`begin`](State::begin), for one that the power cut may find under way: then it was begun, or was not.
+    /// As [`begin`](State::begin), for an operation that a power cut may interrupt: then it had begun, or had
+    /// not.
     fn begin_change(&mut self, op: Op, process: u32, change: impl FnOnce(&mut State)) -> Outcome {
         *self.counts.entry(op).or_default() += 1;
         if op.changes()
-            && let Some(left) = self.cut_in
+            && let Some(left) = self.power_cut_in
         {
             if left <= 1 {
-                if self.dice.once_in(2) {
+                if self.rng.once_in(2) {
                     change(self);
                 }
-                self.cut();
+                self.cut_power();
                 return Err(op.failure());
             }
-            self.cut_in = Some(left - 1);
+            self.power_cut_in = Some(left - 1);
         }
         if let Some(armed) = &mut self.armed
-            && armed.strikes(op, process)
+            && armed.applies(op, process)
         {
             return Err(if armed.fault == Fault::Full { ffi::SQLITE_FULL } else { op.failure() });
         }
@@ -487,7 +496,7 @@ impl State {
         }
     }
 
-    /// Forgets the files that nothing leads to.
+    /// Deletes the files that no name and no handle refers to.
     fn sweep(&mut self) {
         let named = self.names.values().chain(self.synced_names.values()).copied();
         let pending = self.pending_names.iter().filter_map(|(_, file)| *file);

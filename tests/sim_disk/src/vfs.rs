@@ -1,7 +1,7 @@
-//! The file system that SQLite sees: paths on a simulated disk go there, all others to the file system that was the default
-//! before.
+//! The file system that SQLite sees: paths on a simulated disk go to the disk, all others to the file system
+//! that was the default before.
 //!
-//! Leans on `mount` for the way and on `file` for what is open.
+//! Depends on `mount` for paths and on `file` for open files.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::path::Path;
@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_vfs};
 
+use crate::environment;
 use crate::file::File;
 use crate::mount::Mount;
-use crate::world;
 
 /// The name it is registered by.
 pub(crate) const NAME: &CStr = c"qdjobs-sim-disk";
 
-/// The addresses of a file system and of the one it stands on: written once, and read by SQLite for as long as the process
-/// lives.
+/// The addresses of a file system and of the one below it: written once, then read by SQLite for as long as
+/// the process lives.
 struct Registered(#[expect(dead_code, reason = "keeps it alive")] *mut sqlite3_vfs);
 
-// SAFETY: SQLite itself shares it between all threads, and nobody writes to it after the registration but SQLite.
+// SAFETY: SQLite itself shares it between all threads, and only SQLite writes to it after the registration.
 unsafe impl Send for Registered {}
 // SAFETY: as above.
 unsafe impl Sync for Registered {}
@@ -30,7 +30,7 @@ unsafe impl Sync for Registered {}
 pub(crate) fn register() {
     static REGISTERED: OnceLock<Registered> = OnceLock::new();
     REGISTERED.get_or_init(|| {
-        // SAFETY: the default file system of SQLite is there for as long as the process; ours is never freed.
+        // SAFETY: SQLite's default file system exists as long as the process; ours is never freed.
         unsafe {
             let base = ffi::sqlite3_vfs_find(std::ptr::null());
             assert!(!base.is_null(), "SQLite has a default file system");
@@ -50,21 +50,22 @@ pub(crate) fn register() {
             vfs.xCurrentTimeInt64 = Some(current_time_int64);
             let vfs = Box::into_raw(Box::new(vfs));
             let registered = ffi::sqlite3_vfs_register(vfs, 1);
-            assert_eq!(registered, ffi::SQLITE_OK, "SQLite takes another file system");
+            assert_eq!(registered, ffi::SQLITE_OK, "SQLite registers the file system");
             Registered(vfs)
         }
     });
 }
 
-// SAFETY of everything below: SQLite calls these with the file system registered above, whose `pAppData` is the base, and with
-// texts that end in a zero.
+// SAFETY of everything below: SQLite calls these with the file system registered above, whose `pAppData` is
+// the base, and with texts that end in a zero.
 
 /// The file system below.
 unsafe fn base(vfs: *mut sqlite3_vfs) -> *mut sqlite3_vfs {
     unsafe { (*vfs).pAppData.cast() }
 }
 
-/// The disk that the file is on, and its name there; none if it is on no disk or has no name, as a temporary file has not.
+/// The disk that the file is on, and its name there; `None` if it is on no disk or has no name, like a
+/// temporary file.
 unsafe fn route<'a>(name: *const c_char) -> Option<(std::sync::Arc<Mount>, &'a [u8])> {
     if name.is_null() {
         return None;
@@ -88,7 +89,7 @@ unsafe extern "C" fn open(
                 None => ffi::SQLITE_CANTOPEN,
             };
         };
-        // SQLite does not close what has no methods.
+        // SQLite does not close a file without methods.
         (*file).pMethods = std::ptr::null();
         let process = mount.process();
         let there = Path::new(std::ffi::OsStr::from_encoded_bytes_unchecked(name)).exists();
@@ -158,7 +159,7 @@ unsafe extern "C" fn full_pathname(
 unsafe extern "C" fn randomness(vfs: *mut sqlite3_vfs, len: c_int, into: *mut c_char) -> c_int {
     unsafe {
         let bytes = std::slice::from_raw_parts_mut(into.cast::<u8>(), len as usize);
-        if world::randomness(bytes) {
+        if environment::randomness(bytes) {
             return len;
         }
         let base = base(vfs);
@@ -167,7 +168,7 @@ unsafe extern "C" fn randomness(vfs: *mut sqlite3_vfs, len: c_int, into: *mut c_
 }
 
 unsafe extern "C" fn sleep(vfs: *mut sqlite3_vfs, micros: c_int) -> c_int {
-    if world::sleep(Duration::from_micros(micros.max(0) as u64)) {
+    if environment::sleep(Duration::from_micros(micros.max(0) as u64)) {
         return micros;
     }
     unsafe {
@@ -181,7 +182,7 @@ const EPOCH: sqlite3_int64 = 210_866_760_000_000;
 
 unsafe extern "C" fn current_time_int64(vfs: *mut sqlite3_vfs, answer: *mut sqlite3_int64) -> c_int {
     unsafe {
-        if let Some(micros) = world::held_time() {
+        if let Some(micros) = environment::fixed_time() {
             *answer = EPOCH + micros.div_euclid(1000);
             return ffi::SQLITE_OK;
         }

@@ -1,20 +1,20 @@
-//! A seed tells everything: alone in its program, since SQLite has one source of random numbers for all its connections, and
-//! one time.
+//! A seed determines everything. This test is alone in its program, since SQLite has one source of random
+//! numbers and one time for all its connections.
 //!
-//! Leans on rusqlite and on the disk's public door.
+//! Depends on rusqlite and on the disk's public interface.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use qdjobs_sim_disk::{Disk, world};
+use qdjobs_sim_disk::{Disk, environment};
 use rusqlite::Connection;
 
-/// What is on the disk after the same work, by the seed; the power goes in the middle of it.
+/// The digest of the disk after the same work, for a seed; the power is cut in the middle of it.
 fn digest(seed: u64) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let disk = Disk::mount(dir.path(), seed).unwrap();
-    world::seed(seed);
-    world::hold_time(1_795_000_000_000_000);
+    environment::seed(seed);
+    environment::fix_time(1_795_000_000_000_000);
     for times in [60, 5] {
         disk.power_on();
         let conn = Connection::open(dir.path().join("it.db")).unwrap();
@@ -22,7 +22,7 @@ fn digest(seed: u64) -> u64 {
         conn.execute_batch(set_up).unwrap();
         let now: String = conn.query_row("SELECT datetime('now')", [], |row| row.get(0)).unwrap();
         assert_eq!(now, "2026-11-18 11:06:40");
-        disk.cut_at(50);
+        disk.cut_power_at(50);
         for _ in 0..times {
             let _ = conn.execute("INSERT INTO t VALUES (random() || datetime('now'))", []);
         }

@@ -1,5 +1,5 @@
-//! What a worker promises about jobs that are `async fn`: thousands on a few threads, none stalled by another, none running
-//! on after its time.
+//! What a worker promises about `async fn` jobs: thousands on a few threads, none blocked by another, none
+//! running after its timeout.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -11,7 +11,9 @@ use std::time::Duration;
 use qdjobs::prelude::*;
 use qdjobs::{AttemptOutcome, Status};
 
-use crate::support::{Gate, Log, PATIENCE, Room, Soon, Told, block_on, eventually, seconds, watch};
+use crate::support::{
+    DEADLINE, Gate, Log, OwnedEvent, Soon, Workspace, block_on, eventually, seconds, start_with_events,
+};
 
 #[task("async.double")]
 async fn double(number: u64) -> Result<u64, TaskError> {
@@ -39,13 +41,13 @@ async fn panic(after_a_wait: bool) {
     if after_a_wait {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    panic!("fell over");
+    panic!("broken");
 }
 
-/// Tells that the future it lives in is gone.
-struct TellsDrop(Sender<&'static str>);
+/// Reports that the future it is part of is dropped.
+struct ReportsDrop(Sender<&'static str>);
 
-impl Drop for TellsDrop {
+impl Drop for ReportsDrop {
     fn drop(&mut self) {
         let _ = self.0.send("dropped");
     }
@@ -54,15 +56,15 @@ impl Drop for TellsDrop {
 #[task("async.hang", timeout = "5s", retries = 1, backoff = fixed("1h"))]
 async fn hang(ctx: &JobContext, #[state] gate: &Gate, #[state] effects: &Mutex<Sender<&'static str>>) {
     let effects = effects.lock().unwrap().clone();
-    let _tells = TellsDrop(effects.clone());
+    let _tells = ReportsDrop(effects.clone());
     gate.pass(ctx).await;
     let _ = effects.send("later effect");
 }
 
-#[task("async.hang_here", timeout = "5s", retries = 1, backoff = fixed("1h"))]
-async fn hang_here(ctx: &JobContext, #[state] gate: &Gate, #[state] effects: &Mutex<Sender<&'static str>>) {
+#[task("async.hang_local", timeout = "5s", retries = 1, backoff = fixed("1h"))]
+async fn hang_local(ctx: &JobContext, #[state] gate: &Gate, #[state] effects: &Mutex<Sender<&'static str>>) {
     let effects = effects.lock().unwrap().clone();
-    let _tells = Rc::new(TellsDrop(effects.clone()));
+    let _tells = Rc::new(ReportsDrop(effects.clone()));
     gate.pass(ctx).await;
     let _ = effects.send("later effect");
 }
@@ -86,12 +88,12 @@ async fn listen(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
     log.write(format!("{why:?} {}", ctx.should_stop()));
 }
 
-#[task("async.listen_here")]
-async fn listen_here(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
+#[task("async.listen_local")]
+async fn listen_local(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
     let stays = Rc::new(gate);
     stays.pass(ctx).await;
     let why = ctx.stopped().await;
-    // The end of its work takes it another wait.
+    // The end of its work takes another await.
     tokio::time::sleep(Duration::from_millis(1)).await;
     log.write(format!("{why:?} {}", ctx.should_stop()));
     drop(stays);
@@ -101,8 +103,8 @@ async fn listen_here(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log)
 fn quick() {}
 
 #[test]
-fn an_async_function_runs_as_a_job_with_tokio_under_its_awaits() {
-    let (_room, queue) = Room::with_queue();
+fn an_async_function_runs_as_a_job_and_can_await_tokio() {
+    let (_room, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<Double>().start().unwrap();
     let handle = Double::new(21).enqueue(&queue).unwrap();
     assert_eq!(handle.soon().unwrap(), 42);
@@ -110,21 +112,21 @@ fn an_async_function_runs_as_a_job_with_tokio_under_its_awaits() {
 }
 
 #[test]
-fn the_awaits_of_tasks_can_stand_on_the_programs_own_runtime() {
+fn tasks_can_use_the_programs_own_runtime() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let worker = Worker::new(&queue).task::<Double>().runtime(runtime.handle().clone()).start().unwrap();
     runtime.block_on(async {
         assert_eq!(Double::new(4).enqueue(&queue.to_async()).await.unwrap().await.unwrap(), 8);
-        // Stopped inside an async context: nothing in a worker minds.
+        // Dropped inside an async context, which a worker allows.
         drop(worker);
     });
 }
 
 #[test]
 fn three_thousand_async_jobs_are_in_flight_on_a_few_threads() {
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let ((gate, arrivals), threads) = (Gate::new(), Threads::default());
     let worker = Worker::new(&queue).task::<Wait>().async_concurrency(3_000);
     let _worker = worker.state(gate.clone()).state(threads.clone()).start().unwrap();
@@ -138,14 +140,14 @@ fn three_thousand_async_jobs_are_in_flight_on_a_few_threads() {
     for id in ids {
         queue.handle::<()>(id).soon().unwrap();
     }
-    // Two, and on a crowded machine a few that were spawned since those two did not get on.
+    // Two, and on a busy machine a few that were started since those two made no progress.
     let used = threads.0.lock().unwrap().len();
     assert!(used <= 16, "{used} threads");
 }
 
 #[test]
-fn handlers_that_block_their_threads_stall_no_other() {
-    let (_room, queue) = Room::with_queue();
+fn handlers_that_block_their_threads_stall_no_others() {
+    let (_room, queue) = Workspace::with_queue();
     let (gate, arrivals) = Gate::new();
     let _worker = Worker::new(&queue).task::<Block>().task::<Double>().state(gate.clone()).start().unwrap();
     let blocked = queue.enqueue_all((0..8).map(|_| Block)).unwrap();
@@ -163,42 +165,44 @@ fn handlers_that_block_their_threads_stall_no_other() {
 
 #[test]
 fn async_jobs_do_not_take_the_slots_of_functions() {
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let ((gate, arrivals), threads) = (Gate::new(), Threads::default());
     let worker = Worker::new(&queue).task::<Wait>().task::<Quick>().concurrency(1).async_concurrency(2);
     let _worker = worker.state(gate.clone()).state(threads).start().unwrap();
     queue.enqueue_all([Wait, Wait, Wait]).unwrap();
     arrivals.take(2);
     Quick.enqueue(&queue).unwrap().soon().unwrap();
-    assert!(arrivals.nobody_else(), "more are in flight than was asked for");
+    assert!(arrivals.is_empty(), "more are in flight than configured");
     gate.open();
 }
 
 #[test]
 fn a_panic_at_the_first_poll_or_a_later_one_is_a_failed_attempt() {
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<Panic>().task::<Double>().async_concurrency(1).start().unwrap();
     for after_a_wait in [false, true] {
         let handle = Panic::new(after_a_wait).enqueue(&queue).unwrap();
-        assert!(handle.soon().unwrap_err().to_string().contains("the task panicked: fell over"));
+        assert!(handle.soon().unwrap_err().to_string().contains("the task panicked: broken"));
     }
     assert_eq!(Double::new(1).enqueue(&queue).unwrap().soon().unwrap(), 2);
 }
 
 #[test]
-fn an_async_job_that_overruns_is_dropped_and_has_no_later_effect() {
-    let (_room, queue, clock) = Room::with_held_time();
+fn an_async_job_that_times_out_is_dropped_and_has_no_later_effect() {
+    let (_room, queue, clock) = Workspace::with_manual_clock();
     let ((gate, arrivals), (effects, seen)) = (Gate::new(), channel());
-    let worker = Worker::new(&queue).task::<Hang>().task::<HangHere>();
+    let worker = Worker::new(&queue).task::<Hang>().task::<HangLocal>();
     let worker = worker.async_concurrency(1).concurrency(1).state(gate.clone()).state(Mutex::new(effects));
-    let (worker, events) = watch(worker);
-    let jobs = [Hang.enqueue(&queue).unwrap(), HangHere.enqueue(&queue).unwrap()];
+    let (worker, events) = start_with_events(worker);
+    let jobs = [Hang.enqueue(&queue).unwrap(), HangLocal.enqueue(&queue).unwrap()];
     arrivals.take(2);
     clock.advance(seconds(5));
     for _ in &jobs {
-        let told = events.until(|told| matches!(told, Told::Retrying { .. }));
-        assert!(matches!(told, Told::Retrying { attempt: 1, error, .. } if error == "timed out after 5s"));
-        assert_eq!(seen.recv_timeout(PATIENCE), Ok("dropped"));
+        let event = events.until(|event| matches!(event, OwnedEvent::Retrying { .. }));
+        assert!(
+            matches!(event, OwnedEvent::Retrying { attempt: 1, error, .. } if error == "timed out after 5s")
+        );
+        assert_eq!(seen.recv_timeout(DEADLINE), Ok("dropped"));
     }
     gate.open();
     worker.stop().unwrap();
@@ -211,18 +215,18 @@ fn an_async_job_that_overruns_is_dropped_and_has_no_later_effect() {
 
 #[test]
 fn an_async_job_that_blocks_beyond_its_timeout_is_not_run_beside_its_own_retry() {
-    let (_room, queue, clock) = Room::with_held_time();
+    let (_room, queue, clock) = Workspace::with_manual_clock();
     let (gate, arrivals) = Gate::new();
-    let (_worker, events) = watch(Worker::new(&queue).task::<BlockTooLong>().state(gate.clone()));
+    let (_worker, events) = start_with_events(Worker::new(&queue).task::<BlockTooLong>().state(gate.clone()));
     let handle = BlockTooLong.enqueue(&queue).unwrap();
     arrivals.next();
     clock.advance(seconds(5));
-    events.until(|told| matches!(told, Told::Retrying { .. }));
+    events.until(|event| matches!(event, OwnedEvent::Retrying { .. }));
     let due = handle.job().unwrap().scheduled_at;
     clock.advance(seconds(1));
-    // ClaimedJob again, and put off.
+    // Claimed again, and given back for later.
     eventually(|| (handle.job().unwrap().scheduled_at > due).then_some(()));
-    assert!(arrivals.nobody_else());
+    assert!(arrivals.is_empty());
     gate.open();
     eventually(|| {
         clock.advance(seconds(1));
@@ -233,8 +237,8 @@ fn an_async_job_that_blocks_beyond_its_timeout_is_not_run_beside_its_own_retry()
 }
 
 #[test]
-fn a_future_that_cannot_leave_its_thread_stays_on_it() {
-    let (_room, queue) = Room::with_queue();
+fn a_future_that_is_not_send_stays_on_its_thread() {
+    let (_room, queue) = Workspace::with_queue();
     assert!(matches!(OnOneThread::DEF.run, qdjobs::__private::Run::AsyncLocal(_)));
     let _worker = Worker::new(&queue).task::<OnOneThread>().start().unwrap();
     for _ in 0..4 {
@@ -243,13 +247,13 @@ fn a_future_that_cannot_leave_its_thread_stays_on_it() {
 }
 
 #[test]
-fn an_async_task_hears_that_the_worker_stops_and_may_still_complete() {
-    let (_room, queue) = Room::with_queue();
+fn an_async_task_sees_that_the_worker_stops_and_may_still_complete() {
+    let (_room, queue) = Workspace::with_queue();
     let ((gate, arrivals), log) = (Gate::new(), Log::default());
     gate.open();
-    let worker = Worker::new(&queue).task::<Listen>().task::<ListenHere>().shutdown_timeout(Duration::ZERO);
+    let worker = Worker::new(&queue).task::<Listen>().task::<ListenLocal>().shutdown_timeout(Duration::ZERO);
     let worker = worker.state(gate).state(log.clone()).start().unwrap();
-    let ids = [Listen.enqueue(&queue).unwrap().id(), ListenHere.enqueue(&queue).unwrap().id()];
+    let ids = [Listen.enqueue(&queue).unwrap().id(), ListenLocal.enqueue(&queue).unwrap().id()];
     arrivals.take(2);
     worker.stop().unwrap();
     for id in ids {
@@ -259,29 +263,29 @@ fn an_async_task_hears_that_the_worker_stops_and_may_still_complete() {
 }
 
 #[test]
-fn an_async_job_that_outlasts_the_grace_is_dropped_and_goes_back() {
-    let (_room, queue) = Room::with_queue();
+fn an_async_job_that_outlasts_the_shutdown_timeout_is_dropped_and_given_back() {
+    let (_room, queue) = Workspace::with_queue();
     let ((gate, arrivals), (effects, seen)) = (Gate::new(), channel());
     let worker = Worker::new(&queue).task::<Hang>().shutdown_timeout(Duration::ZERO);
-    let (worker, events) = watch(worker.state(gate.clone()).state(Mutex::new(effects)));
+    let (worker, events) = start_with_events(worker.state(gate.clone()).state(Mutex::new(effects)));
     let handle = Hang.enqueue(&queue).unwrap();
     arrivals.next();
     worker.stop().unwrap();
-    events.expect(Told::Stopped { released: 1 });
-    assert_eq!(seen.recv_timeout(PATIENCE), Ok("dropped"));
+    events.expect(OwnedEvent::WorkerStopped { released: 1 });
+    assert_eq!(seen.recv_timeout(DEADLINE), Ok("dropped"));
     let waits = handle.job().unwrap();
     assert_eq!((waits.status, waits.attempt, waits.retry_count), (Status::Pending, 1, 0));
     gate.open();
-    // Nothing of the worker holds on to the shared values any more, the last sender among them.
-    assert_eq!(seen.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+    // The worker keeps nothing of the shared values any more, including the last sender.
+    assert_eq!(seen.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected));
 }
 
 #[test]
 fn async_jobs_that_have_ended_do_not_keep_the_queue_open() {
-    let (room, queue) = Room::with_queue();
+    let (workspace, queue) = Workspace::with_queue();
     let worker = Worker::new(&queue).task::<Double>().start().unwrap();
     assert_eq!(Double::new(21).enqueue(&queue).unwrap().soon().unwrap(), 42);
     worker.stop().unwrap();
     drop(queue);
-    assert_eq!(room.files(), ["jobs.db"]);
+    assert_eq!(workspace.files(), ["jobs.db"]);
 }

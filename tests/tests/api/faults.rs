@@ -1,5 +1,5 @@
-//! What happens when something is wrong: with a stored job, with what a task returns, with the file. Each gets a clear
-//! answer, and nothing is lost or half-stored.
+//! What happens when something is wrong: with a stored job, with what a task returns, with the file. Each
+//! gets a clear error, and nothing is lost or half-stored.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,9 @@ use qdjobs::prelude::*;
 use qdjobs::store::Filter;
 use qdjobs::{ErrorKind, JobId, JobQueue, Status};
 
-use crate::support::{Gate, Log, PATIENCE, Room, Soon, Told, block_on, eventually, job, seconds, watch};
+use crate::support::{
+    DEADLINE, Gate, Log, OwnedEvent, Soon, Workspace, block_on, eventually, job, seconds, start_with_events,
+};
 
 #[task("faults.count", retries = 0)]
 fn count(number: u32, #[state] log: &Log) -> u32 {
@@ -29,8 +31,8 @@ fn return_much() -> String {
     "x".repeat(1 << 20)
 }
 
-#[task("faults.complain", retries = 0)]
-fn complain() -> Result<(), String> {
+#[task("faults.long_error", retries = 0)]
+fn long_error() -> Result<(), String> {
     Err(format!("symptom {} cause", "ü".repeat(100_000)))
 }
 
@@ -50,9 +52,9 @@ fn listen(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
 
 #[test]
 fn a_job_whose_params_no_longer_fit_fails_by_the_name_of_the_param_and_is_kept() {
-    let (room, queue) = Room::with_queue();
+    let (workspace, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<Count>().state(Log::default()).start().unwrap();
-    let conn = room.connection();
+    let conn = workspace.connection();
     for (params, words) in [
         (r#"{"number": "many"}"#, "parameter `number`: invalid type: string \"many\", expected u32"),
         (r#"{}"#, "missing parameter `number`"),
@@ -69,14 +71,14 @@ fn a_job_whose_params_no_longer_fit_fails_by_the_name_of_the_param_and_is_kept()
     }
 }
 
-/// A byte 0xb0 without its lead is a sign to SQLite, which lets it in, but no UTF-8.
+/// A byte 0xb0 without its lead byte is a character to SQLite, which accepts it, but not UTF-8.
 #[test]
-fn a_job_whose_params_are_no_text_fails_and_says_so_and_the_others_run() {
-    let (room, queue) = Room::with_queue();
+fn a_job_whose_params_are_not_text_fails_with_that_error_and_the_others_run() {
+    let (workspace, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<Count>().state(Log::default()).start().unwrap();
     let insert = "INSERT INTO qdjobs_jobs (task_name, params, max_retries)
         VALUES ('faults.count', CAST(x'7b226e756d626572223a22b0227d' AS TEXT), 0)";
-    room.connection().execute(insert, []).unwrap();
+    workspace.connection().execute(insert, []).unwrap();
     Count::new(1).enqueue(&queue).unwrap().soon().unwrap();
     let error = queue.handle::<u32>(JobId(1)).soon().unwrap_err().to_string();
     assert!(error.contains("text that is not UTF-8"), "{error}");
@@ -84,10 +86,10 @@ fn a_job_whose_params_are_no_text_fails_and_says_so_and_the_others_run() {
 }
 
 #[test]
-fn a_job_whose_task_is_gone_waits_and_is_seen() {
-    let (room, queue) = Room::with_queue();
+fn a_job_whose_task_is_gone_stays_pending_and_is_counted() {
+    let (workspace, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<Count>().state(Log::default()).start().unwrap();
-    room.connection().execute("INSERT INTO qdjobs_jobs (task_name) VALUES ('faults.gone')", []).unwrap();
+    workspace.connection().execute("INSERT INTO qdjobs_jobs (task_name) VALUES ('faults.gone')", []).unwrap();
     Count::new(1).enqueue(&queue).unwrap().soon().unwrap();
     let gone =
         queue.list(crate::support::filter(|it| it.task_name = Some("faults.gone".into()))).unwrap().jobs;
@@ -97,8 +99,8 @@ fn a_job_whose_task_is_gone_waits_and_is_seen() {
 // -- what a task returns
 
 #[test]
-fn a_result_that_cannot_be_stored_fails_the_job_at_once_since_another_attempt_would_do_the_same() {
-    let (_room, queue) = Room::with_queue();
+fn a_result_that_cannot_be_stored_fails_the_job_at_once() {
+    let (_room, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<ReturnOddKeys>().task::<ReturnMuch>().start().unwrap();
     let ids = [ReturnOddKeys.enqueue(&queue).unwrap().id(), ReturnMuch.enqueue(&queue).unwrap().id()];
     for (id, words) in
@@ -112,9 +114,9 @@ fn a_result_that_cannot_be_stored_fails_the_job_at_once_since_another_attempt_wo
 
 #[test]
 fn a_long_error_is_stored_with_its_beginning_and_its_end() {
-    let (_room, queue) = Room::with_queue();
-    let _worker = Worker::new(&queue).task::<Complain>().start().unwrap();
-    let handle = Complain.enqueue(&queue).unwrap();
+    let (_room, queue) = Workspace::with_queue();
+    let _worker = Worker::new(&queue).task::<LongError>().start().unwrap();
+    let handle = LongError.enqueue(&queue).unwrap();
     handle.soon().unwrap_err();
     let error = handle.job().unwrap().error.unwrap();
     assert!(error.len() <= qdjobs::Job::ERROR_BYTES_MAX, "{} bytes", error.len());
@@ -124,7 +126,7 @@ fn a_long_error_is_stored_with_its_beginning_and_its_end() {
 
 // -- the file
 
-/// What opening says; the text names the path and ends in what to do.
+/// The error of opening; it names the path and has a help line.
 fn refused(path: &Path) -> (ErrorKind, String) {
     let error = JobQueue::open(path).unwrap_err();
     assert!(error.suggestion().is_some_and(|help| !help.is_empty()), "{error}");
@@ -132,73 +134,76 @@ fn refused(path: &Path) -> (ErrorKind, String) {
 }
 
 #[test]
-fn what_is_no_database_is_refused_and_left_as_it_is() {
-    let room = Room::new();
-    let letter = room.dir().join("letter.txt");
+fn a_file_that_is_not_a_database_is_refused_and_left_unchanged() {
+    let workspace = Workspace::new();
+    let letter = workspace.dir().join("letter.txt");
     let text = "Dear SQLite, I am not one of yours. ".repeat(100);
     std::fs::write(&letter, &text).unwrap();
     let (kind, error) = refused(&letter);
     assert_eq!(kind, ErrorKind::Corrupt);
     assert!(error.contains("not a SQLite database"), "{error}");
     assert_eq!(std::fs::read_to_string(&letter).unwrap(), text);
-    assert_eq!(room.files(), ["letter.txt"]);
+    assert_eq!(workspace.files(), ["letter.txt"]);
 }
 
 #[test]
-fn paths_that_cannot_be_a_database_are_told_as_what_they_are() {
-    let room = Room::new();
-    let (kind, error) = refused(room.dir());
+fn paths_that_cannot_be_a_database_are_refused_with_the_reason() {
+    let workspace = Workspace::new();
+    let (kind, error) = refused(workspace.dir());
     assert!(kind == ErrorKind::Storage && error.contains("is a directory"), "{error}");
     for not_a_file in ["", ":memory:"] {
         let (kind, error) = refused(Path::new(not_a_file));
         assert!(kind == ErrorKind::InvalidInput && error.contains("JobQueue::in_memory()"), "{error}");
     }
-    let (kind, error) = refused(&room.dir().join("missing").join("jobs.db"));
+    let (kind, error) = refused(&workspace.dir().join("missing").join("jobs.db"));
     assert_eq!(kind, ErrorKind::Storage);
     assert!(
         error.contains("missing/jobs.db") && error.contains("check that its directory exists"),
         "{error}"
     );
-    assert_eq!(room.files(), [] as [&str; 0]);
+    assert_eq!(workspace.files(), [] as [&str; 0]);
 }
 
 #[test]
-fn a_database_of_a_newer_version_is_refused_untouched() {
-    let room = Room::new();
-    drop(JobQueue::open(room.db()).unwrap());
-    room.connection().execute("UPDATE qdjobs_meta SET version = 100, min_writer = 99", []).unwrap();
-    let before = std::fs::read(room.db()).unwrap();
-    let (kind, error) = refused(&room.db());
+fn a_database_of_a_newer_version_is_refused_unchanged() {
+    let workspace = Workspace::new();
+    drop(JobQueue::open(workspace.db()).unwrap());
+    workspace.connection().execute("UPDATE qdjobs_meta SET version = 100, min_writer = 99", []).unwrap();
+    let before = std::fs::read(workspace.db()).unwrap();
+    let (kind, error) = refused(&workspace.db());
     assert_eq!(kind, ErrorKind::NewerSchema);
     assert!(error.contains("must know schema 99") && error.contains("update this program"), "{error}");
-    assert_eq!(std::fs::read(room.db()).unwrap(), before);
-    // One that is newer and still lets this version write is opened.
-    room.connection().execute("UPDATE qdjobs_meta SET min_writer = 1", []).unwrap();
-    JobQueue::open(room.db()).unwrap();
+    assert_eq!(std::fs::read(workspace.db()).unwrap(), before);
+    // A newer database that still lets this version write is opened.
+    workspace.connection().execute("UPDATE qdjobs_meta SET min_writer = 1", []).unwrap();
+    JobQueue::open(workspace.db()).unwrap();
 }
 
 #[test]
-fn tables_of_which_nothing_says_who_made_them_are_refused_untouched() {
+fn tables_without_a_version_are_refused_unchanged() {
     for damage in ["DROP TABLE qdjobs_meta", "DELETE FROM qdjobs_meta"] {
-        let room = Room::new();
-        drop(JobQueue::open(room.db()).unwrap());
-        let conn = room.connection();
+        let workspace = Workspace::new();
+        drop(JobQueue::open(workspace.db()).unwrap());
+        let conn = workspace.connection();
         conn.execute_batch(&format!("PRAGMA journal_mode = DELETE; {damage}")).unwrap();
         drop(conn);
-        let before = std::fs::read(room.db()).unwrap();
-        let (kind, error) = refused(&room.db());
+        let before = std::fs::read(workspace.db()).unwrap();
+        let (kind, error) = refused(&workspace.db());
         assert_eq!(kind, ErrorKind::Corrupt, "{error}");
         assert!(error.contains("qdjobs_jobs") && error.contains("qdjobs_meta"), "{error}");
-        assert!(before == std::fs::read(room.db()).unwrap(), "not even its journal mode");
-        assert_eq!(room.files(), ["jobs.db"]);
+        assert!(
+            before == std::fs::read(workspace.db()).unwrap(),
+            "the file is unchanged, its journal mode included"
+        );
+        assert_eq!(workspace.files(), ["jobs.db"]);
     }
 }
 
 #[test]
-fn a_lock_that_is_held_for_too_long_refuses_the_write_stores_nothing_and_harms_nothing() {
-    let room = Room::new();
-    let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(room.db()).unwrap();
-    let conn = room.connection();
+fn a_lock_that_is_held_too_long_refuses_the_write_and_stores_nothing() {
+    let workspace = Workspace::new();
+    let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(workspace.db()).unwrap();
+    let conn = workspace.connection();
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = Count::new(1).enqueue(&queue).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy);
@@ -211,29 +216,29 @@ fn a_lock_that_is_held_for_too_long_refuses_the_write_stores_nothing_and_harms_n
 }
 
 #[test]
-fn a_write_that_meets_a_lock_waits_until_it_is_let_go() {
-    let room = Room::new();
-    let queue = JobQueue::options().busy_timeout(PATIENCE).open(room.db()).unwrap();
-    // A worker's turn stands, so that a job is not stored by a single statement, which would be another matter.
+fn a_write_that_meets_a_lock_waits_until_it_is_released() {
+    let workspace = Workspace::new();
+    let queue = JobQueue::options().busy_timeout(DEADLINE).open(workspace.db()).unwrap();
+    // With a waiting claim a job is not stored by a single statement, which would be another case.
     let _worker = Worker::new(&queue).task::<Count>().state(Log::default()).start().unwrap();
-    let conn = room.connection();
+    let conn = workspace.connection();
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (answered, answer) = channel();
     let enqueues = queue.clone();
     let caller = std::thread::spawn(move || answered.send(Count::new(1).enqueue(&enqueues).map(drop)));
-    // On a machine too slow to get there within this time the test proves less, and does not fail.
-    assert!(answer.recv_timeout(Duration::from_millis(300)).is_err(), "it is not answered while it waits");
+    // On a machine too slow to get there within this time the test proves less, but does not fail.
+    assert!(answer.recv_timeout(Duration::from_millis(300)).is_err(), "it has no answer while it waits");
     conn.execute_batch("COMMIT").unwrap();
-    answer.recv_timeout(PATIENCE).unwrap().unwrap();
+    answer.recv_timeout(DEADLINE).unwrap().unwrap();
     caller.join().unwrap().unwrap();
 }
 
 #[test]
 fn jobs_stored_together_are_all_refused_when_the_database_refuses_one() {
-    let (room, queue) = Room::with_queue();
+    let (workspace, queue) = Workspace::with_queue();
     let forbid = "CREATE TRIGGER forbid BEFORE INSERT ON qdjobs_jobs WHEN NEW.params = '{\"number\":2}'
         BEGIN SELECT RAISE(ABORT, 'two is one too many'); END";
-    room.connection().execute_batch(forbid).unwrap();
+    workspace.connection().execute_batch(forbid).unwrap();
     let error = queue.enqueue_all([1, 2, 3].map(Count::new)).unwrap_err();
     assert!(!error.may_be_stored() && error.to_string().contains("two is one too many"), "{error}");
     assert_eq!(queue.counts().unwrap().total(), 0);
@@ -241,10 +246,10 @@ fn jobs_stored_together_are_all_refused_when_the_database_refuses_one() {
 }
 
 #[test]
-fn a_fault_that_ends_the_transaction_stores_nothing_of_those_who_are_told_so() {
-    let room = Room::new();
-    let queue = JobQueue::options().busy_timeout(PATIENCE).open(room.db()).unwrap();
-    let conn = room.connection();
+fn a_fault_that_ends_the_transaction_stores_nothing_of_the_refused_requests() {
+    let workspace = Workspace::new();
+    let queue = JobQueue::options().busy_timeout(DEADLINE).open(workspace.db()).unwrap();
+    let conn = workspace.connection();
     let end = "CREATE TRIGGER ends BEFORE INSERT ON qdjobs_jobs WHEN NEW.params = '{\"number\":2}'
         BEGIN SELECT RAISE(ROLLBACK, 'all is over'); END";
     conn.execute_batch(end).unwrap();
@@ -255,29 +260,38 @@ fn a_fault_that_ends_the_transaction_stores_nothing_of_those_who_are_told_so() {
     conn.execute_batch("COMMIT").unwrap();
     let answers: Vec<_> = jobs.into_iter().map(|job| block_on(job).map(|handle| handle.id())).collect();
     assert!(answers[2].is_err());
-    let told: Vec<JobId> = answers.iter().flatten().copied().collect();
+    let event: Vec<JobId> = answers.iter().flatten().copied().collect();
     let mut there: Vec<JobId> =
         queue.list(Filter::default()).unwrap().jobs.iter().map(|job| job.id).collect();
     there.reverse();
-    assert_eq!(told, there, "{answers:?}");
+    assert_eq!(event, there, "{answers:?}");
     assert!(answers.iter().flat_map(|answer| answer.as_ref().err()).all(|error| !error.may_be_stored()));
 }
 
 #[test]
 fn a_job_that_cannot_be_marked_as_running_is_not_started() {
-    let (room, queue) = Room::with_queue();
+    let (workspace, queue) = Workspace::with_queue();
     Count::new(1).enqueue(&queue).unwrap();
-    let conn = room.connection();
+    let conn = workspace.connection();
     let keep = "CREATE TRIGGER keep BEFORE UPDATE OF status ON qdjobs_jobs WHEN NEW.status = 'running'
         BEGIN SELECT RAISE(IGNORE); END";
     conn.execute_batch(keep).unwrap();
     let log = Log::default();
-    let (_worker, events) = watch(Worker::new(&queue).task::<Count>().state(log.clone()));
-    // Told as a damage: what is ready by the index cannot be claimed in the table.
-    let told = events.until(|told| {
-        matches!(told, Told::Trouble(_) | Told::StoreStopped(_) | Told::Refused { .. } | Told::Completed(_))
+    let (_worker, events) = start_with_events(Worker::new(&queue).task::<Count>().state(log.clone()));
+    // Reported as corruption: what the index has as available cannot be claimed in the table.
+    let event = events.until(|event| {
+        matches!(
+            event,
+            OwnedEvent::StoreError(_)
+                | OwnedEvent::StoreHalted(_)
+                | OwnedEvent::ResultDiscarded { .. }
+                | OwnedEvent::Completed(_)
+        )
     });
-    assert!(matches!(told, Told::Trouble(ErrorKind::Corrupt) | Told::StoreStopped(_)), "{told:?}");
+    assert!(
+        matches!(event, OwnedEvent::StoreError(ErrorKind::Corrupt) | OwnedEvent::StoreHalted(_)),
+        "{event:?}"
+    );
     assert_eq!(Count::new(2).enqueue(&queue).unwrap_err().kind(), ErrorKind::StoreHalted);
     let status: String = conn.query_row("SELECT status FROM qdjobs_jobs", [], |row| row.get(0)).unwrap();
     assert_eq!((log.lines().len(), status.as_str()), (0, "pending"));
@@ -285,47 +299,47 @@ fn a_job_that_cannot_be_marked_as_running_is_not_started() {
 
 #[test]
 fn a_worker_whose_finish_meets_a_lock_writes_it_later_and_runs_the_job_once() {
-    let room = Room::new();
-    let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(room.db()).unwrap();
+    let workspace = Workspace::new();
+    let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(workspace.db()).unwrap();
     let ((gate, arrivals), log) = (Gate::new(), Log::default());
     let worker = Worker::new(&queue).task::<Wait>().state(gate.clone()).state(log.clone());
-    let (_worker, events) = watch(worker);
+    let (_worker, events) = start_with_events(worker);
     let handle = Wait.enqueue(&queue).unwrap();
     arrivals.next();
-    let conn = room.connection();
+    let conn = workspace.connection();
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     gate.open();
-    events.expect(Told::Trouble(ErrorKind::Busy));
+    events.expect(OwnedEvent::StoreError(ErrorKind::Busy));
     conn.execute_batch("COMMIT").unwrap();
-    events.expect(Told::Completed(handle.id()));
+    events.expect(OwnedEvent::Completed(handle.id()));
     assert_eq!((log.lines().len(), handle.job().unwrap().attempt), (1, 1));
 }
 
 #[test]
-fn a_worker_that_cannot_be_sure_of_its_lease_warns_its_tasks_and_goes_on_when_it_is() {
-    let (room, queue, clock) = Room::with_held_time();
+fn a_worker_that_may_have_lost_its_lease_warns_its_tasks_and_continues_when_it_has_not() {
+    let (workspace, queue, clock) = Workspace::with_manual_clock();
     let ((gate, arrivals), log) = (Gate::new(), Log::default());
     gate.open();
     let worker = Worker::new(&queue).task::<Listen>().task::<Count>().concurrency(2);
-    let (_worker, events) = watch(worker.state(gate).state(log.clone()));
+    let (_worker, events) = start_with_events(worker.state(gate).state(log.clone()));
     Listen.enqueue(&queue).unwrap();
     let warned = arrivals.next();
-    let conn = room.connection();
+    let conn = workspace.connection();
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // No heartbeat is answered for longer than others wait.
+    // No heartbeat is answered for longer than a lease.
     clock.advance(seconds(40));
     eventually(|| (log.lines() == ["LeaseLost"]).then_some(()));
     conn.execute_batch("COMMIT").unwrap();
-    // It was not lost after all, so what the task returned is heard, and others begin.
-    events.expect(Told::Completed(warned));
+    // The lease was not lost after all, so the task's result counts, and other jobs begin.
+    events.expect(OwnedEvent::Completed(warned));
     assert_eq!(Count::new(1).enqueue(&queue).unwrap().soon().unwrap(), 1);
 }
 
 #[test]
-fn a_store_that_fails_under_a_waiting_caller_does_not_leave_it_waiting() {
-    let room = Room::new();
-    let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(room.db()).unwrap();
-    let conn = room.connection();
+fn a_caller_that_waits_is_answered_when_the_store_fails() {
+    let workspace = Workspace::new();
+    let queue = JobQueue::options().busy_timeout(Duration::from_millis(30)).open(workspace.db()).unwrap();
+    let conn = workspace.connection();
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (answered, answers) = channel();
     std::thread::scope(|scope| {
@@ -338,11 +352,11 @@ fn a_store_that_fails_under_a_waiting_caller_does_not_leave_it_waiting() {
     assert_eq!(answers.iter().collect::<Vec<_>>(), [ErrorKind::Busy; 8]);
 }
 
-// -- as another user, or under another umask: in a process of its own
+// -- as another user, or with another umask: in a process of its own
 
 const INNER: &str = "QDJOBS_TEST_INNER";
 
-/// Runs one test of this binary in a child, and nothing but its inner part.
+/// Runs one test of this binary in a child process, and only its inner part.
 fn inner(mut command: Command, test: &str, path: &Path) {
     let command = command.args(["--exact", test, "--nocapture"]).env(INNER, path).current_dir("/");
     let output = command.output().unwrap();
@@ -352,26 +366,26 @@ fn inner(mut command: Command, test: &str, path: &Path) {
 }
 
 #[test]
-fn what_was_written_reaches_the_database_itself_as_soon_as_nobody_writes() {
-    let (room, queue) = Room::with_queue();
-    let size = || std::fs::metadata(room.db()).unwrap().len();
+fn the_log_is_checkpointed_as_soon_as_no_connection_writes() {
+    let (workspace, queue) = Workspace::with_queue();
+    let size = || std::fs::metadata(workspace.db()).unwrap().len();
     let before = size();
     queue.enqueue_all((0..300).map(Count::new)).unwrap();
-    assert_eq!(size(), before, "it is in the log, which is as safe");
-    // Nobody waits for work here: the writing thread wakes for this alone.
+    assert_eq!(size(), before, "the job is in the log");
+    // No worker waits for jobs here: the writer thread wakes up for this alone.
     eventually(|| (size() > before + (30 << 10)).then_some(()));
 }
 
 #[test]
 #[cfg(unix)]
-fn the_files_of_a_queue_are_its_owners_alone_whatever_the_umask() {
+fn the_files_of_a_queue_are_private_to_their_owner_whatever_the_umask() {
     use std::os::unix::fs::PermissionsExt;
-    const NAME: &str = "faults::the_files_of_a_queue_are_its_owners_alone_whatever_the_umask";
+    const NAME: &str = "faults::the_files_of_a_queue_are_private_to_their_owner_whatever_the_umask";
     let Some(path) = std::env::var_os(INNER) else {
-        let room = Room::new();
+        let workspace = Workspace::new();
         let mut shell = Command::new("sh");
         shell.args(["-c", "umask 0; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
-        return inner(shell, NAME, &room.db());
+        return inner(shell, NAME, &workspace.db());
     };
     let mode = |suffix: &str| {
         let mut path = path.clone();
@@ -387,29 +401,29 @@ fn the_files_of_a_queue_are_its_owners_alone_whatever_the_umask() {
 
 #[test]
 #[cfg(unix)]
-fn a_database_that_may_not_be_written_is_refused_as_that() {
+fn a_database_without_write_permission_is_refused_with_that_error() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
-    const NAME: &str = "faults::a_database_that_may_not_be_written_is_refused_as_that";
+    const NAME: &str = "faults::a_database_without_write_permission_is_refused_with_that_error";
     let Some(dir) = std::env::var_os(INNER) else {
-        let room = Room::new();
-        drop(Count::new(1).enqueue(&JobQueue::open(room.db()).unwrap()).unwrap());
+        let workspace = Workspace::new();
+        drop(Count::new(1).enqueue(&JobQueue::open(workspace.db()).unwrap()).unwrap());
         let mode = |path: &Path, mode| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
-        // Where another user can run it, wherever this one has been built.
-        let program = room.dir().join("program");
+        // A place where another user can run it, wherever this one was built.
+        let program = workspace.dir().join("program");
         std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
         mode(&program, 0o555);
-        mode(&room.db(), 0o444);
-        mode(room.dir(), 0o555);
+        mode(&workspace.db(), 0o444);
+        mode(workspace.dir(), 0o555);
         let mut command = Command::new(program);
-        if std::fs::OpenOptions::new().write(true).open(room.db()).is_ok() {
-            // The modes mean nothing to root, who is somebody else for once.
+        if std::fs::OpenOptions::new().write(true).open(workspace.db()).is_ok() {
+            // Modes mean nothing to root, so the child runs as another user.
             command.uid(65_534).gid(65_534);
         }
-        inner(command, NAME, room.dir());
-        return mode(room.dir(), 0o755);
+        inner(command, NAME, workspace.dir());
+        return mode(workspace.dir(), 0o755);
     };
     let (kind, error) = refused(&Path::new(&dir).join("jobs.db"));
     assert_eq!(kind, ErrorKind::ReadOnly, "{error}");
@@ -420,16 +434,16 @@ fn a_database_that_may_not_be_written_is_refused_as_that() {
 }
 
 #[test]
-fn a_job_that_a_person_deletes_from_under_its_task_is_refused_at_its_end_and_the_worker_goes_on() {
-    let (room, queue) = Room::with_queue();
+fn the_result_of_a_job_that_was_deleted_while_it_ran_is_discarded_and_the_worker_continues() {
+    let (workspace, queue) = Workspace::with_queue();
     let ((gate, arrivals), log) = (Gate::new(), Log::default());
     let worker = Worker::new(&queue).task::<Wait>().state(gate.clone()).state(log);
-    let (_worker, events) = watch(worker);
+    let (_worker, events) = start_with_events(worker);
     let id = Wait.enqueue(&queue).unwrap().id();
     arrivals.next();
-    room.connection().execute("DELETE FROM qdjobs_jobs", []).unwrap();
+    workspace.connection().execute("DELETE FROM qdjobs_jobs", []).unwrap();
     gate.open();
-    events.expect(Told::Refused { id, attempt: 1 });
+    events.expect(OwnedEvent::ResultDiscarded { id, attempt: 1 });
     eventually(|| queue.list(Filter::default()).unwrap().jobs.is_empty().then_some(()));
     Wait.enqueue(&queue).unwrap().soon().unwrap();
 }

@@ -1,17 +1,19 @@
-//! The tests through the public door, in one binary: linking it once is enough.
+//! Tests of the public interface, in one binary: linking it once is enough.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod async_tasks;
 mod faults;
+mod glossary;
 mod health;
 mod model;
 mod promises;
 mod queue;
+mod rooms;
 mod salvage;
 mod setup;
 mod store_proxy;
 mod support;
 mod targets;
-mod transaction;
+mod transactions;
 mod worker;

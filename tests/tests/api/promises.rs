@@ -1,4 +1,5 @@
-//! The page of promises, `RELIABILITY.md`: each row of its tables names its proof, and each test that the page names exists.
+//! The page of promises, `RELIABILITY.md`: each row of its tables names its proof, and each named test
+//! exists.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../qdjobs/docs/RELIABILITY.md");
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The tests of all Rust files under `dir`, by name: functions that have the attribute.
+/// The names of the tests in all Rust files under `dir`: functions with the attribute.
 fn tests(dir: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path: PathBuf = entry.unwrap().path();
@@ -29,7 +30,8 @@ fn tests_in(text: &str) -> Vec<String> {
                 marked = false;
             }
             _ if line.starts_with("#[") => marked |= line == "#[test]",
-            // Between the attribute and its function stand further attributes, some over several lines, and remarks.
+            // Between the attribute and its function there may be further attributes, some over several
+            // lines, and comments.
             _ if line.is_empty() || line == "}" => marked = false,
             _ => {}
         }
@@ -37,7 +39,7 @@ fn tests_in(text: &str) -> Vec<String> {
     found
 }
 
-/// What stands between backticks and is the name of a test: a sentence of at least four words.
+/// The text between backticks that is the name of a test: a sentence of at least four words.
 fn tests_named(text: &str) -> Vec<&str> {
     let quoted = text.split('`').skip(1).step_by(2);
     let names = quoted.filter_map(|quote| quote.rsplit("::").next());
@@ -54,7 +56,7 @@ fn each_promise_and_each_fault_names_a_proof_and_every_test_that_is_named_exists
     let mut known: BTreeSet<String> = qdjobs_contract::promises().map(str::to_owned).collect();
     tests(Path::new(ROOT), &mut known);
     let missing: Vec<&str> = tests_named(&page).into_iter().filter(|name| !known.contains(*name)).collect();
-    assert!(missing.is_empty(), "named, and not there: {missing:#?}");
+    assert!(missing.is_empty(), "named, but missing: {missing:#?}");
 
     let mut rows = 0;
     for section in page
@@ -65,7 +67,7 @@ fn each_promise_and_each_fault_names_a_proof_and_every_test_that_is_named_exists
         for row in table {
             rows += 1;
             let proof = row.trim_end_matches('|').rsplit('|').next().unwrap();
-            assert!(!tests_named(proof).is_empty(), "no test is named by the row {row}");
+            assert!(!tests_named(proof).is_empty(), "the row names no test: {row}");
         }
     }
     assert!(rows >= 25, "{rows} rows");

@@ -1,4 +1,4 @@
-//! Backups, the check of a file, and what can be saved of a damaged one.
+//! Backups, the check of a file, and salvage from a corrupt one.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,17 +12,17 @@ use qdjobs::store::sqlite::{SqliteOptions, SqliteStore, check, salvage};
 use qdjobs::store::{ClaimRequest, JobCommand, Release, Store, TaskSet, WorkerInfo};
 use qdjobs::{Clock, ErrorKind, JobId, JobQueue, Status, WorkerId};
 
-use crate::support::{Log, Room, Soon, job};
+use crate::support::{Log, Soon, Workspace, job};
 
 #[task("salvage.keep", retries = 0)]
 fn keep(text: String, #[state] log: &Log) -> Result<usize, String> {
     log.write("kept");
-    if text == "fail" { Err("as it was told".into()) } else { Ok(text.len()) }
+    if text == "fail" { Err("as requested".into()) } else { Ok(text.len()) }
 }
 
 const PAGE: usize = 4096;
 
-/// The pages of the table of jobs and of all that hangs below it, by SQLite's own account.
+/// The leaf pages of a table, as SQLite reports them.
 fn pages_of(path: &Path, table: &str) -> Vec<usize> {
     let conn = Connection::open(path).unwrap();
     let dbstat =
@@ -41,8 +41,8 @@ fn overwrite(path: &Path, pages: &[usize]) {
 }
 
 /// A closed file with jobs in it, of many sizes, one of them with a history.
-fn full_room() -> (Room, Vec<JobId>) {
-    let (room, queue) = Room::with_queue();
+fn filled_workspace() -> (Workspace, Vec<JobId>) {
+    let (workspace, queue) = Workspace::with_queue();
     let worker = Worker::new(&queue).task::<Keep>().state(Log::default()).start().unwrap();
     let failed = Keep::new("fail").enqueue(&queue).unwrap();
     failed.soon().unwrap_err();
@@ -53,15 +53,15 @@ fn full_room() -> (Room, Vec<JobId>) {
     queue.delete(ids[400]).unwrap();
     ids.remove(400);
     drop((failed, queue));
-    (room, ids)
+    (workspace, ids)
 }
 
 #[test]
-fn a_backup_is_a_whole_database_of_its_owners_alone_and_never_replaces_a_file() {
-    let (room, queue) = Room::with_queue();
+fn a_backup_is_a_complete_private_database_and_never_replaces_a_file() {
+    let (workspace, queue) = Workspace::with_queue();
     let ids = queue.enqueue_all((0..500).map(|n| Keep::new(n.to_string()))).unwrap();
     let worker = Worker::new(&queue).task::<Keep>().state(Log::default()).start().unwrap();
-    let copy = room.dir().join("copy.db");
+    let copy = workspace.dir().join("copy.db");
     queue.backup(&copy).unwrap();
     worker.stop().unwrap();
     let findings = check(&copy).unwrap();
@@ -71,15 +71,15 @@ fn a_backup_is_a_whole_database_of_its_owners_alone_and_never_replaces_a_file() 
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    assert!(!room.files().iter().any(|name| name.starts_with("copy.db-")), "{:?}", room.files());
+    assert!(!workspace.files().iter().any(|name| name.starts_with("copy.db-")), "{:?}", workspace.files());
 
     let before = std::fs::read(&copy).unwrap();
     let refused = queue.backup(&copy).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
     assert_eq!(std::fs::read(&copy).unwrap(), before);
-    queue.backup(room.dir().join("missing").join("copy.db")).unwrap_err();
+    queue.backup(workspace.dir().join("missing").join("copy.db")).unwrap_err();
     assert_eq!(
-        JobQueue::in_memory().backup(room.dir().join("other.db")).unwrap_err().kind(),
+        JobQueue::in_memory().backup(workspace.dir().join("other.db")).unwrap_err().kind(),
         ErrorKind::Config
     );
 
@@ -88,50 +88,50 @@ fn a_backup_is_a_whole_database_of_its_owners_alone_and_never_replaces_a_file() 
     assert_eq!(restored.counts().unwrap().total(), 500);
 }
 
-/// SQLite would take each of these for something else than the name of a file.
+/// SQLite would not take any of these as the name of a file.
 #[test]
-fn names_that_mean_something_else_to_sqlite_are_refused_wherever_a_file_is_named() {
-    let (room, queue) = Room::with_queue();
+fn names_with_a_special_meaning_for_sqlite_are_refused_as_file_names() {
+    let (workspace, queue) = Workspace::with_queue();
     for name in ["file:b.db", "file:/tmp/b.db?mode=memory", ":memory:", ""] {
         for (what, refused) in [
             ("open", JobQueue::open(name).unwrap_err()),
             ("backup", queue.backup(name).unwrap_err()),
             ("check", check(name).unwrap_err()),
-            ("salvage of", salvage(name, room.dir().join("new.db")).unwrap_err()),
-            ("salvage to", salvage(room.db(), name).unwrap_err()),
+            ("salvage of", salvage(name, workspace.dir().join("new.db")).unwrap_err()),
+            ("salvage to", salvage(workspace.db(), name).unwrap_err()),
         ] {
             assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{what} `{name}`: {refused}");
             assert!(refused.to_string().contains("is not a file"), "{what} `{name}`: {refused}");
         }
         assert!(name.is_empty() || !Path::new(name).exists(), "{name}");
     }
-    assert!(!room.dir().join("new.db").exists());
-    // A file of such a name is named by its place.
+    assert!(!workspace.dir().join("new.db").exists());
+    // Such a file can be named with its directory.
     #[cfg(unix)]
     {
-        let copy = room.dir().join("file:b.db");
+        let copy = workspace.dir().join("file:b.db");
         queue.backup(&copy).unwrap();
         assert!(check(&copy).unwrap().is_sound());
     }
 }
 
 #[test]
-fn a_check_finds_nothing_in_a_sound_file_and_says_what_cannot_be_in_others() {
-    let (room, ids) = full_room();
-    let bytes = || std::fs::read(room.db()).unwrap();
-    let before = (bytes(), room.files());
-    let findings = check(room.db()).unwrap();
+fn a_check_finds_nothing_in_a_sound_file_and_reports_contradictions_in_others() {
+    let (workspace, ids) = filled_workspace();
+    let bytes = || std::fs::read(workspace.db()).unwrap();
+    let before = (bytes(), workspace.files());
+    let findings = check(workspace.db()).unwrap();
     assert_eq!((findings.jobs, findings.problems.as_slice()), (ids.len() as u64, &[] as &[String]));
-    assert_eq!((bytes(), room.files()), before, "nothing is changed, and nothing left beside it");
+    assert_eq!((bytes(), workspace.files()), before, "no file is changed or added");
 
-    let conn = room.connection();
+    let conn = workspace.connection();
     conn.execute_batch(
         "UPDATE qdjobs_jobs SET status = 'running', worker_id = 77 WHERE id = 5;
          UPDATE qdjobs_jobs SET completed_at = 1 WHERE id = 6;
          INSERT INTO qdjobs_attempts VALUES (99999, 1, 1, 1, 1, 'failed', NULL)",
     )
     .unwrap();
-    let problems = check(room.db()).unwrap().problems;
+    let problems = check(workspace.db()).unwrap().problems;
     for words in [
         "1 running jobs without a registered worker",
         "1 jobs whose status and completed_at",
@@ -139,13 +139,13 @@ fn a_check_finds_nothing_in_a_sound_file_and_says_what_cannot_be_in_others() {
     ] {
         assert!(problems.iter().any(|problem| problem.starts_with(words)), "{words}: {problems:?}");
     }
-    assert_eq!(check(room.dir().join("none.db")).unwrap_err().kind(), ErrorKind::Storage);
-    assert!(!room.dir().join("none.db").exists());
-    std::fs::write(room.dir().join("letter"), "Dear SQLite, ".repeat(100)).unwrap();
-    assert_eq!(check(room.dir().join("letter")).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(check(workspace.dir().join("none.db")).unwrap_err().kind(), ErrorKind::Storage);
+    assert!(!workspace.dir().join("none.db").exists());
+    std::fs::write(workspace.dir().join("letter"), "Dear SQLite, ".repeat(100)).unwrap();
+    assert_eq!(check(workspace.dir().join("letter")).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
-/// Lets a job crash as often as is said, each time in the hands of another worker.
+/// Lets a job crash this often, each time with another worker.
 fn crash(store: &SqliteStore, id: JobId, times: i64) {
     for worker in (1..=times).map(WorkerId) {
         store.register_worker(WorkerInfo::new(worker, "here", 7)).wait().unwrap();
@@ -165,37 +165,37 @@ fn crash(store: &SqliteStore, id: JobId, times: i64) {
     }
 }
 
-fn stored(room: &Room, text: &str) -> (Arc<SqliteStore>, JobId) {
-    let store = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
+fn stored(workspace: &Workspace, text: &str) -> (Arc<SqliteStore>, JobId) {
+    let store = SqliteStore::open(&workspace.db(), SqliteOptions::default(), Clock::system()).unwrap();
     let job = NewJob::new("salvage.keep", format!(r#"{{"text":"{text}"}}"#));
     let id = store.insert(vec![job]).wait().unwrap()[0];
     (store, id)
 }
 
 #[test]
-fn a_job_that_crashed_and_is_retried_by_hand_is_nothing_that_a_check_finds() {
-    let room = Room::new();
-    let (store, id) = stored(&room, "crash");
+fn a_check_accepts_a_job_that_crashed_and_was_retried_by_command() {
+    let workspace = Workspace::new();
+    let (store, id) = stored(&workspace, "crash");
     crash(&store, id, 3);
     let retried = store.command(JobCommand::Retry(id)).wait().unwrap();
-    assert_eq!((retried.crash_count, check(room.db()).unwrap().problems), (0, vec![]));
+    assert_eq!((retried.crash_count, check(workspace.db()).unwrap().problems), (0, vec![]));
     crash(&store, id, 1);
-    assert_eq!(check(room.db()).unwrap().problems, [""; 0]);
+    assert_eq!(check(workspace.db()).unwrap().problems, [""; 0]);
     drop(store);
-    room.connection().execute("UPDATE qdjobs_jobs SET crash_count = 5", []).unwrap();
-    let problems = check(room.db()).unwrap().problems;
+    workspace.connection().execute("UPDATE qdjobs_jobs SET crash_count = 5", []).unwrap();
+    let problems = check(workspace.db()).unwrap().problems;
     assert_eq!(problems, ["1 jobs with a crash_count above their recorded crashes"]);
 }
 
 #[test]
-fn a_job_that_is_saved_without_its_history_has_no_crash_that_nobody_recorded() {
-    let room = Room::new();
-    let (store, id) = stored(&room, "crash");
+fn a_job_that_is_salvaged_without_its_history_has_no_unrecorded_crash() {
+    let workspace = Workspace::new();
+    let (store, id) = stored(&workspace, "crash");
     crash(&store, id, 2);
     drop(store);
-    overwrite(&room.db(), &pages_of(&room.db(), "qdjobs_attempts"));
-    let new = room.dir().join("new.db");
-    assert_eq!(salvage(room.db(), &new).unwrap().without_history, [id.0]);
+    overwrite(&workspace.db(), &pages_of(&workspace.db(), "qdjobs_attempts"));
+    let new = workspace.dir().join("new.db");
+    assert_eq!(salvage(workspace.db(), &new).unwrap().without_history, [id.0]);
     assert_eq!(check(&new).unwrap().problems, [""; 0]);
     let queue = JobQueue::open(&new).unwrap();
     let worker = Worker::new(&queue).task::<Keep>().state(Log::default()).start().unwrap();
@@ -204,19 +204,19 @@ fn a_job_that_is_saved_without_its_history_has_no_crash_that_nobody_recorded() {
 }
 
 #[test]
-fn of_a_damaged_file_every_job_on_a_sound_page_is_saved_and_the_others_are_named() {
-    let (room, ids) = full_room();
-    let leaves = pages_of(&room.db(), "qdjobs_jobs");
+fn salvage_saves_every_job_on_a_sound_page_and_lists_the_others() {
+    let (workspace, ids) = filled_workspace();
+    let leaves = pages_of(&workspace.db(), "qdjobs_jobs");
     assert!(leaves.len() > 12, "{}", leaves.len());
-    // Two holes, the second right at the end, and an index: what is read does not hang on it.
-    overwrite(&room.db(), &[leaves[3], leaves[4], leaves[leaves.len() - 1]]);
-    overwrite(&room.db(), &pages_of(&room.db(), "qdjobs_scheduled"));
-    let damaged = std::fs::read(room.db()).unwrap();
-    assert!(!check(room.db()).unwrap().is_sound());
+    // Two gaps, the second right at the end, and an index: salvage reads without the index.
+    overwrite(&workspace.db(), &[leaves[3], leaves[4], leaves[leaves.len() - 1]]);
+    overwrite(&workspace.db(), &pages_of(&workspace.db(), "qdjobs_scheduled"));
+    let damaged = std::fs::read(workspace.db()).unwrap();
+    assert!(!check(workspace.db()).unwrap().is_sound());
 
-    let new = room.dir().join("new.db");
-    let saved = salvage(room.db(), &new).unwrap();
-    assert_eq!(std::fs::read(room.db()).unwrap(), damaged, "the damaged file is evidence");
+    let new = workspace.dir().join("new.db");
+    let saved = salvage(workspace.db(), &new).unwrap();
+    assert_eq!(std::fs::read(workspace.db()).unwrap(), damaged, "salvage does not change the corrupt file");
     let lost = |id: &JobId| saved.unreadable.iter().any(|range| range.contains(&id.0));
     assert!((2..=3).contains(&saved.unreadable.len()), "{saved:?}");
     assert!(saved.refused.is_empty() && saved.without_history.is_empty(), "{saved:?}");
@@ -229,26 +229,26 @@ fn of_a_damaged_file_every_job_on_a_sound_page_is_saved_and_the_others_are_named
     let found = statement.query_map([], |row| row.get(0).map(JobId)).unwrap();
     let found: BTreeSet<JobId> = found.map(Result::unwrap).collect();
     let expected: BTreeSet<JobId> = ids.iter().copied().filter(|id| !lost(id)).collect();
-    assert_eq!(found, expected, "all that is not named as lost is there");
+    assert_eq!(found, expected, "every job that is not reported as lost is there");
     assert!(ids.len() - found.len() < 300 && found.len() < ids.len(), "{} of {}", found.len(), ids.len());
 
-    // What is there is whole: the params, the history, the numbers that go on.
+    // What is there is complete: the params, the history, the ids that continue.
     assert_eq!(job(&queue, ids[0]).status, Status::Failed);
     assert_eq!(queue.attempts(ids[0]).unwrap().len(), 1);
     let large = ids.iter().filter(|id| !lost(id)).find(|id| job(&queue, **id).params.len() > 2_000).unwrap();
     assert!(job(&queue, *large).params.contains("xxxx"));
     assert!(Keep::new("next").enqueue(&queue).unwrap().id() > *ids.last().unwrap());
 
-    assert_eq!(salvage(room.db(), &new).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(salvage(workspace.db(), &new).unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
-fn a_job_whose_params_are_on_a_damaged_page_is_named_and_not_saved_without_them() {
-    let (room, ids) = full_room();
-    let pages = pages_of(&room.db(), "qdjobs_params");
-    overwrite(&room.db(), &pages[2..4]);
-    let new = room.dir().join("new.db");
-    let saved = salvage(room.db(), &new).unwrap();
+fn a_job_whose_params_are_on_a_corrupt_page_is_listed_and_not_saved_without_them() {
+    let (workspace, ids) = filled_workspace();
+    let pages = pages_of(&workspace.db(), "qdjobs_params");
+    overwrite(&workspace.db(), &pages[2..4]);
+    let new = workspace.dir().join("new.db");
+    let saved = salvage(workspace.db(), &new).unwrap();
     assert!(saved.unreadable.is_empty() && !saved.refused.is_empty(), "{saved:?}");
     assert!(saved.refused.iter().all(|(_, why)| why == "its params cannot be read"), "{saved:?}");
     assert_eq!(saved.jobs as usize + saved.refused.len(), ids.len());
@@ -256,9 +256,9 @@ fn a_job_whose_params_are_on_a_damaged_page_is_named_and_not_saved_without_them(
 }
 
 #[test]
-fn a_job_that_was_running_is_pending_in_what_is_saved_and_a_suspect_stays_one() {
-    let (room, ids) = full_room();
-    let conn = room.connection();
+fn a_running_job_is_pending_after_salvage_and_a_suspected_one_stays_suspected() {
+    let (workspace, ids) = filled_workspace();
+    let conn = workspace.connection();
     conn.execute_batch(
         "UPDATE qdjobs_jobs SET status = 'running', worker_id = 7, attempt = 1 WHERE id IN (9, 10);
          UPDATE qdjobs_jobs SET attempt = 2, crash_count = 1, availability = 2 WHERE id = 10;
@@ -266,8 +266,8 @@ fn a_job_that_was_running_is_pending_in_what_is_saved_and_a_suspect_stays_one() 
     )
     .unwrap();
     drop(conn);
-    let new = room.dir().join("new.db");
-    assert_eq!(salvage(room.db(), &new).unwrap().jobs, ids.len() as u64);
+    let new = workspace.dir().join("new.db");
+    assert_eq!(salvage(workspace.db(), &new).unwrap().jobs, ids.len() as u64);
     let queue = JobQueue::open(&new).unwrap();
     for (id, attempt, ready) in [(9, 1, 1), (10, 2, 2)] {
         let saved = job(&queue, JobId(id));
@@ -281,17 +281,17 @@ fn a_job_that_was_running_is_pending_in_what_is_saved_and_a_suspect_stays_one() 
 }
 
 #[test]
-fn a_salvage_that_fails_leaves_nothing_that_looks_like_its_result() {
-    let room = Room::new();
-    room.connection().execute_batch("CREATE TABLE orders (job INTEGER)").unwrap();
-    let files = room.files();
-    let new = room.dir().join("new.db");
+fn a_failed_salvage_leaves_no_file_that_looks_like_its_result() {
+    let workspace = Workspace::new();
+    workspace.connection().execute_batch("CREATE TABLE orders (job INTEGER)").unwrap();
+    let files = workspace.files();
+    let new = workspace.dir().join("new.db");
     for _ in 0..2 {
-        let refused = salvage(room.db(), &new).unwrap_err();
+        let refused = salvage(workspace.db(), &new).unwrap_err();
         assert!(refused.to_string().contains("no readable table of jobs"), "{refused}");
-        assert_eq!(room.files(), files);
+        assert_eq!(workspace.files(), files);
     }
     std::fs::write(&new, "a letter").unwrap();
-    assert_eq!(salvage(room.db(), &new).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(salvage(workspace.db(), &new).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(std::fs::read(&new).unwrap(), b"a letter");
 }

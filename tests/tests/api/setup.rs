@@ -1,9 +1,9 @@
-//! What is checked before the first job: the tasks a worker is to serve, the shared values they take, its options.
+//! Checks before the first job: the tasks that a worker serves, the shared values they take, its options.
 
 use qdjobs::prelude::*;
 use qdjobs::{ErrorKind, JobQueue};
 
-use crate::support::{Room, Soon, Told, watch};
+use crate::support::{OwnedEvent, Soon, Workspace, start_with_events};
 
 struct Database(&'static str);
 
@@ -23,7 +23,7 @@ async fn use_mailer(#[state] mailer: &Mailer) -> String {
 #[task("setup.stateless")]
 fn stateless() {}
 
-/// What the worker says when it refuses to start.
+/// The error of a worker that refuses to start.
 fn refused(set: impl FnOnce(Worker) -> Worker) -> String {
     let error = set(Worker::new(&JobQueue::in_memory())).start().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -32,8 +32,8 @@ fn refused(set: impl FnOnce(Worker) -> Worker) -> String {
 }
 
 #[test]
-fn a_task_takes_the_shared_value_of_its_type() {
-    let (_room, queue) = Room::with_queue();
+fn a_task_takes_the_state_of_its_type() {
+    let (_room, queue) = Workspace::with_queue();
     let worker = Worker::new(&queue).task::<UseState>().task::<UseMailer>();
     let _worker = worker.state(Database("main")).state(Mailer).start().unwrap();
     assert_eq!(UseState.enqueue(&queue).unwrap().soon().unwrap(), "main Mailer");
@@ -41,7 +41,7 @@ fn a_task_takes_the_shared_value_of_its_type() {
 }
 
 #[test]
-fn every_missing_shared_value_is_told_at_once_with_the_place_of_its_task() {
+fn every_missing_state_is_reported_at_once_with_the_location_of_its_task() {
     let error = refused(|it| it.task::<UseState>().task::<UseMailer>().task::<Stateless>());
     for (task, param, ty) in [
         (UseState::DEF, "database", "Database"),
@@ -57,12 +57,12 @@ fn every_missing_shared_value_is_told_at_once_with_the_place_of_its_task() {
         error.contains("Worker::new(&queue).state(value)") && !error.contains("setup.stateless"),
         "{error}"
     );
-    // One that is given is not asked for.
+    // A value that was given is not missing.
     assert!(!refused(|it| it.task::<UseState>().state(Mailer)).contains("mailer"));
 }
 
 #[test]
-fn two_values_of_one_type_are_refused_since_one_would_be_lost() {
+fn two_states_of_one_type_are_refused() {
     let error = refused(|it| it.task::<UseMailer>().state(Mailer).state(Mailer));
     assert!(error.contains("two states of the type") && error.contains("Mailer"), "{error}");
 }
@@ -77,7 +77,7 @@ fn options_that_would_never_run_a_job_are_refused() {
 }
 
 #[test]
-fn a_worker_to_which_no_task_or_no_queue_is_left_does_not_start() {
+fn a_worker_without_a_task_or_a_queue_does_not_start() {
     assert!(
         refused(|it| it.task_names::<String>([])).contains("none of the tasks of this program was chosen")
     );
@@ -85,7 +85,7 @@ fn a_worker_to_which_no_task_or_no_queue_is_left_does_not_start() {
 }
 
 #[test]
-fn an_unknown_task_among_those_chosen_is_told_with_the_nearest_name() {
+fn an_unknown_task_name_is_an_error_with_the_most_similar_name() {
     let worker = Worker::new(&JobQueue::in_memory()).task_names(["setup.stateles"]);
     let error = worker.start().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownTask);
@@ -93,18 +93,18 @@ fn an_unknown_task_among_those_chosen_is_told_with_the_nearest_name() {
 }
 
 #[test]
-fn a_worker_says_what_it_serves_and_an_earlier_name_chooses_the_task() {
-    let (_room, queue) = Room::with_queue();
+fn a_worker_reports_its_tasks_and_an_alias_selects_the_task() {
+    let (_room, queue) = Workspace::with_queue();
     let worker = Worker::new(&queue).task::<Stateless>().task_names(["setup.mail"]).state(Mailer);
-    let (_worker, events) = watch(worker);
-    events.expect(Told::Started(vec!["setup.stateless".into(), "setup.use_mailer".into()]));
+    let (_worker, events) = start_with_events(worker);
+    events.expect(OwnedEvent::WorkerStarted(vec!["setup.stateless".into(), "setup.use_mailer".into()]));
 }
 
 #[test]
-fn a_job_stored_under_an_earlier_name_is_run_by_the_task_of_today() {
-    let (room, queue) = Room::with_queue();
+fn a_job_stored_under_an_alias_is_run_by_the_task() {
+    let (workspace, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<UseMailer>().state(Mailer).start().unwrap();
-    let conn = room.connection();
+    let conn = workspace.connection();
     conn.execute("INSERT INTO qdjobs_jobs (task_name) VALUES ('setup.mail')", []).unwrap();
     let id = qdjobs::JobId(conn.last_insert_rowid());
     assert_eq!(queue.handle::<String>(id).soon().unwrap(), "Mailer");

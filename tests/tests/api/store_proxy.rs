@@ -12,7 +12,7 @@ use qdjobs::store::{
 };
 use qdjobs::{Attempt, Clock, Job, JobId, Result, WorkerId};
 
-use crate::support::PATIENCE;
+use crate::support::DEADLINE;
 
 #[derive(Debug)]
 pub(crate) struct StoreProxy {
@@ -66,7 +66,7 @@ impl Questions {
     }
 
     pub(crate) fn next(&self) -> Asked {
-        self.try_next(PATIENCE).expect("the worker asks no more")
+        self.try_next(DEADLINE).expect("the worker asks no more")
     }
 
     pub(crate) fn try_next(&self, wait: Duration) -> Option<Asked> {

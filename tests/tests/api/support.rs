@@ -1,8 +1,8 @@
-//! What the tests of queue and worker share: a [`Room`] with a database of its own, the [`Events`] of a worker, a [`Gate`]
-//! at which tasks wait for their test.
+//! What the tests of queue and worker share: a [`Workspace`] with a database of its own, the [`Events`] of a
+//! worker, a [`Gate`] at which tasks wait for their test.
 //!
-//! Nothing here sleeps: an event is awaited, and [`eventually`] is for what no event tells. A wait that takes [`PATIENCE`]
-//! has failed.
+//! Nothing here sleeps: an event is awaited, and [`eventually`] is for what no event reports. A wait that
+//! takes [`DEADLINE`] has failed.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -22,40 +22,40 @@ use qdjobs::{
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
-/// Far more than anything here takes, on a machine that does much else.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Far more than anything here takes, on a busy machine too.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A clock that stands still, on a day in 2026.
-pub(crate) fn held_clock() -> Clock {
+/// A manual clock, on a day in 2026.
+pub(crate) fn manual_clock() -> Clock {
     Clock::manual(Timestamp::from_second(1_790_000_000).unwrap())
 }
 
-/// A directory with a database in it, gone at the end of the test.
-pub(crate) struct Room {
+/// A directory for a database, deleted at the end of the test.
+pub(crate) struct Workspace {
     dir: tempfile::TempDir,
 }
 
-impl Room {
-    pub(crate) fn new() -> Room {
-        Room { dir: tempfile::tempdir().unwrap() }
+impl Workspace {
+    pub(crate) fn new() -> Workspace {
+        Workspace { dir: tempfile::tempdir().unwrap() }
     }
 
-    /// A room with an open queue.
-    pub(crate) fn with_queue() -> (Room, JobQueue) {
-        let room = Room::new();
-        let queue = JobQueue::open(room.db()).unwrap();
-        (room, queue)
+    /// A workspace with an open queue.
+    pub(crate) fn with_queue() -> (Workspace, JobQueue) {
+        let workspace = Workspace::new();
+        let queue = JobQueue::open(workspace.db()).unwrap();
+        (workspace, queue)
     }
 
-    /// A room with an open queue whose time the test holds.
-    pub(crate) fn with_held_time() -> (Room, JobQueue, Clock) {
-        let (room, clock) = (Room::new(), held_clock());
-        let queue = JobQueue::options().clock(clock.clone()).open(room.db()).unwrap();
-        (room, queue, clock)
+    /// A workspace with an open queue on a manual clock.
+    pub(crate) fn with_manual_clock() -> (Workspace, JobQueue, Clock) {
+        let (workspace, clock) = (Workspace::new(), manual_clock());
+        let queue = JobQueue::options().clock(clock.clone()).open(workspace.db()).unwrap();
+        (workspace, queue, clock)
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -66,7 +66,7 @@ impl Room {
         self.dir.path().join("jobs.db")
     }
 
-    /// The names of the files in the room, in their order.
+    /// The names of the files in the workspace, sorted.
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.dir()).unwrap();
         let mut names: Vec<_> =
@@ -83,105 +83,107 @@ impl Room {
 
 pub(crate) fn connect(path: &Path) -> Connection {
     let conn = Connection::open(path).unwrap();
-    conn.busy_timeout(PATIENCE).unwrap();
+    conn.busy_timeout(DEADLINE).unwrap();
     conn.execute_batch("PRAGMA synchronous = FULL").unwrap();
     conn
 }
 
-/// What a worker told, with everything that is only lent to a listener made one's own.
+/// An event of a worker, with owned copies of everything that the listener only borrows.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Told {
-    Started(Vec<String>),
+pub(crate) enum OwnedEvent {
+    WorkerStarted(Vec<String>),
     Completed(JobId),
     Retrying { id: JobId, attempt: u32, error: String, wait: Duration },
     Failed { id: JobId, attempt: u32, error: String },
     Cancelled { id: JobId, reason: String },
-    Refused { id: JobId, attempt: u32 },
+    ResultDiscarded { id: JobId, attempt: u32 },
     Rescued { worker: WorkerId, jobs: usize },
     LeaseLost(WorkerId),
-    Trouble(ErrorKind),
-    StoreStopped(ErrorKind),
-    Stopped { released: usize },
+    StoreError(ErrorKind),
+    StoreHalted(ErrorKind),
+    WorkerStopped { released: usize },
     Other,
 }
 
-impl From<&Event<'_>> for Told {
-    fn from(event: &Event<'_>) -> Told {
+impl From<&Event<'_>> for OwnedEvent {
+    fn from(event: &Event<'_>) -> OwnedEvent {
         match *event {
             Event::WorkerStarted { tasks, .. } => {
-                Told::Started(tasks.iter().map(ToString::to_string).collect())
+                OwnedEvent::WorkerStarted(tasks.iter().map(ToString::to_string).collect())
             }
-            Event::Completed { id, .. } => Told::Completed(id),
+            Event::Completed { id, .. } => OwnedEvent::Completed(id),
             Event::Retrying { id, attempt, error, wait, .. } => {
-                Told::Retrying { id, attempt, error: error.into(), wait }
+                OwnedEvent::Retrying { id, attempt, error: error.into(), wait }
             }
-            Event::Failed { id, attempt, error, .. } => Told::Failed { id, attempt, error: error.into() },
-            Event::Cancelled { id, reason, .. } => Told::Cancelled { id, reason: reason.into() },
-            Event::ResultDiscarded { id, attempt } => Told::Refused { id, attempt },
-            Event::Rescued { worker, jobs } => Told::Rescued { worker, jobs },
-            Event::LeaseLost { worker } => Told::LeaseLost(worker),
-            Event::StoreError { error } => Told::Trouble(error.kind()),
-            Event::StoreHalted { error } => Told::StoreStopped(error.kind()),
-            Event::WorkerStopped { released, .. } => Told::Stopped { released },
-            _ => Told::Other,
+            Event::Failed { id, attempt, error, .. } => {
+                OwnedEvent::Failed { id, attempt, error: error.into() }
+            }
+            Event::Cancelled { id, reason, .. } => OwnedEvent::Cancelled { id, reason: reason.into() },
+            Event::ResultDiscarded { id, attempt } => OwnedEvent::ResultDiscarded { id, attempt },
+            Event::Rescued { worker, jobs } => OwnedEvent::Rescued { worker, jobs },
+            Event::LeaseLost { worker } => OwnedEvent::LeaseLost(worker),
+            Event::StoreError { error } => OwnedEvent::StoreError(error.kind()),
+            Event::StoreHalted { error } => OwnedEvent::StoreHalted(error.kind()),
+            Event::WorkerStopped { released, .. } => OwnedEvent::WorkerStopped { released },
+            _ => OwnedEvent::Other,
         }
     }
 }
 
-/// What a worker tells, in order.
-pub(crate) struct Events(Receiver<Told>);
+/// The events of a worker, in order.
+pub(crate) struct Events(Receiver<OwnedEvent>);
 
 impl Events {
-    /// The next event that is `wanted`; passes over the others.
-    pub(crate) fn until(&self, wanted: impl Fn(&Told) -> bool) -> Told {
+    /// The next event that is `wanted`; skips the others.
+    pub(crate) fn until(&self, wanted: impl Fn(&OwnedEvent) -> bool) -> OwnedEvent {
         let mut passed = Vec::new();
         loop {
-            match self.0.recv_timeout(PATIENCE) {
-                Ok(told) if wanted(&told) => return told,
-                Ok(told) => passed.push(told),
-                Err(_) => panic!("the event did not come; these did: {passed:?}"),
+            match self.0.recv_timeout(DEADLINE) {
+                Ok(event) if wanted(&event) => return event,
+                Ok(event) => passed.push(event),
+                Err(_) => panic!("the event did not arrive; these did: {passed:?}"),
             }
         }
     }
 
-    /// Waits for exactly this event.
-    pub(crate) fn expect(&self, told: Told) {
-        self.until(|it| *it == told);
+    /// Waits for exactly this event, and skips the others.
+    pub(crate) fn expect(&self, event: OwnedEvent) {
+        self.until(|it| *it == event);
     }
 
-    pub(crate) fn try_next(&self, wait: Duration) -> Option<Told> {
+    pub(crate) fn try_next(&self, wait: Duration) -> Option<OwnedEvent> {
         self.0.recv_timeout(wait).ok()
     }
 }
 
 /// Starts a worker whose events can be awaited.
-pub(crate) fn watch(worker: Worker) -> (WorkerHandle, Events) {
-    let (told, events) = channel();
-    // The other end is gone when the test no longer listens.
-    let worker = worker.on_event(move |event| drop(told.send(event.into())));
+pub(crate) fn start_with_events(worker: Worker) -> (WorkerHandle, Events) {
+    let (sender, events) = channel();
+    // The receiver is gone when the test no longer needs events.
+    let worker = worker.on_event(move |event| drop(sender.send(event.into())));
     (worker.start().unwrap(), Events(events))
 }
 
-/// Where tasks wait until their test lets them pass. Goes to the tasks as `#[state]`.
+/// Where tasks wait until their test lets them pass. Passed to the tasks as `#[state]`.
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<Hinge>);
+pub(crate) struct Gate(Arc<GateState>);
 
-struct Hinge {
+struct GateState {
     arrivals: Sender<JobId>,
     open: Semaphore,
 }
 
-/// Tells the test who has arrived at its gate.
+/// Reports to the test which jobs have arrived at its gate.
 pub(crate) struct Arrivals(Receiver<JobId>);
 
 impl Gate {
     pub(crate) fn new() -> (Gate, Arrivals) {
         let (arrivals, arrived) = channel();
-        (Gate(Arc::new(Hinge { arrivals, open: Semaphore::new(0) })), Arrivals(arrived))
+        (Gate(Arc::new(GateState { arrivals, open: Semaphore::new(0) })), Arrivals(arrived))
     }
 
     pub(crate) async fn pass(&self, ctx: &JobContext) {
-        // A test that no longer listens lets everybody pass below.
+        // A test that no longer receives opens the gate for all.
         let _ = self.0.arrivals.send(ctx.job_id());
         if let Ok(pass) = self.0.open.acquire().await {
             pass.forget();
@@ -192,12 +194,12 @@ impl Gate {
         block_on(self.pass(ctx));
     }
 
-    /// Lets so many pass, now or later.
+    /// Lets this many pass, now or later.
     pub(crate) fn admit(&self, many: usize) {
         self.0.open.add_permits(many);
     }
 
-    /// Stands open from now on.
+    /// Lets every job pass from now on.
     pub(crate) fn open(&self) {
         self.0.open.close();
     }
@@ -205,19 +207,19 @@ impl Gate {
 
 impl Arrivals {
     pub(crate) fn next(&self) -> JobId {
-        self.0.recv_timeout(PATIENCE).expect("nobody has come to the gate")
+        self.0.recv_timeout(DEADLINE).expect("no job has arrived at the gate")
     }
 
     pub(crate) fn take(&self, many: usize) -> Vec<JobId> {
         (0..many).map(|_| self.next()).collect()
     }
 
-    pub(crate) fn nobody_else(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.try_recv().is_err()
     }
 }
 
-/// Lines that tasks write and their test reads. Goes to the tasks as `#[state]`.
+/// Lines that tasks write and their test reads. Passed to the tasks as `#[state]`.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -231,7 +233,7 @@ impl Log {
     }
 }
 
-/// The smallest executor: what is awaited here works on any.
+/// The smallest executor: what can be awaited here can be awaited on any.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -249,32 +251,32 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// A wait that a test can lose.
+/// A wait with a deadline.
 pub(crate) trait Soon<R> {
-    /// The job's end, within [`PATIENCE`].
+    /// The job's result, within [`DEADLINE`].
     fn soon(&self) -> qdjobs::Result<R>;
 }
 
 impl<R: DeserializeOwned> Soon<R> for JobHandle<R> {
     fn soon(&self) -> qdjobs::Result<R> {
-        self.wait_timeout(PATIENCE)
+        self.wait_timeout(DEADLINE)
     }
 }
 
-/// Looks until `fact` gives something: for what no event tells.
+/// Repeats `fact` until it returns a value: for what no event reports.
 pub(crate) fn eventually<T>(fact: impl Fn() -> Option<T>) -> T {
     let clock = Clock::system();
-    let until = clock.monotonic() + PATIENCE;
+    let until = clock.monotonic() + DEADLINE;
     loop {
         if let Some(it) = fact() {
             return it;
         }
-        assert!(clock.monotonic() < until, "it has not come true");
+        assert!(clock.monotonic() < until, "the deadline has passed");
         std::thread::park_timeout(Duration::from_millis(1));
     }
 }
 
-/// A condition of `Filter`, which has to be begun from its default.
+/// A `Filter`, which can only be built from its default.
 pub(crate) fn filter(set: impl FnOnce(&mut Filter)) -> Filter {
     let mut filter = Filter::default();
     set(&mut filter);
@@ -282,5 +284,5 @@ pub(crate) fn filter(set: impl FnOnce(&mut Filter)) -> Filter {
 }
 
 pub(crate) fn job(queue: &JobQueue, id: JobId) -> Job {
-    queue.get(id).unwrap().expect("the job is there")
+    queue.get(id).unwrap().expect("the job exists")
 }

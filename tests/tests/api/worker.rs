@@ -1,5 +1,5 @@
-//! What a worker promises about jobs that are plain functions: which it claims and when, what becomes of an attempt, how it
-//! stops, and how it takes over from the dead.
+//! What a worker promises about jobs that are plain functions: which it claims and when, what becomes of an
+//! attempt, how it stops, and how it takes over the jobs of dead workers.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,10 @@ use qdjobs::store::{ClaimRequest, Release, Store, TaskSet, WorkerInfo};
 use qdjobs::{AttemptOutcome, Clock, JobId, JobQueue, Status, StopReason, WorkerId};
 
 use crate::store_proxy::{Asked, Questions, StoreProxy};
-use crate::support::{Gate, Log, Room, Soon, Told, block_on, eventually, held_clock, job, seconds, watch};
+use crate::support::{
+    Gate, Log, OwnedEvent, Soon, Workspace, block_on, eventually, job, manual_clock, seconds,
+    start_with_events,
+};
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Sum {
@@ -38,7 +41,7 @@ fn wait(ctx: &JobContext, #[state] gate: &Gate) -> u32 {
 #[task("worker.fail", retries = 2, backoff = fixed("10s"))]
 fn fail(until_attempt: u32, ctx: &JobContext) -> Result<u32, String> {
     if ctx.attempt() < until_attempt {
-        Err(format!("no, says attempt {}", ctx.attempt()))
+        Err(format!("refused by attempt {}", ctx.attempt()))
     } else {
         Ok(ctx.attempt())
     }
@@ -61,7 +64,7 @@ fn refuse(how: &str) -> Result<(), TaskError> {
 #[task("worker.panic", retries = 0)]
 fn panic(ctx: &JobContext, #[state] gate: &Gate) {
     gate.pass_blocking(ctx);
-    panic!("job {} fell over", ctx.job_id());
+    panic!("job {} is broken", ctx.job_id());
 }
 
 #[task("worker.hang", timeout = "5s", retries = 2, backoff = fixed("10s"))]
@@ -71,8 +74,8 @@ fn hang(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) -> u32 {
     ctx.attempt()
 }
 
-#[task("worker.say_why_to_stop")]
-fn say_why_to_stop(ctx: &JobContext, #[state] gate: &Gate) -> Option<String> {
+#[task("worker.stop_reason_after_gate")]
+fn stop_reason_after_gate(ctx: &JobContext, #[state] gate: &Gate) -> Option<String> {
     gate.pass_blocking(ctx);
     ctx.stop_reason().map(|why| format!("{why:?}"))
 }
@@ -98,8 +101,8 @@ fn progress(ctx: &JobContext, #[state] gate: &Gate) {
 // -- results
 
 #[test]
-fn a_function_runs_as_a_job_and_its_result_comes_back_with_its_type() {
-    let (_room, queue) = Room::with_queue();
+fn a_function_runs_as_a_job_and_its_result_has_its_type() {
+    let (_room, queue) = Workspace::with_queue();
     let sum = Add::new(vec![1, 2, 39]).enqueue(&queue).unwrap();
     let _worker = Worker::new(&queue).task::<Add>().start().unwrap();
     assert_eq!(sum.soon().unwrap(), Sum { of: vec![1, 2, 39], is: 42 });
@@ -116,18 +119,18 @@ fn the_queue_in_memory_runs_the_same_worker() {
     assert_eq!(Add::new(vec![20, 22]).enqueue(&queue).unwrap().soon().unwrap().is, 42);
 }
 
-#[task("worker.at_once_again")]
-fn at_once_again(ctx: &JobContext) -> Result<u32, TaskError> {
-    // The turn that hands this in answers the one of the same dispatcher that stands.
+#[task("worker.retry_at_once")]
+fn retry_at_once(ctx: &JobContext) -> Result<u32, TaskError> {
+    // The claim that hands this in answers the waiting claim of the same dispatcher.
     if ctx.attempt() == 1 { Err(TaskError::retry_in(Duration::ZERO, "again")) } else { Ok(ctx.attempt()) }
 }
 
 #[test]
-fn in_memory_too_a_retry_that_is_due_at_once_is_taken_by_the_lane_that_hands_it_in() {
+fn in_memory_too_a_retry_that_is_due_at_once_is_claimed_by_the_dispatcher_that_hands_it_in() {
     let queue = JobQueue::in_memory();
-    let _worker = Worker::new(&queue).task::<AtOnceAgain>().concurrency(2).start().unwrap();
+    let _worker = Worker::new(&queue).task::<RetryAtOnce>().concurrency(2).start().unwrap();
     for _ in 0..100 {
-        assert_eq!(AtOnceAgain::new().enqueue(&queue).unwrap().soon().unwrap(), 2);
+        assert_eq!(RetryAtOnce::new().enqueue(&queue).unwrap().soon().unwrap(), 2);
     }
 }
 
@@ -135,9 +138,9 @@ fn in_memory_too_a_retry_that_is_due_at_once_is_taken_by_the_lane_that_hands_it_
 
 #[test]
 fn one_slot_takes_higher_priorities_first_and_of_equal_ones_the_older() {
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let jobs = [("c", 0), ("a", 7), ("d", 0), ("b", 7), ("e", -1)];
-    // Neighbours in the order come from different queues, between which the claim has to choose.
+    // Neighbors in the order come from different queues, between which the claim has to choose.
     let request =
         |(line, priority)| Note::new(line).priority(priority).queue(if line < "c" { line } else { "x" });
     queue.enqueue_all(jobs.map(request)).unwrap();
@@ -151,7 +154,7 @@ fn one_slot_takes_higher_priorities_first_and_of_equal_ones_the_older() {
 
 #[test]
 fn a_scheduled_job_starts_at_its_time_and_not_a_microsecond_before() {
-    let (_room, queue, clock) = Room::with_held_time();
+    let (_room, queue, clock) = Workspace::with_manual_clock();
     let log = Log::default();
     let _worker = Worker::new(&queue).task::<Note>().state(log.clone()).start().unwrap();
     let later = Note::new("later").delay(seconds(10)).enqueue(&queue).unwrap();
@@ -168,8 +171,8 @@ fn a_scheduled_job_starts_at_its_time_and_not_a_microsecond_before() {
 }
 
 #[test]
-fn a_worker_leaves_what_it_does_not_serve_and_the_others_see_it_wait() {
-    let (_room, queue) = Room::with_queue();
+fn a_worker_leaves_jobs_of_other_tasks_pending() {
+    let (_room, queue) = Workspace::with_queue();
     let other_queue = Note::new("1").queue("slow").enqueue(&queue).unwrap();
     let other_task = Add::new(vec![]).queue("quick").enqueue(&queue).unwrap();
     let mine = Note::new("2").queue("quick").enqueue(&queue).unwrap();
@@ -188,16 +191,16 @@ fn a_worker_leaves_what_it_does_not_serve_and_the_others_see_it_wait() {
 // -- what becomes of an attempt
 
 #[test]
-fn a_failed_attempt_is_followed_by_another_after_the_backoff_and_both_are_on_record() {
-    let (_room, queue, clock) = Room::with_held_time();
-    let (worker, events) = watch(Worker::new(&queue).task::<Fail>());
+fn a_failed_attempt_is_followed_by_another_after_the_backoff_and_both_are_recorded() {
+    let (_room, queue, clock) = Workspace::with_manual_clock();
+    let (worker, events) = start_with_events(Worker::new(&queue).task::<Fail>());
     let start = clock.now();
     let handle = Fail::new(3).enqueue(&queue).unwrap();
     let id = handle.id();
 
     for attempt in [1, 2] {
-        let error = format!("no, says attempt {attempt}");
-        events.expect(Told::Retrying { id, attempt, error: error.clone(), wait: seconds(10) });
+        let error = format!("refused by attempt {attempt}");
+        events.expect(OwnedEvent::Retrying { id, attempt, error: error.clone(), wait: seconds(10) });
         let waits = handle.job().unwrap();
         assert_eq!((waits.status, waits.attempt, waits.retry_count), (Status::Pending, attempt, attempt));
         assert_eq!(waits.scheduled_at, start + seconds(10) * attempt);
@@ -213,8 +216,8 @@ fn a_failed_attempt_is_followed_by_another_after_the_backoff_and_both_are_on_rec
     assert_eq!(
         seen,
         [
-            (1, AttemptOutcome::Failed, Some("no, says attempt 1")),
-            (2, AttemptOutcome::Failed, Some("no, says attempt 2")),
+            (1, AttemptOutcome::Failed, Some("refused by attempt 1")),
+            (2, AttemptOutcome::Failed, Some("refused by attempt 2")),
             (3, AttemptOutcome::Completed, None),
         ]
     );
@@ -225,47 +228,47 @@ fn a_failed_attempt_is_followed_by_another_after_the_backoff_and_both_are_on_rec
 
 #[test]
 fn a_job_whose_retries_are_spent_has_failed_with_its_last_error() {
-    let (_room, queue, clock) = Room::with_held_time();
-    let (_worker, events) = watch(Worker::new(&queue).task::<Fail>());
+    let (_room, queue, clock) = Workspace::with_manual_clock();
+    let (_worker, events) = start_with_events(Worker::new(&queue).task::<Fail>());
     let handle = Fail::new(9).retries(1).enqueue(&queue).unwrap();
-    events.until(|told| matches!(told, Told::Retrying { attempt: 1, .. }));
+    events.until(|event| matches!(event, OwnedEvent::Retrying { attempt: 1, .. }));
     clock.advance(seconds(10));
-    events.expect(Told::Failed { id: handle.id(), attempt: 2, error: "no, says attempt 2".into() });
+    events.expect(OwnedEvent::Failed { id: handle.id(), attempt: 2, error: "refused by attempt 2".into() });
     let failed = handle.job().unwrap();
     assert_eq!((failed.status, failed.retry_count, failed.max_retries), (Status::Failed, 1, 1));
-    assert_eq!(failed.error.as_deref(), Some("no, says attempt 2"));
+    assert_eq!(failed.error.as_deref(), Some("refused by attempt 2"));
     assert_eq!(queue.attempts(handle.id()).unwrap().len(), 2);
 }
 
 #[test]
 fn the_default_backoff_waits_within_its_bounds_and_twice_as_long_each_time() {
-    let (_room, queue, clock) = Room::with_held_time();
-    let (_worker, events) = watch(Worker::new(&queue).task::<FailByDefault>());
+    let (_room, queue, clock) = Workspace::with_manual_clock();
+    let (_worker, events) = start_with_events(Worker::new(&queue).task::<FailByDefault>());
     FailByDefault.enqueue(&queue).unwrap();
     for longest in [1, 2, 4] {
-        let told = events.until(|told| matches!(told, Told::Retrying { .. }));
-        let Told::Retrying { wait, .. } = told else { unreachable!() };
+        let event = events.until(|event| matches!(event, OwnedEvent::Retrying { .. }));
+        let OwnedEvent::Retrying { wait, .. } = event else { unreachable!() };
         assert!(wait >= Duration::from_millis(500) && wait <= seconds(longest), "{wait:?} of {longest} s");
         clock.advance(wait);
     }
-    events.until(|told| matches!(told, Told::Failed { attempt: 4, .. }));
+    events.until(|event| matches!(event, OwnedEvent::Failed { attempt: 4, .. }));
 }
 
 #[test]
 fn a_job_that_waits_for_its_retry_holds_no_slot() {
-    let (_room, queue, _clock) = Room::with_held_time();
+    let (_room, queue, _clock) = Workspace::with_manual_clock();
     let log = Log::default();
     let worker = Worker::new(&queue).task::<Fail>().task::<Note>().concurrency(1).state(log.clone());
-    let (_worker, events) = watch(worker);
+    let (_worker, events) = start_with_events(worker);
     Fail::new(9).enqueue(&queue).unwrap();
-    events.until(|told| matches!(told, Told::Retrying { .. }));
+    events.until(|event| matches!(event, OwnedEvent::Retrying { .. }));
     Note::new("meanwhile").enqueue(&queue).unwrap().soon().unwrap();
     assert_eq!(log.lines(), ["meanwhile"]);
 }
 
 #[test]
 fn a_permanent_error_fails_the_job_at_once_and_a_cancel_is_no_failure() {
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<Refuse>().start().unwrap();
     let handle = Refuse::new("permanent").enqueue(&queue).unwrap();
     let error = handle.soon().unwrap_err();
@@ -282,34 +285,34 @@ fn a_permanent_error_fails_the_job_at_once_and_a_cancel_is_no_failure() {
 }
 
 #[test]
-fn a_task_that_names_its_wait_gets_it_whatever_the_backoff_says() {
-    let (_room, queue, clock) = Room::with_held_time();
-    let (_worker, events) = watch(Worker::new(&queue).task::<Refuse>());
+fn a_task_that_chooses_its_wait_gets_it_instead_of_the_backoff() {
+    let (_room, queue, clock) = Workspace::with_manual_clock();
+    let (_worker, events) = start_with_events(Worker::new(&queue).task::<Refuse>());
     let handle = Refuse::new("busy").enqueue(&queue).unwrap();
     let (id, error) = (handle.id(), "too many requests".to_owned());
-    events.expect(Told::Retrying { id, attempt: 1, error, wait: seconds(60) });
+    events.expect(OwnedEvent::Retrying { id, attempt: 1, error, wait: seconds(60) });
     assert_eq!(handle.job().unwrap().scheduled_at, clock.now() + seconds(60));
     clock.advance(seconds(60));
-    events.until(|told| matches!(told, Told::Retrying { attempt: 2, .. }));
+    events.until(|event| matches!(event, OwnedEvent::Retrying { attempt: 2, .. }));
 }
 
 #[test]
 fn a_panic_in_every_slot_fails_each_job_with_its_message_and_costs_no_slot() {
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let (gate, arrivals) = Gate::new();
     let worker = Worker::new(&queue).task::<Panic>().task::<Wait>().concurrency(3).state(gate.clone());
-    let (_worker, events) = watch(worker);
+    let (_worker, events) = start_with_events(worker);
     let ids = queue.enqueue_all([Panic, Panic, Panic]).unwrap();
     arrivals.take(3);
     gate.admit(3);
     for _ in &ids {
-        events.until(|told| matches!(told, Told::Failed { attempt: 1, .. }));
+        events.until(|event| matches!(event, OwnedEvent::Failed { attempt: 1, .. }));
     }
     for id in ids {
         let error = job(&queue, id).error.unwrap();
-        assert_eq!(error, format!("the task panicked: job {id} fell over"));
+        assert_eq!(error, format!("the task panicked: job {id} is broken"));
     }
-    // All three slots are there: three jobs stand at the gate at once.
+    // All three slots are free again: three jobs arrive at the gate at once.
     queue.enqueue_all([Wait, Wait, Wait]).unwrap();
     arrivals.take(3);
     gate.open();
@@ -317,7 +320,7 @@ fn a_panic_in_every_slot_fails_each_job_with_its_message_and_costs_no_slot() {
 
 #[test]
 fn a_listener_that_panics_stops_nothing() {
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let worker = Worker::new(&queue).task::<Add>().on_event(|event| panic!("{event:?}"));
     let _worker = worker.start().unwrap();
     for _ in 0..2 {
@@ -328,17 +331,17 @@ fn a_listener_that_panics_stops_nothing() {
 // -- timeouts
 
 #[test]
-fn a_function_that_overruns_fails_its_attempt_gives_up_its_slot_and_is_not_listened_to_later() {
-    let (_room, queue, clock) = Room::with_held_time();
+fn a_function_that_times_out_fails_its_attempt_frees_its_slot_and_its_late_result_is_discarded() {
+    let (_room, queue, clock) = Workspace::with_manual_clock();
     let ((gate, arrivals), log) = (Gate::new(), Log::default());
     let worker = Worker::new(&queue).task::<Hang>().task::<Note>().concurrency(1);
-    let (_worker, events) = watch(worker.state(gate.clone()).state(log.clone()));
+    let (_worker, events) = start_with_events(worker.state(gate.clone()).state(log.clone()));
     let handle = Hang.enqueue(&queue).unwrap();
     arrivals.next();
 
     clock.advance(seconds(5));
     let (id, error) = (handle.id(), "timed out after 5s".to_owned());
-    events.expect(Told::Retrying { id, attempt: 1, error, wait: seconds(10) });
+    events.expect(OwnedEvent::Retrying { id, attempt: 1, error, wait: seconds(10) });
     // A new thread has the only slot.
     Note::new("meanwhile").enqueue(&queue).unwrap().soon().unwrap();
 
@@ -346,7 +349,7 @@ fn a_function_that_overruns_fails_its_attempt_gives_up_its_slot_and_is_not_liste
     clock.advance(seconds(10));
     let put_off = clock.now() + seconds(5);
     eventually(|| (handle.job().unwrap().scheduled_at == put_off).then_some(()));
-    assert!(arrivals.nobody_else());
+    assert!(arrivals.is_empty());
 
     gate.admit(1);
     eventually(|| (log.lines().len() == 2).then_some(()));
@@ -355,7 +358,7 @@ fn a_function_that_overruns_fails_its_attempt_gives_up_its_slot_and_is_not_liste
     assert_eq!(log.lines(), ["meanwhile", "attempt 1: Some(TimedOut)"]);
 
     gate.admit(1);
-    // The hanging thread has logged; that it has also left may be a moment later, and then the retry is put off again.
+    // The hanging thread has logged; it may end a moment later, and until then the retry is given back again.
     let done = eventually(|| {
         clock.advance(seconds(5) / 4);
         handle.wait_timeout(Duration::from_millis(20)).ok()
@@ -365,15 +368,15 @@ fn a_function_that_overruns_fails_its_attempt_gives_up_its_slot_and_is_not_liste
 
 #[test]
 fn as_many_hanging_threads_as_there_are_slots_are_replaced() {
-    let (_room, queue, clock) = Room::with_held_time();
+    let (_room, queue, clock) = Workspace::with_manual_clock();
     let ((gate, arrivals), log) = (Gate::new(), Log::default());
     let worker = Worker::new(&queue).task::<Hang>().task::<Note>().concurrency(2);
-    let (_worker, events) = watch(worker.state(gate.clone()).state(log.clone()));
+    let (_worker, events) = start_with_events(worker.state(gate.clone()).state(log.clone()));
     queue.enqueue_all([Hang, Hang]).unwrap();
     arrivals.take(2);
     clock.advance(seconds(5));
     for _ in 0..2 {
-        events.until(|told| matches!(told, Told::Retrying { .. }));
+        events.until(|event| matches!(event, OwnedEvent::Retrying { .. }));
     }
     Note::new("still here").enqueue(&queue).unwrap().soon().unwrap();
     gate.open();
@@ -383,10 +386,10 @@ fn as_many_hanging_threads_as_there_are_slots_are_replaced() {
 
 #[test]
 fn a_stop_lets_running_jobs_end_and_leaves_nothing_behind() {
-    let room = Room::new();
-    let (queue, _, _, questions) = with_store_between(&room, &Clock::system());
+    let workspace = Workspace::new();
+    let (queue, _, _, questions) = with_proxy(&workspace, &Clock::system());
     let (gate, arrivals) = Gate::new();
-    let (worker, events) = watch(Worker::new(&queue).task::<Wait>().state(gate.clone()));
+    let (worker, events) = start_with_events(Worker::new(&queue).task::<Wait>().state(gate.clone()));
     let number = worker.id().unwrap();
     let handle = Wait.enqueue(&queue).unwrap();
     arrivals.next();
@@ -399,24 +402,24 @@ fn a_stop_lets_running_jobs_end_and_leaves_nothing_behind() {
     gate.admit(1);
     stopping.join().unwrap().unwrap();
     assert_eq!(handle.soon().unwrap(), 1);
-    events.expect(Told::Stopped { released: 0 });
+    events.expect(OwnedEvent::WorkerStopped { released: 0 });
     assert_eq!(queue.workers().unwrap(), []);
     let waits = unclaimed.job().unwrap();
     assert_eq!((waits.status, waits.attempt), (Status::Pending, 0));
     drop((queue, handle, unclaimed));
-    assert_eq!(room.files(), ["jobs.db"]);
+    assert_eq!(workspace.files(), ["jobs.db"]);
 }
 
 #[test]
-fn a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended() {
-    let (room, clock) = (Room::new(), held_clock());
-    let (queue, _, _, questions) = with_store_between(&room, &clock);
+fn a_worker_sends_heartbeats_while_its_tasks_run_and_until_the_last_of_them_has_ended() {
+    let (workspace, clock) = (Workspace::new(), manual_clock());
+    let (queue, _, _, questions) = with_proxy(&workspace, &clock);
     let (gate, arrivals) = Gate::new();
     let worker = Worker::new(&queue).task::<Wait>().state(gate.clone()).concurrency(1).lease(seconds(3_000));
     let worker = worker.start().unwrap();
     let number = worker.id().unwrap();
     questions.expect(Asked::Heartbeat(number));
-    // One that is due while the one before is not answered yet is left out.
+    // A heartbeat that is due while the one before is unanswered is skipped.
     let heartbeats = || {
         eventually(|| {
             clock.advance(seconds(200));
@@ -437,7 +440,7 @@ fn a_worker_beats_while_its_tasks_run_and_until_the_last_of_them_has_ended() {
 
 #[test]
 fn each_start_of_a_worker_has_a_number_of_its_own() {
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let workers = [(); 3].map(|()| Worker::new(&queue).task::<Add>().start().unwrap());
     let mut numbers: Vec<WorkerId> = workers.iter().filter_map(WorkerHandle::id).collect();
     let [first, ..] = workers;
@@ -449,12 +452,12 @@ fn each_start_of_a_worker_has_a_number_of_its_own() {
 }
 
 #[test]
-fn jobs_that_were_claimed_ahead_go_back_as_if_they_had_never_been_claimed() {
-    let (_room, queue) = Room::with_queue();
+fn jobs_that_were_claimed_ahead_are_given_back_as_if_never_claimed() {
+    let (_room, queue) = Workspace::with_queue();
     let ((gate, arrivals), log) = (Gate::new(), Log::default());
     let worker = Worker::new(&queue).task::<Wait>().task::<Note>().concurrency(1);
-    let (worker, events) = watch(worker.state(gate.clone()).state(log.clone()));
-    // A few quick jobs teach the worker to claim ahead.
+    let (worker, events) = start_with_events(worker.state(gate.clone()).state(log.clone()));
+    // After a few quick jobs the worker claims ahead.
     for id in queue.enqueue_all((0..20).map(|n| Note::new(n.to_string()))).unwrap() {
         queue.handle::<()>(id).soon().unwrap();
     }
@@ -475,7 +478,7 @@ fn jobs_that_were_claimed_ahead_go_back_as_if_they_had_never_been_claimed() {
     eventually(|| (queue.counts().unwrap().of(Status::Running) == 1).then_some(()));
     gate.open();
     stopping.join().unwrap().unwrap();
-    events.expect(Told::Stopped { released: 0 });
+    events.expect(OwnedEvent::WorkerStopped { released: 0 });
     assert_eq!(handle.soon().unwrap(), 1);
     let waiting = queue.list(crate::support::filter(|it| it.status = Some(Status::Pending))).unwrap().jobs;
     assert_eq!(waiting.len(), 5);
@@ -486,29 +489,29 @@ fn jobs_that_were_claimed_ahead_go_back_as_if_they_had_never_been_claimed() {
 }
 
 #[test]
-fn a_job_that_outlasts_the_grace_goes_back_and_loses_no_retry() {
-    let (_room, queue) = Room::with_queue();
+fn a_job_that_outlasts_the_shutdown_timeout_is_given_back_and_loses_no_retry() {
+    let (_room, queue) = Workspace::with_queue();
     let (gate, arrivals) = Gate::new();
     let worker = Worker::new(&queue).task::<Wait>().state(gate.clone()).shutdown_timeout(Duration::ZERO);
-    let (worker, events) = watch(worker);
+    let (worker, events) = start_with_events(worker);
     let handle = Wait.enqueue(&queue).unwrap();
     arrivals.next();
     worker.stop().unwrap();
-    events.expect(Told::Stopped { released: 1 });
+    events.expect(OwnedEvent::WorkerStopped { released: 1 });
     let waits = handle.job().unwrap();
     assert_eq!((waits.status, waits.attempt, waits.retry_count), (Status::Pending, 1, 0));
     let record = queue.attempts(handle.id()).unwrap();
     assert_eq!(record.iter().map(|it| it.outcome).collect::<Vec<_>>(), [AttemptOutcome::Released]);
 
-    // The next worker runs it; what the one left behind says is not heard.
+    // The next worker runs it; the result of the attempt left behind is discarded.
     gate.open();
     let _worker = Worker::new(&queue).task::<Wait>().state(gate).start().unwrap();
     assert_eq!(handle.soon().unwrap(), 2);
 }
 
 #[test]
-fn a_task_that_listens_when_the_grace_is_over_may_still_complete() {
-    let (_room, queue) = Room::with_queue();
+fn a_task_that_stops_after_the_shutdown_timeout_may_still_complete() {
+    let (_room, queue) = Workspace::with_queue();
     let (gate, arrivals) = Gate::new();
     gate.open();
     let worker =
@@ -521,10 +524,10 @@ fn a_task_that_listens_when_the_grace_is_over_may_still_complete() {
 
 #[test]
 fn a_worker_whose_handle_is_dropped_stops() {
-    let (_room, queue) = Room::with_queue();
-    let (worker, events) = watch(Worker::new(&queue).task::<Add>());
+    let (_room, queue) = Workspace::with_queue();
+    let (worker, events) = start_with_events(Worker::new(&queue).task::<Add>());
     drop(worker);
-    events.expect(Told::Stopped { released: 0 });
+    events.expect(OwnedEvent::WorkerStopped { released: 0 });
     assert_eq!(queue.workers().unwrap(), []);
     let waits = Add::new(vec![]).enqueue(&queue).unwrap();
     assert_eq!(waits.job().unwrap().status, Status::Pending);
@@ -534,7 +537,7 @@ fn a_worker_whose_handle_is_dropped_stops() {
 
 #[test]
 fn readers_see_the_latest_progress_and_a_completed_job_has_all_of_it() {
-    let (_room, queue) = Room::with_queue();
+    let (_room, queue) = Workspace::with_queue();
     let (gate, arrivals) = Gate::new();
     let _worker = Worker::new(&queue).task::<Progress>().state(gate.clone()).start().unwrap();
     let handle = Progress.enqueue(&queue).unwrap();
@@ -550,15 +553,15 @@ fn readers_see_the_latest_progress_and_a_completed_job_has_all_of_it() {
 
 #[test]
 fn progress_of_an_attempt_that_lost_its_job_is_ignored() {
-    let (_room, queue, clock) = Room::with_held_time();
+    let (_room, queue, clock) = Workspace::with_manual_clock();
     let (gate, arrivals) = Gate::new();
-    let (_worker, events) = watch(Worker::new(&queue).task::<LateProgress>().state(gate.clone()));
+    let (_worker, events) = start_with_events(Worker::new(&queue).task::<LateProgress>().state(gate.clone()));
     let handle = LateProgress.enqueue(&queue).unwrap();
     arrivals.next();
     clock.advance(seconds(5));
-    events.until(|told| matches!(told, Told::Retrying { attempt: 1, .. }));
+    events.until(|event| matches!(event, OwnedEvent::Retrying { attempt: 1, .. }));
     gate.open();
-    // Arrives once more after its report.
+    // It arrives again after its report.
     arrivals.next();
     Add::new(vec![]).enqueue(&queue).unwrap();
     assert_eq!(handle.job().unwrap().progress, None);
@@ -571,9 +574,10 @@ fn late_progress(ctx: &JobContext, #[state] gate: &Gate) {
     gate.pass_blocking(ctx);
 }
 
-// -- the dead and those taken for dead
+// -- dead workers and those presumed dead
 
-/// Another process, for all the queue can tell: its own store on the same file, a worker on the list, a job in hand.
+/// Another process, as far as the queue can see: its own store on the same file, a registered worker, claimed
+/// jobs.
 fn another_process(db: &Path, clock: &Clock) -> (Arc<SqliteStore>, WorkerId, Vec<JobId>) {
     let store = SqliteStore::open(db, SqliteOptions::default(), clock.clone()).unwrap();
     let worker = WorkerId(4711);
@@ -588,15 +592,15 @@ fn another_process(db: &Path, clock: &Clock) -> (Arc<SqliteStore>, WorkerId, Vec
 
 #[test]
 fn the_jobs_of_a_worker_that_died_are_run_by_the_others() {
-    let (room, queue) = Room::with_queue();
+    let (workspace, queue) = Workspace::with_queue();
     let sums = [(); 2].map(|()| Add::new(vec![7]).enqueue(&queue).unwrap());
-    let (store, dead, held) = another_process(&room.db(), &Clock::system());
+    let (store, dead, held) = another_process(&workspace.db(), &Clock::system());
     assert_eq!(held, sums.each_ref().map(|sum| sum.id()));
-    // The operating system lets go of its lock.
+    // The operating system releases its lock.
     drop(store);
 
-    let (_worker, events) = watch(Worker::new(&queue).task::<Add>());
-    events.expect(Told::Rescued { worker: dead, jobs: 2 });
+    let (_worker, events) = start_with_events(Worker::new(&queue).task::<Add>());
+    events.expect(OwnedEvent::Rescued { worker: dead, jobs: 2 });
     for sum in sums {
         assert_eq!(sum.soon().unwrap().is, 7);
         let done = sum.job().unwrap();
@@ -609,63 +613,63 @@ fn the_jobs_of_a_worker_that_died_are_run_by_the_others() {
 }
 
 #[test]
-fn whoever_rescues_a_job_that_has_crashed_too_often_tells_that_it_has_failed() {
-    let room = Room::new();
-    let queue = JobQueue::options().max_crashes(1).open(room.db()).unwrap();
+fn a_worker_that_rescues_a_job_past_its_crash_limit_reports_that_it_has_failed() {
+    let workspace = Workspace::new();
+    let queue = JobQueue::options().max_crashes(1).open(workspace.db()).unwrap();
     let sum = Add::new(vec![7]).enqueue(&queue).unwrap();
-    let (store, dead, _) = another_process(&room.db(), &Clock::system());
+    let (store, dead, _) = another_process(&workspace.db(), &Clock::system());
     drop(store);
-    let (_worker, events) = watch(Worker::new(&queue).task::<Add>());
-    events.expect(Told::Rescued { worker: dead, jobs: 1 });
+    let (_worker, events) = start_with_events(Worker::new(&queue).task::<Add>());
+    events.expect(OwnedEvent::Rescued { worker: dead, jobs: 1 });
     let error = sum.soon().unwrap_err().to_string();
-    let told = events.until(|told| matches!(told, Told::Failed { .. }));
-    let Told::Failed { id, attempt, error: told } = told else { unreachable!() };
+    let event = events.until(|event| matches!(event, OwnedEvent::Failed { .. }));
+    let OwnedEvent::Failed { id, attempt, error: reported } = event else { unreachable!() };
     assert_eq!((id, attempt), (sum.id(), 1));
-    assert!(error.contains(&told) && told.contains("died"), "{told}; {error}");
+    assert!(error.contains(&reported) && reported.contains("died"), "{reported}; {error}");
 }
 
 #[test]
-fn a_worker_that_holds_its_lock_is_taken_for_dead_only_after_a_whole_lease_of_silence() {
-    let (room, queue, clock) = Room::with_held_time();
+fn a_worker_that_holds_its_lock_is_presumed_dead_only_after_a_whole_lease_of_silence() {
+    let (workspace, queue, clock) = Workspace::with_manual_clock();
     let sum = Add::new(vec![7]).enqueue(&queue).unwrap();
-    let (_store, silent, held) = another_process(&room.db(), &clock);
+    let (_store, silent, held) = another_process(&workspace.db(), &clock);
     assert_eq!(held, [sum.id()]);
 
-    let (_worker, events) = watch(Worker::new(&queue).task::<Add>().lease(seconds(30)));
+    let (_worker, events) = start_with_events(Worker::new(&queue).task::<Add>().lease(seconds(30)));
     let mut silence = 0;
     loop {
         match events.try_next(Duration::from_millis(5)) {
-            Some(Told::Rescued { worker, jobs }) => break assert_eq!((worker, jobs), (silent, 1)),
-            Some(told) => assert!(matches!(told, Told::Started(_)), "{told:?}"),
+            Some(OwnedEvent::Rescued { worker, jobs }) => break assert_eq!((worker, jobs), (silent, 1)),
+            Some(event) => assert!(matches!(event, OwnedEvent::WorkerStarted(_)), "{event:?}"),
             None => {
                 clock.advance(seconds(1));
                 silence += 1;
             }
         }
-        assert!(silence < 3_000, "it is never taken for dead");
+        assert!(silence < 3_000, "it is never presumed dead");
     }
     assert!(silence >= 30, "after {silence} s already");
     assert_eq!(sum.soon().unwrap().is, 7);
 }
 
 #[test]
-fn a_worker_that_was_taken_for_dead_goes_on_under_a_new_number_and_its_late_result_is_refused() {
-    let (room, queue, clock) = Room::with_held_time();
+fn a_worker_whose_lease_expired_continues_under_a_new_number_and_its_late_result_is_discarded() {
+    let (workspace, queue, clock) = Workspace::with_manual_clock();
     let (gate, arrivals) = Gate::new();
-    let (worker, events) = watch(Worker::new(&queue).task::<Wait>().state(gate.clone()));
+    let (worker, events) = start_with_events(Worker::new(&queue).task::<Wait>().state(gate.clone()));
     let before = worker.id().unwrap();
     let handle = Wait.enqueue(&queue).unwrap();
     arrivals.next();
 
-    let judge = SqliteStore::open(&room.db(), SqliteOptions::default(), clock.clone()).unwrap();
+    let judge = SqliteStore::open(&workspace.db(), SqliteOptions::default(), clock.clone()).unwrap();
     assert_eq!(judge.release_worker(before, Release::ProvenDead).wait().unwrap().jobs, 1);
-    events.expect(Told::LeaseLost(before));
+    events.expect(OwnedEvent::LeaseLost(before));
     assert_ne!(worker.id(), Some(before));
     gate.admit(1);
-    events.expect(Told::Refused { id: handle.id(), attempt: 1 });
+    events.expect(OwnedEvent::ResultDiscarded { id: handle.id(), attempt: 1 });
 
     gate.admit(1);
-    // It may have got the job back while it still ran it, and put it off.
+    // The worker may have claimed the job again while it still ran it, and given it back.
     let result = eventually(|| {
         clock.advance(seconds(1));
         handle.wait_timeout(Duration::from_millis(20)).ok()
@@ -675,8 +679,8 @@ fn a_worker_that_was_taken_for_dead_goes_on_under_a_new_number_and_its_late_resu
     assert_eq!((done.crash_count, done.retry_count, done.worker_id), (1, 0, worker.id()));
 }
 
-#[task("worker.hear_of_a_loss")]
-fn hear_of_a_loss(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
+#[task("worker.report_lost_lease")]
+fn report_lost_lease(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
     gate.pass_blocking(ctx);
     block_on(ctx.stopped());
     log.write(format!("{:?}", ctx.stop_reason()));
@@ -684,15 +688,15 @@ fn hear_of_a_loss(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
 }
 
 #[test]
-fn a_task_of_a_worker_that_was_taken_for_dead_is_told_that_its_job_is_lost() {
-    let (room, queue) = Room::with_queue();
+fn a_task_of_a_worker_whose_lease_expired_sees_that_its_job_is_lost() {
+    let (workspace, queue) = Workspace::with_queue();
     let ((gate, arrivals), log) = (Gate::new(), Log::default());
-    let worker = Worker::new(&queue).task::<HearOfALoss>().state(gate.clone()).state(log.clone());
+    let worker = Worker::new(&queue).task::<ReportLostLease>().state(gate.clone()).state(log.clone());
     let worker = worker.start().unwrap();
-    HearOfALoss.enqueue(&queue).unwrap();
+    ReportLostLease.enqueue(&queue).unwrap();
     arrivals.next();
     gate.admit(1);
-    let judge = SqliteStore::open(&room.db(), SqliteOptions::default(), Clock::system()).unwrap();
+    let judge = SqliteStore::open(&workspace.db(), SqliteOptions::default(), Clock::system()).unwrap();
     judge.release_worker(worker.id().unwrap(), Release::ProvenDead).wait().unwrap();
     arrivals.next();
     assert_eq!(log.lines(), ["Some(LeaseLost)"]);
@@ -700,113 +704,118 @@ fn a_task_of_a_worker_that_was_taken_for_dead_is_told_that_its_job_is_lost() {
 }
 
 #[test]
-fn a_held_clock_may_be_moved_by_a_day_at_once_and_no_task_is_told_that_its_job_is_lost() {
-    let (_room, queue, clock) = Room::with_held_time();
+fn a_manual_clock_may_advance_by_a_day_at_once_and_no_job_is_lost() {
+    let (_room, queue, clock) = Workspace::with_manual_clock();
     let (gate, arrivals) = Gate::new();
-    let worker = Worker::new(&queue).task::<SayWhyToStop>().task::<Hang>().task::<Add>().concurrency(3);
-    let (_worker, events) = watch(worker.state(gate.clone()).state(Log::default()));
-    let (says, hangs) = (SayWhyToStop.enqueue(&queue).unwrap(), Hang.enqueue(&queue).unwrap());
+    let worker =
+        Worker::new(&queue).task::<StopReasonAfterGate>().task::<Hang>().task::<Add>().concurrency(3);
+    let (_worker, events) = start_with_events(worker.state(gate.clone()).state(Log::default()));
+    let (says, hangs) = (StopReasonAfterGate.enqueue(&queue).unwrap(), Hang.enqueue(&queue).unwrap());
     let tomorrow = Add::new(vec![1]).delay(seconds(86_400)).enqueue(&queue).unwrap();
     arrivals.take(2);
     clock.advance(seconds(86_400));
     assert_eq!(tomorrow.soon().unwrap().is, 1);
-    // Who looks for what is overdue has looked at the lease before.
-    events.until(|told| matches!(told, Told::Retrying { id, .. } if *id == hangs.id()));
+    // The supervisor that finds the overdue attempt has checked the lease before.
+    events.until(|event| matches!(event, OwnedEvent::Retrying { id, .. } if *id == hangs.id()));
     gate.open();
     assert_eq!(says.soon().unwrap(), None);
 }
 
-/// A queue with a store [`StoreProxy`], whose time is held; the store itself, for what a worker cannot do.
-fn with_store_between(
-    room: &Room,
+/// A queue on a [`StoreProxy`] with a manual clock; and the store itself, for requests that a worker cannot
+/// make.
+fn with_proxy(
+    workspace: &Workspace,
     clock: &Clock,
 ) -> (JobQueue, Arc<SqliteStore>, Arc<StoreProxy>, Questions) {
-    let real = SqliteStore::open(&room.db(), SqliteOptions::default(), clock.clone()).unwrap();
+    let real = SqliteStore::open(&workspace.db(), SqliteOptions::default(), clock.clone()).unwrap();
     let (store, questions) = StoreProxy::new(real.clone());
     (JobQueue::with_store(store.clone()), real, store, questions)
 }
 
-/// Hears that its lease is in doubt, and goes on all the same.
-#[task("worker.go_on_in_doubt", timeout = "28s", retries = 1, backoff = fixed("1h"))]
-fn go_on_in_doubt(ctx: &JobContext, #[state] gate: &Gate) {
+/// Learns that its lease may be lost, and continues all the same.
+#[task("worker.continue_while_suspended", timeout = "28s", retries = 1, backoff = fixed("1h"))]
+fn continue_while_suspended(ctx: &JobContext, #[state] gate: &Gate) {
     gate.pass_blocking(ctx);
     block_on(ctx.stopped());
     gate.pass_blocking(ctx);
 }
 
 #[test]
-fn a_timeout_is_a_failure_though_the_lease_is_in_doubt() {
-    let (room, clock) = (Room::new(), held_clock());
-    let (queue, _real, store, _questions) = with_store_between(&room, &clock);
+fn a_timeout_is_a_failure_though_the_lease_may_be_lost() {
+    let (workspace, clock) = (Workspace::new(), manual_clock());
+    let (queue, _real, store, _questions) = with_proxy(&workspace, &clock);
     let (gate, arrivals) = Gate::new();
-    let (_worker, events) = watch(Worker::new(&queue).task::<GoOnInDoubt>().state(gate.clone()));
-    GoOnInDoubt.enqueue(&queue).unwrap();
+    let (_worker, events) =
+        start_with_events(Worker::new(&queue).task::<ContinueWhileSuspended>().state(gate.clone()));
+    ContinueWhileSuspended.enqueue(&queue).unwrap();
     arrivals.next();
     gate.admit(1);
     store.hold_heartbeats();
     clock.advance(seconds(25));
     arrivals.next();
     clock.advance(seconds(4));
-    let told = events.until(|told| matches!(told, Told::Retrying { .. }));
-    assert!(matches!(told, Told::Retrying { attempt: 1, error, .. } if error == "timed out after 28s"));
+    let event = events.until(|event| matches!(event, OwnedEvent::Retrying { .. }));
+    assert!(
+        matches!(event, OwnedEvent::Retrying { attempt: 1, error, .. } if error == "timed out after 28s")
+    );
     store.release_heartbeats();
     gate.open();
 }
 
 #[test]
-fn a_grace_without_end_is_one() {
-    let (_room, queue) = Room::with_queue();
+fn an_endless_shutdown_timeout_never_passes() {
+    let (_room, queue) = Workspace::with_queue();
     let worker = Worker::new(&queue).task::<Add>().shutdown_timeout(Duration::MAX).start().unwrap();
     Add::new(vec![1]).enqueue(&queue).unwrap().soon().unwrap();
     worker.stop().unwrap();
 }
 
-/// Stands at its gate twice: when it begins, and when it is told to end.
-#[task("worker.linger")]
-fn linger(ctx: &JobContext, #[state] gate: &Gate) {
+/// Waits at its gate twice: when it begins, and when it is told to stop.
+#[task("worker.pass_gate_twice")]
+fn pass_gate_twice(ctx: &JobContext, #[state] gate: &Gate) {
     gate.pass_blocking(ctx);
     block_on(ctx.stopped());
     gate.pass_blocking(ctx);
 }
 
 #[test]
-fn a_worker_that_is_sure_of_its_lease_again_asks_for_jobs_again() {
-    let (room, clock) = (Room::new(), held_clock());
-    let (queue, real, store, _questions) = with_store_between(&room, &clock);
+fn a_worker_whose_lease_is_confirmed_again_claims_again() {
+    let (workspace, clock) = (Workspace::new(), manual_clock());
+    let (queue, real, store, _questions) = with_proxy(&workspace, &clock);
     let (gate, arrivals) = Gate::new();
-    let worker = Worker::new(&queue).task::<Linger>().task::<Add>().concurrency(2);
-    let (worker, events) = watch(worker.state(gate.clone()));
-    let lingers = Linger.enqueue(&queue).unwrap();
+    let worker = Worker::new(&queue).task::<PassGateTwice>().task::<Add>().concurrency(2);
+    let (worker, events) = start_with_events(worker.state(gate.clone()));
+    let lingers = PassGateTwice.enqueue(&queue).unwrap();
     arrivals.next();
     gate.admit(1);
-    // In doubt from here on.
+    // The lease may be lost from here on.
     store.hold_heartbeats();
     clock.advance(seconds(25));
     arrivals.next();
-    // Its standing claim ends and is not made again, and it has nothing else to do.
+    // Its waiting claim ends and is not made again, and it has nothing else to do.
     real.cancel_waiting_claims(worker.id().unwrap()).wait().unwrap();
     gate.admit(1);
-    events.expect(Told::Completed(lingers.id()));
+    events.expect(OwnedEvent::Completed(lingers.id()));
 
     store.release_heartbeats();
     assert_eq!(Add::new(vec![7]).enqueue(&queue).unwrap().soon().unwrap().is, 7);
 }
 
 #[test]
-fn an_answer_to_a_beat_of_before_it_was_taken_for_dead_does_not_make_a_worker_come_back_twice() {
-    let (room, clock) = (Room::new(), held_clock());
-    let (queue, real, store, questions) = with_store_between(&room, &clock);
+fn a_late_answer_to_an_old_heartbeat_does_not_make_a_worker_register_twice() {
+    let (workspace, clock) = (Workspace::new(), manual_clock());
+    let (queue, real, store, questions) = with_proxy(&workspace, &clock);
     store.hold_heartbeats();
-    let (worker, events) = watch(Worker::new(&queue).task::<Add>());
+    let (worker, events) = start_with_events(Worker::new(&queue).task::<Add>());
     let before = worker.id().unwrap();
     assert_eq!(questions.next(), Asked::Heartbeat(before));
 
     real.release_worker(before, Release::ProvenDead).wait().unwrap();
-    events.expect(Told::LeaseLost(before));
+    events.expect(OwnedEvent::LeaseLost(before));
     let now = worker.id().unwrap();
     assert_ne!(now, before);
-    // The answer says that the old number is not on the list. Until it is heard no further heartbeat is sent, so it may come
-    // later than it is due.
+    // The answer reports that the old number is not registered. Until it arrives no further heartbeat is
+    // sent, so it may come after the next one is due.
     store.release_heartbeats();
     let next = eventually(|| {
         clock.advance(seconds(10));

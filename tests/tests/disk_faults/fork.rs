@@ -1,12 +1,12 @@
-//! A queue in a fork of its process: refused at once, and the parent's file and worker come to no harm.
+//! A queue in a fork of its process: refused at once, without harm to the parent's file and worker.
 
 use std::time::Duration;
 
 use qdjobs::prelude::*;
 use qdjobs::{Error, ErrorKind, JobQueue};
-use qdjobs_sim_disk::in_a_fork;
+use qdjobs_sim_disk::in_fork;
 
-use crate::room::PATIENCE;
+use crate::workspace::DEADLINE;
 
 #[task("fork.add")]
 fn add(a: u32, b: u32) -> u32 {
@@ -18,20 +18,20 @@ fn is_forked<T>(answer: Result<T, Error>) -> bool {
 }
 
 #[test]
-fn a_queue_in_a_forked_child_is_refused_and_the_parents_goes_on() {
-    // On a real disk: what is at stake are the locks of the operating system.
+fn a_queue_in_a_forked_child_is_refused_and_the_parents_continues() {
+    // On a real disk: this is about the locks of the operating system.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("jobs.db");
     let queue = JobQueue::open(&path).unwrap();
     let worker = Worker::new(&queue).task::<Add>().start().unwrap();
-    assert_eq!(Add::new(1, 2).enqueue(&queue).unwrap().wait_timeout(PATIENCE).unwrap(), 3);
+    assert_eq!(Add::new(1, 2).enqueue(&queue).unwrap().wait_timeout(DEADLINE).unwrap(), 3);
     let handle = Add::new(2, 2).delay(Duration::from_secs(10_000)).enqueue(&queue).unwrap();
 
     let lone = JobQueue::open(dir.path().join("lone.db")).unwrap();
     Add::new(5, 5).enqueue(&lone).unwrap();
     let mut ours = Some((worker, queue, handle, lone));
     for round in 0..20 {
-        let child_fine = in_a_fork(PATIENCE, || {
+        let child_fine = in_fork(DEADLINE, || {
             let (worker, queue, handle, lone) = ours.take().unwrap();
             let refused = is_forked(Add::new(3, 4).enqueue(&queue))
                 && is_forked(queue.get(handle.id()))
@@ -50,7 +50,7 @@ fn a_queue_in_a_forked_child_is_refused_and_the_parents_goes_on() {
         assert!(child_fine, "round {round}");
         let (_, queue, handle, lone) = ours.as_ref().unwrap();
         Add::new(5, 5).enqueue(lone).unwrap();
-        assert_eq!(Add::new(round, 1).enqueue(queue).unwrap().wait_timeout(PATIENCE).unwrap(), round + 1);
+        assert_eq!(Add::new(round, 1).enqueue(queue).unwrap().wait_timeout(DEADLINE).unwrap(), round + 1);
         assert!(handle.job().is_ok());
     }
     let (worker, queue, handle, lone) = ours.take().unwrap();

@@ -1,26 +1,28 @@
-//! The SQLite store on a disk that fails: power cuts, operations that do not succeed, no room, rot.
+//! The SQLite store on a disk that fails: power cuts, failing operations, no space, corruption.
 //!
-//! Each test has a simulated disk of its own (`tests/sim_disk`) in a directory of its own, so they run side by side. The time of
-//! the queue is held. What happens is told by a seed, which a failure prints:
+//! Each test has its own simulated disk (`tests/sim_disk`) in its own directory, so they run side by side.
+//! The clock of the queue is manual. A seed determines what happens; a failure prints it:
 //!
 //! ```sh
-//! cargo test -p qdjobs-tests --test disk                                        # a few hundred power cuts, each fault
-//! QDJOBS_POWER_LOSSES=2000 cargo test -p qdjobs-tests --test disk --release -- --nocapture   # the long form, with its figures
-//! QDJOBS_SEED=17 cargo test -p qdjobs-tests --test disk power                   # one story again
+//! cargo test -p qdjobs-tests --test disk_faults                        # a few hundred power cuts, each
+//! fault
+//! QDJOBS_POWER_LOSSES=2000 cargo test -p qdjobs-tests --test disk_faults --release -- --nocapture   # the
+//! long form
+//! QDJOBS_SEED=17 cargo test -p qdjobs-tests --test disk_faults power   # repeats one workload
 //! ```
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod batch;
+mod autocommit;
 mod cases;
-mod complete;
-mod connection;
+mod complete_in;
 mod corruption;
+mod each_operation;
+mod failed_sync;
 mod fork;
-mod nth;
+mod group_commit;
 mod power_loss;
-mod room;
-mod short;
-mod stop;
-mod story;
+mod short_reads;
+mod workload;
+mod workspace;

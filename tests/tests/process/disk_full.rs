@@ -1,4 +1,5 @@
-//! A full disk: a small file system in memory, filled to its last byte. Making one needs root; without, the test says so.
+//! A full disk: a small file system in memory, filled to its last byte. Mounting one needs root; otherwise
+//! the tests are skipped.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,9 +12,9 @@ use qdjobs::rusqlite::Connection;
 use qdjobs::store::HealthState;
 use qdjobs::{ErrorKind, JobQueue, Status};
 
-use crate::worker_process::PATIENCE;
+use crate::worker_process::DEADLINE;
 
-/// A file system of its own, gone at the end of the test.
+/// A file system of its own, unmounted at the end of the test.
 struct SmallDisk {
     dir: tempfile::TempDir,
 }
@@ -31,21 +32,21 @@ impl SmallDisk {
         self.dir.path().join("jobs.db")
     }
 
-    fn ballast(&self) -> PathBuf {
-        self.dir.path().join("ballast")
+    fn filler(&self) -> PathBuf {
+        self.dir.path().join("filler")
     }
 
-    /// Takes all room but `left` bytes.
+    /// Uses all space but `left` bytes.
     fn fill(&self, left: usize) {
         use std::io::Write;
-        let mut ballast = std::fs::File::create(self.ballast()).unwrap();
-        while ballast.write_all(&[7; 4096]).is_ok() {}
-        let size = ballast.metadata().unwrap().len();
-        ballast.set_len(size - left as u64).unwrap();
+        let mut filler = std::fs::File::create(self.filler()).unwrap();
+        while filler.write_all(&[7; 4096]).is_ok() {}
+        let size = filler.metadata().unwrap().len();
+        filler.set_len(size - left as u64).unwrap();
     }
 
     fn free(&self) {
-        std::fs::remove_file(self.ballast()).unwrap();
+        std::fs::remove_file(self.filler()).unwrap();
     }
 }
 
@@ -55,17 +56,17 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Where each job arrives, and waits until it is open for its number.
+/// Where each job reports that it has started, and waits until its number is let through.
 #[derive(Clone)]
-struct Door {
+struct Gate {
     arrived: Sender<i64>,
     open_below: Arc<(Mutex<i64>, Condvar)>,
 }
 
-/// Opens the door; at the end, for all.
-struct Key(Door);
+/// Opens the gate; when dropped, for all.
+struct GateOpener(Gate);
 
-impl Key {
+impl GateOpener {
     fn open_below(&self, number: i64) {
         let (below, opened) = &*self.0.open_below;
         *below.lock().unwrap() = number;
@@ -73,18 +74,18 @@ impl Key {
     }
 }
 
-impl Drop for Key {
+impl Drop for GateOpener {
     fn drop(&mut self) {
         self.open_below(i64::MAX);
     }
 }
 
 #[task("disk_full.enter", retries = 0)]
-fn enter(number: i64, #[state] door: &Door) -> String {
-    door.arrived.send(number).unwrap();
-    let (below, opened) = &*door.open_below;
+fn enter(number: i64, #[state] gate: &Gate) -> String {
+    gate.arrived.send(number).unwrap();
+    let (below, opened) = &*gate.open_below;
     drop(opened.wait_while(below.lock().unwrap(), |below| *below <= number).unwrap());
-    // Each result takes room of its own.
+    // Each result takes space of its own.
     "x".repeat(2_000)
 }
 
@@ -92,9 +93,9 @@ fn enter(number: i64, #[state] door: &Door) -> String {
 fn bulk(_text: String) {}
 
 fn eventually(what: &str, fact: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + DEADLINE;
     while !fact() {
-        assert!(Instant::now() < until, "waited in vain: {what}");
+        assert!(Instant::now() < until, "not within the deadline: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -103,7 +104,7 @@ fn is_full(queue: &JobQueue) -> bool {
     matches!(queue.health().state, HealthState::StorageFull { .. })
 }
 
-/// Stores jobs until one is refused; answers how many were stored.
+/// Stores jobs until one is refused; returns how many were stored.
 fn enqueue_until_full(queue: &JobQueue) -> usize {
     let text = "y".repeat(10_000);
     for stored in 0.. {
@@ -121,27 +122,28 @@ fn one(db: &Path, sql: &str) -> i64 {
 }
 
 #[test]
-fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_room() {
+fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there_is_space() {
     let Some(disk) = SmallDisk::new(32) else {
         crate::skip("a test file system can only be mounted by root");
         return;
     };
     let queue = JobQueue::options().disk_reserve(2 << 20).open(disk.db()).unwrap();
-    // Another process would be the same: another store on the file.
+    // Another store on the same file behaves as another process would.
     let other = JobQueue::options().disk_reserve(2 << 20).open(disk.db()).unwrap();
     let (arrived, arrivals) = channel();
-    let door = Door { arrived, open_below: Arc::default() };
-    let worker = Worker::new(&queue).task::<Enter>().concurrency(8).state(door.clone()).start().unwrap();
-    let key = Key(door);
+    let gate = Gate { arrived, open_below: Arc::default() };
+    let worker = Worker::new(&queue).task::<Enter>().concurrency(8).state(gate.clone()).start().unwrap();
+    let opener = GateOpener(gate);
     let reserve = disk.dir.path().join("jobs.db-workers/disk_reserve");
     let size = || std::fs::metadata(&reserve).map_or(0, |file| file.len());
-    eventually("the reserve is made", || size() == 2 << 20);
+    eventually("the reserve is created", || size() == 2 << 20);
 
     let running: Vec<_> = (0..8).map(|number| Enter::new(number).enqueue(&queue).unwrap()).collect();
     for _ in 0..8 {
-        arrivals.recv_timeout(PATIENCE).unwrap();
+        arrivals.recv_timeout(DEADLINE).unwrap();
     }
-    // These wait for a slot, and there are more of them than slots: whoever is free could begin one.
+    // These wait for a slot, and there are more of them than slots: every slot that becomes free could begin
+    // one.
     let waiting: Vec<_> = (8..20).map(|number| Enter::new(number).enqueue(&queue).unwrap()).collect();
     disk.fill(300_000);
     let stored = enqueue_until_full(&queue);
@@ -156,51 +158,51 @@ fn on_a_full_disk_running_jobs_finish_nothing_is_lost_and_all_resumes_when_there
     });
 
     // The running ones finish, and no other begins.
-    key.open_below(8);
+    opener.open_below(8);
     for job in &running {
-        assert_eq!(job.wait_timeout(PATIENCE).unwrap().len(), 2_000);
+        assert_eq!(job.wait_timeout(DEADLINE).unwrap().len(), 2_000);
     }
-    assert_eq!(enqueue_until_full(&queue), 0, "not even where the reserve has freed some room");
+    assert_eq!(enqueue_until_full(&queue), 0, "not even in the space that the reserve has freed");
     assert!(is_full(&queue));
     let begun =
         || one(&disk.db(), "SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' OR attempt > 0");
-    assert_eq!(begun(), 8, "what waited was claimed");
-    // A person may make room by hand, which needs some itself.
-    let doomed = queue.list(qdjobs::store::Filter::default()).unwrap().jobs;
+    assert_eq!(begun(), 8, "a waiting job was claimed");
+    // A person may make space with a command, which needs some space itself.
+    let dying = queue.list(qdjobs::store::Filter::default()).unwrap().jobs;
     let is_bulk = |job: &&qdjobs::Job| job.status == Status::Pending && job.task_name == "disk_full.bulk";
-    let doomed = doomed.iter().find(is_bulk).unwrap();
-    queue.delete(doomed.id).unwrap();
-    // As long as a worker looks for itself whether there is something to do, and then some.
+    let dying = dying.iter().find(is_bulk).unwrap();
+    queue.delete(dying.id).unwrap();
+    // Longer than the interval at which a worker checks by itself whether there is a job.
     std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(begun(), 8, "what waited was claimed later");
+    assert_eq!(begun(), 8, "a waiting job was claimed later");
     assert!(arrivals.try_recv().is_err() && is_full(&queue));
 
     disk.free();
-    eventually("there is room again", || queue.health().is_ok() && other.health().is_ok());
+    eventually("there is space again", || queue.health().is_ok() && other.health().is_ok());
     assert_eq!(size(), 2 << 20);
-    key.open_below(21);
+    opener.open_below(21);
     for job in &waiting {
-        assert_eq!(job.wait_timeout(PATIENCE).unwrap().len(), 2_000);
+        assert_eq!(job.wait_timeout(DEADLINE).unwrap().len(), 2_000);
     }
-    let mut arrived: Vec<i64> = waiting.iter().map(|_| arrivals.recv_timeout(PATIENCE).unwrap()).collect();
+    let mut arrived: Vec<i64> = waiting.iter().map(|_| arrivals.recv_timeout(DEADLINE).unwrap()).collect();
     arrived.sort_unstable();
-    assert_eq!(arrived, (8..20).collect::<Vec<_>>(), "what waited has run, and once");
-    assert_eq!(Enter::new(20).enqueue(&other).unwrap().wait_timeout(PATIENCE).unwrap().len(), 2_000);
+    assert_eq!(arrived, (8..20).collect::<Vec<_>>(), "each waiting job has run once");
+    assert_eq!(Enter::new(20).enqueue(&other).unwrap().wait_timeout(DEADLINE).unwrap().len(), 2_000);
     worker.stop().unwrap();
-    assert!(!reserve.exists(), "it goes with the last worker");
+    assert!(!reserve.exists(), "the last worker deletes it");
     assert_eq!(one(&disk.db(), "SELECT count(*) FROM qdjobs_jobs WHERE status = 'completed'"), 21);
     let pending = one(&disk.db(), "SELECT count(*) FROM qdjobs_jobs WHERE status = 'pending'");
     assert_eq!(
         pending,
         stored as i64 + late.get() - 1,
-        "all that was accepted but the one deleted, and nothing else"
+        "all accepted jobs except the deleted one, and no others"
     );
     let check = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'";
     assert_eq!(one(&disk.db(), check), 1);
 }
 
 #[test]
-fn a_queue_without_workers_refuses_on_a_full_disk_and_stores_again_as_soon_as_there_is_room() {
+fn a_queue_without_workers_refuses_on_a_full_disk_and_stores_again_as_soon_as_there_is_space() {
     let Some(disk) = SmallDisk::new(8) else {
         crate::skip("a test file system can only be mounted by root");
         return;

@@ -1,81 +1,82 @@
-//! `kill -9`, abort and restart: what was accepted is done, and what ran is freed.
+//! `kill -9`, abort and restart: accepted jobs are done, and running jobs are freed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::scene::{Scene, Spread};
 use crate::worker_process::WorkerProcess;
+use crate::workspace::{Spread, Workspace};
 
-/// How long a job may stand as running after its worker was killed, while another worker lives: the promise.
+/// How long a job may remain running after its worker was killed, while another worker lives: the promise.
 const RESCUE: Duration = Duration::from_secs(3);
 
-/// The same where a process has to be started first that can free it.
+/// The same where a process that can free it has to be started first.
 const START_AND_RESCUE: Duration = Duration::from_secs(5);
 
-/// The jobs that are running, of no matter whom.
+/// The running jobs of every worker.
 const RUNNING: &str = "SELECT id FROM qdjobs_jobs WHERE status = 'running'";
 
 #[test]
 fn ten_kills_of_the_only_worker_lose_no_job_and_leave_none_running() {
-    let scene = Scene::new();
+    let workspace = Workspace::new();
     let mut acked = BTreeSet::new();
     let mut crashes: BTreeMap<i64, i64> = BTreeMap::new();
     let mut restarts = Vec::new();
     let mut frees = Vec::new();
-    // A job may be unlucky more than three times here, and is not to attribute_crash for it.
+    // A job may be killed more than three times here, and must not fail for it.
     let options = ["--concurrency", "4", "--max-crashes", "100"];
-    let mut worker = WorkerProcess::worker(&scene, options);
+    let mut worker = WorkerProcess::worker(&workspace, options);
     for _ in 0..10 {
-        // One that the kill hits whatever else it hits; from its second attempt on it ends.
-        let gated = scene.insert(&[("gated", "{}")])[0];
-        (2..=11).for_each(|attempt| scene.open_gate(gated, attempt));
+        // A job that every kill hits; from its second attempt on it ends.
+        let gated = workspace.insert(&[("gated", "{}")])[0];
+        (2..=11).for_each(|attempt| workspace.open_gate(gated, attempt));
         acked.insert(gated);
         for (task, jobs) in [("noop", "5"), ("slow", "40")] {
-            let mut enqueuer = WorkerProcess::start(&scene, ["enqueue", scene.db(), task, jobs]);
-            enqueuer.wait("its enqueues", |said| said.is("bye"));
-            acked.extend(enqueuer.said().iter().filter(|said| said.is("acked")).map(|said| said.number(0)));
+            let mut enqueuer = WorkerProcess::start(&workspace, ["enqueue", workspace.db(), task, jobs]);
+            enqueuer.wait("its enqueues", |line| line.is("done"));
+            acked.extend(enqueuer.log().iter().filter(|line| line.is("acked")).map(|line| line.number(0)));
         }
-        worker.wait("it to run", |said| said.is_start_of(gated, 1));
+        worker.wait("it to run", |line| line.is_start_of(gated, 1));
         worker.kill();
         let killed = Instant::now();
-        let left: Vec<i64> = scene.all(RUNNING, []);
+        let left: Vec<i64> = workspace.all(RUNNING, []);
         assert!(left.contains(&gated));
-        let suspects: Vec<i64> =
-            scene.all("SELECT id FROM qdjobs_jobs WHERE status = 'running' AND crash_count > 0", []);
-        assert!(suspects.len() <= 1, "a worker holds one suspect at a time: {suspects:?}");
-        for id in if suspects.is_empty() { &left } else { &suspects } {
+        let suspected: Vec<i64> =
+            workspace.all("SELECT id FROM qdjobs_jobs WHERE status = 'running' AND crash_count > 0", []);
+        assert!(suspected.len() <= 1, "a worker holds one suspected job at a time: {suspected:?}");
+        for id in if suspected.is_empty() { &left } else { &suspected } {
             *crashes.entry(*id).or_default() += 1;
         }
         let attempts: BTreeMap<i64, i64> = left
             .iter()
-            .map(|&id| (id, scene.one("SELECT attempt FROM qdjobs_jobs WHERE id = ?1", [id])))
+            .map(|&id| (id, workspace.one("SELECT attempt FROM qdjobs_jobs WHERE id = ?1", [id])))
             .collect();
         let before: i64 = worker.number();
-        worker = WorkerProcess::worker_soon(&scene, options);
+        worker = WorkerProcess::worker_soon(&workspace, options);
         let held = "SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND worker_id = ?1";
-        frees.push(scene.wait(held, [before], 0) - killed);
+        frees.push(workspace.wait(held, [before], 0) - killed);
         for (&id, &attempt) in &attempts {
-            worker.wait("a rescued job to start again", |said| said.is_start_of(id, attempt + 1));
+            worker.wait("a rescued job to start again", |line| line.is_start_of(id, attempt + 1));
         }
         restarts.push(killed.elapsed());
     }
-    scene.wait_drained();
-    scene.assert_all_completed();
+    workspace.wait_drained();
+    workspace.assert_all_completed();
     assert_eq!(acked.len(), 460);
-    assert_eq!(acked, scene.all("SELECT id FROM qdjobs_jobs", []).into_iter().collect());
-    // Exactly those that ran when a worker was killed, or the suspect among them, and as often as that.
+    assert_eq!(acked, workspace.all("SELECT id FROM qdjobs_jobs", []).into_iter().collect());
+    // Exactly those that ran when a worker was killed, or the suspected job among them, and as often as that.
     let counted: BTreeMap<i64, i64> = {
-        let ids: Vec<i64> = scene.all("SELECT id FROM qdjobs_jobs WHERE crash_count > 0 ORDER BY id", []);
-        let counts = scene.all("SELECT crash_count FROM qdjobs_jobs WHERE crash_count > 0 ORDER BY id", []);
+        let ids: Vec<i64> = workspace.all("SELECT id FROM qdjobs_jobs WHERE crash_count > 0 ORDER BY id", []);
+        let counts =
+            workspace.all("SELECT crash_count FROM qdjobs_jobs WHERE crash_count > 0 ORDER BY id", []);
         ids.into_iter().zip(counts).collect()
     };
     assert_eq!(counted, crashes);
-    let late: Vec<i64> = scene.all(
+    let late: Vec<i64> = workspace.all(
         "SELECT id FROM qdjobs_jobs WHERE retry_count > 0 OR attempt <> 1 +
              (SELECT count(*) FROM qdjobs_attempts WHERE job_id = id AND outcome IN ('crashed', 'released'))",
         [],
     );
-    assert!(late.is_empty(), "a death costs one attempt and no retry: {late:?}");
+    assert!(late.is_empty(), "a crash costs one attempt and no retry: {late:?}");
     let (frees, restarts) = (Spread::of(frees), Spread::of(restarts));
     println!("kill to a row that is free again: {frees}");
     println!("kill to the restart of the last job that had been running: {restarts}");
@@ -83,193 +84,201 @@ fn ten_kills_of_the_only_worker_lose_no_job_and_leave_none_running() {
 }
 
 #[test]
-fn a_survivor_frees_a_killed_siblings_jobs_within_seconds() {
-    let scene = Scene::alone();
-    let mut survivor = WorkerProcess::worker(&scene, ["--concurrency", "4"]);
+fn a_survivor_frees_the_jobs_of_a_killed_worker_within_seconds() {
+    let workspace = Workspace::alone();
+    let mut survivor = WorkerProcess::worker(&workspace, ["--concurrency", "4"]);
     let mut frees = Vec::new();
     let mut restarts = Vec::new();
     for _ in 0..5 {
-        let mut sibling = WorkerProcess::worker(&scene, ["--concurrency", "4"]);
+        let mut sibling = WorkerProcess::worker(&workspace, ["--concurrency", "4"]);
         let number = sibling.number();
         // None of them ends before the kill.
-        let jobs = scene.insert(&[("gated", "{}"); 8]);
-        sibling.wait("a job", |said| said.is("start"));
+        let jobs = workspace.insert(&[("gated", "{}"); 8]);
+        sibling.wait("a job", |line| line.is("start"));
         sibling.kill();
         let killed = Instant::now();
         let listed = "SELECT count(*) FROM qdjobs_workers WHERE id = ?1";
-        frees.push(scene.wait(listed, [number], 0) - killed);
+        frees.push(workspace.wait(listed, [number], 0) - killed);
         let crashed = "SELECT job_id FROM qdjobs_attempts WHERE worker_id = ?1 AND outcome = 'crashed'";
-        let crashed: Vec<i64> = scene.all(crashed, [number]);
-        assert!(!crashed.is_empty(), "killed at a moment that proves nothing");
+        let crashed: Vec<i64> = workspace.all(crashed, [number]);
+        assert!(!crashed.is_empty(), "killed too late to prove anything");
         for (id, attempt) in jobs.into_iter().flat_map(|id| [(id, 1), (id, 2)]) {
-            scene.open_gate(id, attempt);
+            workspace.open_gate(id, attempt);
         }
         for id in crashed {
-            survivor.wait("a rescued job to start again", |said| said.is_start_of(id, 2));
+            survivor.wait("a rescued job to start again", |line| line.is_start_of(id, 2));
         }
         restarts.push(killed.elapsed());
-        scene.wait_drained();
+        workspace.wait_drained();
     }
-    scene.assert_all_completed();
-    assert!(!survivor.said().iter().any(|said| said.is("lost") || said.is("refused")));
+    workspace.assert_all_completed();
+    assert!(!survivor.log().iter().any(|line| line.is("lease-lost") || line.is("discarded")));
     let (frees, restarts) = (Spread::of(frees), Spread::of(restarts));
     println!("kill of a sibling to its rows being free: {frees}");
     println!("kill of a sibling to the restart of its last job: {restarts}");
     assert!(frees.worst() < RESCUE);
-    // What the dead left lying about is gone too: only the survivor's file and door are there, and the reserve for all.
+    // The files of dead processes are gone too: only the survivor's lock and wake socket remain, and the disk
+    // reserve.
     let left =
-        std::fs::read_dir(format!("{}-workers", scene.db())).unwrap().map(|it| it.unwrap().file_name());
+        std::fs::read_dir(format!("{}-workers", workspace.db())).unwrap().map(|it| it.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| name != "disk_reserve").collect();
     assert!(left.len() <= 2, "{left:?}");
 }
 
 #[test]
-fn what_is_left_at_a_stop_is_done_after_the_restart() {
-    let scene = Scene::new();
-    let mut worker = WorkerProcess::worker(&scene, ["--concurrency", "2", "--until", "stop"]);
-    let many = scene.insert(&[("slow", r#"{"ms": 20}"#); 60]);
-    let retried = scene.insert(&[("boom", r#"{"times": 1}"#)])[0];
-    // A panic, whose retry waits in the database, and a job whose time comes after the stop.
-    scene.sql.execute("UPDATE qdjobs_jobs SET priority = 1 WHERE id = ?1", [retried]).unwrap();
-    worker.wait("the failure of an attempt", |said| said.is("retrying"));
-    let scheduled: i64 = scene.one(
+fn jobs_left_at_a_stop_are_done_after_the_restart() {
+    let workspace = Workspace::new();
+    let mut worker = WorkerProcess::worker(&workspace, ["--concurrency", "2", "--until", "stop"]);
+    let many = workspace.insert(&[("slow", r#"{"ms": 20}"#); 60]);
+    let retried = workspace.insert(&[("boom", r#"{"times": 1}"#)])[0];
+    // A panic, whose retry waits in the database, and a job that is due after the stop.
+    workspace.sql.execute("UPDATE qdjobs_jobs SET priority = 1 WHERE id = ?1", [retried]).unwrap();
+    worker.wait("the failure of an attempt", |line| line.is("retrying"));
+    let scheduled: i64 = workspace.one(
         "INSERT INTO qdjobs_jobs (task_name, params, scheduled_at)
          VALUES ('noop', '{\"n\": 1}', (unixepoch() + 2) * 1000000) RETURNING id",
         [],
     );
-    worker.wait_nth(5, "some jobs", |said| said.is("end"));
+    worker.wait_nth(5, "some jobs", |line| line.is("end"));
     worker.tell("stop");
     worker.wait_success();
     let [running, pending]: [i64; 2] = ["running", "pending"]
-        .map(|status| scene.one("SELECT count(*) FROM qdjobs_jobs WHERE status = ?1", [status]));
+        .map(|status| workspace.one("SELECT count(*) FROM qdjobs_jobs WHERE status = ?1", [status]));
     assert_eq!(running, 0);
-    assert!(pending > 0, "stopped at a moment that proves nothing");
-    assert_eq!(scene.one::<i64>("SELECT count(*) FROM qdjobs_workers", []), 0);
+    assert!(pending > 0, "stopped too late to prove anything");
+    assert_eq!(workspace.one::<i64>("SELECT count(*) FROM qdjobs_workers", []), 0);
 
-    let _worker = WorkerProcess::worker(&scene, ["--concurrency", "2"]);
-    scene.wait_drained();
-    scene.assert_all_completed();
-    let starts = scene.starts();
-    assert!(many.iter().all(|id| starts[id] == 1), "a stop in peace runs nothing twice: {starts:?}");
+    let _worker = WorkerProcess::worker(&workspace, ["--concurrency", "2"]);
+    workspace.wait_drained();
+    workspace.assert_all_completed();
+    let starts = workspace.starts();
+    assert!(
+        many.iter().all(|id| starts[id] == 1),
+        "after a stop in good order no job runs twice: {starts:?}"
+    );
     assert_eq!((starts[&retried], starts[&scheduled]), (2, 1));
-    let early: i64 = scene.one("SELECT count(*) FROM qdjobs_jobs WHERE started_at < scheduled_at", []);
-    assert_eq!(early, 0, "nothing before its time");
+    let early: i64 = workspace.one("SELECT count(*) FROM qdjobs_jobs WHERE started_at < scheduled_at", []);
+    assert_eq!(early, 0, "no job before its scheduled time");
 }
 
-/// Lets workers live one after the other until no job is left to do; answers how many of them died, each while it ran `culprit`.
-fn count_deaths(scene: &Scene, culprit: i64, mut before_each_life: impl FnMut(usize)) -> usize {
+/// Starts workers one after the other until no job is left to do; returns how many of them died, each while
+/// it ran `poison`.
+fn count_deaths(workspace: &Workspace, poison: i64, mut before_each_life: impl FnMut(usize)) -> usize {
     let mut deaths = 0;
     loop {
         before_each_life(deaths);
-        let mut worker = WorkerProcess::worker_soon(scene, ["--concurrency", "24"]);
+        let mut worker = WorkerProcess::worker_soon(workspace, ["--concurrency", "24"]);
         let left = "SELECT count(*) FROM qdjobs_jobs WHERE status IN ('pending', 'running')";
-        while !worker.has_ended() && scene.one::<i64>(left, []) > 0 {
+        while !worker.has_ended() && workspace.one::<i64>(left, []) > 0 {
             std::thread::sleep(Duration::from_millis(5));
         }
         if !worker.has_ended() {
             return deaths;
         }
         deaths += 1;
-        let words = worker.last_words();
-        assert!(words.iter().any(|said| said.is("start") && said.number(0) == culprit), "ended unprovoked");
+        let words = worker.into_lines();
+        assert!(
+            words.iter().any(|line| line.is("start") && line.number(0) == poison),
+            "it ended without the poison job"
+        );
     }
 }
 
 #[test]
-fn a_task_that_aborts_the_process_takes_no_other_job_with_it() {
-    let scene = Scene::new();
-    let bystanders = scene.insert(&[("slow", r#"{"ms": 300}"#); 6]);
-    let culprit = scene.insert(&[("abort", r#"{"times": 2}"#)])[0];
-    assert_eq!(count_deaths(&scene, culprit, |_| {}), 2, "two attempts abort, the third does not");
-    scene.assert_all_completed();
+fn a_task_that_aborts_the_process_loses_no_other_job() {
+    let workspace = Workspace::new();
+    let bystanders = workspace.insert(&[("slow", r#"{"ms": 300}"#); 6]);
+    let poison = workspace.insert(&[("abort", r#"{"times": 2}"#)])[0];
+    assert_eq!(count_deaths(&workspace, poison, |_| {}), 2, "two attempts abort, the third does not");
+    workspace.assert_all_completed();
     let crash_count =
-        |id: i64| -> i64 { scene.one("SELECT crash_count FROM qdjobs_jobs WHERE id = ?1", [id]) };
-    assert_eq!(crash_count(culprit), 2);
+        |id: i64| -> i64 { workspace.one("SELECT crash_count FROM qdjobs_jobs WHERE id = ?1", [id]) };
+    assert_eq!(crash_count(poison), 2);
     assert!(bystanders.iter().all(|&id| crash_count(id) <= 1));
 }
 
 #[test]
-fn a_job_that_always_aborts_is_dead_after_three_crashes_and_twenty_bystanders_complete() {
-    let scene = Scene::new();
-    let bystanders = scene.insert(&[("slow", r#"{"ms": 50}"#); 20]);
-    let culprit = scene.insert(&[("abort", r#"{"times": 1000}"#)])[0];
-    // When the culprit is known as a suspect, these run beside it until the process ends.
+fn a_job_that_always_aborts_has_failed_after_three_crashes_and_twenty_other_jobs_complete() {
+    let workspace = Workspace::new();
+    let bystanders = workspace.insert(&[("slow", r#"{"ms": 50}"#); 20]);
+    let poison = workspace.insert(&[("abort", r#"{"times": 1000}"#)])[0];
+    // Once the poison job is suspected, these run beside it until the process ends.
     let mut fresh = Vec::new();
-    let deaths = count_deaths(&scene, culprit, |deaths| {
+    let deaths = count_deaths(&workspace, poison, |deaths| {
         if deaths == 2 {
-            fresh = scene.insert(&[("gated", "{}"); 2]);
-            fresh.iter().for_each(|&id| scene.open_gate(id, 2));
+            fresh = workspace.insert(&[("gated", "{}"); 2]);
+            fresh.iter().for_each(|&id| workspace.open_gate(id, 2));
         }
     });
     assert_eq!(deaths, 3);
-    scene.assert_sound();
-    let (status, crash_count, retry_count): (String, i64, i64) = scene
+    workspace.assert_sound();
+    let (status, crash_count, retry_count): (String, i64, i64) = workspace
         .sql
         .query_row(
             "SELECT status, crash_count, retry_count FROM qdjobs_jobs WHERE id = ?1",
-            [culprit],
+            [poison],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .unwrap();
     assert_eq!((status.as_str(), crash_count, retry_count), ("failed", 3, 0));
-    let error: String = scene.one("SELECT error FROM qdjobs_jobs WHERE id = ?1", [culprit]);
+    let error: String = workspace.one("SELECT error FROM qdjobs_jobs WHERE id = ?1", [poison]);
     assert!(error.starts_with("the worker died 3 times while it ran this job"), "{error}");
     let crash_count = |id: i64| -> i64 {
         let completed =
             "SELECT crash_count FROM qdjobs_jobs WHERE id = ?1 AND status = 'completed' AND retry_count = 0";
-        scene.one(completed, [id])
+        workspace.one(completed, [id])
     };
     assert!(
         bystanders.iter().all(|&id| crash_count(id) <= 1),
-        "each may have died with it once, and only once"
+        "each may have crashed with it once, and only once"
     );
     for id in fresh {
         assert_eq!(crash_count(id), 0);
-        let error: String =
-            scene.one("SELECT error FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'released'", [id]);
-        assert!(error.contains(&format!("the crash is counted for job {culprit}")), "{error}");
+        let error: String = workspace
+            .one("SELECT error FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'released'", [id]);
+        assert!(error.contains(&format!("the crash is counted for job {poison}")), "{error}");
     }
 }
 
 #[test]
-fn an_enqueuer_that_is_killed_loses_no_job_that_it_was_told_is_stored() {
-    let scene = Scene::new();
-    let mut worker = WorkerProcess::worker(&scene, ["--concurrency", "4"]);
+fn a_killed_enqueuer_loses_no_job_whose_enqueue_was_answered() {
+    let workspace = Workspace::new();
+    let mut worker = WorkerProcess::worker(&workspace, ["--concurrency", "4"]);
     let mut acked = BTreeSet::new();
     for round in 0..6 {
-        let mut enqueuer = WorkerProcess::start(&scene, ["enqueue", scene.db(), "noop", "1000000"]);
-        enqueuer.wait_nth(20 + round * 37, "its enqueues", |said| said.is("acked"));
+        let mut enqueuer = WorkerProcess::start(&workspace, ["enqueue", workspace.db(), "noop", "1000000"]);
+        enqueuer.wait_nth(20 + round * 37, "its enqueues", |line| line.is("acked"));
         enqueuer.kill();
-        let words = enqueuer.last_words();
-        assert!(!words.iter().any(|said| said.is("bye")), "it was not killed in the middle");
-        acked.extend(words.iter().filter(|said| said.is("acked")).map(|said| said.number(0)));
-        scene.assert_sound();
+        let words = enqueuer.into_lines();
+        assert!(!words.iter().any(|line| line.is("done")), "it was not killed midway");
+        acked.extend(words.iter().filter(|line| line.is("acked")).map(|line| line.number(0)));
+        workspace.assert_sound();
     }
-    scene.wait_drained();
-    scene.assert_all_completed();
-    let stored: BTreeSet<i64> = scene.all("SELECT id FROM qdjobs_jobs", []).into_iter().collect();
+    workspace.wait_drained();
+    workspace.assert_all_completed();
+    let stored: BTreeSet<i64> = workspace.all("SELECT id FROM qdjobs_jobs", []).into_iter().collect();
     let lost: Vec<i64> = acked.difference(&stored).copied().collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
-    // One job a kill may have been stored and not answered.
+    // For each kill one job may have been stored without an answer.
     assert!(stored.len() <= acked.len() + 6, "{} stored, {} acked", stored.len(), acked.len());
-    assert!(!worker.said().iter().any(|said| said.is("trouble")));
+    assert!(!worker.log().iter().any(|line| line.is("store-error")));
 }
 
 #[test]
 #[cfg(unix)]
-fn what_a_process_left_that_died_on_its_way_onto_the_list_goes_with_the_next_start() {
-    let scene = Scene::new();
-    let beside = scene.path("jobs.db-workers");
+fn files_of_a_process_that_died_before_it_was_registered_are_deleted_at_the_next_start() {
+    let workspace = Workspace::new();
+    let beside = workspace.path("jobs.db-workers");
     std::fs::create_dir(&beside).unwrap();
-    // As after a kill between these two and the commit that puts the worker onto the list.
+    // As after a kill between creating these two files and the commit that registers the worker.
     std::fs::write(beside.join("00000000000000a1.lock"), "1\n").unwrap();
     drop(std::os::unix::net::UnixDatagram::bind(beside.join("00000000000000a2.wake")).unwrap());
-    // Two that are on their way right now, and one that is no business of ours.
+    // Two files of live processes, and one that is not the library's.
     let alive = std::fs::File::create(beside.join("00000000000000b1.lock")).unwrap();
     alive.lock().unwrap();
     let _answers = std::os::unix::net::UnixDatagram::bind(beside.join("00000000000000b2.wake")).unwrap();
     std::fs::write(beside.join("notes.txt"), "").unwrap();
-    let worker = WorkerProcess::worker(&scene, []);
+    let worker = WorkerProcess::worker(&workspace, []);
     let left = || {
         let names =
             std::fs::read_dir(&beside).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());

@@ -1,42 +1,42 @@
-//! Signals: a stop that is asked for, a stop that is insisted on, and a process that stands still.
+//! Signals: a requested stop, a second request, and a stopped process.
 
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
-use crate::scene::Scene;
 use crate::worker_process::WorkerProcess;
+use crate::workspace::Workspace;
 
-/// What a stop may take beyond the grace.
+/// How long a stop may take beyond the shutdown timeout.
 pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 
-pub(crate) fn workers(scene: &Scene) -> i64 {
-    scene.one("SELECT count(*) FROM qdjobs_workers", [])
+pub(crate) fn workers(workspace: &Workspace) -> i64 {
+    workspace.one("SELECT count(*) FROM qdjobs_workers", [])
 }
 
-/// Neither a lock nor a socket stays behind.
-pub(crate) fn assert_nothing_beside_the_file(scene: &Scene) {
-    let left = std::fs::read_dir(scene.path("jobs.db-workers"));
+/// Neither a lock file nor a socket remains.
+pub(crate) fn assert_no_files_beside(workspace: &Workspace) {
+    let left = std::fs::read_dir(workspace.path("jobs.db-workers"));
     assert!(left.is_err(), "left behind: {:?}", left.unwrap().collect::<Vec<_>>());
 }
 
-/// Stops the process, at a moment at which it does not hold the database's write lock.
-pub(crate) fn freeze(scene: &Scene, worker: &WorkerProcess) {
-    scene.while_nobody_writes(|| {
+/// Stops the process, at a moment when it does not hold the database's write lock.
+pub(crate) fn freeze(workspace: &Workspace, worker: &WorkerProcess) {
+    workspace.while_nobody_writes(|| {
         worker.signal(Signal::STOP);
-        // Answers when the last of its threads stands still. Its end would be left for others to hear of.
+        // Returns when the last of its threads has stopped. Its end stays to be waited for.
         let id = WaitId::Pid(Pid::from_raw(worker.pid() as i32).unwrap());
         let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let status = waitid(id, options).unwrap().unwrap();
-        assert!(status.stopped(), "it has ended instead of standing still: {status:?}");
+        assert!(status.stopped(), "it has ended instead of stopping: {status:?}");
     });
 }
 
 #[test]
-fn sigterm_lets_what_runs_end_and_starts_nothing_more() {
-    let scene = Scene::new();
-    let mut worker = WorkerProcess::worker(&scene, ["--concurrency", "2", "--grace", "20000"]);
-    let jobs = scene.insert(&[
+fn sigterm_lets_running_jobs_end_and_starts_no_more() {
+    let workspace = Workspace::new();
+    let mut worker = WorkerProcess::worker(&workspace, ["--concurrency", "2", "--shutdown-timeout", "20000"]);
+    let jobs = workspace.insert(&[
         ("slow", r#"{"ms": 300}"#),
         ("slow", r#"{"ms": 300}"#),
         ("sleepy", r#"{"ms": 300}"#),
@@ -44,66 +44,68 @@ fn sigterm_lets_what_runs_end_and_starts_nothing_more() {
         ("slow", r#"{"ms": 1}"#),
     ]);
     for &id in &jobs[..3] {
-        worker.wait("the first three to start", |said| said.is_start_of(id, 1));
+        worker.wait("the first three to start", |line| line.is_start_of(id, 1));
     }
     worker.signal(Signal::TERM);
     worker.wait_success();
-    let statuses: Vec<String> = scene.all("SELECT status FROM qdjobs_jobs ORDER BY id", []);
+    let statuses: Vec<String> = workspace.all("SELECT status FROM qdjobs_jobs ORDER BY id", []);
     assert_eq!(statuses, ["completed", "completed", "completed", "pending", "pending"]);
-    assert_eq!(scene.one::<i64>("SELECT max(attempt) FROM qdjobs_jobs WHERE status = 'pending'", []), 0);
-    assert_eq!(scene.one::<i64>("SELECT count(*) FROM qdjobs_attempts", []), 0);
-    assert_eq!(workers(&scene), 0);
-    scene.assert_sound();
-    assert_nothing_beside_the_file(&scene);
+    assert_eq!(workspace.one::<i64>("SELECT max(attempt) FROM qdjobs_jobs WHERE status = 'pending'", []), 0);
+    assert_eq!(workspace.one::<i64>("SELECT count(*) FROM qdjobs_attempts", []), 0);
+    assert_eq!(workers(&workspace), 0);
+    workspace.assert_sound();
+    assert_no_files_beside(&workspace);
 }
 
 #[test]
-fn sigterm_gives_back_what_outlasts_the_grace_and_no_retry_is_lost() {
-    let scene = Scene::alone();
-    let grace = Duration::from_millis(400);
-    let mut worker = WorkerProcess::worker(&scene, ["--concurrency", "4", "--grace", "400"]);
-    // None of them may be retried: what counted as a failure would end the job.
+fn sigterm_gives_back_jobs_that_outlast_the_shutdown_timeout_and_no_retry_is_lost() {
+    let workspace = Workspace::alone();
+    let timeout = Duration::from_millis(400);
+    let mut worker = WorkerProcess::worker(&workspace, ["--concurrency", "4", "--shutdown-timeout", "400"]);
+    // None has a retry: what counted as a failure would end the job.
     let jobs = ["slow", "patient", "sleepy", "sleepy_local"].map(|task| (task, r#"{"ms": 600000}"#));
-    let jobs = scene.insert(&jobs);
-    scene.sql.execute("UPDATE qdjobs_jobs SET max_retries = 0", []).unwrap();
+    let jobs = workspace.insert(&jobs);
+    workspace.sql.execute("UPDATE qdjobs_jobs SET max_retries = 0", []).unwrap();
     for &id in &jobs {
-        worker.wait("all to start", |said| said.is_start_of(id, 1));
+        worker.wait("all to start", |line| line.is_start_of(id, 1));
     }
     let asked = Instant::now();
     worker.signal(Signal::TERM);
     worker.wait_success();
     let took = asked.elapsed();
-    println!("SIGTERM with a grace of {grace:?} and jobs that outlast it: gone after {took:.2?}");
-    assert!(took > grace && took < grace + MARGIN, "{took:?}");
-    let stands: Vec<String> = scene.all(
+    println!(
+        "SIGTERM with a shutdown timeout of {timeout:?} and jobs that outlast it: gone after {took:.2?}"
+    );
+    assert!(took > timeout && took < timeout + MARGIN, "{took:?}");
+    let state_of: Vec<String> = workspace.all(
         "SELECT task_name || ' ' || status || ' attempt ' || attempt || ' retries ' || retry_count || ' crashes '
              || crash_count FROM qdjobs_jobs ORDER BY id",
         [],
     );
     let given_back = |task: &str| format!("{task} pending attempt 1 retries 0 crashes 0");
-    assert_eq!(stands, ["slow", "patient", "sleepy", "sleepy_local"].map(given_back));
-    let outcomes: Vec<String> = scene.all("SELECT outcome FROM qdjobs_attempts ORDER BY job_id", []);
+    assert_eq!(state_of, ["slow", "patient", "sleepy", "sleepy_local"].map(given_back));
+    let outcomes: Vec<String> = workspace.all("SELECT outcome FROM qdjobs_attempts ORDER BY job_id", []);
     assert_eq!(outcomes, ["released"; 4]);
-    assert_eq!(workers(&scene), 0);
-    let last = worker.last_words();
-    assert_eq!(last.iter().find(|said| said.is("stopped")).map(|said| said.number(0)), Some(4));
-    scene.assert_sound();
+    assert_eq!(workers(&workspace), 0);
+    let last = worker.into_lines();
+    assert_eq!(last.iter().find(|line| line.is("stopped")).map(|line| line.number(0)), Some(4));
+    workspace.assert_sound();
 }
 
-/// While one worker drains, another one that lives beside it for five leases has no reason to think it dead.
+/// While one worker drains, another one that runs beside it for five leases must not presume it dead.
 #[test]
-fn a_worker_that_ends_its_last_job_for_five_leases_after_sigterm_is_not_taken_for_dead() {
+fn a_worker_that_runs_its_last_job_for_five_leases_after_sigterm_is_not_presumed_dead() {
     const LEASE: Duration = Duration::from_secs(1);
     const LEASES: u32 = 5;
-    let scene = Scene::alone();
-    let options = ["--concurrency", "2", "--lease", "1000", "--grace", "600000"];
-    let mut draining = WorkerProcess::worker(&scene, options);
-    let job = scene.insert_once(&[("gated", "{}")])[0];
-    draining.wait("the job to start", |said| said.is_start_of(job, 1));
-    // One who could run it as well, and would.
-    let mut other = WorkerProcess::worker(&scene, options);
+    let workspace = Workspace::alone();
+    let options = ["--concurrency", "2", "--lease", "1000", "--shutdown-timeout", "600000"];
+    let mut draining = WorkerProcess::worker(&workspace, options);
+    let job = workspace.insert_once(&[("gated", "{}")])[0];
+    draining.wait("the job to start", |line| line.is_start_of(job, 1));
+    // A second worker that could run the job as well.
+    let mut other = WorkerProcess::worker(&workspace, options);
     let heartbeats = |worker: &mut WorkerProcess| -> i64 {
-        scene.one("SELECT heartbeats FROM qdjobs_workers WHERE id = ?1", [worker.number()])
+        workspace.one("SELECT heartbeats FROM qdjobs_workers WHERE id = ?1", [worker.number()])
     };
     draining.signal(Signal::TERM);
     let asked = Instant::now();
@@ -111,47 +113,52 @@ fn a_worker_that_ends_its_last_job_for_five_leases_after_sigterm_is_not_taken_fo
     while asked.elapsed() < LEASE * LEASES {
         std::thread::sleep(LEASE / 10);
         assert!(
-            !other.said().iter().any(|said| said.is("rescued")),
-            "taken for dead after {:?}",
+            !other.log().iter().any(|line| line.is("rescued")),
+            "presumed dead after {:?}",
             asked.elapsed()
         );
     }
-    // Both have lived through it: one watched, and the other let itself be seen.
+    // Both sent heartbeats all the time.
     for (worker, before) in [&mut draining, &mut other].into_iter().zip(before) {
         assert!(heartbeats(worker) - before >= i64::from(LEASES));
     }
-    // It drains indeed: whatever comes now is run by the other alone.
-    let probes = scene.insert_once(&[("noop", r#"{"n": 1}"#); 20]);
+    // It does drain: the other worker alone runs new jobs.
+    let probes = workspace.insert_once(&[("noop", r#"{"n": 1}"#); 20]);
     for &id in &probes {
-        other.wait("the other one to run what comes now", |said| said.is_start_of(id, 1));
+        other.wait("the other worker to run new jobs", |line| line.is_start_of(id, 1));
     }
-    let stands =
+    let state_of =
         "SELECT status || ' attempt ' || attempt || ' worker ' || worker_id FROM qdjobs_jobs WHERE id = ?1";
-    assert_eq!(scene.one::<String>(stands, [job]), format!("running attempt 1 worker {}", draining.number()));
-    scene.open_gate(job, 1);
+    assert_eq!(
+        workspace.one::<String>(state_of, [job]),
+        format!("running attempt 1 worker {}", draining.number())
+    );
+    workspace.open_gate(job, 1);
     draining.wait_success();
-    scene.wait_drained();
-    scene.assert_all_completed();
+    workspace.wait_drained();
+    workspace.assert_all_completed();
     let counted = "SELECT attempt || ' retries ' || retry_count || ' crashes ' || crash_count FROM qdjobs_jobs WHERE id = ?1";
-    assert_eq!(scene.one::<String>(counted, [job]), "1 retries 0 crashes 0");
-    assert_eq!(scene.one::<i64>("SELECT count(*) FROM qdjobs_attempts", []), 0);
-    assert!(scene.starts().values().all(|&times| times == 1));
-    let ledger = scene.read_ledger();
-    let strange = |what: &str| ["rescued", "lost", "refused", "trouble", "failed"].contains(&what);
-    let strange: Vec<_> = ledger.iter().filter(|said| strange(&said.what)).collect();
+    assert_eq!(workspace.one::<String>(counted, [job]), "1 retries 0 crashes 0");
+    assert_eq!(workspace.one::<i64>("SELECT count(*) FROM qdjobs_attempts", []), 0);
+    assert!(workspace.starts().values().all(|&times| times == 1));
+    let log_file = workspace.read_log();
+    let strange =
+        |what: &str| ["rescued", "lease-lost", "discarded", "store-error", "failed"].contains(&what);
+    let strange: Vec<_> = log_file.iter().filter(|line| strange(&line.what)).collect();
     assert!(strange.is_empty(), "{strange:?}");
     other.end();
-    assert_eq!(workers(&scene), 0);
+    assert_eq!(workers(&workspace), 0);
 }
 
 #[test]
 fn a_second_sigterm_ends_the_process_at_once() {
-    let scene = Scene::alone();
-    let mut worker = WorkerProcess::worker(&scene, ["--concurrency", "2", "--grace", "600000"]);
-    let job = scene.insert(&[("hang", r#"{"how": "park"}"#)])[0];
-    worker.wait("the job to start", |said| said.is_start_of(job, 1));
+    let workspace = Workspace::alone();
+    let mut worker =
+        WorkerProcess::worker(&workspace, ["--concurrency", "2", "--shutdown-timeout", "600000"]);
+    let job = workspace.insert(&[("hang", r#"{"how": "park"}"#)])[0];
+    worker.wait("the job to start", |line| line.is_start_of(job, 1));
     let first = Instant::now();
-    // Two signals that arrive together are one, and nobody says when the first was heard: insist.
+    // Two signals that arrive together are one, and the handling of the first is not visible: repeat it.
     while !worker.has_ended() {
         assert!(first.elapsed() < MARGIN, "a second signal does not end it");
         worker.signal(Signal::TERM);
@@ -159,98 +166,102 @@ fn a_second_sigterm_ends_the_process_at_once() {
     }
     assert_eq!(worker.wait_exit().code(), Some(128 + Signal::TERM.as_raw()));
     // As after any sudden end, the next worker frees what it left.
-    let left: i64 = scene.one("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running'", []);
+    let left: i64 = workspace.one("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running'", []);
     assert_eq!(left, 1);
-    let mut next = WorkerProcess::worker(&scene, []);
-    next.wait("the job to start again", |said| said.is_start_of(job, 2));
+    let mut next = WorkerProcess::worker(&workspace, []);
+    next.wait("the job to start again", |line| line.is_start_of(job, 2));
 }
 
-/// Both kinds of end: a plain result, and a transaction of the task's own. They arrive while the second attempt runs, when
-/// nothing but the fence can tell them apart.
+/// Both kinds of end: a plain result, and a transaction of the task's own. They arrive while the second
+/// attempt runs, when only the fence can tell them apart.
 #[test]
-fn a_worker_that_stood_still_beyond_its_lease_is_refused_and_comes_back_under_a_new_number() {
-    let scene = Scene::new();
+fn a_worker_that_was_stopped_beyond_its_lease_is_refused_and_registers_again_under_a_new_number() {
+    let workspace = Workspace::new();
     let options = ["--concurrency", "2", "--lease", "3000"];
-    let mut frozen = WorkerProcess::worker(&scene, options);
+    let mut frozen = WorkerProcess::worker(&workspace, options);
     let number = frozen.number();
-    let jobs = scene.insert(&[("gated", "{}"), ("gated_effect", "{}")]);
+    let jobs = workspace.insert(&[("gated", "{}"), ("gated_effect", "{}")]);
     let [plain, effect] = [jobs[0], jobs[1]];
     for id in [plain, effect] {
-        frozen.wait("the first attempts", |said| said.is_start_of(id, 1));
+        frozen.wait("the first attempts", |line| line.is_start_of(id, 1));
     }
-    // Each of them may hold one of the jobs with which a worker seems to have died.
-    let mut others = [0; 2].map(|_| WorkerProcess::worker(&scene, options));
-    freeze(&scene, &frozen);
+    // Each of them may hold one of the suspected jobs.
+    let mut others = [0; 2].map(|_| WorkerProcess::worker(&workspace, options));
+    freeze(&workspace, &frozen);
     let stopped = Instant::now();
-    scene.wait("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND attempt = 2", [], 2);
+    workspace.wait("SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND attempt = 2", [], 2);
     let taken = stopped.elapsed();
-    println!("a worker that stands still, with a lease of 3 s: its jobs ran elsewhere after {taken:.2?}");
-    // The lease counts from the last heartbeat, which may have come a third of it before the stop.
-    assert!(taken > Duration::from_millis(1_800), "taken before the lease was over: {taken:?}");
+    println!("a stopped worker, with a lease of 3 s: its jobs ran elsewhere after {taken:.2?}");
+    // The lease counts from the last heartbeat, which may have been a third of a lease before the stop.
+    assert!(taken > Duration::from_millis(1_800), "claimed again before the lease was over: {taken:?}");
 
     frozen.signal(Signal::CONT);
-    frozen.wait("it to notice", |said| said.is("lost") && said.number(0) == number);
+    frozen.wait("it to notice", |line| line.is("lease-lost") && line.number(0) == number);
     for id in [plain, effect] {
-        scene.open_gate(id, 1);
+        workspace.open_gate(id, 1);
     }
-    frozen.wait("its result to be refused", |said| said.is("refused") && said.number(0) == plain);
-    let refused = frozen.wait("its transaction to be refused", |said| said.is("no-commit"));
+    frozen.wait("its result to be discarded", |line| line.is("discarded") && line.number(0) == plain);
+    let refused = frozen.wait("its transaction to be refused", |line| line.is("no-commit"));
     assert_eq!(refused.words, [effect.to_string(), "1".into(), "LeaseLost".into()]);
-    assert_eq!(scene.counts(), "running 2", "the second attempts go on");
+    assert_eq!(workspace.counts(), "running 2", "the second attempts continue");
     for id in [plain, effect] {
-        scene.open_gate(id, 2);
+        workspace.open_gate(id, 2);
     }
-    scene.wait_drained();
-    scene.assert_all_completed();
-    assert_eq!(scene.all::<String>("SELECT result FROM qdjobs_jobs ORDER BY id", []), ["2", "2"]);
-    assert_eq!(scene.all::<i64>("SELECT attempt FROM effects", []), [2]);
+    workspace.wait_drained();
+    workspace.assert_all_completed();
+    assert_eq!(workspace.all::<String>("SELECT result FROM qdjobs_jobs ORDER BY id", []), ["2", "2"]);
+    assert_eq!(workspace.all::<i64>("SELECT attempt FROM effects", []), [2]);
 
-    // It works on, under a number that is its own.
+    // It continues, under a new number.
     for other in &mut others {
         other.signal(Signal::TERM);
         other.wait_success();
     }
-    let more = scene.insert(&[("noop", r#"{"n": 1}"#); 10]);
-    scene.wait_drained();
-    scene.assert_all_completed();
-    let by: Vec<i64> = scene.all("SELECT DISTINCT worker_id FROM qdjobs_jobs WHERE id >= ?1", [more[0]]);
-    let now: i64 = scene.one("SELECT id FROM qdjobs_workers WHERE pid = ?1", [frozen.pid()]);
+    let more = workspace.insert(&[("noop", r#"{"n": 1}"#); 10]);
+    workspace.wait_drained();
+    workspace.assert_all_completed();
+    let by: Vec<i64> = workspace.all("SELECT DISTINCT worker_id FROM qdjobs_jobs WHERE id >= ?1", [more[0]]);
+    let now: i64 = workspace.one("SELECT id FROM qdjobs_workers WHERE pid = ?1", [frozen.pid()]);
     assert_eq!(by, [now]);
     assert_ne!(now, number);
-    assert_eq!(frozen.said().iter().filter(|said| said.is("lost")).count(), 1, "it comes back once");
+    assert_eq!(
+        frozen.log().iter().filter(|line| line.is("lease-lost")).count(),
+        1,
+        "it registers again once"
+    );
     frozen.signal(Signal::TERM);
     frozen.wait_success();
-    assert_eq!(workers(&scene), 0);
-    assert_nothing_beside_the_file(&scene);
+    assert_eq!(workers(&workspace), 0);
+    assert_no_files_beside(&workspace);
 }
 
 #[test]
-fn a_worker_that_comes_back_does_not_run_a_job_beside_its_own_earlier_attempt() {
-    let scene = Scene::new();
-    let mut frozen = WorkerProcess::worker(&scene, ["--concurrency", "2", "--lease", "3000"]);
-    let job = scene.insert(&[("gated", "{}")])[0];
-    frozen.wait("the first attempt", |said| said.is_start_of(job, 1));
-    // One who frees the job, but cannot run it.
-    let mut other = WorkerProcess::worker(&scene, ["--tasks", "noop", "--lease", "3000"]);
-    freeze(&scene, &frozen);
-    other.wait("it to be taken for dead", |said| said.is("rescued"));
+fn a_worker_that_registers_again_does_not_run_a_job_beside_its_own_earlier_attempt() {
+    let workspace = Workspace::new();
+    let mut frozen = WorkerProcess::worker(&workspace, ["--concurrency", "2", "--lease", "3000"]);
+    let job = workspace.insert(&[("gated", "{}")])[0];
+    frozen.wait("the first attempt", |line| line.is_start_of(job, 1));
+    // A worker that frees the job, but cannot run it.
+    let mut other = WorkerProcess::worker(&workspace, ["--tasks", "noop", "--lease", "3000"]);
+    freeze(&workspace, &frozen);
+    other.wait("it to be presumed dead", |line| line.is("rescued"));
     other.signal(Signal::TERM);
     other.wait_success();
     frozen.signal(Signal::CONT);
-    frozen.wait("it to notice", |said| said.is("lost"));
-    // Both slots are tried: were the job to start now, it would do so before these.
-    let probes = scene.insert(&[("noop", r#"{"n": 1}"#); 5]);
-    frozen.wait_nth(probes.len(), "other jobs to run meanwhile", |said| {
-        said.is("start") && said.words[2] == "noop"
+    frozen.wait("it to notice", |line| line.is("lease-lost"));
+    // Both slots are tried: if the job started now, it would do so before these.
+    let probes = workspace.insert(&[("noop", r#"{"n": 1}"#); 5]);
+    frozen.wait_nth(probes.len(), "other jobs to run meanwhile", |line| {
+        line.is("start") && line.words[2] == "noop"
     });
-    assert!(!frozen.said().iter().any(|said| said.is_start_of(job, 2)), "run twice at once in one process");
-    scene.open_gate(job, 1);
-    frozen.wait("its late result to be refused", |said| said.is("refused"));
-    scene.open_gate(job, 2);
-    scene.wait_drained();
-    scene.assert_all_completed();
-    assert_eq!(scene.one::<String>("SELECT result FROM qdjobs_jobs WHERE id = ?1", [job]), "2");
-    assert_eq!(scene.starts()[&job], 2);
+    assert!(!frozen.log().iter().any(|line| line.is_start_of(job, 2)), "run twice at once in one process");
+    workspace.open_gate(job, 1);
+    frozen.wait("its late result to be discarded", |line| line.is("discarded"));
+    workspace.open_gate(job, 2);
+    workspace.wait_drained();
+    workspace.assert_all_completed();
+    assert_eq!(workspace.one::<String>("SELECT result FROM qdjobs_jobs WHERE id = ?1", [job]), "2");
+    assert_eq!(workspace.starts()[&job], 2);
     frozen.signal(Signal::TERM);
     frozen.wait_success();
 }

@@ -1,4 +1,4 @@
-//! A [`WorkerProcess`]: a process, what it has said so far, and the ways to end it.
+//! A [`WorkerProcess`]: a process, what it has reported so far, and the ways to end it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -7,32 +7,32 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use crate::scene::Scene;
+use crate::workspace::Workspace;
 
 /// Long enough for a busy machine; reached only when something is wrong.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A line that a victim said.
+/// A line that a process reported.
 #[derive(Clone, Debug)]
-pub(crate) struct Said {
-    /// By its own wall clock, in microseconds.
+pub(crate) struct LogLine {
+    /// By its wall clock, in microseconds.
     pub(crate) micros: i64,
     pub(crate) pid: u32,
     pub(crate) what: String,
     pub(crate) words: Vec<String>,
 }
 
-impl Said {
-    pub(crate) fn parse(line: &str) -> Said {
+impl LogLine {
+    pub(crate) fn parse(line: &str) -> LogLine {
         let mut words = line.split(' ');
-        let mut next = || words.next().unwrap_or_else(|| panic!("a torn line: {line:?}"));
-        let micros = next().parse().unwrap_or_else(|_| panic!("a torn line: {line:?}"));
-        let pid = next().parse().unwrap_or_else(|_| panic!("a torn line: {line:?}"));
+        let mut next = || words.next().unwrap_or_else(|| panic!("a truncated line: {line:?}"));
+        let micros = next().parse().unwrap_or_else(|_| panic!("a truncated line: {line:?}"));
+        let pid = next().parse().unwrap_or_else(|_| panic!("a truncated line: {line:?}"));
         let what = next().to_owned();
-        Said { micros, pid, what, words: words.map(str::to_owned).collect() }
+        LogLine { micros, pid, what, words: words.map(str::to_owned).collect() }
     }
 
-    /// The number at `place` among the words.
+    /// The number at index `place` of the words.
     pub(crate) fn number(&self, place: usize) -> i64 {
         self.words[place].parse().unwrap_or_else(|_| panic!("{self:?} has no number at {place}"))
     }
@@ -46,48 +46,51 @@ impl Said {
     }
 }
 
-/// Killed when it is dropped.
+/// A child process, killed when it is dropped.
 pub(crate) struct WorkerProcess {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
-    /// Everything it said that was read so far.
-    pub(crate) said: Vec<Said>,
+    /// Everything it reported that was read so far.
+    pub(crate) log: Vec<LogLine>,
     errors: PathBuf,
 }
 
 impl WorkerProcess {
-    pub(crate) fn start<'a>(scene: &Scene, args: impl IntoIterator<Item = &'a str>) -> WorkerProcess {
-        WorkerProcess::spawn(Command::new(env!("CARGO_BIN_EXE_worker_process")).args(args), scene)
+    pub(crate) fn start<'a>(workspace: &Workspace, args: impl IntoIterator<Item = &'a str>) -> WorkerProcess {
+        WorkerProcess::spawn(Command::new(env!("CARGO_BIN_EXE_worker_process")).args(args), workspace)
     }
 
-    /// A worker on the scene's file, already at work.
-    pub(crate) fn worker<'a>(scene: &Scene, options: impl IntoIterator<Item = &'a str>) -> WorkerProcess {
-        let mut worker = WorkerProcess::worker_soon(scene, options);
-        worker.wait("its worker to start", |said| said.is("started"));
+    /// A worker on the workspace's file, already started.
+    pub(crate) fn worker<'a>(
+        workspace: &Workspace,
+        options: impl IntoIterator<Item = &'a str>,
+    ) -> WorkerProcess {
+        let mut worker = WorkerProcess::worker_soon(workspace, options);
+        worker.wait("its worker to start", |line| line.is("started"));
         worker
     }
 
-    /// As [`WorkerProcess::worker`], without waiting for it.
+    /// As [`WorkerProcess::worker`], without waiting for the start.
     pub(crate) fn worker_soon<'a>(
-        scene: &Scene,
+        workspace: &Workspace,
         options: impl IntoIterator<Item = &'a str>,
     ) -> WorkerProcess {
-        WorkerProcess::worker_by(&mut Command::new(env!("CARGO_BIN_EXE_worker_process")), scene, options)
+        WorkerProcess::worker_by(&mut Command::new(env!("CARGO_BIN_EXE_worker_process")), workspace, options)
     }
 
     /// As [`WorkerProcess::worker_soon`], by a command that ends with the name of the program.
     pub(crate) fn worker_by<'a>(
         command: &mut Command,
-        scene: &Scene,
+        workspace: &Workspace,
         options: impl IntoIterator<Item = &'a str>,
     ) -> WorkerProcess {
-        command.args(["work", scene.db(), "--ledger", &scene.ledger()]).args(options);
-        WorkerProcess::spawn(command, scene)
+        command.args(["work", workspace.db(), "--log", &workspace.log_file()]).args(options);
+        WorkerProcess::spawn(command, workspace)
     }
 
-    pub(crate) fn spawn(command: &mut Command, scene: &Scene) -> WorkerProcess {
-        let errors = scene.fresh_file("stderr");
+    pub(crate) fn spawn(command: &mut Command, workspace: &Workspace) -> WorkerProcess {
+        let errors = workspace.fresh_file("stderr");
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -98,12 +101,12 @@ impl WorkerProcess {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                // The test has ended.
+                // The send fails once the test has ended.
                 let _ = say.send(line);
             }
         });
         let stdin = child.stdin.take();
-        WorkerProcess { child, stdin, lines, said: Vec::new(), errors }
+        WorkerProcess { child, stdin, lines, log: Vec::new(), errors }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -112,35 +115,40 @@ impl WorkerProcess {
 
     /// The number of its worker.
     pub(crate) fn number(&mut self) -> i64 {
-        self.wait("its worker to start", |said| said.is("started")).number(0)
+        self.wait("its worker to start", |line| line.is("started")).number(0)
     }
 
-    /// Waits until it has said such a line, now or before.
-    pub(crate) fn wait(&mut self, for_what: &str, wanted: impl Fn(&Said) -> bool) -> Said {
+    /// Waits until it has reported such a line, now or before.
+    pub(crate) fn wait(&mut self, for_what: &str, wanted: impl Fn(&LogLine) -> bool) -> LogLine {
         self.wait_nth(1, for_what, wanted)
     }
 
-    /// Waits until it has said `n` such lines; answers the last of them.
-    pub(crate) fn wait_nth(&mut self, n: usize, for_what: &str, wanted: impl Fn(&Said) -> bool) -> Said {
-        let until = Instant::now() + PATIENCE;
+    /// Waits until it has reported `n` such lines; returns the last of them.
+    pub(crate) fn wait_nth(
+        &mut self,
+        n: usize,
+        for_what: &str,
+        wanted: impl Fn(&LogLine) -> bool,
+    ) -> LogLine {
+        let until = Instant::now() + DEADLINE;
         let mut found = 0;
         let mut next = 0;
         loop {
-            while let Some(said) = self.said.get(next) {
+            while let Some(line) = self.log.get(next) {
                 next += 1;
-                if wanted(said) {
+                if wanted(line) {
                     found += 1;
                     if found == n {
-                        return said.clone();
+                        return line.clone();
                     }
                 }
             }
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.said.push(Said::parse(&line)),
+                Ok(line) => self.log.push(LogLine::parse(&line)),
                 Err(_) => panic!(
-                    "process {} was waited for in vain: {for_what} (found {found} of {n}). It said {:#?} and {}",
+                    "process {} was awaited too long: {for_what} (found {found} of {n}). It reported {:#?} and {}",
                     self.pid(),
-                    self.said
+                    self.log
                         .iter()
                         .map(|it| format!("{} {}", it.what, it.words.join(" ")))
                         .collect::<Vec<_>>(),
@@ -150,19 +158,19 @@ impl WorkerProcess {
         }
     }
 
-    /// Everything it has said so far.
-    pub(crate) fn said(&mut self) -> &[Said] {
-        self.said.extend(self.lines.try_iter().map(|line| Said::parse(&line)));
-        &self.said
+    /// Everything it has reported so far.
+    pub(crate) fn log(&mut self) -> &[LogLine] {
+        self.log.extend(self.lines.try_iter().map(|line| LogLine::parse(&line)));
+        &self.log
     }
 
-    /// Everything it has ever said, once it is gone.
-    pub(crate) fn last_words(mut self) -> Vec<Said> {
+    /// Everything it has ever reported, once it has ended.
+    pub(crate) fn into_lines(mut self) -> Vec<LogLine> {
         self.kill();
         let rest = std::iter::from_fn(|| self.lines.recv().ok());
-        let rest: Vec<Said> = rest.map(|line| Said::parse(&line)).collect();
-        self.said.extend(rest);
-        std::mem::take(&mut self.said)
+        let rest: Vec<LogLine> = rest.map(|line| LogLine::parse(&line)).collect();
+        self.log.extend(rest);
+        std::mem::take(&mut self.log)
     }
 
     /// Writes a line to its standard input.
@@ -182,7 +190,7 @@ impl WorkerProcess {
 
     /// Waits for its end.
     pub(crate) fn wait_exit(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
@@ -192,14 +200,14 @@ impl WorkerProcess {
         }
     }
 
-    /// Waits for its end, which must be a good one.
+    /// Waits for its end, which must be a success.
     pub(crate) fn wait_success(&mut self) {
         let status = self.wait_exit();
         let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
         assert!(status.success(), "process {} ended with {status}: {errors}", self.pid());
     }
 
-    /// Asks it to end, where that can be asked; else ends it.
+    /// Asks it to stop, where the system has signals; otherwise kills it.
     pub(crate) fn end(&mut self) {
         #[cfg(unix)]
         {

@@ -44,7 +44,7 @@ impl World<'_> {
                 self.shift_wall_clock(-day);
             }
             Disruption::PowerCut => {
-                self.disk.cut();
+                self.disk.cut_power();
                 self.lose_power();
                 self.disk.power_on();
                 self.look()?;

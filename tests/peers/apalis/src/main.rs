@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqliteSynchronous};
 const LEFT: &str = "SELECT count(*) FROM Jobs WHERE status <> 'Done'";
 const DONE: &str = "SELECT count(*) FROM Jobs WHERE status = 'Done'";
 
-/// Jobs that one fetch of the hooked ways asks for.
+/// Jobs that one fetch of the `hooked` ways asks for.
 const BATCH: usize = 100;
 
 const WAYS: &[Way<&str>] = &[
@@ -48,7 +48,7 @@ const WAYS: &[Way<&str>] = &[
 struct Apalis {
     pool: SqlitePool,
     way: &'static str,
-    /// What tells of inserts, until the worker takes it.
+    /// Reports inserts, until the worker takes it.
     hook: Mutex<Option<HookCallbackListener>>,
 }
 
@@ -80,7 +80,7 @@ impl Peer for Apalis {
         }
         let (pool, listener) = SqliteStorage::connect_with_callback(&url)?;
         if place.way == "FULL" {
-            // So that the connection which setup() turns OFF is none of those that work.
+            // So that the connection on which setup() sets OFF is none of the worker's.
             let passing = SqlitePool::connect(&url).await?;
             SqliteStorage::setup(&passing).await?;
             passing.close().await;
@@ -104,7 +104,7 @@ impl Peer for Apalis {
     async fn work(&self, slots: usize, tally: &Arc<Tally>) -> Result<()> {
         let (storage, tally) = (self.storage(), tally.clone());
         let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Each way has a type of its own; what follows the backend is the same.
+        // Each way has its own type; what follows the backend is the same.
         macro_rules! start {
             ($backend:expr) => {
                 tokio::spawn(

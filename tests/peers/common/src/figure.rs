@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use crate::{Params, Peer, Place, Report, Result, Tally, Way, clock, crowd};
+use crate::{Params, Peer, Place, Report, Result, Tally, Way, clock, producers};
 
 /// Slots of every worker.
 const SLOTS: usize = 8;
 /// A drain that takes longer has failed.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,9 +27,10 @@ pub enum Figure {
     Bulk,
     /// Stored jobs done by eight slots.
     Drain,
-    /// From the call that stores a job to its handler, the worker being idle; the amount is the seconds to spend.
+    /// From the call that stores a job to its handler, with an idle worker; the amount is the seconds to
+    /// spend.
     Pickup,
-    /// CPU time of a worker with nothing to do; the amount is the seconds to watch.
+    /// CPU time of a worker that has nothing to do; the amount is the seconds to measure.
     Idle,
 }
 
@@ -60,8 +61,8 @@ impl FromStr for Figure {
     }
 }
 
-/// A contestant at work on an empty database.
-struct Stage<'a, P> {
+/// A peer at work on an empty database.
+struct MeasuredRun<'a, P> {
     peer: Arc<P>,
     tally: Arc<Tally>,
     way: &'a Way<&'static str>,
@@ -76,21 +77,21 @@ pub(crate) fn run<P: Peer>(
     on: &Handle,
 ) -> Result<Report> {
     let peer = Arc::new(on.block_on(P::open(place))?);
-    let stage = Stage { peer, tally: Arc::default(), way, on };
+    let stage = MeasuredRun { peer, tally: Arc::default(), way, on };
     let report = match figure {
-        Figure::Enqueue1 => stage.timed(amount, || crowd::enqueue(&stage.peer, 1, amount, on)),
-        Figure::Enqueue8 => stage.timed(amount, || crowd::enqueue(&stage.peer, 8, amount, on)),
-        Figure::Bulk => stage.timed(amount, || on.block_on(crowd::bulk(&*stage.peer, amount, way.bulk))),
+        Figure::Enqueue1 => stage.timed(amount, || producers::enqueue(&stage.peer, 1, amount, on)),
+        Figure::Enqueue8 => stage.timed(amount, || producers::enqueue(&stage.peer, 8, amount, on)),
+        Figure::Bulk => stage.timed(amount, || on.block_on(producers::bulk(&*stage.peer, amount, way.bulk))),
         Figure::Drain => stage.drain(amount),
         Figure::Pickup => stage.pickup(Duration::from_secs(amount)),
         Figure::Idle => stage.idle(Duration::from_secs(amount)),
     }?;
-    // Only now, when the pool has opened the connections that it wants.
+    // Only now, when the pool has opened all of its connections.
     let durability = on.block_on(stage.peer.durability())?;
     Ok(Report { durability, file: P::file(place), calls: stage.tally.calls(), ..report })
 }
 
-impl<P: Peer> Stage<'_, P> {
+impl<P: Peer> MeasuredRun<'_, P> {
     fn timed(&self, jobs: u64, work: impl FnOnce() -> Result<()>) -> Result<Report> {
         let (begun, used) = (clock::now(), clock::cpu());
         work()?;
@@ -111,15 +112,15 @@ impl<P: Peer> Stage<'_, P> {
         self.on.block_on(self.peer.work(SLOTS, &self.tally))
     }
 
-    /// The time ends when no job waits or runs any more, as the contestant tells: the last finish is stored then.
+    /// The time ends when the peer reports that no job waits or runs: the last finish is stored then.
     fn drain(&self, jobs: u64) -> Result<Report> {
         match self.way.bulk {
-            0 => crowd::enqueue(&self.peer, SLOTS as u64, jobs, self.on)?,
-            many => self.on.block_on(crowd::bulk(&*self.peer, jobs, many))?,
+            0 => producers::enqueue(&self.peer, SLOTS as u64, jobs, self.on)?,
+            many => self.on.block_on(producers::bulk(&*self.peer, jobs, many))?,
         }
         self.timed(jobs, || {
             self.start_worker()?;
-            self.tally.wait(jobs, PATIENCE)?;
+            self.tally.wait(jobs, DEADLINE)?;
             self.settle()
         })
     }
@@ -131,7 +132,7 @@ impl<P: Peer> Stage<'_, P> {
             if left == 0 {
                 return Ok(());
             }
-            if clock::now() - begun > PATIENCE {
+            if clock::now() - begun > DEADLINE {
                 return Err(format!("every job has begun, {left} were never finished").into());
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -146,11 +147,11 @@ impl<P: Peer> Stage<'_, P> {
         let report = self.timed(0, || {
             let begun = clock::now();
             while clock::now() - begun < time {
-                // Of changing length, so that no rhythm of a poll fits.
+                // Pauses of changing length, so that they match no polling interval.
                 std::thread::sleep(Duration::from_micros(10_000 + jobs * 7_919_113 % 90_000));
                 self.on.block_on(self.peer.enqueue(Params::timed()))?;
                 jobs += 1;
-                self.tally.wait(jobs, PATIENCE)?;
+                self.tally.wait(jobs, DEADLINE)?;
             }
             self.settle()
         })?;

@@ -12,19 +12,20 @@ const BYTES: usize = 100;
 /// The parameters of every job: as JSON, 100 bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Params {
-    /// When the job was handed to the queue, in nanoseconds of the monotonic clock; 0 for a job that nobody times.
+    /// When the job was handed to the queue, in nanoseconds of the monotonic clock; 0 for a job that is
+    /// not timed.
     pub at: u64,
     /// The rest of the bytes.
     pub filler: String,
 }
 
 impl Params {
-    /// Of a job that nobody times.
+    /// The params of a job that is not timed.
     pub fn untimed() -> Params {
         Params::of(0)
     }
 
-    /// Of a job whose way to its handler is timed from now on.
+    /// The params of a job that is timed from now until its handler.
     pub fn timed() -> Params {
         Params::of(clock::now().as_nanos() as u64)
     }
@@ -39,7 +40,7 @@ impl Params {
         format!(r#"{{"at":{},"filler":"{}"}}"#, self.at, self.filler)
     }
 
-    /// How long ago it was handed in, if that is timed.
+    /// How long ago it was handed to the queue, if it is timed.
     pub(crate) fn age(&self) -> Option<Duration> {
         (self.at > 0).then(|| clock::now().saturating_sub(Duration::from_nanos(self.at)))
     }

@@ -1,4 +1,4 @@
-//! A contestant, and the ways in which it can be run.
+//! A peer, and the ways in which it can be run.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Params, Result, Tally};
 
-/// One way of running a contestant: a row of the tables. `S` is text: a literal here, owned by the runner.
+/// One way of running a peer: a row of the tables. `S` is text: a literal here, owned by the runner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Way<S> {
-    /// Its name beside the contestant's.
+    /// Its name, shown after the peer's.
     pub name: S,
-    /// What is set and what is left alone, in words.
+    /// The settings that are set and those left at their defaults, in words.
     pub settings: S,
-    /// How many jobs one bulk call stores; 0 if the contestant has none.
+    /// How many jobs one bulk call stores; 0 if the peer has none.
     pub bulk: u64,
-    /// Why a figure is missing, or what a reader should know of the row.
+    /// Why a figure is missing, or a remark on the row.
     pub note: S,
     /// Counts the jobs that wait or run, by SQL on the file.
     pub left: S,
-    /// Counts the jobs that have completed, by SQL; empty if the contestant deletes them.
+    /// Counts the jobs that have completed, by SQL; empty if the peer deletes them.
     pub done: S,
 }
 
@@ -41,7 +41,7 @@ pub trait Peer: Sized + Send + Sync + 'static {
     /// Its enqueue blocks: producers are threads then, else tasks of the runtime.
     const BLOCKING: bool = false;
 
-    /// The file that the contestant really makes, for those who change the name they are given.
+    /// The file that the peer really creates, if it changes the name it is given.
     fn file(place: &Place) -> PathBuf {
         place.path.clone()
     }
@@ -58,13 +58,14 @@ pub trait Peer: Sized + Send + Sync + 'static {
         async move { Err(why.into()) }
     }
 
-    /// Starts a worker with so many slots, whose handler does nothing but [`Tally::note`].
-    /// It works until the process ends.
+    /// Starts a worker with this many slots, whose handler only calls [`Tally::note`]. It works until the
+    /// process ends.
     fn work(&self, slots: usize, tally: &Arc<Tally>) -> impl Future<Output = Result<()>> + Send;
 
-    /// How many jobs wait or run, as the contestant itself would tell.
+    /// How many jobs wait or run, as the peer itself reports.
     fn left(&self) -> impl Future<Output = Result<u64>> + Send;
 
-    /// The journal mode and the synchronous setting of the contestant's own connections, or how else one knows them.
+    /// The journal mode and the synchronous setting of the peer's own connections, or how else they are
+    /// known.
     fn durability(&self) -> impl Future<Output = Result<String>> + Send;
 }

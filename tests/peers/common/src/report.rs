@@ -1,4 +1,4 @@
-//! The lines between a contestant's process and the runner.
+//! The lines between a peer's process and the runner.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub struct Ways<S> {
     pub ways: Vec<Way<S>>,
 }
 
-/// What a run has shown.
+/// The result of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// Jobs that were stored, or that were done.
@@ -29,11 +29,11 @@ pub struct Report {
     pub calls: u64,
     /// Where the database is.
     pub file: PathBuf,
-    /// Journal mode and synchronous, and how one knows.
+    /// Journal mode and synchronous setting, and how they are known.
     pub durability: String,
 }
 
-/// What a contestant's own connections have answered to `PRAGMA synchronous`.
+/// What a peer's own connections have answered to `PRAGMA synchronous`.
 pub fn asked(levels: &[i64]) -> String {
     let distinct: BTreeSet<&i64> = levels.iter().collect();
     let words = distinct.into_iter().map(|level| match level {

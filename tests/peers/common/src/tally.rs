@@ -10,7 +10,7 @@ use crate::{Params, Result};
 #[derive(Debug, Default)]
 pub struct Tally {
     calls: AtomicU64,
-    /// The number of calls that somebody waits for; 0 while nobody does.
+    /// The number of calls that a thread waits for; 0 while none does.
     goal: AtomicU64,
     latencies: Mutex<Vec<Duration>>,
     reached: Condvar,
@@ -25,7 +25,7 @@ impl Tally {
         let calls = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         let goal = self.goal.load(Ordering::SeqCst);
         if goal > 0 && calls >= goal {
-            // With the lock, so that nobody falls asleep between its look and its wait.
+            // With the lock, so that no thread begins to wait between its check and its wait.
             let _held = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
             self.reached.notify_all();
         }

@@ -25,7 +25,7 @@ const WAYS: &[Way<&str>] = &[
     },
 ];
 
-/// The handler of every contestant does this much: it decodes its params and notes that it ran.
+/// The handler of every peer does this much: it decodes its params and notes that it ran.
 #[task("peers.noop")]
 fn noop(at: u64, filler: String, #[state] tally: &Arc<Tally>) {
     tally.note(&Params { at, filler });

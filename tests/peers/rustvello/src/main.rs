@@ -19,7 +19,7 @@ const WAYS: &[Way<&str>] = &[Way {
     done: "SELECT count(*) FROM status_records WHERE status = 'SUCCESS'",
 }];
 
-/// Tasks have no state of the application, so it stands here.
+/// Its tasks have no application state, so the tally is a static.
 static TALLY: OnceLock<Arc<Tally>> = OnceLock::new();
 
 #[rustvello::task]

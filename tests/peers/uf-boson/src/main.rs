@@ -29,7 +29,7 @@ const WAYS: &[Way<&str>] = &[
     },
 ];
 
-/// Tasks have no state of the application, so it stands here.
+/// Its tasks have no application state, so the tally is a static.
 static TALLY: OnceLock<Arc<Tally>> = OnceLock::new();
 
 #[task(name = "noop", max_in_flight = 0, max_enqueue_per_second = 0)]

@@ -1,6 +1,6 @@
-//! What a victim can be told to do.
+//! The modes of the program.
 //!
-//! Leans on `tasks` for what is enqueued and on `scene` to say what happened.
+//! Depends on `tasks` for what is enqueued and on `shared` to report what happened.
 
 use std::fs::OpenOptions;
 use std::sync::mpsc;
@@ -10,11 +10,11 @@ use qdjobs::rusqlite::ErrorCode;
 use qdjobs::{JobQueue, Worker};
 
 use crate::Fallible;
-use crate::scene::{Scene, micros, pause};
+use crate::shared::{Shared, micros, pause};
 use crate::tasks::{Effect, Noop, Slow};
 
-pub(crate) fn work(db: &str, options: &[&str], told: &mpsc::Receiver<String>) -> Fallible {
-    let mut scene = Scene::of(db);
+pub(crate) fn work(db: &str, options: &[&str], input: &mpsc::Receiver<String>) -> Fallible {
+    let mut shared = Shared::of(db);
     let max_crashes = options.chunks(2).find(|option| option[0] == "--max-crashes");
     let max_crashes = max_crashes.map_or(Ok(qdjobs::Job::CRASHES_MAX), |option| option[1].parse())?;
     let queue = JobQueue::options().max_crashes(max_crashes).open(db)?;
@@ -22,92 +22,93 @@ pub(crate) fn work(db: &str, options: &[&str], told: &mpsc::Receiver<String>) ->
     let mut until = "signal";
     for option in options.chunks(2) {
         worker = match *option {
-            ["--ledger", path] => {
+            ["--log", path] => {
                 let file = OpenOptions::new().create(true).append(true).open(path)?;
-                scene.ledger = Some(file.into());
+                shared.log = Some(file.into());
                 worker
             }
             ["--concurrency", jobs] => worker.concurrency(jobs.parse()?),
             ["--async-concurrency", jobs] => worker.async_concurrency(jobs.parse()?),
             ["--lease", ms] => worker.lease(Duration::from_millis(ms.parse()?)),
-            ["--grace", ms] => worker.shutdown_timeout(Duration::from_millis(ms.parse()?)),
+            ["--shutdown-timeout", ms] => worker.shutdown_timeout(Duration::from_millis(ms.parse()?)),
             ["--tasks", names] => worker.task_names(names.split(',')),
-            // Of the queue, which is open.
+            // An option of the queue, which is open already.
             ["--max-crashes", _] => worker,
             ["--until", what] => {
                 until = what;
                 worker
             }
-            _ => return Err(format!("what is {option:?}?").into()),
+            _ => return Err(format!("unknown option: {option:?}").into()),
         };
     }
-    let says = scene.clone();
-    let worker = worker.state(scene.clone()).on_event(move |event| says.tell(event));
+    let reporter = shared.clone();
+    let worker = worker.state(shared.clone()).on_event(move |event| reporter.report_event(event));
     match until {
         "signal" => worker.run()?,
         _ => {
             let worker = worker.start()?;
-            // The other end never closes while we live: `listen` would have ended the process.
-            let _ = told.recv();
+            // The sender lives as long as the process: `read_input` exits when the input ends.
+            let _ = input.recv();
             worker.stop()?;
         }
     }
-    scene.say(format_args!("bye"));
+    shared.report(format_args!("done"));
     Ok(())
 }
 
-/// Says each id only after `enqueue` has answered: what was said must never be lost.
+/// Reports each id only after `enqueue` has answered: what was reported must never be lost.
 pub(crate) fn enqueue(db: &str, task: &str, n: u64, gap: Duration) -> Fallible {
-    let scene = Scene::of(db);
+    let shared = Shared::of(db);
     let queue = JobQueue::open(db)?;
-    scene.say(format_args!("up"));
+    shared.report(format_args!("up"));
     for i in 0..n {
         let before = micros();
         let id = match task {
             "noop" => Noop::new(i).enqueue(&queue).map(|job| job.id()),
             "slow" => Slow::new(20 + i % 5 * 10).enqueue(&queue).map(|job| job.id()),
             "effect" => Effect::new(i % 4 * 500).enqueue(&queue).map(|job| job.id()),
-            _ => return Err("no such job to enqueue".into()),
+            _ => return Err("unknown task to enqueue".into()),
         };
         match id {
-            Ok(id) => scene.say(format_args!("acked {id} {before}")),
+            Ok(id) => shared.report(format_args!("acked {id} {before}")),
             Err(error) => {
-                scene.say(format_args!("refused {:?} {error}", error.kind()));
+                shared.report(format_args!("refused {:?} {error}", error.kind()));
                 return Err(error.into());
             }
         }
         pause(gap);
     }
-    scene.say(format_args!("bye"));
+    shared.report(format_args!("done"));
     Ok(())
 }
 
-/// Single INSERTs, each of which waits for its lock as long as SQLite does by itself.
+/// Single INSERTs, each of which waits for its lock as long as SQLite does by default.
 pub(crate) fn insert(db: &str, task: &str, n: u64, gap: Duration) -> Fallible {
-    let scene = Scene::of(db);
-    let conn = scene.connect()?;
-    scene.say(format_args!("up"));
+    let shared = Shared::of(db);
+    let conn = shared.connect()?;
+    shared.report(format_args!("up"));
     for i in 0..n {
         let before = micros();
         conn.execute(
             "INSERT INTO qdjobs_jobs (task_name, params) VALUES (?1, ?2)",
             (task, format!("{{\"n\": {i}}}")),
         )?;
-        scene.say(format_args!("acked {} {before}", conn.last_insert_rowid()));
-        // Not in step with whoever looks at regular intervals.
+        shared.report(format_args!("acked {} {before}", conn.last_insert_rowid()));
+        // An interval that matches no polling interval.
         pause(gap + Duration::from_millis(i * 7 % 25));
     }
-    scene.say(format_args!("bye"));
+    shared.report(format_args!("done"));
     Ok(())
 }
 
-/// An application that writes a table of its own into the same file, in the way that SQLite advises against: it reads, thinks
-/// and then writes, in a transaction that takes its lock at the last moment and then keeps it for a while.
-pub(crate) fn scribble(db: &str, n: u64, held: Duration) -> Fallible {
-    let scene = Scene::of(db);
-    let mut conn = scene.connect()?;
-    scene.say(format_args!("up"));
-    let mut overtaken = 0;
+/// An application that writes its own table in the same file, in the way that SQLite advises against: it
+/// reads first and then writes, in a transaction that takes its lock at the last moment and then keeps it for
+/// a while.
+pub(crate) fn write_rows(db: &str, n: u64, held: Duration) -> Fallible {
+    let shared = Shared::of(db);
+    let mut conn = shared.connect()?;
+    shared.report(format_args!("up"));
+    let mut lost_races = 0;
     let mut written = 0;
     while written < n {
         let tx = conn.transaction()?;
@@ -119,52 +120,56 @@ pub(crate) fn scribble(db: &str, n: u64, held: Duration) -> Fallible {
                 tx.commit()?;
                 written += 1;
             }
-            // Somebody wrote between its look and its write. No lock can be waited for then: it begins anew.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => overtaken += 1,
+            // Another connection wrote between its read and its write. SQLite cannot wait for a lock then:
+            // begin again.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => lost_races += 1,
             Err(error) => return Err(error.into()),
         }
-        // It is no hog: most of the time the lock is free of it.
+        // Most of the time the lock is free.
         pause(3 * held);
     }
-    scene.say(format_args!("bye {written} {overtaken}"));
+    shared.report(format_args!("done {written} {lost_races}"));
     Ok(())
 }
 
-/// Waits for the word, then does everything that a process does first with a new file.
-pub(crate) fn open(db: &str, n: u64, told: &mpsc::Receiver<String>) -> Fallible {
-    let scene = Scene::of(db);
-    scene.say(format_args!("up"));
-    let _ = told.recv();
+/// Waits for a line of input, then does everything that a process does first with a new file.
+pub(crate) fn open(db: &str, n: u64, input: &mpsc::Receiver<String>) -> Fallible {
+    let shared = Shared::of(db);
+    shared.report(format_args!("up"));
+    let _ = input.recv();
     let before = micros();
     let queue = JobQueue::open(db)?;
-    scene.say(format_args!("opened {before}"));
+    shared.report(format_args!("opened {before}"));
     for i in 0..n {
         let id = Noop::new(i).enqueue(&queue)?.id();
-        scene.say(format_args!("acked {id} 0"));
+        shared.report(format_args!("acked {id} 0"));
     }
-    let says = scene.clone();
-    let worker = Worker::new(&queue).state(scene.clone()).on_event(move |event| says.tell(event)).start()?;
+    let reporter = shared.clone();
+    let worker = Worker::new(&queue)
+        .state(shared.clone())
+        .on_event(move |event| reporter.report_event(event))
+        .start()?;
     worker.stop()?;
-    scene.say(format_args!("bye"));
+    shared.report(format_args!("done"));
     Ok(())
 }
 
-/// Opens the file and enqueues one job, and says what it is told if it may not.
-pub(crate) fn attempt(db: &str) -> Fallible {
-    let scene = Scene::of(db);
+/// Opens the file and enqueues one job, and reports the error if it may not.
+pub(crate) fn try_enqueue(db: &str) -> Fallible {
+    let shared = Shared::of(db);
     let refused = |step: &str, error: qdjobs::Error| {
-        scene.say(format_args!("refused {step} {:?} {error}", error.kind()));
+        shared.report(format_args!("refused {step} {:?} {error}", error.kind()));
     };
     match JobQueue::open(db) {
         Err(error) => refused("open", error),
         Ok(queue) => {
-            scene.say(format_args!("opened 0"));
+            shared.report(format_args!("opened 0"));
             match Noop::new(1).enqueue(&queue) {
                 Err(error) => refused("enqueue", error),
-                Ok(job) => scene.say(format_args!("acked {} 0", job.id())),
+                Ok(job) => shared.report(format_args!("acked {} 0", job.id())),
             }
         }
     }
-    scene.say(format_args!("bye"));
+    shared.report(format_args!("done"));
     Ok(())
 }

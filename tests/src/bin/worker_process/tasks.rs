@@ -1,6 +1,6 @@
-//! Tasks that behave: they work for a while, wait for the test, write rows of their own.
+//! Tasks that behave well: they work for a while, wait for the test, write rows of their own.
 //!
-//! Leans on `scene` to say what they do. Tasks that do what no task should stand in `harm`.
+//! Depends on `shared` to report what they do. Tasks that misbehave are in `faulty_tasks`.
 
 use std::time::Duration;
 
@@ -8,65 +8,65 @@ use qdjobs::rusqlite::{Connection, TransactionBehavior};
 use qdjobs::{JobContext, task};
 
 use crate::Fallible;
-use crate::scene::{Scene, file_is_there, pause, wait_for_file};
+use crate::shared::{Shared, file_is_there, pause, wait_for_file};
 
 #[task("noop")]
-pub(crate) fn noop(n: u64, ctx: &JobContext, #[state] scene: &Scene) {
+pub(crate) fn noop(n: u64, ctx: &JobContext, #[state] shared: &Shared) {
     let _ = n;
-    scene.begun(ctx);
+    shared.begun(ctx);
 }
 
-/// Works for a while, and says how far it is. Takes no notice of a stop.
+/// Works for a while, and reports its progress. Ignores a stop.
 #[task("slow", retries = 0)]
-pub(crate) fn slow(ms: u64, ctx: &JobContext, #[state] scene: &Scene) {
-    scene.begun(ctx);
+pub(crate) fn slow(ms: u64, ctx: &JobContext, #[state] shared: &Shared) {
+    shared.begun(ctx);
     for step in 0..10 {
         pause(Duration::from_micros(ms * 100));
         ctx.progress_with(f64::from(step) / 10.0, "working");
     }
-    scene.ended(ctx);
+    shared.ended(ctx);
 }
 
-/// Looks between its steps whether it should stop, and then says that it has not finished.
+/// Checks between its steps whether it should stop, and then reports that it has not finished.
 #[task("patient", retries = 0)]
-fn patient(ms: u64, ctx: &JobContext, #[state] scene: &Scene) -> Fallible {
-    scene.begun(ctx);
+fn patient(ms: u64, ctx: &JobContext, #[state] shared: &Shared) -> Fallible {
+    shared.begun(ctx);
     for _ in 0..ms / 5 {
         pause(Duration::from_millis(5));
         if let Some(reason) = ctx.stop_reason() {
-            scene.say(format_args!("stopping {} {reason:?}", ctx.job_id()));
+            shared.report(format_args!("stopping {} {reason:?}", ctx.job_id()));
             return Err(format!("stopped early: {reason:?}").into());
         }
     }
-    scene.ended(ctx);
+    shared.ended(ctx);
     Ok(())
 }
 
 #[task("sleepy", retries = 0)]
-async fn sleepy(ms: u64, ctx: &JobContext, #[state] scene: &Scene) {
-    scene.begun(ctx);
+async fn sleepy(ms: u64, ctx: &JobContext, #[state] shared: &Shared) {
+    shared.begun(ctx);
     tokio::time::sleep(Duration::from_millis(ms)).await;
-    scene.ended(ctx);
+    shared.ended(ctx);
 }
 
-/// As `sleepy`, with a future that cannot leave its thread.
+/// As `sleepy`, with a future that is not `Send`.
 #[task("sleepy_local", retries = 0)]
-async fn sleepy_local(ms: u64, ctx: &JobContext, #[state] scene: &Scene) {
+async fn sleepy_local(ms: u64, ctx: &JobContext, #[state] shared: &Shared) {
     let here = std::rc::Rc::new(());
-    scene.begun(ctx);
+    shared.begun(ctx);
     tokio::time::sleep(Duration::from_millis(ms)).await;
-    scene.ended(ctx);
+    shared.ended(ctx);
     drop(here);
 }
 
-/// Its row, a follow-up and its completion in one transaction, slowly enough to be killed anywhere in it.
+/// Its row, a follow-up job and its completion in one transaction, slow enough to be killed at any point.
 #[task("effect", retries = 0)]
-pub(crate) fn effect(micros: u64, ctx: &JobContext, #[state] scene: &Scene) -> Fallible {
-    scene.begun(ctx);
-    let mut conn = scene.connect()?;
+pub(crate) fn effect(micros: u64, ctx: &JobContext, #[state] shared: &Shared) -> Fallible {
+    shared.begun(ctx);
+    let mut conn = shared.connect()?;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let step = || pause(Duration::from_micros(micros));
-    leave_effect(&tx, ctx)?;
+    insert_effect(&tx, ctx)?;
     step();
     Follow::new(ctx.job_id().0).enqueue(&tx)?;
     step();
@@ -74,23 +74,23 @@ pub(crate) fn effect(micros: u64, ctx: &JobContext, #[state] scene: &Scene) -> F
     step();
     tx.commit()?;
     step();
-    scene.ended(ctx);
+    shared.ended(ctx);
     Ok(())
 }
 
 #[task("follow", retries = 0)]
-fn follow(of: i64, ctx: &JobContext, #[state] scene: &Scene) -> Fallible {
+fn follow(of: i64, ctx: &JobContext, #[state] shared: &Shared) -> Fallible {
     let _ = of;
-    scene.begun(ctx);
-    let mut conn = scene.connect()?;
+    shared.begun(ctx);
+    let mut conn = shared.connect()?;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    leave_effect(&tx, ctx)?;
+    insert_effect(&tx, ctx)?;
     ctx.complete_in(&tx, &())?;
     tx.commit()?;
     Ok(())
 }
 
-fn leave_effect(conn: &Connection, ctx: &JobContext) -> Fallible {
+fn insert_effect(conn: &Connection, ctx: &JobContext) -> Fallible {
     conn.execute(
         "INSERT INTO effects (job, attempt, pid) VALUES (?1, ?2, ?3)",
         (ctx.job_id().0, ctx.attempt(), std::process::id()),
@@ -98,60 +98,60 @@ fn leave_effect(conn: &Connection, ctx: &JobContext) -> Fallible {
     Ok(())
 }
 
-/// Waits at its gate, then tells which attempt it was.
+/// Waits for its gate, then returns the number of its attempt.
 #[task("gated", retries = 0)]
-fn gated(ctx: &JobContext, #[state] scene: &Scene) -> u32 {
-    scene.begun(ctx);
-    wait_for_file(&scene.gate(ctx));
-    scene.ended(ctx);
+fn gated(ctx: &JobContext, #[state] shared: &Shared) -> u32 {
+    shared.begun(ctx);
+    wait_for_file(&shared.gate(ctx));
+    shared.ended(ctx);
     ctx.attempt()
 }
 
-/// As `gated`, on the executor.
+/// As `gated`, on the async executor.
 #[task("gated_async", retries = 0)]
-async fn gated_async(ctx: &JobContext, #[state] scene: &Scene) -> u32 {
-    scene.begun(ctx);
-    file_is_there(&scene.gate(ctx)).await;
-    scene.ended(ctx);
+async fn gated_async(ctx: &JobContext, #[state] shared: &Shared) -> u32 {
+    shared.begun(ctx);
+    file_is_there(&shared.gate(ctx)).await;
+    shared.ended(ctx);
     ctx.attempt()
 }
 
-/// Carries much and does nothing.
+/// Has large params and does nothing.
 #[task("bulky", retries = 0)]
-fn bulky(text: &str, ctx: &JobContext, #[state] scene: &Scene) {
+fn bulky(text: &str, ctx: &JobContext, #[state] shared: &Shared) {
     let _ = text;
-    scene.begun(ctx);
+    shared.begun(ctx);
 }
 
-/// May take two seconds, and takes no notice of a stop.
+/// May take two seconds, and ignores a stop.
 #[task("timed", retries = 0, timeout = "2s")]
-fn timed(ms: u64, ctx: &JobContext, #[state] scene: &Scene) {
-    scene.begun(ctx);
+fn timed(ms: u64, ctx: &JobContext, #[state] shared: &Shared) {
+    shared.begun(ctx);
     pause(Duration::from_millis(ms));
-    scene.ended(ctx);
+    shared.ended(ctx);
 }
 
 /// As `gated`, for half a minute at most.
 #[task("gated_timed", retries = 0, timeout = "30s")]
-fn gated_timed(ctx: &JobContext, #[state] scene: &Scene) {
-    scene.begun(ctx);
-    wait_for_file(&scene.gate(ctx));
-    scene.ended(ctx);
+fn gated_timed(ctx: &JobContext, #[state] shared: &Shared) {
+    shared.begun(ctx);
+    wait_for_file(&shared.gate(ctx));
+    shared.ended(ctx);
 }
 
-/// Waits at its gate, then commits its row and its completion.
+/// Waits for its gate, then commits its row and its completion.
 #[task("gated_effect", retries = 0)]
-fn gated_effect(ctx: &JobContext, #[state] scene: &Scene) -> Fallible<u32> {
-    scene.begun(ctx);
-    wait_for_file(&scene.gate(ctx));
-    let mut conn = scene.connect()?;
+fn gated_effect(ctx: &JobContext, #[state] shared: &Shared) -> Fallible<u32> {
+    shared.begun(ctx);
+    wait_for_file(&shared.gate(ctx));
+    let mut conn = shared.connect()?;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    leave_effect(&tx, ctx)?;
+    insert_effect(&tx, ctx)?;
     if let Err(error) = ctx.complete_in(&tx, &ctx.attempt()) {
-        scene.say(format_args!("no-commit {} {} {:?}", ctx.job_id(), ctx.attempt(), error.kind()));
+        shared.report(format_args!("no-commit {} {} {:?}", ctx.job_id(), ctx.attempt(), error.kind()));
         return Err(error.into());
     }
     tx.commit()?;
-    scene.ended(ctx);
+    shared.ended(ctx);
     Ok(ctx.attempt())
 }

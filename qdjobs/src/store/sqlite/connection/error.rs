@@ -215,3 +215,63 @@ impl BusyRetry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sqlite(extended_code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(extended_code), None)
+    }
+
+    #[test]
+    fn a_full_disk_is_reported_as_one_wherever_sqlite_meets_it() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            let error = before_commit(sqlite(code));
+            assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::StorageFull, false), "{error}");
+        }
+        let error = before_commit(sqlite(ffi::SQLITE_IOERR_WRITE));
+        assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::Storage, false), "{error}");
+    }
+
+    #[test]
+    fn an_error_in_the_commit_is_unconfirmed_only_if_it_may_come_after_the_commit_record() {
+        let (open, closed) = (true, false);
+        for (code, is_open, kind) in [
+            (ffi::SQLITE_IOERR_WRITE, closed, ErrorKind::Indeterminate),
+            (ffi::SQLITE_NOMEM, closed, ErrorKind::Indeterminate),
+            (ffi::SQLITE_CORRUPT, closed, ErrorKind::Indeterminate),
+            // SQLite leaves the transaction open if it fails before it writes.
+            (ffi::SQLITE_IOERR_WRITE, open, ErrorKind::Storage),
+            (ffi::SQLITE_BUSY, open, ErrorKind::Busy),
+            // A rollback by SQLite itself, before the commit.
+            (ffi::SQLITE_FULL, closed, ErrorKind::StorageFull),
+            (ffi::SQLITE_CONSTRAINT_TRIGGER, closed, ErrorKind::InvalidInput),
+        ] {
+            let error = in_commit(sqlite(code), is_open);
+            let is_unconfirmed = kind == ErrorKind::Indeterminate;
+            assert_eq!((error.kind(), error.may_be_stored()), (kind, is_unconfirmed), "{code}: {error}");
+        }
+    }
+
+    #[test]
+    fn after_a_failed_sync_or_corruption_the_store_must_halt() {
+        let fatal = [
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_DIR_FSYNC,
+            ffi::SQLITE_IOERR_DATA,
+            ffi::SQLITE_IOERR_CORRUPTFS,
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_NOTADB,
+        ];
+        for code in fatal {
+            assert!(
+                before_commit(sqlite(code)).is_fatal() && in_commit(sqlite(code), false).is_fatal(),
+                "{code}"
+            );
+        }
+        for code in [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_READ, ffi::SQLITE_FULL, ffi::SQLITE_BUSY] {
+            assert!(!before_commit(sqlite(code)).is_fatal(), "{code}");
+        }
+    }
+}

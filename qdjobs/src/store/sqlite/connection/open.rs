@@ -389,7 +389,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_commit_that_a_dead_process_could_not_sync_does_not_lose_later_commits() {
-        use qdjobs_sim_disk::{Disk, Fault, Lasts, Op, as_process};
+        use qdjobs_sim_disk::{Disk, Fault, FaultDuration, Op, as_process};
 
         for seed in 0..20 {
             let dir = tempfile::tempdir().unwrap();
@@ -400,19 +400,19 @@ mod tests {
                 let conn = open();
                 // This commit starts the log, so that the next sync belongs to a commit.
                 conn.execute(insert, ["first"]).unwrap();
-                disk.fail(1, Fault::Io(Op::Sync), Lasts::ForGood);
+                disk.fail(1, Fault::Io(Op::Sync), FaultDuration::UntilCleared);
                 conn.execute(insert, ["unsynced"]).unwrap_err();
                 disk.kill(1);
-                disk.heal();
+                disk.clear_faults();
             });
             as_process(2, || {
-                disk.fail(1, Fault::Io(Op::Sync), Lasts::ForGood);
+                disk.fail(1, Fault::Io(Op::Sync), FaultDuration::UntilCleared);
                 let refused = writer(&dir.path().join("jobs.db"), &SqliteOptions::default());
                 assert_eq!(refused.unwrap_err().kind(), ErrorKind::Storage, "the sync still fails");
-                disk.heal();
+                disk.clear_faults();
                 let conn = open();
                 conn.execute(insert, ["acknowledged"]).unwrap();
-                disk.cut();
+                disk.cut_power();
             });
             disk.power_on();
             let found = as_process(3, || {

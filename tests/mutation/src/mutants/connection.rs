@@ -1,0 +1,134 @@
+//! Mutants of opening a file, the schema, and what an error of SQLite means.
+
+use super::{Mutant, api, disk, unit};
+
+const OPEN: &str = "qdjobs/src/store/sqlite/connection/open.rs";
+const SCHEMA: &str = "qdjobs/src/store/sqlite/connection/migrations/0001_jobs.sql";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "mode-0600-not-set",
+        breaks: "only the owner can read the files of a queue",
+        file: OPEN,
+        old: "mode(&mut options, 0o600)",
+        new: "mode(&mut options, 0o644)",
+        killed_by: api("faults::the_files_of_a_queue_are_private_to_their_owner_whatever_the_umask"),
+    },
+    Mutant {
+        name: "log-not-checkpointed",
+        breaks: "a commit that a dead process did not sync loses no later commit",
+        file: OPEN,
+        old: "    write_back(&conn)?;",
+        new: "    let _ = write_back;",
+        killed_by: unit(
+            "store::sqlite::connection::open::tests::a_commit_that_a_dead_process_could_not_sync_does_not_lose_later_commits",
+        ),
+    },
+    Mutant {
+        name: "pragma-not-read-back",
+        breaks: "a pragma that SQLite does not take is an error",
+        file: OPEN,
+        old: "if now == value {",
+        new: "if now == value || true {",
+        killed_by: unit(
+            "store::sqlite::connection::open::tests::a_pragma_that_sqlite_does_not_set_as_requested_is_an_error",
+        ),
+    },
+    Mutant {
+        name: "newer-schema-opened",
+        breaks: "a database of a newer version is refused unchanged",
+        file: "qdjobs/src/store/sqlite/connection/migrate.rs",
+        old: "if min_writer > KNOWN {",
+        new: "if min_writer > KNOWN + 1_000_000 {",
+        killed_by: api("faults::a_database_of_a_newer_version_is_refused_unchanged"),
+    },
+    Mutant {
+        name: "schema-without-version-opened",
+        breaks: "tables without a version are refused unchanged",
+        file: "qdjobs/src/store/sqlite/connection/migrate.rs",
+        old: "(0, Some(tables)) => ",
+        new: "(0, Some(tables)) if tables.is_empty() => ",
+        killed_by: api("faults::tables_without_a_version_are_refused_unchanged"),
+    },
+    Mutant {
+        name: "wal-switch-ignored",
+        breaks: "a switch to WAL mode that fails is an error",
+        file: OPEN,
+        old: "    rows.next()?;
+    mode.ok_or",
+        new: "    mode.ok_or",
+        killed_by: disk("each_operation::opening_and_closing_survive_each_failing_operation"),
+    },
+    Mutant {
+        name: "corrupt-file-written",
+        breaks: "a file that is found corrupt while it is opened stays unchanged, and so does its log",
+        file: OPEN,
+        old: "if ready.as_ref().is_err_and(Error::is_fatal) {",
+        new: "if ready.as_ref().is_ok_and(|()| false) {",
+        killed_by: disk("corruption::a_corrupt_file_works_or_ends_in_a_clear_error_and_is_never_deleted"),
+    },
+    Mutant {
+        name: "relaxed-sync",
+        breaks: "what was confirmed survives a power cut",
+        file: OPEN,
+        old: "Durability::Full => 2,",
+        new: "Durability::Full => 1,",
+        killed_by: disk(
+            "power_loss::a_power_cut_loses_nothing_confirmed_and_keeps_nothing_that_certainly_failed",
+        ),
+    },
+    Mutant {
+        name: "commit-error-reported-as-certain",
+        breaks: "an error in the commit is reported as unconfirmed",
+        file: "qdjobs/src/store/sqlite/connection/error.rs",
+        old: "Error::new(ErrorKind::Indeterminate, message)",
+        new: "Error::new(ErrorKind::Storage, message)",
+        killed_by: disk("each_operation::enqueues_survive_each_failing_operation"),
+    },
+    Mutant {
+        name: "halt-removed",
+        breaks: "after a failed sync nothing more is confirmed",
+        file: "qdjobs/src/store/sqlite/connection/error.rs",
+        old: "ffi::SQLITE_IOERR_FSYNC
+",
+        new: "ffi::SQLITE_IOERR_DATA
+",
+        killed_by: disk(
+            "failed_sync::after_a_failed_sync_nothing_more_is_confirmed_and_what_was_confirmed_is_stored",
+        ),
+    },
+    Mutant {
+        name: "fork-not-noticed",
+        breaks: "a queue in a fork of its process is refused",
+        file: "qdjobs/src/store/sqlite/connection/fork_guard.rs",
+        old: "if process == self.process { Ok(()) }",
+        new: "if process == self.process || process > 0 { Ok(()) }",
+        killed_by: disk("fork::a_queue_in_a_forked_child_is_refused_and_the_parents_continues"),
+    },
+    Mutant {
+        name: "idempotency-index-dropped",
+        breaks: "at most one job has an idempotency key, whoever stores it",
+        file: SCHEMA,
+        old: "CREATE UNIQUE INDEX qdjobs_idempotency_key",
+        new: "CREATE INDEX qdjobs_idempotency_key",
+        killed_by: api(
+            "contract::in_a_sqlite_file::the_same_job_under_its_key_is_stored_once_whatever_became_of_it",
+        ),
+    },
+    Mutant {
+        name: "deferred-transaction",
+        breaks: "a write that meets a lock waits for it",
+        file: "qdjobs/src/store/sqlite/connection/error.rs",
+        old: "prepare_cached(\"BEGIN IMMEDIATE\")",
+        new: "prepare_cached(\"BEGIN\")",
+        killed_by: api("faults::a_write_that_meets_a_lock_waits_until_it_is_released"),
+    },
+    Mutant {
+        name: "delete-leaves-history",
+        breaks: "a deleted job is gone with its history",
+        file: SCHEMA,
+        old: "DELETE FROM qdjobs_attempts WHERE job_id = OLD.id;",
+        new: "DELETE FROM qdjobs_attempts WHERE job_id = -OLD.id;",
+        killed_by: api("contract::in_a_sqlite_file::a_deleted_job_is_gone_with_its_history"),
+    },
+];

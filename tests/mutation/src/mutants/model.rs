@@ -1,0 +1,42 @@
+//! Mutants of decisions: retries, leases, poison jobs.
+
+use super::{Mutant, api, unit};
+
+const LEASE: &str = "qdjobs/src/model/lease.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "rescue-after-one-look",
+        breaks: "a silent worker is presumed dead only after a whole lease",
+        file: LEASE,
+        old: "if now.saturating_sub(seen.since) >= self.lease {",
+        new: "if now.saturating_sub(seen.since) >= self.lease / 1_000_000 {",
+        killed_by: unit(
+            "model::lease::tests::a_worker_without_a_heartbeat_for_a_whole_lease_is_reported_and_one_with_heartbeats_is_not",
+        ),
+    },
+    Mutant {
+        name: "rescue-after-a-gap",
+        breaks: "a monitor that was away starts again",
+        file: LEASE,
+        old: "if gap {",
+        new: "if gap && self.lease.is_zero() {",
+        killed_by: unit("model::lease::tests::a_monitor_with_a_gap_in_its_observations_starts_again"),
+    },
+    Mutant {
+        name: "crash-limit-removed",
+        breaks: "a job whose worker died three times is failed",
+        file: "qdjobs/src/model/poison.rs",
+        old: "if crash_count < crashes_max {",
+        new: "if crash_count < crashes_max.max(1_000) {",
+        killed_by: api("contract::in_a_sqlite_file::a_job_is_failed_with_its_third_crash_and_says_so"),
+    },
+    Mutant {
+        name: "crash-counted-for-all",
+        breaks: "a crash is counted only for the suspected job of a dead worker",
+        file: "qdjobs/src/model/poison.rs",
+        old: "suspected.is_none() || crash_count > 0;",
+        new: "suspected.is_none() || crash_count < u32::MAX;",
+        killed_by: api("contract::in_a_sqlite_file::the_suspect_that_a_dead_worker_held_is_blamed_alone"),
+    },
+];

@@ -1,0 +1,161 @@
+//! Mutants of the statements and verbs of the SQLite store.
+
+use super::{Mutant, api};
+
+const SQL: &str = "qdjobs/src/store/sqlite/queries/sql.rs";
+const VERBS: &str = "qdjobs/src/store/sqlite/queries/mod.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "effects-come-too-late",
+        breaks: "an attempt whose job has failed meanwhile commits no effects",
+        file: "qdjobs/src/store/sqlite/external_tx.rs",
+        old: "Some(_) => Err(ended_before(claim)),",
+        new: "Some(_) => Ok(()),",
+        killed_by: api(
+            "transactions::an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are_not_stored",
+        ),
+    },
+    Mutant {
+        name: "priority-ignored",
+        breaks: "higher priority goes first",
+        file: VERBS,
+        old: "heads.push((Reverse(priority),",
+        new: "heads.push((Reverse(0 * priority),",
+        killed_by: api(
+            "contract::in_a_sqlite_file::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks",
+        ),
+    },
+    Mutant {
+        name: "priority-not-in-the-index",
+        breaks: "of the jobs of one task those of higher priority are claimed first",
+        file: SQL,
+        old: "ORDER BY priority DESC, scheduled_at, id LIMIT ?3\";
+
+/// The same of the suspects.",
+        new: "ORDER BY scheduled_at, id LIMIT ?3\";
+
+/// The same of the suspects.",
+        killed_by: api(
+            "contract::in_a_sqlite_file::higher_priority_goes_first_then_earlier_due_then_lower_id",
+        ),
+    },
+    Mutant {
+        name: "unmarked-job-claimed",
+        breaks: "only a job that is marked as running is started",
+        file: VERBS,
+        old: "if marked != claimed.len() - before {",
+        new: "if marked > claimed.len() - before {",
+        killed_by: api("faults::a_job_that_cannot_be_marked_as_running_is_not_started"),
+    },
+    Mutant {
+        name: "promoted-too-early",
+        breaks: "a scheduled job is not claimed before its time",
+        file: SQL,
+        old: "AND availability = 0 AND scheduled_at <= ?1 ORDER BY",
+        new: "AND availability = 0 AND scheduled_at <= ?1 + 1 ORDER BY",
+        killed_by: api("contract::in_a_sqlite_file::a_scheduled_job_is_not_claimed_a_microsecond_early"),
+    },
+    Mutant {
+        name: "scheduled-at-ignored",
+        breaks: "a job for later waits",
+        file: VERBS,
+        old: "let ready = at <= now;",
+        new: "let ready = at <= now || true;",
+        killed_by: api("contract::in_a_sqlite_file::a_scheduled_job_is_not_claimed_a_microsecond_early"),
+    },
+    Mutant {
+        name: "no-attempt-in-the-fence",
+        breaks: "a finish under an earlier attempt is refused",
+        file: SQL,
+        old: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
+        new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND ?2 = ?2 AND worker_id = ?3",
+        killed_by: api("contract::in_a_sqlite_file::the_claim_of_an_earlier_attempt_is_lost"),
+    },
+    Mutant {
+        name: "no-worker-in-the-fence",
+        breaks: "a finish by another worker is refused",
+        file: SQL,
+        old: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
+        new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND ?3 = ?3",
+        killed_by: api("contract::in_a_sqlite_file::a_finish_shown_with_another_attempt_or_worker_is_lost"),
+    },
+    Mutant {
+        name: "status-not-compared",
+        breaks: "an ended job does not end a second time with another status",
+        file: SQL,
+        old: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
+        new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
+    WHERE id = ?1 AND attempt = ?2 AND worker_id = ?3",
+        killed_by: api("contract::in_a_sqlite_file::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+    },
+    Mutant {
+        name: "retry-after-the-end",
+        breaks: "a late finish does not retry an ended job",
+        file: SQL,
+        old: "ready = ?7 * (1 + (crash_count > 0)), worker = NULL
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
+        new: "ready = ?7 * (1 + (crash_count > 0)), worker = NULL
+    WHERE id = ?1 AND attempt = ?2 AND worker_id = ?3",
+        killed_by: api("contract::in_a_sqlite_file::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+    },
+    Mutant {
+        name: "progress-of-a-lost-claim",
+        breaks: "an attempt that has lost its job reports no progress of it",
+        file: SQL,
+        old: "UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
+        new: "UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
+    WHERE id = ?1 AND ?2 = ?2 AND ?3 = ?3",
+        killed_by: api("contract::in_a_sqlite_file::progress_under_a_lost_claim_is_not_shown"),
+    },
+    Mutant {
+        name: "release-counted-as-retry",
+        breaks: "a job that is given back loses no retry",
+        file: SQL,
+        old: "SET status = 'pending', attempt = attempt - (1 - ?4),",
+        new: "SET status = 'pending', retry_count = retry_count + 1, attempt = attempt - (1 - ?4),",
+        killed_by: api("contract::in_a_sqlite_file::a_released_job_loses_no_retry"),
+    },
+    Mutant {
+        name: "release-keeps-the-attempt",
+        breaks: "a job that was given back before it began is as if never claimed",
+        file: SQL,
+        old: "SET status = 'pending', attempt = attempt - (1 - ?4),",
+        new: "SET status = 'pending', attempt = attempt - 0 * ?4,",
+        killed_by: api("contract::in_a_sqlite_file::a_job_released_before_it_began_is_as_if_never_claimed"),
+    },
+    Mutant {
+        name: "history-row-missing",
+        breaks: "each failed attempt is recorded",
+        file: VERBS,
+        old: "if attempt > 1 || outcome != AttemptOutcome::Completed {",
+        new: "if attempt > 1 {",
+        killed_by: api(
+            "contract::in_a_sqlite_file::a_history_is_told_oldest_first_and_without_the_attempt_that_runs",
+        ),
+    },
+    Mutant {
+        name: "short-wait-not-due",
+        breaks: "a wait below one microsecond is none",
+        file: VERBS,
+        old: "let ready = at <= ended;",
+        new: "let ready = wait.is_zero();",
+        killed_by: api("contract::in_a_sqlite_file::a_wait_shorter_than_an_instant_can_tell_is_none"),
+    },
+    Mutant {
+        name: "crash-counted-as-failure",
+        breaks: "a crash of the worker costs the job no retry",
+        file: SQL,
+        old: "scheduled_at = ?2, crash_count = crash_count + 1",
+        new: "scheduled_at = ?2, retry_count = retry_count + 1, crash_count = crash_count + 1",
+        killed_by: api(
+            "contract::in_a_sqlite_file::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted",
+        ),
+    },
+];
