@@ -18,93 +18,50 @@
 //! The text of each page is a file in `docs/`, whose Rust examples are compiled and run as tests. This
 //! module depends on nothing and holds no code; the links of the pages are resolved here.
 
-/// [`AsyncQueue`]: crate::AsyncQueue
-/// [`JobQueue`]: crate::JobQueue
-/// [Deployment]: deployment
-/// [Enqueueing]: enqueueing
-/// [Glossary]: glossary
-/// [Retries and errors]: retries_and_errors
-/// [SQL schema]: sql_schema
-/// [Scheduling and priorities]: scheduling_and_priorities
-/// [Tasks and parameters]: tasks_and_params
-/// [Testing]: testing
-/// [Transactions]: transactions
-/// [Troubleshooting]: troubleshooting
-/// [Workers and shutdown]: workers_and_shutdown
 #[doc = include_str!("../docs/getting_started.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod getting_started {}
 
-/// [`JobContext`]: crate::JobContext
-/// [`TaskError`]: crate::TaskError
-/// [Enqueueing]: enqueueing
-/// [Retries and errors]: retries_and_errors
-/// [Transactions]: transactions
 #[doc = include_str!("../docs/tasks_and_params.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod tasks_and_params {}
 
-/// [`AsyncQueue`]: crate::AsyncQueue
-/// [`EnqueueFuture`]: crate::EnqueueFuture
-/// [`Error::may_be_stored`]: crate::Error::may_be_stored
-/// [`ErrorKind::Conflict`]: crate::ErrorKind::Conflict
-/// [`JobContext::job_key`]: crate::JobContext::job_key
-/// [SQL schema]: sql_schema
-/// [Transactions]: transactions
-/// [Troubleshooting]: troubleshooting
 #[doc = include_str!("../docs/enqueueing.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod enqueueing {}
 
-/// [`Durability::Relaxed`]: crate::Durability::Relaxed
-/// [`JobQueue::notify`]: crate::JobQueue::notify
 #[doc = include_str!("../docs/transactions.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod transactions {}
 
-/// [`Backoff`]: crate::Backoff
-/// [`Job::error`]: crate::Job::error
-/// [`JobContext::complete_in`]: crate::JobContext::complete_in
-/// [`JobContext::job_key`]: crate::JobContext::job_key
-/// [`JobHandle::wait`]: crate::JobHandle::wait
-/// [`JobQueue::attempts`]: crate::JobQueue::attempts
-/// [`JobQueue::list`]: crate::JobQueue::list
-/// [`TaskError`]: crate::TaskError
-/// [`Worker::on_event`]: crate::Worker::on_event
-/// [Transactions]: transactions
 #[doc = include_str!("../docs/retries_and_errors.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod retries_and_errors {}
 
 #[doc = include_str!("../docs/scheduling_and_priorities.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod scheduling_and_priorities {}
 
-/// [`Event`]: crate::Event
-/// [`StopReason`]: crate::StopReason
-/// [`WorkerHandle`]: crate::WorkerHandle
-/// [Deployment]: deployment
 #[doc = include_str!("../docs/workers_and_shutdown.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod workers_and_shutdown {}
 
-/// [`ErrorKind`]: crate::ErrorKind
-/// [`JobContext`]: crate::JobContext
 #[doc = include_str!("../docs/testing.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod testing {}
 
-/// [`JobQueue::backup`]: crate::JobQueue::backup
 #[doc = include_str!("../docs/deployment.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod deployment {}
 
-/// [Transactions]: transactions
 #[doc = include_str!("../docs/sql_schema.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod sql_schema {}
 
-/// [`Error::may_be_stored`]: crate::Error::may_be_stored
-/// [`ErrorKind`]: crate::ErrorKind
-/// [Deployment]: deployment
-/// [Enqueueing]: enqueueing
-/// [Retries and errors]: retries_and_errors
-/// [SQL schema]: sql_schema
-/// [Tasks and parameters]: tasks_and_params
-/// [Transactions]: transactions
-/// [Workers and shutdown]: workers_and_shutdown
 #[doc = include_str!("../docs/troubleshooting.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod troubleshooting {}
 
 #[doc = include_str!("../docs/glossary.md")]
+#[doc = include_str!("../docs/links.md")]
 pub mod glossary {}
