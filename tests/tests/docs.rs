@@ -46,7 +46,9 @@ fn every_sql_statement_of_the_guides_runs_on_a_database_of_the_library() {
     }
     assert!(count >= 7, "{count} blocks");
     let found: i64 = db
-        .query_row("SELECT count(*) FROM qdjobs_jobs WHERE idempotency_key = 'welcome-42'", [], |row| row.get(0))
+        .query_row("SELECT count(*) FROM qdjobs_jobs WHERE idempotency_key = 'welcome-42'", [], |row| {
+            row.get(0)
+        })
         .unwrap();
     assert_eq!(found, 1);
 }
@@ -71,7 +73,8 @@ fn a_repeated_insert_under_a_held_idempotency_key_is_skipped_as_the_schema_page_
     let dir = tempfile::tempdir().unwrap();
     let db = database(dir.path());
     let page = page("sql_schema.md");
-    let insert = blocks(&page, "sql").into_iter().find(|block| block.contains("ON CONFLICT DO NOTHING")).unwrap();
+    let insert =
+        blocks(&page, "sql").into_iter().find(|block| block.contains("ON CONFLICT DO NOTHING")).unwrap();
     assert_eq!([db.execute(insert, []), db.execute(insert, [])], [Ok(1), Ok(0)]);
 }
 
@@ -106,10 +109,10 @@ fn the_schema_page_names_every_column_constraint_and_index() {
     assert!(missing.is_empty(), "not on the page: {missing:#?}");
 }
 
-/// The text of all product sources and migrations, with joined string literals and `…` for each placeholder.
-fn sources() -> String {
+/// The text of the product sources and migrations in `dirs`, with joined string literals and `…` for each placeholder.
+fn sources(dirs: &[&str]) -> String {
     let mut text = String::new();
-    for dir in ["qdjobs/src", "qdjobs-macros/src"] {
+    for dir in dirs {
         gather(&Path::new(ROOT).join(dir), &mut text);
     }
     text
@@ -156,7 +159,8 @@ fn plain(source: &str) -> String {
 fn quoted(page: &str) -> Vec<String> {
     let product = page.split("\n## Errors of the compiler").next().unwrap();
     // A quotation may be broken between two lines.
-    let lines = product.split("\n\n").filter(|part| part.starts_with("### ") || part.starts_with("The same holds"));
+    let lines =
+        product.split("\n\n").filter(|part| part.starts_with("### ") || part.starts_with("The same holds"));
     let one_line = |part: &str| part.replace('\n', " ");
     lines
         .flat_map(|part| one_line(part).split("``").skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>())
@@ -166,7 +170,7 @@ fn quoted(page: &str) -> Vec<String> {
 
 #[test]
 fn every_error_text_on_the_page_of_troubleshooting_is_in_the_sources() {
-    let (sources, page) = (sources(), page("troubleshooting.md"));
+    let (sources, page) = (sources(&["qdjobs/src", "qdjobs-macros/src"]), page("troubleshooting.md"));
     let texts = quoted(&page);
     assert!(texts.len() > 60, "{} texts", texts.len());
     let is_gone = |text: &&String| text.split('…').any(|piece| !sources.contains(piece.trim_end()));
@@ -174,20 +178,16 @@ fn every_error_text_on_the_page_of_troubleshooting_is_in_the_sources() {
     assert!(gone.is_empty(), "no longer a text of the product: {gone:#?}");
 }
 
-/// Errors that only a bug of a store or of its user causes. No reader can act on them but to report them.
-const WITHOUT_ENTRY: &[&str] = &[];
-
 #[test]
 fn every_error_text_of_the_sources_is_on_the_page_of_troubleshooting() {
-    let (sources, page) = (sources(), page("troubleshooting.md").replace('\n', " "));
+    let (sources, page) = (sources(&["qdjobs/src"]), page("troubleshooting.md").replace('\n', " "));
     let mut missing = Vec::new();
     for call in sources.split("Error::new(").skip(1) {
         let call = call.split(".help(").next().unwrap();
-        let literals = call.split('"').skip(1).step_by(2);
-        // The text: the first literal that is a sentence.
-        let Some(text) = literals.take(1).find(|text| text.split(' ').count() > 2) else { continue };
-        let longest = text.split('…').max_by_key(|piece| piece.len()).unwrap().trim();
-        if !page.contains(longest) && !WITHOUT_ENTRY.contains(&text) {
+        // The text is the first literal, if that is a sentence. An entry may leave its end out.
+        let Some(text) = call.split('"').nth(1).filter(|text| text.split(' ').count() > 2) else { continue };
+        let piece = text.split('…').find(|piece| piece.len() > 8).unwrap_or(text).trim();
+        if !page.contains(piece) {
             missing.push(text.to_owned());
         }
     }
@@ -218,4 +218,36 @@ fn the_glossary_is_in_alphabetical_order() {
     let mut sorted = terms.clone();
     sorted.sort();
     assert_eq!(terms, sorted);
+}
+
+#[test]
+fn every_relative_link_of_the_pages_leads_to_a_file() {
+    let docs = fs::read_dir(Path::new(ROOT).join("qdjobs/docs")).unwrap().map(|entry| entry.unwrap().path());
+    let root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md"];
+    let pages = docs.chain(root.map(|page| Path::new(ROOT).join(page)));
+    let mut dead = Vec::new();
+    for page in pages.filter(|page| page.extension().is_some_and(|kind| kind == "md")) {
+        let text = fs::read_to_string(&page).unwrap();
+        // The links of rustdoc's list are paths of Rust, which rustdoc checks.
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap();
+            let is_file = !file.is_empty() && !file.contains("://") && !file.contains(['`', ' ', ':']);
+            if is_file && !page.with_file_name(file).exists() {
+                dead.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
+#[test]
+fn every_example_is_in_the_index_of_examples_with_its_command() {
+    let manifest = fs::read_to_string(Path::new(ROOT).join("examples/Cargo.toml")).unwrap();
+    let index = fs::read_to_string(Path::new(ROOT).join("examples/README.md")).unwrap();
+    let names = manifest.split("[[example]]").skip(1).filter_map(|part| part.split('"').nth(1));
+    let names: Vec<&str> = names.collect();
+    assert!(names.len() >= 8, "{names:?}");
+    let missing: Vec<&&str> =
+        names.iter().filter(|name| !index.contains(&format!("--example {name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
