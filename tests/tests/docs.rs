@@ -251,3 +251,16 @@ fn every_example_is_in_the_index_of_examples_with_its_command() {
         names.iter().filter(|name| !index.contains(&format!("--example {name}`"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+#[test]
+fn every_thread_of_the_library_is_on_the_page_of_workers() {
+    let (sources, page) = (sources(&["qdjobs/src"]), page("workers_and_shutdown.md"));
+    let quoted = sources.split('"').filter_map(|literal| literal.strip_prefix("qdjobs-"));
+    // Names of files for tests have more than one word, or end in a placeholder.
+    let names: Vec<&str> =
+        quoted.filter(|name| name.len() > 2 && name.chars().all(|it| it.is_ascii_lowercase())).collect();
+    assert!(names.len() >= 10, "{names:?}");
+    let missing: Vec<&&str> =
+        names.iter().filter(|name| !page.contains(&format!("`qdjobs-{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
