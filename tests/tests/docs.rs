@@ -125,7 +125,7 @@ fn gather(dir: &Path, text: &mut String) {
             gather(&path, text);
         } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "sql") {
             let whole = fs::read_to_string(&path).unwrap();
-            let product = whole.split("\n#[cfg(test)]\nmod tests").next().unwrap();
+            let product = whole.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
             text.push_str(&plain(product));
         }
     }
