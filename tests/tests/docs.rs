@@ -1,0 +1,266 @@
+//! The guides in `qdjobs/docs` agree with the product: their SQL runs, the schema page is complete, and each error text
+//! has its entry.
+//!
+//! Depends on the library and on the text of its sources. The Rust examples of the guides are doctests of the library
+//! and do not come in here.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use qdjobs::JobQueue;
+use qdjobs::rusqlite::Connection;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+fn page(name: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join("qdjobs/docs").join(name)).unwrap()
+}
+
+/// The code blocks of a page that are marked with exactly this language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    let blocks = page.split(fence.as_str()).skip(1);
+    blocks.map(|rest| rest.split_once("\n```").unwrap().0).collect()
+}
+
+/// A database as `JobQueue::open` leaves it.
+fn database(dir: &Path) -> Connection {
+    let path = dir.join("jobs.db");
+    drop(JobQueue::open(&path).unwrap());
+    Connection::open(path).unwrap()
+}
+
+#[test]
+fn every_sql_statement_of_the_guides_runs_on_a_database_of_the_library() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = database(dir.path());
+    let mut count = 0;
+    for name in ["enqueueing.md", "deployment.md", "sql_schema.md"] {
+        for block in blocks(&page(name), "sql") {
+            let run = run_all(&db, block);
+            assert!(run.is_ok(), "{name}: {run:?}\n{block}");
+            count += 1;
+        }
+    }
+    assert!(count >= 7, "{count} blocks");
+    let found: i64 = db
+        .query_row("SELECT count(*) FROM qdjobs_jobs WHERE idempotency_key = 'welcome-42'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(found, 1);
+}
+
+/// Runs each statement to its end, also those that return rows.
+fn run_all(db: &Connection, sql: &str) -> qdjobs::rusqlite::Result<()> {
+    for statement in sql.split(";\n") {
+        let lines: Vec<&str> = statement.lines().filter(|line| !line.starts_with("--")).collect();
+        let statement = lines.join("\n");
+        if statement.trim().is_empty() {
+            continue;
+        }
+        let mut prepared = db.prepare(statement.split(";   --").next().unwrap_or_default())?;
+        let mut rows = prepared.query([])?;
+        while rows.next()?.is_some() {}
+    }
+    Ok(())
+}
+
+#[test]
+fn a_repeated_insert_under_a_held_idempotency_key_is_skipped_as_the_schema_page_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = database(dir.path());
+    let page = page("sql_schema.md");
+    let insert =
+        blocks(&page, "sql").into_iter().find(|block| block.contains("ON CONFLICT DO NOTHING")).unwrap();
+    assert_eq!([db.execute(insert, []), db.execute(insert, [])], [Ok(1), Ok(0)]);
+}
+
+#[test]
+fn the_schema_page_names_every_column_constraint_and_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = database(dir.path());
+    let page = page("sql_schema.md");
+    let names = |sql: &str| -> Vec<String> {
+        let mut query = db.prepare(sql).unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let mut missing = Vec::new();
+    for table in names("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'qdjobs%'") {
+        let start = page.find(&format!("\n## `{table}`")).unwrap_or_else(|| panic!("{table} has no section"));
+        let section = page[start + 1..].split("\n## ").next().unwrap();
+        let columns = names(&format!("SELECT name FROM pragma_table_info('{table}')"));
+        let lacks = |column: &String| !section.contains(&format!("`{column}`"));
+        missing.extend(columns.into_iter().filter(lacks).map(|column| format!("{table}.{column}")));
+    }
+    for index in names("SELECT name FROM sqlite_schema WHERE type = 'index' AND name LIKE 'qdjobs%'") {
+        missing.extend(Some(index).filter(|index| !page.contains(&format!("`{index}`"))));
+    }
+    // Constraints are named by what they expect; those of columns that an insert leaves out need no entry.
+    let schema = names("SELECT sql FROM sqlite_schema WHERE name = 'qdjobs_jobs'").remove(0);
+    for named in schema.split("CONSTRAINT \"").skip(1) {
+        let name = named.split_once('"').unwrap().0;
+        if !name.starts_with("status") && !name.starts_with("availability") && !page.contains(name) {
+            missing.push(name.to_owned());
+        }
+    }
+    assert!(missing.is_empty(), "not on the page: {missing:#?}");
+}
+
+/// The text of the product sources and migrations in `dirs`, with joined string literals and `…` for each placeholder.
+fn sources(dirs: &[&str]) -> String {
+    let mut text = String::new();
+    for dir in dirs {
+        gather(&Path::new(ROOT).join(dir), &mut text);
+    }
+    text
+}
+
+fn gather(dir: &Path, text: &mut String) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path: PathBuf = entry.unwrap().path();
+        if path.is_dir() {
+            gather(&path, text);
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "sql") {
+            let whole = fs::read_to_string(&path).unwrap();
+            let product = whole.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+            text.push_str(&plain(product));
+        }
+    }
+}
+
+/// Joins literals that go on in the next line, and writes `…` for what is in braces.
+fn plain(source: &str) -> String {
+    let mut lines = source.split("\\\n");
+    let mut joined = lines.next().unwrap_or_default().to_owned();
+    lines.for_each(|line| joined.push_str(line.trim_start()));
+    let mut plain = String::new();
+    let mut rest = joined.as_str();
+    while let Some((before, after)) = rest.split_once('{') {
+        plain.push_str(before);
+        match after.split_once('}').filter(|(inside, _)| !inside.contains(['\n', '{', ' '])) {
+            Some((_, after)) => {
+                plain.push('…');
+                rest = after;
+            }
+            None => {
+                plain.push('{');
+                rest = after;
+            }
+        }
+    }
+    plain.push_str(rest);
+    plain.replace("\\\"", "\"")
+}
+
+/// The error texts that the page of troubleshooting quotes: in double backticks, in headings and beside them.
+fn quoted(page: &str) -> Vec<String> {
+    let product = page.split("\n## Errors of the compiler").next().unwrap();
+    // A quotation may be broken between two lines.
+    let lines =
+        product.split("\n\n").filter(|part| part.starts_with("### ") || part.starts_with("The same holds"));
+    let one_line = |part: &str| part.replace('\n', " ");
+    lines
+        .flat_map(|part| one_line(part).split("``").skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>())
+        .map(|text| text.trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_error_text_on_the_page_of_troubleshooting_is_in_the_sources() {
+    let (sources, page) = (sources(&["qdjobs/src", "qdjobs-macros/src"]), page("troubleshooting.md"));
+    let texts = quoted(&page);
+    assert!(texts.len() > 60, "{} texts", texts.len());
+    let is_gone = |text: &&String| text.split('…').any(|piece| !sources.contains(piece.trim_end()));
+    let gone: Vec<&String> = texts.iter().filter(is_gone).collect();
+    assert!(gone.is_empty(), "no longer a text of the product: {gone:#?}");
+}
+
+#[test]
+fn every_error_text_of_the_sources_is_on_the_page_of_troubleshooting() {
+    let (sources, page) = (sources(&["qdjobs/src"]), page("troubleshooting.md").replace('\n', " "));
+    let mut missing = Vec::new();
+    for call in sources.split("Error::new(").skip(1) {
+        let call = call.split(".help(").next().unwrap();
+        // The text is the first literal, if that is a sentence. An entry may leave its end out.
+        let Some(text) = call.split('"').nth(1).filter(|text| text.split(' ').count() > 2) else { continue };
+        let piece = text.split('…').find(|piece| piece.len() > 8).unwrap_or(text).trim();
+        if !page.contains(piece) {
+            missing.push(text.to_owned());
+        }
+    }
+    assert!(missing.is_empty(), "without an entry: {missing:#?}");
+}
+
+#[test]
+fn every_kind_of_error_is_in_the_table_of_the_page_of_troubleshooting() {
+    let (source, page) = (
+        fs::read_to_string(Path::new(ROOT).join("qdjobs/src/model/error.rs")).unwrap(),
+        page("troubleshooting.md"),
+    );
+    let kinds = source.split_once("pub enum ErrorKind {").unwrap().1.split_once("\n}").unwrap().0;
+    let kinds = kinds.lines().filter_map(|line| line.trim().strip_suffix(','));
+    let kinds: Vec<&str> = kinds.filter(|kind| kind.chars().all(char::is_alphanumeric)).collect();
+    assert!(kinds.len() > 15, "{kinds:?}");
+    let missing: Vec<&&str> = kinds.iter().filter(|kind| !page.contains(&format!("`{kind}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_glossary_is_in_alphabetical_order() {
+    let page = page("glossary.md");
+    let terms = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let plain = |term: &str| term.replace(['`', '-', '_'], " ").trim().to_lowercase();
+    let terms: Vec<String> = terms.map(|(term, _)| plain(term)).filter(|term| term != "term").collect();
+    assert!(terms.len() > 80, "{} terms", terms.len());
+    let mut sorted = terms.clone();
+    sorted.sort();
+    assert_eq!(terms, sorted);
+}
+
+#[test]
+fn every_relative_link_of_the_pages_leads_to_a_file() {
+    let docs = fs::read_dir(Path::new(ROOT).join("qdjobs/docs")).unwrap().map(|entry| entry.unwrap().path());
+    let root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md"];
+    let pages = docs.chain(root.map(|page| Path::new(ROOT).join(page)));
+    let mut dead = Vec::new();
+    for page in pages.filter(|page| page.extension().is_some_and(|kind| kind == "md")) {
+        let text = fs::read_to_string(&page).unwrap();
+        // The links of rustdoc's list are paths of Rust, which rustdoc checks.
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap();
+            let is_file = !file.is_empty() && !file.contains("://") && !file.contains(['`', ' ', ':']);
+            if is_file && !page.with_file_name(file).exists() {
+                dead.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
+#[test]
+fn every_example_is_in_the_index_of_examples_with_its_command() {
+    let manifest = fs::read_to_string(Path::new(ROOT).join("examples/Cargo.toml")).unwrap();
+    let index = fs::read_to_string(Path::new(ROOT).join("examples/README.md")).unwrap();
+    let names = manifest.split("[[example]]").skip(1).filter_map(|part| part.split('"').nth(1));
+    let names: Vec<&str> = names.collect();
+    assert!(names.len() >= 8, "{names:?}");
+    let missing: Vec<&&str> =
+        names.iter().filter(|name| !index.contains(&format!("--example {name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_thread_of_the_library_is_on_the_page_of_workers() {
+    let (sources, page) = (sources(&["qdjobs/src"]), page("workers_and_shutdown.md"));
+    let quoted = sources.split('"').filter_map(|literal| literal.strip_prefix("qdjobs-"));
+    // Names of files for tests have more than one word, or end in a placeholder.
+    let names: Vec<&str> =
+        quoted.filter(|name| name.len() > 2 && name.chars().all(|it| it.is_ascii_lowercase())).collect();
+    assert!(names.len() >= 10, "{names:?}");
+    let missing: Vec<&&str> =
+        names.iter().filter(|name| !page.contains(&format!("`qdjobs-{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
