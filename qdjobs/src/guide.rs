@@ -14,6 +14,8 @@
 //! | [`sql_schema`] | What does each table and column mean? What may plain SQL do? |
 //! | [`troubleshooting`] | What does this error text mean, and what do I do? |
 //! | [`glossary`] | What does this word mean? |
+//! | [`reliability`] | What is promised, and which test proves it? |
+//! | [`performance`] | How fast is it, and where does it lose? |
 //!
 //! The text of each page is a file in `docs/`, whose Rust examples are compiled and run as tests. This
 //! module depends on nothing and holds no code; the links of the pages are resolved here.
@@ -65,3 +67,9 @@ pub mod troubleshooting {}
 #[doc = include_str!("../docs/glossary.md")]
 #[doc = include_str!("../docs/links.md")]
 pub mod glossary {}
+
+#[doc = include_str!("../docs/RELIABILITY.md")]
+pub mod reliability {}
+
+#[doc = include_str!("../docs/PERFORMANCE.md")]
+pub mod performance {}

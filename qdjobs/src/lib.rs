@@ -38,6 +38,13 @@
 //! | `tokio` | yes | `async fn` tasks, thousands of them on a few threads | tokio with net and timers |
 //! | `signals` | yes | `Worker::run`, which stops on SIGINT and SIGTERM | signal-hook |
 //!
+//! # Guides
+//!
+//! The pages of `qdjobs::guide` answer one question each: getting started, tasks and params, enqueueing, transactions, retries and
+//! errors, scheduling and priorities, workers and shutdown, testing, deployment, the SQL schema, troubleshooting by error text, and a
+//! glossary. `qdjobs::guide::reliability` lists what is promised with the test of each promise; `qdjobs::guide::performance` has the
+//! measurements.
+//!
 //! # Threads
 //!
 //! A queue on SQLite has a writer thread and a reader thread. A worker has a supervisor thread, one
@@ -57,7 +64,9 @@ mod sync;
 mod task;
 mod worker;
 
-// Guides: `pub mod guide;` is declared here, and the crate page lists its pages under `# Guides`.
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub mod guide;
 
 // Tasks.
 pub use context::{JobContext, StopReason};
