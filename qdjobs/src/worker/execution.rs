@@ -137,8 +137,8 @@ impl Execution {
         })
     }
 
-    /// The verdict if the timeout ends the attempt now. A timeout counts as a failure although the lease is
-    /// in doubt. One that ends while the worker stops does not.
+    /// The verdict if the timeout ends the attempt now. A timeout counts as a failure although the lease may
+    /// be lost. One that ends while the worker stops does not.
     pub(super) fn timeout_verdict(&self, shared: &WorkerShared) -> Verdict {
         if matches!(self.stop.reason(), Some(StopReason::WorkerStopping)) {
             return Verdict::Release { wait: Duration::ZERO, started: true };

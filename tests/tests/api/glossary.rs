@@ -128,8 +128,7 @@ const RETIRED: &[(&str, &str)] = &[
     ("Bell", "WakeTarget"),
     ("bell", "wake-up"),
     ("doorbell*", "wake-up"),
-    ("verbs.rs", "queries"),
-    ("verbs::", "queries"),
+    ("sqlite::verbs", "queries"),
     // -- prose
     ("taken for dead", "is presumed dead, its lease expired"),
     ("take for dead", "presume dead"),

@@ -48,7 +48,7 @@ fn play(seed: u64, games: u32, game: impl Fn(&[Op]) -> Result<(), TestCaseError>
     }
 }
 
-/// A seed that no run had before. The hasher's keys are the one draw of the system's luck that std gives away.
+/// A seed that no run had before. The hasher's keys are the only random number of the system that std exposes.
 fn fresh_seed() -> u64 {
     RandomState::new().hash_one(0)
 }

@@ -241,7 +241,7 @@ mod tests {
             let longest = longest(busy_process(usual, known));
             assert!(longest < 4_000 * MS, "{usual:?} {known}: {longest:?}");
         }
-        // If many want the lock, no INSERT depends on luck, even if only half of them rest.
+        // If many want the lock, no INSERT depends on chance, even if only half of them rest.
         let crowded = Fairness { busy: 0.0, wait: 5 * MS, ..busy_process(2 * MS, true) };
         let longest = longest(crowded);
         assert!(longest < LONG_REST_EVERY + LONG_REST, "{longest:?}");
