@@ -220,7 +220,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: SCHEMA,
         old: "CREATE UNIQUE INDEX qdjobs_idempotency_key",
         new: "CREATE INDEX qdjobs_idempotency_key",
-        caught_by: contract("insert::the_same_job_under_its_key_is_stored_once_whatever_became_of_it"),
+        caught_by: contract("sqlite::in_a_file::insert::the_same_job_under_its_key_is_stored_once_whatever_became_of_it"),
     },
     // -- one transaction for many
     Sabotage {
@@ -263,7 +263,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
             drop(state);",
         new: "if state.closed && std::mem::take(&mut state.asleep) {
             drop(state);",
-        caught_by: contract("heartbeat::a_heartbeat_counts_and_every_worker_is_read_oldest_first"),
+        caught_by: contract("sqlite::in_a_file::heartbeat::a_heartbeat_counts_and_every_worker_is_read_oldest_first"),
     },
     Sabotage {
         name: "waiting-claim-not-served",
@@ -272,7 +272,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "let may_have_more = batch.effects.ready > 0
         || batch.look",
         new: "let may_have_more = batch.look",
-        caught_by: contract("waiting_claims::a_waiting_claim_is_answered_when_a_job_is_stored"),
+        caught_by: contract("sqlite::in_a_file::waiting_claims::a_waiting_claim_is_answered_when_a_job_is_stored"),
     },
     Sabotage {
         name: "close-leaves-waiters",
@@ -280,7 +280,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/store/pending.rs",
         old: "deliver(&slot, Err(unanswered));",
         new: "drop((slot, unanswered));",
-        caught_by: contract("close::a_closed_store_refuses_every_request"),
+        caught_by: contract("sqlite::in_a_file::close::a_closed_store_refuses_every_request"),
     },
     // -- claim
     Sabotage {
@@ -289,7 +289,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: RUN,
         old: "if !tx.is_registered(request.worker)? {",
         new: "if !tx.is_registered(request.worker)? && request.worker.0 == 0 {",
-        caught_by: contract("register::a_worker_that_is_not_registered_claims_nothing"),
+        caught_by: contract("sqlite::in_a_file::register::a_worker_that_is_not_registered_claims_nothing"),
     },
     Sabotage {
         name: "effects-come-too-late",
@@ -307,7 +307,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: CLAIM,
         old: "heads.push((Reverse(priority),",
         new: "heads.push((Reverse(0 * priority),",
-        caught_by: contract("claim::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks"),
+        caught_by: contract("sqlite::in_a_file::claim::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks"),
     },
     Sabotage {
         name: "priority-not-in-the-index",
@@ -321,7 +321,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
 
 /// The same for suspected poison jobs.
 ",
-        caught_by: contract("claim::higher_priority_goes_first_then_earlier_due_then_lower_id"),
+        caught_by: contract("sqlite::in_a_file::claim::higher_priority_goes_first_then_earlier_due_then_lower_id"),
     },
     Sabotage {
         name: "claims-what-it-did-not-mark",
@@ -337,7 +337,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: SQL,
         old: "AND availability = 0 AND scheduled_at <= ?1 ORDER BY",
         new: "AND availability = 0 AND scheduled_at <= ?1 + 1 ORDER BY",
-        caught_by: contract("claim::a_scheduled_job_is_not_claimed_a_microsecond_early"),
+        caught_by: contract("sqlite::in_a_file::claim::a_scheduled_job_is_not_claimed_a_microsecond_early"),
     },
     Sabotage {
         name: "scheduled-at-ignored",
@@ -345,7 +345,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: AVAILABILITY,
         old: "if at > now {",
         new: "if at > now && at < now {",
-        caught_by: contract("claim::a_scheduled_job_is_not_claimed_a_microsecond_early"),
+        caught_by: contract("sqlite::in_a_file::claim::a_scheduled_job_is_not_claimed_a_microsecond_early"),
     },
     Sabotage {
         name: "claims-on-a-full-disk",
@@ -368,7 +368,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND status = 'running' AND ?2 = ?2 AND worker_id = ?3",
-        caught_by: contract("finish::the_claim_of_an_earlier_attempt_is_lost"),
+        caught_by: contract("sqlite::in_a_file::finish::the_claim_of_an_earlier_attempt_is_lost"),
     },
     Sabotage {
         name: "no-worker-in-the-fence",
@@ -378,7 +378,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND ?3 = ?3",
-        caught_by: contract("finish::a_finish_shown_with_another_attempt_or_worker_is_lost"),
+        caught_by: contract("sqlite::in_a_file::finish::a_finish_shown_with_another_attempt_or_worker_is_lost"),
     },
     Sabotage {
         name: "status-not-compared",
@@ -388,7 +388,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND attempt = ?2 AND worker_id = ?3",
-        caught_by: contract("finish::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+        caught_by: contract("sqlite::in_a_file::finish::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
     },
     Sabotage {
         name: "retry-after-the-end",
@@ -398,7 +398,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND coalesce(worker_id, 0) = ?3",
         new: "worker_id = NULL
     WHERE id = ?1 AND attempt = ?2 AND coalesce(worker_id, 0) = ?3",
-        caught_by: contract("finish::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+        caught_by: contract("sqlite::in_a_file::finish::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
     },
     Sabotage {
         name: "progress-of-a-lost-claim",
@@ -408,7 +408,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
     WHERE id = ?1 AND ?2 = ?2 AND ?3 = ?3",
-        caught_by: contract("progress::progress_under_a_lost_claim_is_not_shown"),
+        caught_by: contract("sqlite::in_a_file::progress::progress_under_a_lost_claim_is_not_shown"),
     },
     // -- finish
     Sabotage {
@@ -417,7 +417,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: SQL,
         old: "retry_count = retry_count + ?9,",
         new: "retry_count = retry_count + 1,",
-        caught_by: contract("finish::a_released_job_loses_no_retry"),
+        caught_by: contract("sqlite::in_a_file::finish::a_released_job_loses_no_retry"),
     },
     Sabotage {
         name: "release-keeps-the-attempt",
@@ -425,7 +425,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: SQL,
         old: "attempt = attempt - (1 - ?8),",
         new: "attempt = attempt - 0 * ?8,",
-        caught_by: contract("finish::a_job_released_before_it_began_is_as_if_never_claimed"),
+        caught_by: contract("sqlite::in_a_file::finish::a_job_released_before_it_began_is_as_if_never_claimed"),
     },
     Sabotage {
         name: "history-row-missing",
@@ -433,7 +433,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: FINISH,
         old: "if attempt == 1 && outcome == AttemptOutcome::Completed {",
         new: "if attempt == 1 {",
-        caught_by: contract("read::a_history_is_oldest_first_and_without_the_running_attempt"),
+        caught_by: contract("sqlite::in_a_file::read::a_history_is_oldest_first_and_without_the_running_attempt"),
     },
     Sabotage {
         name: "short-wait-not-due",
@@ -442,7 +442,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         old: "let availability = Availability::of(at, now, ticket.suspected);",
         new: "let availability =
                     if wait.is_zero() { Availability::due(ticket.suspected) } else { Availability::Scheduled };",
-        caught_by: contract("finish::a_wait_shorter_than_an_instant_can_tell_is_none"),
+        caught_by: contract("sqlite::in_a_file::finish::a_wait_shorter_than_an_instant_can_tell_is_none"),
     },
     // -- rescue and leave
     Sabotage {
@@ -451,7 +451,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: VERBS,
         old: "&& tx.heartbeats(worker)? != Some(heartbeats)",
         new: "&& tx.heartbeats(worker)?.is_none_or(|_| heartbeats == u64::MAX)",
-        caught_by: contract("release::a_silent_worker_with_a_newer_heartbeat_is_left_alone"),
+        caught_by: contract("sqlite::in_a_file::release::a_silent_worker_with_a_newer_heartbeat_is_left_alone"),
     },
     Sabotage {
         name: "rescue-by-a-single-look",
@@ -486,7 +486,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: SQL,
         old: "retry_count = retry_count + ?9,",
         new: "retry_count = retry_count + ?9 + ?10,",
-        caught_by: contract("release::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted"),
+        caught_by: contract("sqlite::in_a_file::release::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted"),
     },
     Sabotage {
         name: "lock-file-released-before-the-commit",
@@ -505,7 +505,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/model/poison.rs",
         old: "if crash_count < crashes_max {",
         new: "if crash_count < crashes_max.max(1_000) {",
-        caught_by: contract("poison::a_job_is_failed_with_its_third_crash_and_says_so"),
+        caught_by: contract("sqlite::in_a_file::poison::a_job_is_failed_with_its_third_crash_and_says_so"),
     },
     Sabotage {
         name: "bystanders-blamed",
@@ -513,7 +513,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: "qdjobs/src/model/poison.rs",
         old: "suspected.is_none() || crash_count > 0;",
         new: "suspected.is_none() || crash_count < u32::MAX;",
-        caught_by: contract("poison::a_crash_is_counted_for_the_suspected_job_of_a_dead_worker_alone"),
+        caught_by: contract("sqlite::in_a_file::poison::a_crash_is_counted_for_the_suspected_job_of_a_dead_worker_alone"),
     },
     Sabotage {
         name: "time-by-the-wall-clock",
@@ -541,7 +541,7 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         file: SCHEMA,
         old: "DELETE FROM qdjobs_attempts WHERE job_id = OLD.id;",
         new: "DELETE FROM qdjobs_attempts WHERE job_id = -OLD.id;",
-        caught_by: contract("command::a_deleted_job_is_gone_with_its_history"),
+        caught_by: contract("sqlite::in_a_file::command::a_deleted_job_is_gone_with_its_history"),
     },
     Sabotage {
         name: "running-job-deleted",

@@ -1,6 +1,7 @@
 //! [`State`], all that the store in memory holds, and [`MemoryTransaction`], the verbs of the engine on it.
 //!
-//! A transaction here cannot fail and undoes nothing: each verb checks before it changes. Depends on the engine and the model.
+//! A transaction here cannot fail and undoes nothing: each verb checks before it changes. Depends on the
+//! engine and the model.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

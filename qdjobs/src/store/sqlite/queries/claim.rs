@@ -1,4 +1,5 @@
-//! The verb *claim*: which ready jobs come first, over all tasks and queues that are wanted, and that they run now.
+//! The verb *claim*: which ready jobs come first, over all tasks and queues that are wanted, and that they
+//! run now.
 //!
 //! Depends on `sql` and `rows`.
 
@@ -12,11 +13,11 @@ use crate::model::clock::Timestamp;
 use crate::model::job::WorkerId;
 use crate::store::{ClaimRequest, ClaimedJob, Ticket};
 
-/// Claims the jobs that come first over all wanted tasks and queues. A suspected poison job is among them only if `suspected` says
-/// that any waits.
+/// Claims the jobs that come first over all wanted tasks and queues. A suspected poison job is among them
+/// only if `suspected` says that any waits.
 ///
-/// The index is ordered by task and queue first, so that a million jobs of other tasks cost nothing. The price is a merge if more
-/// than one pair of task and queue has jobs ready.
+/// The index is ordered by task and queue first, so that a million jobs of other tasks cost nothing. The
+/// price is a merge if more than one pair of task and queue has jobs ready.
 pub(in crate::store::sqlite) fn claim(
     conn: &Connection,
     want: &ClaimRequest,
@@ -58,8 +59,8 @@ pub(in crate::store::sqlite) fn claim(
     Ok(claimed)
 }
 
-/// The error if the rows that were read are not those that were marked, so that a job would start without being claimed: a trigger
-/// of the application forbids the change, or the index does not match its table.
+/// The error if the rows that were read are not those that were marked, so that a job would start without
+/// being claimed: a trigger of the application forbids the change, or the index does not match its table.
 fn unclaimable() -> rusqlite::Error {
     let why = "jobs that are ready cannot be claimed: an index does not match its table, or a trigger refuses the change";
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(why.to_owned()))
@@ -92,7 +93,8 @@ fn holds_suspected(conn: &Connection, worker: WorkerId) -> SqlResult<bool> {
     conn.prepare_cached(sql::HOLDS_SUSPECTED)?.exists([worker.0])
 }
 
-/// How many jobs of each pair of task and queue are among the first of all, and whether the suspected poison job is.
+/// How many jobs of each pair of task and queue are among the first of all, and whether the suspected poison
+/// job is.
 fn shares(
     conn: &Connection,
     want: &ClaimRequest,
@@ -138,8 +140,9 @@ pub(in crate::store::sqlite) fn has_ready(conn: &Connection, want: &ClaimRequest
         && !pairs(conn, sql::NEXT_SUSPECTED_PAIR, want, 1)?.is_empty())
 }
 
-/// The first `limit` wanted pairs of task and queue that have jobs ready, found by skipping through the index that `next` reads.
-/// The index holds bytes. Bytes that are not UTF-8 name no task and no queue, and are skipped.
+/// The first `limit` wanted pairs of task and queue that have jobs ready, found by skipping through the index
+/// that `next` reads. The index holds bytes. Bytes that are not UTF-8 name no task and no queue, and are
+/// skipped.
 fn pairs(conn: &Connection, next: &str, want: &ClaimRequest, limit: usize) -> SqlResult<Vec<Pair>> {
     let mut statement = conn.prepare_cached(next)?;
     let mut next = |after: &(rows::Bytes, rows::Bytes)| -> SqlResult<Option<(rows::Bytes, rows::Bytes)>> {
