@@ -1,7 +1,7 @@
 //! [`MemoryStore`], the store in memory: the contract in its plainest form.
 //!
 //! The other stores are compared with it, and a program's own tests use it. Nothing survives the process.
-//! Everything is one [`State`] behind one mutex; a request runs as a transaction of the engine on the
+//! Everything is one `State` behind one mutex; a request runs as a transaction of the engine on the
 //! caller's thread. Decides when its timer wakes. Depends on the contract and the engine. Contains no file
 //! and no SQL.
 
