@@ -1,6 +1,7 @@
 //! [`Availability`], whether a pending job may be claimed: the one place that decides it.
 //!
-//! Depends on the clock's types. Reads no clock and no storage; what a store has to write down is decided here.
+//! Depends on the clock's types. Reads no clock and no storage; what a store has to write down is decided
+//! here.
 
 use crate::model::clock::Timestamp;
 

@@ -11,8 +11,8 @@ use crate::model::retry::Verdict;
 
 /// The token of a running job.
 ///
-/// A claim mints it, every change by the worker shows it, and the finish spends it. The attempt number and the worker fence off
-/// everybody who held the job before.
+/// A claim mints it, every change by the worker shows it, and the finish spends it. The attempt number and
+/// the worker fence off everybody who held the job before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The job.
@@ -94,7 +94,8 @@ pub struct FinishedJob {
     pub claim: Claim,
     /// The ticket of the [`ClaimedJob`].
     pub ticket: Ticket,
-    /// The time from the claim to the start of the task, on the worker's monotonic clock; zero if the task never started.
+    /// The time from the claim to the start of the task, on the worker's monotonic clock; zero if the task
+    /// never started.
     ///
     /// A duration and not an instant, since the wall clocks of a worker and of a store may differ.
     pub began_after: Duration,
@@ -102,10 +103,12 @@ pub struct FinishedJob {
     pub verdict: Verdict,
 }
 
-/// What a store remembers about a claimed job, so that the finish needs no read: opaque to the worker, which hands it back.
+/// What a store remembers about a claimed job, so that the finish needs no read: opaque to the worker, which
+/// hands it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// The instant of the claim, by the store's clock: microseconds since 1970, half the size of a `Timestamp`.
+    /// The instant of the claim, by the store's clock: microseconds since 1970, half the size of a
+    /// `Timestamp`.
     claimed_at: i64,
     /// Whether the job is a suspected poison job.
     pub(crate) suspected: bool,
@@ -117,7 +120,8 @@ impl Ticket {
         Ticket { claimed_at: claimed_at.as_microsecond(), suspected }
     }
 
-    /// The instant at which the task started, by the store's clock, which reads `now`. Never after `now`: clocks may be set back.
+    /// The instant at which the task started, by the store's clock, which reads `now`. Never after `now`:
+    /// clocks may be set back.
     pub(crate) fn started_at(self, began_after: Duration, now: Timestamp) -> Timestamp {
         let claimed_at = self.claimed_at();
         claimed_at.checked_add(began_after).unwrap_or(now).min(now.max(claimed_at))
@@ -132,10 +136,11 @@ impl Ticket {
 /// The answer to a [`ClaimRequest`].
 #[derive(Debug, Default)]
 pub struct ClaimResponse {
-    /// The claims of finished jobs that were refused, since the claim was lost: the job was released with its worker, or deleted.
+    /// The claims of finished jobs that were refused, since the claim was lost: the job was released with its
+    /// worker, or deleted.
     ///
-    /// A job that has ended under exactly this claim is not lost: its task completed it in a transaction of its own. Nor is a
-    /// repeated finish whose first answer was lost.
+    /// A job that has ended under exactly this claim is not lost: its task completed it in a transaction of
+    /// its own. Nor is a repeated finish whose first answer was lost.
     pub lost: Vec<Claim>,
     /// The claims of finished jobs that their attempts had completed before, whatever their verdicts say.
     pub completed: Vec<Claim>,

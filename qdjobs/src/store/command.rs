@@ -26,8 +26,8 @@ impl JobCommand {
         }
     }
 
-    /// Refuses a command that the job's status does not allow: the one place that decides it. `due` says of a pending job
-    /// whether its time has come.
+    /// Refuses a command that the job's status does not allow: the one place that decides it. `due` says of a
+    /// pending job whether its time has come.
     pub(crate) fn permit(self, status: Status, due: bool) -> Result<()> {
         let (refused, help) = match (self, status) {
             (_, Status::Running) => {

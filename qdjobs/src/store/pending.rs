@@ -1,7 +1,7 @@
 //! [`Pending`], an answer that is not there yet, and [`Reply`], the duty to give it.
 //!
-//! Depends on the standard library alone, so that a thread and any executor can wait for the same answer: it is a `Future` and has
-//! [`wait`](Pending::wait). It costs the same as a runtime's channel, or less.
+//! Depends on the standard library alone, so that a thread and any executor can wait for the same answer: it
+//! is a `Future` and has [`wait`](Pending::wait). It costs the same as a runtime's channel, or less.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,8 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[must_use = "the answer is not there yet: `.wait()` or `.await` it"]
 pub struct Pending<T>(Arc<Slot<T>>);
 
-/// The duty to answer a [`Pending`]. Dropped without an answer, it answers [`ErrorKind::Closed`], so that no wait is endless.
+/// The duty to answer a [`Pending`]. Dropped without an answer, it answers [`ErrorKind::Closed`], so that no
+/// wait is endless.
 #[derive(Debug)]
 pub struct Reply<T>(Option<Arc<Slot<T>>>);
 
@@ -150,7 +151,8 @@ fn deliver<T>(slot: &Slot<T>, answer: Result<T>) {
     let before = std::mem::replace(&mut *slot.lock(), State::Answered(answer));
     slot.answered.notify_all();
     if let State::Waiting(Some(waker)) = before {
-        // A foreign executor's own code: its panic is its own, and must not end the thread that answers everybody.
+        // A foreign executor's own code: its panic is its own, and must not end the thread that answers
+        // everybody.
         let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
     }
 }

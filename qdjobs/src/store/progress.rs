@@ -1,6 +1,7 @@
 //! [`ProgressSlot`], the progress of one running job.
 //!
-//! A handler sets it as often as it likes. A store writes it as often as it can: of several values, the latest.
+//! A handler sets it as often as it likes. A store writes it as often as it can: of several values, the
+//! latest.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -38,12 +39,14 @@ impl ProgressSlot {
         !std::mem::replace(&mut latest.submitted, true)
     }
 
-    /// The value to write. It stays in the slot until [`stored`](ProgressSlot::stored), since a transaction may run again.
+    /// The value to write. It stays in the slot until [`stored`](ProgressSlot::stored), since a transaction
+    /// may run again.
     pub fn peek(&self) -> Option<Progress> {
         self.lock().progress.clone()
     }
 
-    /// Notes that `stored` is stored. Answers whether the slot has to be submitted again, since a newer value came meanwhile.
+    /// Notes that `stored` is stored. Answers whether the slot has to be submitted again, since a newer value
+    /// came meanwhile.
     pub fn stored(&self, stored: &Progress) -> bool {
         let mut latest = self.lock();
         if latest.progress.as_ref() == Some(stored) {

@@ -86,7 +86,8 @@ pub struct Page {
 }
 
 impl Page {
-    /// Cuts `jobs` to a page. They are read with one more than `size`, which shows whether a further page follows.
+    /// Cuts `jobs` to a page. They are read with one more than `size`, which shows whether a further page
+    /// follows.
     pub(crate) fn cut(mut jobs: Vec<Job>, size: usize) -> Page {
         let more = jobs.len() > size;
         jobs.truncate(size);

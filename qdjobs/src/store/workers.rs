@@ -1,4 +1,5 @@
-//! The types of the verbs of a worker: *register*, *heartbeat*, *release*, and what it publishes about its tasks.
+//! The types of the verbs of a worker: *register*, *heartbeat*, *release*, and what it publishes about its
+//! tasks.
 //!
 //! Depends on the model. Names no database and no thread.
 
@@ -7,7 +8,8 @@ use std::time::Duration;
 use crate::model::clock::Timestamp;
 use crate::model::job::{Job, WorkerId};
 
-/// How long a worker may be silent before others presume it dead, unless the program sets another lease. See `model/lease.rs`.
+/// How long a worker may be silent before others presume it dead, unless the program sets another lease. See
+/// `model/lease.rs`.
 pub const LEASE: Duration = Duration::from_secs(30);
 
 /// A worker that registers.
@@ -79,8 +81,8 @@ pub enum Release {
     ProvenDead,
     /// The worker's heartbeats have not grown for a whole lease.
     Silent {
-        /// The number of heartbeats as it was last read. A worker with more heartbeats is left alone: between the read and
-        /// the release, the disk may have been away for everybody.
+        /// The number of heartbeats as it was last read. A worker with more heartbeats is left alone: between
+        /// the read and the release, the disk may have been away for everybody.
         heartbeats: u64,
     },
 }

@@ -156,7 +156,8 @@ impl Bench {
         claim
     }
 
-    /// A finished job whose task started just now. A claim that nobody was given has a ticket that says nothing.
+    /// A finished job whose task started just now. A claim that nobody was given has a ticket that says
+    /// nothing.
     pub(crate) fn finish_of(&self, claim: Claim, verdict: Verdict) -> FinishedJob {
         let unknown = || (Ticket::new(self.now(), false), self.now());
         let known = self.tickets.lock().unwrap().get(&claim).copied();
@@ -233,8 +234,9 @@ impl Bench {
 
     /// Waits until everything that was asked before has had its effect in each member.
     ///
-    /// In each of them a witness waits for a job of a task of its own, which another member stores. Once it has that job, its
-    /// member has seen whatever was committed before. What comes along is removed again, except that ids get gaps.
+    /// In each of them a witness waits for a job of a task of its own, which another member stores. Once it
+    /// has that job, its member has seen whatever was committed before. What comes along is removed again,
+    /// except that ids get gaps.
     pub(crate) fn settle(&self) {
         for (at, member) in self.members.iter().enumerate() {
             let other = &self.members[(at + 1) % self.members.len()];

@@ -1,8 +1,9 @@
 //! The contract of a store as tests: one test a promise, named as what it promises, and one file a verb.
 //!
-//! Depends on the public [`Store`] and on nothing that a particular store knows. A store runs the whole suite with
-//! `store_contract!(room, factory)`. Time stands still and nothing sleeps: an answer that does not come within [`PATIENCE`] is a
-//! failure. A promise that is written but not listed in `promises!` below is dead code, which the compiler reports.
+//! Depends on the public [`Store`] and on nothing that a particular store knows. A store runs the whole suite
+//! with `store_contract!(room, factory)`. Time stands still and nothing sleeps: an answer that does not come
+//! within [`PATIENCE`] is a failure. A promise that is written but not listed in `promises!` below is dead
+//! code, which the compiler reports.
 
 #![expect(clippy::unwrap_used, reason = "a promise that is not kept is to panic")]
 
@@ -70,7 +71,8 @@ pub fn promises() -> impl Iterator<Item = &'static str> {
     PROMISES.iter().map(|(name, _)| *name)
 }
 
-/// Checks the promise named `name` on the store that `factory` opens, while time stands still; called by `store_contract!`.
+/// Checks the promise named `name` on the store that `factory` opens, while time stands still; called by
+/// `store_contract!`.
 pub fn check(name: &str, factory: impl Fn(Clock) -> Subject) {
     check_by(Clock::manual(START), name, factory);
 }
@@ -82,8 +84,8 @@ pub fn check_by_the_system_clock(factory: impl Fn(Clock) -> Subject) {
     }
 }
 
-/// Checks, by the clock of the system, that a waiting claim gets a job soon after the job is due. Of several, so that a moment of
-/// load decides nothing: the median.
+/// Checks, by the clock of the system, that a waiting claim gets a job soon after the job is due. Of several,
+/// so that a moment of load decides nothing: the median.
 pub fn check_that_due_jobs_are_claimed_on_time(factory: impl Fn(Clock) -> Subject) {
     const DELAY: Duration = Duration::from_millis(30);
     let subject = factory(Clock::system());
@@ -114,7 +116,8 @@ fn check_by(clock: Clock, name: &str, factory: impl Fn(Clock) -> Subject) {
     promise(&Bench { clock, store, members, tickets: std::sync::Mutex::default() });
 }
 
-/// One list of promises makes both the table that [`check`] looks into and the tests that `store_contract!` expands to.
+/// One list of promises makes both the table that [`check`] looks into and the tests that `store_contract!`
+/// expands to.
 macro_rules! promises {
     ($d:tt $($verb:ident { $($name:ident)* })*) => {
         /// Every promise by its name.
@@ -311,7 +314,8 @@ promises! { $
     }
 }
 
-/// The promises that hold by the clock of the system too: those that neither move the clock nor compare instants with it.
+/// The promises that hold by the clock of the system too: those that neither move the clock nor compare
+/// instants with it.
 const BY_THE_SYSTEM_CLOCK: &[&str] = &[
     "params_of_any_size_come_back_as_they_were_given",
     "ids_come_in_the_order_of_the_jobs_and_are_never_used_twice",

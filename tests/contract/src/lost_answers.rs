@@ -1,4 +1,5 @@
-//! What holds when an answer is lost after the commit: the caller repeats its request with the same arguments.
+//! What holds when an answer is lost after the commit: the caller repeats its request with the same
+//! arguments.
 
 use crate::bench::*;
 
@@ -67,7 +68,8 @@ pub(crate) fn of_a_finish_the_repetition_changes_nothing_and_is_not_lost(bench: 
 }
 
 pub(crate) fn of_a_release_before_the_start_the_repetition_is_lost_and_changes_nothing(bench: &Bench) {
-    // It leaves no trace that would distinguish it from a claim that was lost. The worker does nothing about it.
+    // It leaves no trace that would distinguish it from a claim that was lost. The worker does nothing about
+    // it.
     let claim = bench.held_job(ANN);
     let verdict = release(3600 * SECOND, false);
     let before = format!("{:?}", bench.finish(claim, verdict.clone()));

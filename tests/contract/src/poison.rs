@@ -79,9 +79,9 @@ pub(crate) fn a_crash_is_counted_for_the_suspected_job_of_a_dead_worker_alone(be
     let stored_at = bench.now();
     bench.advance(SECOND);
     assert_eq!(answer(bench.store.release_worker(BOB, Release::ProvenDead)).unwrap().jobs, 3);
-    let blamed = bench.job(jobs[0]);
-    assert_eq!((blamed.status, blamed.crash_count, blamed.retry_count), (Status::Pending, 2, 0));
-    assert_eq!((blamed.scheduled_at, blamed.worker_id), (bench.now(), None));
+    let counted = bench.job(jobs[0]);
+    assert_eq!((counted.status, counted.crash_count, counted.retry_count), (Status::Pending, 2, 0));
+    assert_eq!((counted.scheduled_at, counted.worker_id), (bench.now(), None));
     assert_eq!(bench.outcomes(jobs[0]), [(1, AttemptOutcome::Crashed), (2, AttemptOutcome::Crashed)]);
     for id in &others {
         let job = bench.job(*id);

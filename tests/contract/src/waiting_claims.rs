@@ -128,7 +128,7 @@ pub(crate) fn a_cancel_ends_the_waiting_claims_of_one_worker_with_nothing(bench:
     bench.still_waits(&of_bob);
     let id = bench.insert_one(job());
     assert_eq!(given(of_bob), [id]);
-    assert_eq!(bench.claim(ANN, want(1)), [], "a recalled worker is still registered");
+    assert_eq!(bench.claim(ANN, want(1)), [], "a worker without waiting claims is still registered");
 }
 
 pub(crate) fn a_claim_with_finished_jobs_never_waits(bench: &Bench) {

@@ -70,8 +70,8 @@ mod sqlite {
         qdjobs_contract::check_by_the_system_clock(callers_and_workers);
     }
 
-    /// A manual clock wakes every store, so only the clock of the system shows whether one process learns of a job that another
-    /// has stored for later.
+    /// A manual clock wakes every store, so only the clock of the system shows whether one process learns of
+    /// a job that another has stored for later.
     #[test]
     fn a_job_that_one_process_stores_for_later_is_claimed_on_time_by_another() {
         qdjobs_contract::check_that_due_jobs_are_claimed_on_time(callers_and_workers);

@@ -19,18 +19,17 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const LINES_MAX: usize = 600;
 
 /// Circles that may stay, each with its reason: a circle has to lie within one of them.
-const CIRCLES: &[(&[&str], &str)] = &[
-    (
-        &["task/task_trait.rs", "queue/request.rs"],
-        "the public pair: a task makes a request (`Task::request`), a request names its task",
-    ),
-];
+const CIRCLES: &[(&[&str], &str)] = &[(
+    &["task/task_trait.rs", "queue/request.rs"],
+    "the public pair: a task makes a request (`Task::request`), a request names its task",
+)];
 
 /// Arrows to a higher floor that may stay: from, to.
 const ARROWS_UP: &[(&str, &str)] = &[];
 
 /// The floors, from the ground up; a file may import from its own floor and those below. See ARCHITECTURE.md.
-const FLOORS: &[&[&str]] = &[&["model", "sync.rs"], &["store"], &["queue", "context", "task"], &["worker", "guide.rs"]];
+const FLOORS: &[&[&str]] =
+    &[&["model", "sync.rs"], &["store"], &["queue", "context", "task"], &["worker", "guide.rs"]];
 
 /// The library without what is compiled for tests alone.
 fn library() -> Vec<File> {

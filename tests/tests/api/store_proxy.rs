@@ -1,5 +1,5 @@
-//! [`StoreProxy`], a store between a worker and the real one: it reports to the test what the worker asks, and can delay the
-//! answers to its heartbeats.
+//! [`StoreProxy`], a store between a worker and the real one: it reports to the test what the worker asks,
+//! and can delay the answers to its heartbeats.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};

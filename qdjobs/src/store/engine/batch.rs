@@ -51,7 +51,8 @@ impl Batch {
         }
     }
 
-    /// Earlier requests of a dead worker in this batch that could wait are refused, as its waiting claims are.
+    /// Earlier requests of a dead worker in this batch that could wait are refused, as its waiting claims
+    /// are.
     pub(super) fn refuse_waiting_of(&mut self, dead: WorkerId, requests: &mut [Request]) {
         self.claims.retain(|claiming| match &mut requests[claiming.at] {
             Request::Claim(call) if claiming.may_wait && call.args.worker == dead => {

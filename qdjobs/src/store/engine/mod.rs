@@ -1,8 +1,8 @@
-//! What every store needs, written once: which requests wait, how a transaction serves them, who waits for what, and who is
-//! answered after the commit.
+//! What every store needs, written once: which requests wait, how a transaction serves them, who waits for
+//! what, and who is answered after the commit.
 //!
-//! A store writes a [`Transaction`](transaction::Transaction) and decides on which thread it runs. Depends on the contract and
-//! the model. Names no database and spawns no thread.
+//! A store writes a [`Transaction`](transaction::Transaction) and decides on which thread it runs. Depends on
+//! the contract and the model. Names no database and spawns no thread.
 //!
 //! ```text
 //!   requests ──▶ run(transaction) ──▶ COMMIT by the store ──▶ waiters::after_commit ──▶ answers

@@ -1,8 +1,9 @@
-//! The requests that wait for a transaction: [`Request`], and [`RequestQueue`], which gathers them and where the writing
-//! thread sleeps.
+//! The requests that wait for a transaction: [`Request`], and [`RequestQueue`], which gathers them and where
+//! the writing thread sleeps.
 //!
-//! Depends on the contract. Decides how many requests share one transaction ([`RequestQueue::take`]), and refuses what exceeds
-//! the memory. There is no timer: requests gather while the transaction before them commits.
+//! Depends on the contract. Decides how many requests share one transaction ([`RequestQueue::take`]), and
+//! refuses what exceeds the memory. There is no timer: requests gather while the transaction before them
+//! commits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use crate::store::{
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// One verb that is asked for: its arguments, the duty to answer, and the answer once a transaction has decided it.
+/// One verb that is asked for: its arguments, the duty to answer, and the answer once a transaction has
+/// decided it.
 ///
 /// A transaction that runs again decides anew. The answer is sent after the commit.
 #[derive(Debug)]
@@ -52,15 +54,16 @@ impl<Q, A> Call<Q, A> {
         self.answer.is_some()
     }
 
-    /// Sends the answer, after the commit. A call without one is dropped, which answers [`ErrorKind::Closed`].
+    /// Sends the answer, after the commit. A call without one is dropped, which answers
+    /// [`ErrorKind::Closed`].
     pub(crate) fn send(self) {
         if let Some(answer) = self.answer {
             self.reply.send(answer);
         }
     }
 
-    /// Answers a call of a transaction that failed with `error`. A call that failed by itself gets its own error, unless that
-    /// was for something that the failure undoes: a held key, the end of a worker.
+    /// Answers a call of a transaction that failed with `error`. A call that failed by itself gets its own
+    /// error, unless that was for something that the failure undoes: a held key, the end of a worker.
     pub(crate) fn fail(self, error: &Error) {
         let is_undone = |own: &Error| matches!(own.kind(), ErrorKind::Conflict | ErrorKind::LeaseLost);
         self.reply.send(Err(match self.answer {
@@ -89,8 +92,8 @@ pub(crate) struct ProgressReport {
 }
 
 impl ProgressReport {
-    /// Empties the slot as its transaction ended. Gives the slot back if it has to be submitted again: a newer value came
-    /// during the transaction, and one transaction writes one value of a job.
+    /// Empties the slot as its transaction ended. Gives the slot back if it has to be submitted again: a
+    /// newer value came during the transaction, and one transaction writes one value of a job.
     fn end(self, failed: Option<&Error>) -> Option<Arc<ProgressSlot>> {
         match self.written {
             Some(written) if failed.is_none() => self.slot.stored(&written).then_some(self.slot),
@@ -193,12 +196,12 @@ fn bytes_of(job: &NewJob) -> usize {
     job.task_name.len() + job.params.len() + job.queue.len() + options + 256
 }
 
-/// Most bytes that may wait. More means that the disk has been slower than the callers for a long time. They are refused at
-/// once, rather than blocked, or kept until the memory ends.
+/// Most bytes that may wait. More means that the disk has been slower than the callers for a long time. They
+/// are refused at once, rather than blocked, or kept until the memory ends.
 const BYTES_MAX: usize = 256 << 20;
 
-/// Most rows written in one transaction, some twenty milliseconds of work: no caller waits for others much longer than one
-/// commit takes. A single request may be larger; it then has a transaction to itself.
+/// Most rows written in one transaction, some twenty milliseconds of work: no caller waits for others much
+/// longer than one commit takes. A single request may be larger; it then has a transaction to itself.
 const BATCH_ROWS_MAX: usize = 4_096;
 
 /// Requests that wait for the writing thread, and the place where it sleeps.
@@ -230,7 +233,8 @@ struct State {
     waiting: VecDeque<Request>,
     bytes: usize,
     asleep: bool,
-    /// The file has changed since this was last read. Kept, since a change may come before the thread sleeps that it is to wake.
+    /// The file has changed since this was last read. Kept, since a change may come before the thread sleeps
+    /// that it is to wake.
     file_changed: bool,
     /// The thread is to be woken though no request waits.
     woken: bool,
@@ -308,7 +312,8 @@ impl RequestQueue {
         !state.waiting.is_empty() || state.woken || (sleep.wakes_on_change && state.file_changed)
     }
 
-    /// Notes that the thread goes to sleep, or has woken: what [`wait`](RequestQueue::wait) does at its two ends.
+    /// Notes that the thread goes to sleep, or has woken: what [`wait`](RequestQueue::wait) does at its two
+    /// ends.
     #[cfg(test)]
     pub(crate) fn set_asleep(&self, asleep: bool) {
         let mut state = self.lock();
@@ -340,8 +345,8 @@ impl RequestQueue {
         state.asleep && state.waiting.is_empty() && !state.closed && state.halted.is_none()
     }
 
-    /// Refuses every request from now on, except a close, with `halted`; the first error counts. Wakes the writing thread, which
-    /// refuses what waits.
+    /// Refuses every request from now on, except a close, with `halted`; the first error counts. Wakes the
+    /// writing thread, which refuses what waits.
     pub(crate) fn halt(&self, halted: Error) {
         let mut state = self.lock();
         state.halted.get_or_insert(halted);
@@ -385,7 +390,8 @@ impl RequestQueue {
         std::mem::take(&mut self.lock().file_changed)
     }
 
-    /// Accepts nothing more, and drops what waits, which answers [`ErrorKind::Closed`]: the writing thread has ended.
+    /// Accepts nothing more, and drops what waits, which answers [`ErrorKind::Closed`]: the writing thread
+    /// has ended.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         state.closed = true;

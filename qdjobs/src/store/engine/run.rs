@@ -1,7 +1,9 @@
-//! [`run`], the work of one transaction: it applies the requests, makes due jobs ready, claims, and collects the ends of jobs.
+//! [`run`], the work of one transaction: it applies the requests, makes due jobs ready, claims, and collects
+//! the ends of jobs.
 //!
-//! Depends on the transaction and the waiters. Decides the order inside a transaction, that a claim without a job waits, and
-//! what each request is answered. Answers nobody: [`Waiters::after_commit`] does. Begins and commits nothing.
+//! Depends on the transaction and the waiters. Decides the order inside a transaction, that a claim without a
+//! job waits, and what each request is answered. Answers nobody: [`Waiters::after_commit`] does. Begins and
+//! commits nothing.
 
 use super::batch::{Batch, Claiming};
 use super::leaving::Leaving;
@@ -13,8 +15,8 @@ use crate::model::error::{Error, Result};
 use crate::model::job::{JobId, Status, WorkerId};
 use crate::store::{ClaimRequest, ClaimResponse, Heartbeat, Release, Released, WorkerInfo, not_found};
 
-/// Runs the requests in one transaction, and notes the answers. An error ends the transaction: nothing of it is to be
-/// committed. Can run again with an empty batch.
+/// Runs the requests in one transaction, and notes the answers. An error ends the transaction: nothing of it
+/// is to be committed. Can run again with an empty batch.
 pub(crate) fn run<T: Transaction>(
     tx: &mut T,
     requests: &mut [Request],
@@ -40,8 +42,8 @@ pub(crate) fn run<T: Transaction>(
     Ok(())
 }
 
-/// Applies one request, alone: an error is its own answer. Only an error that ended the whole transaction is returned.
-/// `before` are the requests applied before it.
+/// Applies one request, alone: an error is its own answer. Only an error that ended the whole transaction is
+/// returned. `before` are the requests applied before it.
 fn apply<T: Transaction>(
     tx: &mut T,
     request: &mut Request,
@@ -101,14 +103,16 @@ fn apply<T: Transaction>(
     }
 }
 
-/// Notes an answer. If its error ended the transaction, that is returned: going on would write each further statement by itself.
+/// Notes an answer. If its error ended the transaction, that is returned: going on would write each further
+/// statement by itself.
 fn decide<T: Transaction, Q, A>(tx: &T, call: &mut Call<Q, A>, answer: Result<A>) -> Result<()> {
     let over = answer.as_ref().err().filter(|error| !tx.is_alive(error)).map(Error::repeat);
     call.decide(answer);
     over.map_or(Ok(()), Err)
 }
 
-/// Runs one request so that it succeeds or fails alone, its effects included. A single statement does so by itself.
+/// Runs one request so that it succeeds or fails alone, its effects included. A single statement does so by
+/// itself.
 fn alone<T: Transaction, A>(
     tx: &mut T,
     several: bool,
@@ -190,7 +194,8 @@ fn claim_for_waiting<T: Transaction>(tx: &mut T, waiters: &mut Waiters, batch: &
     if may_have_more { waiters.claim(tx, &mut batch.effects) } else { Ok(()) }
 }
 
-/// Claims for the requests of this batch, after those who waited before. Leaves without an answer what has to wait.
+/// Claims for the requests of this batch, after those who waited before. Leaves without an answer what has to
+/// wait.
 fn claim_for_requests<T: Transaction>(tx: &mut T, requests: &mut [Request], batch: &mut Batch) -> Result<()> {
     for claiming in std::mem::take(&mut batch.claims) {
         let Some(Request::Claim(call)) = requests.get_mut(claiming.at) else { continue };
@@ -284,7 +289,8 @@ fn collect_ends<T: Transaction>(
     ids.into_iter().try_for_each(|id| note_end(tx, id, requests, waiters))
 }
 
-/// Before a command changes a job that has ended in this very batch: those who waited until now get this end as their answer.
+/// Before a command changes a job that has ended in this very batch: those who waited until now get this end
+/// as their answer.
 fn note_end_before<T: Transaction>(
     tx: &mut T,
     id: JobId,

@@ -1,5 +1,5 @@
-//! [`Transaction`], what a store writes: its verbs inside one transaction. And [`Effects`], what a transaction changes for
-//! those who wait.
+//! [`Transaction`], what a store writes: its verbs inside one transaction. And [`Effects`], what a
+//! transaction changes for those who wait.
 //!
 //! Depends on the contract and the model. Begins and commits nothing: the store does.
 
@@ -10,7 +10,8 @@ use crate::model::error::Result;
 use crate::model::job::{AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
 use crate::store::{Claim, ClaimRequest, ClaimedJob, JobCommand, TaskDefaults, WorkerInfo};
 
-/// One transaction of a store. Every verb borrows its request and can run again. The verbs stand in the order of a job's life.
+/// One transaction of a store. Every verb borrows its request and can run again. The verbs stand in the order
+/// of a job's life.
 ///
 /// [`is_alive`](Transaction::is_alive) says whether an error has ended the whole transaction.
 pub(crate) trait Transaction {
@@ -20,13 +21,15 @@ pub(crate) trait Transaction {
     /// With the crash of this number a job fails.
     fn crashes_max(&self) -> u32;
 
-    /// Whether the transaction can go on after `error`. If not, each further statement would be written by itself.
+    /// Whether the transaction can go on after `error`. If not, each further statement would be written by
+    /// itself.
     fn is_alive(&self, error: &crate::Error) -> bool;
 
     /// Runs `verb` so that an error undoes all of it and nothing else.
     fn alone<A>(&mut self, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A>;
 
-    /// Whether [`insert`](Transaction::insert) of these jobs succeeds or fails as a whole without [`alone`](Transaction::alone).
+    /// Whether [`insert`](Transaction::insert) of these jobs succeeds or fails as a whole without
+    /// [`alone`](Transaction::alone).
     fn is_one_statement(&self, jobs: &[NewJob]) -> bool;
 
     /// Stores jobs, or finds those whose keys are held.
@@ -50,7 +53,8 @@ pub(crate) trait Transaction {
     /// Counts a heartbeat; `false` if the worker is not registered.
     fn heartbeat(&mut self, worker: WorkerId) -> Result<bool>;
 
-    /// Running jobs whose worker is not registered. No code of this crate leaves any; a person with a database shell may.
+    /// Running jobs whose worker is not registered. No code of this crate leaves any; a person with a
+    /// database shell may.
     fn orphans(&mut self) -> Result<Vec<Held>>;
 
     /// The heartbeats of a registered worker.
@@ -59,8 +63,9 @@ pub(crate) trait Transaction {
     /// Stores progress, unless the claim is lost.
     fn report_progress(&mut self, claim: Claim, progress: &Progress) -> Result<()>;
 
-    /// Writes how a job leaves `running`, and its attempt into the history; `false`, and nothing written, if the claim is lost.
-    /// The only way out of `running`: whatever has to follow a job's end or return hooks in here.
+    /// Writes how a job leaves `running`, and its attempt into the history; `false`, and nothing written, if
+    /// the claim is lost. The only way out of `running`: whatever has to follow a job's end or return hooks
+    /// in here.
     fn leave_running(&mut self, leaving: &Leaving<'_>) -> Result<bool>;
 
     /// How a job ended, if it did so under exactly this claim and not by a crash.
@@ -90,8 +95,9 @@ pub(crate) trait Transaction {
 
 /// What a transaction changes for those who wait: the reasons to wake them, once it is committed.
 ///
-/// A claim waits for a job that is ready, for an instant that is earlier than those known, and for the loss of its worker. A
-/// caller waits for an end. What stops running jobs, once there is such a verb, adds its reason here.
+/// A claim waits for a job that is ready, for an instant that is earlier than those known, and for the loss
+/// of its worker. A caller waits for an end. What stops running jobs, once there is such a verb, adds its
+/// reason here.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     /// Jobs that became ready.

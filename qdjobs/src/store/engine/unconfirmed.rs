@@ -1,8 +1,9 @@
 //! [`Unconfirmed`], what a commit with an unknown end may have left in the storage.
 //!
-//! Depends on the transaction. Callers get [`Indeterminate`](crate::ErrorKind::Indeterminate) and read the job themselves. But a
-//! claim that no worker knows of would keep its job running for as long as its worker lives. And a worker whose
-//! registration failed for its process would stay registered. Both are given back by the next transaction that succeeds.
+//! Depends on the transaction. Callers get [`Indeterminate`](crate::ErrorKind::Indeterminate) and read the
+//! job themselves. But a claim that no worker knows of would keep its job running for as long as its worker
+//! lives. And a worker whose registration failed for its process would stay registered. Both are given back
+//! by the next transaction that succeeds.
 
 use super::batch::Batch;
 use super::leaving::Leaving;
@@ -42,11 +43,11 @@ impl Unconfirmed {
         self.workers.extend(registered);
     }
 
-    /// Gives back what is there, if it is there. Only in a transaction that cannot begin before the lost one is over: else the
-    /// lost one could land after it.
+    /// Gives back what is there, if it is there. Only in a transaction that cannot begin before the lost one
+    /// is over: else the lost one could land after it.
     ///
-    /// A claim is compared by all that it is (job, attempt and worker), so that no other claim is touched. It leaves no trace in
-    /// the history, since nothing has started.
+    /// A claim is compared by all that it is (job, attempt and worker), so that no other claim is touched. It
+    /// leaves no trace in the history, since nothing has started.
     pub(crate) fn give_back<T: Transaction>(&self, tx: &mut T, batch: &mut Batch) -> Result<()> {
         for &(claim, ticket) in &self.claims {
             leave(tx, &Leaving::unclaimed(claim, ticket), &mut batch.effects)?;

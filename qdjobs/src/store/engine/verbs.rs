@@ -1,7 +1,7 @@
 //! The verbs that are the same in every store: *finish*, *release* and *command*, in terms of a transaction.
 //!
-//! Depends on the transaction and the model. Decides which finishes are repetitions and which are lost, and for which jobs of a
-//! dead worker a crash is counted. Answers nobody.
+//! Depends on the transaction and the model. Decides which finishes are repetitions and which are lost, and
+//! for which jobs of a dead worker a crash is counted. Answers nobody.
 
 use super::leaving::Leaving;
 use super::transaction::{Effects, Transaction};
@@ -17,8 +17,8 @@ pub(crate) enum FinishResult {
     Written,
     /// The job had ended under this very claim, whichever way; nothing was written.
     EndedBefore(Status),
-    /// The history has this attempt of this worker, ended as this verdict says: the finish was written before, and its answer
-    /// was lost.
+    /// The history has this attempt of this worker, ended as this verdict says: the finish was written
+    /// before, and its answer was lost.
     Repeated,
     /// The claim was lost; nothing was written.
     Lost,
@@ -26,8 +26,9 @@ pub(crate) enum FinishResult {
 
 /// Writes a finished job, if its claim still holds the job.
 ///
-/// The outcome, too, distinguishes a repetition from a lost claim. An attempt that was released since its worker was presumed dead
-/// is in the history as released. Its completion comes too late, and the worker must know that the job runs again.
+/// The outcome, too, distinguishes a repetition from a lost claim. An attempt that was released since its
+/// worker was presumed dead is in the history as released. Its completion comes too late, and the worker must
+/// know that the job runs again.
 pub(crate) fn finish<T: Transaction>(
     tx: &mut T,
     job: &FinishedJob,
@@ -38,7 +39,8 @@ pub(crate) fn finish<T: Transaction>(
         return Ok(FinishResult::Written);
     }
     if let Some(status) = tx.end_under(job.claim)? {
-        // Its task completed it in a transaction of its own, perhaps: those who wait for the end are answered.
+        // Its task completed it in a transaction of its own, perhaps: those who wait for the end are
+        // answered.
         effects.ended.push(job.claim.id);
         return Ok(FinishResult::EndedBefore(status));
     }
@@ -61,7 +63,8 @@ pub(super) fn leave<T: Transaction>(
     Ok(has_left)
 }
 
-/// Releases what a worker holds and removes the worker. Nothing, if another process was quicker or a silent worker was heard.
+/// Releases what a worker holds and removes the worker. Nothing, if another process was quicker or a silent
+/// worker was heard.
 pub(super) fn release_worker<T: Transaction>(
     tx: &mut T,
     worker: WorkerId,

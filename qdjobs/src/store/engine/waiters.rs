@@ -1,8 +1,8 @@
-//! [`Waiters`]: claims that wait for jobs, callers that wait for the end of a job, and who is answered once a transaction has
-//! ended.
+//! [`Waiters`], who waits in this process: claims for jobs, callers for the end of a job. Decides who is answered
+//! once a transaction has ended.
 //!
-//! Depends on the requests and the transaction. [`after_commit`](Waiters::after_commit) is the only place that answers and
-//! forgets after a commit; before it, answers are only noted. Decides nothing that is stored.
+//! Depends on the requests and the transaction. [`after_commit`](Waiters::after_commit) is the only place that
+//! answers and forgets after a commit; before it, answers are only noted. Decides nothing that is stored.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ pub(crate) struct Waiters {
 
 type WaitingClaim = Call<ClaimRequest, ClaimResponse>;
 
-/// The answers of a transaction that has ended, to be [sent](Answers::send) once no lock is held: whoever is woken may call
-/// straight back.
+/// The answers of a transaction that has ended, to be [sent](Answers::send) once no lock is held: whoever is
+/// woken may call straight back.
 #[must_use = "somebody waits for each of these answers"]
 #[derive(Debug)]
 pub(crate) struct Answers<'r> {
@@ -102,8 +102,8 @@ impl Waiters {
         self.claims.iter_mut().filter(of_worker).for_each(|call| call.decide(answer()));
     }
 
-    /// Notes the end of the waiting claims whose workers are not registered any more: released in this batch, or by another
-    /// process.
+    /// Notes the end of the waiting claims whose workers are not registered any more: released in this batch,
+    /// or by another process.
     pub(super) fn refuse_unregistered<T: Transaction>(&mut self, tx: &mut T) -> Result<()> {
         for call in self.claims.iter_mut().filter(|call| !call.is_decided()) {
             if !tx.is_registered(call.args.worker)? {
@@ -160,8 +160,9 @@ impl Waiters {
         Answers { ends, requests, claims, cancelled: Vec::new(), failed: None }
     }
 
-    /// The transaction has failed with `error`: nothing of it is stored, or nobody can say, and then `unconfirmed` keeps what it
-    /// claimed. Those who were to be answered get the error. Callers that wait for an end wait on.
+    /// The transaction has failed with `error`: nothing of it is stored, or nobody can say, and then
+    /// `unconfirmed` keeps what it claimed. Those who were to be answered get the error. Callers that wait
+    /// for an end wait on.
     pub(crate) fn after_failure<'r>(
         &mut self,
         requests: &'r mut [Request],
@@ -201,7 +202,8 @@ impl Waiters {
         self.after_failure(requests, &Batch::default(), error, &mut Unconfirmed::default())
     }
 
-    /// Lets claims wait that finish nothing and for which `has_nothing`, without a transaction. Gives back the other requests.
+    /// Lets claims wait that finish nothing and for which `has_nothing`, without a transaction. Gives back
+    /// the other requests.
     pub(crate) fn try_wait(
         &mut self,
         requests: Vec<Request>,
@@ -226,7 +228,8 @@ impl Waiters {
         self.claims.drain(..).for_each(|call| call.fail(error));
     }
 
-    /// Lets a claim wait. It ends the one before it of the same worker for the same tasks, which is given back.
+    /// Lets a claim wait. It ends the one before it of the same worker for the same tasks, which is given
+    /// back.
     fn wait(&mut self, call: WaitingClaim) -> Option<WaitingClaim> {
         let is_same = |before: &WaitingClaim| {
             before.args.worker == call.args.worker && before.args.tasks == call.args.tasks
@@ -292,7 +295,8 @@ impl Waiters {
         if self.claims.is_empty() { None } else { self.next_due }
     }
 
-    /// How long until [`wakes_at`](Waiters::wakes_at); `None` if nothing is due, or if the clock wakes its subscribers itself.
+    /// How long until [`wakes_at`](Waiters::wakes_at); `None` if nothing is due, or if the clock wakes its
+    /// subscribers itself.
     pub(crate) fn next_look(&self, clock: &Clock) -> Option<Duration> {
         let wait = self.wakes_at()?.duration_since(clock.now()).try_into().unwrap_or(Duration::ZERO);
         clock.sleep(wait)

@@ -1,8 +1,9 @@
 //! [`MemoryStore`], the store in memory: the contract in its plainest form.
 //!
-//! The other stores are compared with it, and a program's own tests use it. Nothing survives the process. Everything is one
-//! `State` behind one mutex; a request runs as a transaction of the engine on the caller's thread. Decides when its timer wakes.
-//! Depends on the contract and the engine. Contains no file and no SQL.
+//! The other stores are compared with it, and a program's own tests use it. Nothing survives the process.
+//! Everything is one `State` behind one mutex; a request runs as a transaction of the engine on the
+//! caller's thread. Decides when its timer wakes. Depends on the contract and the engine. Contains no file
+//! and no SQL.
 
 mod state;
 
@@ -36,7 +37,8 @@ pub struct MemoryStore {
 struct Shared {
     clock: Clock,
     max_crashes: u32,
-    /// One mutex for everything, so that each request is one step to every other: what a transaction is elsewhere.
+    /// One mutex for everything, so that each request is one step to every other: what a transaction is
+    /// elsewhere.
     inner: Mutex<Inner>,
     /// Notified when the next due instant is another one, or the store is closed: wakes the timer.
     next_look_changed: Condvar,
@@ -205,8 +207,8 @@ impl Shared {
         whole_micros(self.clock.now())
     }
 
-    /// Runs a request as one transaction, and answers once the lock is free; `false` if the store is closed, which drops the
-    /// request and answers so.
+    /// Runs a request as one transaction, and answers once the lock is free; `false` if the store is closed,
+    /// which drops the request and answers so.
     fn run(&self, request: Request) -> bool {
         let mut requests = [request];
         let answers = {
@@ -236,8 +238,8 @@ impl Shared {
         true
     }
 
-    /// Starts the thread that looks again when a job becomes due, unless it runs or the clock wakes this store itself. Only
-    /// waiting claims need it, so a program without workers never pays for it.
+    /// Starts the thread that looks again when a job becomes due, unless it runs or the clock wakes this
+    /// store itself. Only waiting claims need it, so a program without workers never pays for it.
     fn start_timer(shared: &Arc<Shared>) -> Result<()> {
         let mut inner = shared.lock();
         if inner.has_timer || inner.is_closed || shared.clock.is_manual() {

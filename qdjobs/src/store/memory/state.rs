@@ -1,6 +1,7 @@
 //! [`State`], all that the store in memory holds, and [`MemoryTransaction`], the verbs of the engine on it.
 //!
-//! A transaction here cannot fail and undoes nothing: each verb checks before it changes. Depends on the engine and the model.
+//! A transaction here cannot fail and undoes nothing: each verb checks before it changes. Depends on the
+//! engine and the model.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -318,8 +319,8 @@ impl State {
 impl State {
     /// Whether the job is running under exactly this claim: the fence.
     fn holds(&self, claim: Claim) -> bool {
-        let is_held = |row: &Row| row.job.status == Status::Running && row.was_claimed_by(claim);
-        self.rows.get(&claim.id).is_some_and(is_held)
+        let is_running = |row: &Row| row.job.status == Status::Running && row.was_claimed_by(claim);
+        self.rows.get(&claim.id).is_some_and(is_running)
     }
 }
 

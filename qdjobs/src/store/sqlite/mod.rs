@@ -1,7 +1,8 @@
-//! [`SqliteStore`], the store in a SQLite file: one connection that writes, one thread that reads, and the files beside the database.
+//! [`SqliteStore`], the store in a SQLite file: one connection that writes, one thread that reads, and the
+//! files beside the database.
 //!
-//! Depends on the contract and the engine. The only folder that names rusqlite; `external_tx` is its part for callers with a
-//! transaction of their own. Contains no task and no thread of a worker.
+//! Depends on the contract and the engine. The only folder that names rusqlite; `external_tx` is its part for
+//! callers with a transaction of their own. Contains no task and no thread of a worker.
 
 mod connection;
 mod external_tx;
@@ -70,7 +71,8 @@ struct Threads {
 }
 
 impl SqliteStore {
-    /// Opens the database at `path`, creating it (mode 0600) if there is none, and brings its schema up to date.
+    /// Opens the database at `path`, creating it (mode 0600) if there is none, and brings its schema up to
+    /// date.
     pub fn open(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<SqliteStore>> {
         let (store, reader) = SqliteStore::without_threads(path, options, clock)?;
         let writer = store.writer.clone();
@@ -170,7 +172,8 @@ impl SqliteStore {
         }
         let (reply, pending) = Pending::new();
         if let Some(questions) = &self.threads().questions {
-            // If the reader is gone, the question comes back and its reply is dropped, which answers `Closed`.
+            // If the reader is gone, the question comes back and its reply is dropped, which answers
+            // `Closed`.
             let _ = questions.send(question(reply));
         }
         pending
@@ -345,7 +348,8 @@ impl Store for SqliteStore {
 
     fn close(&self) {
         if !self.fork_guard.is_own_process() {
-            // In a fork, the threads do not exist, and the connections are the parent's: this copy must neither use nor close them.
+            // In a fork, the threads do not exist, and the connections are the parent's: this copy must
+            // neither use nor close them.
             if let Ok(mut threads) = self.threads.try_lock() {
                 std::mem::forget(std::mem::take(&mut *threads));
             }
@@ -356,8 +360,8 @@ impl Store for SqliteStore {
             threads.questions = None;
             (threads.reader.take(), threads.writer.take())
         };
-        // One after the other: the last connection to close removes the write-ahead log. Of two that close at once, each may find
-        // that it is not the last.
+        // One after the other: the last connection to close removes the write-ahead log. Of two that close at
+        // once, each may find that it is not the last.
         reader.into_iter().for_each(join);
         // A second close finds the queue closed.
         let _ = self.request_queue.push(Request::Close);
@@ -365,8 +369,8 @@ impl Store for SqliteStore {
     }
 }
 
-/// The last handle may be dropped by one of the threads themselves, which then ends by itself. A thread that panicked has answered
-/// its callers already.
+/// The last handle may be dropped by one of the threads themselves, which then ends by itself. A thread that
+/// panicked has answered its callers already.
 fn join(thread: thread::JoinHandle<()>) {
     if thread.thread().id() != thread::current().id() {
         let _ = thread.join();
@@ -476,7 +480,8 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
-    /// A claim must cost the same with a million finished jobs in the table: no hot statement may read the whole table.
+    /// A claim must cost the same with a million finished jobs in the table: no hot statement may read the
+    /// whole table.
     #[test]
     fn every_statement_is_sound_and_no_hot_one_reads_the_whole_table() {
         let conn = rusqlite::Connection::open_in_memory().unwrap();

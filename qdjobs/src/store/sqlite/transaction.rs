@@ -1,7 +1,8 @@
 //! [`SqliteTransaction`], the verbs of the engine as statements in one SQLite transaction.
 //!
-//! Depends on the queries. Decides how many due jobs one transaction makes ready, and that nothing is claimed or made ready on a
-//! full disk. Begins and commits nothing: the writer does, or a caller with a connection of its own.
+//! Depends on the queries. Decides how many due jobs one transaction makes ready, and that nothing is claimed
+//! or made ready on a full disk. Begins and commits nothing: the writer does, or a caller with a connection
+//! of its own.
 
 use rusqlite::Connection;
 
@@ -17,12 +18,13 @@ use crate::store::engine::leaving::{Held, Leaving};
 use crate::store::engine::transaction::{Effects, Transaction};
 use crate::store::{Claim, ClaimRequest, ClaimedJob, JobCommand, TaskDefaults, WorkerInfo};
 
-/// Jobs made ready by one statement, and such statements in one transaction: a million jobs that are due at once must not delay
-/// every other request.
+/// Jobs made ready by one statement, and such statements in one transaction: a million jobs that are due at
+/// once must not delay every other request.
 const PROMOTE_MAX: usize = 1_000;
 const PROMOTE_ROUNDS: usize = 4;
 
-/// A transaction that has begun on a connection. Statements of the hot verbs are looked up once for all requests.
+/// A transaction that has begun on a connection. Statements of the hot verbs are looked up once for all
+/// requests.
 pub(super) struct SqliteTransaction<'c> {
     conn: &'c Connection,
     now: Timestamp,
@@ -83,8 +85,8 @@ impl Transaction for SqliteTransaction<'_> {
         self.crashes_max
     }
 
-    /// After some faults SQLite has rolled everything back on its own. And of a damaged file nothing is trusted any more, what this
-    /// transaction has read included.
+    /// After some faults SQLite has rolled everything back on its own. And of a damaged file nothing is
+    /// trusted any more, what this transaction has read included.
     fn is_alive(&self, error: &Error) -> bool {
         !error.is_fatal() && !self.conn.is_autocommit()
     }

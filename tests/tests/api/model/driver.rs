@@ -1,6 +1,7 @@
 //! [`Driver`], which plays moves on a real store, and keeps the answers that are still to come.
 //!
-//! Jobs have the numbers of the order in which they were stored, whatever ids a store gives: ids may have gaps.
+//! Jobs have the numbers of the order in which they were stored, whatever ids a store gives: ids may have
+//! gaps.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -92,8 +93,8 @@ impl Driver {
     }
 
     fn late_answers(&mut self) -> Answers {
-        // Two writes later in each member, whatever follows from the move has been answered: the second comes after the batch
-        // of the first and all that it gave to others. A heartbeat of nobody changes nothing.
+        // Two writes later in each member, whatever follows from the move has been answered: the second comes
+        // after the batch of the first and all that it gave to others. A heartbeat of nobody changes nothing.
         for member in self.members.iter().chain(&self.members) {
             answer(member.heartbeat(WorkerId(0))).unwrap();
         }

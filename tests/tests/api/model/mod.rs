@@ -1,11 +1,13 @@
-//! Random sequences of everything a store can be asked, played by two players who have to agree after each move.
+//! Random sequences of everything a store can be asked, played by two players who have to agree after each
+//! move.
 //!
-//! [`Reference`] is the contract written once more, apart from every store and much smaller than any. [`Driver`] plays the same
-//! moves on a real store. First the memory store is compared with the reference, then the stores in a file with the memory store,
-//! down to the last field of every row: one store, and pairs of stores on one file.
+//! [`Reference`] is the contract written once more, apart from every store and much smaller than any.
+//! [`Driver`] plays the same moves on a real store. First the memory store is compared with the reference,
+//! then the stores in a file with the memory store, down to the last field of every row: one store, and pairs
+//! of stores on one file.
 //!
-//! The fixed seeds always play the same games, and must reach everything listed in [`REACHED`]. One fresh seed comes with each run,
-//! and a failure prints it.
+//! The fixed seeds always play the same games, and must reach everything listed in [`REACHED`]. One fresh
+//! seed comes with each run, and a failure prints it.
 
 mod driver;
 mod ops;

@@ -126,7 +126,8 @@ pub(super) fn forgery() -> impl Strategy<Value = Forgery> {
     prop_oneof![8 => Just(Forgery::None), 1 => Just(Forgery::Attempt), 1 => Just(Forgery::Worker)]
 }
 
-/// Whole and half seconds, and now and then a microsecond, so that instants meet exactly and just miss each other.
+/// Whole and half seconds, and now and then a microsecond, so that instants meet exactly and just miss each
+/// other.
 pub(super) fn wait() -> impl Strategy<Value = Duration> {
     prop_oneof![
         3 => Just(Duration::ZERO),

@@ -1,5 +1,5 @@
-//! [`Reference`], the contract once more, in as few words as it takes: what a job's numbers are, who may claim it, which claim
-//! holds.
+//! [`Reference`], the contract once more, in as few words as it takes: what a job's numbers are, who may
+//! claim it, which claim holds.
 //!
 //! Written apart from every store, and much smaller than any.
 

@@ -1,4 +1,5 @@
-//! The verb *claim*: which ready jobs come first, over all tasks and queues that are wanted, and that they run now.
+//! The verb *claim*: which ready jobs come first, over all tasks and queues that are wanted, and that they
+//! run now.
 //!
 //! Depends on `sql` and `rows`.
 
@@ -12,11 +13,11 @@ use crate::model::clock::Timestamp;
 use crate::model::job::WorkerId;
 use crate::store::{ClaimRequest, ClaimedJob, Ticket};
 
-/// Claims the jobs that come first over all wanted tasks and queues. A suspected poison job is among them only if `suspected` says
-/// that any waits.
+/// Claims the jobs that come first over all wanted tasks and queues. A suspected poison job is among them
+/// only if `suspected` says that any waits.
 ///
-/// The index is ordered by task and queue first, so that a million jobs of other tasks cost nothing. The price is a merge if more
-/// than one pair of task and queue has jobs ready.
+/// The index is ordered by task and queue first, so that a million jobs of other tasks cost nothing. The
+/// price is a merge if more than one pair of task and queue has jobs ready.
 pub(in crate::store::sqlite) fn claim(
     conn: &Connection,
     want: &ClaimRequest,
@@ -26,8 +27,8 @@ pub(in crate::store::sqlite) fn claim(
     let worker = want.worker;
     let mut first_ready = conn.prepare_cached(sql::FIRST_READY)?;
     let mut claimed: Vec<ClaimedJob> = Vec::new();
-    let suspect = if suspected { first_suspected(conn, want, now)? } else { None };
-    let (shares, with_suspect) = shares(conn, want, suspect.as_ref())?;
+    let suspected_job = if suspected { first_suspected(conn, want, now)? } else { None };
+    let (shares, with_suspected) = shares(conn, want, suspected_job.as_ref())?;
     for (pair, limit) in &shares {
         let (before, limit) = (claimed.len(), *limit as i64);
         let mut rows = first_ready.query(params![pair.0, pair.1, limit])?;
@@ -45,21 +46,21 @@ pub(in crate::store::sqlite) fn claim(
             return Err(unclaimable());
         }
     }
-    if let Some(job) = suspect.filter(|_| with_suspect) {
+    if let Some(job) = suspected_job.filter(|_| with_suspected) {
         let now = now.as_microsecond();
         if conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])? != 1 {
             return Err(unclaimable());
         }
         claimed.push(job);
     }
-    if shares.len() + usize::from(with_suspect) > 1 {
+    if shares.len() + usize::from(with_suspected) > 1 {
         claimed.sort_unstable_by_key(|job| (Reverse(job.priority), job.scheduled_at, job.claim.id));
     }
     Ok(claimed)
 }
 
-/// The error if the rows that were read are not those that were marked, so that a job would start without being claimed: a trigger
-/// of the application forbids the change, or the index does not match its table.
+/// The error if the rows that were read are not those that were marked, so that a job would start without
+/// being claimed: a trigger of the application forbids the change, or the index does not match its table.
 fn unclaimable() -> rusqlite::Error {
     let why = "jobs that are ready cannot be claimed: an index does not match its table, or a trigger refuses the change";
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(why.to_owned()))
@@ -92,21 +93,23 @@ fn holds_suspected(conn: &Connection, worker: WorkerId) -> SqlResult<bool> {
     conn.prepare_cached(sql::HOLDS_SUSPECTED)?.exists([worker.0])
 }
 
-/// How many jobs of each pair of task and queue are among the first of all, and whether the suspected poison job is.
+/// How many jobs of each pair of task and queue are among the first of all, and whether the suspected poison
+/// job is.
 fn shares(
     conn: &Connection,
     want: &ClaimRequest,
-    suspect: Option<&ClaimedJob>,
+    suspected_job: Option<&ClaimedJob>,
 ) -> SqlResult<(Vec<(Pair, usize)>, bool)> {
     let mut pairs = pairs(conn, sql::NEXT_READY_PAIR, want, usize::MAX)?;
-    if pairs.len() <= 1 && suspect.is_none() {
+    if pairs.len() <= 1 && suspected_job.is_none() {
         return Ok((pairs.pop().map(|pair| (pair, want.limit)).into_iter().collect(), false));
     }
     let mut statement = conn.prepare_cached(sql::READY)?;
     let place = |job: &ClaimedJob| {
         (Reverse(i64::from(job.priority)), job.scheduled_at.as_microsecond(), job.claim.id.0, None)
     };
-    let mut heads: Vec<(Reverse<i64>, i64, i64, Option<usize>)> = suspect.map(place).into_iter().collect();
+    let mut heads: Vec<(Reverse<i64>, i64, i64, Option<usize>)> =
+        suspected_job.map(place).into_iter().collect();
     for (index, (task, queue)) in pairs.iter().enumerate() {
         let mut rows = statement.query(params![task, queue, want.limit as i64])?;
         while let Some(row) = rows.next()? {
@@ -117,15 +120,15 @@ fn shares(
     }
     heads.sort_unstable();
     let mut shares: Vec<(Pair, usize)> = pairs.into_iter().map(|pair| (pair, 0)).collect();
-    let mut with_suspect = false;
+    let mut with_suspected = false;
     for (.., index) in heads.into_iter().take(want.limit) {
         match index {
             Some(index) => shares[index].1 += 1,
-            None => with_suspect = true,
+            None => with_suspected = true,
         }
     }
     shares.retain(|(_, limit)| *limit > 0);
-    Ok((shares, with_suspect))
+    Ok((shares, with_suspected))
 }
 
 /// Whether a job is ready that is wanted and that the worker may hold.
@@ -138,8 +141,9 @@ pub(in crate::store::sqlite) fn has_ready(conn: &Connection, want: &ClaimRequest
         && !pairs(conn, sql::NEXT_SUSPECTED_PAIR, want, 1)?.is_empty())
 }
 
-/// The first `limit` wanted pairs of task and queue that have jobs ready, found by skipping through the index that `next` reads.
-/// The index holds bytes. Bytes that are not UTF-8 name no task and no queue, and are skipped.
+/// The first `limit` wanted pairs of task and queue that have jobs ready, found by skipping through the index
+/// that `next` reads. The index holds bytes. Bytes that are not UTF-8 name no task and no queue, and are
+/// skipped.
 fn pairs(conn: &Connection, next: &str, want: &ClaimRequest, limit: usize) -> SqlResult<Vec<Pair>> {
     let mut statement = conn.prepare_cached(next)?;
     let mut next = |after: &(rows::Bytes, rows::Bytes)| -> SqlResult<Option<(rows::Bytes, rows::Bytes)>> {

@@ -21,8 +21,8 @@ impl<'c> LeaveWriter<'c> {
         Ok(LeaveWriter { conn, complete: conn.prepare_cached(sql::COMPLETE)? })
     }
 
-    /// Writes how one job leaves `running`; `false`, and nothing written, if its claim is lost. The only statements that take a
-    /// job out of `running` stand here.
+    /// Writes how one job leaves `running`; `false`, and nothing written, if its claim is lost. The only
+    /// statements that take a job out of `running` stand here.
     pub(in crate::store::sqlite) fn write(
         &mut self,
         leaving: &Leaving<'_>,
@@ -74,7 +74,8 @@ impl<'c> LeaveWriter<'c> {
         Ok(changed > 0)
     }
 
-    /// Writes the attempt into the history. A success at the first attempt needs no row: the job's own says it all.
+    /// Writes the attempt into the history. A success at the first attempt needs no row: the job's own says
+    /// it all.
     fn record(&self, leaving: &Leaving<'_>, ended: i64) -> SqlResult<()> {
         let Claim { id, attempt, worker } = leaving.claim;
         let Some(outcome) = leaving.outcome else { return Ok(()) };

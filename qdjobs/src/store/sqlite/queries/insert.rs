@@ -1,7 +1,7 @@
 //! The verb *insert*: jobs and the defaults of tasks.
 //!
-//! Decides which params are stored beside the job's row ([`is_large`]) and when a repetition is found. Depends on `sql` and
-//! `rows`.
+//! Decides which params are stored beside the job's row ([`is_large`]) and when a repetition is found.
+//! Depends on `sql` and `rows`.
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, ToSql, params};
 
@@ -13,8 +13,9 @@ use crate::model::job::{JobId, NewJob};
 use crate::store::TaskDefaults;
 use crate::store::sqlite::connection::{error, migrate};
 
-/// The longest params in the job's own row, in bytes. Longer ones are in a table beside it, which is written once. At 1 kB a job
-/// costs as much to store either way, and half as much to claim and finish (`qdjobs-bench --only payload`).
+/// The longest params in the job's own row, in bytes. Longer ones are in a table beside it, which is written
+/// once. At 1 kB a job costs as much to store either way, and half as much to claim and finish (`qdjobs-bench
+/// --only payload`).
 const PARAMS_BYTES_INLINE: usize = 500;
 
 /// A job that was stored by this insert, and not by an earlier one.
@@ -43,8 +44,8 @@ impl<'c> Insert<'c> {
         Ok(Insert { conn, statement: conn.prepare_cached(sql::INSERT)? })
     }
 
-    /// Stores one job, unless its key is held by an earlier one. If a [large](is_large) job fails, half of it may be written: it
-    /// needs a savepoint.
+    /// Stores one job, unless its key is held by an earlier one. If a [large](is_large) job fails, half of it
+    /// may be written: it needs a savepoint.
     ///
     /// The key is looked up before anything is written, so a repetition costs no id and no page of the log.
     pub(in crate::store::sqlite) fn job(
@@ -58,8 +59,8 @@ impl<'c> Insert<'c> {
         }
     }
 
-    /// The same in a transaction of a caller that may hold no lock yet: the write takes the lock, and the key is looked up
-    /// afterwards.
+    /// The same in a transaction of a caller that may hold no lock yet: the write takes the lock, and the key
+    /// is looked up afterwards.
     fn write_first(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, Option<Stored>)> {
         if let Some((id, stored)) = self.rows(job, now)? {
             return Ok((id, Some(stored)));
@@ -81,7 +82,8 @@ impl<'c> Insert<'c> {
     /// Writes the rows of a job; `None` if its key is held, or a trigger ignored it.
     fn rows(&mut self, job: &NewJob, now: Timestamp) -> Result<Option<(JobId, Stored)>> {
         let inline = (!is_large(job)).then_some(job.params.as_str());
-        // Checked by the caller a moment ago: a delay may have passed the end of the calendar since, and must not run at once.
+        // Checked by the caller a moment ago: a delay may have passed the end of the calendar since, and must
+        // not run at once.
         let at = job.scheduled_at(now)?;
         let written = self.row(job, inline, at, now).map_err(error::before_commit)?;
         if written == 0 {
@@ -116,8 +118,8 @@ fn ignored() -> Error {
         .help("look for a trigger on qdjobs_jobs or qdjobs_params that says RAISE(IGNORE)")
 }
 
-/// Stores a job that is [one row](is_one_row), due `at`, by a statement that is a transaction of its own. `None`, and nothing
-/// stored, if writers have to know a later schema.
+/// Stores a job that is [one row](is_one_row), due `at`, by a statement that is a transaction of its own.
+/// `None`, and nothing stored, if writers have to know a later schema.
 pub(in crate::store::sqlite) fn insert_alone(
     conn: &Connection,
     job: &NewJob,
@@ -130,7 +132,8 @@ pub(in crate::store::sqlite) fn insert_alone(
     Ok((written > 0).then(|| JobId(conn.last_insert_rowid())))
 }
 
-/// Runs one of the INSERT statements, whose first ten values are the same, for a job that is due `at`; the number of rows.
+/// Runs one of the INSERT statements, whose first ten values are the same, for a job that is due `at`; the
+/// number of rows.
 fn execute_insert(
     insert: &mut Statement<'_>,
     job: &NewJob,
@@ -168,8 +171,8 @@ pub(in crate::store::sqlite) fn is_one_row(jobs: &[NewJob]) -> bool {
     matches!(jobs, [job] if !is_large(job) && job.idempotency_key.is_none())
 }
 
-/// Stores one job in a transaction of a caller. Writes before it reads: SQLite refuses the lock for good to a transaction that
-/// began by reading an older state.
+/// Stores one job in a transaction of a caller. Writes before it reads: SQLite refuses the lock for good to a
+/// transaction that began by reading an older state.
 pub(in crate::store::sqlite) fn insert_in(conn: &Connection, job: &NewJob, now: Timestamp) -> Result<JobId> {
     let mut insert = Insert::on(conn).map_err(error::before_commit)?;
     insert.write_first(job, now).map(|(id, _)| id)

@@ -1,7 +1,7 @@
 //! The verbs of the contract as statements on one connection, a file for each verb.
 //!
-//! Depends on rusqlite. Runs inside a transaction that the writer, or a caller with a connection of its own, begins and
-//! commits: nothing here begins, commits or answers.
+//! Depends on rusqlite. Runs inside a transaction that the writer, or a caller with a connection of its own,
+//! begins and commits: nothing here begins, commits or answers.
 
 pub(super) mod claim;
 pub(super) mod command;

@@ -1,8 +1,9 @@
 //! Rows of SQLite as values of the crate.
 //!
-//! Depends on `sql` for the order of columns. Times are stored as microseconds. A value that a person wrote with a database shell
-//! may be out of range: it is clamped and not refused, so that every row can be read. The same holds for text that is not UTF-8:
-//! SQLite stores any bytes as text, and no error tells a program that it writes another encoding.
+//! Depends on `sql` for the order of columns. Times are stored as microseconds. A value that a person wrote
+//! with a database shell may be out of range: it is clamped and not refused, so that every row can be read.
+//! The same holds for text that is not UTF-8: SQLite stores any bytes as text, and no error tells a program
+//! that it writes another encoding.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -74,8 +75,8 @@ fn text_if_any(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>>
     Ok(row.get::<_, Option<Text>>(column)?.map(|Text(text)| text))
 }
 
-/// What a task gets in place of params that are not UTF-8. A task expects an object, so it refuses this, and the error shows the
-/// text. An attempt with changed params would be worse.
+/// What a task gets in place of params that are not UTF-8. A task expects an object, so it refuses this, and
+/// the error shows the text. An attempt with changed params would be worse.
 const NO_TEXT: &str = "\"text that is not UTF-8\"";
 
 fn params(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
@@ -175,7 +176,8 @@ pub(in crate::store::sqlite) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attem
     })
 }
 
-/// Reads a row of [`sql::HELD_BY`] or [`sql::ORPHANS`]. A running job has a start; one that a person set to `running` may have none.
+/// Reads a row of [`sql::HELD_BY`] or [`sql::ORPHANS`]. A running job has a start; one that a person set to
+/// `running` may have none.
 pub(in crate::store::sqlite) fn held(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Held> {
     // As in [`sql::GIVE_BACK`]: 0 for a job without a worker.
     let worker = WorkerId(row.get::<_, Option<i64>>(2)?.unwrap_or(0));

@@ -1,22 +1,25 @@
 //! Every statement of the SQLite store, in the order of a job's life.
 //!
-//! The comment of each says what it binds, what it returns and, where it matters, the index it uses. A test prepares them all on a
-//! fresh schema and checks the plans of the hot ones. The columns of a partial index (`status = 'pending' AND availability = 1`) are
-//! literal in each WHERE: bound, they would not match the index.
+//! The comment of each says what it binds, what it returns and, where it matters, the index it uses. A test
+//! prepares them all on a fresh schema and checks the plans of the hot ones. The columns of a partial index
+//! (`status = 'pending' AND availability = 1`) are literal in each WHERE: bound, they would not match the
+//! index.
 //!
-//! Whether a pending job may be claimed is decided by [`Availability`](crate::model::availability::Availability) and bound. The
-//! one statement that computes it for many rows is [`PROMOTE`]; a test compares the two.
+//! Whether a pending job may be claimed is decided by
+//! [`Availability`](crate::model::availability::Availability) and bound. The one statement that computes it
+//! for many rows is [`PROMOTE`]; a test compares the two.
 
 // -- insert
 
-/// Binds task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability.
+/// Binds task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata,
+/// availability.
 pub(in crate::store::sqlite) const INSERT: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-/// As [`INSERT`], and the schema that this program knows: changes no row if writers have to know a later one. For a statement that
-/// is a transaction of its own.
+/// As [`INSERT`], and the schema that this program knows: changes no row if writers have to know a later one.
+/// For a statement that is a transaction of its own.
 pub(in crate::store::sqlite) const INSERT_ALONE: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
@@ -38,9 +41,9 @@ pub(in crate::store::sqlite) const HOLDER: &str = "
     SELECT id, task_name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null')
     FROM qdjobs_jobs INDEXED BY qdjobs_idempotency_key WHERE idempotency_key = ?1";
 
-/// Binds one JSON text: an array of objects, as `external_tx` writes it. For a caller's own transaction on any driver, by the
-/// database's clock: a delay counts from the `created_at` that the schema fills in. A job whose key is held by the same job is
-/// skipped. The update of any other holder is refused by a trigger.
+/// Binds one JSON text: an array of objects, as `external_tx` writes it. For a caller's own transaction on
+/// any driver, by the database's clock: a delay counts from the `created_at` that the schema fills in. A job
+/// whose key is held by the same job is skipped. The update of any other holder is refused by a trigger.
 pub(in crate::store::sqlite) const INSERT_JSON: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, metadata, idempotency_key, scheduled_at)
@@ -73,9 +76,9 @@ pub(in crate::store::sqlite) const REGISTER_WORKER: &str = "
 /// Binds worker. One row if it is registered.
 pub(in crate::store::sqlite) const IS_REGISTERED: &str = "SELECT 1 FROM qdjobs_workers WHERE id = ?1";
 
-/// Binds task_name, queue: gives the next pair after it that has jobs ready, by at most two seeks in qdjobs_ready, however many
-/// jobs a pair has. Not `(task_name, queue) > (?1, ?2)`: SQLite enters the index *at* such a pair and would step over all of its
-/// jobs.
+/// Binds task_name, queue: gives the next pair after it that has jobs ready, by at most two seeks in
+/// qdjobs_ready, however many jobs a pair has. Not `(task_name, queue) > (?1, ?2)`: SQLite enters the index
+/// *at* such a pair and would step over all of its jobs.
 pub(in crate::store::sqlite) const NEXT_READY_PAIR: &str = "
     SELECT * FROM (
         SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_ready
@@ -105,14 +108,15 @@ pub(in crate::store::sqlite) const HAS_SUSPECTED: &str = "
 pub(in crate::store::sqlite) const HOLDS_SUSPECTED: &str = "
     SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_running WHERE status = 'running' AND worker_id = ?1 AND availability = 2 LIMIT 1";
 
-/// Binds task_name, queue, limit: gives priority, scheduled_at, id in the order of claims. Reads qdjobs_ready alone.
+/// Binds task_name, queue, limit: gives priority, scheduled_at, id in the order of claims. Reads qdjobs_ready
+/// alone.
 pub(in crate::store::sqlite) const READY: &str = "
     SELECT priority, scheduled_at, id FROM qdjobs_jobs INDEXED BY qdjobs_ready
     WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// Binds task_name, queue, limit: gives the jobs to claim, in the order of claims. Params that are missing, which no code of this
-/// crate leaves behind, are refused by the task and delay no other job.
+/// Binds task_name, queue, limit: gives the jobs to claim, in the order of claims. Params that are missing,
+/// which no code of this crate leaves behind, are refused by the task and delay no other job.
 pub(in crate::store::sqlite) const FIRST_READY: &str = "
     SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
            name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, idempotency_key
@@ -128,8 +132,8 @@ pub(in crate::store::sqlite) const FIRST_SUSPECTED: &str = "
     WHERE status = 'pending' AND availability = 2 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// Binds task_name, queue, limit, worker, now: claims the jobs of [`FIRST_READY`]. Two statements for any number of jobs, and not
-/// one with RETURNING, which builds a table of its rows first and costs a fifth more.
+/// Binds task_name, queue, limit, worker, now: claims the jobs of [`FIRST_READY`]. Two statements for any
+/// number of jobs, and not one with RETURNING, which builds a table of its rows first and costs a fifth more.
 pub(in crate::store::sqlite) const CLAIM: &str = "
     UPDATE qdjobs_jobs
     SET status = 'running', attempt = attempt + 1, worker_id = ?4, started_at = ?5, progress = NULL, progress_message = NULL
@@ -149,8 +153,9 @@ pub(in crate::store::sqlite) const CLAIM_ONE: &str = "
 pub(in crate::store::sqlite) const HEARTBEAT: &str =
     "UPDATE qdjobs_workers SET heartbeats = heartbeats + 1 WHERE id = ?1";
 
-/// Gives id, attempt, worker_id, crash_count, started_at of running jobs whose worker is not registered. No code of this crate
-/// leaves any; a person with a database shell may. Reads qdjobs_running, which holds running jobs alone.
+/// Gives id, attempt, worker_id, crash_count, started_at of running jobs whose worker is not registered. No
+/// code of this crate leaves any; a person with a database shell may. Reads qdjobs_running, which holds
+/// running jobs alone.
 pub(in crate::store::sqlite) const ORPHANS: &str = "
     SELECT id, attempt, worker_id, crash_count, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND (worker_id IS NULL OR worker_id NOT IN (SELECT id FROM qdjobs_workers))";
@@ -171,8 +176,9 @@ pub(in crate::store::sqlite) const COMPLETE: &str = "
         progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
-/// Binds one JSON text: an object with id, attempt, worker_id, result, started_at, completed_at. [`COMPLETE`] for a caller's
-/// own transaction on any driver; gives one row if the claim held the job. The attempt is on record by the job's own row.
+/// Binds one JSON text: an object with id, attempt, worker_id, result, started_at, completed_at. [`COMPLETE`]
+/// for a caller's own transaction on any driver; gives one row if the claim held the job. The attempt is on
+/// record by the job's own row.
 pub(in crate::store::sqlite) const COMPLETE_JSON: &str = "
     UPDATE qdjobs_jobs
     SET status = 'completed', result = json_extract(?1, '$.result'), started_at = json_extract(?1, '$.started_at'),
@@ -188,8 +194,9 @@ pub(in crate::store::sqlite) const END: &str = "
     SET status = ?7, error = ?4, started_at = ?5, completed_at = ?6, crash_count = crash_count + ?8
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
-/// Binds error or NULL to leave it, started_at, scheduled_at or NULL to leave it, availability, begun (1 if the attempt counts, 0 if
-/// its number is free again), retries, crashes: the job is pending again. An orphan without a worker has the worker 0 here.
+/// Binds error or NULL to leave it, started_at, scheduled_at or NULL to leave it, availability, begun (1 if
+/// the attempt counts, 0 if its number is free again), retries, crashes: the job is pending again. An orphan
+/// without a worker has the worker 0 here.
 pub(in crate::store::sqlite) const GIVE_BACK: &str = "
     UPDATE qdjobs_jobs
     SET status = 'pending', attempt = attempt - (1 - ?8), retry_count = retry_count + ?9, crash_count = crash_count + ?10,
@@ -204,8 +211,8 @@ pub(in crate::store::sqlite) const RECORD_ATTEMPT: &str = "
     INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker_id, outcome, error)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
-/// Binds id, attempt, worker: gives the status if the job has ended under exactly this claim. A job that failed by a crash is lost
-/// to the attempt that crashed, if its worker comes back after all.
+/// Binds id, attempt, worker: gives the status if the job has ended under exactly this claim. A job that
+/// failed by a crash is lost to the attempt that crashed, if its worker comes back after all.
 pub(in crate::store::sqlite) const ENDED_UNDER: &str = "
     SELECT status FROM qdjobs_jobs
     WHERE id = ?1 AND status IN ('completed', 'failed', 'cancelled') AND attempt = ?2 AND worker_id = ?3

@@ -1,13 +1,16 @@
-//! [`Checkpointer`], which writes the write-ahead log back to the database at quiet moments and keeps it below a ceiling.
+//! [`Checkpointer`], which writes the write-ahead log back to the database at quiet moments and keeps it
+//! below a ceiling.
 //!
-//! SQLite writes the log back by itself in every commit that leaves a thousand pages in it, while the caller of that commit waits.
-//! Most of this work is done here instead, when nobody waits. SQLite never restarts a log that always has a reader, so the log would
-//! grow without end: past the ceiling, the readers are waited for.
+//! SQLite writes the log back by itself in every commit that leaves a thousand pages in it, while the caller
+//! of that commit waits. Most of this work is done here instead, when nobody waits. SQLite never restarts a
+//! log that always has a reader, so the log would grow without end: past the ceiling, the readers are waited
+//! for.
 //!
-//! SQLite does not report how a checkpoint of its own ended. That is harmless if each commit syncs the log (`Durability::Full`):
-//! everything in it is safe, and pages that did not reach the database are written again by the next checkpoint. Under
-//! `Durability::Relaxed` the first sync of the log is that of the checkpoint. If it fails, the store must halt before pages of a log
-//! with a hole are copied into the database. So there all checkpoints are made here. Depends on rusqlite.
+//! SQLite does not report how a checkpoint of its own ended. That is harmless if each commit syncs the log
+//! (`Durability::Full`): everything in it is safe, and pages that did not reach the database are written
+//! again by the next checkpoint. Under `Durability::Relaxed` the first sync of the log is that of the
+//! checkpoint. If it fails, the store must halt before pages of a log with a hole are copied into the
+//! database. So there all checkpoints are made here. Depends on rusqlite.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,12 +30,12 @@ const QUIET: Duration = Duration::from_millis(250);
 /// Rows written since the last checkpoint: fewer are not worth two syncs.
 const ROWS_MIN: usize = 250;
 
-/// Rows after which the log is written back without a quiet moment, if SQLite does not do it by itself: 32 MiB of log if each row
-/// was a commit of its own.
+/// Rows after which the log is written back without a quiet moment, if SQLite does not do it by itself: 32
+/// MiB of log if each row was a commit of its own.
 const ROWS_MAX: usize = 2_000;
 
-/// The size of the log past which a checkpoint is tried while the work goes on: [`health`](crate::JobQueue::health) then shows what
-/// blocks it.
+/// The size of the log past which a checkpoint is tried while the work goes on:
+/// [`health`](crate::JobQueue::health) then shows what blocks it.
 const LARGE_BYTES: u64 = 8 << 20;
 
 /// The size of the log past which readers are waited for, and how often and for how long.
@@ -125,8 +128,8 @@ impl Checkpointer {
         }
     }
 
-    /// Makes a checkpoint. What cannot be written back is not lost: it is as safe in the log as in the database. A failure is
-    /// returned only for what it says about the disk.
+    /// Makes a checkpoint. What cannot be written back is not lost: it is as safe in the log as in the
+    /// database. A failure is returned only for what it says about the disk.
     fn checkpoint(&self, conn: &Connection, mode: &str) -> Result<()> {
         let step = format!("PRAGMA wal_checkpoint({mode})");
         let (busy, pages, written_back) = conn

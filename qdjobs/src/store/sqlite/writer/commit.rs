@@ -1,7 +1,8 @@
 //! Group commit: one transaction for all requests that wait.
 //!
-//! The order: admit, begin, read what others changed, run the batch, commit, and only then answer. Decides what a failure means
-//! for the connection, the disk and the store. Depends on the engine for everything between begin and commit.
+//! The order: admit, begin, read what others changed, run the batch, commit, and only then answer. Decides
+//! what a failure means for the connection, the disk and the store. Depends on the engine for everything
+//! between begin and commit.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -58,8 +59,8 @@ impl Writer {
         (look || !requests.is_empty()).then_some(requests)
     }
 
-    /// Lets claims wait that finish nothing and for which there is nothing, without a transaction: each job that comes alone is
-    /// followed by such a claim. Gives back the others.
+    /// Lets claims wait that finish nothing and for which there is nothing, without a transaction: each job
+    /// that comes alone is followed by such a claim. Gives back the others.
     fn let_wait(&mut self, requests: Vec<Request>) -> Vec<Request> {
         // What cannot be read is left to the transaction, whose error says why.
         let Ok(next_due) = queries::finish::next_due(&self.conn) else { return requests };
@@ -98,8 +99,8 @@ impl Writer {
         Ok(dead_sockets)
     }
 
-    /// Reads what others have committed. Under the lock, where that costs no lock of its own and nothing can be committed in
-    /// between.
+    /// Reads what others have committed. Under the lock, where that costs no lock of its own and nothing can
+    /// be committed in between.
     fn read_others(&mut self, batch: &mut Batch) -> Result<()> {
         let has_baseline = self.change_poll.has_baseline();
         batch.look |= self.change_poll.others_committed(&self.conn);
@@ -115,8 +116,8 @@ impl Writer {
         Ok(())
     }
 
-    /// The transaction is committed. What others may see of this process first, then the answers, then the wake-ups: nobody is
-    /// woken for what a crash could still undo.
+    /// The transaction is committed. What others may see of this process first, then the answers, then the
+    /// wake-ups: nobody is woken for what a crash could still undo.
     fn has_committed(&mut self, requests: &mut [Request], batch: Batch, dead_sockets: &[String]) {
         self.recovery.has_succeeded();
         let effects = &batch.effects;
@@ -130,7 +131,8 @@ impl Writer {
         self.workers.are_gone(&effects.gone);
         dead_sockets.iter().for_each(|socket| self.sockets.remove_stale(socket));
         if !effects.gone.is_empty() && self.workers.is_empty() {
-            // Nobody here waits for jobs any more. Not left to the end of the store, which a task that hangs may outlive.
+            // Nobody here waits for jobs any more. Not left to the end of the store, which a task that hangs
+            // may outlive.
             self.sockets.close();
             self.upkeep.reserve.remove_if_unused();
         }
@@ -184,8 +186,8 @@ impl Writer {
         }
     }
 
-    /// Removes what processes have left beside the database that died before their workers were registered. What cannot be read
-    /// counts as registered, and stays.
+    /// Removes what processes have left beside the database that died before their workers were registered.
+    /// What cannot be read counts as registered, and stays.
     fn remove_leftovers(&mut self) {
         if self.sockets.refresh(&self.conn).is_ok() {
             self.sockets.remove_unregistered();

@@ -1,12 +1,13 @@
 //! [`Fairness`], when this process leaves the write lock to others.
 //!
-//! SQLite's lock has no queue: a process that wants it can only try again. A writer that begins its next transaction within
-//! microseconds of the last would keep all others out. Other qdjobs processes try every quarter of a millisecond. A plain INSERT of
-//! another program tries less and less often, at last every tenth of a second, and gives up after its busy timeout, often five
-//! seconds.
+//! SQLite's lock has no queue: a process that wants it can only try again. A writer that begins its next
+//! transaction within microseconds of the last would keep all others out. Other qdjobs processes try every
+//! quarter of a millisecond. A plain INSERT of another program tries less and less often, at last every tenth
+//! of a second, and gives up after its busy timeout, often five seconds.
 //!
-//! Pauses of several processes at different moments do not help: another process always has the lock. So all processes that work
-//! without a break rest at the same moments, given by the wall clock. Depends on the standard library alone.
+//! Pauses of several processes at different moments do not help: another process always has the lock. So all
+//! processes that work without a break rest at the same moments, given by the wall clock. Depends on the
+//! standard library alone.
 //!
 //! ```text
 //!   one process      work work work ....  work work work ....  work work work ....
@@ -27,30 +28,31 @@ const STRETCH: Duration = Duration::from_millis(10);
 /// The pause for other qdjobs processes.
 const SHORT: Duration = Duration::from_micros(400);
 
-/// The pause while others are known to want the lock, since one of them has committed within [`KNOWN_FOR`]: a fifth of the time.
-/// Half of the plain INSERTs then succeed at their third try, after 8 ms.
+/// The pause while others are known to want the lock, since one of them has committed within [`KNOWN_FOR`]: a
+/// fifth of the time. Half of the plain INSERTs then succeed at their third try, after 8 ms.
 const KNOWN: Duration = Duration::from_micros(2_500);
 const KNOWN_FOR: Duration = Duration::from_secs(1);
 
-/// A process that spent more than half of about the last second on transactions, the wait for the lock included, takes part in the
-/// common rest. A share, and not a time without a break: on a loaded machine everything has breaks.
+/// A process that spent more than half of about the last second on transactions, the wait for the lock
+/// included, takes part in the common rest. A share, and not a time without a break: on a loaded machine
+/// everything has breaks.
 const BUSY: f64 = 0.5;
 const BUSY_OVER: Duration = Duration::from_secs(1);
 
-/// From one common rest to the next. The tenth of a second between SQLite's tries is no multiple of it, nor nearly one: each try
-/// falls on another moment of the round, so none misses every rest.
+/// From one common rest to the next. The tenth of a second between SQLite's tries is no multiple of it, nor
+/// nearly one: each try falls on another moment of the round, so none misses every rest.
 const ROUND: Duration = Duration::from_micros(13_100);
 
 /// The share of a round that is rest: while others are known to want the lock, and otherwise.
 const REST_KNOWN: u32 = 5;
 const REST: u32 = 10;
 
-/// A transaction that runs when the rest begins shortens it. So the rest is at least twice as long as a usual transaction: on a
-/// slow disk the round doubles until it is, at most so often.
+/// A transaction that runs when the rest begins shortens it. So the rest is at least twice as long as a usual
+/// transaction: on a slow disk the round doubles until it is, at most so often.
 const DOUBLINGS: u32 = 3;
 
-/// If many want the lock, the short rests go to those who try most often. So now and then one rest is longer than SQLite's longest
-/// sleep: each plain INSERT that waits has a try in it.
+/// If many want the lock, the short rests go to those who try most often. So now and then one rest is longer
+/// than SQLite's longest sleep: each plain INSERT that waits has a try in it.
 const LONG_REST: Duration = Duration::from_millis(110);
 const LONG_REST_EVERY: Duration = Duration::from_millis(1_100);
 
@@ -142,7 +144,8 @@ impl Fairness {
         if alone { self.is_known(now).then_some(KNOWN) } else { Some(SHORT) }
     }
 
-    /// Whether more than one other process wants the lock: two processes that alternate wait for one transaction each.
+    /// Whether more than one other process wants the lock: two processes that alternate wait for one
+    /// transaction each.
     fn is_crowded(&self) -> bool {
         self.wait > self.usual
     }
@@ -215,8 +218,9 @@ mod tests {
         assert!((18_000..22_000).contains(&rests), "a fifth of the time: {rests}");
     }
 
-    /// How long a plain INSERT waits that comes at `start`, in microseconds: SQLite's own sleeps, from `sqliteDefaultBusyCallback`,
-    /// with what a loaded machine adds to each. The transaction that runs when a rest begins shortens it.
+    /// How long a plain INSERT waits that comes at `start`, in microseconds: SQLite's own sleeps, from
+    /// `sqliteDefaultBusyCallback`, with what a loaded machine adds to each. The transaction that runs when a
+    /// rest begins shortens it.
     fn insert_waits(process: &Fairness, start: u64, late: u64) -> u64 {
         let sleeps = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
         let mut tries = sleeps.iter().chain(std::iter::repeat(&100));

@@ -1,7 +1,8 @@
-//! A single job of a caller that is alone, stored by one statement that is a transaction of its own: it saves five others.
+//! A single job of a caller that is alone, stored by one statement that is a transaction of its own: it saves
+//! five others.
 //!
-//! Only while nobody in this process waits, so that no claim and no end belongs into the same transaction. Depends on the engine
-//! for the answer.
+//! Only while nobody in this process waits, so that no claim and no end belongs into the same transaction.
+//! Depends on the engine for the answer.
 
 use super::Writer;
 use crate::model::clock::Timestamp;
@@ -37,7 +38,8 @@ impl Writer {
         };
         match self.store(&request, at, now) {
             Ok(Some(id)) => self.has_stored(request, id, Stored::at(at, now)),
-            // A later version asks more of a writer than this one knows: a transaction of the usual kind says so.
+            // A later version asks more of a writer than this one knows: a transaction of the usual kind says
+            // so.
             Ok(None) => self.write(vec![request], true),
             Err(error) => {
                 self.has_failed(std::slice::from_mut(&mut request), &Batch::default(), &error, now);

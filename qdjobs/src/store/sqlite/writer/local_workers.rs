@@ -1,7 +1,7 @@
 //! [`LocalWorkers`], the workers of this process: their lock files, and which of them are registered.
 //!
-//! Decides when a lock file goes: after the commit that removes its worker, and at once if its worker was never registered.
-//! Depends on the lock files. Registers nobody.
+//! Decides when a lock file goes: after the commit that removes its worker, and at once if its worker was
+//! never registered. Depends on the lock files. Registers nobody.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -36,7 +36,8 @@ impl LocalWorkers {
         self.registered.extend(workers);
     }
 
-    /// These workers are removed. After the commit: a worker without a lock file that is still registered would look dead.
+    /// These workers are removed. After the commit: a worker without a lock file that is still registered
+    /// would look dead.
     pub(super) fn are_gone(&mut self, workers: &[WorkerId]) {
         for worker in workers {
             self.locks.release(*worker);
@@ -44,7 +45,8 @@ impl LocalWorkers {
         }
     }
 
-    /// These workers could not be registered: nobody will show their ids again, and their lock files would only stay.
+    /// These workers could not be registered: nobody will show their ids again, and their lock files would
+    /// only stay.
     pub(super) fn were_refused(&self, workers: impl IntoIterator<Item = WorkerId>) {
         let refused = workers.into_iter().filter(|worker| !self.registered.contains(worker));
         refused.for_each(|worker| self.locks.release(worker));

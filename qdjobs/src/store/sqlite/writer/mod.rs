@@ -1,8 +1,10 @@
-//! [`Writer`], the one connection of this process that writes: group commit, and what has to be done beside the transactions.
+//! [`Writer`], the one connection of this process that writes: group commit, and what has to be done beside
+//! the transactions.
 //!
-//! Decides when the writing thread looks for due jobs and for what others wrote, how long it sleeps, and when the store halts.
-//! Depends on the engine for what a transaction does, and on the queries. Runs no job and no caller's code: an answer wakes its
-//! waiter, which goes on elsewhere. Which thread works here is decided in `thread`.
+//! Decides when the writing thread looks for due jobs and for what others wrote, how long it sleeps, and when
+//! the store halts. Depends on the engine for what a transaction does, and on the queries. Runs no job and no
+//! caller's code: an answer wakes its waiter, which goes on elsewhere. Which thread works here is decided in
+//! `thread`.
 //!
 //! ```text
 //!   callers ──push──▶ request queue ──take──▶ [ BEGIN · requests · claims · COMMIT ] ──▶ answers ──▶ wake-ups
@@ -95,8 +97,9 @@ impl Writer {
         }
     }
 
-    /// How long to sleep when no request waits: until there is a chore for the disk; and, if somebody waits, until a job is due or
-    /// it is time to look at what others wrote. A process in which nobody waits sleeps for good in the end.
+    /// How long to sleep when no request waits: until there is a chore for the disk; and, if somebody waits,
+    /// until a job is due or it is time to look at what others wrote. A process in which nobody waits sleeps
+    /// for good in the end.
     pub(in crate::store::sqlite) fn sleep(&self) -> Sleep {
         if self.request_queue.is_halted() {
             return Sleep::default();
@@ -116,8 +119,8 @@ impl Writer {
         Sleep { limit: due.into_iter().chain(sleep.limit).chain(chores).min(), ..sleep }
     }
 
-    /// Nothing waits to be written: does what is to be done for the disk, and looks for due jobs and for what others wrote. Begins
-    /// a transaction only if somebody here waits for that.
+    /// Nothing waits to be written: does what is to be done for the disk, and looks for due jobs and for what
+    /// others wrote. Begins a transaction only if somebody here waits for that.
     pub(in crate::store::sqlite) fn look(&mut self) {
         if self.request_queue.is_halted() {
             return self.end_all();
@@ -138,15 +141,16 @@ impl Writer {
         }
     }
 
-    /// Whether a job is due that may be made ready. On a full disk that would take room from what runs, and no job is claimed.
+    /// Whether a job is due that may be made ready. On a full disk that would take room from what runs, and
+    /// no job is claimed.
     fn is_due(&self) -> bool {
         self.waiters.is_due(self.clock.now())
             && self.recovery.rest(self.clock.elapsed()).is_none()
             && !self.upkeep.refuses_jobs()
     }
 
-    /// Whether what others wrote matters to anybody who waits here. Reads only: a program that keeps writing tables of its own
-    /// into this file must not compete with this process for the lock each time.
+    /// Whether what others wrote matters to anybody who waits here. Reads only: a program that keeps writing
+    /// tables of its own into this file must not compete with this process for the lock each time.
     fn is_concerned(&mut self) -> rusqlite::Result<bool> {
         self.sockets.refresh(&self.conn)?;
         self.waiters.set_next_due(queries::finish::next_due(&self.conn)?);
@@ -166,8 +170,8 @@ impl Writer {
         Ok(false)
     }
 
-    /// Whether a transaction has to come though no request waits: there is something to give back, or somebody waits and the
-    /// connection has failed.
+    /// Whether a transaction has to come though no request waits: there is something to give back, or
+    /// somebody waits and the connection has failed.
     fn must_recover(&self) -> bool {
         !self.recovery.unconfirmed.is_empty() || (self.recovery.is_broken && !self.waiters.is_empty())
     }
@@ -199,8 +203,9 @@ impl Writer {
         }
     }
 
-    /// Halts the store, since going on could lose what was answered before (see [`error::is_fatal`]). Nothing is written any more
-    /// and no file is changed. Everybody who waits or asks from now on gets an error at once.
+    /// Halts the store, since going on could lose what was answered before (see [`error::is_fatal`]). Nothing
+    /// is written any more and no file is changed. Everybody who waits or asks from now on gets an error at
+    /// once.
     pub(in crate::store::sqlite) fn halt(&mut self, first: &Error) {
         self.request_queue.halt(error::halted(first));
         if !self.conn.is_autocommit() {
@@ -217,7 +222,8 @@ impl Writer {
         self.waiters.end_all(&halted);
     }
 
-    /// Between two transactions: leaves the lock to others now and then, and the log no longer than it may be.
+    /// Between two transactions: leaves the lock to others now and then, and the log no longer than it may
+    /// be.
     pub(in crate::store::sqlite) fn leave_room_for_others(&mut self) {
         if self.request_queue.is_halted() {
             return;

@@ -1,4 +1,5 @@
-//! [`Recovery`], what follows a transaction that failed as a whole: when the writer tries again, and what it gives back.
+//! [`Recovery`], what follows a transaction that failed as a whole: when the writer tries again, and what it
+//! gives back.
 //!
 //! Depends on the engine. Opens no connection: the writer does.
 
@@ -11,8 +12,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
-    /// The connection failed in a commit, or in the middle of a transaction. It is opened anew before it is used: that ends the
-    /// lost transaction for certain.
+    /// The connection failed in a commit, or in the middle of a transaction. It is opened anew before it is
+    /// used: that ends the lost transaction for certain.
     pub(super) is_broken: bool,
     /// What a lost commit may have left. Given back under the write lock of a new connection.
     pub(super) unconfirmed: Unconfirmed,

@@ -1,4 +1,5 @@
-//! The writer, called from one thread and not run by its own: which requests share a commit is chance otherwise.
+//! The writer, called from one thread and not run by its own: which requests share a commit is chance
+//! otherwise.
 
 use std::path::Path;
 use std::time::Duration;
@@ -285,7 +286,8 @@ fn a_claim_in_one_batch_with_the_release_of_its_dead_worker_is_refused_as_a_wait
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
-/// What no code of ours writes may wait in the file all the same. A byte 0xb0 without its lead is a sign to SQLite, but no UTF-8.
+/// What no code of ours writes may wait in the file all the same. A byte 0xb0 without its lead is a sign to
+/// SQLite, but no UTF-8.
 #[test]
 fn a_row_that_no_code_of_this_crate_has_written_delays_no_other_and_can_be_read_and_deleted() {
     let (mut writer, dir) = writer("rows", NEVER);

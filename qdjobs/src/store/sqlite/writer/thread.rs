@@ -1,7 +1,7 @@
 //! [`WriterHandle`], which thread works with the writer: its own, or a caller's.
 //!
-//! Usually the writing thread. A caller that finds it asleep and no request waiting writes its one request itself, which saves two
-//! wake-ups, a third of a commit. Depends on the writer and the request queue.
+//! Usually the writing thread. A caller that finds it asleep and no request waiting writes its one request
+//! itself, which saves two wake-ups, a third of a commit. Depends on the writer and the request queue.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::store::sqlite::connection::error;
 use crate::store::sqlite::writer::Writer;
 use crate::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// Batches of one request in a row after which a caller may write for itself. With many callers, a thread that gathers their
-/// requests serves all of them better.
+/// Batches of one request in a row after which a caller may write for itself. With many callers, a thread
+/// that gathers their requests serves all of them better.
 const SINGLES_MIN: usize = 2;
 
 pub(in crate::store::sqlite) struct WriterHandle {
@@ -46,8 +46,8 @@ impl WriterHandle {
         }
     }
 
-    /// Writes what waits, or looks for other work if nothing does. Then how long to sleep, or `None` once the request queue is
-    /// closed and empty.
+    /// Writes what waits, or looks for other work if nothing does. Then how long to sleep, or `None` once the
+    /// request queue is closed and empty.
     pub(in crate::store::sqlite) fn step(&self) -> Option<Sleep> {
         let mut slot = self.lock();
         let writer = slot.as_mut()?;
@@ -105,8 +105,8 @@ impl WriterHandle {
     }
 }
 
-/// Works with the writer. After a panic, of the thread or of a caller, nobody knows which step was not finished. So the store
-/// halts, and everybody gets that error.
+/// Works with the writer. After a panic, of the thread or of a caller, nobody knows which step was not
+/// finished. So the store halts, and everybody gets that error.
 fn work(writer: &mut Writer, step: impl FnOnce(&mut Writer)) {
     if catch_unwind(AssertUnwindSafe(|| step(&mut *writer))).is_err() {
         writer.halt(&error::panicked());

@@ -1,5 +1,5 @@
-//! [`Upkeep`], the care for the disk beside the transactions: the write-ahead log, the reserve for a full disk, and the health
-//! record.
+//! [`Upkeep`], the care for the disk beside the transactions: the write-ahead log, the reserve for a full
+//! disk, and the health record.
 //!
 //! Decides when the disk counts as full. Depends on the checkpointer and the reserve.
 
