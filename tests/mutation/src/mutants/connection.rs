@@ -1,6 +1,6 @@
 //! Mutants of opening a file, the schema, and what an error of SQLite means.
 
-use super::{Mutant, api, disk, unit};
+use super::{Mutant, api, contract, disk, unit};
 
 const OPEN: &str = "qdjobs/src/store/sqlite/connection/open.rs";
 const SCHEMA: &str = "qdjobs/src/store/sqlite/connection/migrations/0001_jobs.sql";
@@ -17,9 +17,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "log-not-checkpointed",
         breaks: "a commit that a dead process did not sync loses no later commit",
-        file: OPEN,
-        old: "    write_back(&conn)?;",
-        new: "    let _ = write_back;",
+        file: "qdjobs/src/store/sqlite/connection/open.rs",
+        old: "    checkpoint_found_log(&conn)?;",
+        new: "    let _ = checkpoint_found_log;",
         killed_by: unit(
             "store::sqlite::connection::open::tests::a_commit_that_a_dead_process_could_not_sync_does_not_lose_later_commits",
         ),
@@ -38,8 +38,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "newer-schema-opened",
         breaks: "a database of a newer version is refused unchanged",
         file: "qdjobs/src/store/sqlite/connection/migrate.rs",
-        old: "if min_writer > KNOWN {",
-        new: "if min_writer > KNOWN + 1_000_000 {",
+        old: "if min_writer > SCHEMA_VERSION {",
+        new: "if min_writer > SCHEMA_VERSION + 1_000_000 {",
         killed_by: api("faults::a_database_of_a_newer_version_is_refused_unchanged"),
     },
     Mutant {
@@ -62,9 +62,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "corrupt-file-written",
         breaks: "a file that is found corrupt while it is opened stays unchanged, and so does its log",
-        file: OPEN,
-        old: "if ready.as_ref().is_err_and(Error::is_fatal) {",
-        new: "if ready.as_ref().is_ok_and(|()| false) {",
+        file: "qdjobs/src/store/sqlite/connection/open.rs",
+        old: "if configured.as_ref().is_err_and(Error::is_fatal) {",
+        new: "if configured.as_ref().is_ok_and(|()| false) {",
         killed_by: disk("corruption::a_corrupt_file_works_or_ends_in_a_clear_error_and_is_never_deleted"),
     },
     Mutant {
@@ -111,8 +111,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: SCHEMA,
         old: "CREATE UNIQUE INDEX qdjobs_idempotency_key",
         new: "CREATE INDEX qdjobs_idempotency_key",
-        killed_by: api(
-            "contract::in_a_sqlite_file::the_same_job_under_its_key_is_stored_once_whatever_became_of_it",
+        killed_by: contract(
+            "sqlite::in_a_file::insert::the_same_job_under_its_key_is_stored_once_whatever_became_of_it",
         ),
     },
     Mutant {
@@ -129,6 +129,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: SCHEMA,
         old: "DELETE FROM qdjobs_attempts WHERE job_id = OLD.id;",
         new: "DELETE FROM qdjobs_attempts WHERE job_id = -OLD.id;",
-        killed_by: api("contract::in_a_sqlite_file::a_deleted_job_is_gone_with_its_history"),
+        killed_by: contract("sqlite::in_a_file::command::a_deleted_job_is_gone_with_its_history"),
     },
 ];

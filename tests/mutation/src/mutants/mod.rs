@@ -79,3 +79,8 @@ const fn process(name: &'static str) -> Test {
 const fn api(name: &'static str) -> Test {
     Test { package: "qdjobs-tests", target: Some("api"), name }
 }
+
+/// A promise of the contract, checked on the store in a file.
+const fn contract(name: &'static str) -> Test {
+    Test { package: "qdjobs-contract", target: Some("stores"), name }
+}

@@ -1,6 +1,6 @@
 //! Mutants of decisions: retries, leases, poison jobs.
 
-use super::{Mutant, api, unit};
+use super::{Mutant, contract, unit};
 
 const LEASE: &str = "qdjobs/src/model/lease.rs";
 
@@ -29,7 +29,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "qdjobs/src/model/poison.rs",
         old: "if crash_count < crashes_max {",
         new: "if crash_count < crashes_max.max(1_000) {",
-        killed_by: api("contract::in_a_sqlite_file::a_job_is_failed_with_its_third_crash_and_says_so"),
+        killed_by: contract("sqlite::in_a_file::poison::a_job_is_failed_with_its_third_crash_and_says_so"),
     },
     Mutant {
         name: "crash-counted-for-all",
@@ -37,6 +37,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "qdjobs/src/model/poison.rs",
         old: "suspected.is_none() || crash_count > 0;",
         new: "suspected.is_none() || crash_count < u32::MAX;",
-        killed_by: api("contract::in_a_sqlite_file::the_suspect_that_a_dead_worker_held_is_blamed_alone"),
+        killed_by: contract(
+            "sqlite::in_a_file::poison::a_crash_is_counted_for_the_suspected_job_of_a_dead_worker_alone",
+        ),
     },
 ];

@@ -1,9 +1,8 @@
 //! Mutants of the statements and verbs of the SQLite store.
 
-use super::{Mutant, api};
+use super::{Mutant, api, contract};
 
 const SQL: &str = "qdjobs/src/store/sqlite/queries/sql.rs";
-const VERBS: &str = "qdjobs/src/store/sqlite/queries/mod.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -19,12 +18,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "priority-ignored",
         breaks: "higher priority goes first",
-        file: VERBS,
+        file: "qdjobs/src/store/sqlite/queries/claim.rs",
         old: "heads.push((Reverse(priority),",
         new: "heads.push((Reverse(0 * priority),",
-        killed_by: api(
-            "contract::in_a_sqlite_file::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks",
-        ),
+        killed_by: contract("sqlite::in_a_file::claim::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks"),
     },
     Mutant {
         name: "priority-not-in-the-index",
@@ -32,18 +29,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: SQL,
         old: "ORDER BY priority DESC, scheduled_at, id LIMIT ?3\";
 
-/// The same of the suspects.",
+/// The same for suspected poison jobs.
+",
         new: "ORDER BY scheduled_at, id LIMIT ?3\";
 
-/// The same of the suspects.",
-        killed_by: api(
-            "contract::in_a_sqlite_file::higher_priority_goes_first_then_earlier_due_then_lower_id",
-        ),
+/// The same for suspected poison jobs.
+",
+        killed_by: contract("sqlite::in_a_file::claim::higher_priority_goes_first_then_earlier_due_then_lower_id"),
     },
     Mutant {
         name: "unmarked-job-claimed",
         breaks: "only a job that is marked as running is started",
-        file: VERBS,
+        file: "qdjobs/src/store/sqlite/queries/claim.rs",
         old: "if marked != claimed.len() - before {",
         new: "if marked > claimed.len() - before {",
         killed_by: api("faults::a_job_that_cannot_be_marked_as_running_is_not_started"),
@@ -54,15 +51,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: SQL,
         old: "AND availability = 0 AND scheduled_at <= ?1 ORDER BY",
         new: "AND availability = 0 AND scheduled_at <= ?1 + 1 ORDER BY",
-        killed_by: api("contract::in_a_sqlite_file::a_scheduled_job_is_not_claimed_a_microsecond_early"),
+        killed_by: contract("sqlite::in_a_file::claim::a_scheduled_job_is_not_claimed_a_microsecond_early"),
     },
     Mutant {
         name: "scheduled-at-ignored",
         breaks: "a job for later waits",
-        file: VERBS,
-        old: "let ready = at <= now;",
-        new: "let ready = at <= now || true;",
-        killed_by: api("contract::in_a_sqlite_file::a_scheduled_job_is_not_claimed_a_microsecond_early"),
+        file: "qdjobs/src/model/availability.rs",
+        old: "if at > now {",
+        new: "if at > now && at < now {",
+        killed_by: contract("sqlite::in_a_file::claim::a_scheduled_job_is_not_claimed_a_microsecond_early"),
     },
     Mutant {
         name: "no-attempt-in-the-fence",
@@ -72,7 +69,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND status = 'running' AND ?2 = ?2 AND worker_id = ?3",
-        killed_by: api("contract::in_a_sqlite_file::the_claim_of_an_earlier_attempt_is_lost"),
+        killed_by: contract("sqlite::in_a_file::finish::the_claim_of_an_earlier_attempt_is_lost"),
     },
     Mutant {
         name: "no-worker-in-the-fence",
@@ -82,7 +79,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND ?3 = ?3",
-        killed_by: api("contract::in_a_sqlite_file::a_finish_shown_with_another_attempt_or_worker_is_lost"),
+        killed_by: contract("sqlite::in_a_file::finish::a_finish_shown_with_another_attempt_or_worker_is_lost"),
     },
     Mutant {
         name: "status-not-compared",
@@ -92,17 +89,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND attempt = ?2 AND worker_id = ?3",
-        killed_by: api("contract::in_a_sqlite_file::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+        killed_by: contract("sqlite::in_a_file::finish::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
     },
     Mutant {
         name: "retry-after-the-end",
         breaks: "a late finish does not retry an ended job",
         file: SQL,
-        old: "ready = ?7 * (1 + (crash_count > 0)), worker = NULL
-    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
-        new: "ready = ?7 * (1 + (crash_count > 0)), worker = NULL
-    WHERE id = ?1 AND attempt = ?2 AND worker_id = ?3",
-        killed_by: api("contract::in_a_sqlite_file::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+        old: "worker_id = NULL
+    WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND coalesce(worker_id, 0) = ?3",
+        new: "worker_id = NULL
+    WHERE id = ?1 AND attempt = ?2 AND coalesce(worker_id, 0) = ?3",
+        killed_by: contract("sqlite::in_a_file::finish::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
     },
     Mutant {
         name: "progress-of-a-lost-claim",
@@ -112,50 +109,47 @@ pub(super) const MUTANTS: &[Mutant] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
     WHERE id = ?1 AND ?2 = ?2 AND ?3 = ?3",
-        killed_by: api("contract::in_a_sqlite_file::progress_under_a_lost_claim_is_not_shown"),
+        killed_by: contract("sqlite::in_a_file::progress::progress_under_a_lost_claim_is_not_shown"),
     },
     Mutant {
         name: "release-counted-as-retry",
         breaks: "a job that is given back loses no retry",
         file: SQL,
-        old: "SET status = 'pending', attempt = attempt - (1 - ?4),",
-        new: "SET status = 'pending', retry_count = retry_count + 1, attempt = attempt - (1 - ?4),",
-        killed_by: api("contract::in_a_sqlite_file::a_released_job_loses_no_retry"),
+        old: "retry_count = retry_count + ?9,",
+        new: "retry_count = retry_count + 1,",
+        killed_by: contract("sqlite::in_a_file::finish::a_released_job_loses_no_retry"),
     },
     Mutant {
         name: "release-keeps-the-attempt",
         breaks: "a job that was given back before it began is as if never claimed",
         file: SQL,
-        old: "SET status = 'pending', attempt = attempt - (1 - ?4),",
-        new: "SET status = 'pending', attempt = attempt - 0 * ?4,",
-        killed_by: api("contract::in_a_sqlite_file::a_job_released_before_it_began_is_as_if_never_claimed"),
+        old: "attempt = attempt - (1 - ?8),",
+        new: "attempt = attempt - 0 * ?8,",
+        killed_by: contract("sqlite::in_a_file::finish::a_job_released_before_it_began_is_as_if_never_claimed"),
     },
     Mutant {
         name: "history-row-missing",
         breaks: "each failed attempt is recorded",
-        file: VERBS,
-        old: "if attempt > 1 || outcome != AttemptOutcome::Completed {",
-        new: "if attempt > 1 {",
-        killed_by: api(
-            "contract::in_a_sqlite_file::a_history_is_told_oldest_first_and_without_the_attempt_that_runs",
-        ),
+        file: "qdjobs/src/store/sqlite/queries/finish.rs",
+        old: "if attempt == 1 && outcome == AttemptOutcome::Completed {",
+        new: "if attempt == 1 {",
+        killed_by: contract("sqlite::in_a_file::read::a_history_is_oldest_first_and_without_the_running_attempt"),
     },
     Mutant {
         name: "short-wait-not-due",
         breaks: "a wait below one microsecond is none",
-        file: VERBS,
-        old: "let ready = at <= ended;",
-        new: "let ready = wait.is_zero();",
-        killed_by: api("contract::in_a_sqlite_file::a_wait_shorter_than_an_instant_can_tell_is_none"),
+        file: "qdjobs/src/store/engine/leaving.rs",
+        old: "let availability = Availability::of(at, now, ticket.suspected);",
+        new: "let availability =
+                    if wait.is_zero() { Availability::due(ticket.suspected) } else { Availability::Scheduled };",
+        killed_by: contract("sqlite::in_a_file::finish::a_wait_shorter_than_an_instant_can_tell_is_none"),
     },
     Mutant {
         name: "crash-counted-as-failure",
         breaks: "a crash of the worker costs the job no retry",
         file: SQL,
-        old: "scheduled_at = ?2, crash_count = crash_count + 1",
-        new: "scheduled_at = ?2, retry_count = retry_count + 1, crash_count = crash_count + 1",
-        killed_by: api(
-            "contract::in_a_sqlite_file::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted",
-        ),
+        old: "retry_count = retry_count + ?9,",
+        new: "retry_count = retry_count + ?9 + ?10,",
+        killed_by: contract("sqlite::in_a_file::release::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted"),
     },
 ];

@@ -1,6 +1,6 @@
 //! Mutants of the contract of a store.
 
-use super::{Mutant, api};
+use super::{Mutant, api, contract};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -9,12 +9,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "qdjobs/src/store/pending.rs",
         old: "deliver(&slot, Err(unanswered));",
         new: "drop((slot, unanswered));",
-        killed_by: api("contract::in_a_sqlite_file::a_closed_store_says_so_to_everybody"),
+        killed_by: contract("sqlite::in_a_file::close::a_closed_store_refuses_every_request"),
     },
     Mutant {
         name: "running-job-deleted",
         breaks: "a running job is not deleted by command",
-        file: "qdjobs/src/store/mod.rs",
+        file: "qdjobs/src/store/command.rs",
         old: "(_, Status::Running) => {
                 (true,",
         new: "(_, Status::Running) => {
