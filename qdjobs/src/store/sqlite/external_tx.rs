@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::idempotency::check_all;
-use crate::model::job::{JobId, NewJob, RunAt};
+use crate::model::job::{JobId, NewJob};
 use crate::model::retry::Verdict;
 use crate::store::sqlite::connection::{error, migrate};
 use crate::store::sqlite::queries::{self, sql};
@@ -148,19 +148,7 @@ pub(super) fn statement(what: Foreign<'_>, now: Timestamp) -> Result<SqlStatemen
 /// The jobs as the parameter of [`sql::INSERT_JSON`].
 fn insert_statement(jobs: &[NewJob], now: Timestamp) -> Result<SqlStatement> {
     check_all(jobs, now)?;
-    let jobs = jobs.iter().map(|job| {
-        let mut value = json!({
-            "task_name": job.task_name, "name": job.name, "params": job.params, "queue": job.queue,
-            "priority": job.priority, "max_retries": job.max_retries, "metadata": job.metadata,
-            "idempotency_key": job.idempotency_key,
-        });
-        match job.run_at {
-            RunAt::Now => {}
-            RunAt::After(wait) => value["after"] = json!(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)),
-            RunAt::At(at) => value["at"] = json!(at.as_microsecond()),
-        }
-        value
-    });
+    let jobs = jobs.iter().map(queries::rows::new_job_json);
     Ok(SqlStatement::new(sql::INSERT_JSON.trim_ascii(), Value::Array(jobs.collect()).to_string()))
 }
 

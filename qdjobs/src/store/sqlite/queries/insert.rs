@@ -5,6 +5,7 @@
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, ToSql, params};
 
+use super::rows::NewJobRow;
 use super::{SqlResult, rows, sql};
 use crate::model::availability::Availability;
 use crate::model::clock::{Timestamp, whole_micros};
@@ -141,23 +142,17 @@ fn execute_insert(
     (at, now): (Timestamp, Timestamp),
     further: &[&dyn ToSql],
 ) -> SqlResult<usize> {
-    let availability = Stored::at(at, now).availability as i64;
-    let (at, now) = (at.as_microsecond(), now.as_microsecond());
-    let values = params![
-        job.task_name,
-        job.name,
+    let row = NewJobRow {
+        job,
         params,
-        job.queue,
-        job.priority,
-        job.max_retries,
-        at,
-        now,
-        job.metadata,
-        availability,
-    ];
+        availability: Stored::at(at, now).availability as i64,
+        at: at.as_microsecond(),
+        now: now.as_microsecond(),
+    };
+    let values = row.values();
     match further {
-        [] => insert.execute(values),
-        further => insert.execute([values, further].concat().as_slice()),
+        [] => insert.execute(&values),
+        further => insert.execute([&values, further].concat().as_slice()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rows of SQLite as values of the crate.
+//! Rows of SQLite as values of the crate, and new jobs as rows.
 //!
 //! Depends on `sql` for the order of columns. Times are stored as microseconds. A value that a person wrote
 //! with a database shell may be out of range: it is clamped and not refused, so that every row can be read.
@@ -7,12 +7,14 @@
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
+use serde_json::{Value, json};
 
 use super::sql;
 use crate::model::clock::Timestamp;
 use crate::model::idempotency::Holder;
 use crate::model::job::{
-    Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, Job, JobId, Progress, Status, WorkerId,
+    Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, Job, JobId, NewJob, Progress, RunAt, Status,
+    WorkerId,
 };
 use crate::store::engine::leaving::Held;
 use crate::store::{Claim, ClaimedJob, Ticket, WorkerInfo, WorkerState};
@@ -90,6 +92,52 @@ fn priority(value: Option<i64>) -> i32 {
 
 fn retries(value: Option<i64>) -> u32 {
     value.map_or(DEFAULT_RETRIES, count)
+}
+
+/// The values of a new job's row, for [`sql::INSERT`] and the statements that share its columns.
+pub(in crate::store::sqlite) struct NewJobRow<'a> {
+    pub(in crate::store::sqlite) job: &'a NewJob,
+    /// `None` for params that have a row of their own.
+    pub(in crate::store::sqlite) params: Option<&'a str>,
+    pub(in crate::store::sqlite) availability: i64,
+    /// The time from which it may run, in microseconds.
+    pub(in crate::store::sqlite) at: i64,
+    /// The time of the insert, in microseconds.
+    pub(in crate::store::sqlite) now: i64,
+}
+
+impl NewJobRow<'_> {
+    /// In the order of the statement's parameters.
+    pub(in crate::store::sqlite) fn values(&self) -> [&dyn ToSql; 10] {
+        let job = self.job;
+        [
+            &job.task_name,
+            &job.name,
+            &self.params,
+            &job.queue,
+            &job.priority,
+            &job.max_retries,
+            &self.at,
+            &self.now,
+            &job.metadata,
+            &self.availability,
+        ]
+    }
+}
+
+/// A new job as an element of the parameter of [`sql::INSERT_JSON`].
+pub(in crate::store::sqlite) fn new_job_json(job: &NewJob) -> Value {
+    let mut value = json!({
+        "task_name": job.task_name, "name": job.name, "params": job.params, "queue": job.queue,
+        "priority": job.priority, "max_retries": job.max_retries, "metadata": job.metadata,
+        "idempotency_key": job.idempotency_key,
+    });
+    match job.run_at {
+        RunAt::Now => {}
+        RunAt::After(wait) => value["after"] = json!(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)),
+        RunAt::At(at) => value["at"] = json!(at.as_microsecond()),
+    }
+    value
 }
 
 /// Reads [`sql::JOB_COLUMNS`].
