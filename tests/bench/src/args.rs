@@ -23,7 +23,7 @@ impl Args {
              [--rounds N] [--json]\n\nfigures: {}\n\n\
              --quick       small sizes, under a minute; for a check, not for publication\n\
              --only        this figure; may be repeated\n\
-             --durability  full (the default): a commit survives a power cut; relaxed: the end of the process\n\
+             --durability  full (the default): a commit survives a power failure; relaxed: the end of the process\n\
              --dir         where the databases are created; unless given, ./target or the current directory\n\
              --rounds      measured rounds for each figure, after one for warming up; 5, or 2 with --quick\n\
              --json        one JSON document instead of tables",

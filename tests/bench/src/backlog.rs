@@ -13,8 +13,8 @@ pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
     let cases = [
         ("ready", base),
         ("ready", Fill { ready: million, ..base }),
-        ("finished beside", Fill { finished: million, ..base }),
-        ("future-dated beside", Fill { future: million / 2, ..base }),
+        ("finished as well", Fill { finished: million, ..base }),
+        ("scheduled as well", Fill { future: million / 2, ..base }),
         ("ready, the worker's start included", Fill { ready: 1_000, ..base }),
     ];
     let columns = [
@@ -28,15 +28,15 @@ pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
         "bare to its first row",
     ];
     let note = format!(
-        "The first {} jobs (all, where there are fewer) drained by 8 slots; the last columns are the rate against the first \
-         row's in the same round.",
+        "8 slots drain the first {} jobs, or all jobs if there are fewer. The last two columns compare the rate with the \
+         first row of the same round.",
         base.ready
     );
     let mut table = Table::new("Drain and the size of the database", &columns, note);
     let templates = cases.iter().map(|(_, fill)| workspace.filled(*fill)).collect::<Result<Vec<_>>>()?;
     let mut rounds: Vec<Rounds> = cases.iter().map(|_| Rounds::default()).collect();
     // All cases in each round, so that a slow minute of the machine affects all of them; the first round
-    // is dropped.
+    // is discarded.
     for round in 0..=workspace.rounds {
         for (((_, fill), template), rounds) in cases.iter().zip(&templates).zip(&mut rounds) {
             let jobs = base.ready.min(fill.ready);

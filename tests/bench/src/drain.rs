@@ -12,8 +12,8 @@ use crate::workspace::{Db, Fill, PAYLOAD, Workspace};
 pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
     let jobs = workspace.size(100_000, 20_000);
     let note = format!(
-        "{jobs} no-op jobs with {PAYLOAD} bytes of params, stored beforehand: from the start of the worker to the commit of the \
-         last completion."
+        "{jobs} no-op jobs with {PAYLOAD} bytes of params, stored beforehand. The time is from the start of the worker to the \
+         commit of the last completion."
     );
     let mut table = Table::of_rates("Drain", "slots", note);
     let fill = Fill::ready(NOOP.name, jobs);

@@ -27,8 +27,8 @@ pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
         "bare p99, ms",
     ];
     let note = format!(
-        "Jobs stored a second, typed, {PAYLOAD} bytes of params; every caller returns after its commit. Bare beside 1 \
-         producer is a plain INSERT on its own connection, no thread in between."
+        "Jobs stored per second: typed enqueues with {PAYLOAD} bytes of params. Each call returns after its commit. For 1 \
+         producer, bare is a plain INSERT on the producer's own connection."
     );
     let mut table = Table::new("Enqueue", &columns, note);
     let mut push = |label: String, rounds: &Rounds| {

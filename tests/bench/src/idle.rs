@@ -22,7 +22,7 @@ pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
     let cases = [
         ("qdjobs, empty database", Engine::Ours, empty),
         (
-            "qdjobs, future-dated jobs only",
+            "qdjobs, scheduled jobs only",
             Engine::Ours,
             Fill { future: workspace.size(500_000, 50_000), ..empty },
         ),

@@ -23,7 +23,7 @@ pub(crate) fn describe(workspace: &Workspace) -> Result<Machine> {
     let kernel = read_to_string("/proc/sys/kernel/osrelease");
     let load = read_to_string("/proc/loadavg");
     let durability = match workspace.durability {
-        Durability::Full => "full (WAL, synchronous = FULL): a commit survives a power cut",
+        Durability::Full => "full (WAL, synchronous = FULL): a commit survives a power failure",
         _ => "relaxed (WAL, synchronous = NORMAL): a commit survives the end of the process",
     };
     let unknown = || "unknown".to_owned();
@@ -39,7 +39,7 @@ pub(crate) fn describe(workspace: &Workspace) -> Result<Machine> {
         ("commit", commit(workspace)?),
         ("SQLite", qdjobs::rusqlite::version().to_owned()),
         ("durability", durability.to_owned()),
-        ("rounds", format!("{} of each figure, after one that is dropped; medians", workspace.rounds)),
+        ("rounds", format!("{} of each figure, after one that is discarded; medians", workspace.rounds)),
         ("sizes", if workspace.quick { "quick: not for publication" } else { "full" }.to_owned()),
     ]))
 }

@@ -64,7 +64,7 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    /// Alternates: ours, bare, ours, bare. The first round of each warms up the machine and is dropped.
+    /// Alternates: ours, bare, ours, bare. The first round of each warms up the machine and is discarded.
     pub(crate) fn interleave(
         workspace: &Workspace,
         ours: impl Fn() -> Result<Run>,

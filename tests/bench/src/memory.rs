@@ -9,8 +9,8 @@ use crate::workspace::{Fill, Workspace};
 const SLOTS: usize = 64;
 
 pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
-    let note = "A process with one worker that drains the jobs of its file: resident memory at its peak (VmHWM) and after the \
-                last job (VmRSS).";
+    let note = "A process with one worker that drains the jobs of its file. Memory is the resident set: at its peak (VmHWM) and \
+                after the last job (VmRSS).";
     let columns = ["memory", "peak, MB", "afterwards, MB", "threads"];
     let mut table = Table::new("Memory", &columns, note);
     let (few, many) = (workspace.size(100_000, 10_000), workspace.size(1_000_000, 50_000));

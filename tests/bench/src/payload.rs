@@ -11,7 +11,7 @@ const BULK: u64 = 100;
 
 pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
     let note = format!(
-        "One caller storing {BULK} jobs a call, then 8 slots draining no-op jobs that are stored beforehand."
+        "Enqueue: one caller that stores {BULK} jobs per call. Drain: 8 slots and no-op jobs stored beforehand."
     );
     let mut table = Table::of_rates("Payload", "params", note);
     let cases =

@@ -27,8 +27,8 @@ pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
         "bare p99, ms",
     ];
     let note = format!(
-        "{PRODUCERS} producers, each waiting for its commit, and {SLOTS} slots in one process, to the commit of the last \
-         completion; `to start` is from the enqueue call to the first line of the handler."
+        "{PRODUCERS} producers, each waiting for its commit, and {SLOTS} slots in one process. The time ends with the \
+         commit of the last completion. `To start` is from the enqueue call to the first statement of the handler."
     );
     let mut table = Table::new("Steady pipeline", &columns, note);
     let each = workspace.size(5_000, 400);

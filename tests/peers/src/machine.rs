@@ -21,7 +21,7 @@ pub(crate) fn describe(args: &Args) -> BTreeMap<&'static str, String> {
         ("processor", format!("{cores} cores, {processor}")),
         ("system", format!("{} {kernel}", std::env::consts::OS)),
         ("load before", first("/proc/loadavg", "").unwrap_or_else(unknown)),
-        ("rounds", format!("{}; medians, with the least and the most", args.rounds)),
+        ("rounds", format!("{}; medians, with minimum and maximum", args.rounds)),
         ("sizes", sizes.to_owned()),
     ])
 }

@@ -1,6 +1,6 @@
 //! The arithmetic of rounds.
 
-/// The median of some rounds, between the least and the most.
+/// The median of some rounds, with the minimum and the maximum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
     pub(crate) median: f64,

@@ -15,7 +15,7 @@ pub(crate) fn all(rounds: &Rounds, absent: &[(String, String)]) -> Vec<Table> {
 
 fn peers(rows: &[Row], absent: &[(String, String)]) -> Table {
     let columns = ["peer", "version", "settings", "durability as run", "remark"];
-    let note = "The journal mode is read from the file. `asked`: answered by the peer's own connections.";
+    let note = "The journal mode is read from the file. `asked`: reported by the contestant's own connections.";
     let mut table = Table::new("Contestants", &columns, note);
     for row in rows {
         // Busy connections cannot be asked: the run that has asked most of them is shown.
@@ -40,8 +40,8 @@ fn peers(rows: &[Row], absent: &[(String, String)]) -> Table {
 
 fn enqueue(rows: &[Row]) -> Table {
     let columns = ["peer", "1 producer, jobs/s", "8 producers, jobs/s", "bulk, jobs/s", "jobs a bulk call"];
-    let note = "Jobs of 100 bytes stored a second; each caller waits until its job is stored. Median (min–max) of \
-                the rounds.";
+    let note = "Jobs of 100 bytes stored per second. Each caller waits until its job is stored. Cells show the \
+                median (min–max) of the rounds.";
     let mut table = Table::new("Enqueue", &columns, note);
     for row in rows {
         let cell = |figure| cell(row, figure, rate, 0);
@@ -59,9 +59,9 @@ fn enqueue(rows: &[Row]) -> Table {
 
 fn drain(rows: &[Row]) -> Table {
     let columns = ["peer", "jobs", "jobs/s", "CPU µs a job"];
-    let note = "No-op jobs stored beforehand, 8 slots; the time ends when the last finish is stored. The jobs are the \
-                most of 1,000, 10,000 and 100,000 that were expected to take 10 s at most, or 1,000; in a quick run a \
-                twentieth. qdjobs also drains as many as each of the others.";
+    let note = "No-op jobs stored beforehand, 8 slots. The time ends when the last finish is stored. The number of jobs \
+                is the largest of 1,000, 10,000 and 100,000 that was expected to take at most 10 s, else 1,000. In a \
+                quick run it is a twentieth. qdjobs also drains the same numbers as the other contestants.";
     let mut table = Table::new("Drain", &columns, note);
     for row in rows {
         for (jobs, outcome) in row.outcomes(Figure::Drain) {
@@ -78,8 +78,8 @@ fn drain(rows: &[Row]) -> Table {
 
 fn waiting(rows: &[Row]) -> Table {
     let columns = ["peer", "pick-up p50, ms", "idle CPU, % of a core"];
-    let note = "Pick-up is from the call that stores a job to its handler in the same process, the worker of 8 slots \
-                being idle, the commit included.";
+    let note = "Pick-up is from the call that stores a job to its handler in the same process, including the commit. \
+                The worker has 8 slots and is idle.";
     let mut table = Table::new("Idle worker", &columns, note);
     for row in rows {
         table.push(vec![
@@ -93,8 +93,8 @@ fn waiting(rows: &[Row]) -> Table {
 
 fn ratio(rows: &[Row]) -> Table {
     let columns = ["peer", "jobs", "qdjobs FULL drains × as fast", "qdjobs NORMAL drains × as fast"];
-    let note = "Of runs of the same round and the same number of jobs.";
-    let mut table = Table::new("qdjobs beside each peer, drain", &columns, note);
+    let note = "Both runs are of the same round and have the same number of jobs.";
+    let mut table = Table::new("qdjobs compared with each peer, drain", &columns, note);
     for row in rows.iter().filter(|row| !row.is_ours()) {
         for (jobs, outcome) in row.outcomes(Figure::Drain) {
             let Ok(theirs) = outcome else { continue };
