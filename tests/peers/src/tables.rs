@@ -15,7 +15,8 @@ pub(crate) fn all(rounds: &Rounds, absent: &[(String, String)]) -> Vec<Table> {
 
 fn peers(rows: &[Row], absent: &[(String, String)]) -> Table {
     let columns = ["peer", "version", "settings", "durability as run", "remark"];
-    let note = "The journal mode is read from the file. `asked`: reported by the contestant's own connections.";
+    let note =
+        "The journal mode is read from the file. `asked`: reported by the contestant's own connections.";
     let mut table = Table::new("Contestants", &columns, note);
     for row in rows {
         // Busy connections cannot be asked: the run that has asked most of them is shown.
