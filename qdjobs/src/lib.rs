@@ -131,7 +131,7 @@ pub mod prelude {
 }
 
 #[doc(hidden)]
-pub use task::private as __private;
+pub use task::macro_support as __private;
 
 /// Several workers, a simulated disk and a clock, in one thread and from one seed.
 #[cfg(all(test, target_os = "linux", feature = "sqlite"))]

@@ -4,14 +4,14 @@
 //! the outcome of a task to the job's next status.
 
 mod states;
-mod stop;
+mod stop_signal;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use self::states::States;
-pub(crate) use self::stop::StopSignal;
-pub use self::stop::{StopReason, Stopped};
+pub(crate) use self::stop_signal::StopSignal;
+pub use self::stop_signal::{StopReason, Stopped};
 use crate::model::clock::Timestamp;
 use crate::model::error::Result;
 use crate::model::job::{JobId, Progress};

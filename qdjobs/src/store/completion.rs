@@ -5,7 +5,7 @@
 
 use super::Store;
 use super::claim::{Claim, FinishedJob};
-use super::statement::{Foreign, SqlStatement};
+use super::sql_statement::{Foreign, SqlStatement};
 use crate::model::error::{Error, ErrorKind, Result};
 
 /// A transaction in which [`JobContext::complete_in`](crate::JobContext::complete_in) completes a job.

@@ -39,7 +39,7 @@
 //!
 //! [`ERROR_BYTES_MAX`]: crate::Job::ERROR_BYTES_MAX
 
-mod caps;
+mod capabilities;
 mod claim;
 mod command;
 mod completion;
@@ -54,16 +54,16 @@ pub mod memory;
 mod pending;
 mod progress;
 mod read;
+mod sql_statement;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub mod sqlite;
-mod statement;
 mod workers;
 
 use std::any::Any;
 use std::sync::Arc;
 
-pub use caps::Caps;
+pub use capabilities::Caps;
 pub use claim::{Claim, ClaimRequest, ClaimResponse, ClaimedJob, FinishedJob, TaskSet, Ticket};
 pub use command::JobCommand;
 pub(crate) use command::not_found;
@@ -73,7 +73,7 @@ pub use health::{Checkpoint, Failure, Health, HealthState, SqliteHealth};
 pub use pending::{Pending, Reply};
 pub use progress::ProgressSlot;
 pub use read::{Counts, Cursor, Filter, Page};
-pub use statement::{Foreign, SqlStatement};
+pub use sql_statement::{Foreign, SqlStatement};
 pub use workers::{Heartbeat, LEASE, Release, Released, TaskDefaults, WorkerInfo, WorkerState};
 
 use crate::model::clock::Clock;

@@ -1,6 +1,6 @@
 //! [`encode`], which writes typed params as the JSON text to store.
 //!
-//! Depends on serde_json, and on `check.rs` for params with floats. While it writes, it refuses what could
+//! Depends on serde_json, and on `check_params.rs` for params with floats. While it writes, it refuses what could
 //! not be read back. Reading is done by `param.rs`.
 
 use std::io;
@@ -8,7 +8,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use super::check::{check_params, too_deep};
+use super::check_params::{check_params, too_deep};
 use super::def::TaskDef;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::JSON_DEPTH_MAX;

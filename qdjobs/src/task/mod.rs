@@ -2,17 +2,17 @@
 //! requirements on parameters, state and results.
 //!
 //! Depends on the model, on the context of a running task, and on the request for a job. Stores nothing and
-//! runs nothing. Generated code uses `private` alone. This file only re-exports.
+//! runs nothing. Generated code uses `macro_support` alone. This file only re-exports.
 
 mod attribute;
-mod check;
+mod check_params;
 mod def;
 mod encode;
 mod future_kind;
+#[doc(hidden)]
+pub mod macro_support;
 mod output;
 mod param;
-#[doc(hidden)]
-pub mod private;
 pub(crate) mod registry;
 mod state;
 mod task_trait;
@@ -20,7 +20,7 @@ mod task_trait;
 mod tests;
 
 pub use attribute::task;
-pub(crate) use check::check_params;
+pub(crate) use check_params::check_params;
 #[cfg(feature = "tokio")]
 pub(crate) use def::SharedFuture;
 pub(crate) use def::{LocalFuture, Run};

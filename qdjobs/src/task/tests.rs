@@ -336,7 +336,7 @@ impl StdError for Outer {
 #[test]
 fn every_kind_of_error_becomes_a_task_error_with_its_causes() {
     fn converted<E: IntoTaskError<Via>, Via>(error: E) -> (TaskErrorKind, String) {
-        failure(private::finish(Err::<(), E>(error)))
+        failure(macro_support::finish(Err::<(), E>(error)))
     }
     let io = || std::io::Error::other("no route");
     assert_eq!(converted("text"), (TaskErrorKind::Retry, "text".into()));

@@ -4,8 +4,8 @@
 //! re-exports; each noun has a file of its own.
 
 mod attempt;
+mod checks;
 mod ids;
-mod limits;
 mod new_job;
 mod progress;
 mod status;
@@ -13,11 +13,11 @@ mod stored_job;
 mod wire_time;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
-pub use self::ids::{JobId, WorkerId};
-pub(crate) use self::limits::{
+pub(crate) use self::checks::{
     CRASHES_MAX, DEFAULT_QUEUE, DEFAULT_RETRIES, JSON_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, check_name,
     check_size, clip_error,
 };
+pub use self::ids::{JobId, WorkerId};
 pub use self::new_job::{NewJob, RunAt};
 pub use self::progress::Progress;
 pub use self::status::Status;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::limits::{DEFAULT_QUEUE, DEFAULT_RETRIES, check_display_name, check_key, check_name, check_size};
+use super::checks::{DEFAULT_QUEUE, DEFAULT_RETRIES, check_display_name, check_key, check_name, check_size};
 use crate::model::clock::{FAR_FUTURE_MICROS, Timestamp, after};
 use crate::model::error::{Error, ErrorKind, Result};
 

@@ -2,7 +2,7 @@
 //!
 //! Depends on the limits of stored texts. Knows neither the task nor the store.
 
-use super::limits::stored_text;
+use super::checks::stored_text;
 
 /// The progress of a running job, as its task reported it last.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -10,8 +10,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::checks;
 use super::ids::{JobId, WorkerId};
-use super::limits;
 use super::progress::Progress;
 use super::status::Status;
 use super::wire_time::wire_time;
@@ -71,32 +71,32 @@ pub struct Job {
 /// Limits and defaults.
 impl Job {
     /// The queue of a job if neither the task nor the caller names one: `default`.
-    pub const DEFAULT_QUEUE: &str = limits::DEFAULT_QUEUE;
+    pub const DEFAULT_QUEUE: &str = checks::DEFAULT_QUEUE;
 
     /// The number of retries of a job if neither the task nor the caller sets it: 3.
-    pub const DEFAULT_RETRIES: u32 = limits::DEFAULT_RETRIES;
+    pub const DEFAULT_RETRIES: u32 = checks::DEFAULT_RETRIES;
 
     /// The largest params, result or metadata, in bytes of JSON text: 1 MiB.
     ///
     /// A worker keeps the params of claimed jobs in memory, so a job should refer to large data by name or
     /// id.
-    pub const JSON_BYTES_MAX: usize = limits::JSON_BYTES_MAX;
+    pub const JSON_BYTES_MAX: usize = checks::JSON_BYTES_MAX;
 
     /// The deepest nesting of arrays and objects in params: 64 levels, which every JSON reader accepts.
-    pub const JSON_DEPTH_MAX: usize = limits::JSON_DEPTH_MAX;
+    pub const JSON_DEPTH_MAX: usize = checks::JSON_DEPTH_MAX;
 
     /// The longest stored error text, in bytes: 8 KiB. The middle of a longer one is cut out.
-    pub const ERROR_BYTES_MAX: usize = limits::ERROR_BYTES_MAX;
+    pub const ERROR_BYTES_MAX: usize = checks::ERROR_BYTES_MAX;
 
     /// The longest name of a task, a queue or a job, in bytes: 100.
-    pub const NAME_BYTES_MAX: usize = limits::NAME_BYTES_MAX;
+    pub const NAME_BYTES_MAX: usize = checks::NAME_BYTES_MAX;
 
     /// The longest idempotency key, in bytes: 200.
-    pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = limits::IDEMPOTENCY_KEY_BYTES_MAX;
+    pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = checks::IDEMPOTENCY_KEY_BYTES_MAX;
 
     /// The number of worker crashes after which a job is failed, unless
     /// [`QueueOptions::max_crashes`](crate::QueueOptions::max_crashes) sets another: 3.
-    pub const CRASHES_MAX: u32 = limits::CRASHES_MAX;
+    pub const CRASHES_MAX: u32 = checks::CRASHES_MAX;
 }
 
 impl Job {

@@ -2,12 +2,28 @@
 //!
 //! Depends on the requests. Runs nothing.
 
+use std::collections::VecDeque;
+
+use super::apply_requests::lease_lost;
 use super::requests::Request;
 use super::transaction::Effects;
-use super::verbs::lease_lost;
 use crate::model::clock::Timestamp;
 use crate::model::job::WorkerId;
 use crate::store::ClaimResponse;
+
+/// Most rows written in one transaction, some twenty milliseconds of work: no caller waits for others much
+/// longer than one commit takes. A single request may be larger; it then has a transaction to itself.
+pub(super) const BATCH_ROWS_MAX: usize = 4_096;
+
+/// How many of the waiting requests, from the oldest, share one transaction: at least one.
+pub(crate) fn requests_that_fit(waiting: &VecDeque<Request>) -> usize {
+    let mut rows = 0;
+    let fits = |request: &&Request| {
+        rows = request.rows().saturating_add(rows);
+        rows <= BATCH_ROWS_MAX
+    };
+    waiting.iter().take_while(fits).count().max(1).min(waiting.len())
+}
 
 /// One transaction in the making.
 #[derive(Debug, Default)]

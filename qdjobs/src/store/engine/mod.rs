@@ -12,11 +12,11 @@
 //!
 //! A transaction may run again, so nobody is answered, woken or forgotten before its commit.
 
+pub(crate) mod apply_requests;
 pub(crate) mod batch;
-pub(crate) mod leaving;
+pub(crate) mod leave_running;
 pub(crate) mod requests;
-pub(crate) mod run;
 pub(crate) mod transaction;
+pub(crate) mod transaction_steps;
 pub(crate) mod unconfirmed;
-pub(crate) mod verbs;
 pub(crate) mod waiters;

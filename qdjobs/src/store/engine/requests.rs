@@ -172,7 +172,7 @@ impl Request {
     }
 
     /// About how many rows it writes.
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         match self {
             Request::Insert(call) => call.args.len(),
             Request::Claim(call) => call.args.finished.len().saturating_add(call.args.limit),
@@ -199,10 +199,6 @@ fn bytes_of(job: &NewJob) -> usize {
 /// Most bytes that may wait. More means that the disk has been slower than the callers for a long time. They
 /// are refused at once, rather than blocked, or kept until the memory ends.
 const BYTES_MAX: usize = 256 << 20;
-
-/// Most rows written in one transaction, some twenty milliseconds of work: no caller waits for others much
-/// longer than one commit takes. A single request may be larger; it then has a transaction to itself.
-const BATCH_ROWS_MAX: usize = 4_096;
 
 /// Requests that wait for the writing thread, and the place where it sleeps.
 #[derive(Debug)]
@@ -321,15 +317,10 @@ impl RequestQueue {
         state.woken &= asleep;
     }
 
-    /// Takes what waits, oldest first; empty if nothing does.
-    pub(crate) fn take(&self) -> Vec<Request> {
+    /// Takes as many of the waiting requests as `count` returns, oldest first; empty if none wait.
+    pub(crate) fn take(&self, count: impl FnOnce(&VecDeque<Request>) -> usize) -> Vec<Request> {
         let mut state = self.lock();
-        let mut rows = 0;
-        let fits = |request: &&Request| {
-            rows = request.rows().saturating_add(rows);
-            rows <= BATCH_ROWS_MAX
-        };
-        let many = state.waiting.iter().take_while(fits).count().max(1).min(state.waiting.len());
+        let many = count(&state.waiting);
         let batch: Vec<Request> = state.waiting.drain(..many).collect();
         state.bytes = if state.waiting.is_empty() {
             0
@@ -413,6 +404,7 @@ impl ClockSubscriber for RequestQueue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::batch::{BATCH_ROWS_MAX, requests_that_fit};
     use super::*;
     use crate::model::clock::Timestamp;
     use crate::model::retry::Verdict;
@@ -425,7 +417,8 @@ mod tests {
             let jobs = vec![NewJob::new("a", "{}"); jobs];
             request_queue.push(Request::Insert(Call::new(jobs, Pending::new().0))).unwrap();
         }
-        let taken: Vec<usize> = std::iter::repeat_with(|| request_queue.take().len()).take(5).collect();
+        let taken: Vec<usize> =
+            std::iter::repeat_with(|| request_queue.take(requests_that_fit).len()).take(5).collect();
         assert_eq!(taken, [2, 1, 1, 1, 0]);
         assert_eq!(request_queue.lock().bytes, 0);
     }
@@ -452,7 +445,7 @@ mod tests {
                 .push(Request::CancelWaitingClaims(Call::new(WorkerId(1), Pending::new().0)))
                 .unwrap();
             assert_eq!(
-                request_queue.take().len(),
+                request_queue.take(requests_that_fit).len(),
                 4,
                 "what was accepted is there, and what frees room always is"
             );
@@ -460,7 +453,7 @@ mod tests {
         // A single one may be larger than all that may wait.
         push(&NewJob { params: "x".repeat(20_000), ..job.clone() }).unwrap();
         assert_eq!(push(&job).unwrap_err().kind(), ErrorKind::Overloaded);
-        request_queue.take();
+        request_queue.take(requests_that_fit);
         push(&job).unwrap();
     }
 
@@ -483,6 +476,6 @@ mod tests {
             request_queue.push(Request::Claim(Call::new(request, Pending::new().0))).unwrap();
         }
         request_queue.push(Request::CancelWaitingClaims(Call::new(WorkerId(1), Pending::new().0))).unwrap();
-        assert_eq!([(); 4].map(|()| request_queue.take().len()), [1, 1, 1, 0]);
+        assert_eq!([(); 4].map(|()| request_queue.take(requests_that_fit).len()), [1, 1, 1, 0]);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Depends on the contract and the model. Begins and commits nothing: the store does.
 
-use super::leaving::{Held, Leaving, Next};
+use super::leave_running::{Held, Leaving, Next};
 use crate::model::availability::Availability;
 use crate::model::clock::Timestamp;
 use crate::model::error::Result;

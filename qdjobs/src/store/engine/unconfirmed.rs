@@ -5,11 +5,11 @@
 //! lives. And a worker whose registration failed for its process would stay registered. Both are given back
 //! by the next transaction that succeeds.
 
+use super::apply_requests::{leave, release_worker};
 use super::batch::Batch;
-use super::leaving::Leaving;
+use super::leave_running::Leaving;
 use super::requests::{Call, Request};
 use super::transaction::Transaction;
-use super::verbs::{leave, release_worker};
 use crate::model::error::Result;
 use crate::model::job::WorkerId;
 use crate::store::{Claim, ClaimRequest, ClaimResponse, Release, Ticket};

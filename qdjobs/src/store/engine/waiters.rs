@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::apply_requests::lease_lost;
 use super::batch::Batch;
 use super::requests::{Call, Request, WaitForEnd};
 use super::transaction::{Effects, Transaction};
 use super::unconfirmed::Unconfirmed;
-use super::verbs::lease_lost;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error::{Error, Result};
 use crate::model::job::{Job, JobId, WorkerId};

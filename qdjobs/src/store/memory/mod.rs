@@ -15,7 +15,7 @@ use std::time::Duration;
 use self::state::{MemoryTransaction, State};
 use super::engine::batch::Batch;
 use super::engine::requests::{Call, Request};
-use super::engine::run::run;
+use super::engine::transaction_steps::run;
 use super::engine::unconfirmed::Unconfirmed;
 use super::engine::waiters::Waiters;
 use super::{

@@ -13,7 +13,7 @@ use crate::model::clock::{Timestamp, whole_micros};
 use crate::model::error::{Error, Result};
 use crate::model::idempotency::Holder;
 use crate::model::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
-use crate::store::engine::leaving::{Counts as Counted, Held, Leaving, Next};
+use crate::store::engine::leave_running::{Counts as Counted, Held, Leaving, Next};
 use crate::store::engine::transaction::{Effects, Transaction};
 use crate::store::{
     Claim, ClaimRequest, ClaimedJob, Counts, Cursor, Filter, JobCommand, Page, TaskDefaults, Ticket,

@@ -397,7 +397,7 @@ mod tests {
 
     use super::*;
     use crate::model::retry::Verdict;
-    use crate::store::engine::leaving::Leaving;
+    use crate::store::engine::leave_running::Leaving;
     use crate::store::engine::transaction::Transaction;
     use crate::store::sqlite::files::worker_locks;
     use crate::store::sqlite::queries::{self, sql};

@@ -14,7 +14,7 @@ use crate::model::clock::Timestamp;
 use crate::model::error::{Error, Result};
 use crate::model::job::{AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
 use crate::model::poison::CRASHES_MAX;
-use crate::store::engine::leaving::{Held, Leaving};
+use crate::store::engine::leave_running::{Held, Leaving};
 use crate::store::engine::transaction::{Effects, Transaction};
 use crate::store::{Claim, ClaimRequest, ClaimedJob, JobCommand, TaskDefaults, WorkerInfo};
 
@@ -230,7 +230,7 @@ mod tests {
     use crate::model::job::RunAt;
     use crate::store::engine::batch::Batch;
     use crate::store::engine::requests::{Call, Request};
-    use crate::store::engine::run::run;
+    use crate::store::engine::transaction_steps::run;
     use crate::store::engine::waiters::Waiters;
     use crate::store::sqlite::connection::open::{self, SqliteOptions};
     use crate::store::sqlite::scratch;

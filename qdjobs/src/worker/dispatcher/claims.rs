@@ -1,7 +1,7 @@
 //! The requests of a [`Dispatcher`] to the store, and what it does with their responses.
 //!
 //! A request carries finished jobs and asks for new ones. After the store has committed it, the events of the
-//! finished jobs are emitted. `claim_limit.rs` limits how many jobs a request asks for. No code chooses the
+//! finished jobs are emitted. `claim_ahead.rs` limits how many jobs a request asks for. No code chooses the
 //! thread of a job: a claimed job wakes one free thread of the pool, which takes it.
 
 use std::sync::Arc;

@@ -8,12 +8,12 @@
 //! of the pool that finishes a job sends the request itself if none is on its way. A response to the waiting
 //! claim is taken by the thread that delivers it. So a single job needs no thread switch in between.
 //!
-//! `claims.rs` exchanges requests with the store, `jobs.rs` begins and settles jobs, `control.rs` serves the
+//! `claims.rs` exchanges requests with the store, `next_job.rs` begins and settles jobs, `control.rs` serves the
 //! supervisor and the stop. Depends on the store's contract, the pool and the handle of the supervisor.
 
 mod claims;
 mod control;
-mod jobs;
+mod next_job;
 #[cfg(test)]
 mod testing;
 
@@ -28,7 +28,7 @@ use crate::store::TaskSet;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 
 use super::abandoned::Abandoned;
-use super::claim_limit::{AHEAD_WAIT_MAX, ClaimLimit};
+use super::claim_ahead::{AHEAD_WAIT_MAX, ClaimLimit};
 use super::execution::{Execution, FinishReport, UnstartedJob};
 use super::in_flight::InFlight;
 use super::job_source::JobSource;

@@ -1,7 +1,7 @@
 //! Ends attempts that run for longer than their timeout: [`TimeoutDuty`] notices them, by the monotonic
 //! clock.
 //!
-//! `dispatcher/jobs.rs` settles such an attempt and goes on without its thread or future.
+//! `dispatcher/next_job.rs` settles such an attempt and goes on without its thread or future.
 
 use std::time::Duration;
 

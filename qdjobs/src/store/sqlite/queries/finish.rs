@@ -8,7 +8,7 @@ use super::{SqlResult, rows, sql};
 use crate::model::clock::Timestamp;
 use crate::model::job::{AttemptOutcome, Status};
 use crate::store::Claim;
-use crate::store::engine::leaving::{Counts, Leaving, Next};
+use crate::store::engine::leave_running::{Counts, Leaving, Next};
 
 /// Writes how jobs leave `running`. The statement for the common case is looked up once for all of them.
 pub(in crate::store::sqlite) struct LeaveWriter<'c> {

@@ -16,7 +16,7 @@ use crate::model::job::{
     Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, Job, JobId, NewJob, Progress, RunAt, Status,
     WorkerId,
 };
-use crate::store::engine::leaving::Held;
+use crate::store::engine::leave_running::Held;
 use crate::store::{Claim, ClaimedJob, Ticket, WorkerInfo, WorkerState};
 
 /// A task and a queue.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{SqlResult, rows, sql};
 use crate::model::clock::Timestamp;
 use crate::model::job::WorkerId;
-use crate::store::engine::leaving::Held;
+use crate::store::engine::leave_running::Held;
 use crate::store::{WorkerInfo, WorkerState};
 
 /// Registers a worker; `false` if it is registered already.

@@ -16,7 +16,7 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::ClaimRequest;
 use crate::store::engine::batch::Batch;
 use crate::store::engine::requests::Request;
-use crate::store::engine::run::run;
+use crate::store::engine::transaction_steps::run;
 use crate::store::engine::waiters::Answers;
 use crate::store::sqlite::connection::error::{self, BusyRetry};
 use crate::store::sqlite::connection::{migrate, open};

@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::store::engine::batch::requests_that_fit;
 use crate::store::engine::requests::{Request, RequestQueue, Sleep};
 use crate::store::sqlite::connection::error;
 use crate::store::sqlite::writer::Writer;
@@ -52,7 +53,7 @@ impl WriterHandle {
         let mut slot = self.lock();
         let writer = slot.as_mut()?;
         // Taken only now: what came while a caller held the writer is part of the batch.
-        let requests = self.request_queue.take();
+        let requests = self.request_queue.take(requests_that_fit);
         let closing = matches!(requests.last(), Some(Request::Close));
         work(writer, |writer| {
             if requests.is_empty() {

@@ -5,11 +5,11 @@
 //! job waits, and what each request is answered. Answers nobody: [`Waiters::after_commit`] does. Begins and
 //! commits nothing.
 
+use super::apply_requests::{FinishResult, command, finish, lease_lost, leave, release_worker};
 use super::batch::{Batch, Claiming};
-use super::leaving::Leaving;
+use super::leave_running::Leaving;
 use super::requests::{Call, Request};
 use super::transaction::{Effects, Transaction};
-use super::verbs::{FinishResult, command, finish, lease_lost, leave, release_worker};
 use super::waiters::Waiters;
 use crate::model::error::{Error, Result};
 use crate::model::job::{JobId, Status, WorkerId};

@@ -22,7 +22,7 @@ pub use serde::de::{Deserialize, Deserializer};
 pub use serde::ser::{Serialize, SerializeMap, Serializer};
 pub use serde_json::value::Serializer as ValueSerializer;
 
-pub use super::check::check_params;
+pub use super::check_params::check_params;
 pub use super::def::{LocalFuture, ParamInfo, Run, SharedFuture, StateInfo, TaskDef, TaskOptions};
 pub use super::future_kind::{Boxed, Probe, ProbeLocal, run_async};
 pub use super::output::{TaskReturn, finish};

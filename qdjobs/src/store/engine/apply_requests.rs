@@ -3,7 +3,7 @@
 //! Depends on the transaction and the model. Decides which finishes are repetitions and which are lost, and
 //! for which jobs of a dead worker a crash is counted. Answers nobody.
 
-use super::leaving::Leaving;
+use super::leave_running::Leaving;
 use super::transaction::{Effects, Transaction};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{Job, Status, WorkerId};
