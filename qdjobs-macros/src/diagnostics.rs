@@ -1,7 +1,10 @@
-//! Error messages: [`Errors`] collects all errors of one task, [`suggest`] finds the intended word.
+//! Collects all errors of one task ([`Errors`]), and finds the word for a compile-time "did you mean"
+//! ([`suggest`]).
 //!
-//! Depends on syn's error type, and on strsim for the distance between words. Decides nothing about options
-//! or parameters: the code that reads them decides what is an error.
+//! Contains no message of a single check: the code that reads an option or a parameter has it. The message
+//! for an unknown option is in `options/known.rs`.
+//!
+//! Depends on syn's error type, and on strsim for the distance between words.
 //!
 //! A message says what is wrong and why. Its `help:` line says what to write instead.
 

@@ -1,8 +1,12 @@
-//! Durations in option values: `"30s"`, `"1h30m"`, `"250ms"`.
+//! Parses durations in option values: `"30s"`, `"1h30m"`, `"250ms"`.
 //!
-//! Depends on the standard library only. Not parsed with the calendar library of the runtime, for four
-//! reasons: it accepts `"5 sec ago"`, it rejects `"1d"`, it has no help for `"30"`, and every crate with a
-//! task would compile it for the build host as well.
+//! Which options take a duration, and the messages for a bad one, are in `options/values.rs`.
+//!
+//! Depends on the standard library only.
+//!
+//! Not parsed with the calendar library of the runtime, for four reasons. It accepts `"5 sec ago"`, it
+//! rejects `"1d"`, and it has no help for `"30"`. Every crate with a task would compile it for the build host
+//! as well.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
-//! The annotated item as it is written: [`Function`], whose body stays unparsed tokens.
+//! Parses the annotated function as it is written: [`Function`], whose body stays unparsed tokens.
 //!
-//! Depends on `diagnostics` and `tokens`. Does not interpret parameters or the return type: `signature` does.
+//! Does not interpret parameters or the return type: `signature` does.
+//!
+//! Depends on `diagnostics` and `tokens`.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;

@@ -2,9 +2,9 @@
 //! it.
 //!
 //! This file is the entry point. It reads the attribute and the function, collects all errors, and emits the
-//! result. Each step has its own file: `options` (the arguments of the attribute), `function` and `signature`
-//! (the annotated function), `names` (task names and generated names), `expand` (the generated code),
-//! `diagnostics` (error messages). Nothing in this crate reads a file, an environment variable or a clock.
+//! result. Each step has its own file. `options` reads the arguments of the attribute, `function` and
+//! `signature` the annotated function. `names` checks and makes names, `expand` generates the code,
+//! `diagnostics` collects errors. Nothing in this crate reads a file, an environment variable or a clock.
 
 mod diagnostics;
 mod duration;

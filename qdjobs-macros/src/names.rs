@@ -1,6 +1,9 @@
-//! Names: the check of task and queue names, the name of the params struct, and the name of the guard macro.
+//! Checks task and queue names, and makes the names of the params struct and of the guard macro.
 //!
-//! Depends on `diagnostics`. Generates no code.
+//! Generates no code: the struct is in `expand/params_struct.rs`, the guard macro in
+//! `expand/registration.rs`. The run-time check of names is in the runtime's `model/job/checks.rs`.
+//!
+//! Depends on `diagnostics`.
 
 use proc_macro2::Ident;
 use quote::format_ident;

@@ -1,6 +1,8 @@
 //! The building blocks of generated code: `emit!`, the path of the runtime, identifiers, and spans.
 //!
-//! Depends on syn and quote only. Knows no option and no parameter.
+//! Knows no option and no parameter: what is generated is decided in `expand`.
+//!
+//! Depends on syn and quote only.
 //!
 //! Rules for spans. Each one prevents a misleading compiler error:
 //!

@@ -56,6 +56,18 @@
 // Generated code names this crate as `::qdjobs`, also in its own tests and examples.
 extern crate self as qdjobs;
 
+// The folders, for maintainers; the head of each `mod.rs` lists its files. ARCHITECTURE.md has more.
+//
+//   model/      decisions and values: retry, lease, poison jobs, checks of a job, errors, clock
+//   store/      the contract of a store, the engine that every store uses, the stores in memory and on SQLite
+//   queue/      JobQueue, AsyncQueue, the options of a job, enqueueing, the handle of a stored job
+//   context/    JobContext, stop signals, shared values
+//   task/       the trait Task, params, results, the registry, what generated code calls
+//   worker/     the options of a worker, start and stop, dispatchers, threads, the supervisor
+//   sync.rs     locks and threads, of std or of shuttle
+//   guide.rs    the pages of the guide, whose texts are in docs/
+//   sim/        a simulation of several processes (tests only)
+
 mod context;
 mod model;
 mod queue;

@@ -1,7 +1,10 @@
-//! Locks, threads and channels: those of std, or of shuttle in a build with `--cfg qdjobs_shuttle` (`tests/shuttle`).
+//! The locks, threads and channels of this crate: those of std, or of shuttle in tests of thread orders.
 //!
-//! Code that waits for another thread of this crate takes them from here. Nothing else comes in: `Arc` and other types
-//! that never block are imported from std.
+//! A build with `--cfg qdjobs_shuttle` takes those of shuttle. Code that waits for another thread of this
+//! crate takes them from here. The tests that run with shuttle are in `tests/shuttle`.
+//!
+//! Depends on std or shuttle. Nothing else comes in: `Arc` and other types that never block are imported from
+//! std.
 
 #[cfg(not(qdjobs_shuttle))]
 pub(crate) use std::{

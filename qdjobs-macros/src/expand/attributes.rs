@@ -1,6 +1,8 @@
-//! Attributes of the function that generated items repeat: `cfg`, lint levels, doc comments.
+//! Which attributes of the function the generated items repeat: `cfg`, lint levels, doc comments.
 //!
-//! Depends on `tokens`. The macro's own attributes of parameters are read in `signature`, not here.
+//! The macro's own attributes of parameters are read in `signature`.
+//!
+//! Depends on `tokens`.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;

@@ -1,6 +1,8 @@
-//! The input of the code generation: everything that is known of one task.
+//! Everything that is known of one task: the input of the code generation.
 //!
-//! Depends on `function`, `options`, `signature` and `tokens`. Generates no item.
+//! Generates no item.
+//!
+//! Depends on `function`, `options`, `signature` and `tokens`.
 
 use proc_macro2::{Ident, TokenStream};
 

@@ -1,12 +1,14 @@
-//! The generated code of a task: the params struct, its impls, the function that a worker calls, and the
+//! Generates the code of a task: the params struct, its impls, the function that a worker calls, and the
 //! registration.
-//!
-//! Depends on every other part of the crate. Reports no errors: `lib.rs` calls [`expand`] only after all
-//! checks of the function have passed. Generated code names the runtime only through its `__private` module,
-//! and consists of calls as far as possible: the runtime compiles shared code once, not once for each task.
 //!
 //! `input` holds what is known of the task. `params_struct`, `serde_impls`, `std_impls`, `task_impl`,
 //! `run_function` and `registration` each generate one part; `param` and `attributes` serve all of them.
+//! Reports no errors: `lib.rs` calls [`expand`] only after all checks of the function have passed.
+//!
+//! Depends on every other part of the crate.
+//!
+//! Generated code names the runtime only through its `__private` module (`task/macro_support.rs`). It
+//! consists of calls as far as possible: the runtime compiles shared code once, not once for each task.
 
 mod attributes;
 mod input;

@@ -1,6 +1,8 @@
-//! The tokens of a stored parameter: its type, its default, and the argument it becomes.
+//! Generates the tokens of a stored parameter: its type, its default, and the argument it becomes.
 //!
-//! Depends on `signature` and `tokens`. Generates no item.
+//! Generates no item. Which type is stored is decided in `signature/stored_type.rs`.
+//!
+//! Depends on `signature` and `tokens`.
 
 use proc_macro2::{Ident, TokenStream};
 

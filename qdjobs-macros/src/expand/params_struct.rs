@@ -1,7 +1,9 @@
-//! The params struct, and its methods `new` and `enqueue`.
+//! Generates the params struct, and its methods `new` and `enqueue`.
+//!
+//! Implements no trait: see `serde_impls`, `std_impls` and `task_impl`. The name of the struct is made in
+//! `names`.
 //!
 //! Depends on `input`, `param` and `attributes`, and on `names`, `signature`, `function` and `tokens`.
-//! Implements no trait.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote_spanned};

@@ -1,4 +1,7 @@
-//! The registration of a task: the entry that workers find, and the guard macros that keep task names unique.
+//! Generates the registration of a task: the entry that workers find, and the guard macros that keep task
+//! names unique.
+//!
+//! Entries are read in the runtime's `task/registry.rs`.
 //!
 //! Depends on `input`, and on `names` and `tokens`.
 

@@ -1,4 +1,7 @@
-//! The function that runs one attempt: it decodes the params, calls the task, and encodes the result.
+//! Generates the function that runs one attempt: it decodes the params, calls the task, and encodes the
+//! result.
+//!
+//! When a worker calls it is decided in the runtime's `worker/`.
 //!
 //! Depends on `input` and `param`, and on `signature` and `tokens`.
 

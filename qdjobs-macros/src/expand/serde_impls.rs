@@ -1,7 +1,8 @@
-//! `Serialize` and `Deserialize` of the params struct.
+//! Generates `Serialize` and `Deserialize` of the params struct.
 //!
-//! Depends on `input`, `param` and `attributes`, and on `signature` and `tokens`. The code that is common to
-//! all tasks is in the runtime, not here.
+//! The code that is common to all tasks is in the runtime: `task/param.rs` and `task/encode.rs`.
+//!
+//! Depends on `input`, `param` and `attributes`, and on `signature` and `tokens`.
 
 use proc_macro2::{Ident, Literal, TokenStream};
 

@@ -1,4 +1,4 @@
-//! `Clone`, `Debug` and `PartialEq` of the params struct.
+//! Generates `Clone`, `Debug` and `PartialEq` of the params struct.
 //!
 //! Depends on `input` and `param`, and on `names` and `tokens`.
 

@@ -1,7 +1,8 @@
-//! The `Task` impl of the params struct, with the task's `TaskDef`.
+//! Generates the `Task` impl of the params struct, with the task's `TaskDef`.
 //!
-//! Depends on `input` and `attributes`, and on `names`, `options`, `signature` and `tokens`. The function
-//! that the `TaskDef` points to is generated in `run_function`.
+//! The function that the `TaskDef` points to is generated in `run_function`.
+//!
+//! Depends on `input` and `attributes`, and on `names`, `options`, `signature` and `tokens`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::{LitStr, Token};

@@ -1,6 +1,8 @@
-//! The value of the option `backoff`: `fixed(..)`, `exponential(..)`, a function, or a `Backoff`.
+//! Reads the value of the option `backoff`: `fixed(..)`, `exponential(..)`, a function, or a `Backoff`.
 //!
-//! Depends on `values`, `diagnostics` and `tokens`. The waits are computed in the runtime, not here.
+//! The waits are computed in the runtime's `model/retry.rs`.
+//!
+//! Depends on `values`, `diagnostics` and `tokens`.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
-//! The keys of the options: the supported ones, the planned ones, and the names that other frameworks use.
+//! The keys of the options of `#[task(...)]`, and the message for an unknown one.
 //!
-//! Depends on `diagnostics` for suggestions. Reads no value.
+//! Includes planned options and the names that other frameworks use. Reads no value: `values` does.
+//!
+//! Depends on `diagnostics` for suggestions.
 
 use proc_macro2::Ident;
 use syn::ext::IdentExt;

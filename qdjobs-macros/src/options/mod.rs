@@ -1,11 +1,12 @@
-//! The arguments of `#[task("send_email", queue = "mail", …)]`: [`Options`].
+//! Reads the arguments of `#[task("send_email", queue = "mail", …)]`, the name and the options: [`Options`].
 //!
-//! Depends on `names`, `diagnostics` and `tokens`. Does not look at the function; the caller passes its name
-//! for help texts.
+//! `known` lists the options and has the message for an unknown one, `values` reads the values, `backoff` the
+//! value of `backoff`. Does not look at the function; the caller passes its name for help texts.
 //!
-//! `known` lists the options and suggests one for an unknown key, `values` reads the values, `backoff` the
-//! value of `backoff`. Literals are checked here. Any other expression is emitted as written, where the
-//! compiler checks its type and reports an error at its tokens.
+//! Depends on `names`, `diagnostics` and `tokens`.
+//!
+//! Literals are checked here. Any other expression is emitted as written, where the compiler checks its type
+//! and reports an error at its tokens.
 
 mod backoff;
 mod known;

@@ -1,7 +1,9 @@
-//! The values of the options: queue names, integers, durations.
+//! Reads the values of the options: queue names, integers, durations.
 //!
-//! Depends on `duration`, `names`, `diagnostics` and `tokens`. A literal is checked; any other expression is
-//! emitted as written. The value of `backoff` is read in `backoff`.
+//! The value of `backoff` is read in `backoff`, the keys are in `known`. A literal is checked; any other
+//! expression is emitted as written.
+//!
+//! Depends on `duration`, `names`, `diagnostics` and `tokens`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

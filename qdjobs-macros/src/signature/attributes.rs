@@ -1,7 +1,9 @@
-//! The attributes of a parameter: `#[state]`, `#[ctx]`, `#[default]`, `#[alias]`, `#[with]`, and its doc
-//! comments.
+//! Reads the attributes of a parameter: `#[state]`, `#[ctx]`, `#[default]`, `#[alias]`, `#[with]`, and its
+//! doc comments.
 //!
-//! Depends on `diagnostics`. Does not look at the type of the parameter.
+//! Does not look at the type of the parameter: `param` and `stored_type` do.
+//!
+//! Depends on `diagnostics`.
 
 use proc_macro2::Ident;
 use quote::ToTokens;

@@ -1,11 +1,14 @@
-//! The signature of a task: which parameters are stored, which the worker passes, and the return type.
-//!
-//! Depends on `diagnostics` and `tokens`. Reads no option and generates no code. A macro sees tokens but no
-//! types, so all decisions here follow from how a parameter is written. What depends on the types is left to
-//! the compiler: `expand` names the traits that ask it.
+//! Decides from the signature of a task which parameters are stored, which the worker passes, and what the
+//! return type is.
 //!
 //! `attributes` reads the attributes of a parameter, `param` one parameter, `stored_type` the type that is
-//! stored for it, `output` the return type; `types` holds helpers for written types.
+//! stored for it. `output` reads the return type, `types` holds helpers for written types. Reads no option
+//! and generates no code.
+//!
+//! Depends on `diagnostics` and `tokens`.
+//!
+//! A macro sees tokens but no types, so all decisions here follow from how a parameter is written. What
+//! depends on the types is left to the compiler: `expand` names the traits that ask it.
 
 mod attributes;
 mod output;

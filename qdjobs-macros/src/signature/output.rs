@@ -1,7 +1,10 @@
-//! The return type of a task.
+//! Refuses return types that no task can have: a borrow, `impl Trait`, `!`. Returns the type as it is
+//! written.
 //!
-//! Depends on `types` and `diagnostics`. Whether the value can be stored is decided by the compiler, not
-//! here.
+//! Whether the value can be stored is decided by the compiler, with the requirements in the runtime's
+//! `task/output.rs`.
+//!
+//! Depends on `types` and `diagnostics`.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};

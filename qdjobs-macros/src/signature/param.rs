@@ -1,6 +1,9 @@
-//! One parameter of a task: stored with the job, or passed by the worker (the context, shared state).
+//! Decides whether a parameter of a task is stored with the job, or passed by the worker (the context, shared
+//! state).
 //!
-//! Depends on `attributes`, `stored_type`, `types`, `diagnostics` and `tokens`. Generates no code.
+//! The type that is stored for it is decided in `stored_type`. Generates no code: see `expand/param.rs`.
+//!
+//! Depends on `attributes`, `stored_type`, `types`, `diagnostics` and `tokens`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;

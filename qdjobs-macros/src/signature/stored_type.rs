@@ -1,6 +1,9 @@
-//! The stored type of a parameter: the owned type of its field, and how the value is passed to the function.
+//! Decides as which owned type a parameter is stored (`&str` as `String`), and how the value is passed to the
+//! function.
 //!
-//! Depends on `types`, `diagnostics` and `tokens`. Generates no code. Knows no attribute.
+//! Generates no code: see `expand/param.rs`. Knows no attribute.
+//!
+//! Depends on `types`, `diagnostics` and `tokens`.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};

@@ -1,6 +1,8 @@
 //! Helpers for types as they are written: without invisible groups, by the last path segment, as text.
 //!
-//! Depends on syn only. Reports no errors.
+//! Decides nothing about parameters and reports no errors.
+//!
+//! Depends on syn only.
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::ToTokens;

@@ -1,7 +1,9 @@
-//! What a running task can ask about its job: [`JobContext`].
+//! What a running task can ask about its job and report to it: [`JobContext`].
 //!
-//! Depends on the claim types of the store and on the queue handle. It decides nothing: `model/retry.rs` maps
-//! the outcome of a task to the job's next status.
+//! Does not decide when a task should stop: see `worker/`. The signal is in `stop_signal.rs`, the shared
+//! values are in `states.rs`. What becomes of the job is decided in `model/retry.rs`.
+//!
+//! Depends on the claim types of the store and on the queue handle.
 
 mod states;
 mod stop_signal;

@@ -1,5 +1,8 @@
 //! The shared values that tasks take with `#[state]`: [`States`], at most one value of each type.
 //!
+//! How a task names such a parameter is in `task/state.rs`. That all of them are present is checked in
+//! `worker/start.rs`.
+//!
 //! Depends on std alone. Nothing is added once the worker has started.
 
 use std::any::{Any, TypeId};

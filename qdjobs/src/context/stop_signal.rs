@@ -1,6 +1,10 @@
-//! How a running task learns that it should stop: [`StopSignal`], [`StopReason`] and the future [`Stopped`].
+//! Signals a running task to stop, with the reason: [`StopSignal`], [`StopReason`] and the future
+//! [`Stopped`].
 //!
-//! Depends on std alone. It only transports the reason: the worker decides when and why a task should stop.
+//! Only transports the reason. The worker decides when and why a task should stop: `worker/supervisor/` and
+//! `worker/stop.rs`.
+//!
+//! Depends on std alone.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,7 +1,10 @@
-//! [`Availability`], whether a pending job may be claimed: the one place that decides it.
+//! Decides whether a pending job may be claimed, from its due time and its crash count: [`Availability`].
 //!
-//! Depends on the clock's types. Reads no clock and no storage; what a store has to write down is decided
-//! here.
+//! Does not choose among the jobs that may be claimed: see `store/sqlite/queries/claim.rs`. Whether a crash
+//! is counted is decided in `poison.rs`.
+//!
+//! Depends on the clock's types. Reads no clock and no storage: a store writes the decided value into the
+//! job's row.
 
 use crate::model::clock::Timestamp;
 

@@ -1,7 +1,9 @@
-//! [`Clock`], the only source of time in the crate, and the arithmetic of instants.
+//! Reads the time: [`Clock`], the system's clock or a manual one, and the arithmetic of instants.
 //!
-//! Depends on jiff for the calendar. No other file reads the clocks of the operating system. The lock in here
-//! is that of a manual clock.
+//! This is the only file that reads the clocks of the operating system. The format of instants in JSON is in
+//! `job/wire_time.rs`.
+//!
+//! Depends on jiff for the calendar. Its only lock is that of a manual clock.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};

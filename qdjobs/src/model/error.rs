@@ -1,6 +1,9 @@
-//! [`Error`], the error type of every operation of this crate, and its kinds.
+//! The errors that this crate returns: [`Error`] with its text, and [`ErrorKind`] for code that reacts to it.
 //!
-//! Depends on the standard library alone. How a *task* fails is in `task_error.rs`.
+//! Which kind a result code of SQLite becomes is decided in `store/sqlite/connection/error.rs`. How a *task*
+//! fails is in `task_error.rs`.
+//!
+//! Depends on the standard library alone.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};

@@ -1,7 +1,10 @@
-//! [`Event`], what a worker reports about its jobs and about itself.
+//! What a worker reports to its event listener: [`Event`], about its jobs and about itself.
 //!
-//! Depends on `job` and `error`. An event is reported after the store has answered, so a crash cannot undo
-//! what it reports.
+//! Does not emit events: `worker/dispatcher/claims.rs` emits those of finished jobs, the supervisor and the
+//! start those of the worker. The event of a finished job is emitted after the store has answered, so a crash
+//! cannot undo what it reports.
+//!
+//! Depends on `job` and `error`.
 
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
-//! Idempotency keys: when an enqueue repeats an earlier one, and when it conflicts with it.
+//! Decides when an enqueue with an idempotency key repeats an earlier one, and when it conflicts with it.
 //!
-//! Depends on `job` and on serde_json. The look-up of the job that holds a key, and its lock, are in the
-//! stores.
+//! Does not look up the job that holds a key: see `store/sqlite/queries/insert.rs` and
+//! `store/memory/state.rs`. The allowed characters and length of a key are in `job/checks.rs`.
+//!
+//! Depends on `job` and on serde_json.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,8 @@
-//! [`HeartbeatMonitor`], which decides when the lease of a silent worker has expired.
+//! Decides after how much silence a worker is presumed dead, and which gaps in the observation restart the
+//! measurement: [`HeartbeatMonitor`].
+//!
+//! Does not send heartbeats: see `worker/supervisor/heartbeat.rs`. Does not release jobs:
+//! `worker/supervisor/rescuer.rs` asks this file and the worker locks.
 //!
 //! Depends on `job`. The time is an argument; no wall clock is involved.
 //!

@@ -1,4 +1,18 @@
-//! The decisions: what a job is, what becomes of it, and the values that describe both.
+//! The decisions about jobs, and the values that describe them: each question has one file.
+//!
+//! | question | file |
+//! |---|---|
+//! | What is a job, and which values may its fields have? | `job/` |
+//! | May a pending job be claimed? | `availability.rs` |
+//! | Does an enqueue repeat an earlier one? | `idempotency.rs` |
+//! | Is a failed job retried, and after which wait? | `retry.rs` |
+//! | Is a silent worker presumed dead? | `lease.rs` |
+//! | For which jobs of a dead worker is a crash counted? | `poison.rs` |
+//! | What may a task return? | `outcome.rs`, `task_error.rs` |
+//! | Which errors does this crate return? | `error.rs` |
+//! | What does a worker report? | `event.rs` |
+//! | What time is it? Which number is drawn? | `clock.rs`, `rng.rs` |
+//! | Which name did the caller mean? | `suggest.rs` |
 //!
 //! Depends on the standard library, serde, jiff and strsim. Never comes in: SQL, a thread, an await, a lock
 //! other than the one of a manual clock.

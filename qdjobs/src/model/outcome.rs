@@ -1,6 +1,9 @@
-//! [`Outcome`], what an attempt of a task returned, in the form in which it is stored.
+//! What an attempt of a task returned, as it is stored: [`Outcome`], the result as JSON text or an error.
 //!
-//! Depends on serde_json, the limits and the task's error. What becomes of the job is decided in `retry.rs`.
+//! What becomes of the job is decided in `retry.rs`. Which return types a task may have is decided in
+//! `task/output.rs`.
+//!
+//! Depends on serde_json, the limits of `job/checks.rs` and the task's error.
 
 use serde::Serialize;
 

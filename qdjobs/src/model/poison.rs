@@ -1,7 +1,12 @@
-//! Poison jobs: which jobs are charged with the crash of a worker process, and what becomes of them.
+//! Decides for which of a dead worker's jobs a crash is counted, and with which crash a job fails:
+//! [`attribute_crash`].
 //!
-//! Depends on `job`. Whether a worker is dead is decided in `lease.rs` and by the worker locks. A store
-//! writes what [`attribute_crash`] returns.
+//! Does not decide whether a worker is dead: see `lease.rs` and the worker locks.
+//! `store/engine/apply_requests.rs` passes the jobs to this file; `store/engine/leave_running.rs` computes
+//! their new rows. That a worker claims at most one suspected job at a time is decided in
+//! `store/sqlite/queries/claim.rs` and `store/memory/state.rs`.
+//!
+//! Depends on `job`.
 //!
 //! A job that crashes its process (an abort, a stack overflow, out of memory) interrupts every other job in
 //! it, at each of its attempts. So crashes are counted apart from failures. A job with a counted crash is a

@@ -1,7 +1,8 @@
-//! [`Rng`], the source of random numbers.
+//! Random numbers: [`Rng`], for the ids of workers and sockets, and for jitter.
 //!
-//! Depends on the standard library alone. For ids that must differ (workers, sockets) and for jitter; not for
-//! secrets.
+//! Not for secrets. How a random number becomes the wait before a retry is decided in `retry.rs`.
+//!
+//! Depends on the standard library alone.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,9 @@
-//! [`suggest`], which finds the name that was probably meant, for messages with "did you mean".
+//! Finds the name for "did you mean ..." in run-time errors: [`suggest`].
 //!
-//! Depends on strsim for the distance of two words. The macro crate has the same lines: a macro crate exports
-//! nothing but macros.
+//! The suggestions of the compiler are in `qdjobs-macros/src/diagnostics.rs`. That file has the same lines,
+//! since a macro crate exports nothing but macros.
+//!
+//! Depends on strsim for the distance of two words.
 
 use strsim::osa_distance;
 

@@ -1,6 +1,9 @@
-//! [`TaskError`], how a task reports that it did not succeed.
+//! How a task reports a failure: [`TaskError`], which is retried, permanent, or a cancellation.
 //!
-//! Depends on the standard library alone. What a failure means for the job is decided in `retry.rs`.
+//! What the error means for the job is decided in `retry.rs`. Which other error types a task may return is
+//! decided in `task/output.rs`.
+//!
+//! Depends on the standard library alone.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,6 @@
-//! [`AsyncQueue`], a queue whose methods return futures.
+//! The queue whose methods return futures: [`AsyncQueue`], its reads and commands.
+//!
+//! Enqueueing with it is in `enqueue.rs`. The methods that block are in `job_queue.rs`.
 //!
 //! Depends on `job_queue` and on the contract of a store. Uses no async runtime.
 

@@ -1,4 +1,6 @@
-//! [`JobQueue::backup`], the copy of a queue on SQLite.
+//! The public method [`JobQueue::backup`].
+//!
+//! Copies nothing itself: the copy is made and checked in `store/sqlite/tools/backup.rs`.
 //!
 //! Depends on the SQLite store, and exists with the feature `sqlite`.
 

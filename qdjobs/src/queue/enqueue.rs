@@ -1,4 +1,7 @@
-//! Storing jobs: the queues as [`Enqueue`] targets, jobs in bulk, and the SQL statement for other drivers.
+//! Enqueues on a queue: one job, jobs in bulk, or as an SQL statement for another driver.
+//!
+//! The options of a job are in `request.rs`. Jobs in a caller's transaction are stored by
+//! `store/sqlite/external_tx.rs`.
 //!
 //! Depends on the request and on the contract of a store. Names no database.
 

@@ -1,4 +1,7 @@
-//! [`JobHandle`], one stored job of a queue, and the typed result of a job.
+//! Waits for the typed result of a job: [`JobHandle`], one stored job of a queue.
+//!
+//! Which errors a wait returns for a failed or cancelled job is decided here. When the wait is answered is
+//! decided in `store/engine/waiters.rs`.
 //!
 //! Depends on `job_queue` and on the contract of a store. Names no task: the result type is a parameter.
 

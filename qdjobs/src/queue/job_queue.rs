@@ -1,6 +1,9 @@
-//! [`JobQueue`], the handle of a queue: reads, commands, and the state of its store.
+//! The handle of a queue: [`JobQueue`], with its reads, its commands by hand, and the health of its store.
 //!
-//! Depends on the contract of a store. Enqueueing is in `enqueue.rs`, opening in `options.rs`.
+//! Opening a queue is in `options.rs`, enqueueing in `enqueue.rs`. Which commands a job's status allows is
+//! decided in `store/command.rs`.
+//!
+//! Depends on the contract of a store.
 
 use std::sync::{Arc, Weak};
 

@@ -1,8 +1,12 @@
-//! Queues as a program uses them: [`JobQueue`] and [`AsyncQueue`], a job before it is enqueued
-//! ([`JobRequest`](request::JobRequest)) and afterwards ([`JobHandle`]).
+//! Queues as a program uses them: [`JobQueue`], [`AsyncQueue`], [`JobRequest`](request::JobRequest),
+//! [`JobHandle`].
 //!
-//! Depends on the contract of a store. Runs no task: that is done by a worker. This file only re-exports.
-//! Methods of `JobQueue` that return another type of this folder are in the file of that type.
+//! This file only re-exports. `options.rs` opens a queue, `request.rs` describes a job to enqueue,
+//! `enqueue.rs` stores it, `handle.rs` waits for its result. `job_queue.rs` reads and changes stored jobs,
+//! `async_queue.rs` does so with futures, `backup.rs` copies the database. Methods of `JobQueue` that return
+//! another type of this folder are in the file of that type.
+//!
+//! Depends on the contract of a store. Runs no task: that is done by a worker.
 
 mod async_queue;
 #[cfg(feature = "sqlite")]

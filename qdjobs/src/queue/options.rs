@@ -1,6 +1,9 @@
-//! [`QueueOptions`], how a queue is opened, and the constructors of [`JobQueue`].
+//! Opens a queue: [`QueueOptions`], and which store a queue has.
 //!
-//! Depends on the stores: this file chooses one. The options of SQLite exist with the feature `sqlite`.
+//! The defaults of SQLite's options are in `store/sqlite/connection/open.rs`. The options of a worker are in
+//! `worker/options.rs`.
+//!
+//! Depends on the stores. The options of SQLite exist with the feature `sqlite`.
 
 #[cfg(feature = "sqlite")]
 use std::path::Path;

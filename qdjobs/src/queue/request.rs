@@ -1,4 +1,7 @@
-//! [`JobRequest`], a job before it is enqueued, and its options.
+//! The options of a job before it is enqueued, by type or by name: [`JobRequest`].
+//!
+//! Does not check the values of options: see `model/job/new_job.rs`. Storing is in `enqueue.rs`. Params by
+//! name are checked in `task/check_params.rs`.
 //!
 //! Depends on the model, the tasks, and the contract's `enqueue`. Knows no queue and no database.
 

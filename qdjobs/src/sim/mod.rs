@@ -1,11 +1,12 @@
 //! A simulation of several workers on one file: one thread takes every step, in an order that a seed
 //! determines.
 //!
+//! A seed draws the kinds of disruption (`plan.rs`). `world.rs` runs the steps, `process.rs` has one process,
+//! `model.rs` checks each committed state, `trace.rs` has the lines of a run. After the chaos all faults end,
+//! and every job must end by a deadline.
+//!
 //! It runs the product's own code. Writer, reader, dispatchers and supervisor are those that the product's
-//! threads call, over a real SQLite on a simulated disk (the crate `qdjobs-sim-disk`) and by a simulated
-//! clock. A seed draws the kinds of disruption (`plan.rs`). After the chaos all faults end, and every job
-//! must end by a deadline (`world.rs`). A model records what callers were answered and how tasks ended, and
-//! checks each committed state (`model.rs`).
+//! threads call. SQLite is real, on a simulated disk (the crate `qdjobs-sim-disk`); the clock is simulated.
 //!
 //! ```text
 //! cargo test -p qdjobs --lib sim                          the kept seeds, and some fresh ones

@@ -1,8 +1,10 @@
-//! The checks of a run: [`Model`] records what callers were answered and how tasks ended, and checks each
-//! committed state against it.
+//! The checks of a simulated run: [`Model`] compares each committed state with what callers were answered and
+//! how tasks ended.
 //!
-//! Depends on the snapshots of the stored state. It checks what is committed and nothing else: how the
-//! product got there does not matter.
+//! Reads no database: see `store/sqlite/testing/snapshot.rs`. It checks what is committed and nothing else:
+//! how the product got there does not matter.
+//!
+//! Depends on the snapshots of the stored state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,4 +1,6 @@
-//! What a seed draws before its run begins: [`Plan`], and the kinds of [`Disruption`] of the run.
+//! Which disruptions a seed draws before its run begins: [`Plan`], and the kinds of [`Disruption`].
+//!
+//! How a disruption is applied is in `world/faults.rs`.
 //!
 //! Depends on the random numbers alone. Each seed draws only some kinds of disruption: a run with all of them
 //! at once shows little of any.

@@ -1,7 +1,8 @@
 //! One simulated process: [`Process`], and the store, the worker and the callers in it while it is alive.
 //!
-//! Depends on the stepped store and the stepped worker, which are the product's own code. It checks nothing
-//! and knows no other process.
+//! It checks nothing and knows no other process. When a process takes a step is decided in `world.rs`.
+//!
+//! Depends on the stepped store and the stepped worker, which are the product's own code.
 
 use std::collections::VecDeque;
 use std::path::Path;

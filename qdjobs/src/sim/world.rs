@@ -1,9 +1,10 @@
-//! The world of one run: [`World`], with its clock, its disk, its processes, and the random choice of what
-//! happens next.
+//! Decides which step of a simulated run comes next: [`World`], with its clock, its disk and its processes.
 //!
-//! One thread does everything, one step at a time. `callers.rs` makes the calls, `handlers.rs` begins and
-//! ends jobs, `faults.rs` applies the disruptions. Depends on `process.rs` for the steps and on `model.rs`
-//! for the checks.
+//! `world/callers.rs` makes the calls, `world/handlers.rs` begins and ends jobs, `world/faults.rs` applies
+//! the disruptions.
+//!
+//! Depends on `process.rs` for the steps and on `model.rs` for the checks. One thread does everything, one
+//! step at a time.
 
 mod callers;
 mod faults;

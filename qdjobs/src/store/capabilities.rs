@@ -1,4 +1,6 @@
-//! [`Caps`], what a store can do beyond the rules that hold for all stores.
+//! What a store can do beyond the contract: [`Caps`], whether it has SQL statements, is durable, and polls.
+//!
+//! Which values a store has is decided in that store: `memory/mod.rs`, `sqlite/mod.rs`.
 //!
 //! Depends on the standard library alone.
 

@@ -1,4 +1,7 @@
-//! The types of the verb *claim*: what a worker asks for, what it hands in, and what it gets.
+//! The types of the verb *claim*: the request of a worker, its finished jobs, and the claimed jobs.
+//!
+//! Does not decide which jobs are claimed: see `sqlite/queries/claim.rs` and `memory/state.rs`. That a claim
+//! waits if there is no job is decided in `engine/transaction_steps.rs`.
 //!
 //! Depends on the model. Names no database and no thread.
 

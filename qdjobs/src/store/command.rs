@@ -1,4 +1,7 @@
-//! [`JobCommand`], a change of one job that a person asks for, and which changes are allowed.
+//! Decides which commands by hand (retry, cancel, delete) the status of a job allows: [`JobCommand`].
+//!
+//! Does not write the change: see `sqlite/queries/command.rs` and `memory/state.rs`. The public methods are
+//! in `queue/job_queue.rs`. Automatic retries are decided in `model/retry.rs`.
 //!
 //! Depends on the model. Names no database.
 

@@ -1,7 +1,9 @@
-//! [`CompletionTarget`], a transaction in which a task completes its own job.
+//! A transaction in which a task completes its own job: the trait [`CompletionTarget`].
 //!
-//! Depends on the statement that the store writes. A target implements the trait beside its own type: the
-//! transactions of rusqlite in `sqlite/external_tx.rs`. No driver is named here.
+//! Writes nothing: a target implements the trait beside its own type, the transactions of rusqlite in
+//! `sqlite/external_tx.rs`. The method that a task calls is in `context/mod.rs`.
+//!
+//! Depends on the SQL statement that the store writes. No driver is named here.
 
 use super::Store;
 use super::claim::{Claim, FinishedJob};

@@ -1,8 +1,10 @@
-//! [`Enqueue`], what a job can be enqueued on, and [`InTransaction`], a transaction with the clock of a
-//! queue.
+//! What a job can be enqueued on: the trait [`Enqueue`], and [`InTransaction`], a transaction with the clock
+//! of a queue.
 //!
-//! Depends on the model. A target implements the trait beside its own type: the queues in `queue/`, the
-//! transactions of rusqlite in `sqlite/external_tx.rs`. No driver is named here.
+//! Stores nothing: a target implements the trait beside its own type, the queues in `queue/enqueue.rs`, the
+//! transactions of rusqlite in `sqlite/external_tx.rs`.
+//!
+//! Depends on the model. No driver is named here.
 
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error::Result;

@@ -1,7 +1,9 @@
-//! [`Health`], the state of a store for health checks.
+//! The health report of a store and its JSON field names: [`Health`], [`HealthState`], [`SqliteHealth`].
 //!
-//! Depends on the model. A store has these facts at hand: reading them submits no request, takes no lock of a
-//! database and does not wait.
+//! Does not decide when a disk counts as full or a store halts: see `sqlite/writer/upkeep.rs` and
+//! `sqlite/connection/error.rs`. `sqlite/health.rs` collects the facts.
+//!
+//! Depends on the model. Reading a report submits no request, takes no lock of a database and does not wait.
 
 use serde::Serialize;
 

@@ -1,9 +1,11 @@
 //! The contract of a store: what each verb promises once its answer is there.
 //!
-//! Depends on the model. Knows no task and no thread of a worker, and names no database: those are in
-//! [`memory`] and `sqlite`, which do not know each other. The verbs stand in the order of a job's life, here,
-//! in the SQL, in each store and in the contract tests: **insert, register, claim, heartbeat, progress,
-//! finish, promote, release, command, wait, read**.
+//! Does not say how a store keeps its promises: see [`memory`] and `sqlite`. The verbs are in the order of a
+//! job's life, here, in the SQL, in each store and in the contract tests: **insert, register, claim,
+//! heartbeat, progress, finish, promote, release, command, wait, read**.
+//!
+//! Depends on the model. Knows no task and no thread of a worker, and names no database. [`memory`] and
+//! `sqlite` do not depend on each other.
 //!
 //! Rules for every store:
 //!
@@ -38,6 +40,16 @@
 //!   by hand clear it. A release and a retry by hand keep it.
 //!
 //! [`ERROR_BYTES_MAX`]: crate::Job::ERROR_BYTES_MAX
+
+// The files, for maintainers:
+//
+//   claim, command, enqueue, completion,     the types of the verbs, a file for each verb or group of verbs
+//   progress, read, workers
+//   capabilities, health, sql_statement      what a store reports about itself, and its SQL for other drivers
+//   pending                                  an answer that is not there yet
+//   engine/                                  what every store needs: requests, steps of a transaction, answers
+//   memory/                                  the store in memory
+//   sqlite/                                  the store in a SQLite file
 
 mod capabilities;
 mod claim;

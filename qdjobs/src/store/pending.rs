@@ -1,7 +1,10 @@
-//! [`Pending`], an answer that is not there yet, and [`Reply`], the duty to give it.
+//! An answer that is not there yet, for a thread or an async executor: [`Pending`], given by a [`Reply`].
 //!
-//! Depends on the standard library alone, so that a thread and any executor can wait for the same answer: it
-//! is a `Future` and has [`wait`](Pending::wait). It costs the same as a runtime's channel, or less.
+//! Does not decide when an answer is given: see `engine/waiters.rs`.
+//!
+//! Depends on the standard library alone, so that a thread and any executor can wait for the same answer. A
+//! `Pending` is a `Future` and has [`wait`](Pending::wait). It costs the same as a runtime's channel, or
+//! less.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

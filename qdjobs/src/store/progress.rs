@@ -1,7 +1,9 @@
-//! [`ProgressSlot`], the progress of one running job.
+//! The latest progress of one running job, until a store has written it: [`ProgressSlot`].
 //!
-//! A handler sets it as often as it likes. A store writes it as often as it can: of several values, the
-//! latest.
+//! Decides that of several values only the latest is written, and that a slot is submitted once. The values
+//! are in `model/job/progress.rs`, the write is in `sqlite/queries/progress.rs`.
+//!
+//! Depends on the model and on [`Claim`].
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

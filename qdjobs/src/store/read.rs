@@ -1,4 +1,6 @@
-//! The types of the reads: [`Filter`] and [`Page`] of a list, and [`Counts`].
+//! The types of the reads: [`Filter`] and [`Page`] of a list, its page size and [`Cursor`], and [`Counts`].
+//!
+//! Does not read: see `sqlite/reader.rs` and `memory/state.rs`. A read job is in `model/job/stored_job.rs`.
 //!
 //! Depends on the model. Names no database.
 

@@ -1,6 +1,8 @@
-//! [`SqlStatement`], a write of a store as SQL text for a transaction of the caller's own driver.
+//! An insert or a completion as SQL text for another driver's transaction: [`SqlStatement`].
 //!
-//! Depends on the model and on the types of the verb *claim*. Contains no SQL: each store writes its own.
+//! Contains no SQL: each store writes its own, SQLite in `sqlite/external_tx.rs`.
+//!
+//! Depends on the model and on the types of the verb *claim*.
 
 use std::borrow::Cow;
 

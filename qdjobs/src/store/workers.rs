@@ -1,5 +1,8 @@
-//! The types of the verbs of a worker: *register*, *heartbeat*, *release*, and what it publishes about its
-//! tasks.
+//! The types of the verbs of a worker (*register*, *heartbeat*, *release*), its published task defaults, and
+//! the default lease.
+//!
+//! Does not decide when a worker is presumed dead: see `model/lease.rs`. What a release does to jobs is in
+//! `engine/apply_requests.rs`.
 //!
 //! Depends on the model. Names no database and no thread.
 

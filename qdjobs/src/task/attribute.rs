@@ -1,4 +1,6 @@
-//! The re-export of `#[task]` with its documentation.
+//! The documentation of `#[task]`, with its re-export.
+//!
+//! What the attribute accepts and generates is decided in the crate `qdjobs-macros`.
 //!
 //! Depends on the macro crate. The documentation is in this crate so that its examples are compiled and run.
 

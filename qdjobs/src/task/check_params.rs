@@ -1,6 +1,8 @@
-//! [`check_params`], the check of params before they are stored, for a task that is known by name.
+//! Checks params before they are stored, for a task that the caller names by a string: [`check_params`].
 //!
-//! Depends on the description of a task and on the limits. Typed params are written by `encode.rs`.
+//! Typed params are written and checked by `encode.rs`. How one parameter is read is decided in `param.rs`.
+//!
+//! Depends on the description of a task and on the limits of `model/job/checks.rs`.
 
 use serde_json::Value;
 

@@ -1,7 +1,9 @@
-//! [`TaskDef`], the description of a task: made at compile time by `#[task]`, and read by the registry, the
-//! worker and everything that lists tasks.
+//! The description of a task: [`TaskDef`], with its default options, params, state and place in the source.
 //!
-//! Depends on the model and on the context of a running task. Contains no task and runs none.
+//! Contains no task and runs none. `#[task]` makes the description at compile time; the registry, the worker
+//! and everything that lists tasks read it.
+//!
+//! Depends on the model and on the context of a running task.
 
 use std::any::TypeId;
 use std::fmt;

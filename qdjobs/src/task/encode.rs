@@ -1,7 +1,8 @@
-//! [`encode`], which writes typed params as the JSON text to store.
+//! Writes typed params as the JSON text to store, and refuses what could not be read back: [`encode`].
 //!
-//! Depends on serde_json, and on `check_params.rs` for params with floats. While it writes, it refuses what could
-//! not be read back. Reading is done by `param.rs`.
+//! Params are read in `param.rs`. Params of a task named by a string are checked in `check_params.rs`.
+//!
+//! Depends on serde_json, and on `check_params.rs` for params with floats.
 
 use std::io;
 

@@ -1,6 +1,8 @@
 //! Detects at compile time whether the future of an `async fn` task is `Send`.
 //!
-//! Depends on the description of a task. Polls no future.
+//! Which threads poll it is decided in `worker/pool.rs`. Polls no future.
+//!
+//! Depends on the description of a task.
 //!
 //! A bound would turn "not `Send`" into an error, and a macro sees no types. So the expansion calls a method
 //! that exists twice: as an inherent method of [`Probe`] for `Send` futures, and in [`ProbeLocal`] for all.

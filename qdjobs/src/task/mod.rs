@@ -1,8 +1,11 @@
-//! Tasks: the attribute `#[task]`, the trait [`Task`](task_trait::Task) of each params struct, and the
-//! requirements on parameters, state and results.
+//! Tasks: the attribute `#[task]`, the trait [`Task`], params, state and results.
+//!
+//! This file only re-exports. `param.rs` has the requirement on a parameter and reads params from JSON,
+//! `encode.rs` writes their text. `check_params.rs` checks those of a task named by a string. `registry.rs`
+//! finds tasks by name. `output.rs` handles return types. `macro_support.rs` has what generated code calls.
 //!
 //! Depends on the model, on the context of a running task, and on the request for a job. Stores nothing and
-//! runs nothing. Generated code uses `macro_support` alone. This file only re-exports.
+//! runs nothing.
 
 mod attribute;
 mod check_params;

@@ -1,7 +1,9 @@
-//! The return type of a task: [`TaskReturn`] splits it into result and error, [`TaskOutput`] and
-//! [`IntoTaskError`] are the requirements on these.
+//! Decides which return types a task may have: [`TaskReturn`], [`TaskOutput`] and [`IntoTaskError`].
 //!
-//! Depends on serde and on the model. What a failure means for the job is decided in `model/retry.rs`.
+//! [`TaskReturn`] splits the return type into result and error. The other two are the requirements on these.
+//! What a failure means for the job is decided in `model/retry.rs`.
+//!
+//! Depends on serde and on the model.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;

@@ -1,8 +1,13 @@
-//! [`TaskParam`], how a parameter is written to JSON and read back, and [`Object`], from which params are
-//! read.
+//! How parameters are written to JSON and read back: [`TaskParam`], the requirement on their types, and
+//! [`Object`].
 //!
-//! Depends on serde and on the description of a task. Knows no job and no worker. Code that is generic over a
-//! task only calls code that is not: a program has hundreds of tasks, and the rest is compiled once.
+//! The text of whole params, and which values are refused when it is written, is in `encode.rs`. Which
+//! parameters a task has, and how they are stored, is decided in `qdjobs-macros/src/signature/`.
+//!
+//! Depends on serde and on the description of a task. Knows no job and no worker.
+//!
+//! Code that is generic over a task only calls code that is not. A program has hundreds of tasks, and the
+//! rest is compiled once.
 
 use std::borrow::Borrow;
 

@@ -1,4 +1,7 @@
-//! [`Registry`], the tasks of a program by name, collected by the linker from all of its crates.
+//! Finds the tasks of a program by name or alias: [`Registry`], with the errors for unknown or double names.
+//!
+//! The linker collects the tasks from all crates. Which of them a worker serves is decided in
+//! `worker/start.rs`.
 //!
 //! Depends on the descriptions of tasks and on the crate inventory. Runs no task and reads no database.
 

@@ -1,6 +1,8 @@
-//! [`State`], a value of the worker that a task takes with `#[state]`.
+//! A shared value of the worker that a task takes with `#[state]`: [`State`].
 //!
-//! Depends on the context, which contains the values. A worker collects them: see `Worker::state`.
+//! The values are added by `Worker::state` in `worker/options.rs`, and held in `context/states.rs`.
+//!
+//! Depends on the context, which contains the values.
 
 use std::any::TypeId;
 

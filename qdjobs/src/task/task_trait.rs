@@ -1,6 +1,8 @@
-//! [`Task`], the trait of the params struct that `#[task]` generates.
+//! The trait of the params struct that `#[task]` generates: [`Task`], with its name, result type and request.
 //!
-//! Depends on the request for a job, and on `encode.rs` for the params. Runs nothing.
+//! The impl is generated in `qdjobs-macros/src/expand/task_impl.rs`. Runs nothing.
+//!
+//! Depends on the request for a job, and on `encode.rs` for the params.
 
 use std::time::Duration;
 

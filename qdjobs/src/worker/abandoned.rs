@@ -1,9 +1,12 @@
-//! Executions that were settled while their task was still running: [`Abandoned`].
+//! Which jobs still occupy a thread or future of this process after their attempt has ended: [`Abandoned`].
+//!
+//! Does not decide when an attempt is abandoned, or whether its thread is replaced: see
+//! `dispatcher/next_job.rs`.
+//!
+//! Depends on the job's id alone: no lock, no clock.
 //!
 //! A thread cannot be stopped from outside, and a future is dropped only between two polls. Until then the
 //! job does not begin again in this process, and its place in the pool is taken or replaced.
-//!
-//! Pure: depends on the job's id alone.
 
 use std::collections::HashMap;
 

@@ -1,10 +1,14 @@
-//! Polls the futures of `async fn` tasks on a few threads: [`Executor`].
+//! Polls the futures of `async fn` tasks on a few threads, and starts one more when all are stuck in a poll:
+//! [`Executor`].
 //!
-//! When all threads are stuck inside a poll and futures wait, it starts one more. So a task that blocks takes
-//! a thread and stalls no other task; a runtime with a fixed number of threads cannot promise that.
+//! Does not choose the next job: see `dispatcher/next_job.rs`. tokio's sockets and timers are in
+//! `reactor.rs`.
 //!
 //! Depends on tokio only for the reactor, which each thread enters. Depends on `execution.rs` and
-//! `job_source.rs`; it does not know the dispatcher.
+//! `job_source.rs`, and not on the dispatcher.
+//!
+//! One more thread starts when all threads are stuck inside a poll and futures wait. So a task that blocks
+//! takes a thread and stalls no other task; a runtime with a fixed number of threads cannot promise that.
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,10 @@
-//! How many jobs a dispatcher asks the store for at once: [`ClaimLimit`].
+//! Decides how many jobs a dispatcher asks for at once, including those claimed ahead of free threads:
+//! [`ClaimLimit`].
 //!
-//! Pure: it knows the average run time of the jobs and the size of the pool, and nothing of the store.
+//! Also decides after which wait a job claimed ahead is released. When a request is sent is decided in
+//! `dispatcher/claims.rs`.
+//!
+//! Depends on std alone. Its input is the average run time of the jobs and the size of the pool.
 
 use std::time::Duration;
 

@@ -1,12 +1,13 @@
-//! One attempt of one job while it runs: [`Execution`], which begins from a claim and is settled exactly
-//! once.
+//! Runs one attempt of one job; catches a panic of the task and turns it into a failed outcome:
+//! [`Execution`].
 //!
-//! Three ends race for it: the outcome of the task, its timeout, and the stop of the worker. The first one
-//! settles it; `Verdict::of` then decides what becomes of the job. A panic of the task becomes a failed
-//! outcome here.
+//! An execution begins from a claim and is settled exactly once. What becomes of the job is decided by
+//! `Verdict::of` in `model/retry.rs`. Writes nothing: the dispatcher sends the [`FinishReport`] to the store.
 //!
-//! Depends on the registry, the context and `model/retry.rs`. It does not know which thread runs it, and
-//! writes nothing: the dispatcher sends the [`FinishReport`] to the store.
+//! Depends on the registry, the context and `model/retry.rs`, and not on the thread that runs it.
+//!
+//! Three ends race for an execution: the outcome of the task, its timeout, and the stop of the worker. The
+//! first one settles it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,7 @@
 //! A claim request on its way to the store and back: [`InFlight`].
 //!
+//! Does not decide when a request is sent or what a response means: see `dispatcher/claims.rs`.
+//!
 //! Depends on the store's contract. It never waits: a waker is woken when the response arrives.
 
 use std::pin::Pin;

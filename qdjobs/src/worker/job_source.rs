@@ -1,7 +1,9 @@
-//! Where threads and futures get their jobs and report how they ended: the trait [`JobSource`].
+//! The interface from the threads and futures that run jobs to their dispatcher: the trait [`JobSource`].
 //!
-//! The dispatcher implements it; the pool and the executor call it. So neither of them depends on the
-//! dispatcher.
+//! The dispatcher implements it in `dispatcher/next_job.rs`; the pool and the executor call it. So neither of
+//! them depends on the dispatcher.
+//!
+//! Depends on `execution.rs`.
 
 use std::sync::Arc;
 

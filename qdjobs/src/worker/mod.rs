@@ -1,7 +1,16 @@
-//! [`Worker`], which runs the jobs of a queue: its options.
+//! Runs the jobs of a queue: the parts of a [`Worker`], each in its own file.
 //!
-//! `start.rs` checks the options and starts the threads. `stop.rs` gives the order of stopping. `signals.rs`
-//! stops a worker when the process gets SIGTERM.
+//! | question | file |
+//! |---|---|
+//! | Which options has a worker, and which defaults? | `options.rs` |
+//! | What is checked and started, in which order? | `start.rs` |
+//! | In which order does a worker stop? | `stop.rs`; on SIGTERM: `signals.rs` |
+//! | Which job is handed out next? | `dispatcher/next_job.rs` |
+//! | When is the store asked for jobs? | `dispatcher/claims.rs`; after a failure: `store_backoff.rs` |
+//! | How many jobs are claimed at once? | `claim_ahead.rs` |
+//! | Which thread runs a job? | `pool.rs`; `async fn`: `async_executor.rs`, `reactor.rs` |
+//! | How does an attempt begin and end? | `execution.rs`; after it was given up: `abandoned.rs` |
+//! | Who sends heartbeats, rescues jobs, ends timeouts? | `supervisor/` |
 //!
 //! A worker has a dispatcher for its `fn` tasks and one for its `async fn` tasks, each with a pool, and one
 //! supervisor. The thread of the supervisor runs no user code but event listeners and backoff functions, so

@@ -1,6 +1,6 @@
 //! The options of a [`Worker`] and their defaults: threads, lease, how long a stop waits for running jobs.
 //!
-//! Starts nothing: `start.rs` checks the options and starts the threads.
+//! Does not check them and starts nothing: see `start.rs`. The default lease is in `store/workers.rs`.
 //!
 //! Depends on the queue handle, the task registry and the shared values of tasks.
 

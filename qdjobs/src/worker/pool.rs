@@ -1,9 +1,10 @@
-//! What runs the jobs of a dispatcher: [`Pool`], threads for `fn` tasks or the executor for `async fn` tasks.
+//! How the threads of a worker wait, and which free thread takes the next job: [`Pool`].
 //!
-//! Nobody chooses the thread that runs a job: each free thread of the pool takes the next one from its
-//! [`JobSource`]. The executor has its own threads, in `async_executor.rs`.
+//! Any free thread takes it: all threads for `fn` tasks wait on one condition variable of their dispatcher.
+//! `async fn` tasks go to the executor, whose threads are in `async_executor.rs`. Which job is next is
+//! decided in `dispatcher/next_job.rs`.
 //!
-//! Depends on `execution.rs`, `job_source.rs` and `reactor.rs`. It knows neither the dispatcher nor the
+//! Depends on `execution.rs`, `job_source.rs` and `reactor.rs`, and neither on the dispatcher nor on the
 //! store.
 
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! The tokio runtime behind the sockets and timers of `async fn` tasks: [`Reactor`], which is the program's
-//! runtime or one of the worker's own, and [`ReactorHandle`].
+//! The tokio runtime for the sockets and timers of `async fn` tasks: [`Reactor`] and [`ReactorHandle`].
 //!
-//! Depends on tokio if the feature `tokio` is on; without it both are empty. It polls only futures that are
-//! not `Send`, on the thread that calls [`run_local`](ReactorHandle::run_local); `async_executor.rs` polls
-//! all others.
+//! It is the program's runtime or one of the worker's own. It polls only futures that are not `Send`, on the
+//! thread that calls [`run_local`](ReactorHandle::run_local); `async_executor.rs` polls all others.
+//!
+//! Depends on tokio if the feature `tokio` is on; without it both types are empty.
 
 #[cfg(feature = "tokio")]
 use tokio::runtime::{Builder, Handle, Runtime};

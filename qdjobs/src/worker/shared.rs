@@ -1,5 +1,7 @@
-//! What all parts of one worker share: [`WorkerShared`], with the worker's current id, its tasks, its shared
-//! values and its event listener.
+//! What all parts of one worker share: [`WorkerShared`], with its id, tasks, shared values and event
+//! listener.
+//!
+//! Does not decide when a worker registers: see `start.rs` and, under a new id, `supervisor/heartbeat.rs`.
 //!
 //! Depends on the queue handle, the task registry and the context. It starts no thread and holds no lock.
 

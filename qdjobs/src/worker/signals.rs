@@ -1,6 +1,8 @@
-//! How a worker runs until the process is told to end: SIGINT, SIGTERM and SIGQUIT.
+//! Runs a worker until the process gets SIGINT, SIGTERM or SIGQUIT: `Worker::run`.
 //!
-//! Depends on `signal_hook`. It decides only when to stop; `stop.rs` decides how.
+//! It decides only when to stop; `stop.rs` decides how.
+//!
+//! Depends on `signal_hook`.
 
 use crate::model::error::{Error, ErrorKind, Result};
 

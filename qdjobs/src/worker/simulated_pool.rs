@@ -1,6 +1,9 @@
 //! A pool without threads, for the simulation: [`SimulatedPool`].
 //!
-//! Depends on `execution.rs` and `job_source.rs`. The simulation decides when a job begins and how it ends.
+//! Compiled for tests only. The simulation decides when a job begins and how it ends, in
+//! `sim/world/handlers.rs`.
+//!
+//! Depends on `execution.rs` and `job_source.rs`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,7 @@
-//! How a worker starts: checks everything that can be checked before the first job, registers the worker and
-//! starts its threads.
+//! Starts a worker: checks its options, tasks and state before the first job, registers it and starts its
+//! threads.
+//!
+//! The options are in `options.rs`. How a worker stops is in `stop.rs`.
 //!
 //! Depends on all other parts of the worker. Nothing depends on it.
 

@@ -1,6 +1,9 @@
-//! How a worker stops: [`WorkerHandle`], and the order of stopping with the reason of each step.
+//! The order of the steps when a worker stops, with the reason of each step: [`WorkerHandle`].
 //!
-//! Depends on the dispatchers and the supervisor. It decides the order; they do the work.
+//! Does not do the steps: the dispatchers (`dispatcher/control.rs`) and the supervisor do. How long a stop
+//! waits for running jobs by default is in `options.rs`.
+//!
+//! Depends on the dispatchers and the supervisor.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,9 @@
-//! Pauses after claim requests that the store failed, and the decision when a stop gives up:
-//! [`StoreBackoff`].
+//! Pauses after the store refused or failed a claim request, and when a stop gives up: [`StoreBackoff`].
 //!
-//! Pure: the caller passes the time.
+//! The wait before the retry of a job is decided in `model/retry.rs`. When the writer of a store tries again
+//! is in `store/sqlite/writer/recovery.rs`.
+//!
+//! Depends on the error type. The caller passes the time.
 
 use std::time::Duration;
 

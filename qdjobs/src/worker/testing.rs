@@ -1,8 +1,8 @@
-//! A worker without threads, for the simulation: [`SteppedWorker`], whose dispatchers, pools and supervisor
-//! take one step at a time.
+//! A worker without threads, for the simulation: [`SteppedWorker`], with one step at a time.
 //!
-//! Depends on the parts of the worker as they are, except for the pool: the simulation decides when a job
-//! begins and how it ends.
+//! Compiled for tests only. The simulation decides when a job begins and how it ends.
+//!
+//! Depends on the parts of the worker as they are, except for the pool.
 
 #![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the simulated disk needs Linux"))]
 

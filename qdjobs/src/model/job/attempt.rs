@@ -1,6 +1,9 @@
-//! [`Attempt`], one ended run of a job, and how it ended.
+//! One ended attempt in a job's history: [`Attempt`], its outcome, and its JSON field names.
 //!
-//! Depends on the ids and on the wire format of instants. Decides nothing: see `model/retry.rs`.
+//! Does not decide the outcome: see `model/retry.rs` and `model/poison.rs`. What a store writes for it is in
+//! `store/engine/leave_running.rs`.
+//!
+//! Depends on the ids and on the wire format of instants.
 
 use super::ids::WorkerId;
 use super::wire_time::serialize_wire_time;

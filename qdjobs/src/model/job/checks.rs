@@ -1,7 +1,9 @@
-//! The limits of what is stored: sizes, names, keys, and the form of an error text.
+//! Checks single values of a job: allowed characters, lengths and sizes, with their limits and defaults.
 //!
-//! Depends on the crate's error type. Looks at single values only: which job holds a key is decided
-//! elsewhere.
+//! Does not decide which fields of a job are checked: `new_job.rs` calls these checks. Which job holds an
+//! idempotency key is found by the stores.
+//!
+//! Depends on the crate's error type.
 
 use std::borrow::Cow;
 

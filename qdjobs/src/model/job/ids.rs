@@ -1,6 +1,9 @@
-//! [`JobId`] and [`WorkerId`], the numbers of jobs and workers.
+//! The numbers of jobs and workers, as text and as JSON: [`JobId`] and [`WorkerId`].
 //!
-//! Depends on serde. Draws no number: a store numbers jobs, and a worker draws its own.
+//! Does not choose a number: a store numbers its jobs, and a worker draws its own id at random
+//! (`model/rng.rs`).
+//!
+//! Depends on serde.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,10 @@
-//! The job: [`Job`] as it is stored, [`NewJob`] before it is stored, and the types they consist of.
+//! The job: [`Job`] as it is stored, [`NewJob`] before it is stored, and the types of their fields.
 //!
-//! Depends on the clock's types and the error type. Knows no SQL, no task and no worker. This file only
-//! re-exports; each noun has a file of its own.
+//! This file only re-exports. `stored_job.rs` has the JSON field names, `checks.rs` the limits of single
+//! values, `new_job.rs` the check before a job is stored. `status.rs`, `attempt.rs`, `progress.rs` and
+//! `ids.rs` have one type each.
+//!
+//! Depends on the clock's types and the error type. Knows no SQL, no task and no worker.
 
 mod attempt;
 mod checks;

@@ -1,6 +1,9 @@
-//! [`NewJob`], a job that is to be stored, and the checks that it passes in every store.
+//! A job before it is stored: [`NewJob`], its defaults, its due time, and the checks that every store runs.
 //!
-//! Depends on the limits and on the clock's arithmetic. Knows no SQL and no task.
+//! The allowed characters and sizes of a single value are in `checks.rs`. The options that a caller sets are
+//! in `queue/request.rs`.
+//!
+//! Depends on `checks.rs` and on the clock's arithmetic. Knows no SQL and no task.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
-//! [`Progress`], the part of the work that a running task has reported as done.
+//! The progress of a running job, as a fraction and a message: [`Progress`].
 //!
-//! Depends on the limits of stored texts. Knows neither the task nor the store.
+//! Does not decide when progress is written: see `store/progress.rs`.
+//!
+//! Depends on `checks.rs` for the form of stored texts. Knows neither the task nor the store.
 
 use super::checks::stored_text;
 

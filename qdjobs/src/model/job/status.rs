@@ -1,7 +1,8 @@
-//! [`Status`], the state of a job.
+//! The status of a job: [`Status`], its names in SQL and JSON, and a diagram of all transitions.
 //!
-//! Depends on the crate's error type. Decides no transition: that is done by `model/retry.rs`,
-//! `model/poison.rs` and `store/command.rs`.
+//! Decides no transition. After an attempt `model/retry.rs` decides, after the death of a worker
+//! `model/poison.rs`, for a command by hand `store/command.rs`. Whether a pending job may be claimed is
+//! decided in `model/availability.rs`.
 //!
 //! ```text
 //!                 claim                       finish: Ok
@@ -14,6 +15,8 @@
 //!
 //!   failed, cancelled ──retry by hand──▶ pending
 //! ```
+//!
+//! Depends on the crate's error type.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,10 @@
-//! [`Job`], a stored job as it was read, and its JSON: the wire format over HTTP.
+//! A stored job: the struct [`Job`] and its JSON field names, which are the wire format over HTTP.
 //!
-//! Depends on the types beside it and on the limits. Knows no SQL and no worker. The wire format is that of
-//! existing clients: fields are added, and none is renamed or removed.
+//! The format of instants is in `wire_time.rs`. How a row of SQLite becomes a `Job` is in
+//! `store/sqlite/queries/rows.rs`.
+//!
+//! Depends on the types beside it and on the limits of `checks.rs`. Knows no SQL and no worker. Existing
+//! clients read the wire format: fields are added, and none is renamed or removed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,6 +1,8 @@
-//! The text of an instant in the wire format over HTTP.
+//! The text of an instant in JSON over HTTP: ISO 8601 in UTC with six digits and no offset.
 //!
-//! Depends on the clock's types and on serde. The format is that of existing clients and does not change.
+//! Which fields are instants is in `stored_job.rs` and `attempt.rs`.
+//!
+//! Depends on the clock's types and on serde. Existing clients read this format, so it does not change.
 
 use serde::ser::{Serialize, Serializer};
 

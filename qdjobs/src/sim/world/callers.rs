@@ -1,4 +1,6 @@
-//! The callers of a run: they insert, read, retry, cancel and delete jobs, and wait for their end.
+//! The callers of a simulated run: they insert, read, retry, cancel and delete jobs, and wait for their end.
+//!
+//! Which answers are right is decided in `sim/model.rs`.
 //!
 //! Depends on the store's contract. A caller lives in a process: when that dies, no answer reaches it.
 

@@ -1,4 +1,6 @@
-//! How disruptions are applied, and how all of them end.
+//! How the disruptions of a simulated run are applied, and how all of them end.
+//!
+//! Which disruptions a run has is drawn in `sim/plan.rs`.
 //!
 //! Depends on the faults of the simulated disk. A disruption affects one process, the machine, or the next
 //! step that touches the disk.

@@ -1,6 +1,8 @@
-//! How the jobs of a run go: when a task begins, how long it runs and how it ends.
+//! How the tasks of a simulated run go: when one begins, how long it runs and how it ends.
 //!
-//! Depends on the stepped worker. What becomes of a job afterwards is decided by the product.
+//! What becomes of a job afterwards is decided by the product.
+//!
+//! Depends on the stepped worker.
 
 use std::time::Duration;
 

@@ -1,7 +1,11 @@
-//! The verbs that are the same in every store: *finish*, *release* and *command*, in terms of a transaction.
+//! The verbs *finish*, *release* and *command*, the same in every store: which finishes are repetitions and
+//! which are lost.
 //!
-//! Depends on the transaction and the model. Decides which finishes are repetitions and which are lost, and
-//! for which jobs of a dead worker a crash is counted. Answers nobody.
+//! Does not decide for which jobs of a dead worker a crash is counted: it passes them to `model/poison.rs`.
+//! The new values of a row are in `leave_running.rs`. Which commands are allowed is decided in
+//! `store/command.rs`. Answers nobody.
+//!
+//! Depends on the transaction and the model.
 
 use super::leave_running::Leaving;
 use super::transaction::{Effects, Transaction};

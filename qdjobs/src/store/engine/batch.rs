@@ -1,6 +1,10 @@
-//! [`Batch`], one transaction in the making: what it has done so far, and what is to be done at its end.
+//! Decides how many requests and rows one transaction takes, and records what the transaction has done:
+//! [`Batch`].
 //!
-//! Depends on the requests. Runs nothing.
+//! The order of its steps is in `transaction_steps.rs`. Waiting requests are held in `requests.rs`. Runs
+//! nothing.
+//!
+//! Depends on the requests.
 
 use std::collections::VecDeque;
 

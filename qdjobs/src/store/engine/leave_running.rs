@@ -1,6 +1,9 @@
-//! [`Leaving`], how a job leaves `running`: decided here for every store, so that a store only writes it.
+//! The new values of a job's row when it leaves `running`, for every store: [`Leaving`].
 //!
-//! Depends on the model. Writes nothing, answers nobody.
+//! Decides no transition: `model/retry.rs` and `model/poison.rs` have decided it before. A store only writes
+//! the values: `sqlite/queries/finish.rs`, `memory/state.rs`. Answers nobody.
+//!
+//! Depends on the model.
 
 use std::borrow::Cow;
 

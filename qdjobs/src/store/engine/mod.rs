@@ -1,8 +1,18 @@
-//! What every store needs, written once: which requests wait, how a transaction serves them, who waits for
-//! what, and who is answered after the commit.
+//! What every store needs, written once: waiting requests, the steps of a transaction, answers after it.
 //!
-//! A store writes a [`Transaction`](transaction::Transaction) and decides on which thread it runs. Depends on
-//! the contract and the model. Names no database and spawns no thread.
+//! | question | file |
+//! |---|---|
+//! | Which requests wait, and how does the writing thread sleep? | `requests.rs` |
+//! | How many requests and rows share one transaction? | `batch.rs` |
+//! | In which order does a transaction work? | `transaction_steps.rs` |
+//! | What do *finish*, *release* and *command* do? | `apply_requests.rs` |
+//! | Which values has a job that leaves `running`? | `leave_running.rs` |
+//! | Which verbs does a store implement? | `transaction.rs` |
+//! | Who is answered and woken after the commit? | `waiters.rs` |
+//! | What is released after a commit with an unknown result? | `unconfirmed.rs` |
+//!
+//! A store implements a [`Transaction`](transaction::Transaction) and decides on which thread it runs.
+//! Depends on the contract and the model. Names no database and spawns no thread.
 //!
 //! ```text
 //!   requests ──▶ run(transaction) ──▶ COMMIT by the store ──▶ waiters::after_commit ──▶ answers

@@ -1,9 +1,10 @@
-//! The requests that wait for a transaction: [`Request`], and [`RequestQueue`], which gathers them and where
-//! the writing thread sleeps.
+//! The requests that wait for a transaction: [`Request`], and [`RequestQueue`], where the writing thread
+//! sleeps and is woken.
 //!
-//! Depends on the contract. Decides how many requests share one transaction ([`RequestQueue::take`]), and
-//! refuses what exceeds the memory. There is no timer: requests gather while the transaction before them
-//! commits.
+//! Decides how many bytes may wait; more is refused. How many requests share one transaction is decided in
+//! `batch.rs`. What a request does is in `transaction_steps.rs`.
+//!
+//! Depends on the contract. There is no timer: requests gather while the transaction before them commits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

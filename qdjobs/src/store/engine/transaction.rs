@@ -1,7 +1,10 @@
-//! [`Transaction`], what a store writes: its verbs inside one transaction. And [`Effects`], what a
-//! transaction changes for those who wait.
+//! The interface that a store implements: [`Transaction`], its verbs inside one transaction; and [`Effects`],
+//! who may have to be woken.
 //!
-//! Depends on the contract and the model. Begins and commits nothing: the store does.
+//! The order of the verbs is in `transaction_steps.rs`. The implementations are in `memory/state.rs` and
+//! `sqlite/transaction.rs`. Begins and commits nothing: the store does.
+//!
+//! Depends on the contract and the model.
 
 use super::leave_running::{Held, Leaving, Next};
 use crate::model::availability::Availability;

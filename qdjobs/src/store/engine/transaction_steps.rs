@@ -1,9 +1,11 @@
-//! [`run`], the work of one transaction: it applies the requests, makes due jobs ready, claims, and collects
-//! the ends of jobs.
+//! The order inside one transaction: apply requests, make due jobs ready, serve waiting claims, claim,
+//! collect ends: [`run`].
 //!
-//! Depends on the transaction and the waiters. Decides the order inside a transaction, that a claim without a
-//! job waits, and what each request is answered. Answers nobody: [`Waiters::after_commit`] does. Begins and
-//! commits nothing.
+//! Decides also that a claim without a job waits, and what each request is answered. Does not answer:
+//! [`Waiters::after_commit`] does. What a finish, release or command does is in `apply_requests.rs`. Begins
+//! and commits nothing.
+//!
+//! Depends on the transaction and the waiters.
 
 use super::apply_requests::{FinishResult, command, finish, lease_lost, leave, release_worker};
 use super::batch::{Batch, Claiming};

@@ -1,9 +1,15 @@
-//! [`Unconfirmed`], what a commit with an unknown end may have left in the storage.
+//! What is released after a commit whose result is unknown: [`Unconfirmed`], claims and registrations that
+//! nobody knows of.
 //!
-//! Depends on the transaction. Callers get [`Indeterminate`](crate::ErrorKind::Indeterminate) and read the
-//! job themselves. But a claim that no worker knows of would keep its job running for as long as its worker
-//! lives. And a worker whose registration failed for its process would stay registered. Both are given back
-//! by the next transaction that succeeds.
+//! When the writer tries again is decided in `sqlite/writer/recovery.rs`. Which errors leave the result
+//! unknown is decided in `sqlite/connection/error.rs`.
+//!
+//! Depends on the transaction.
+//!
+//! Callers get [`Indeterminate`](crate::ErrorKind::Indeterminate) and read the job themselves. But a claim
+//! that no worker knows of would keep its job running for as long as its worker lives. And a worker whose
+//! registration failed for its process would stay registered. Both are given back by the next transaction
+//! that succeeds.
 
 use super::apply_requests::{leave, release_worker};
 use super::batch::Batch;

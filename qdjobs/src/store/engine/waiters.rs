@@ -1,8 +1,10 @@
-//! [`Waiters`], who waits in this process: claims for jobs, callers for the end of a job. Decides who is answered
-//! once a transaction has ended.
+//! Decides who is answered, and in which order, once a transaction is committed or has failed: [`Waiters`].
 //!
-//! Depends on the requests and the transaction. [`after_commit`](Waiters::after_commit) is the only place that
-//! answers and forgets after a commit; before it, answers are only noted. Decides nothing that is stored.
+//! Those who wait in this process are claims for jobs, and callers for the end of a job. Decides nothing that
+//! is stored. Before the commit answers are only noted; [`after_commit`](Waiters::after_commit) is the only
+//! place that answers and forgets.
+//!
+//! Depends on the requests and the transaction.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! [`MemoryStore`], the store in memory: the contract in its plainest form.
+//! The store in memory: [`MemoryStore`], for tests of a program and as the reference for other stores.
 //!
-//! The other stores are compared with it, and a program's own tests use it. Nothing survives the process.
-//! Everything is one `State` behind one mutex; a request runs as a transaction of the engine on the
-//! caller's thread. Decides when its timer wakes. Depends on the contract and the engine. Contains no file
-//! and no SQL.
+//! Everything is one `State` behind one mutex. A request runs as a transaction of the engine on the caller's
+//! thread. Nothing survives the process. The verbs are in `state.rs`; this file decides when the timer wakes.
+//!
+//! Depends on the contract and the engine. Contains no file and no SQL.
 
 mod state;
 

@@ -1,7 +1,9 @@
-//! [`State`], all that the store in memory holds, and [`MemoryTransaction`], the verbs of the engine on it.
+//! The stored state of the store in memory, and the verbs on it: [`State`] and [`MemoryTransaction`].
 //!
-//! A transaction here cannot fail and undoes nothing: each verb checks before it changes. Depends on the
-//! engine and the model.
+//! The order of the verbs in a transaction is in `engine/transaction_steps.rs`. Reads are here too.
+//!
+//! Depends on the engine and the model. A transaction here cannot fail and undoes nothing: each verb checks
+//! before it changes.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

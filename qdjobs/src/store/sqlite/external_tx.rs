@@ -1,8 +1,9 @@
-//! Jobs in a caller's own transaction: rusqlite transactions as targets, and the SQL statements for other
-//! drivers.
+//! Jobs in a caller's own transaction: rusqlite transactions, and SQL statements for other drivers.
 //!
-//! Depends on `queries` and on the contract's `enqueue` and `completion`. Begins and commits no transaction
-//! of the caller's. A job stored outside of a transaction is a transaction of its own.
+//! Begins and commits no transaction of the caller's. A job stored outside of a transaction is a transaction
+//! of its own. The traits are in `store/enqueue.rs` and `store/completion.rs`.
+//!
+//! Depends on `queries` and on these traits.
 
 use rusqlite::{Connection, Savepoint, Transaction};
 use serde_json::{Value, json};

@@ -1,9 +1,12 @@
-//! What the writer has noted about the state of the store: [`HealthRecord`].
+//! Collects the facts of a health report: [`HealthRecord`], in which the writer notes errors, checkpoints and
+//! a full disk.
 //!
-//! A health report costs no query: the writer notes what it finds anyway, and the report reads these notes.
-//! Whether the store has halted is not noted here but in the request queue, which refuses requests by it.
+//! Does not decide when the disk counts as full: see `writer/upkeep.rs`. Whether the store has halted is
+//! noted in the request queue, which refuses requests by it.
 //!
 //! Depends on `store::health`. SQLite never comes in.
+//!
+//! A health report costs no query: the writer notes what it finds anyway, and the report reads these notes.
 
 use std::path::{Path, PathBuf};
 

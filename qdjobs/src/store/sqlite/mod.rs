@@ -1,8 +1,11 @@
-//! [`SqliteStore`], the store in a SQLite file: one connection that writes, one thread that reads, and the
-//! files beside the database.
+//! The store in a SQLite file: [`SqliteStore`], one connection that writes, one thread that reads, and files
+//! beside the database.
 //!
-//! Depends on the contract and the engine. The only folder that names rusqlite; `external_tx` is its part for
-//! callers with a transaction of their own. Contains no task and no thread of a worker.
+//! Depends on the contract and the engine. The only folder that names rusqlite. Contains no task and no
+//! thread of a worker.
+
+// `connection/` opens connections, `queries/` has the SQL, `writer/` and `reader` the threads. `wakeup/` notices
+// commits of others, `files/` has worker locks and the disk reserve, `tools/` backs up, checks and salvages.
 
 mod connection;
 mod external_tx;

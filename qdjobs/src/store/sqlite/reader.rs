@@ -1,10 +1,13 @@
-//! The reader thread answers reads on a connection of its own, and never waits for the writer: [`Reader`].
+//! Answers reads on a thread and connection of its own, without waiting for the writer: [`Reader`].
+//!
+//! The SQL of the reads is in `queries/sql.rs`, the conversion of rows in `queries/rows.rs`. Filters and page
+//! sizes are in `store/read.rs`.
+//!
+//! Depends on both files of `queries`. Nothing that writes comes in.
 //!
 //! Each read is one or two statements, and no cursor stays open between reads: an open cursor keeps the
 //! write-ahead log from being truncated. A read is short, with two exceptions. The counts read every job. A
 //! list with a filter that matches few jobs may read a long history.
-//!
-//! Depends on `queries::sql` and `queries::rows`. Nothing that writes comes in.
 
 use std::sync::Arc;
 

@@ -1,8 +1,11 @@
-//! [`SqliteTransaction`], the verbs of the engine as statements in one SQLite transaction.
+//! The verbs of the engine in one SQLite transaction, and that nothing is claimed on a full disk.
 //!
-//! Depends on the queries. Decides how many due jobs one transaction makes ready, and that nothing is claimed
-//! or made ready on a full disk. Begins and commits nothing: the writer does, or a caller with a connection
+//! [`SqliteTransaction`] also decides how many due jobs one transaction makes ready. When the disk counts as
+//! full is decided in `writer/upkeep.rs`. Statements are in `queries/`, their order in a transaction in
+//! `engine/transaction_steps.rs`. Begins and commits nothing: the writer does, or a caller with a connection
 //! of its own.
+//!
+//! Depends on the queries.
 
 use rusqlite::Connection;
 

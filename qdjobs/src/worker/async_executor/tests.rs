@@ -1,4 +1,4 @@
-//! Tasks that block inside a poll: which threads they take, and what becomes of wakes and timeouts meanwhile.
+//! Tests of tasks that block inside a poll: the threads they take, and wakes and timeouts meanwhile.
 
 use std::sync::mpsc;
 

@@ -1,8 +1,10 @@
-//! The requests of a [`Dispatcher`] to the store, and what it does with their responses.
+//! Sends finished jobs and claim requests to the store, and handles its responses and errors.
 //!
-//! A request carries finished jobs and asks for new ones. After the store has committed it, the events of the
-//! finished jobs are emitted. `claim_ahead.rs` limits how many jobs a request asks for. No code chooses the
-//! thread of a job: a claimed job wakes one free thread of the pool, which takes it.
+//! After the store has committed a request, the events of its finished jobs are emitted here. How many jobs a
+//! request asks for is decided in `claim_ahead.rs`, the pause after a failure in `store_backoff.rs`.
+//! `next_job.rs` hands out the claimed jobs; the pool decides which thread takes one.
+//!
+//! Depends on the store's contract and on the state of the [`Dispatcher`].
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,9 @@
-//! What the supervisor and the stop of a worker ask of a [`Dispatcher`]: suspend, forget lost claims, close,
-//! release.
+//! Suspends, closes and empties a [`Dispatcher`], for the supervisor and for a stop.
 //!
-//! `stop.rs` of the worker gives the order in which a stop calls these.
+//! Does not decide the order of a stop: see `worker/stop.rs`. When a worker is suspended is decided in
+//! `worker/supervisor/heartbeat.rs`.
+//!
+//! Depends on the state of the dispatcher.
 
 use std::sync::Arc;
 use std::time::Duration;

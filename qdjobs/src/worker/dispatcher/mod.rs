@@ -1,15 +1,21 @@
 //! Supplies one pool with jobs: [`Dispatcher`], one for `fn` tasks and one for `async fn` tasks.
 //!
-//! It passes finished jobs to the store and claims further ones in the same request, so that each finish
+//! `next_job.rs` decides which job is handed out next and settles ended ones. `claims.rs` exchanges requests
+//! with the store. `control.rs` serves the supervisor and the stop. This file has the state of a dispatcher,
+//! and the loop of its thread.
+//!
+//! Does not decide how many jobs it asks for (`claim_ahead.rs`), how long it pauses after a failure
+//! (`store_backoff.rs`), or which thread runs a job (`pool.rs`).
+//!
+//! Depends on the store's contract, the pool and the handle of the supervisor.
+//!
+//! A dispatcher passes finished jobs to the store and claims further ones in the same request. So each finish
 //! shares its commit with the next claim. While one request is being committed, finished jobs gather for the
 //! next. When there is nothing to do, it leaves one waiting claim with the store.
 //!
-//! Each dispatcher has a thread, whose steps are in this file. Not every step waits for that thread. A thread
-//! of the pool that finishes a job sends the request itself if none is on its way. A response to the waiting
-//! claim is taken by the thread that delivers it. So a single job needs no thread switch in between.
-//!
-//! `claims.rs` exchanges requests with the store, `next_job.rs` begins and settles jobs, `control.rs` serves the
-//! supervisor and the stop. Depends on the store's contract, the pool and the handle of the supervisor.
+//! Each dispatcher has a thread. Not every step waits for that thread. A thread of the pool that finishes a
+//! job sends the request itself if none is on its way. A response to the waiting claim is taken by the thread
+//! that delivers it. So a single job needs no thread switch in between.
 
 mod claims;
 mod control;

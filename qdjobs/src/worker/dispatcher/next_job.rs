@@ -1,7 +1,11 @@
-//! The jobs of a [`Dispatcher`] from their start to their end: what the pool calls, and how an attempt is
-//! abandoned when its timeout ends.
+//! Decides which job is handed out next and when it starts; settles jobs that have ended or exceeded their
+//! timeout.
 //!
-//! Finished jobs are collected here; `claims.rs` sends them to the store.
+//! Does not decide which thread takes the job: any free thread, since all wait on one condition variable
+//! (`pool.rs`). `claims.rs` sends finished jobs to the store. Who notices an exceeded timeout is in
+//! `supervisor/timeouts.rs`.
+//!
+//! Depends on `execution.rs`, `abandoned.rs` and the state of the [`Dispatcher`].
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,8 @@
-//! What the simulation needs to see of a [`Dispatcher`] without threads.
+//! The steps of a [`Dispatcher`] without threads, for the simulation: next job, woken, idle.
+//!
+//! Compiled for tests only. The worker without threads is in `worker/testing.rs`.
+//!
+//! Depends on the state of the dispatcher. Decisions of the product never come in.
 
 use std::sync::Arc;
 

@@ -1,7 +1,10 @@
-//! The shape of a supervisor's duty: the trait [`Duty`], the time of its [`NextRun`], and what all duties
-//! share, [`Supervised`].
+//! The interface of a supervisor's duty: the trait [`Duty`], the time of its [`NextRun`], and the shared
+//! [`Supervised`].
 //!
-//! A new duty is a struct in a file of its own that implements `Duty`, and one line in `Supervisor::new`.
+//! Contains no duty. A new duty is a struct in a file of its own that implements `Duty`, and one line in
+//! `Supervisor::new`.
+//!
+//! Depends on the dispatchers and on what a worker shares.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,7 +1,9 @@
-//! How other threads wake the supervisor: [`SupervisorHandle`].
+//! Wakes the supervisor from other threads: [`SupervisorHandle`].
 //!
-//! Depends on the locks of `sync.rs` alone, so that a dispatcher can hold one without depending on the
-//! supervisor.
+//! Does not decide what the supervisor does then: see the duties.
+//!
+//! Depends on the locks of `sync.rs` and the clock, so that a dispatcher can hold one without depending on
+//! the supervisor.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};

@@ -1,7 +1,12 @@
-//! Renews the worker's lease: [`HeartbeatDuty`] sends heartbeats and notices when the lease may be lost.
+//! Decides when a worker sends heartbeats, suspends itself because its lease may be lost, and registers
+//! again: [`HeartbeatDuty`].
+//!
+//! When a *silent* worker is presumed dead by others is decided in `model/lease.rs`.
+//!
+//! Depends on the store's contract and the dispatchers.
 //!
 //! When heartbeats are not answered, it suspends the worker before others presume it dead. When the store
-//! says that the worker is not registered any more, it registers the worker under a new id.
+//! reports that the worker is not registered any more, it registers the worker under a new id.
 
 use std::time::Duration;
 

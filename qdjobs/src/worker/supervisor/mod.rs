@@ -1,10 +1,11 @@
-//! Runs the duties of a worker that no task may delay: [`Supervisor`].
+//! Runs the duties of a worker that no task may delay: [`Supervisor`], with a thread of its own.
 //!
-//! It has a thread of its own and runs until the last job has ended. Each duty has a file: `heartbeat.rs`
-//! renews the lease, `rescuer.rs` rescues the jobs of dead workers, `timeouts.rs` ends attempts that run too
-//! long. `duty.rs` is their common shape, `handle.rs` wakes the supervisor.
+//! Each duty has a file: `heartbeat.rs` renews the lease, `rescuer.rs` rescues the jobs of dead workers,
+//! `timeouts.rs` ends attempts that run too long. `duty.rs` is their common interface, `handle.rs` wakes the
+//! supervisor.
 //!
-//! Depends on the dispatchers, which it controls, and on the store's contract.
+//! Depends on the dispatchers, which it controls, and on the store's contract. It runs until the last job has
+//! ended.
 
 mod duty;
 pub(in crate::worker) mod handle;

@@ -1,7 +1,10 @@
-//! Rescues the jobs of dead workers: [`RescuerDuty`] looks at all workers about once a second.
+//! Looks for dead workers about once a second, and asks the store to release their jobs: [`RescuerDuty`].
 //!
-//! A worker is dead if the operating system proves it (its lock file is free), or if its heartbeats stand
-//! still for a whole lease (`model/lease.rs`). The store then releases its jobs.
+//! Does not decide whether a worker is dead. A free lock file proves it
+//! (`store/sqlite/files/worker_locks.rs`); without that proof, missing heartbeats for a whole lease do
+//! (`model/lease.rs`). For which jobs a crash is counted is decided in `model/poison.rs`.
+//!
+//! Depends on the store's contract and on `model/lease.rs`.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
-//! Ends attempts that run for longer than their timeout: [`TimeoutDuty`] notices them, by the monotonic
-//! clock.
+//! Notices that a running attempt has exceeded its timeout, by the monotonic clock: [`TimeoutDuty`].
 //!
-//! `dispatcher/next_job.rs` settles such an attempt and goes on without its thread or future.
+//! `dispatcher/next_job.rs` settles such an attempt, and goes on without its thread or future.
+//!
+//! Depends on the dispatchers.
 
 use std::time::Duration;
 

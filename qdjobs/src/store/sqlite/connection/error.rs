@@ -1,13 +1,16 @@
-//! Maps the errors of SQLite to [`Error`]: what each result code means for a caller, and which ones halt the
-//! store. Also retries a step that meets a lock: [`BusyRetry`].
+//! Decides what each result code of SQLite means for a caller, and which codes are fatal, so that the store
+//! halts.
+//!
+//! Does not halt the store: `writer/mod.rs` does when [`is_fatal`] says so. When the writer tries again after
+//! other errors is decided in `writer/recovery.rs`. Also retries a step that meets a lock: [`BusyRetry`].
+//!
+//! Depends on rusqlite. No statement except BEGIN comes in.
 //!
 //! Two questions are answered for each error, and neither by guessing:
 //!
 //! - **Is it certain that nothing was stored?** Before the commit it is: recovery ignores log frames without
 //!   a commit record. For an error in the commit, see [`in_commit`].
 //! - **Can the store continue?** See [`is_fatal`].
-//!
-//! Depends on rusqlite. No statement except BEGIN comes in.
 
 use std::time::{Duration, Instant};
 

@@ -1,12 +1,14 @@
 //! Refuses to use a store in a fork of the process that opened it: [`ForkGuard`].
 //!
+//! Where it is checked is decided in `sqlite/mod.rs`.
+//!
+//! Depends on std. SQLite never comes in.
+//!
 //! A fork copies an open database but none of its threads. SQLite would rely on locks that the child does not
 //! hold, and the queue would wait for a writer thread that does not exist. So a store answers only in the
 //! process that opened it. The child cannot open another store either, since SQLite's record of its locks is
 //! one for the whole process. A child that executes another program is not affected, since it starts with
 //! empty memory.
-//!
-//! Depends on std. SQLite never comes in.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,11 +1,14 @@
 //! Migrates a database to the schema of this program, and refuses a schema that is too new for it.
 //!
+//! The schema itself is in `migrations/`. When a running writer checks the version again is decided in
+//! `writer/commit.rs`.
+//!
+//! Depends on rusqlite. Statements about jobs and workers never come in.
+//!
 //! The schema version is in a table of qdjobs and not in `user_version`, since the file may be the
 //! application's own. Migrations are numbered, run in one transaction, and are never edited once published. A
 //! later version of qdjobs first only adds to the schema, so that the version before it can still use the
 //! file. It removes the rest one version later.
-//!
-//! Depends on rusqlite. Statements about jobs and workers never come in.
 
 use rusqlite::{Connection, OptionalExtension};
 

@@ -1,5 +1,8 @@
-//! The connections to the database file: how they are opened, migrated and guarded, and what their errors
+//! The connections to the database file: how they are opened, migrated and guarded, and what SQLite's errors
 //! mean.
+//!
+//! `open.rs` has the pragmas, `migrate.rs` the schema versions, `error.rs` the result codes. `network_fs.rs`
+//! and `fork_guard.rs` refuse unsafe uses.
 //!
 //! Depends on rusqlite and std. Statements about jobs and workers never come in.
 

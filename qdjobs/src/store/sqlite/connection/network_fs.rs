@@ -1,10 +1,13 @@
-//! Refuses network file systems, on which SQLite's write-ahead log is not safe.
+//! Refuses a database on a network file system; the list of refused types is here.
 //!
-//! The index of the log is memory shared between processes. No network file system shares it between
-//! machines, and many do not lock reliably. Two machines that write to one file damage it within minutes.
+//! The option that allows them is in `queue/options.rs`.
 //!
 //! Depends on std and on the mount table of Linux. On other platforms the type of the file system is unknown,
 //! and nothing is refused. SQLite never comes in.
+//!
+//! SQLite's write-ahead log is not safe there. The index of the log is memory shared between processes. No
+//! network file system shares it between machines, and many do not lock reliably. Two machines that write to
+//! one file damage it within minutes.
 
 use std::path::Path;
 

@@ -1,9 +1,13 @@
-//! Opens the connections and sets the file mode, the journal mode and the pragmas.
+//! Opens the connections: [`SqliteOptions`] with its defaults, the file mode, the journal mode and the
+//! pragmas.
+//!
+//! The schema is brought up to date in `migrate.rs`. When a broken connection is opened again is decided in
+//! `writer/commit.rs`.
+//!
+//! Depends on rusqlite and on `migrate`. Statements about jobs and workers never come in.
 //!
 //! Each pragma is read back, since SQLite ignores a misspelled pragma without an error. A database that is
 //! newer, damaged or not a SQLite file is refused without being changed.
-//!
-//! Depends on rusqlite and on `migrate`. Statements about jobs and workers never come in.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};

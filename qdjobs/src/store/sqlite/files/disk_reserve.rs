@@ -1,5 +1,10 @@
-//! Disk space reserved for the case that the disk is full: the [`DiskReserve`], a file of real blocks beside
-//! the database.
+//! The file that keeps disk space free so that running jobs can finish on a full disk, and its size:
+//! [`DiskReserve`].
+//!
+//! Does not decide when the disk counts as full: see `writer/upkeep.rs`. That nothing is claimed then is
+//! decided in `sqlite/transaction.rs`, that new jobs are refused in `writer/commit.rs`.
+//!
+//! Depends on std and on `worker_locks`. SQLite never comes in.
 //!
 //! On a full disk SQLite cannot change anything, not even delete a row: each write goes to the log first. So
 //! the file `<db>-workers/disk_reserve` exists while workers run, and is truncated when a write finds no
@@ -12,16 +17,14 @@
 //!
 //! **Its size.** SQLite restarts the log after a checkpoint, which it runs from a thousand pages on: 4 MiB. A
 //! dispatcher claims at most 1,024 jobs ahead. Together with the running jobs they touch about as many pages
-//! if each row is on a page of its own, and less than half as many if the jobs are claimed in the order of
-//! their ids. So 4 MiB are for the log. Another 4 MiB are for the database, to which the log is written and
-//! which grows by results and attempts. All dispatchers and processes share one file, since they seldom hold
-//! that many jobs at once. Finishes that do not fit, such as results of 1 MiB each, are repeated until there
-//! is space.
+//! if each row is on a page of its own. They touch less than half as many if the jobs are claimed in the
+//! order of their ids. So 4 MiB are for the log. Another 4 MiB are for the database, to which the log is
+//! written and which grows by results and attempts. All dispatchers and processes share one file, since they
+//! seldom hold that many jobs at once. Finishes that do not fit, such as results of 1 MiB each, are repeated
+//! until there is space.
 //!
 //! Processes may want different sizes. A process that finds the file shorter than its own setting extends it
-//! if there is space, and accepts the shorter file if there is none.
-//!
-//! Depends on std and on `worker_locks`. SQLite never comes in.
+//! if there is space. Otherwise it accepts the shorter file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};

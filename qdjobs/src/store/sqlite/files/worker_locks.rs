@@ -1,10 +1,13 @@
-//! One locked file for each running worker: [`WorkerLocks`].
+//! The lock file that proves whether a worker is alive, created and tested here: [`WorkerLocks`].
 //!
-//! The operating system releases the lock when the process ends, however it ends. So a process that gets the
-//! lock has proof that the worker is dead.
+//! When the file of a worker of this process is removed is decided in `writer/local_workers.rs`. Who looks
+//! for dead workers is in `worker/supervisor/rescuer.rs`.
 //!
 //! Depends on std. The database's own files are never opened here: closing any descriptor of them would drop
 //! SQLite's locks.
+//!
+//! The operating system releases the lock when the process ends, however it ends. So a process that gets the
+//! lock has proof that the worker is dead.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};

@@ -1,5 +1,7 @@
-//! The verb *claim*: which ready jobs come first, over all tasks and queues that are wanted, and that they
-//! run now.
+//! The verb *claim*: which ready jobs are first over all tasks and queues; one suspected job for each worker.
+//!
+//! Contains no SQL text: see `sql.rs`. Whether a job may be claimed is decided in `model/availability.rs`.
+//! How many jobs a worker asks for is decided in `worker/claim_ahead.rs`.
 //!
 //! Depends on `sql` and `rows`.
 

@@ -1,4 +1,6 @@
-//! The verb *command*: what a person asks for, once it is permitted.
+//! The verb *command*: writes a retry, cancel or delete by hand, once it is permitted.
+//!
+//! Contains no SQL text: see `sql.rs`. Which commands are permitted is decided in `store/command.rs`.
 //!
 //! Depends on `sql`.
 

@@ -1,6 +1,9 @@
-//! The verb *finish*, and every other way in which a job leaves `running`: [`LeaveWriter`].
+//! The verb *finish*: writes every way in which a job leaves `running`: [`LeaveWriter`]. Also makes due jobs
+//! ready.
 //!
-//! Decides nothing: [`Leaving`] says what the job becomes. Depends on `sql` and `rows`.
+//! Contains no SQL text: see `sql.rs`. Decides nothing: [`Leaving`] has the values to write.
+//!
+//! Depends on `sql` and `rows`.
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 

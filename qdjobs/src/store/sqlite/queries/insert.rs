@@ -1,6 +1,9 @@
-//! The verb *insert*: jobs and the defaults of tasks.
+//! The verb *insert*: stores jobs and task defaults, looks up idempotency keys, and stores large params
+//! apart.
 //!
-//! Decides which params are stored beside the job's row ([`is_large`]) and when a repetition is found.
+//! Contains no SQL text: see `sql.rs`. A plain SQL INSERT gets its defaults from a trigger in the schema,
+//! `connection/migrations/0001_jobs.sql`. What counts as a repetition is decided in `model/idempotency.rs`.
+//!
 //! Depends on `sql` and `rows`.
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, ToSql, params};

@@ -1,7 +1,9 @@
-//! The verbs of the contract as statements on one connection, a file for each verb.
+//! The verbs of the contract, a file for each; the SQL text of all of them is in `sql.rs`.
 //!
-//! Depends on rusqlite. Runs inside a transaction that the writer, or a caller with a connection of its own,
-//! begins and commits: nothing here begins, commits or answers.
+//! Runs inside a transaction that the writer, or a caller with a connection of its own, begins and commits:
+//! nothing here begins, commits or answers.
+//!
+//! Depends on rusqlite.
 
 pub(super) mod claim;
 pub(super) mod command;

@@ -1,4 +1,6 @@
-//! The verb *progress*.
+//! The verb *progress*: writes the progress of a running job.
+//!
+//! Contains no SQL text: see `sql.rs`. Which of several values is written is decided in `store/progress.rs`.
 //!
 //! Depends on `sql`.
 

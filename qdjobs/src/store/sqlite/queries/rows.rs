@@ -1,9 +1,13 @@
-//! Rows of SQLite as values of the crate, and new jobs as rows.
+//! Converts rows of SQLite into values (jobs, attempts, workers), and new jobs into rows.
 //!
-//! Depends on `sql` for the order of columns. Times are stored as microseconds. A value that a person wrote
-//! with a database shell may be out of range: it is clamped and not refused, so that every row can be read.
-//! The same holds for text that is not UTF-8: SQLite stores any bytes as text, and no error tells a program
-//! that it writes another encoding.
+//! Contains no SQL text: see `sql.rs`, whose order of columns is used here. JSON field names are in
+//! `model/job/stored_job.rs`.
+//!
+//! Depends on `sql`.
+//!
+//! Times are stored as microseconds. A value that a person wrote with a database shell may be out of range.
+//! It is clamped and not refused, so that every row can be read. Text that is not UTF-8 is accepted too.
+//! SQLite stores any bytes as text, and reports no error to a program that writes another encoding.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};

@@ -1,4 +1,9 @@
-//! Every statement of the SQLite store, in the order of a job's life.
+//! The SQL text of every statement of the SQLite store, in the order of a job's life.
+//!
+//! The tables and indexes are in `connection/migrations/`. Which statement runs when is decided in the other
+//! files of this folder.
+//!
+//! Depends on nothing.
 //!
 //! The comment of each says what it binds, what it returns and, where it matters, the index it uses. A test
 //! prepares them all on a fresh schema and checks the plans of the hot ones. The columns of a partial index

@@ -1,6 +1,10 @@
-//! The verbs *register*, *heartbeat* and *release*: the table of workers, and what a worker holds.
+//! The verbs *register*, *heartbeat* and *release*: writes the table of workers, and finds the jobs that a
+//! worker holds.
 //!
-//! Depends on `sql` and `rows`. Whether a worker is dead is decided elsewhere.
+//! Contains no SQL text: see `sql.rs`. Whether a worker is dead is decided in `model/lease.rs` and by the
+//! worker locks.
+//!
+//! Depends on `sql` and `rows`.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -1,4 +1,6 @@
-//! The committed state as another connection sees it, for a simulation: [`SnapshotReader`].
+//! Reads the committed state on another connection, for the checks of a simulation: [`SnapshotReader`].
+//!
+//! The checks are in `sim/model.rs`.
 //!
 //! Depends on rusqlite and on the schema. `queries` never comes in: the simulation has to find errors that
 //! the product's own reads could hide.

@@ -1,7 +1,8 @@
-//! A SQLite store without threads, for a simulation: [`SteppedStore`]. The simulation calls each step of the
-//! writer and the reader.
+//! A SQLite store without threads, for a simulation: [`SteppedStore`], with each step of the writer and the
+//! reader.
 //!
-//! A step does what the thread would do between two sleeps.
+//! A step does what the thread would do between two sleeps. In which order steps are taken is decided in
+//! `sim/world.rs`.
 //!
 //! Depends on the store's own parts. Decisions of the store never come in.
 

@@ -1,10 +1,12 @@
-//! Copies the database while it is in use: [`write`].
+//! Copies the database into a backup file while it is in use, and checks the copy: [`write`](fn@write).
+//!
+//! The public method is in `queue/backup.rs`. What a check finds is decided in `check.rs`.
+//!
+//! Depends on rusqlite and `check`. The writer thread never comes in.
 //!
 //! A copy by the file system misses the content of the write-ahead log, or reads the file between two writes.
 //! SQLite's own copy is the database as of one moment. It does not validate the rows, so data misread from a
 //! bad disk is found only by checking the copy.
-//!
-//! Depends on rusqlite and `check`. The writer thread never comes in.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;

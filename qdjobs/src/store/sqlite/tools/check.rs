@@ -3,7 +3,7 @@
 //! Two questions are answered. Can SQLite read every page, row and index entry of the file? Can the rows have
 //! been written by this library?
 //!
-//! Depends on rusqlite. Nothing that repairs comes in: see [`salvage`](super::salvage()).
+//! Depends on rusqlite. Nothing that repairs comes in: see [`salvage`](super::salvage::salvage).
 
 use std::path::Path;
 use std::time::SystemTime;

@@ -1,11 +1,12 @@
 //! Copies the readable rows of a damaged file into a new one: [`salvage`].
 //!
-//! Damage affects whole pages. A row on an intact page can be read by its id even if a scan of the table
-//! fails at a damaged page before it. So after each error the following ids are read one by one, until the
-//! scan can continue.
+//! Does not decide whether a file is damaged: see `check.rs`. The damaged file is never written to.
 //!
-//! Depends on `check` for a connection that changes nothing, and on `open` for the new file. The damaged file
-//! is never written to.
+//! Depends on `check` for a connection that changes nothing, and on `open` for the new file.
+//!
+//! Damage affects whole pages. A row on an intact page can be read by its id even if a scan fails at a
+//! damaged page before it. So after each error the following ids are read one by one, until the scan can
+//! continue.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,12 @@
-//! Reports changes of the write-ahead log by Linux's inotify: [`InotifyWatch`].
+//! Reports that another program has written the write-ahead log, by Linux's inotify: [`InotifyWatch`].
+//!
+//! When the file is read after a report is decided in `poll.rs`.
+//!
+//! Depends on the crate inotify and on the requests of the engine. SQLite never comes in.
 //!
 //! The log is passed to the kernel by its path and never opened, since closing any descriptor of the
 //! database's files would drop SQLite's locks. A watch reports one change, so that a busy file costs nothing
 //! between two polls.
-//!
-//! Depends on the crate inotify and on the requests of the engine. SQLite never comes in.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

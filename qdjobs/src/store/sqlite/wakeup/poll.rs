@@ -1,4 +1,8 @@
-//! Finds the commits of other connections without a message from them: [`ChangePoll`].
+//! Decides how often to look for commits of other connections, by `PRAGMA data_version`: [`ChangePoll`].
+//!
+//! What is done about a found commit is decided in `writer/mod.rs`.
+//!
+//! Depends on rusqlite, on `inotify` and on the requests of the engine. Job statements never come in.
 //!
 //! `PRAGMA data_version` changes with each commit of another connection. `inotify` reports that the log was
 //! written, so that the next poll can be early. Plain inserts by programs without qdjobs are found only in
@@ -7,8 +11,6 @@
 //! A change is reported when it is written, but it is visible only when it is committed, one sync later. So
 //! after a report the file is polled in short steps. A process that has just written adds no watch yet, since
 //! its own next commit would trigger it.
-//!
-//! Depends on rusqlite, on `inotify` and on the requests of the engine. Job statements never come in.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,9 +1,12 @@
 //! Wakes the waiting processes of other workers by a datagram, after a commit that leaves jobs for them:
 //! [`WakeSockets`].
 //!
-//! A message only means "poll now". A lost message costs one poll interval, and a false one costs a poll.
+//! The socket of this process is in `socket/unix.rs`. When others are woken, and for how many jobs, is
+//! decided in `writer/commit.rs`.
 //!
 //! Depends on std, and on the table of workers for the addresses. Job statements never come in.
+//!
+//! A message only means "poll now". A lost message costs one poll interval, and a false one costs a poll.
 
 use std::sync::Arc;
 

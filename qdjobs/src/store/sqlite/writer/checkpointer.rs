@@ -1,16 +1,21 @@
-//! [`Checkpointer`], which writes the write-ahead log back to the database at quiet moments and keeps it
-//! below a ceiling.
+//! Decides when the write-ahead log is written back into the database, and how large it may become:
+//! [`Checkpointer`].
+//!
+//! What a failed checkpoint means for the store is decided in `connection/error.rs`. The writer calls it
+//! through `upkeep.rs`.
+//!
+//! Depends on rusqlite.
 //!
 //! SQLite writes the log back by itself in every commit that leaves a thousand pages in it, while the caller
-//! of that commit waits. Most of this work is done here instead, when nobody waits. SQLite never restarts a
-//! log that always has a reader, so the log would grow without end: past the ceiling, the readers are waited
-//! for.
+//! of that commit waits. Most of this work is done here instead, at quiet moments, when nobody waits. SQLite
+//! never restarts a log that always has a reader, so the log would grow without end: past the ceiling, the
+//! readers are waited for.
 //!
 //! SQLite does not report how a checkpoint of its own ended. That is harmless if each commit syncs the log
-//! (`Durability::Full`): everything in it is safe, and pages that did not reach the database are written
-//! again by the next checkpoint. Under `Durability::Relaxed` the first sync of the log is that of the
-//! checkpoint. If it fails, the store must halt before pages of a log with a hole are copied into the
-//! database. So there all checkpoints are made here. Depends on rusqlite.
+//! (`Durability::Full`). Everything in it is safe, and the next checkpoint writes pages again that did not
+//! reach the database. Under `Durability::Relaxed` the first sync of the log is that of the checkpoint. If it
+//! fails, the store must halt before pages of a log with a hole are copied into the database. So there all
+//! checkpoints are made here.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,8 +1,11 @@
-//! Group commit: one transaction for all requests that wait.
+//! Commits one transaction for as many waiting requests as `engine/batch.rs` allows, and opens a broken
+//! connection again.
 //!
-//! The order: admit, begin, read what others changed, run the batch, commit, and only then answer. Decides
-//! what a failure means for the connection, the disk and the store. Depends on the engine for everything
-//! between begin and commit.
+//! The order: admit, begin, read what others changed, run the batch, commit, and only then answer. What
+//! happens between begin and commit is in `engine/transaction_steps.rs`. Which errors are fatal is decided in
+//! `connection/error.rs`, when the writer tries again in `recovery.rs`.
+//!
+//! Depends on the engine.
 
 use std::cell::Cell;
 use std::time::Duration;

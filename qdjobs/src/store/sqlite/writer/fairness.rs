@@ -1,13 +1,17 @@
-//! [`Fairness`], when this process leaves the write lock to others.
+//! Decides when this process pauses so that other processes get SQLite's write lock, and for how long:
+//! [`Fairness`].
+//!
+//! How long a caller waits for a lock held by others is the busy timeout, in `connection/error.rs`.
+//!
+//! Depends on the standard library alone; the time is an argument.
 //!
 //! SQLite's lock has no queue: a process that wants it can only try again. A writer that begins its next
 //! transaction within microseconds of the last would keep all others out. Other qdjobs processes try every
 //! quarter of a millisecond. A plain INSERT of another program tries less and less often, at last every tenth
-//! of a second, and gives up after its busy timeout, often five seconds.
+//! of a second. It gives up after its busy timeout, often five seconds.
 //!
 //! Pauses of several processes at different moments do not help: another process always has the lock. So all
-//! processes that work without a break rest at the same moments, given by the wall clock. Depends on the
-//! standard library alone.
+//! processes that work without a break rest at the same moments, given by the wall clock.
 //!
 //! ```text
 //!   one process      work work work ....  work work work ....  work work work ....

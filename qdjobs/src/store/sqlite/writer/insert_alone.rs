@@ -1,8 +1,9 @@
-//! A single job of a caller that is alone, stored by one statement that is a transaction of its own: it saves
-//! five others.
+//! Stores a single job by one statement that is a transaction of its own, while nobody in this process waits.
 //!
-//! Only while nobody in this process waits, so that no claim and no end belongs into the same transaction.
-//! Depends on the engine for the answer.
+//! Everything else is written by `commit.rs`. On which thread the statement runs is decided in `thread.rs`.
+//!
+//! Depends on the engine for the answer. It saves five other statements. If somebody waited, a claim or an
+//! end would belong into the same transaction.
 
 use super::Writer;
 use crate::model::clock::Timestamp;

@@ -1,7 +1,9 @@
-//! [`LocalWorkers`], the workers of this process: their lock files, and which of them are registered.
+//! Decides when the lock file of a worker of this process is removed: [`LocalWorkers`].
 //!
-//! Decides when a lock file goes: after the commit that removes its worker, and at once if its worker was
-//! never registered. Depends on the lock files. Registers nobody.
+//! It is removed after the commit that removes its worker, and at once if its worker was never registered.
+//! Lock files are created and tested in `files/worker_locks.rs`. Registers nobody.
+//!
+//! Depends on the lock files.
 
 use std::collections::HashSet;
 use std::path::Path;

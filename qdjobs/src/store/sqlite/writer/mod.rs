@@ -1,10 +1,13 @@
-//! [`Writer`], the one connection of this process that writes: group commit, and what has to be done beside
-//! the transactions.
+//! The writing connection of this process: [`Writer`] decides when to look for due jobs, how long to sleep,
+//! and halts the store.
 //!
-//! Decides when the writing thread looks for due jobs and for what others wrote, how long it sleeps, and when
-//! the store halts. Depends on the engine for what a transaction does, and on the queries. Runs no job and no
-//! caller's code: an answer wakes its waiter, which goes on elsewhere. Which thread works here is decided in
-//! `thread`.
+//! The store halts when `connection/error.rs` calls an error fatal. `commit.rs` has the transaction,
+//! `insert_alone.rs` a single job, `recovery.rs` the next try after a failure. `upkeep.rs` has the full disk,
+//! `checkpointer.rs` the write-ahead log, `fairness.rs` the pauses for other processes. Which thread works
+//! here is decided in `thread.rs`.
+//!
+//! Depends on the engine for what a transaction does, and on the queries. Runs no job and no caller's code:
+//! an answer wakes its waiter, which goes on elsewhere.
 //!
 //! ```text
 //!   callers ──push──▶ request queue ──take──▶ [ BEGIN · requests · claims · COMMIT ] ──▶ answers ──▶ wake-ups

@@ -1,7 +1,9 @@
-//! [`Recovery`], what follows a transaction that failed as a whole: when the writer tries again, and what it
-//! gives back.
+//! Decides when the writer tries again after a transaction failed as a whole: [`Recovery`].
 //!
-//! Depends on the engine. Opens no connection: the writer does.
+//! Opens no connection: `commit.rs` does. What is released after a commit with an unknown result is in
+//! `engine/unconfirmed.rs`. Which errors halt the store instead is decided in `connection/error.rs`.
+//!
+//! Depends on the engine.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The writer, called from one thread and not run by its own: which requests share a commit is chance
-//! otherwise.
+//! Tests of the writer, called from one thread and not run by its own: which requests share a commit is
+//! chance otherwise.
 
 use std::path::Path;
 use std::time::Duration;

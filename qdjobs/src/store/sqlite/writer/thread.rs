@@ -1,7 +1,12 @@
-//! [`WriterHandle`], which thread works with the writer: its own, or a caller's.
+//! Decides which thread works with the writer, its own or a caller's: [`WriterHandle`]. Also halts the store
+//! after a panic.
 //!
-//! Usually the writing thread. A caller that finds it asleep and no request waiting writes its one request
-//! itself, which saves two wake-ups, a third of a commit. Depends on the writer and the request queue.
+//! What the writer does is in `writer/mod.rs` and `commit.rs`.
+//!
+//! Depends on the writer and the request queue.
+//!
+//! Usually the writing thread works. A caller that finds it asleep and no request waiting writes its one
+//! request itself, which saves two wake-ups, a third of a commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,7 +1,10 @@
-//! [`Upkeep`], the care for the disk beside the transactions: the write-ahead log, the reserve for a full
-//! disk, and the health record.
+//! Decides when the disk counts as full, and takes care of the log and the disk reserve between transactions:
+//! [`Upkeep`].
 //!
-//! Decides when the disk counts as full. Depends on the checkpointer and the reserve.
+//! The reserve file and its size are in `files/disk_reserve.rs`. That nothing is claimed on a full disk is
+//! decided in `sqlite/transaction.rs`. When the log is written back is decided in `checkpointer.rs`.
+//!
+//! Depends on the checkpointer, the reserve and the health record.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
--- The schema of qdjobs, version 1. Published migrations are never edited; a change is a new file.
+-- Tables, indexes, and the trigger that fills in defaults for a plain SQL INSERT: schema version 1 of qdjobs.
+-- The statements that use them are in queries/sql.rs.
+-- Published migrations are never edited; a change is a new file.
 -- All tables have the prefix qdjobs_, since the file may be the application's own.
 -- Instants are microseconds since 1970 in UTC. JSON is text.
 

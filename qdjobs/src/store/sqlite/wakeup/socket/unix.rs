@@ -1,8 +1,9 @@
-//! A Unix datagram socket that wakes this process: [`WakeSocket`].
+//! The Unix datagram socket on which this process is woken, and the thread that reads it: [`WakeSocket`].
 //!
-//! A separate thread blocks on the socket, and costs nothing until a message arrives.
+//! Which sockets get a message is decided in `wakeup/socket.rs`.
 //!
-//! Depends on std and on the requests of the engine. SQLite never comes in.
+//! Depends on std and on the requests of the engine. SQLite never comes in. The thread blocks on the socket,
+//! and costs nothing until a message arrives.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
