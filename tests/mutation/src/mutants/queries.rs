@@ -138,7 +138,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "short-wait-not-due",
         breaks: "a wait below one microsecond is none",
-        file: "qdjobs/src/store/engine/leaving.rs",
+        file: "qdjobs/src/store/engine/leave_running.rs",
         old: "let availability = Availability::of(at, now, ticket.suspected);",
         new: "let availability =
                     if wait.is_zero() { Availability::due(ticket.suspected) } else { Availability::Scheduled };",

@@ -26,7 +26,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-savepoint",
         breaks: "one bad request fails alone and as a whole",
-        file: "qdjobs/src/store/engine/run.rs",
+        file: "qdjobs/src/store/engine/transaction_steps.rs",
         old: "let done = if several {",
         new: "let done = if several && !several {",
         killed_by: api("faults::jobs_stored_together_are_all_refused_when_the_database_refuses_one"),
@@ -54,7 +54,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "waiting-claim-not-served",
         breaks: "a waiting claim is answered when a job is stored",
-        file: "qdjobs/src/store/engine/run.rs",
+        file: "qdjobs/src/store/engine/transaction_steps.rs",
         old: "let may_have_more = batch.effects.ready > 0
         || batch.look",
         new: "let may_have_more = batch.look",
@@ -65,7 +65,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "unregistered-worker-claims",
         breaks: "an unregistered worker claims nothing",
-        file: "qdjobs/src/store/engine/run.rs",
+        file: "qdjobs/src/store/engine/transaction_steps.rs",
         old: "if !tx.is_registered(request.worker)? {",
         new: "if !tx.is_registered(request.worker)? && request.worker.0 == 0 {",
         killed_by: contract("sqlite::in_a_file::register::a_worker_that_is_not_registered_claims_nothing"),
@@ -85,7 +85,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "heartbeat-ignored",
         breaks: "a silent worker that has sent a heartbeat since the last look is not presumed dead",
-        file: "qdjobs/src/store/engine/verbs.rs",
+        file: "qdjobs/src/store/engine/apply_requests.rs",
         old: "&& tx.heartbeats(worker)? != Some(heartbeats)",
         new: "&& tx.heartbeats(worker)?.is_none_or(|_| heartbeats == u64::MAX)",
         killed_by: contract(
