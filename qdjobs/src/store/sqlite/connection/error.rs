@@ -238,6 +238,26 @@ mod tests {
     }
 
     #[test]
+    fn each_cause_before_the_commit_has_its_kind_and_text() {
+        for (code, kind, text) in [
+            (ffi::SQLITE_BUSY_SNAPSHOT, ErrorKind::Busy, "held the database's write lock"),
+            (ffi::SQLITE_READONLY_DIRECTORY, ErrorKind::ReadOnly, "not writable"),
+            (ffi::SQLITE_NOTADB, ErrorKind::Corrupt, "is damaged, or is not a SQLite database"),
+            (ffi::SQLITE_CANTOPEN_ISDIR, ErrorKind::Storage, "cannot be opened"),
+            (ffi::SQLITE_IOERR_READ, ErrorKind::Storage, "the disk of the database failed"),
+            (ffi::SQLITE_CONSTRAINT_CHECK, ErrorKind::InvalidInput, "a constraint of the database"),
+            (ffi::SQLITE_TOOBIG, ErrorKind::Storage, "SQLite failed"),
+        ] {
+            let error = before_commit(sqlite(code));
+            assert_eq!(error.kind(), kind, "{code}: {error}");
+            assert!(error.to_string().contains(text), "{code}: {error}");
+        }
+        let elsewhere = Connection::open_in_memory().unwrap();
+        let error = before_commit(elsewhere.execute("DELETE FROM qdjobs_jobs", []).unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    }
+
+    #[test]
     fn an_error_in_the_commit_is_unconfirmed_only_if_it_may_come_after_the_commit_record() {
         let (open, closed) = (true, false);
         for (code, is_open, kind) in [
@@ -276,5 +296,26 @@ mod tests {
         for code in [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_READ, ffi::SQLITE_FULL, ffi::SQLITE_BUSY] {
             assert!(!before_commit(sqlite(code)).is_fatal(), "{code}");
         }
+    }
+
+    #[test]
+    fn a_step_is_repeated_while_it_meets_a_lock_and_until_the_limit() {
+        // What the step answers first, for how long it is retried, how often it runs, how it ends.
+        let minute = Duration::from_secs(60);
+        for (first, limit, runs_expected, end) in [
+            (ffi::SQLITE_BUSY, minute, 3, None),
+            (ffi::SQLITE_BUSY, Duration::ZERO, 1, Some(ErrorKind::Busy)),
+            (ffi::SQLITE_FULL, minute, 1, Some(ErrorKind::StorageFull)),
+        ] {
+            let mut runs = 0;
+            let answer = BusyRetry::new(limit).retry(|| {
+                runs += 1;
+                if runs < 3 { Err(before_commit(sqlite(first))) } else { Ok(()) }
+            });
+            assert_eq!((runs, answer.err().map(|error| error.kind())), (runs_expected, end), "{first}");
+        }
+        let limit = Duration::from_millis(20);
+        let answer = BusyRetry::new(limit).retry(|| Err::<(), _>(busy()));
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Busy, "after the limit");
     }
 }

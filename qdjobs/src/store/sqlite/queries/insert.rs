@@ -154,7 +154,7 @@ fn execute_insert(
     };
     let values = row.values();
     match further {
-        [] => insert.execute(&values),
+        [] => insert.execute(values),
         further => insert.execute([&values, further].concat().as_slice()),
     }
 }
