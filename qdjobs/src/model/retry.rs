@@ -163,6 +163,17 @@ mod tests {
     }
 
     #[test]
+    fn the_wait_is_that_of_the_next_retry() {
+        let backoff = Backoff::exponential(Duration::from_secs(2), 3.0, Duration::from_secs(100));
+        for retry_count in [0, 1, 2] {
+            let budget = RetryBudget { retry_count, max_retries: 9, backoff };
+            let wait = backoff.wait(retry_count + 1, 1.0);
+            let retry = Verdict::Retry { wait, error: "boom".into() };
+            assert_eq!(Verdict::of(Err(TaskError::retry("boom")), budget, 1.0), retry);
+        }
+    }
+
+    #[test]
     fn a_permanent_failure_uses_no_retry_and_a_cancel_is_not_a_failure() {
         assert_eq!(
             Verdict::of(Err(TaskError::permanent("no")), budget(0, 9), 0.5),

@@ -119,7 +119,10 @@ fn is_in_range(job: &NewJob) -> bool {
     let sizes = [&Some(job.params.clone()), &job.metadata].map(|text| text.as_ref().map_or(0, String::len));
     name(&job.task_name)
         && name(&job.queue)
-        && job.name.as_ref().is_none_or(|name| (1..=Job::NAME_BYTES_MAX).contains(&name.len()))
+        && job
+            .name
+            .as_ref()
+            .is_none_or(|name| (1..=Job::NAME_BYTES_MAX).contains(&name.len()) && !name.contains('\0'))
         && job.idempotency_key.as_ref().is_none_or(|key| {
             (1..=Job::IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && !key.chars().any(char::is_control)
         })
