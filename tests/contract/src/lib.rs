@@ -91,6 +91,10 @@ pub fn check_that_due_jobs_are_claimed_on_time(factory: impl Fn(Clock) -> Subjec
     let subject = factory(Clock::system());
     let worker = WorkerId(1);
     answer(subject.store.register_worker(WorkerInfo::new(worker, "host", 7))).unwrap();
+    // Each of the others is due earlier than the earliest instant that is known until then.
+    let mut far = NewJob::new("mail", "{}");
+    far.run_at = RunAt::After(Duration::from_secs(3600));
+    answer(subject.store.insert(vec![far])).unwrap();
     let mut late: Vec<Duration> = (0..7)
         .map(|_| {
             let tasks = Arc::new(TaskSet::new(["mail"]));

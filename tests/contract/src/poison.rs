@@ -147,8 +147,19 @@ pub(crate) fn a_suspected_job_stays_suspected_through_a_retry_or_a_release(bench
     let jobs = suspected(bench, vec![job(); 4]);
     bench.register_worker(ANN);
     bench.register_worker(BOB);
-    for verdict in [retry(SECOND), release(SECOND, true), release(Duration::ZERO, false)] {
+    // Below a microsecond, a wait is none: the job is due at once.
+    let none = Duration::from_nanos(1);
+    for verdict in [
+        retry(SECOND),
+        release(SECOND, true),
+        release(Duration::ZERO, false),
+        retry(none),
+        release(none, true),
+    ] {
         bench.finish(bench.claim_one(ANN), verdict);
+        let held = bench.claim(BOB, want(9));
+        assert_eq!(held.len(), 1, "those that are due are suspected");
+        bench.finish(held[0].claim, release(Duration::ZERO, false));
     }
     let left = bench.claim_one(ANN);
     answer(bench.store.release_worker(ANN, Release::ByWorker)).unwrap();

@@ -237,7 +237,7 @@ mod tests {
     use crate::store::engine::waiters::Waiters;
     use crate::store::sqlite::connection::open::{self, SqliteOptions};
     use crate::store::sqlite::scratch;
-    use crate::store::{Pending, Reply, TaskSet};
+    use crate::store::{Pending, ProgressSlot, Reply, TaskSet};
 
     fn availability_of(conn: &Connection, id: i64) -> i64 {
         let read = "SELECT availability FROM qdjobs_jobs WHERE id = ?1";
@@ -279,25 +279,40 @@ mod tests {
         (Call::new(args, reply), pending)
     }
 
+    /// Runs requests in one transaction. Returns the progress slots to submit again, or nothing if it is
+    /// rolled back.
+    fn transact(
+        conn: &Connection,
+        waiters: &mut Waiters,
+        requests: &mut [Request],
+        commit: bool,
+    ) -> Vec<Arc<ProgressSlot>> {
+        let mut batch = Batch::new(false);
+        let now = Clock::system().now();
+        conn.execute_batch("BEGIN").unwrap();
+        run(&mut SqliteTransaction::on(conn, now), requests, waiters, &mut batch).unwrap();
+        if commit {
+            conn.execute_batch("COMMIT").unwrap();
+            return waiters.after_commit(requests, batch).send();
+        }
+        conn.execute_batch("ROLLBACK").unwrap();
+        Vec::new()
+    }
+
+    fn claim_request(wait: bool) -> ClaimRequest {
+        ClaimRequest { wait, ..ClaimRequest::new(WorkerId(1), Arc::new(TaskSet::new(["a"])), 1) }
+    }
+
     #[test]
     fn a_transaction_that_runs_again_answers_once_and_as_its_last_run_decided() {
         let dir = scratch("again");
         let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
         let now = Clock::system().now();
         let worker = WorkerId(1);
-        let claim =
-            |wait| ClaimRequest { wait, ..ClaimRequest::new(worker, Arc::new(TaskSet::new(["a"])), 1) };
+        let claim = claim_request;
         let mut waiters = Waiters::default();
         let mut transact = |requests: &mut [Request], commit: bool| {
-            let mut batch = Batch::new(false);
-            conn.execute_batch("BEGIN").unwrap();
-            run(&mut SqliteTransaction::on(&conn, now), requests, &mut waiters, &mut batch).unwrap();
-            if commit {
-                conn.execute_batch("COMMIT").unwrap();
-                assert!(waiters.after_commit(requests, batch).send().is_empty());
-            } else {
-                conn.execute_batch("ROLLBACK").unwrap();
-            }
+            assert!(transact(&conn, &mut waiters, requests, commit).is_empty());
         };
         let (register, registered) = call(WorkerInfo::new(worker, "host", 7));
         let (waits, waiting) = call(claim(true));
@@ -324,6 +339,69 @@ mod tests {
         assert_eq!((ids(waiting), ids(claimed)), (vec![1], vec![2]), "the one that waited first");
         assert!(ended.try_take().is_none(), "it waits on");
         assert!(waiters.has_waits() && !waiters.has_claims() && waiters.next_due() > Some(now));
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_claim_that_finds_its_job_only_in_a_run_that_is_rolled_back_waits() {
+        let dir = scratch("forgets");
+        let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
+        let mut waiters = Waiters::default();
+        let (register, _) = call(WorkerInfo::new(WorkerId(1), "host", 7));
+        let (insert, _) = call(vec![NewJob::new("a", "{}")]);
+        transact(
+            &conn,
+            &mut waiters,
+            &mut [Request::RegisterWorker(register), Request::Insert(insert)],
+            true,
+        );
+        let (asks, claimed) = call(claim_request(true));
+        let mut requests = [Request::Claim(asks)];
+        transact(&conn, &mut waiters, &mut requests, false);
+        // Another process takes the job between the two runs.
+        conn.execute("DELETE FROM qdjobs_jobs", []).unwrap();
+        transact(&conn, &mut waiters, &mut requests, true);
+        assert!(claimed.try_take().is_none() && waiters.has_claims());
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn of_a_transaction_that_runs_again_the_latest_progress_is_stored_once() {
+        let dir = scratch("progress");
+        let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
+        let mut waiters = Waiters::default();
+        let (register, _) = call(WorkerInfo::new(WorkerId(1), "host", 7));
+        let (insert, _) = call(vec![NewJob::new("a", "{}")]);
+        let (asks, claimed) = call::<_, crate::store::ClaimResponse>(claim_request(false));
+        let mut first = [Request::RegisterWorker(register), Request::Insert(insert), Request::Claim(asks)];
+        transact(&conn, &mut waiters, &mut first, true);
+        let claim = claimed.wait().unwrap().claimed[0].claim;
+        let fraction =
+            || -> f64 { conn.query_row("SELECT progress FROM qdjobs_jobs", [], |row| row.get(0)).unwrap() };
+
+        let slot = Arc::new(ProgressSlot::new(claim));
+        assert!(slot.set(Progress::new(0.1, None)));
+        let mut requests = [Request::report_progress(slot.clone())];
+        transact(&conn, &mut waiters, &mut requests, false);
+        assert!(!slot.set(Progress::new(0.2, None)), "the request that waits will write it");
+        transact(&conn, &mut waiters, &mut requests, false);
+        assert!(transact(&conn, &mut waiters, &mut requests, true).is_empty(), "nothing is left to write");
+        assert_eq!((fraction(), slot.peek()), (0.2, None));
+
+        // A value that comes between the last run and the answers is submitted again.
+        assert!(slot.set(Progress::new(0.3, None)));
+        let mut requests = [Request::report_progress(slot.clone())];
+        let mut batch = Batch::new(false);
+        let now = Clock::system().now();
+        run(&mut SqliteTransaction::on(&conn, now), &mut requests, &mut waiters, &mut batch).unwrap();
+        assert!(!slot.set(Progress::new(0.4, None)));
+        let again = waiters.after_commit(&mut requests, batch).send();
+        assert_eq!((fraction(), again.len()), (0.3, 1));
+        let mut requests = [Request::report_progress(again[0].clone())];
+        assert!(transact(&conn, &mut waiters, &mut requests, true).is_empty());
+        assert_eq!(fraction(), 0.4);
         drop(conn);
         std::fs::remove_dir_all(&dir).unwrap();
     }

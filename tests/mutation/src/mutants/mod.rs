@@ -5,6 +5,7 @@
 //! in its file exactly once; the new one compiles.
 
 mod connection;
+mod engine;
 mod files;
 mod model;
 mod queries;
@@ -50,6 +51,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Mutant> {
         connection::MUTANTS,
         queries::MUTANTS,
         writer::MUTANTS,
+        engine::MUTANTS,
         files::MUTANTS,
         store::MUTANTS,
         model::MUTANTS,

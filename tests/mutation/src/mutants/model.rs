@@ -41,4 +41,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "sqlite::in_a_file::poison::a_crash_is_counted_for_the_suspected_job_of_a_dead_worker_alone",
         ),
     },
+    Mutant {
+        name: "suspected-flag-ignored",
+        breaks: "a suspected poison job that is due again is marked as suspected",
+        file: "qdjobs/src/model/availability.rs",
+        old: "Availability::Scheduled } else { Availability::due(suspected) }",
+        new: "Availability::Scheduled } else { Availability::due(suspected && at > now) }",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::a_suspected_job_stays_suspected_through_a_retry_or_a_release",
+        ),
+    },
+    Mutant {
+        name: "nul-stored",
+        breaks: "an error text is stored without NUL, which not every database can store",
+        file: "qdjobs/src/model/job/checks.rs",
+        old: "    let text = stored_text(text);
+    if",
+        new: "    let text = Cow::Borrowed(text);
+    if",
+        killed_by: contract("sqlite::in_a_file::finish::nul_in_errors_and_reasons_is_replaced"),
+    },
 ];

@@ -21,7 +21,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "qdjobs/src/store/sqlite/queries/claim.rs",
         old: "heads.push((Reverse(priority),",
         new: "heads.push((Reverse(0 * priority),",
-        killed_by: contract("sqlite::in_a_file::claim::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks"),
+        killed_by: contract(
+            "sqlite::in_a_file::claim::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks",
+        ),
     },
     Mutant {
         name: "priority-not-in-the-index",
@@ -35,7 +37,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
 
 /// The same for suspected poison jobs.
 ",
-        killed_by: contract("sqlite::in_a_file::claim::higher_priority_goes_first_then_earlier_due_then_lower_id"),
+        killed_by: contract(
+            "sqlite::in_a_file::claim::higher_priority_goes_first_then_earlier_due_then_lower_id",
+        ),
     },
     Mutant {
         name: "unmarked-job-claimed",
@@ -79,7 +83,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND ?3 = ?3",
-        killed_by: contract("sqlite::in_a_file::finish::a_finish_shown_with_another_attempt_or_worker_is_lost"),
+        killed_by: contract(
+            "sqlite::in_a_file::finish::a_finish_shown_with_another_attempt_or_worker_is_lost",
+        ),
     },
     Mutant {
         name: "status-not-compared",
@@ -89,7 +95,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
         new: "progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND attempt = ?2 AND worker_id = ?3",
-        killed_by: contract("sqlite::in_a_file::finish::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+        killed_by: contract(
+            "sqlite::in_a_file::finish::a_job_that_ended_under_exactly_this_claim_is_not_lost",
+        ),
     },
     Mutant {
         name: "retry-after-the-end",
@@ -99,7 +107,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND coalesce(worker_id, 0) = ?3",
         new: "worker_id = NULL
     WHERE id = ?1 AND attempt = ?2 AND coalesce(worker_id, 0) = ?3",
-        killed_by: contract("sqlite::in_a_file::finish::a_job_that_ended_under_exactly_this_claim_is_not_lost"),
+        killed_by: contract(
+            "sqlite::in_a_file::finish::a_job_that_ended_under_exactly_this_claim_is_not_lost",
+        ),
     },
     Mutant {
         name: "progress-of-a-lost-claim",
@@ -125,7 +135,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: SQL,
         old: "attempt = attempt - (1 - ?8),",
         new: "attempt = attempt - 0 * ?8,",
-        killed_by: contract("sqlite::in_a_file::finish::a_job_released_before_it_began_is_as_if_never_claimed"),
+        killed_by: contract(
+            "sqlite::in_a_file::finish::a_job_released_before_it_began_is_as_if_never_claimed",
+        ),
     },
     Mutant {
         name: "history-row-missing",
@@ -133,16 +145,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "qdjobs/src/store/sqlite/queries/finish.rs",
         old: "if attempt == 1 && outcome == AttemptOutcome::Completed {",
         new: "if attempt == 1 {",
-        killed_by: contract("sqlite::in_a_file::read::a_history_is_oldest_first_and_without_the_running_attempt"),
-    },
-    Mutant {
-        name: "short-wait-not-due",
-        breaks: "a wait below one microsecond is none",
-        file: "qdjobs/src/store/engine/leave_running.rs",
-        old: "let availability = Availability::of(at, now, ticket.suspected);",
-        new: "let availability =
-                    if wait.is_zero() { Availability::due(ticket.suspected) } else { Availability::Scheduled };",
-        killed_by: contract("sqlite::in_a_file::finish::a_wait_shorter_than_an_instant_can_tell_is_none"),
+        killed_by: contract(
+            "sqlite::in_a_file::read::a_history_is_oldest_first_and_without_the_running_attempt",
+        ),
     },
     Mutant {
         name: "crash-counted-as-failure",
@@ -150,6 +155,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: SQL,
         old: "retry_count = retry_count + ?9,",
         new: "retry_count = retry_count + ?9 + ?10,",
-        killed_by: contract("sqlite::in_a_file::release::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted"),
+        killed_by: contract(
+            "sqlite::in_a_file::release::the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted",
+        ),
     },
 ];

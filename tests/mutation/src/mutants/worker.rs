@@ -11,12 +11,12 @@ const HEARTBEATS: &str = "qdjobs/src/worker/supervisor/heartbeat.rs";
 const RESCUER: &str = "qdjobs/src/worker/supervisor/rescuer.rs";
 const HEARTBEAT: &str = "        if now >= self.next {
             self.send(worker, now);";
-const BEAT_AFTER_THE_TASKS: &str = "        if now >= self.next {
+const HEARTBEAT_AFTER_THE_TASKS: &str = "        if now >= self.next {
             let until = worker.shared.elapsed() + Duration::from_secs(600);
             worker.dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
             self.send(worker, now);";
 const DRAIN: &str = "        // 1. No further claims:";
-const DRAIN_WITHOUT_BEATS: &str = "        supervisor.stop();
+const DRAIN_WITHOUT_HEARTBEATS: &str = "        supervisor.stop();
         struct Stopped;
         impl Stopped {
             fn stop(self) {}
@@ -69,7 +69,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "no task can stop the heartbeats of its worker",
         file: HEARTBEATS,
         old: HEARTBEAT,
-        new: BEAT_AFTER_THE_TASKS,
+        new: HEARTBEAT_AFTER_THE_TASKS,
         killed_by: api("worker::a_worker_sends_heartbeats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
     },
     Mutant {
@@ -77,7 +77,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "no task can make the lease of its worker expire",
         file: HEARTBEATS,
         old: HEARTBEAT,
-        new: BEAT_AFTER_THE_TASKS,
+        new: HEARTBEAT_AFTER_THE_TASKS,
         killed_by: process(
             "blocked::a_worker_whose_threads_and_runtime_are_all_busy_keeps_its_jobs_for_five_leases",
         ),
@@ -87,7 +87,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a worker that stops heartbeats until its last job has ended",
         file: WORKER_STOP,
         old: DRAIN,
-        new: DRAIN_WITHOUT_BEATS,
+        new: DRAIN_WITHOUT_HEARTBEATS,
         killed_by: api("worker::a_worker_sends_heartbeats_while_its_tasks_run_and_until_the_last_of_them_has_ended"),
     },
     Mutant {
@@ -95,7 +95,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a draining worker is not presumed dead",
         file: WORKER_STOP,
         old: DRAIN,
-        new: DRAIN_WITHOUT_BEATS,
+        new: DRAIN_WITHOUT_HEARTBEATS,
         killed_by: process(
             "signals::a_worker_that_runs_its_last_job_for_five_leases_after_sigterm_is_not_presumed_dead",
         ),

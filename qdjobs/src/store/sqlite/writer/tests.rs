@@ -54,25 +54,24 @@ fn the_end_of_a_job_is_answered_only_when_it_is_committed() {
     writer.write(vec![insert, register_worker, begin], false);
     let job = claimed.wait().unwrap().claimed.remove(0);
 
-    let verdict = Verdict::Complete { result: "null".into() };
-    let (end, refused) = claim(Arc::new(vec![FinishedJob {
-        claim: job.claim,
-        ticket: job.ticket,
-        began_after: Duration::ZERO,
-        verdict,
-    }]));
+    let finish = || {
+        let verdict = Verdict::Complete { result: "null".into() };
+        let (claimed, ticket) = (job.claim, job.ticket);
+        let finished = FinishedJob { claim: claimed, ticket, began_after: Duration::ZERO, verdict };
+        claim(Arc::new(vec![finished]))
+    };
+    let (end, refused) = finish();
     let (reply, ended) = Pending::new();
     writer.write(vec![end, Request::WaitFor(Box::new(Call::new(job.claim.id, reply)))], false);
     assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(ended.try_take().is_none(), "it waits on");
+    // The same for a caller that has waited before.
+    let (end, refused) = finish();
+    writer.write(vec![end], false);
+    assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(ended.try_take().is_none(), "it waits on");
     writer.conn.execute_batch("DROP TRIGGER orphan").unwrap();
-    let verdict = Verdict::Complete { result: "null".into() };
-    let (end, _) = claim(Arc::new(vec![FinishedJob {
-        claim: job.claim,
-        ticket: job.ticket,
-        began_after: Duration::ZERO,
-        verdict,
-    }]));
+    let (end, _) = finish();
     writer.write(vec![end], false);
     assert_eq!(ended.wait().unwrap().status, Status::Completed);
     std::fs::remove_dir_all(&dir).unwrap();
@@ -184,6 +183,20 @@ fn a_claim_of_an_unconfirmed_commit_is_given_back_and_goes_to_a_waiting_claim() 
     assert!(writer.sleep().limit.is_some(), "it does not wait for a request");
     writer.look();
     assert_eq!(job(&writer), ("pending".into(), 0));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_waiting_claim_whose_claim_is_not_committed_gets_the_error_and_no_job() {
+    let (mut writer, dir) = writer("uncommitted", "UPDATE ON qdjobs_jobs WHEN new.status = 'running'");
+    let worker = WorkerId(1);
+    register_worker(&mut writer, worker);
+    let (request, waiting_claim) = claim_request(worker, 1, true);
+    writer.write(vec![request], false);
+    let (reply, stored) = Pending::new();
+    writer.write(vec![Request::Insert(Call::new(vec![new_job()], reply))], false);
+    assert_eq!(stored.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(waiting_claim.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -521,12 +534,17 @@ fn a_refusal_for_something_that_is_not_committed_becomes_the_error_of_the_commit
 fn a_release_of_a_dead_worker_that_cannot_read_all_it_needs_is_refused() {
     let (mut writer, dir) = writer("socket", NEVER);
     let worker = WorkerId(1);
+    writer.workers.locks.acquire(worker).unwrap();
+    let lock_file = writer.workers.locks.dir().join(format!("{worker}.lock"));
     register_worker(&mut writer, worker);
+    let (request, waiting_claim) = claim_request(worker, 1, true);
+    writer.write(vec![request], false);
     writer.conn.execute_batch("ALTER TABLE qdjobs_workers RENAME COLUMN wake_socket TO gone").unwrap();
     let (reply, released) = Pending::new();
     writer.write(vec![Request::ReleaseWorker(Call::new((worker, Release::ProvenDead), reply))], false);
     released.wait().unwrap_err();
     assert!(queries::workers::is_registered(&writer.conn, worker).unwrap());
+    assert!(lock_file.exists() && waiting_claim.try_take().is_none(), "nothing of the release remains");
     std::fs::remove_dir_all(&dir).unwrap();
 }
 

@@ -131,14 +131,40 @@ impl Drop for Abandon<'_> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
     use super::*;
     use crate::model::clock::Clock;
     use crate::model::error::ErrorKind;
-    use crate::model::job::NewJob;
-    use crate::store::HealthState;
-    use crate::store::Store;
+    use crate::model::job::{NewJob, RunAt};
+    use crate::store::engine::requests::Call;
     use crate::store::sqlite::{SqliteOptions, SqliteStore};
+    use crate::store::{HealthState, Pending, Store};
+
+    #[test]
+    fn a_caller_that_writes_a_job_itself_wakes_the_thread_if_the_job_is_due_earlier_than_known() {
+        let dir = crate::store::sqlite::scratch("sooner");
+        let (options, clock) = (SqliteOptions::default(), Clock::system());
+        let (store, _reader) = SqliteStore::without_threads(&dir.join("jobs.db"), options, clock).unwrap();
+        store.writer.lock().as_mut().unwrap().singles = SINGLES_MIN;
+        let queue = &store.request_queue;
+        let wakes = |seconds| {
+            queue.set_asleep(true);
+            let run_at = RunAt::After(Duration::from_secs(seconds));
+            let job = NewJob { run_at, ..NewJob::new("a", "{}") };
+            let (reply, stored) = Pending::new();
+            let left = store.writer.write_here(Request::Insert(Call::new(vec![job], reply)));
+            assert!(left.is_none(), "it is written here");
+            stored.wait().unwrap();
+            let wakes = queue.wakes(Sleep::default());
+            queue.set_asleep(false);
+            wakes
+        };
+        // The first also makes the log grow, a chore for the thread.
+        assert_eq!([3_000, 4_000, 2_000, 2_500, 1_000].map(wakes), [true, false, true, false, true]);
+        drop(store);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 
     fn store(dir: &Path) -> Arc<SqliteStore> {
         std::fs::create_dir_all(dir).unwrap();
