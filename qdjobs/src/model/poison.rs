@@ -41,8 +41,8 @@ pub(crate) fn attribute_crash(held: &[(JobId, u32)], crashes_max: u32) -> Attrib
     let crashes = charged.map(|&(id, crash_count)| (id, crash(crash_count.saturating_add(1), crashes_max)));
     let released_note = suspected.map_or_else(String::new, |id| {
         format!(
-            "the worker died; the crash is counted for job {id} of the same worker, which has crashed a worker \
-             before"
+            "the worker died; the crash is counted for job {id}, which ran on the same worker and has crashed a \
+             worker before"
         )
     });
     Attribution { crashes: crashes.collect(), released_note }
@@ -54,8 +54,8 @@ fn crash(crash_count: u32, crashes_max: u32) -> Crash {
     }
     let times = if crash_count == 1 { "once".to_owned() } else { format!("{crash_count} times") };
     let error = format!(
-        "the worker died {times} while it ran this job, which is not run again: look for what ends the process \
-         (an abort, a stack overflow, too much memory), then retry it by hand"
+        "the worker died {times} while it ran this job, so the job has failed: find what ends the process (an \
+         abort, a stack overflow, too much memory), then retry the job by hand"
     );
     Crash { error, is_last: true }
 }

@@ -40,8 +40,11 @@ impl JobQueue {
         let store: &dyn Any = &**self.store();
         match store.downcast_ref::<SqliteStore>() {
             Some(store) => store.backup(to.as_ref()),
-            None => Err(Error::new(ErrorKind::Config, "this store has no file to copy")
-                .help("only a queue on a SQLite file can be backed up")),
+            None => Err(Error::new(
+                ErrorKind::Config,
+                "this queue is not on a SQLite file, so it cannot be backed up",
+            )
+            .help("open the queue with `JobQueue::open(path)`")),
         }
     }
 }

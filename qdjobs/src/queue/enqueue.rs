@@ -134,6 +134,6 @@ fn new_jobs<R>(jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Resu
 fn only<T>(answers: Vec<T>) -> Result<T> {
     answers.into_iter().next().ok_or_else(|| {
         Error::new(ErrorKind::Storage, "the store returned no id for the job")
-            .help("this is a bug of the store; look for the job before you repeat the call")
+            .help("report this bug of the store; check whether the job is stored before you repeat the call")
     })
 }

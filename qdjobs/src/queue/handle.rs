@@ -87,7 +87,7 @@ impl<R> JobHandle<R> {
             Ok(job) => typed_result(job?),
             Err(_still_pending) => {
                 Err(Error::new(ErrorKind::Timeout, format!("job {} has not ended within {limit:?}", self.id))
-                    .help("the job continues; wait again, or look at its status"))
+                    .help("the job continues; wait again, or check its status with `job()`"))
             }
         }
     }
@@ -138,12 +138,12 @@ fn typed_result<R: DeserializeOwned>(job: Job) -> Result<R> {
         Status::Cancelled => {
             let why = job.error.map(|error| format!(": {error}")).unwrap_or_default();
             Err(Error::new(ErrorKind::JobCancelled, format!("job {} was cancelled{why}", job.id))
-                .help("to run it after all, retry it by hand: `queue.retry(id)`"))
+                .help("to run the job again, call `queue.retry(id)`"))
         }
         _ => {
             let why = job.error.unwrap_or_else(|| "no error was stored".to_owned());
             Err(Error::new(ErrorKind::JobFailed, format!("job {} ({}) failed: {why}", job.id, job.task_name))
-                .help("when the cause is removed, retry it by hand: `queue.retry(id)`"))
+                .help("remove the cause, then call `queue.retry(id)`"))
         }
     }
 }

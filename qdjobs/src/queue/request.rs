@@ -33,7 +33,7 @@ impl<R> fmt::Debug for JobRequest<R> {
 }
 
 /// The registry of a worker is not visible to a request.
-const REGISTER_HELP: &str = "; a task that is known only by `Worker::register` is enqueued by its type";
+const REGISTER_HELP: &str = "; a task that only `Worker::register` adds must be enqueued by its type";
 
 impl<R> JobRequest<R> {
     /// A job of the task `def` with these parameters and the options of the task.

@@ -33,8 +33,8 @@ impl JobCommand {
             (_, Status::Running) => {
                 (true, "wait until it has ended; a task can end its own job early with `TaskError::cancel`")
             }
-            (JobCommand::Retry(_), Status::Pending) => (due, "it already waits for a free worker"),
-            (JobCommand::Retry(_), Status::Completed) => (true, "enqueue a new job to do the work once more"),
+            (JobCommand::Retry(_), Status::Pending) => (due, "the job is ready and waits for a free worker"),
+            (JobCommand::Retry(_), Status::Completed) => (true, "to do the work again, enqueue a new job"),
             (JobCommand::Cancel(_), status) => {
                 (status != Status::Pending, "only a job that has not ended can be cancelled")
             }
@@ -56,5 +56,5 @@ impl JobCommand {
 /// The error for a job that is not stored.
 pub(crate) fn not_found(id: JobId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no job {id}"))
-        .help("it may have been deleted; list the jobs to see which there are")
+        .help("check the id and `JobQueue::location()`; the job may also have been deleted")
 }

@@ -64,11 +64,8 @@ impl Completion {
     pub fn lost(&self) -> Error {
         Error::new(
             ErrorKind::LeaseLost,
-            format!(
-                "job {} is no longer held by this attempt, so it cannot be completed here",
-                self.claim.id
-            ),
+            format!("this attempt no longer holds job {}, so it cannot complete the job", self.claim.id),
         )
-        .help("return this error, so that your transaction is rolled back: another attempt does the work")
+        .help("return this error, so that your transaction is rolled back; another attempt does the work")
     }
 }

@@ -93,7 +93,8 @@ fn take<T>(state: &mut State<T>) -> Option<Result<T>> {
         State::Waiting(_) => None,
         State::Answered(_) | State::Taken => match std::mem::replace(state, State::Taken) {
             State::Answered(answer) => Some(answer),
-            _ => Some(Err(Error::new(ErrorKind::Closed, "this answer was already taken"))),
+            _ => Some(Err(Error::new(ErrorKind::Closed, "this answer was already taken")
+                .help("take the answer of each `Pending` once"))),
         },
     }
 }
@@ -135,12 +136,12 @@ impl<T> Drop for Reply<T> {
                 // The thread that was to answer panicked before the commit or after it: nobody can say.
                 Error::new(
                     ErrorKind::Indeterminate,
-                    "the thread that was to answer has panicked; the write may or may not be stored",
+                    "the thread that should answer has panicked; the write may or may not be stored",
                 )
-                .help("look at the job before you repeat the request, and please report the panic")
+                .help("check whether the job is stored before you repeat the request, and report the panic")
             } else {
                 Error::new(ErrorKind::Closed, "the queue was closed before it could answer")
-                    .help("keep the JobQueue open until every answer is there")
+                    .help("keep the `JobQueue` until every answer has arrived")
             };
             deliver(&slot, Err(unanswered));
         }

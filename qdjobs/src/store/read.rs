@@ -70,7 +70,7 @@ impl FromStr for Cursor {
                 ErrorKind::InvalidInput,
                 format!("`{}` is not a cursor of a list", text.escape_debug()),
             )
-            .help("use the `next` of the page before, unchanged; leave it out for the first page")
+            .help("pass the `next` of the previous page unchanged; pass no cursor for the first page")
         })
     }
 }

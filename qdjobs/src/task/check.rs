@@ -11,7 +11,7 @@ use crate::model::job::{JSON_DEPTH_MAX, check_size};
 /// What to do about params that are not a JSON object.
 const OBJECT_HELP: &str = "write an object with one member for each parameter: {\"name\": value}";
 
-/// Checks params that come as text: over HTTP, from a shell, or by name. Refuses what the task could not
+/// Checks params that arrive as text: over HTTP, from a shell, or by name. Refuses what the task could not
 /// read, and returns the text to store.
 pub fn check_params(def: &TaskDef, json: &str) -> Result<String> {
     check_size("params", json)?;
@@ -33,7 +33,7 @@ pub fn check_params(def: &TaskDef, json: &str) -> Result<String> {
         return Err(invalid(format!("the params do not fit the task `{}`", def.name)).with_problems(problems));
     }
     let text = Value::Object(values).to_string();
-    // The text can be longer than before: a character may have been written as an escape.
+    // The text can be longer than the input: serde_json writes `1e15` as `1000000000000000.0`.
     check_size("params", &text)?;
     Ok(text)
 }

@@ -12,6 +12,7 @@ use super::check::{check_params, too_deep};
 use super::def::TaskDef;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::JSON_DEPTH_MAX;
+use crate::model::outcome::JSON_HELP;
 
 /// The JSON text of typed params.
 pub(crate) fn encode<P: Serialize>(def: &TaskDef, params: &P) -> Result<String> {
@@ -20,7 +21,7 @@ pub(crate) fn encode<P: Serialize>(def: &TaskDef, params: &P) -> Result<String> 
         Some(flaw) => flaw.error(def),
         None => {
             let message = format!("the params of `{}` cannot be written as JSON: {error}", def.name);
-            Error::new(ErrorKind::InvalidParams, message).help("use text keys and finite numbers only")
+            Error::new(ErrorKind::InvalidParams, message).help(JSON_HELP)
         }
     })?;
     // A NaN or an infinity is written as null, and no number is read from null: the job would fail at each
@@ -48,10 +49,10 @@ impl Flaw {
         match self {
             Flaw::TooDeep => too_deep(def),
             Flaw::TooWide(number) => invalid(format!(
-                "the params of `{}` hold the number {number}, an integer of more than 64 bits",
+                "the params of `{}` contain the number {number}, an integer of more than 64 bits",
                 def.name
             ))
-            .help("pass it as a text and parse it in the task: JSON numbers are read with 64 bits"),
+            .help("pass it as a string and parse it in the task: JSON integers are read with 64 bits"),
         }
     }
 }

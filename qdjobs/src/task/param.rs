@@ -202,7 +202,7 @@ pub fn check<P>(
     problems.extend(object.values.keys().take(UNKNOWN_MAX).map(|key| unknown(key, params)));
     if let Some(more @ 1..) = object.values.len().checked_sub(UNKNOWN_MAX) {
         problems
-            .push(ParamProblem::new("…", format!("{more} further members are no parameters of the task")));
+            .push(ParamProblem::new("…", format!("{more} further members are not parameters of the task")));
     }
     problems
 }
@@ -240,7 +240,7 @@ fn unknown(key: &str, params: &'static [ParamInfo]) -> ParamProblem {
     let names = || params.iter().map(|param| param.name);
     let help = match suggest(key, names()) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None if params.is_empty() => "the task takes none".to_owned(),
+        None if params.is_empty() => "the task has no parameters".to_owned(),
         None => format!("the task takes {}", names().collect::<Vec<_>>().join(", ")),
     };
     ParamProblem::new(clip(key, NAME_BYTES_MAX), format!("not a parameter of the task; {help}"))

@@ -19,7 +19,7 @@ inventory::collect!(Linked);
 
 /// What to do if a crate with tasks was not linked: Rust does not link a crate that the program does not
 /// name.
-const LINK_HELP: &str = "if your tasks are in another crate add `use that_crate as _;` to this program";
+const LINK_HELP: &str = "if your tasks are in another crate, add `use that_crate as _;` to this program";
 
 /// A list of tasks, sorted by name.
 #[derive(Clone, Debug, Default)]
@@ -113,8 +113,9 @@ impl Registry {
             }
         }
         (!message.is_empty()).then(|| {
-            Error::new(ErrorKind::Config, message)
-                .help("rename one; if jobs are stored under its old name, keep that name as an alias")
+            Error::new(ErrorKind::Config, message).help(
+                "rename all but one of these tasks; stored jobs of this name run the task that keeps it",
+            )
         })
     }
 
@@ -135,7 +136,7 @@ impl Registry {
             }
         }
         (!message.is_empty()).then(|| {
-            Error::new(ErrorKind::Config, format!("shared state that tasks take is missing:{message}"))
+            Error::new(ErrorKind::Config, format!("this worker lacks state that its tasks need:{message}"))
                 .help("give the worker a value of each type: `Worker::new(&queue).state(value)`")
         })
     }
@@ -148,7 +149,7 @@ fn none() -> (&'static str, &'static str) {
     } else {
         (
             "none of the tasks of this program was chosen",
-            "choose at least one, or leave the choice out to run all",
+            "pass at least one name to `Worker::task_names`; to run all tasks, do not call it",
         )
     }
 }

@@ -98,7 +98,10 @@ impl std::fmt::Debug for AsyncJob {
 
 impl Executor {
     pub(super) fn start(reactor: &ReactorHandle) -> Result<Executor> {
-        let missing = || Error::new(ErrorKind::Config, "a worker with async tasks needs a tokio runtime");
+        let missing = || {
+            Error::new(ErrorKind::Config, "a worker with async tasks needs a tokio runtime")
+                .help("pass a runtime to `Worker::runtime`")
+        };
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),

@@ -87,16 +87,17 @@ impl Worker {
     fn check(&self, registry: &Registry) -> Result<()> {
         let refuse =
             |message: String, help: &'static str| Err(Error::new(ErrorKind::Config, message).help(help));
-        if self.concurrency == 0 || self.async_concurrency == 0 {
+        let limits = [("concurrency", self.concurrency), ("async_concurrency", self.async_concurrency)];
+        if let Some((setting, _)) = limits.into_iter().find(|(_, jobs)| *jobs == 0) {
             return refuse(
-                "a worker with a concurrency of 0 would never run a job".into(),
+                format!("a worker whose `{setting}` is 0 would never run a job"),
                 "set it to at least 1",
             );
         }
         if self.lease < Duration::from_secs(1) {
             return refuse(
                 format!("a lease of {:?} is too short", self.lease),
-                "set it to at least one second; the worker renews it three times in that time",
+                "set the lease to at least 1 s; the worker renews it three times in each lease",
             );
         }
         if let Some(ty) = self.duplicate_states.first() {
@@ -108,7 +109,7 @@ impl Worker {
         if self.queues.as_ref().is_some_and(Vec::is_empty) {
             return refuse(
                 "a worker that serves no queue would never run a job".into(),
-                "pass at least one name to `queues`, or do not call it to serve all queues",
+                "pass at least one name to `queues`; to serve all queues, do not call `queues`",
             );
         }
         for queue in self.queues.iter().flatten() {
@@ -121,7 +122,11 @@ impl Worker {
             && let Some(task) = registry.iter().find(|task| !matches!(task.run, Run::Blocking(_)))
         {
             return refuse(
-                format!("the task `{}` is an `async fn`, {}", task.name, task.place()),
+                format!(
+                    "the task `{}` ({}) is an `async fn`, but qdjobs was built without the feature `tokio`",
+                    task.name,
+                    task.place()
+                ),
                 "enable the feature `tokio` of the crate `qdjobs`",
             );
         }

@@ -73,7 +73,10 @@ impl StoreBackoff {
 
     /// Takes the error of the last failure.
     pub(super) fn take_error(&mut self) -> Error {
-        self.last.take().unwrap_or_else(|| Error::new(ErrorKind::Storage, "the store has failed"))
+        self.last.take().unwrap_or_else(|| {
+            Error::new(ErrorKind::Storage, "the store has failed")
+                .help("check `JobQueue::health()` and the system log")
+        })
     }
 }
 

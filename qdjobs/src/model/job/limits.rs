@@ -58,9 +58,12 @@ pub(crate) fn check_display_name(name: &str) -> Result<()> {
     if !(1..=NAME_BYTES_MAX).contains(&name.len()) {
         return Err(Error::new(
             ErrorKind::InvalidInput,
-            format!("the display name of a job has 1 to {NAME_BYTES_MAX} bytes, this one has {}", name.len()),
+            format!(
+                "the display name of a job must have 1 to {NAME_BYTES_MAX} bytes, but it has {}",
+                name.len()
+            ),
         )
-        .help("shorten it; longer descriptions belong in the metadata"));
+        .help("use 1 to 100 bytes; put longer text in the metadata"));
     }
     if name.contains('\0') {
         return Err(Error::new(
@@ -94,7 +97,7 @@ pub(crate) fn check_size(what: &str, json: &str) -> Result<()> {
     }
     Err(Error::new(
         ErrorKind::TooLarge,
-        format!("the {what} of a job have {} bytes, more than {JSON_BYTES_MAX}", json.len()),
+        format!("the {what} of a job have {} bytes of JSON, more than {JSON_BYTES_MAX}", json.len()),
     )
     .help("store the data in a file or a table of your own and pass its name or id"))
 }

@@ -258,7 +258,7 @@ impl RequestQueue {
         let mut state = self.lock();
         if state.closed {
             return Err(Error::new(ErrorKind::Closed, "the queue is closed")
-                .help("keep a JobQueue for as long as you use it"));
+                .help("keep the `JobQueue` alive while handles or workers use it"));
         }
         if let Some(halted) = &state.halted
             && !matches!(request, Request::Close)
@@ -271,7 +271,7 @@ impl RequestQueue {
                 ErrorKind::Overloaded,
                 format!("{} MiB of jobs already wait to be written", state.bytes >> 20),
             )
-            .help("the disk is slower than the enqueues: slow them down, or look at what keeps the disk"));
+            .help("enqueue more slowly, or find out why the disk is slow"));
         }
         state.closed = matches!(request, Request::Close);
         state.bytes += bytes;

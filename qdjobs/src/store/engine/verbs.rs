@@ -121,9 +121,6 @@ pub(super) fn command<T: Transaction>(tx: &mut T, command: JobCommand, effects: 
 
 /// The error for a worker that is not registered: presumed dead, released, or never registered.
 pub(super) fn lease_lost(worker: WorkerId) -> Error {
-    Error::new(
-        ErrorKind::LeaseLost,
-        format!("worker {worker} is not registered: its lease expired, and its jobs were released"),
-    )
-    .help("register a new worker, under another id")
+    Error::new(ErrorKind::LeaseLost, format!("worker {worker} is not registered; its lease may have expired"))
+        .help("register a new worker under another id")
 }

@@ -170,7 +170,7 @@ impl Store for MemoryStore {
 
     fn statement(&self, _: Foreign<'_>) -> Result<SqlStatement> {
         Err(Error::new(ErrorKind::Config, "the memory store has no SQL")
-            .help("open the queue on a database file to use a transaction of your own"))
+            .help("to use a transaction of your own, open the queue with `JobQueue::open(path)`"))
     }
 
     fn caps(&self) -> Caps {
@@ -248,9 +248,12 @@ impl Shared {
         let timer = shared.clone();
         thread::Builder::new().name("qdjobs-timer".into()).spawn(move || timer.run_timer()).map_err(
             |error| {
-                Error::new(ErrorKind::Storage, "the thread that wakes for due jobs could not be started")
-                    .help("raise the limit on threads")
-                    .caused_by(error)
+                Error::new(
+                    ErrorKind::Storage,
+                    format!("the thread `qdjobs-timer` cannot be started: {error}"),
+                )
+                .help("raise the thread limit of the process")
+                .caused_by(error)
             },
         )?;
         inner.has_timer = true;

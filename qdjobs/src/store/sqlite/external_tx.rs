@@ -69,8 +69,8 @@ fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
     if completion.is_durable() && synchronous < 2 {
         return Err(Error::new(
             ErrorKind::Config,
-            "this connection does not sync its commits (`synchronous` is below FULL), so a power cut could take a \
-             completed job's work back",
+            "this connection does not sync its commits (`synchronous` is below FULL): a power failure could undo \
+             the work of a completed job",
         )
         .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
     }
@@ -97,7 +97,7 @@ fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
 fn ended_before(claim: Claim) -> Error {
     Error::new(
         ErrorKind::LeaseLost,
-        format!("job {} has ended already, under this very attempt, so it cannot be completed here", claim.id),
+        format!("this attempt of job {} has already ended, so it cannot complete the job", claim.id),
     )
     .help(
         "return this error, so that your transaction is rolled back; complete a job once, and before its timeout",
@@ -169,9 +169,9 @@ fn complete_statement(finished: &FinishedJob, now: Timestamp) -> Result<SqlState
     let Verdict::Complete { result } = &finished.verdict else {
         return Err(Error::new(
             ErrorKind::Config,
-            "only a completion can be written in a transaction of the task's own",
+            "a task can write only a completion in its own transaction",
         )
-        .help("return the error or the cancel from the task instead"));
+        .help("return the error or the cancellation from the task instead"));
     };
     let Claim { id, attempt, worker } = finished.claim;
     let started_at = finished.ticket.started_at(finished.began_after, now);

@@ -198,24 +198,36 @@ impl SqliteStore {
 /// Locks the database for this process, since the linked SQLite may lose data otherwise.
 fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
     let version = rusqlite::version();
-    let refused = |why: String| {
-        Error::new(
-            ErrorKind::Config,
-            format!("SQLite {version} may lose committed data when two processes write one file (fixed in 3.51.3), and {why}"),
-        )
-        .help("update rusqlite to 0.39 or later with the feature `bundled`, or close the other process")
-    };
     match worker_locks.lock_exclusively() {
         Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(refused("another process has this database open".into())),
-        Err(error) => Err(refused(format!("could not verify that no other process has it open: {error}"))),
+        Ok(None) => Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "another process has this database open, but SQLite {version} supports only one process \
+                 safely"
+            ),
+        )
+        .help(
+            "close the other process, or use SQLite 3.51.3 or later (rusqlite 0.39 or later with `bundled`)",
+        )),
+        Err(error) => Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "SQLite {version} supports only one process safely, and the database cannot be locked for this \
+                 process: {error}"
+            ),
+        )
+        .help(
+            "check that this user may write beside the database, or use SQLite 3.51.3 or later (rusqlite 0.39 \
+             or later with `bundled`)",
+        )),
     }
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(name.into()).spawn(work).map_err(|error| {
         Error::new(ErrorKind::Storage, format!("the thread `{name}` cannot be started: {error}"))
-            .help("the process may have reached its limit of threads")
+            .help("raise the thread limit of the process")
     })
 }
 

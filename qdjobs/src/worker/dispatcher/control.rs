@@ -98,7 +98,8 @@ impl Dispatcher {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let stored = thread.map_or(Ok(()), |thread| {
             thread.join().unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Storage, "the dispatcher thread of a worker has panicked"))
+                Err(Error::new(ErrorKind::Storage, "the dispatcher thread of a worker has panicked")
+                    .help("restart the program, and report this error with the message of the panic"))
             })
         });
         self.pool.close();

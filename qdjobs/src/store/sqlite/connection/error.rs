@@ -140,7 +140,7 @@ pub(in crate::store::sqlite) fn in_commit(error: rusqlite::Error, is_open: bool)
     let fatal = is_fatal(&error);
     let message = format!("the disk failed during the commit: {error}; the write may or may not be stored");
     Error::new(ErrorKind::Indeterminate, message)
-        .help("read the job before you repeat the request, and check the disk and the system log")
+        .help("check whether the job is stored before you repeat the request; check the disk and the system log")
         .caused_by(error)
         .fatal(fatal)
 }
@@ -150,14 +150,15 @@ pub(in crate::store::sqlite) fn halted(first: &Error) -> Error {
     let reason = first.to_string();
     let reason = reason.lines().next().unwrap_or_default();
     Error::new(ErrorKind::StoreHalted, format!("the store has halted: {reason}")).help(
-        "check the disk and the system log, then restart the program; no file was deleted or changed since",
+        "check the disk and the system log, then restart the program; qdjobs has changed no file since the \
+         failure",
     )
 }
 
 /// The writer thread panicked inside a transaction.
 pub(in crate::store::sqlite) fn panicked() -> Error {
     Error::new(ErrorKind::Storage, "the writer thread of the database has panicked")
-        .help("report it with the message of the panic")
+        .help("restart the program, and report this error with the message of the panic")
 }
 
 fn busy() -> Error {

@@ -134,7 +134,10 @@ fn configure(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<
             ErrorKind::Storage,
             format!("`{}`: SQLite kept the journal mode `{mode}`, but qdjobs needs `wal`", path.display()),
         )
-        .help("put the database on a local disk: this file system may not support shared memory"));
+        .help(
+            "put the database on a local disk: this file system may not support shared memory. Close other \
+             programs that have the file open, then try again",
+        ));
     }
     let synchronous = match options.durability {
         Durability::Full => 2,
@@ -170,10 +173,11 @@ fn configure(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<
 pub(in crate::store::sqlite) fn refuse_special(path: &Path) -> Result<()> {
     let refused = || Error::new(ErrorKind::InvalidInput, format!("`{}` is not a file", path.display()));
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-        return Err(refused().help("use `JobQueue::in_memory()` for a queue that ends with the process"));
+        return Err(refused()
+            .help("pass a path; for a queue that ends with the process, use `JobQueue::in_memory()`"));
     }
     if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
-        return Err(refused().help("give the path alone: addresses that begin with `file:` are not taken"));
+        return Err(refused().help("pass a plain path: addresses that begin with `file:` are not supported"));
     }
     Ok(())
 }

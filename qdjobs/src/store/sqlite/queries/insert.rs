@@ -115,7 +115,9 @@ impl<'c> Insert<'c> {
 /// The error if no row was written, and no held key is the reason.
 fn ignored() -> Error {
     Error::new(ErrorKind::InvalidInput, "a trigger of this database ignores the insert; nothing was stored")
-        .help("look for a trigger on qdjobs_jobs or qdjobs_params that says RAISE(IGNORE)")
+        .help(
+            "look for a trigger with RAISE(IGNORE) on qdjobs_jobs or qdjobs_params, and remove or change it",
+        )
 }
 
 /// Stores a job that is [one row](is_one_row), due `at`, by a statement that is a transaction of its own.
