@@ -28,12 +28,12 @@ pub(crate) struct Attribution {
 pub(crate) struct Crash {
     /// The job's error.
     pub(crate) error: String,
-    /// Whether it is the last crash that is allowed: the job is then failed.
+    /// Whether the crash count has reached its limit, so that the job becomes `failed`.
     pub(crate) is_last: bool,
 }
 
-/// Decides for which of the jobs that a crashed worker `held` the crash is counted. Each comes with its
-/// crashes so far; the crash number `crashes_max` fails a job.
+/// Decides for which of the jobs that a crashed worker `held` the crash is counted. Each entry is a job and
+/// its crash count so far. A job fails with crash number `crashes_max`.
 pub(crate) fn attribute_crash(held: &[(JobId, u32)], crashes_max: u32) -> Attribution {
     let suspected = held.iter().find(|(_, crash_count)| *crash_count > 0).map(|(id, _)| *id);
     let is_charged = |crash_count: u32| suspected.is_none() || crash_count > 0;

@@ -41,7 +41,7 @@ impl AsyncQueue {
     }
 }
 
-// Derived, these would require `R: Clone` and `R: Debug`, although a handle contains no result.
+// Derived implementations would require `R: Clone` and `R: Debug`, although a handle contains no result.
 impl<R> Clone for JobHandle<R> {
     fn clone(&self) -> JobHandle<R> {
         JobHandle { id: self.id, queue: self.queue.clone(), result: PhantomData }
@@ -67,9 +67,9 @@ impl<R> JobHandle<R> {
 
     /// Blocks until the job has ended and returns the task's result.
     ///
-    /// If the job failed or was cancelled, the error contains the job's error. There is no polling: an end in
-    /// this process wakes the wait at once. Do not wait inside a task that occupies the only thread that
-    /// could run the awaited job.
+    /// If the job failed or was cancelled, the error contains the job's error. The wait does not poll: if a
+    /// worker of this process ends the job, the wait is woken at once. Do not wait inside a task: the task
+    /// may occupy the only thread that could run the awaited job.
     pub fn wait(&self) -> Result<R>
     where
         R: DeserializeOwned,

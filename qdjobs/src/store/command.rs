@@ -5,16 +5,16 @@
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{JobId, Status};
 
-/// A change of one job that a person asks for.
+/// A change of one job by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobCommand {
-    /// Makes a failed, cancelled or scheduled job due now, with a fresh budget of retries and crashes.
+    /// Makes a failed, cancelled or scheduled job due now. Its retry count and its crash count become 0.
     ///
-    /// Its history stays, and `attempt` goes on from there.
+    /// Its history stays, and `attempt` continues from its current number.
     Retry(JobId),
     /// Cancels a pending job.
     Cancel(JobId),
-    /// Removes a job that is not running, with its history. The answer is the job as it was.
+    /// Deletes a job that is not running, with its history. The answer is the job as it was.
     Delete(JobId),
 }
 
@@ -26,8 +26,8 @@ impl JobCommand {
         }
     }
 
-    /// Refuses a command that the job's status does not allow: the one place that decides it. `due` says of a
-    /// pending job whether its time has come.
+    /// Refuses a command that the job's status does not allow. No other place decides it. `due` states
+    /// whether a pending job is due.
     pub(crate) fn permit(self, status: Status, due: bool) -> Result<()> {
         let (refused, help) = match (self, status) {
             (_, Status::Running) => {

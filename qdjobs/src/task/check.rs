@@ -49,8 +49,8 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Whether arrays and objects are nested in `value` to more than `levels` levels. The recursion is bounded:
-/// the parser refuses more than 128 levels.
+/// Whether arrays and objects are nested in `value` to more than `levels` levels. The parser refuses more
+/// than 128 levels, which limits the recursion.
 fn is_deeper(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),

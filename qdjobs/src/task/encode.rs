@@ -24,8 +24,8 @@ pub(crate) fn encode<P: Serialize>(def: &TaskDef, params: &P) -> Result<String> 
             Error::new(ErrorKind::InvalidParams, message).help(JSON_HELP)
         }
     })?;
-    // A NaN or an infinity is written as null, and no number is read from null: the job would fail at each
-    // attempt.
+    // serde_json writes a NaN or an infinity as `null`, which cannot be read as a number: the job would fail
+    // at each attempt.
     let floats = def.params.iter().any(|param| param.ty.contains("f64") || param.ty.contains("f32"));
     if floats && text.contains("null") { check_params(def, &text) } else { Ok(text) }
 }
@@ -59,11 +59,11 @@ impl Flaw {
 
 /// The formatter of JSON without spaces, which stops at the first [`Flaw`].
 ///
-/// Called by the writer, the check costs a counter. A check of the finished text would cost as much as
-/// writing it.
+/// The serializer calls it, so the check costs only a counter. A check of the finished text would cost as
+/// much as writing it.
 struct Compact<'a> {
     levels: usize,
-    /// Whether the name of a member is being written. It is a text, so a number in it can have any size.
+    /// Whether a member name is being written. A number in it is part of a text, so it can have any size.
     in_key: bool,
     flaw: &'a mut Option<Flaw>,
 }
@@ -75,7 +75,7 @@ impl Compact<'_> {
 
     fn stop(&mut self, flaw: Flaw) -> io::Result<()> {
         *self.flaw = Some(flaw);
-        // Never reported: the caller uses the flaw.
+        // This error is never reported: the caller reports the flaw.
         Err(io::ErrorKind::InvalidData.into())
     }
 
@@ -154,15 +154,15 @@ impl Formatter for Compact<'_> {
     }
 }
 
-/// The depth of nested arrays and objects in JSON text. Counted by bytes, since a recursive reader has a
-/// limit of its own.
+/// The depth of nested arrays and objects in JSON text. It scans the bytes, because a recursive parser has
+/// its own depth limit.
 fn depth(json: &str) -> usize {
     let (mut levels, mut most, mut in_text) = (0_usize, 0, false);
     let mut bytes = json.bytes();
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => in_text = !in_text,
-            // The byte after it does not end the text.
+            // The next byte is escaped, so it does not end the text.
             b'\\' => drop(bytes.next()),
             b'[' | b'{' if !in_text => {
                 levels += 1;

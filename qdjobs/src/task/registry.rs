@@ -17,7 +17,7 @@ pub struct Linked(pub &'static TaskDef);
 
 inventory::collect!(Linked);
 
-/// What to do if a crate with tasks was not linked: Rust does not link a crate that the program does not
+/// What to do if a crate with tasks was not linked. Rust does not link a crate that the program does not
 /// name.
 const LINK_HELP: &str = "if your tasks are in another crate, add `use that_crate as _;` to this program";
 
@@ -63,7 +63,7 @@ impl Registry {
         named.or_else(|| self.iter().find(|task| task.aliases.contains(&name)))
     }
 
-    /// As [`get`](Registry::get); the error for an unknown name suggests a known one.
+    /// As [`get`](Registry::get). The error for an unknown name suggests a similar one.
     pub fn find(&self, name: &str) -> Result<&'static TaskDef, Error> {
         self.get(name).ok_or_else(|| self.unknown(name))
     }
@@ -73,7 +73,7 @@ impl Registry {
         self.unknown_here(name, "")
     }
 
-    /// The same, with a further cause that is possible at the caller.
+    /// As [`unknown`](Registry::unknown), with a further cause that applies to the caller.
     pub(crate) fn unknown_here(&self, name: &str, more: &str) -> Error {
         let error =
             Error::new(ErrorKind::UnknownTask, format!("Task not registered: `{}`", name.escape_debug()));
@@ -119,8 +119,7 @@ impl Registry {
         })
     }
 
-    /// The error for state that these tasks take and that `has` does not contain, with the place of each
-    /// task.
+    /// The error if tasks need state for which `has` returns `false`, with the place of each task.
     pub fn missing_state(&self, has: impl Fn(TypeId) -> bool) -> Option<Error> {
         let mut message = String::new();
         for task in self.iter() {

@@ -20,7 +20,8 @@ impl Worker {
             })?;
         let worker = self.start()?;
         signals.forever().next();
-        // The stop can take as long as the shutdown timeout: a second signal asks not to wait for it.
+        // The stop can take as long as the shutdown timeout. A second signal ends the process without that
+        // wait.
         std::thread::spawn(move || {
             if let Some(signal) = signals.forever().next() {
                 std::process::exit(128 + signal);

@@ -27,8 +27,8 @@ use super::supervisor::Supervisor;
 impl Worker {
     /// Starts the worker in the background.
     ///
-    /// It first checks what can be wrong before any job runs: duplicate task names, missing shared values,
-    /// tasks that need a feature which is off.
+    /// It first checks the setup, before any job runs: duplicate task names, missing shared values, options
+    /// out of range, and tasks that need a disabled feature.
     pub fn start(self) -> Result<WorkerHandle> {
         let registry = self.served_tasks()?;
         self.check(&registry)?;
@@ -51,7 +51,7 @@ impl Worker {
             |(tasks, pool)| Dispatcher::new(shared.clone(), supervisor.handle(), tasks, queues.clone(), pool);
         let dispatchers: Vec<Arc<Dispatcher>> = pools.into_iter().map(dispatcher).collect();
         supervisor.supervise(dispatchers.clone());
-        // Before the first job: heartbeats and timeouts have to be there for it.
+        // Started before the first job, which needs heartbeats and timeouts.
         let supervisor = supervisor.start().inspect_err(|_| {
             let _ = store.release_worker(id, Release::ByWorker).wait();
         })?;
@@ -68,7 +68,7 @@ impl Worker {
         .start_dispatchers()
     }
 
-    /// The tasks to serve: the linked and the registered ones, without those that were not chosen.
+    /// The tasks to serve: the linked and the registered tasks or, if some were chosen, only those.
     fn served_tasks(&self) -> Result<Registry> {
         let mut tasks: Registry = Registry::linked().iter().chain(self.registered.iter().copied()).collect();
         if let Some(chosen) = &self.chosen {
@@ -172,7 +172,7 @@ impl RunningWorker {
     /// Starts the dispatchers. If one of them cannot start, stops the others.
     fn start_dispatchers(self) -> Result<WorkerHandle> {
         if let Err(error) = self.dispatchers.iter().try_for_each(Dispatcher::start) {
-            // Jobs that have begun by now may end.
+            // Jobs that have already begun may end.
             let _ = self.stop();
             return Err(error);
         }
@@ -180,7 +180,7 @@ impl RunningWorker {
     }
 }
 
-/// The options of all tasks, under each of their names, for jobs that other programs insert.
+/// The options of all tasks, under each of their names, as defaults for jobs that other programs insert.
 fn task_defaults(registry: &Registry) -> Vec<TaskDefaults> {
     let defaults = registry.iter().flat_map(|task| {
         task.names().map(|name| TaskDefaults {

@@ -9,28 +9,29 @@ use crate::model::clock::Timestamp;
 use crate::model::job::WorkerId;
 use crate::store::ClaimResponse;
 
-/// One transaction in the making.
+/// The state of one transaction before its commit.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// Whether something other than these requests may have changed what those who wait are waiting for.
+    /// Whether something other than these requests may have made jobs ready, ended jobs or removed workers.
+    /// Then all waiting calls are checked.
     pub(crate) look: bool,
     pub(crate) effects: Effects,
     /// The next instant at which a job is due, if the transaction has read it.
     pub(super) next_due: Option<Option<Timestamp>>,
-    /// The requests that were applied, counted from the first.
+    /// How many requests were applied, from the first one.
     pub(super) applied: usize,
     /// Workers that could not be registered.
     pub(crate) refused: Vec<WorkerId>,
-    /// Claims, made after everything else has been applied: so they see what it stored.
+    /// The claim requests. They claim after all requests were applied, so they see what these stored.
     pub(super) claims: Vec<Claiming>,
-    /// Whether a claim was spent: with that of a suspected poison job, its worker may hold another.
+    /// Whether a job was finished. If it was a suspected poison job, its worker may now hold another one.
     pub(super) spent: bool,
 }
 
-/// A claim request whose finished jobs are written, and that has not claimed yet.
+/// A claim request that has written its finished jobs and has not claimed yet.
 #[derive(Debug)]
 pub(super) struct Claiming {
-    /// The place of the request.
+    /// The index of the request.
     pub(super) at: usize,
     pub(super) may_claim: bool,
     pub(super) may_wait: bool,
@@ -42,7 +43,7 @@ impl Batch {
         Batch { look, ..Batch::default() }
     }
 
-    /// Earlier requests of this worker in this batch are answered, and neither claim nor wait.
+    /// Makes earlier requests of this worker in this batch neither claim nor wait. They are still answered.
     pub(super) fn claim_nothing_for(&mut self, worker: WorkerId, requests: &[Request]) {
         for claiming in &mut self.claims {
             if matches!(&requests[claiming.at], Request::Claim(call) if call.args.worker == worker) {
@@ -51,8 +52,7 @@ impl Batch {
         }
     }
 
-    /// Earlier requests of a dead worker in this batch that could wait are refused, as its waiting claims
-    /// are.
+    /// Refuses earlier requests of a dead worker in this batch that could wait, like its waiting claims.
     pub(super) fn refuse_waiting_of(&mut self, dead: WorkerId, requests: &mut [Request]) {
         self.claims.retain(|claiming| match &mut requests[claiming.at] {
             Request::Claim(call) if claiming.may_wait && call.args.worker == dead => {

@@ -77,7 +77,7 @@ fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
     let SqlStatement { sql, json } = completion.statement();
     all_or_nothing(tx, |conn| {
         let completed = conn.prepare_cached(sql).and_then(|mut complete| {
-            // Run to its end, and not only to its first row: a statement that is reset early may be undone.
+            // Read all rows: if a statement is reset before its end, SQLite may undo it.
             let mut rows = complete.query([json])?;
             let held = rows.next()?.is_some();
             while rows.next()?.is_some() {}
@@ -104,10 +104,10 @@ fn ended_before(claim: Claim) -> Error {
     )
 }
 
-/// Writes in a transaction of the caller's, all or nothing: the caller may commit in spite of an error.
+/// Writes everything or nothing in the caller's transaction: the caller may commit in spite of an error.
 ///
-/// Whether a later version of the schema forbids the write is checked last, since the lock has to come first.
-/// Outside of a transaction the savepoint is one, and its release is a commit, which can end indeterminate.
+/// The schema version is checked after the write, because the write takes the lock. Outside of a transaction,
+/// the savepoint is the transaction, and its release is the commit, whose outcome can be unknown.
 fn all_or_nothing<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let step = |sql| {
         conn.prepare_cached(sql).and_then(|mut step| step.execute([]).map(drop)).map_err(error::before_commit)
@@ -119,15 +119,15 @@ fn all_or_nothing<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Resul
         let mut release = conn.prepare_cached("RELEASE qdjobs").map_err(error::before_commit)?;
         match release.execute([]) {
             Ok(_) => Ok(written),
-            // Whether the transaction is over cannot be read from SQLite: it keeps the savepoint, empty.
+            // SQLite does not report whether the transaction is over: it keeps the empty savepoint.
             Err(error) if is_outermost => Err(error::in_commit(error, false)),
             Err(error) => Err(error::before_commit(error)),
         }
     });
-    // After some faults SQLite has rolled everything back by itself, and the savepoint is gone.
+    // After some faults, SQLite has rolled back everything, including the savepoint.
     if written.is_err() && !conn.is_autocommit() {
         if is_outermost {
-            // The error to return is the one above, whatever this one is.
+            // Return the error above, even if this statement fails, too.
             let _ = step("ROLLBACK");
         } else {
             step("ROLLBACK TO qdjobs")?;

@@ -29,7 +29,7 @@ fn extended(error: &rusqlite::Error) -> i32 {
 ///
 /// After a failed sync, the operating system marks the pages as clean although they never reached the disk.
 /// The next sync has nothing to do and succeeds. Later commits would then be reported as durable although the
-/// log before them has a hole, and recovery after a power loss ends at the hole. Repeating the sync proves
+/// log before them has a hole. Recovery after a power loss ends at the hole. Repeating the sync proves
 /// nothing. Opening the file again proves nothing either, since the same pages are read from the page cache.
 /// So the store promises nothing more, and an operator has to check the disk.
 ///
@@ -48,8 +48,8 @@ pub(in crate::store::sqlite) fn is_fatal(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Whether the disk is full. An error while the shared memory grows counts too, since it is a file beside the
-/// database.
+/// Whether the disk is full. An error while the shared memory grows counts, too, because that memory is a
+/// file beside the database.
 fn is_full(error: &rusqlite::Error) -> bool {
     code(error) == Some(ErrorCode::DiskFull) || extended(error) == ffi::SQLITE_IOERR_SHMSIZE
 }
@@ -173,8 +173,8 @@ fn busy() -> Error {
     )
 }
 
-/// BEGIN IMMEDIATE takes the write lock first, so that no later statement can fail for want of it. Tried
-/// once.
+/// BEGIN IMMEDIATE takes the write lock first, so that no later statement can fail for lack of it. Makes one
+/// attempt.
 pub(in crate::store::sqlite) fn begin_immediate(conn: &Connection) -> crate::Result<()> {
     let begun = conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
     begun.map(drop).map_err(before_commit)
@@ -193,7 +193,7 @@ impl BusyRetry {
     }
 
     /// Repeats `step` until it does not fail with a lock error, or until the limit. SQLite's own busy timeout
-    /// does not cover every step that can meet a lock: switching to WAL fails at once. It also sleeps far
+    /// does not cover every step that can find a lock: switching to WAL fails at once. It also sleeps far
     /// longer than a group commit takes.
     #[expect(clippy::disallowed_methods, reason = "waits for another connection, in real time")]
     pub(in crate::store::sqlite) fn retry<T>(
