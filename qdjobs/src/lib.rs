@@ -96,7 +96,7 @@ pub use store::Enqueue;
 pub use model::event::Event;
 pub use worker::{Worker, WorkerHandle};
 
-// Look.
+// Inspect.
 pub use model::job::{Attempt, AttemptOutcome, Job, Progress, Status, WorkerId};
 pub use store::{Counts, Filter, Health, HealthState, Page, WorkerState};
 
@@ -134,7 +134,7 @@ pub mod futures {
     pub use crate::queue::{EnqueueAllFuture, EnqueueFuture, JobFuture};
 }
 
-/// The names that most programs import: `use qdjobs::prelude::*;`.
+/// The names that most programs import, with `use qdjobs::prelude::*;`.
 pub mod prelude {
     pub use crate::{
         AsyncQueue, Enqueue, JobContext, JobHandle, JobQueue, JobRequest, Task, TaskError, Worker,

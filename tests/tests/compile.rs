@@ -70,7 +70,7 @@ fn a_worker_finds_them_after_full_optimization_too() {
 
 #[test]
 fn a_worker_that_names_no_crate_of_tasks_gets_an_error_with_the_fix() {
-    let told = "tasks: \nno task is linked into this program\nhelp: if your tasks are in another crate add `use \
+    let told = "tasks: \nno task is linked into this program\nhelp: if your tasks are in another crate, add `use \
                 that_crate as _;` to this program\n";
     assert_eq!(link("forgets_the_crate", &[]), told);
 }

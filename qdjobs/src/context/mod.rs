@@ -22,7 +22,7 @@ use crate::model::retry::Verdict;
 use crate::queue::JobQueue;
 use crate::store::{Claim, ClaimedJob, Completion, CompletionTarget, FinishedJob, ProgressSlot};
 
-/// The running job, as its task sees it. A task takes it as a parameter: `ctx: &JobContext`.
+/// The running job, from the view of its task. A task takes it as a parameter: `ctx: &JobContext`.
 ///
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -140,11 +140,11 @@ impl JobContext {
         }
     }
 
-    /// Whether the task should stop; [`stop_reason`](JobContext::stop_reason) says why.
+    /// Whether the task should stop; [`stop_reason`](JobContext::stop_reason) returns the reason.
     ///
-    /// A long task checks this between its steps and returns early. What it then returns still counts if the
-    /// job still belongs to this attempt: a result completes the job, a permanent error fails it, and a
-    /// cancel cancels it. Any other error releases the job without using a retry.
+    /// A long task checks this between its steps and returns early. If the job still belongs to this attempt,
+    /// the return value counts. A result completes the job, a permanent error fails it, and a cancellation
+    /// cancels it. Any other error releases the job without using a retry.
     pub fn should_stop(&self) -> bool {
         self.0.stop.reason().is_some()
     }
@@ -161,15 +161,17 @@ impl JobContext {
 
     /// Completes the job inside a transaction of your own, in the same database.
     ///
-    /// Your rows, follow-up jobs enqueued in the transaction, and the completion are committed together or not at
-    /// all, so their effect happens exactly once. If the job no longer belongs to this attempt, since it timed out
-    /// or was rescued, this returns [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost). Return that error from
-    /// the task, so that the transaction is rolled back.
+    /// Your rows, follow-up jobs enqueued in the transaction, and the completion are committed together or
+    /// not at all, so their effect happens exactly once. If the job no longer belongs to this attempt,
+    /// because it timed out or was rescued, this returns
+    /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost). Return that error from the task, so that the
+    /// transaction is rolled back.
     ///
-    /// The target is a `&rusqlite::Transaction` or a `&rusqlite::Savepoint`; see [`CompletionTarget`]. Begin the
-    /// transaction with `TransactionBehavior::Immediate`: it then waits for the write lock instead of failing
-    /// half-way. Whether the commit survives a power loss depends on the `synchronous` setting of *your*
-    /// connection. A setting below `FULL` is refused unless the queue was opened with `Durability::Relaxed`.
+    /// The target is a `&rusqlite::Transaction` or a `&rusqlite::Savepoint`; see [`CompletionTarget`]. Begin
+    /// the transaction with `TransactionBehavior::Immediate`: it then waits for the write lock at its
+    /// beginning and cannot fail later for lack of it. Whether the commit survives a power loss depends on
+    /// the `synchronous` setting of *your* connection. A setting below `FULL` is refused unless the queue was
+    /// opened with `Durability::Relaxed`.
     pub fn complete_in<R: serde::Serialize, T: CompletionTarget>(&self, target: T, result: &R) -> T::Answer {
         target.run(self.completion(result))
     }
@@ -189,7 +191,7 @@ impl JobContext {
         self.0.states.get::<T>()
     }
 
-    /// Resolves when the verdict on the job is final, whatever the task returns.
+    /// Resolves when the verdict on the job is final. The return value of the task then has no effect.
     #[cfg(feature = "tokio")]
     pub(crate) fn decided(&self) -> impl Future<Output = ()> + use<> {
         self.0.stop.decided()

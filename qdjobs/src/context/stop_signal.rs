@@ -21,8 +21,8 @@ pub enum StopReason {
     TimedOut,
     /// The worker is stopping and its shutdown timeout has passed. The job is released and loses no retry.
     WorkerStopping,
-    /// The lease of the worker may have expired, so another worker may run the job. The result of this
-    /// attempt is discarded if it has.
+    /// The lease of the worker may have expired. If it has, another worker may run the job, and the result of
+    /// this attempt is discarded.
     LeaseLost,
     /// The store has halted, so the result of this attempt cannot be stored. The job runs again after a
     /// restart.
@@ -35,7 +35,8 @@ pub(crate) struct StopSignal {
     reason: AtomicU8,
     /// The verdict on the job is final: the outcome of the task no longer matters.
     decided: AtomicBool,
-    /// Guards the wakers alone. Tasks may read the reason in their innermost loop, so that takes no lock.
+    /// Guards only the wakers. Tasks may read the reason in their innermost loop, so reading it takes no
+    /// lock.
     listeners: Mutex<Listeners>,
 }
 
@@ -46,8 +47,8 @@ struct Listeners {
     last_id: u64,
 }
 
-/// One future that waits for a signal. Its drop removes its waker, since a task may create thousands of them
-/// in one attempt.
+/// One future that waits for a signal. Its drop removes its waker, because a task may create thousands of
+/// such futures in one attempt.
 #[derive(Debug)]
 struct Listener {
     stop: Arc<StopSignal>,
@@ -65,8 +66,8 @@ impl Listener {
         if let Some(value) = read(&self.stop) {
             return Poll::Ready(value);
         }
-        // A waker is code of a foreign executor: clone it before the lock is taken, and drop the previous one
-        // after the lock is released.
+        // A waker runs code of a foreign executor. So clone it before the lock is taken, and drop the
+        // previous one after the lock is released.
         let waker = cx.waker().clone();
         let previous = {
             let mut listeners = self.stop.listeners();
@@ -114,13 +115,13 @@ impl StopSignal {
         }
     }
 
-    /// Marks the verdict as final: whoever polls the task may drop it.
+    /// Marks the verdict as final: the thread that polls the task may then drop it.
     pub(crate) fn set_decided(&self) {
         self.decided.store(true, Ordering::Release);
         self.wake();
     }
 
-    /// Resolves when the verdict on the job is final, whatever the task returns.
+    /// Resolves when the verdict on the job is final. The return value of the task then has no effect.
     #[cfg(feature = "tokio")]
     pub(super) fn decided(self: &Arc<StopSignal>) -> impl Future<Output = ()> + use<> {
         let mut listener = Listener::new(self);
@@ -132,8 +133,8 @@ impl StopSignal {
     fn wake(&self) {
         let wakers = std::mem::take(&mut self.listeners().wakers);
         for waker in wakers.into_values() {
-            // A waker is code of a foreign executor: its panic must not end the thread that wakes all the
-            // others.
+            // A waker runs code of a foreign executor. If it panics, the remaining wakers must still be
+            // woken.
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }

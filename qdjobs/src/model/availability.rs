@@ -11,21 +11,21 @@ use crate::model::clock::Timestamp;
 /// Whether a pending job may be claimed. The numbers are those of the column `availability`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Availability {
-    /// The job's `scheduled_at` lies ahead.
+    /// The job's `scheduled_at` is in the future.
     Scheduled = 0,
     /// The job may be claimed.
     Available = 1,
-    /// The job may be claimed, and is a suspected poison job: a worker holds one of them at a time.
+    /// The job may be claimed and is a suspected poison job. A worker holds at most one at a time.
     Suspected = 2,
 }
 
 impl Availability {
-    /// The availability of a pending job that is due `at`, as of `now`.
+    /// The availability at `now` of a pending job that is due at `at`.
     pub(crate) fn of(at: Timestamp, now: Timestamp, suspected: bool) -> Availability {
         if at > now { Availability::Scheduled } else { Availability::due(suspected) }
     }
 
-    /// The availability of a pending job whose time has come.
+    /// The availability of a pending job that is due.
     pub(crate) fn due(suspected: bool) -> Availability {
         if suspected { Availability::Suspected } else { Availability::Available }
     }

@@ -36,7 +36,7 @@ pub struct Clock(Source);
 enum Source {
     System,
     Manual(Arc<Manual>),
-    /// Set by a simulation. Threads that wait treat it as the system's clock.
+    /// Set by a simulation. Threads that wait treat it like the system's clock.
     #[cfg(test)]
     Simulated(Arc<Simulated>),
 }
@@ -51,7 +51,7 @@ pub(crate) struct Simulated {
 
 #[derive(Debug)]
 struct Manual {
-    /// A mutex and not an atomic: a reader sees an advance and the list of its subscribers as one step.
+    /// A mutex instead of an atomic: an advance and its list of subscribers change in one step.
     state: Mutex<ManualState>,
 }
 
@@ -86,7 +86,7 @@ impl Clock {
         Clock(Source::Simulated(Arc::new(clock)))
     }
 
-    /// Sets the wall clock and the monotonic clock of a simulated clock, each on its own: a wall clock can be
+    /// Sets the wall clock and the monotonic clock of a simulated clock independently: a wall clock can be
     /// set back, and both can stop.
     #[cfg(test)]
     pub(crate) fn set(&self, now: Timestamp, monotonic: Duration) {
@@ -111,7 +111,7 @@ impl Clock {
         }
     }
 
-    /// The time since an arbitrary start. Leases and timeouts use it, since setting the wall clock does not
+    /// The time since an arbitrary start. Leases and timeouts use it, because setting the wall clock does not
     /// change it.
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
@@ -120,8 +120,8 @@ impl Clock {
         }
     }
 
-    /// The monotonic clock of the operating system, also if the clock is manual: for pauses and for waits on
-    /// the operating system, which a test does not control.
+    /// The monotonic clock of the operating system, even if this clock is manual. It measures pauses and
+    /// waits for the operating system, which a test does not control.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
     pub(crate) fn elapsed(&self) -> Duration {
         static START: OnceLock<Instant> = OnceLock::new();
@@ -140,7 +140,7 @@ impl Clock {
         let Source::Manual(manual) = &self.0 else { return };
         let subscribers = {
             let mut state = manual.lock();
-            // Both stop at the end of the calendar, long before a duration overflows.
+            // Both clocks stop at the end of the calendar, long before a duration overflows.
             let left = Timestamp::MAX.duration_since(state.now).unsigned_abs();
             let by = by.min(left);
             state.now = state.now.checked_add(by).unwrap_or(Timestamp::MAX);
@@ -164,15 +164,16 @@ impl Clock {
         matches!(self.0, Source::Simulated(_))
     }
 
-    /// How long a thread may sleep that has to continue after `wait`; `None` for no limit.
+    /// How long a thread may sleep if it must continue after `wait`; `None` for no limit.
     ///
-    /// On a manual clock a thread sleeps until its subscriber is woken. On the system's clock it sleeps at
-    /// most one second at a time, since the monotonic clock of a sleep stops while the machine is suspended.
+    /// On a manual clock, a thread sleeps until its subscriber is woken. On the system's clock, it sleeps at
+    /// most one second at a time: while the machine is suspended, the clock that limits a sleep stops.
     pub(crate) fn sleep(&self, wait: Duration) -> Option<Duration> {
         if self.is_manual() { None } else { Some(wait.min(Duration::from_secs(1))) }
     }
 
-    /// Calls `subscriber` at each advance, until it is dropped. Does nothing on the system's clock.
+    /// Calls `subscriber` at each advance, until the subscriber is dropped. Does nothing on the system's
+    /// clock.
     pub(crate) fn subscribe(&self, subscriber: Weak<dyn ClockSubscriber>) {
         if let Source::Manual(manual) = &self.0 {
             manual.lock().subscribers.push(subscriber);
@@ -192,12 +193,12 @@ pub(crate) fn after(now: Timestamp, wait: Duration) -> Option<Timestamp> {
     now.checked_add(wait).ok().filter(|at| at.as_microsecond() <= FAR_FUTURE_MICROS)
 }
 
-/// `now + wait`, at most the last whole microsecond of the calendar: no wait makes a finish fail.
+/// `now + wait`, at most the last whole microsecond of the calendar. So no wait makes a finish fail.
 pub(crate) fn after_at_latest(now: Timestamp, wait: Duration) -> Timestamp {
     whole_micros(after(now, wait).unwrap_or(Timestamp::MAX))
 }
 
-/// `at` as it is stored: cut to whole microseconds.
+/// `at` as it is stored: truncated to whole microseconds.
 pub(crate) fn whole_micros(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }

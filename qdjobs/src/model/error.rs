@@ -8,7 +8,8 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-/// Longest message shown, in bytes: a message can contain names and values of any length from outside.
+/// The longest displayed message, in bytes. A message can contain names and values of any length from
+/// outside.
 const SHOWN_BYTES_MAX: usize = 16 << 10;
 
 /// The result of every fallible operation of this crate.
@@ -27,11 +28,11 @@ struct Inner {
     help: Option<Cow<'static, str>>,
     problems: Vec<ParamProblem>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// A store that got this error must halt.
+    /// Whether a store must halt after this error.
     fatal: bool,
 }
 
-/// The kind of an [`Error`], for code that reacts to it.
+/// The kind of an [`Error`], for code that handles it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -48,8 +49,8 @@ pub enum ErrorKind {
     /// The job exists, but its status does not allow the operation; or an idempotency key is held by another
     /// job.
     Conflict,
-    /// The program is not set up correctly: no task is linked, a name is used twice, state is missing, a
-    /// worker option is invalid, or the store does not support the operation.
+    /// The program is not set up correctly. For example, no task is linked, a name is used twice, state is
+    /// missing, or a worker option is invalid. Or the store does not support the operation.
     Config,
     /// Another connection held the database's write lock for longer than the busy timeout. Nothing was
     /// stored.
@@ -122,7 +123,7 @@ impl Error {
         }))
     }
 
-    /// Adds what to do about the error.
+    /// Adds the help line: what to do about the error.
     pub(crate) fn help(mut self, help: impl Into<Cow<'static, str>>) -> Error {
         self.0.help = Some(help.into());
         self
@@ -164,12 +165,12 @@ impl Error {
         }))
     }
 
-    /// The kind of the error, for code that reacts to it.
+    /// The kind of the error, for code that handles it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What to do about the error, if it is known. The `Display` text contains it after `help:`.
+    /// What to do about the error, if that is known. The `Display` text contains it after `help:`.
     pub fn suggestion(&self) -> Option<&str> {
         self.0.help.as_deref()
     }
@@ -184,8 +185,8 @@ impl Error {
     /// It is `true` only after a failure during a commit ([`ErrorKind::Indeterminate`]). After every other
     /// error nothing was stored.
     ///
-    /// A call with an [`idempotency_key`](crate::JobRequest::idempotency_key) can simply be repeated: the job
-    /// is stored once.
+    /// If the call has an [`idempotency_key`](crate::JobRequest::idempotency_key), you can safely repeat it
+    /// until it returns an answer: the job is stored once.
     pub fn may_be_stored(&self) -> bool {
         self.0.kind == ErrorKind::Indeterminate
     }

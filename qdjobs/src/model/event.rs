@@ -46,7 +46,7 @@ pub enum Event<'a> {
     },
     /// A job has failed: its retries are used up, its error is permanent, or it crashed its worker too often.
     ///
-    /// The last case is reported by the worker that rescued the job.
+    /// The worker that rescued the job reports the last case.
     Failed {
         /// The number of the job.
         id: JobId,
@@ -82,7 +82,7 @@ pub enum Event<'a> {
     },
     /// The worker's lease expired: other workers released its jobs, and it continues under a new number.
     LeaseLost {
-        /// The number before.
+        /// The previous number.
         worker: WorkerId,
     },
     /// A request to the store failed; the worker tries again.

@@ -13,7 +13,8 @@ use crate::model::clock::Timestamp;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{JobId, NewJob};
 
-/// The stored job that holds an idempotency key: what is compared with a new job of the same key.
+/// The stored job that holds an idempotency key, with the fields that are compared with a new job of the same
+/// key.
 pub(crate) struct Holder {
     pub(crate) id: JobId,
     pub(crate) task_name: String,
@@ -21,8 +22,8 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    /// The answer to an enqueue under the key of this job: the id of this job if the new one has the same
-    /// task and params, else a conflict.
+    /// The answer to an enqueue under the key of this job. If the new job has the same task and params, it is
+    /// the id of this job. Otherwise, it is a conflict.
     pub(crate) fn answer_to(&self, new: &NewJob) -> Result<JobId> {
         if self.task_name == new.task_name && is_same_json(&self.params, &new.params) {
             return Ok(self.id);
@@ -44,7 +45,7 @@ impl Holder {
     }
 }
 
-/// Checks the jobs of one insert: each by itself, then that no two different jobs have the same key.
+/// Checks the jobs of one insert. Each job must be valid, and no two different jobs may have the same key.
 pub(crate) fn check_all(jobs: &[NewJob], now: Timestamp) -> Result<()> {
     jobs.iter().try_for_each(|job| job.check(now))?;
     let mut keys: HashMap<&str, &NewJob> = HashMap::new();

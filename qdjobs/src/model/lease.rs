@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::model::job::WorkerId;
 
-/// Watches the heartbeats of other workers and reports those whose lease has expired.
+/// Watches the heartbeats of other workers and reports the workers whose lease has expired.
 #[derive(Debug)]
 pub(crate) struct HeartbeatMonitor {
     lease: Duration,
@@ -117,7 +117,7 @@ mod tests {
         }
         assert_eq!(monitor.look([(WORKER, 1)], at(3630)), [WORKER]);
     }
-    /// When the monitor presumes a silent worker dead, if each look is `gap` after the one before.
+    /// When the monitor presumes a silent worker dead, if it looks once per `gap`.
     fn presumed_dead(gap: Duration) -> Option<Duration> {
         let mut monitor = HeartbeatMonitor::new(LEASE);
         (0..100).map(|look| gap * look).find(|now| !monitor.look([(WORKER, 1)], *now).is_empty())

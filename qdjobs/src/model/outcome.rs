@@ -14,11 +14,15 @@ use super::task_error::TaskError;
 /// How an attempt ended: the result as JSON text, or the failure.
 pub type Outcome = Result<String, TaskError>;
 
-/// The JSON text of a task's result; an error if it cannot be written or is larger than a row may be.
+/// What to do about a value that serde_json cannot write.
+pub(crate) const JSON_HELP: &str =
+    "use strings as map keys; otherwise check the `Serialize` implementation of this type";
+
+/// The JSON text of a task's result; an error if it cannot be written or exceeds the size limit of a row.
 pub(crate) fn result_json<R: Serialize + ?Sized>(result: &R) -> Result<String> {
     let text = serde_json::to_string(result).map_err(|error| {
         let message = format!("the task is done, but its result cannot be written as JSON: {error}");
-        Error::new(ErrorKind::InvalidInput, message).help("use text keys and finite numbers only")
+        Error::new(ErrorKind::InvalidInput, message).help(JSON_HELP)
     })?;
     if text.len() > JSON_BYTES_MAX {
         let message = format!(

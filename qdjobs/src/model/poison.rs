@@ -33,12 +33,12 @@ pub(crate) struct Attribution {
 pub(crate) struct Crash {
     /// The job's error.
     pub(crate) error: String,
-    /// Whether it is the last crash that is allowed: the job is then failed.
+    /// Whether the crash count has reached its limit, so that the job becomes `failed`.
     pub(crate) is_last: bool,
 }
 
-/// Decides for which of the jobs that a crashed worker `held` the crash is counted. Each comes with its
-/// crashes so far; the crash number `crashes_max` fails a job.
+/// Decides for which of the jobs that a crashed worker `held` the crash is counted. Each entry is a job and
+/// its crash count so far. A job fails with crash number `crashes_max`.
 pub(crate) fn attribute_crash(held: &[(JobId, u32)], crashes_max: u32) -> Attribution {
     let suspected = held.iter().find(|(_, crash_count)| *crash_count > 0).map(|(id, _)| *id);
     let is_charged = |crash_count: u32| suspected.is_none() || crash_count > 0;
@@ -46,8 +46,8 @@ pub(crate) fn attribute_crash(held: &[(JobId, u32)], crashes_max: u32) -> Attrib
     let crashes = charged.map(|&(id, crash_count)| (id, crash(crash_count.saturating_add(1), crashes_max)));
     let released_note = suspected.map_or_else(String::new, |id| {
         format!(
-            "the worker died; the crash is counted for job {id} of the same worker, which has crashed a worker \
-             before"
+            "the worker died; the crash is counted for job {id}, which ran on the same worker and has crashed a \
+             worker before"
         )
     });
     Attribution { crashes: crashes.collect(), released_note }
@@ -59,8 +59,8 @@ fn crash(crash_count: u32, crashes_max: u32) -> Crash {
     }
     let times = if crash_count == 1 { "once".to_owned() } else { format!("{crash_count} times") };
     let error = format!(
-        "the worker died {times} while it ran this job, which is not run again: look for what ends the process \
-         (an abort, a stack overflow, too much memory), then retry it by hand"
+        "the worker died {times} while it ran this job, so the job has failed: find what ends the process (an \
+         abort, a stack overflow, too much memory), then retry the job by hand"
     );
     Crash { error, is_last: true }
 }

@@ -62,7 +62,7 @@ impl Backoff {
             Backoff::Fixed(wait) => wait,
             Backoff::Custom(wait) => wait(retry),
             Backoff::Exponential { first, factor, max } => {
-                // In floating-point seconds, where an overflow is infinity and `max` still applies.
+                // Computed in floating-point seconds: an overflow is infinity, and `max` still applies.
                 let growth = factor.max(1.0).powi(retry.saturating_sub(1).min(i32::MAX as u32) as i32);
                 let upper = (first.as_secs_f64() * growth).min(max.as_secs_f64());
                 let floor = Self::FLOOR.as_secs_f64().min(upper);
@@ -78,7 +78,7 @@ impl Default for Backoff {
     }
 }
 
-/// What becomes of a job whose attempt has ended: decided by [`Verdict::of`] and written by a store
+/// What happens to a job whose attempt has ended. [`Verdict::of`] decides it, and a store writes it
 /// unchanged.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -105,11 +105,11 @@ pub enum Verdict {
         /// The reason that the task gave.
         reason: String,
     },
-    /// The job is `pending` again without a counted retry: the worker stops, or cannot run it now.
+    /// The job is `pending` again, and no retry is counted: the worker stops, or cannot run the job now.
     Release {
         /// The wait until it can be claimed again.
         wait: Duration,
-        /// Whether the task had started. If not, the attempt number goes back too.
+        /// Whether the task had started. If it had not, the attempt number is decremented, too.
         started: bool,
     },
 }
@@ -126,7 +126,7 @@ pub struct RetryBudget {
 }
 
 impl Verdict {
-    /// Decides what becomes of a job: the only place that maps an outcome to a status.
+    /// Decides what happens to a job. No other place maps an outcome to a status.
     ///
     /// `random` is a uniform number from `0.0..1.0`, for the jitter of the backoff.
     pub fn of(outcome: Outcome, budget: RetryBudget, random: f64) -> Verdict {

@@ -11,7 +11,7 @@ use crate::model::job::NAME_BYTES_MAX;
 
 /// The candidate that differs from `word` by a typing error, if there is one.
 pub(crate) fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // No name is that long, and the cost of the distance is the product of the lengths.
+    // No name is that long. The cost of the distance is the product of the two lengths.
     if word.len() > 2 * NAME_BYTES_MAX {
         return None;
     }

@@ -58,7 +58,7 @@ impl TaskError {
         TaskError { kind: TaskErrorKind::RetryIn(wait), text: error.to_string() }
     }
 
-    /// Fails the job without a retry, whatever retries are left.
+    /// Fails the job without a retry, even if retries are left.
     pub fn permanent(error: impl fmt::Display) -> TaskError {
         TaskError { kind: TaskErrorKind::Permanent, text: error.to_string() }
     }

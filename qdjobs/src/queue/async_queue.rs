@@ -13,9 +13,9 @@ use crate::store::{Counts, Filter, Health, JobCommand, Page, WorkerState};
 
 /// A [`JobQueue`] whose methods return futures, for any async executor.
 ///
-/// The call of a writing method submits the write, not the first poll. So a future that is dropped has still
-/// enqueued or cancelled its job. The futures of writes borrow nothing, and keep the queue open until they
-/// resolve. Reads are submitted by the first poll.
+/// A writing method submits its write when it is called, before the first poll. If its future is dropped, the
+/// write is still made. The futures of writes borrow nothing, and keep the queue open until they resolve. A
+/// read is submitted by its first poll.
 #[derive(Clone, Debug)]
 pub struct AsyncQueue(JobQueue);
 
@@ -77,13 +77,13 @@ impl AsyncQueue {
         self.0.health()
     }
 
-    /// Submits the command at once: a future alone would wait for its first poll.
+    /// Submits the command at once. An `async fn` would submit it at its first poll.
     fn command(&self, command: JobCommand) -> impl Future<Output = Result<Job>> + Send + use<> {
         let queue = self.0.clone();
         let answer = queue.store().command(command);
         async move {
             let job = answer.await;
-            // Until here, the queue stays open.
+            // The queue stays open until the command is answered.
             drop(queue);
             job
         }

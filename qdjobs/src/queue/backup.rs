@@ -16,16 +16,17 @@ impl JobQueue {
     /// Copies the database into a new file, while workers continue.
     ///
     /// The copy is complete as of one moment, readable by its owner alone, and synced to the disk. An
-    /// existing file is never replaced. A copy by `cp` would lack what is still in the write-ahead log.
+    /// existing file is never replaced. A copy by `cp` would lack the commits that are only in the
+    /// write-ahead log.
     ///
     /// The copy is checked. If it is damaged, it is removed, and the error is of kind
-    /// [`Corrupt`](ErrorKind::Corrupt): a damaged database has no backup, but see
-    /// [`salvage`](crate::store::sqlite::salvage()). A queue that is not on SQLite returns an error of kind
-    /// [`Config`](ErrorKind::Config).
+    /// [`Corrupt`](ErrorKind::Corrupt). A damaged database cannot be backed up, but
+    /// [`salvage`](crate::store::sqlite::salvage()) copies its readable jobs. A queue that is not on SQLite
+    /// returns an error of kind [`Config`](ErrorKind::Config).
     ///
-    /// The call takes as long as reading the database, writing the copy and reading the copy. Checkpoints of
-    /// the log wait meanwhile. In async code call it on a thread for blocking work. Jobs that are running at
-    /// that moment run again if the copy is used, once their workers are found to be gone.
+    /// The call reads the database, writes the copy and reads the copy. Meanwhile, checkpoints cannot shorten
+    /// the write-ahead log. In async code, call it on a thread for blocking work. If you use the copy later,
+    /// the jobs that were running at its moment run again: their workers are presumed dead.
     ///
     /// ```
     /// # let dir = std::env::temp_dir().join(format!("qdjobs-doc-backup-{}", std::process::id()));
@@ -42,8 +43,11 @@ impl JobQueue {
         let store: &dyn Any = &**self.store();
         match store.downcast_ref::<SqliteStore>() {
             Some(store) => store.backup(to.as_ref()),
-            None => Err(Error::new(ErrorKind::Config, "this store has no file to copy")
-                .help("only a queue on a SQLite file can be backed up")),
+            None => Err(Error::new(
+                ErrorKind::Config,
+                "this queue is not on a SQLite file, so it cannot be backed up",
+            )
+            .help("open the queue with `JobQueue::open(path)`")),
         }
     }
 }

@@ -41,8 +41,8 @@ impl Enqueue for &AsyncQueue {
 impl JobQueue {
     /// Stores many jobs in one transaction, all or none, and returns their ids in the given order.
     ///
-    /// If an [idempotency key](JobRequest::idempotency_key) is held by the same job, that job's id is
-    /// returned in its place. If it is held by another job, all are refused.
+    /// If the same job already holds an [idempotency key](JobRequest::idempotency_key), its id is returned in
+    /// that place. If another job holds the key, all jobs of the call are refused.
     pub fn enqueue_all<R>(
         &self,
         jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
@@ -50,14 +50,14 @@ impl JobQueue {
         self.store().insert_blocking(new_jobs(jobs)?)
     }
 
-    /// Returns one SQL statement that stores these jobs, for your own transaction on any driver: bind
-    /// [`json`](SqlStatement::json) as its only parameter, a text, and execute it.
+    /// Returns one SQL statement that stores these jobs, for your own transaction on any driver. Bind
+    /// [`json`](SqlStatement::json) as its only parameter, a text, and execute the statement.
     ///
-    /// If an [idempotency key](JobRequest::idempotency_key) is held by the same job, the statement skips that
-    /// job. If it is held by another job, the statement fails; params are compared as JSON text without
-    /// spaces here.
+    /// If the same job already holds an [idempotency key](JobRequest::idempotency_key), the statement skips
+    /// that job. If another job holds the key, the statement fails. It compares params as JSON text without
+    /// spaces, so the order of members counts.
     ///
-    /// After your commit call [`notify`](JobQueue::notify) to start the jobs at once. Without the call,
+    /// To start the jobs at once, call [`notify`](JobQueue::notify) after your commit. Without the call,
     /// workers find them a little later.
     pub fn insert_statement<R>(
         &self,
@@ -122,7 +122,7 @@ impl Future for EnqueueAllFuture {
     }
 }
 
-/// Submits the jobs at once: a future alone would wait for its first poll.
+/// Submits the jobs at once. An `async fn` would submit them at its first poll.
 fn submit(queue: &JobQueue, jobs: Result<Vec<NewJob>>) -> Pending<Vec<JobId>> {
     match jobs {
         Ok(jobs) => queue.store().insert(jobs),
@@ -137,6 +137,6 @@ fn new_jobs<R>(jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Resu
 fn only<T>(answers: Vec<T>) -> Result<T> {
     answers.into_iter().next().ok_or_else(|| {
         Error::new(ErrorKind::Storage, "the store returned no id for the job")
-            .help("this is a bug of the store; look for the job before you repeat the call")
+            .help("report this bug of the store; check whether the job is stored before you repeat the call")
     })
 }

@@ -44,7 +44,7 @@ impl AsyncQueue {
     }
 }
 
-// Derived, these would require `R: Clone` and `R: Debug`, although a handle contains no result.
+// Derived implementations would require `R: Clone` and `R: Debug`, although a handle contains no result.
 impl<R> Clone for JobHandle<R> {
     fn clone(&self) -> JobHandle<R> {
         JobHandle { id: self.id, queue: self.queue.clone(), result: PhantomData }
@@ -70,9 +70,9 @@ impl<R> JobHandle<R> {
 
     /// Blocks until the job has ended and returns the task's result.
     ///
-    /// If the job failed or was cancelled, the error contains the job's error. There is no polling: an end in
-    /// this process wakes the wait at once. Do not wait inside a task that occupies the only thread that
-    /// could run the awaited job.
+    /// If the job failed or was cancelled, the error contains the job's error. The wait does not poll: if a
+    /// worker of this process ends the job, the wait is woken at once. Do not wait inside a task: the task
+    /// may occupy the only thread that could run the awaited job.
     pub fn wait(&self) -> Result<R>
     where
         R: DeserializeOwned,
@@ -90,7 +90,7 @@ impl<R> JobHandle<R> {
             Ok(job) => typed_result(job?),
             Err(_still_pending) => {
                 Err(Error::new(ErrorKind::Timeout, format!("job {} has not ended within {limit:?}", self.id))
-                    .help("the job continues; wait again, or look at its status"))
+                    .help("the job continues; wait again, or check its status with `job()`"))
             }
         }
     }
@@ -141,12 +141,12 @@ fn typed_result<R: DeserializeOwned>(job: Job) -> Result<R> {
         Status::Cancelled => {
             let why = job.error.map(|error| format!(": {error}")).unwrap_or_default();
             Err(Error::new(ErrorKind::JobCancelled, format!("job {} was cancelled{why}", job.id))
-                .help("to run it after all, retry it by hand: `queue.retry(id)`"))
+                .help("to run the job again, call `queue.retry(id)`"))
         }
         _ => {
             let why = job.error.unwrap_or_else(|| "no error was stored".to_owned());
             Err(Error::new(ErrorKind::JobFailed, format!("job {} ({}) failed: {why}", job.id, job.task_name))
-                .help("when the cause is removed, retry it by hand: `queue.retry(id)`"))
+                .help("remove the cause, then call `queue.retry(id)`"))
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::store::{Counts, EnqueueAt, Filter, Health, InTransaction, JobCommand,
 ///
 /// It is cheap to clone, and all clones are the same queue. Several processes can open the same file.
 ///
-/// A method that writes returns when the write is durable. In async code use
+/// A method that writes returns when the write is durable. In async code, use
 /// [`to_async`](JobQueue::to_async).
 #[derive(Clone, Debug)]
 pub struct JobQueue(Arc<Inner>);
@@ -89,8 +89,8 @@ impl JobQueue {
         self.store().workers().wait()
     }
 
-    /// Retries a job by hand: a failed, cancelled or scheduled job becomes due now, with all of its retries
-    /// and with no crash counted.
+    /// Retries a job by hand. A failed, cancelled or scheduled job becomes due now; its retries and its crash
+    /// count start at zero.
     pub fn retry(&self, id: JobId) -> Result<Job> {
         self.store().command(JobCommand::Retry(id)).wait()
     }
@@ -105,16 +105,16 @@ impl JobQueue {
         self.store().command(JobCommand::Delete(id)).wait()
     }
 
-    /// Wakes waiting workers to look for jobs that were stored by other means: in a transaction of yours, or
-    /// by another program. Without the call, they find such jobs a little later.
+    /// Makes waiting workers look for jobs that were stored by other means: in your own transaction, or by
+    /// another program. Without the call, they find such jobs a little later.
     pub fn notify(&self) {
         self.store().notify();
     }
 
     /// Reports whether the store operates normally, for a health check.
     ///
-    /// It reads no database and does not wait. After [`HealthState::Halted`](crate::HealthState::Halted)
-    /// check the disk and restart the program.
+    /// It reads no database and does not wait. If the state is
+    /// [`HealthState::Halted`](crate::HealthState::Halted), check the disk, then restart the program.
     pub fn health(&self) -> Health {
         self.store().health()
     }
@@ -138,10 +138,10 @@ impl JobQueue {
     }
 }
 
-/// A queue that is usable and does not keep itself open, for the threads of a worker.
+/// A reference to a queue that does not keep the queue open, for the threads of a worker.
 ///
-/// So the queue closes when the last `JobQueue` is dropped, on the thread that drops it, although threads of
-/// a worker may still be stopping.
+/// So the queue closes when the last `JobQueue` is dropped, on the thread that drops it, even if threads of a
+/// worker are still stopping.
 #[derive(Clone, Debug)]
 pub(crate) struct WeakQueue {
     queue: Weak<Inner>,
@@ -157,7 +157,7 @@ impl WeakQueue {
         self.store.clock()
     }
 
-    /// A handle for a task, which may keep it; `None` if the queue is closed.
+    /// A `JobQueue` for a task, which may keep it; `None` if the queue is closed.
     pub(crate) fn handle(&self) -> Option<JobQueue> {
         self.queue.upgrade().map(JobQueue)
     }

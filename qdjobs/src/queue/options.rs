@@ -75,14 +75,14 @@ impl QueueOptions {
     ///
     /// When the disk is full, new jobs are refused with
     /// [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) and no job is claimed. The reserve lets
-    /// running jobs finish. The queue resumes by itself when twice the reserve is free. [`JobQueue::health`]
-    /// reports it.
+    /// running jobs finish. The queue resumes automatically when twice the reserve is free.
+    /// [`JobQueue::health`] reports it.
     pub fn disk_reserve(mut self, bytes: u64) -> Self {
         self.sqlite.disk_reserve = bytes;
         self
     }
 
-    /// Allows a database on a network filesystem (NFS, SMB, virtiofs, …), which is refused otherwise.
+    /// Allows a database on a network filesystem (NFS, SMB, virtiofs, …). By default, it is refused.
     ///
     /// SQLite's locks and shared memory do not work between machines. Use it only if no other machine opens
     /// the file.
@@ -110,7 +110,7 @@ impl JobQueue {
         JobQueue::options().open(path)
     }
 
-    /// Makes a queue in memory, which ends with the process; for tests.
+    /// Makes a queue in memory, for tests. It ends with the process.
     pub fn in_memory() -> JobQueue {
         JobQueue::options().in_memory()
     }

@@ -20,9 +20,9 @@ use crate::task::{Task, TaskDef, check_params};
 
 /// A job before it is enqueued: a task with its parameters, and options that override those of the task.
 ///
-/// `R` is what the task returns, and the type that [`JobHandle::wait`](crate::JobHandle::wait) returns. A
-/// request is made by the option methods of [`Task`], or by [`JobRequest::by_name`].
-/// [`enqueue`](JobRequest::enqueue) returns every error in it, before anything is stored.
+/// `R` is the result type of the task; [`JobHandle::wait`](crate::JobHandle::wait) returns it. The option
+/// methods of [`Task`] and [`JobRequest::by_name`] make a request. If the request contains an error,
+/// [`enqueue`](JobRequest::enqueue) returns it and stores nothing.
 #[must_use = "a job does nothing until it is enqueued"]
 pub struct JobRequest<R> {
     job: Result<NewJob>,
@@ -35,8 +35,8 @@ impl<R> fmt::Debug for JobRequest<R> {
     }
 }
 
-/// The registry of a worker is not visible to a request.
-const REGISTER_HELP: &str = "; a task that is known only by `Worker::register` is enqueued by its type";
+/// A further cause of an unknown name: a request does not know the registry of a worker.
+const REGISTER_HELP: &str = "; a task that only `Worker::register` adds must be enqueued by its type";
 
 impl<R> JobRequest<R> {
     /// A job of the task `def` with these parameters and the options of the task.
@@ -53,11 +53,10 @@ impl<R> JobRequest<R> {
     /// A job of the task named `name`, for callers that do not have the task's type.
     ///
     /// The params are checked now instead of by the compiler. The error lists each parameter that is missing,
-    /// unknown or of the wrong type. `R` is the type as which the result is read; [`serde_json::Value`]
-    /// accepts any.
+    /// unknown or of the wrong type. `R` is the type of the result; [`serde_json::Value`] accepts any.
     ///
-    /// The name is looked up among the tasks that are linked into this program. A task that is known only by
-    /// [`Worker::register`](crate::Worker::register) is not found here: enqueue it by its type.
+    /// The name is looked up among the tasks that are linked into this program. A task that only
+    /// [`Worker::register`](crate::Worker::register) adds is not found here: enqueue it by its type.
     ///
     /// ```
     /// use qdjobs::prelude::*;
@@ -131,14 +130,14 @@ impl<R> JobRequest<R> {
 
     /// Sets the idempotency key, 1 to 200 bytes: at most one job of the database has it.
     ///
-    /// If the same task and params are enqueued again with the key, nothing is stored, and the id of the
-    /// stored job is returned, whatever its status. So a call whose answer was lost can be repeated, from any
-    /// process.
+    /// If the same task and params are enqueued again with the key, nothing is stored. The call returns the
+    /// id of the stored job, which can have any status. So you can safely repeat a call until it returns an
+    /// answer, from any process.
     ///
-    /// Params are the same if they are equal as JSON, in whatever order. A parameter that is left out differs
-    /// from its default written out. Other options of the repeated call are ignored. Under the key of another
-    /// task or of other params, the job is refused with [`ErrorKind::Conflict`]. A key is free again when its
-    /// job is deleted.
+    /// Params are the same if they are equal as JSON; the order of members does not matter. A missing
+    /// parameter differs from one that is set to its default. Other options of the repeated call are ignored.
+    /// If the job under the key has another task or other params, the call fails with
+    /// [`ErrorKind::Conflict`]. A key is free again when its job is deleted.
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         self.set(|job| job.idempotency_key = Some(key.into()))
     }

@@ -14,8 +14,8 @@ pub struct Caps {
     pub statement: bool,
     /// Whether a write survives a power failure once it is answered.
     pub durable: bool,
-    /// The longest time until the store notices a job that another process has stored without waking it, on
-    /// the system's clock; `None` if no other process can store a job.
+    /// The longest time until the store notices a job that another process has stored without a wake-up, on
+    /// the system's clock. `None` if no other process can store a job.
     pub poll: Option<Duration>,
 }
 

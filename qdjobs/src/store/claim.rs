@@ -14,8 +14,8 @@ use crate::model::retry::Verdict;
 
 /// The token of a running job.
 ///
-/// A claim mints it, every change by the worker shows it, and the finish spends it. The attempt number and
-/// the worker fence off everybody who held the job before.
+/// A claim creates it, every write by the worker passes it, and the finish invalidates it. The store compares
+/// the attempt number and the worker id, so it refuses writes by an earlier attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The job.
@@ -29,9 +29,9 @@ pub struct Claim {
 /// One request of a worker: finished jobs to write, and jobs to claim.
 #[derive(Clone, Debug)]
 pub struct ClaimRequest {
-    /// The worker that asks.
+    /// The worker that sends the request.
     pub worker: WorkerId,
-    /// Finished jobs. Shared, so that the worker still has them if the request fails.
+    /// The finished jobs. They are shared, so the worker still has them if the request fails.
     pub finished: Arc<Vec<FinishedJob>>,
     /// How many jobs to claim at most.
     pub limit: usize,
@@ -39,7 +39,7 @@ pub struct ClaimRequest {
     pub tasks: Arc<TaskSet>,
     /// The queues to claim jobs from; `None` for all.
     pub queues: Option<Arc<[String]>>,
-    /// Whether the answer waits until there is a job to claim.
+    /// Whether the request waits until there is a job to claim.
     pub wait: bool,
 }
 
@@ -49,19 +49,19 @@ impl ClaimRequest {
         ClaimRequest { worker, finished: Arc::default(), limit, tasks, queues: None, wait: false }
     }
 
-    /// Whether this request wants a job of this task in this queue.
+    /// Whether this request can claim a job of this task in this queue.
     pub(crate) fn takes(&self, task_name: &str, queue: &str) -> bool {
         self.tasks.contains(task_name)
             && self.queues.as_deref().is_none_or(|queues| queues.iter().any(|wanted| wanted == queue))
     }
 
-    /// Whether this request may become a waiting claim: one with finished jobs is answered at once.
+    /// Whether this request may become a waiting claim. A request with finished jobs is answered at once.
     pub(crate) fn may_wait(&self) -> bool {
         self.wait && self.finished.is_empty()
     }
 }
 
-/// Names of tasks, sorted, without duplicates.
+/// Task names, sorted, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TaskSet(Vec<String>);
 
@@ -90,7 +90,7 @@ impl TaskSet {
     }
 }
 
-/// A job whose attempt has ended: its claim, and what becomes of it.
+/// A job whose attempt has ended: its claim and its verdict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FinishedJob {
     /// The claim under which the job ran.
@@ -100,17 +100,17 @@ pub struct FinishedJob {
     /// The time from the claim to the start of the task, on the worker's monotonic clock; zero if the task
     /// never started.
     ///
-    /// A duration and not an instant, since the wall clocks of a worker and of a store may differ.
+    /// It is a duration instead of an instant, because the wall clocks of a worker and of a store may differ.
     pub began_after: Duration,
     /// What becomes of the job.
     pub verdict: Verdict,
 }
 
-/// What a store remembers about a claimed job, so that the finish needs no read: opaque to the worker, which
-/// hands it back.
+/// What a store knows about a claimed job. The worker returns it unread with the finished job, so that the
+/// finish needs no read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// The instant of the claim, by the store's clock: microseconds since 1970, half the size of a
+    /// The instant of the claim by the store's clock, in microseconds since 1970: half the size of a
     /// `Timestamp`.
     claimed_at: i64,
     /// Whether the job is a suspected poison job.
@@ -118,13 +118,13 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// A ticket of a store: the instant of the claim, and whether a crash of this job has been counted.
+    /// A ticket with the instant of the claim. `suspected` is true if a crash is counted for the job.
     pub fn new(claimed_at: Timestamp, suspected: bool) -> Ticket {
         Ticket { claimed_at: claimed_at.as_microsecond(), suspected }
     }
 
-    /// The instant at which the task started, by the store's clock, which reads `now`. Never after `now`:
-    /// clocks may be set back.
+    /// The instant at which the task started, by the store's clock. It is never after `now`, although the
+    /// clock may have been set back.
     pub(crate) fn started_at(self, began_after: Duration, now: Timestamp) -> Timestamp {
         let claimed_at = self.claimed_at();
         claimed_at.checked_add(began_after).unwrap_or(now).min(now.max(claimed_at))
@@ -139,24 +139,24 @@ impl Ticket {
 /// The answer to a [`ClaimRequest`].
 #[derive(Debug, Default)]
 pub struct ClaimResponse {
-    /// The claims of finished jobs that were refused, since the claim was lost: the job was released with its
+    /// The finished jobs that were refused because their claim was lost: the job was released with its
     /// worker, or deleted.
     ///
-    /// A job that has ended under exactly this claim is not lost: its task completed it in a transaction of
-    /// its own. Nor is a repeated finish whose first answer was lost.
+    /// If a job has ended under exactly this claim, its claim is not lost: its task completed it in its own
+    /// transaction. A repeated finish whose first answer was lost is not listed either.
     pub lost: Vec<Claim>,
-    /// The claims of finished jobs that their attempts had completed before, whatever their verdicts say.
+    /// The finished jobs that their attempts had already completed. Their verdicts were ignored.
     pub completed: Vec<Claim>,
     /// The claimed jobs, in the order in which they are to start.
     pub claimed: Vec<ClaimedJob>,
 }
 
-/// A claimed job, with everything its attempt needs to know.
+/// A claimed job, with all data that its attempt needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaimedJob {
     /// The token to finish it with.
     pub claim: Claim,
-    /// To be handed back with the [`FinishedJob`].
+    /// The worker returns it with the [`FinishedJob`].
     pub ticket: Ticket,
     /// The task.
     pub task_name: String,

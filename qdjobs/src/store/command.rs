@@ -8,16 +8,16 @@
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{JobId, Status};
 
-/// A change of one job that a person asks for.
+/// A change of one job by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobCommand {
-    /// Makes a failed, cancelled or scheduled job due now, with a fresh budget of retries and crashes.
+    /// Makes a failed, cancelled or scheduled job due now. Its retry count and its crash count become 0.
     ///
-    /// Its history stays, and `attempt` goes on from there.
+    /// Its history stays, and `attempt` continues from its current number.
     Retry(JobId),
     /// Cancels a pending job.
     Cancel(JobId),
-    /// Removes a job that is not running, with its history. The answer is the job as it was.
+    /// Deletes a job that is not running, with its history. The answer is the job as it was.
     Delete(JobId),
 }
 
@@ -29,15 +29,15 @@ impl JobCommand {
         }
     }
 
-    /// Refuses a command that the job's status does not allow: the one place that decides it. `due` says of a
-    /// pending job whether its time has come.
+    /// Refuses a command that the job's status does not allow. No other place decides it. `due` states
+    /// whether a pending job is due.
     pub(crate) fn permit(self, status: Status, due: bool) -> Result<()> {
         let (refused, help) = match (self, status) {
             (_, Status::Running) => {
                 (true, "wait until it has ended; a task can end its own job early with `TaskError::cancel`")
             }
-            (JobCommand::Retry(_), Status::Pending) => (due, "it already waits for a free worker"),
-            (JobCommand::Retry(_), Status::Completed) => (true, "enqueue a new job to do the work once more"),
+            (JobCommand::Retry(_), Status::Pending) => (due, "the job is ready and waits for a free worker"),
+            (JobCommand::Retry(_), Status::Completed) => (true, "to do the work again, enqueue a new job"),
             (JobCommand::Cancel(_), status) => {
                 (status != Status::Pending, "only a job that has not ended can be cancelled")
             }
@@ -59,5 +59,5 @@ impl JobCommand {
 /// The error for a job that is not stored.
 pub(crate) fn not_found(id: JobId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no job {id}"))
-        .help("it may have been deleted; list the jobs to see which there are")
+        .help("check the id and `JobQueue::location()`; the job may also have been deleted")
 }

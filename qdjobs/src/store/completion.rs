@@ -12,9 +12,9 @@ use crate::model::error::{Error, ErrorKind, Result};
 
 /// A transaction in which [`JobContext::complete_in`](crate::JobContext::complete_in) completes a job.
 ///
-/// Implemented for `&rusqlite::Transaction` and `&rusqlite::Savepoint`, which return `Result<()>`. It is
-/// passed by value, so that a driver whose transactions are used by `&mut`, or that returns futures, can be
-/// one, too.
+/// Implemented for `&rusqlite::Transaction` and `&rusqlite::Savepoint`, which return `Result<()>`. A target
+/// is passed by value. So a driver that uses transactions by `&mut`, or that returns futures, can implement
+/// it.
 #[diagnostic::on_unimplemented(
     message = "cannot complete a job in `{Self}`",
     label = "expected `&rusqlite::Transaction` or `&rusqlite::Savepoint`",
@@ -26,9 +26,9 @@ pub trait CompletionTarget: Sized {
 
     /// Writes the completion in this transaction.
     ///
-    /// An implementation executes [`Completion::statement`]. If it returns no row, the claim was lost, and
-    /// the answer is [`Completion::lost`]. If [`Completion::is_durable`], it refuses a connection whose
-    /// commits do not survive a power failure.
+    /// An implementation executes [`Completion::statement`]. If the statement returns no row, the claim was
+    /// lost, and the answer is [`Completion::lost`]. If [`Completion::is_durable`] is true, the
+    /// implementation refuses a connection whose commits do not survive a power failure.
     fn run(self, completion: Result<Completion>) -> Self::Answer;
 }
 
@@ -57,7 +57,8 @@ impl Completion {
         &self.statement
     }
 
-    /// Whether the writes of the store survive a power failure, so that those of this transaction must, too.
+    /// Whether the writes of the store survive a power failure. If so, the writes of this transaction must
+    /// survive one, too.
     pub fn is_durable(&self) -> bool {
         self.durable
     }
@@ -66,11 +67,8 @@ impl Completion {
     pub fn lost(&self) -> Error {
         Error::new(
             ErrorKind::LeaseLost,
-            format!(
-                "job {} is no longer held by this attempt, so it cannot be completed here",
-                self.claim.id
-            ),
+            format!("this attempt no longer holds job {}, so it cannot complete the job", self.claim.id),
         )
-        .help("return this error, so that your transaction is rolled back: another attempt does the work")
+        .help("return this error, so that your transaction is rolled back; another attempt does the work")
     }
 }

@@ -19,8 +19,8 @@ use crate::model::job::NewJob;
 /// | `&rusqlite::Transaction`, `&Savepoint` or `&Connection` on the same file | `Result<JobId>`; the job exists when *you* commit |
 /// | [`queue.on(&tx)`](crate::JobQueue::on) | as `&tx`, with the instants of the queue's clock |
 ///
-/// A target is passed by value, so that a driver whose transactions are used by `&mut` can be one, too. A
-/// reference to a target is not converted: if you hold `tx: &mut rusqlite::Transaction`, pass `&*tx`.
+/// A target is passed by value. So a driver that uses transactions by `&mut` can implement it. A reference to
+/// a target is not converted: if you have `tx: &mut rusqlite::Transaction`, pass `&*tx`.
 #[diagnostic::on_unimplemented(
     message = "cannot enqueue a job on `{Self}`",
     label = "expected `&JobQueue`, `&AsyncQueue`, or `&rusqlite::Transaction`",
@@ -35,7 +35,7 @@ pub trait Enqueue: Sized {
     fn accept<R>(self, job: Result<NewJob>) -> Self::Answer<R>;
 }
 
-/// A transaction of a driver, in which a job is stored with an instant that the caller chooses.
+/// A transaction of a driver, in which a job is stored with the caller's current instant.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a transaction of a supported driver",
     label = "expected `&rusqlite::Transaction`, `&Savepoint` or `&Connection`",

@@ -38,15 +38,15 @@ pub enum HealthState {
     /// Operating normally.
     #[default]
     Ok,
-    /// The disk is full: new jobs are refused and no job is claimed. Running jobs are finished. The store
-    /// resumes by itself when space is free.
+    /// The disk is full: new jobs are refused and no job is claimed. Running jobs can finish. The store
+    /// resumes automatically when space is free.
     StorageFull {
         /// When a write first found the disk full.
         #[serde(serialize_with = "serialize_wire_time")]
         since: Timestamp,
     },
     /// The database cannot be reached: every request gets
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable). The store resumes by itself when the
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable). The store resumes automatically when the
     /// connection is restored.
     ///
     /// A store on a server reports it. A SQLite store does not.
@@ -55,7 +55,7 @@ pub enum HealthState {
         #[serde(serialize_with = "serialize_wire_time")]
         since: Timestamp,
     },
-    /// The store has halted in this process: it writes nothing more. Check the disk, then restart the
+    /// The store has halted in this process and writes nothing more. Check the disk, then restart the
     /// program.
     Halted {
         /// The first cause.
@@ -70,7 +70,7 @@ pub struct Failure {
     /// When it failed.
     #[serde(serialize_with = "serialize_wire_time")]
     pub at: Timestamp,
-    /// The error that its requests got.
+    /// The error that its requests returned.
     pub error: String,
 }
 
@@ -85,10 +85,10 @@ pub struct SqliteHealth {
     pub last_checkpoint: Option<Checkpoint>,
     /// Since when a reader of this or another program blocks the checkpoint at the same point of the log.
     ///
-    /// It is the time of the first checkpoint that was blocked there, so the reader is older.
+    /// It is the time of the first checkpoint that was blocked there. The reader began earlier.
     #[serde(serialize_with = "serialize_wire_time_if_any")]
     pub checkpoint_blocked_since: Option<Timestamp>,
-    /// Whether other users of this machine can read the database, and with it the params of every job.
+    /// Whether other users of this machine can read the database, including the params of every job.
     pub world_readable: bool,
 }
 
@@ -103,6 +103,6 @@ pub struct Checkpoint {
     pub pages: u64,
     /// The number of them that are in the database.
     pub written_back: u64,
-    /// Whether a reader or a writer blocked it before the end of the log.
+    /// Whether a reader or a writer blocked the checkpoint before the end of the log.
     pub blocked: bool,
 }

@@ -99,105 +99,113 @@ pub use crate::model::retry::{RetryBudget, Verdict};
 
 /// Where jobs are stored. See the [module](self) for the rules.
 ///
-/// Not sealed, so that a program can put a store of its own in front of another one: to observe it, to delay
-/// its answers, to send verbs to two of them. A storage of its own cannot be written outside of this crate:
-/// the values that it would have to answer with ([`Job`], [`Attempt`], [`Page`]) cannot be built there. Any
-/// version may add methods.
+/// The trait is not sealed. So a program can wrap a store: to observe it, to delay its answers, or to divide
+/// the calls between two stores. A new storage cannot be written outside of this crate, because the answers
+/// ([`Job`], [`Attempt`], [`Page`]) cannot be constructed there. Any version may add methods.
 pub trait Store: Any + std::fmt::Debug + Send + Sync {
-    /// Stores jobs, all or none. Once answered, they survive what the store promises to survive.
+    /// Stores all of the jobs or none. Once answered, they survive the failures that the store promises to
+    /// survive.
     ///
-    /// Each job is [checked](NewJob::check) first. A refused job refuses this insert and no other. The ids
-    /// come in the order of the jobs and ascend within one insert. None is used twice, not even after a
-    /// deletion; there may be gaps. An insert of no jobs is no error.
+    /// Each job is [checked](NewJob::check) first. A refused job refuses only this insert. The ids are in the
+    /// order of the jobs and ascend within one insert. No id is used twice, even after a deletion; ids can
+    /// have gaps. An insert of no jobs succeeds.
     ///
-    /// If a job's [`idempotency_key`](NewJob::idempotency_key) is held by a stored job of any status, the new
-    /// job is not stored. If the holder has the same task and the same params as JSON, its id is answered in
-    /// that place; else the insert is refused with [`ErrorKind::Conflict`]. This holds within one insert too.
+    /// If a stored job of any status holds a job's [`idempotency_key`](NewJob::idempotency_key), the new job
+    /// is not stored. If that job has the same task and the same params as JSON, the answer contains its id
+    /// in that place. Otherwise, the insert is refused with [`ErrorKind::Conflict`]. The same applies within
+    /// one insert.
     fn insert(&self, jobs: Vec<NewJob>) -> Pending<Vec<JobId>>;
 
-    /// As [`insert`](Store::insert), and waits for the answer. A store may do the work on the caller's
-    /// thread.
+    /// As [`insert`](Store::insert), and waits for the answer. A store may write on the caller's thread.
     fn insert_blocking(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
         self.insert(jobs).wait()
     }
 
-    /// Stores the options of a program's tasks, for jobs that other programs insert without them. A store
-    /// into which nobody else can insert does nothing.
+    /// Stores the options of a program's tasks. They are the defaults of jobs that other programs insert. If
+    /// no other program can insert into the store, this does nothing.
     fn publish_tasks(&self, _tasks: Vec<TaskDefaults>) -> Pending<()> {
         Pending::ready(Ok(()))
     }
 
-    /// Registers a worker, so that it may claim. A worker that is registered already stays as it is.
+    /// Registers a worker, so that it may claim. If the worker is already registered, nothing changes.
     fn register_worker(&self, worker: WorkerInfo) -> Pending<()>;
 
-    /// Writes finished jobs in their order, then claims further ones, in one transaction.
+    /// Writes finished jobs in their order, then claims further jobs, in one transaction.
     ///
-    /// Order of claims: higher priority first, then earlier `scheduled_at`, then lower id, over all wanted
-    /// queues and tasks. A claim may skip jobs that another transaction holds, so it may be empty or short;
-    /// the order holds among the rest. A worker holds at most one *suspected poison job*, a job with a crash
-    /// counted. Others are skipped until that one has ended or was released, which wakes a waiting claim.
+    /// The claim order: higher priority first, then earlier `scheduled_at`, then lower id, over all requested
+    /// queues and tasks. A claim may skip jobs that another transaction has locked, so it may return fewer
+    /// jobs or none. The order holds among the rest.
     ///
-    /// A request with [`wait`](ClaimRequest::wait) that finishes nothing and finds nothing becomes a *waiting
-    /// claim*. It is answered at once for what this store commits, and for others when the store learns of
-    /// it: a job ready, an earlier due instant, its worker gone, the store closed. A worker has at most one
-    /// waiting claim for a set of tasks; a further one ends the one before. A waiting claim is answered empty
-    /// by [`release_worker`](Store::release_worker) with [`Release::ByWorker`], by
-    /// [`cancel_waiting_claims`](Store::cancel_waiting_claims) and by its successor. A request with finished
-    /// jobs is answered at once, even if each of them is lost.
+    /// A worker holds at most one *suspected poison job*: a job with a crash counted. Others are skipped
+    /// until that job has ended or was released, which wakes a waiting claim.
     ///
-    /// A worker that is not registered gets [`ErrorKind::LeaseLost`] and claims nothing; so does its waiting
-    /// claim when its jobs are released as those of a dead worker.
+    /// A request with [`wait`](ClaimRequest::wait) that finishes nothing and finds no job becomes a *waiting
+    /// claim*. It is checked again when a job becomes ready, an earlier due instant is stored, its worker is
+    /// removed or the store is closed. For commits of this store, that happens at once; for other commits,
+    /// when the store notices them.
     ///
-    /// Jobs that the finishes make ready are first offered to the waiting claims of this store, oldest first;
-    /// then this request claims.
+    /// A worker has at most one waiting claim for a set of tasks; a new one ends the previous one. These
+    /// calls answer a waiting claim without a job: [`release_worker`](Store::release_worker) with
+    /// [`Release::ByWorker`], [`cancel_waiting_claims`](Store::cancel_waiting_claims), and the next waiting
+    /// claim. A request with finished jobs is always answered at once.
     ///
-    /// Each finished job is written as its [`Verdict`] says. A completion sets the progress to 1 if there was
-    /// any. A release without a wait keeps the job's `scheduled_at`, and with it the place in the queue; a
-    /// release of a job that had not begun leaves no trace of the claim.
+    /// If the worker is not registered, the answer is [`ErrorKind::LeaseLost`], and nothing is claimed. If
+    /// its jobs are released as those of a dead worker, its waiting claim gets the same answer.
     ///
-    /// A repeated finish is not lost, and writes nothing: its job has ended under exactly this claim; or the
-    /// history has this attempt of this worker, ended as the verdict says, whatever became of the job since.
+    /// Jobs that the finishes make ready go first to the waiting claims of this store, oldest first. Then
+    /// this request claims.
+    ///
+    /// The store writes the [`Verdict`] of each finished job. A completion sets the progress to 1 if any was
+    /// reported. A release without a wait keeps the job's `scheduled_at` and thus its place in the queue. If
+    /// the job had not started, its release also undoes the claim.
+    ///
+    /// A repeated finish writes nothing and is not reported as lost. A finish is a repetition if its job has
+    /// ended under exactly this claim. It is also one if the history has this attempt of this worker with
+    /// this outcome.
     fn claim(&self, request: ClaimRequest) -> Pending<ClaimResponse>;
 
-    /// Ends the waiting claims of `worker`, which are answered empty. Answered when none of them can be
-    /// granted any more.
+    /// Ends the waiting claims of `worker` and answers them without a job. After the answer, none of them can
+    /// claim any more.
     fn cancel_waiting_claims(&self, worker: WorkerId) -> Pending<()>;
 
-    /// Reports that the worker is alive. A worker that is not registered is answered so, and is not
-    /// registered by it.
+    /// Reports that the worker is alive. The answer states whether the worker is registered. A heartbeat does
+    /// not register a worker.
     fn heartbeat(&self, worker: WorkerId) -> Pending<Heartbeat>;
 
-    /// Stores the latest value of `slot`, at most once per job and commit. Refused silently if the claim is
-    /// lost: progress is for people, and the heartbeat reports a lost lease to the worker.
+    /// Stores the latest value of `slot`, at most once per job and commit. If the claim is lost, the value is
+    /// discarded without an error: progress is only informative, and the heartbeat reports a lost lease.
     fn report_progress(&self, slot: Arc<ProgressSlot>);
 
-    /// Whether the operating system proves right now that a worker is dead; `false` proves nothing. Reads no
-    /// database and does not wait.
+    /// Whether the operating system proves now that a worker is dead; `false` proves nothing. Does not read
+    /// the database and does not wait.
     fn is_proven_dead(&self, _worker: WorkerId) -> bool {
         false
     }
 
     /// Releases the jobs of a worker and removes the worker.
     ///
-    /// By the worker itself: none of the jobs counts as failed. Whether a task began is not known here, so
-    /// each attempt is stored as released and keeps its number. The jobs keep their `scheduled_at`.
+    /// If the worker itself stops, no job counts as failed. The store does not know which tasks have started,
+    /// so it records each attempt as released and keeps its number. The jobs keep their `scheduled_at`.
     ///
-    /// For a dead worker: if one of its jobs is a suspected poison job, a crash is counted for that job
-    /// alone, and the others are released as above, with a record that names it. Else a crash is counted for
-    /// each. A job for which a crash is counted is due now, as a suspected poison job, and loses no retry;
-    /// with the last crash that the store allows, it fails.
+    /// If the worker is dead and one of its jobs is a suspected poison job, a crash is counted only for that
+    /// job. The others are released as above; their recorded attempts name that job. Without such a job, a
+    /// crash is counted for each job.
+    ///
+    /// A job for which a crash is counted is due now, as a suspected poison job, and loses no retry. If its
+    /// crash count reaches the limit of the store, it fails.
     fn release_worker(&self, worker: WorkerId, why: Release) -> Pending<Released>;
 
-    /// Changes one job as a person asked. Answers the job as it is afterwards, or as it was if it is deleted.
+    /// Changes one job by hand. The answer is the changed job; for a deletion, the job as it was.
     fn command(&self, command: JobCommand) -> Pending<Job>;
 
-    /// The job, once it has ended; at once if it has. [`ErrorKind::NotFound`] if there is no such job, now or
-    /// later (it was deleted during the wait).
+    /// Waits until the job has ended, and answers with the job. If there is no such job, or if it is deleted
+    /// during the wait, the answer is [`ErrorKind::NotFound`].
     ///
-    /// An end in another process that is undone before this store looks may be missed: the wait then goes on.
+    /// If another process ends the job and a retry by hand follows at once, this store may not see that end.
+    /// The wait then continues.
     fn wait_for(&self, id: JobId) -> Pending<Job>;
 
-    /// Reads one job. What was answered before is seen, by this read and by those below.
+    /// Reads one job. This read and those below see every write that was answered before.
     fn get(&self, id: JobId) -> Pending<Option<Job>>;
 
     /// Reads the ended attempts of one job, oldest first.
@@ -212,30 +220,30 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// Reads the registered workers, oldest first.
     fn workers(&self) -> Pending<Vec<WorkerState>>;
 
-    /// Looks for jobs that something other than this store's own methods has stored.
+    /// Looks for jobs that were stored by something other than the methods of this store.
     fn notify(&self);
 
-    /// A write as one SQL statement, for a caller's own transaction on any driver; [`ErrorKind::Config`] if
-    /// the store has no SQL.
+    /// Returns a write as one SQL statement, for a caller's own transaction on any driver. If the store has
+    /// no SQL, the error is of kind [`ErrorKind::Config`].
     ///
-    /// Refuses jobs as [`insert`](Store::insert) does. If a job's idempotency key is held, the statement
-    /// skips that job when it runs, or fails.
+    /// Invalid jobs are refused as by [`insert`](Store::insert). If a stored job holds an idempotency key,
+    /// the statement skips the new job if it is the same job; otherwise, the statement fails.
     fn statement(&self, what: Foreign<'_>) -> Result<SqlStatement>;
 
-    /// What the store can do beyond the rules for all stores.
+    /// The capabilities of the store, beyond the rules for all stores.
     fn caps(&self) -> Caps;
 
-    /// The clock by which the store reads the time.
+    /// The clock of the store.
     fn clock(&self) -> &Clock;
 
-    /// The state of the store. Asks nobody, waits for nobody, and answers also when the store is closed or
+    /// The state of the store. Reads only memory, does not wait, and works also when the store is closed or
     /// halted.
     fn health(&self) -> Health {
         Health::default()
     }
 
-    /// The error that every request gets, if the store has halted. As cheap as [`health`](Store::health);
-    /// each worker asks once a second.
+    /// The error of every request, if the store has halted. As cheap as [`health`](Store::health); each
+    /// worker calls it once a second.
     fn halted(&self) -> Option<Error> {
         None
     }
@@ -243,7 +251,7 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// The name of this store for people: a path, or `memory`.
     fn name(&self) -> &str;
 
-    /// Answers the waiting requests, then stops. Later requests get [`ErrorKind::Closed`], and so do waiting
-    /// claims and waits for a job. Closing twice is closing once.
+    /// Answers the submitted requests, then stops. Waiting claims, waits for a job and later requests get
+    /// [`ErrorKind::Closed`]. A second close has no effect.
     fn close(&self);
 }

@@ -16,18 +16,18 @@ use std::time::Duration;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// An answer that is not there yet. The request is submitted already: dropping this cancels nothing.
+/// The future answer to a request. The request is already submitted, so dropping this does not cancel it.
 #[must_use = "the answer is not there yet: `.wait()` or `.await` it"]
 pub struct Pending<T>(Arc<Slot<T>>);
 
-/// The duty to answer a [`Pending`]. Dropped without an answer, it answers [`ErrorKind::Closed`], so that no
-/// wait is endless.
+/// Sends the answer of a [`Pending`]. If it is dropped without an answer, it answers [`ErrorKind::Closed`],
+/// so that no wait is endless.
 #[derive(Debug)]
 pub struct Reply<T>(Option<Arc<Slot<T>>>);
 
 #[derive(Debug)]
 struct Slot<T> {
-    /// A mutex with a condition variable serves threads; the waker inside serves executors.
+    /// The mutex with its condition variable is for threads; the waker inside is for executors.
     state: Mutex<State<T>>,
     answered: Condvar,
 }
@@ -41,28 +41,28 @@ enum State<T> {
 
 impl<T> Slot<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // No code of a caller runs under the lock, so a poisoned state is a whole one.
+        // No code of a caller runs under this lock, so the state is consistent even if the lock is poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Pending<T> {
-    /// An answer to come, and the duty to give it.
+    /// A reply, and the future answer that it sends.
     pub fn new() -> (Reply<T>, Pending<T>) {
         let slot = Arc::new(Slot { state: Mutex::new(State::Waiting(None)), answered: Condvar::new() });
         (Reply(Some(slot.clone())), Pending(slot))
     }
 
-    /// An answer that is already there.
+    /// An answer that is already known.
     pub fn ready(answer: Result<T>) -> Pending<T> {
         let (reply, pending) = Pending::new();
         reply.send(answer);
         pending
     }
 
-    /// Blocks the thread until the answer is there.
+    /// Blocks the thread until the answer has arrived.
     ///
-    /// In async code use `.await`: this would block the executor's thread.
+    /// In async code, use `.await`: this would block the executor's thread.
     pub fn wait(self) -> Result<T> {
         let mut state = self.0.lock();
         loop {
@@ -73,7 +73,8 @@ impl<T> Pending<T> {
         }
     }
 
-    /// Blocks the thread until the answer is there, for at most `limit`. Gives itself back if there is none.
+    /// Blocks the thread until the answer has arrived, at most for `limit`. Returns itself if there is no
+    /// answer.
     pub fn wait_timeout(self, limit: Duration) -> std::result::Result<Result<T>, Pending<T>> {
         let state = self.0.lock();
         let waiting = |state: &mut State<T>| matches!(state, State::Waiting(_));
@@ -84,19 +85,20 @@ impl<T> Pending<T> {
         answer.ok_or(self)
     }
 
-    /// The answer if it is already there.
+    /// The answer, if it has arrived.
     pub fn try_take(&self) -> Option<Result<T>> {
         take(&mut self.0.lock())
     }
 }
 
-/// Takes the answer out, once.
+/// Takes the answer. Only the first call gets it.
 fn take<T>(state: &mut State<T>) -> Option<Result<T>> {
     match state {
         State::Waiting(_) => None,
         State::Answered(_) | State::Taken => match std::mem::replace(state, State::Taken) {
             State::Answered(answer) => Some(answer),
-            _ => Some(Err(Error::new(ErrorKind::Closed, "this answer was already taken"))),
+            _ => Some(Err(Error::new(ErrorKind::Closed, "this answer was already taken")
+                .help("take the answer of each `Pending` once"))),
         },
     }
 }
@@ -123,7 +125,7 @@ impl<T> std::fmt::Debug for Pending<T> {
 }
 
 impl<T> Reply<T> {
-    /// Answers.
+    /// Sends the answer.
     pub fn send(mut self, answer: Result<T>) {
         if let Some(slot) = self.0.take() {
             deliver(&slot, answer);
@@ -135,15 +137,15 @@ impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
             let unanswered = if std::thread::panicking() {
-                // The thread that was to answer panicked before the commit or after it: nobody can say.
+                // It is unknown whether the thread panicked before or after the commit.
                 Error::new(
                     ErrorKind::Indeterminate,
-                    "the thread that was to answer has panicked; the write may or may not be stored",
+                    "the thread that should answer has panicked; the write may or may not be stored",
                 )
-                .help("look at the job before you repeat the request, and please report the panic")
+                .help("check whether the job is stored before you repeat the request, and report the panic")
             } else {
                 Error::new(ErrorKind::Closed, "the queue was closed before it could answer")
-                    .help("keep the JobQueue open until every answer is there")
+                    .help("keep the `JobQueue` until every answer has arrived")
             };
             deliver(&slot, Err(unanswered));
         }
@@ -154,8 +156,8 @@ fn deliver<T>(slot: &Slot<T>, answer: Result<T>) {
     let before = std::mem::replace(&mut *slot.lock(), State::Answered(answer));
     slot.answered.notify_all();
     if let State::Waiting(Some(waker)) = before {
-        // A foreign executor's own code: its panic is its own, and must not end the thread that answers
-        // everybody.
+        // A waker runs code of a foreign executor. If it panics, this thread must still answer the other
+        // calls.
         let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
     }
 }

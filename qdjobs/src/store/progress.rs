@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::Claim;
 use crate::model::job::Progress;
 
-/// The latest progress of one running job, shared by its handler and the store.
+/// The latest progress of one running job, shared by its task and the store.
 #[derive(Debug)]
 pub struct ProgressSlot {
     claim: Claim,
@@ -34,21 +34,21 @@ impl ProgressSlot {
         self.claim
     }
 
-    /// Replaces the value; `true` if the slot has to be submitted, `false` if it already waits to be written.
+    /// Replaces the value. `true` if the slot must be submitted; `false` if it already waits to be written.
     pub fn set(&self, progress: Progress) -> bool {
         let mut latest = self.lock();
         latest.progress = Some(progress);
         !std::mem::replace(&mut latest.submitted, true)
     }
 
-    /// The value to write. It stays in the slot until [`stored`](ProgressSlot::stored), since a transaction
+    /// The value to write. It stays in the slot until [`stored`](ProgressSlot::stored), because a transaction
     /// may run again.
     pub fn peek(&self) -> Option<Progress> {
         self.lock().progress.clone()
     }
 
-    /// Notes that `stored` is stored. Answers whether the slot has to be submitted again, since a newer value
-    /// came meanwhile.
+    /// Records that `stored` was written. Returns whether a newer value has arrived, so that the slot must be
+    /// submitted again.
     pub fn stored(&self, stored: &Progress) -> bool {
         let mut latest = self.lock();
         if latest.progress.as_ref() == Some(stored) {
@@ -58,13 +58,13 @@ impl ProgressSlot {
         latest.submitted
     }
 
-    /// Drops the value, which could not be stored. The next one is submitted again.
+    /// Discards a value that could not be stored. The next value submits the slot again.
     pub fn clear(&self) {
         *self.lock() = State::default();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code of a caller runs under the lock, so a poisoned state is a whole one.
+        // No code of a caller runs under this lock, so the state is consistent even if the lock is poisoned.
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

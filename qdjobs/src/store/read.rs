@@ -11,7 +11,7 @@ use std::str::FromStr;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{Job, JobId, Status};
 
-/// Which jobs to list: all conditions that are set must hold.
+/// Which jobs to list. A job must match all conditions that are set.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Filter {
@@ -21,11 +21,11 @@ pub struct Filter {
     pub task_name: Option<String>,
     /// Jobs in this queue.
     pub queue: Option<String>,
-    /// Pending jobs whose `scheduled_at` lies ahead.
+    /// Pending jobs whose `scheduled_at` is in the future.
     pub scheduled: bool,
-    /// Pending jobs that have failed since their budget of retries was last fresh.
+    /// Pending jobs that have used at least one retry.
     pub retrying: bool,
-    /// The page that follows this cursor: the `next` of the page before.
+    /// The page after this cursor: the `next` of the previous page.
     pub after: Option<Cursor>,
     /// The size of a page; [`Filter::LIMIT_DEFAULT`] if `None`, [`Filter::LIMIT_MAX`] at most.
     pub limit: Option<usize>,
@@ -34,7 +34,7 @@ pub struct Filter {
 impl Filter {
     /// The size of a page unless the caller sets another.
     pub const LIMIT_DEFAULT: usize = 100;
-    /// The largest page: a page is held in memory as a whole.
+    /// The largest page. A whole page is in memory.
     pub const LIMIT_MAX: usize = 1000;
 
     pub(crate) fn page_size(&self) -> usize {
@@ -42,14 +42,14 @@ impl Filter {
     }
 }
 
-/// A place in a list: where the next page begins.
+/// A position in a list, where the next page begins.
 ///
-/// It is opaque. Its text (`Display`) may be handed to a client and parsed again (`FromStr`).
+/// It is opaque. Its text (`Display`) can be sent to a client and parsed again (`FromStr`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor(pub(crate) JobId);
 
 impl Cursor {
-    /// The place behind `job` in a list that contains it.
+    /// The position after `job` in a list that contains it.
     pub fn after(job: &Job) -> Cursor {
         Cursor(job.id)
     }
@@ -65,19 +65,19 @@ impl FromStr for Cursor {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Cursor> {
-        // Only what `Display` writes: `+7` and `007` are other texts for one place.
+        // Accepts only what `Display` writes: `+7` and `007` would be further texts of the same position.
         let id = text.parse::<i64>().ok().filter(|id| *id >= 0 && id.to_string() == text);
         id.map(|id| Cursor(JobId(id))).ok_or_else(|| {
             Error::new(
                 ErrorKind::InvalidInput,
                 format!("`{}` is not a cursor of a list", text.escape_debug()),
             )
-            .help("use the `next` of the page before, unchanged; leave it out for the first page")
+            .help("pass the `next` of the previous page unchanged; pass no cursor for the first page")
         })
     }
 }
 
-/// Some jobs, newest first.
+/// A page of jobs, newest first.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Page {
@@ -88,7 +88,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Cuts `jobs` to a page. They are read with one more than `size`, which shows whether a further page
+    /// Truncates `jobs` to a page. The caller reads `size + 1` jobs; the extra one shows that a further page
     /// follows.
     pub(crate) fn cut(mut jobs: Vec<Job>, size: usize) -> Page {
         let more = jobs.len() > size;

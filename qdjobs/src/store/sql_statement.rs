@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::claim::FinishedJob;
 use crate::model::job::NewJob;
 
-/// One SQL statement of a store, to be executed by a driver of the caller's choice. See
+/// One SQL statement of a store, which the caller executes with any driver. See
 /// [`JobQueue::insert_statement`](crate::JobQueue::insert_statement).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

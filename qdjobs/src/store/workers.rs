@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::model::clock::Timestamp;
 use crate::model::job::{Job, WorkerId};
 
-/// How long a worker may be silent before others presume it dead, unless the program sets another lease. See
+/// The default lease: how long a worker may send no heartbeat before other workers presume it dead. See
 /// `model/lease.rs`.
 pub const LEASE: Duration = Duration::from_secs(30);
 
@@ -19,11 +19,11 @@ pub const LEASE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerInfo {
-    /// Drawn at random when the worker starts.
+    /// A random number, chosen when the worker starts.
     pub id: WorkerId,
     /// The name of the machine.
     pub host: String,
-    /// The process id. For people: process ids are reused, so it proves nothing.
+    /// The process id, for people. Process ids are reused, so it proves nothing.
     pub pid: u32,
 }
 
@@ -38,7 +38,7 @@ impl WorkerInfo {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct WorkerState {
-    /// Drawn at random when the worker started.
+    /// A random number, chosen when the worker started.
     pub id: WorkerId,
     /// The name of its machine.
     pub host: String,
@@ -47,7 +47,7 @@ pub struct WorkerState {
     /// When it registered.
     #[serde(serialize_with = "crate::model::job::serialize_wire_time")]
     pub started_at: Timestamp,
-    /// Heartbeats so far. Only whether the number grows has a meaning.
+    /// The number of heartbeats. Only its growth has a meaning.
     pub heartbeats: u64,
     /// The number of jobs it holds.
     pub running: u64,
@@ -64,7 +64,7 @@ impl WorkerState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Heartbeat {
-    /// Whether the worker is registered. If not, it was presumed dead and its jobs were released.
+    /// Whether the worker is registered. If not, it was presumed dead, and its jobs were released.
     pub registered: bool,
 }
 
@@ -84,18 +84,19 @@ pub enum Release {
     ProvenDead,
     /// The worker's heartbeats have not grown for a whole lease.
     Silent {
-        /// The number of heartbeats as it was last read. A worker with more heartbeats is left alone: between
-        /// the read and the release, the disk may have been away for everybody.
+        /// The number of heartbeats that was read last. If the worker has more heartbeats now, it is not
+        /// released. Between the read and the release, the disk may have delayed the heartbeats of all
+        /// workers.
         heartbeats: u64,
     },
 }
 
-/// What became of the jobs of a worker that was released.
+/// What happened to the jobs of a released worker.
 #[derive(Clone, Debug, Default)]
 pub struct Released {
-    /// The number of jobs that the worker held; 0 if another process was quicker.
+    /// The number of jobs that the worker held; 0 if another process has already released it.
     pub jobs: usize,
-    /// The jobs among them that have failed, since their last allowed crash was counted.
+    /// The jobs among them that have failed, because their crash count has reached its limit.
     pub failed: Vec<Job>,
 }
 

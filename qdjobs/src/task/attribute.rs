@@ -57,7 +57,7 @@
 ///
 /// Parameters are stored with the job as JSON and passed to the function when the job runs. A parameter can
 /// have any owned type that implements serde's `Serialize` and `Deserialize`. A reference is stored as an
-/// owned value and passed as a reference: `&str` is stored as `String`, `&[T]` as `Vec<T>`, `&Path` as
+/// owned value and passed as a reference. `&str` is stored as `String`, `&[T]` as `Vec<T>`, `&Path` as
 /// `PathBuf`, `&T` as `T`, and `Option<&str>` as `Option<String>`.
 ///
 /// | attribute | effect |
@@ -106,9 +106,9 @@
 /// # Return type
 ///
 /// A task returns `()`, a plain value, or a `Result`. The error of the `Result` can be any standard error, a
-/// string, a boxed error, an `anyhow::Error`, or a [`TaskError`](crate::TaskError). After an error the job is
-/// retried when the wait of its backoff is over. A `TaskError` can also set this wait, or fail the job
-/// without a retry.
+/// string, a boxed error, an `anyhow::Error`, or a [`TaskError`](crate::TaskError). After an error, the job
+/// waits for its backoff and is then retried. A `TaskError` can set another wait, fail the job without a
+/// retry, or cancel it.
 ///
 /// The value is stored as JSON. Callers that wait for the job receive it with its type.
 ///

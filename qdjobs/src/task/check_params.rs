@@ -13,7 +13,7 @@ use crate::model::job::{JSON_DEPTH_MAX, check_size};
 /// What to do about params that are not a JSON object.
 const OBJECT_HELP: &str = "write an object with one member for each parameter: {\"name\": value}";
 
-/// Checks params that come as text: over HTTP, from a shell, or by name. Refuses what the task could not
+/// Checks params that arrive as text: over HTTP, from a shell, or by name. Refuses what the task could not
 /// read, and returns the text to store.
 pub fn check_params(def: &TaskDef, json: &str) -> Result<String> {
     check_size("params", json)?;
@@ -35,7 +35,7 @@ pub fn check_params(def: &TaskDef, json: &str) -> Result<String> {
         return Err(invalid(format!("the params do not fit the task `{}`", def.name)).with_problems(problems));
     }
     let text = Value::Object(values).to_string();
-    // The text can be longer than before: a character may have been written as an escape.
+    // The text can be longer than the input: serde_json writes `1e15` as `1000000000000000.0`.
     check_size("params", &text)?;
     Ok(text)
 }
@@ -51,8 +51,8 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Whether arrays and objects are nested in `value` to more than `levels` levels. The recursion is bounded:
-/// the parser refuses more than 128 levels.
+/// Whether arrays and objects are nested in `value` to more than `levels` levels. The parser refuses more
+/// than 128 levels, which limits the recursion.
 fn is_deeper(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),

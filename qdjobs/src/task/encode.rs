@@ -13,6 +13,7 @@ use super::check_params::{check_params, too_deep};
 use super::def::TaskDef;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::JSON_DEPTH_MAX;
+use crate::model::outcome::JSON_HELP;
 
 /// The JSON text of typed params.
 pub(crate) fn encode<P: Serialize>(def: &TaskDef, params: &P) -> Result<String> {
@@ -21,11 +22,11 @@ pub(crate) fn encode<P: Serialize>(def: &TaskDef, params: &P) -> Result<String> 
         Some(flaw) => flaw.error(def),
         None => {
             let message = format!("the params of `{}` cannot be written as JSON: {error}", def.name);
-            Error::new(ErrorKind::InvalidParams, message).help("use text keys and finite numbers only")
+            Error::new(ErrorKind::InvalidParams, message).help(JSON_HELP)
         }
     })?;
-    // A NaN or an infinity is written as null, and no number is read from null: the job would fail at each
-    // attempt.
+    // serde_json writes a NaN or an infinity as `null`, which cannot be read as a number: the job would fail
+    // at each attempt.
     let floats = def.params.iter().any(|param| param.ty.contains("f64") || param.ty.contains("f32"));
     if floats && text.contains("null") { check_params(def, &text) } else { Ok(text) }
 }
@@ -49,21 +50,21 @@ impl Flaw {
         match self {
             Flaw::TooDeep => too_deep(def),
             Flaw::TooWide(number) => invalid(format!(
-                "the params of `{}` hold the number {number}, an integer of more than 64 bits",
+                "the params of `{}` contain the number {number}, an integer of more than 64 bits",
                 def.name
             ))
-            .help("pass it as a text and parse it in the task: JSON numbers are read with 64 bits"),
+            .help("pass it as a string and parse it in the task: JSON integers are read with 64 bits"),
         }
     }
 }
 
 /// The formatter of JSON without spaces, which stops at the first [`Flaw`].
 ///
-/// Called by the writer, the check costs a counter. A check of the finished text would cost as much as
-/// writing it.
+/// The serializer calls it, so the check costs only a counter. A check of the finished text would cost as
+/// much as writing it.
 struct Compact<'a> {
     levels: usize,
-    /// Whether the name of a member is being written. It is a text, so a number in it can have any size.
+    /// Whether a member name is being written. A number in it is part of a text, so it can have any size.
     in_key: bool,
     flaw: &'a mut Option<Flaw>,
 }
@@ -75,7 +76,7 @@ impl Compact<'_> {
 
     fn stop(&mut self, flaw: Flaw) -> io::Result<()> {
         *self.flaw = Some(flaw);
-        // Never reported: the caller uses the flaw.
+        // This error is never reported: the caller reports the flaw.
         Err(io::ErrorKind::InvalidData.into())
     }
 
@@ -154,15 +155,15 @@ impl Formatter for Compact<'_> {
     }
 }
 
-/// The depth of nested arrays and objects in JSON text. Counted by bytes, since a recursive reader has a
-/// limit of its own.
+/// The depth of nested arrays and objects in JSON text. It scans the bytes, because a recursive parser has
+/// its own depth limit.
 fn depth(json: &str) -> usize {
     let (mut levels, mut most, mut in_text) = (0_usize, 0, false);
     let mut bytes = json.bytes();
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => in_text = !in_text,
-            // The byte after it does not end the text.
+            // The next byte is escaped, so it does not end the text.
             b'\\' => drop(bytes.next()),
             b'[' | b'{' if !in_text => {
                 levels += 1;

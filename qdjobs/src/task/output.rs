@@ -19,8 +19,8 @@ use crate::model::task_error::TaskError;
 
 /// A type that a task can return: `Result`, or a plain type that means success.
 ///
-/// It is a closed list. `Result` implements `Serialize` as well, so accepting every `Serialize` type would
-/// store an `Err` as a success. For a type of your own, return `Result<MyType, MyError>`.
+/// Only the listed types implement it. `Result` implements `Serialize`, too: if every `Serialize` type were
+/// accepted, an `Err` would be stored as a success. For a type of your own, return `Result<MyType, MyError>`.
 #[diagnostic::on_unimplemented(
     message = "a task cannot return `{Self}`",
     label = "neither a `Result` nor one of the plain types",
@@ -81,7 +81,7 @@ impl<T: Serialize> TaskOutput for T {}
 /// A type that can be the error of a task: any standard error, a text, a boxed error, an `anyhow::Error`, or
 /// a [`TaskError`].
 ///
-/// For another error type implement `IntoTaskError`, without an argument. The parameter `Via` keeps the
+/// For another error type, implement `IntoTaskError` without a type argument. The parameter `Via` keeps the
 /// implementations from overlapping; the compiler infers it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a task",

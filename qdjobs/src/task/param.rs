@@ -23,8 +23,8 @@ use crate::model::task_error::TaskError;
 
 /// A type that can be a parameter of a task: it is stored as JSON and read back later.
 ///
-/// Implemented for every owned type that implements `Serialize` and `Deserialize`. A value that could be
-/// written but not read back is refused when the job is enqueued: an integer of more than 64 bits, a float
+/// Implemented for every owned type that implements `Serialize` and `Deserialize`. If a value could be
+/// written but not read back, `enqueue` refuses it. Such values are an integer of more than 64 bits, a float
 /// that is not finite, and data that is nested deeper than
 /// [`Job::JSON_DEPTH_MAX`](crate::Job::JSON_DEPTH_MAX).
 #[diagnostic::on_unimplemented(
@@ -171,7 +171,7 @@ pub fn read<'de, D: Deserializer<'de>, P>(
     Object::new(values).finish(read).map_err(D::Error::custom)
 }
 
-/// Reads the params of a job that is about to run. An error fails the attempt, and the job is retried: a
+/// Reads the params of a job before its task runs. An error fails the attempt, and the job is retried: a
 /// newer worker may be able to read the params.
 #[doc(hidden)]
 pub fn decode<P>(json: &str, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
@@ -180,7 +180,7 @@ pub fn decode<P>(json: &str, read: fn(&mut Object) -> Option<P>) -> Result<P, Ta
     Object::new(values).finish(read).map_err(TaskError::retry)
 }
 
-/// As [`decode`], and frees the text before an async task starts to wait.
+/// As [`decode`], and frees the text before an async task waits.
 #[doc(hidden)]
 pub fn decode_owned<P>(json: String, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
     decode(&json, read)
@@ -207,13 +207,13 @@ pub fn check<P>(
     problems.extend(object.values.keys().take(UNKNOWN_MAX).map(|key| unknown(key, params)));
     if let Some(more @ 1..) = object.values.len().checked_sub(UNKNOWN_MAX) {
         problems
-            .push(ParamProblem::new("…", format!("{more} further members are no parameters of the task")));
+            .push(ParamProblem::new("…", format!("{more} further members are not parameters of the task")));
     }
     problems
 }
 
-/// The number of unknown parameters that are reported one by one, and of characters that are reported of a
-/// wrong value: the error for a mebibyte of invalid input stays short.
+/// The most unknown parameters that are listed, and the most characters of a wrong value. So the error for 1
+/// MiB of invalid input stays short.
 const UNKNOWN_MAX: usize = 20;
 const LETTERS_MAX: usize = 500;
 
@@ -232,7 +232,7 @@ impl Flaw {
     }
 }
 
-/// The message of serde with the expected type first, which is what a caller looks for.
+/// The message of serde with the expected type first.
 fn expected_found(error: &str) -> String {
     let parts = error.strip_prefix("invalid type: ").or_else(|| error.strip_prefix("invalid value: "));
     match parts.and_then(|parts| parts.rsplit_once(", expected ")) {
@@ -245,7 +245,7 @@ fn unknown(key: &str, params: &'static [ParamInfo]) -> ParamProblem {
     let names = || params.iter().map(|param| param.name);
     let help = match suggest(key, names()) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None if params.is_empty() => "the task takes none".to_owned(),
+        None if params.is_empty() => "the task has no parameters".to_owned(),
         None => format!("the task takes {}", names().collect::<Vec<_>>().join(", ")),
     };
     ParamProblem::new(clip(key, NAME_BYTES_MAX), format!("not a parameter of the task; {help}"))

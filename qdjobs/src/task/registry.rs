@@ -20,9 +20,9 @@ pub struct Linked(pub &'static TaskDef);
 
 inventory::collect!(Linked);
 
-/// What to do if a crate with tasks was not linked: Rust does not link a crate that the program does not
+/// What to do if a crate with tasks was not linked. Rust does not link a crate that the program does not
 /// name.
-const LINK_HELP: &str = "if your tasks are in another crate add `use that_crate as _;` to this program";
+const LINK_HELP: &str = "if your tasks are in another crate, add `use that_crate as _;` to this program";
 
 /// A list of tasks, sorted by name.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,7 @@ impl Registry {
         named.or_else(|| self.iter().find(|task| task.aliases.contains(&name)))
     }
 
-    /// As [`get`](Registry::get); the error for an unknown name suggests a known one.
+    /// As [`get`](Registry::get). The error for an unknown name suggests a similar one.
     pub fn find(&self, name: &str) -> Result<&'static TaskDef, Error> {
         self.get(name).ok_or_else(|| self.unknown(name))
     }
@@ -76,7 +76,7 @@ impl Registry {
         self.unknown_here(name, "")
     }
 
-    /// The same, with a further cause that is possible at the caller.
+    /// As [`unknown`](Registry::unknown), with a further cause that applies to the caller.
     pub(crate) fn unknown_here(&self, name: &str, more: &str) -> Error {
         let error =
             Error::new(ErrorKind::UnknownTask, format!("Task not registered: `{}`", name.escape_debug()));
@@ -116,13 +116,13 @@ impl Registry {
             }
         }
         (!message.is_empty()).then(|| {
-            Error::new(ErrorKind::Config, message)
-                .help("rename one; if jobs are stored under its old name, keep that name as an alias")
+            Error::new(ErrorKind::Config, message).help(
+                "rename all but one of these tasks; stored jobs of this name run the task that keeps it",
+            )
         })
     }
 
-    /// The error for state that these tasks take and that `has` does not contain, with the place of each
-    /// task.
+    /// The error if tasks need state for which `has` returns `false`, with the place of each task.
     pub fn missing_state(&self, has: impl Fn(TypeId) -> bool) -> Option<Error> {
         let mut message = String::new();
         for task in self.iter() {
@@ -138,7 +138,7 @@ impl Registry {
             }
         }
         (!message.is_empty()).then(|| {
-            Error::new(ErrorKind::Config, format!("shared state that tasks take is missing:{message}"))
+            Error::new(ErrorKind::Config, format!("this worker lacks state that its tasks need:{message}"))
                 .help("give the worker a value of each type: `Worker::new(&queue).state(value)`")
         })
     }
@@ -151,7 +151,7 @@ fn none() -> (&'static str, &'static str) {
     } else {
         (
             "none of the tasks of this program was chosen",
-            "choose at least one, or leave the choice out to run all",
+            "pass at least one name to `Worker::task_names`; to run all tasks, do not call it",
         )
     }
 }

@@ -28,9 +28,12 @@ pub trait State: Sized {
 #[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> State for T {
     fn get(ctx: &JobContext) -> Result<&T, TaskError> {
-        // A worker checks at its start that no state is missing. A test may run a task without a worker.
+        // A worker checks at its start that no state is missing. But a test may run a task without a worker.
         ctx.state::<T>().ok_or_else(|| {
-            TaskError::retry(format!("this worker has no state of type `{}`", std::any::type_name::<T>()))
+            TaskError::retry(format!(
+                "this worker has no state of type `{}`; pass one to `Worker::state`",
+                std::any::type_name::<T>()
+            ))
         })
     }
 

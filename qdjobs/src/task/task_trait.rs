@@ -16,8 +16,8 @@ use crate::queue::request::JobRequest;
 
 /// The params struct of a task: the arguments of one call of its function.
 ///
-/// Implemented by `#[task]`. Its methods set options of one job and return a [`JobRequest`], on which you
-/// call [`enqueue`](JobRequest::enqueue). Without options, call `enqueue` on the struct itself.
+/// Implemented by `#[task]`. Its methods set options of one job and return a [`JobRequest`]. Call
+/// [`enqueue`](JobRequest::enqueue) on the request or, without options, on the struct itself.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a task",
     label = "expected the params struct of a `#[task]` function",
@@ -70,7 +70,7 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sized + 'static {
         self.request().metadata(metadata)
     }
 
-    /// Sets the idempotency key: the job is stored once, however often it is enqueued. See
+    /// Sets the idempotency key: the job is stored once, even if it is enqueued several times. See
     /// [`JobRequest::idempotency_key`].
     fn idempotency_key(self, key: impl Into<String>) -> JobRequest<Self::Output> {
         self.request().idempotency_key(key)

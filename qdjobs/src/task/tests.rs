@@ -194,7 +194,7 @@ fn params_by_name_must_be_an_object_within_the_limits_of_depth_and_size() {
     }
     let deep = format!("{{\"a\": {}{}}}", "[".repeat(63), "]".repeat(63));
     let error = check_params(Cleanup::DEF, &deep).unwrap_err().to_string();
-    assert!(error.contains("a: not a parameter of the task; the task takes none"), "{error}");
+    assert!(error.contains("a: not a parameter of the task; the task has no parameters"), "{error}");
 }
 
 #[task("tests.cleanup", aliases("tests.sweep"))]
@@ -269,7 +269,7 @@ fn the_error_for_an_unknown_name_suggests_a_known_one_and_says_why_a_task_may_be
         error.to_string(),
         "Task not registered: `tests.greed`\n\
          help: did you mean `tests.greet`? the tasks are tests.cleanup, tests.greet; if your tasks are in another \
-         crate add `use that_crate as _;` to this program"
+         crate, add `use that_crate as _;` to this program"
     );
 }
 
@@ -278,7 +278,7 @@ fn the_error_for_an_unknown_name_mentions_tasks_that_only_a_worker_knows() {
     let error = JobRequest::<()>::by_name("tests.nowhere", &json!({})).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownTask);
     assert!(
-        error.to_string().ends_with("known only by `Worker::register` is enqueued by its type"),
+        error.to_string().ends_with("a task that only `Worker::register` adds must be enqueued by its type"),
         "{error}"
     );
 }

@@ -16,7 +16,7 @@ use crate::model::job::JobId;
 #[derive(Default)]
 pub(super) struct Abandoned(HashMap<JobId, Place>);
 
-/// What became of the place in the pool that an abandoned execution had.
+/// The state of the place in the pool that an abandoned execution had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The execution still occupies it.
@@ -30,7 +30,7 @@ impl Abandoned {
         self.0.insert(id, place);
     }
 
-    /// The task has ended after all. An execution that was not abandoned occupied its place too.
+    /// Called when the task has ended. An execution that was not abandoned occupied its place, too.
     pub(super) fn remove(&mut self, id: JobId) -> Place {
         self.0.remove(&id).unwrap_or(Place::Occupied)
     }
@@ -39,7 +39,7 @@ impl Abandoned {
         self.0.contains_key(&id)
     }
 
-    /// How many executions have this kind of place.
+    /// The number of executions with this kind of place.
     pub(super) fn count(&self, place: Place) -> usize {
         self.0.values().filter(|it| **it == place).count()
     }

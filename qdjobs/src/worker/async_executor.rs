@@ -28,13 +28,13 @@ use super::execution::{Abort, Execution, panicked};
 use super::job_source::JobSource;
 use super::reactor::ReactorHandle;
 
-/// Threads that poll while no task blocks.
+/// The number of threads while no task blocks.
 const THREADS: usize = 2;
 
-/// The most threads, when tasks block.
+/// The most threads when tasks block.
 const THREADS_MAX: usize = 512;
 
-/// If futures wait and no poll has begun for so long, all threads are stuck: one more is started.
+/// If futures wait and no poll has begun for this time, all threads are stuck. One more is then started.
 const STUCK: Duration = Duration::from_millis(10);
 
 /// How long a thread beyond the usual number waits for work before it ends.
@@ -61,18 +61,18 @@ struct State {
     ready: VecDeque<Arc<AsyncJob>>,
     threads: usize,
     idle: usize,
-    /// Polls begun so far. If it stands still while futures wait, all threads are stuck.
+    /// The number of polls that have begun. If it does not grow while futures wait, all threads are stuck.
     polls: u64,
     watcher_asleep: bool,
     closed: bool,
 }
 
-/// A poll is due: the job is in the queue, or the thread that polls it will put it there.
+/// A poll is due. The job is in the queue, or the thread that polls it adds it to the queue afterwards.
 const QUEUED: u8 = 1;
 
-/// A thread polls the job, or has polled it for the last time. No other thread puts it into the queue: a
-/// second thread could only wait for the first, so a task that blocks would take one more thread with each
-/// wake.
+/// A thread polls the job, or has made its last poll. Meanwhile, no other thread adds the job to the queue: a
+/// second thread could only wait for the first. So each wake of a task that blocks would occupy one more
+/// thread.
 const POLLED: u8 = 2;
 
 /// A job on the executor.
@@ -86,8 +86,8 @@ struct AsyncJob {
     executor: Arc<Shared>,
 }
 
-/// What a job needs while it runs. The execution holds the job in turn, as its abort handle: if the job kept
-/// this after its end, neither would ever be dropped.
+/// What a job needs while it runs. It is dropped at the end of the job: the execution holds the job as its
+/// abort handle, so neither would ever be dropped otherwise.
 struct Running {
     future: SharedFuture,
     jobs: Arc<dyn JobSource>,
@@ -102,7 +102,10 @@ impl std::fmt::Debug for AsyncJob {
 
 impl Executor {
     pub(super) fn start(reactor: &ReactorHandle) -> Result<Executor> {
-        let missing = || Error::new(ErrorKind::Config, "a worker with async tasks needs a tokio runtime");
+        let missing = || {
+            Error::new(ErrorKind::Config, "a worker with async tasks needs a tokio runtime")
+                .help("pass a runtime to `Worker::runtime`")
+        };
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
@@ -125,8 +128,8 @@ impl Executor {
     pub(super) fn spawn(&self, jobs: Arc<dyn JobSource>, execution: Arc<Execution>) {
         let Run::Async(run) = execution.task.run else { return };
         let (ctx, params) = (execution.ctx.clone(), execution.ctx.job().params.clone());
-        // Already the call that makes the future is user code, so it runs inside the first poll, where a
-        // panic is caught.
+        // The call that creates the future is user code. So it runs inside the first poll, where the executor
+        // catches panics.
         let future: SharedFuture = Box::pin(async move { run(ctx, params).await });
         let job = Arc::new(AsyncJob {
             id: execution.id(),
@@ -137,14 +140,14 @@ impl Executor {
         });
         execution.set_abort_handle(job.clone());
         if execution.is_settled() {
-            // It timed out before it had an abort handle.
+            // The job timed out before it had an abort handle.
             job.abort();
         } else {
             job.enqueue();
         }
     }
 
-    /// Ends the threads that are free; those that poll end afterwards.
+    /// Ends the idle threads at once, and the others after their current poll.
     pub(super) fn close(&self) {
         self.0.lock().closed = true;
         self.0.work.notify_all();
@@ -153,7 +156,7 @@ impl Executor {
     }
 }
 
-/// If a worker could not start, no dispatcher closes its executor.
+/// If a worker cannot start, no dispatcher closes its executor.
 impl Drop for Executor {
     fn drop(&mut self) {
         self.close();
@@ -163,19 +166,18 @@ impl Drop for Executor {
 impl Abort for AsyncJob {
     fn abort(self: Arc<AsyncJob>) {
         self.aborted.store(true, Ordering::Release);
-        // Through the queue, so that the drop, which is user code, runs on a thread of the executor and under
-        // no lock of the dispatcher.
+        // The drop of a future is user code. Through the queue, it runs on a thread of the executor, without
+        // a lock of the dispatcher.
         self.enqueue();
     }
 }
 
 impl AsyncJob {
-    /// Asks for a poll. No wake is lost, whatever the state of the job is:
+    /// Asks for a poll. No wake is lost, in any state of the job:
     ///
-    /// - none: the job goes into the queue;
-    /// - `QUEUED`: its poll has yet to begin, and sees what this wake announces;
-    /// - `POLLED`: the thread that polls it finds `QUEUED` set after the poll, and puts it into the queue
-    ///   itself.
+    /// - none: the job is added to the queue;
+    /// - `QUEUED`: its poll has not begun yet, and will see what this wake announces;
+    /// - `POLLED`: after the poll, the thread that polls it finds `QUEUED` set and adds it to the queue.
     ///
     /// Each step is one atomic read-modify-write, even if it changes nothing. So the poll that answers a wake
     /// sees everything that was done before that wake.
@@ -197,9 +199,9 @@ impl AsyncJob {
     }
 
     fn poll(self: Arc<AsyncJob>) {
-        // Before the poll, and before the look at `aborted`: a wake from here on asks for another poll.
+        // Set before the poll, and before `aborted` is read. So a wake from here on requests another poll.
         self.turn.swap(POLLED, Ordering::AcqRel);
-        // Never contended: a job is in the queue at most once, and not while a thread polls it.
+        // Never contended: a job is in the queue at most once, and never while a thread polls it.
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Running { future, .. }) = running.as_mut() else { return };
         let outcome = if self.aborted.load(Ordering::Acquire) {
@@ -222,7 +224,7 @@ impl AsyncJob {
         // `POLLED` stays set: a wake after the end has no effect.
         let Some(Running { future, jobs, execution }) = running.take() else { return };
         drop(running);
-        // The drop of a future is user code too.
+        // The drop of a future is user code, too.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
         match outcome {
             Some(outcome) => jobs.finished(execution, outcome),
@@ -257,7 +259,7 @@ impl Shared {
         let _in_reactor = self.reactor.enter();
         let mut state = self.lock();
         loop {
-            // After `close` too: the future of an aborted job is dropped by its last poll.
+            // Done after `close`, too: the last poll of an aborted job drops its future.
             if let Some(job) = state.ready.pop_front() {
                 state.polls += 1;
                 if state.idle == 0 && !state.ready.is_empty() {
@@ -282,7 +284,7 @@ impl Shared {
                 (self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner), false)
             };
             state.idle -= 1;
-            // Other threads may have ended meanwhile, and the usual number must stay.
+            // Other threads may have ended meanwhile; the usual number must remain.
             if timed_out && state.threads > THREADS {
                 break;
             }
@@ -311,7 +313,7 @@ impl Shared {
                 self.closing.wait_timeout_while(state, STUCK, open).unwrap_or_else(PoisonError::into_inner).0;
             let stuck = state.polls == polls && state.idle == 0 && !state.ready.is_empty();
             if stuck && !state.closed && state.threads < THREADS_MAX {
-                // If the operating system refuses a thread, the futures wait for those there are.
+                // If the operating system refuses a thread, the futures wait for the existing threads.
                 let _ = self.spawn_thread(&mut state);
             }
         }

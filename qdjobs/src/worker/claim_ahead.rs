@@ -8,18 +8,18 @@
 
 use std::time::Duration;
 
-/// Jobs are claimed ahead of free threads by what the pool finishes within this time. So thousands of short
-/// jobs share one commit, and a job of two seconds is not kept from other workers.
+/// As many jobs are claimed ahead of free threads as the pool finishes within this time. So thousands of
+/// short jobs share one commit, and a job of two seconds remains available to other workers.
 const AHEAD: Duration = Duration::from_millis(10);
 
-/// The most jobs claimed ahead: if the process dies, all of them wait for their rescue.
+/// The most jobs that are claimed ahead. If the process dies, all of them wait for a rescue.
 const AHEAD_MAX: usize = 1_024;
 
-/// The most jobs of one claim request. The first ones begin while the next are claimed, and no other caller
-/// of the store waits until thousands are claimed.
+/// The most jobs of one claim request. The first jobs begin while the next ones are claimed, and other
+/// callers of the store do not wait until thousands are claimed.
 const CLAIM_MAX: usize = 512;
 
-/// A job that was claimed ahead and has waited for so long was claimed too early: it is released.
+/// A job that was claimed ahead and has waited for this time is released: it was claimed too early.
 pub(super) const AHEAD_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Limits the size of a claim by the average run time of the jobs.
@@ -38,15 +38,15 @@ impl ClaimLimit {
             if self.average == 0.0 { run_time } else { self.average + (run_time - self.average) / 8.0 };
     }
 
-    /// Jobs claimed ahead have waited for [`AHEAD_WAIT_MAX`], so running jobs take at least that long. By the
-    /// old average the request that releases them would claim them again, and an idle worker would never get
-    /// them.
+    /// Called when jobs claimed ahead have waited for [`AHEAD_WAIT_MAX`], so running jobs take at least that
+    /// long. With the old average, the request that releases these jobs would claim them again, and an idle
+    /// worker would never get them.
     pub(super) fn claimed_too_early(&mut self) {
         self.average = self.average.max(AHEAD_WAIT_MAX.as_secs_f64());
     }
 
-    /// How many jobs to ask for when `held` jobs are claimed already. Only a pool whose free threads take
-    /// jobs can hold jobs ahead (`takes_jobs`).
+    /// How many jobs to request when `held` jobs are already claimed. Only a pool whose free threads take
+    /// jobs (`takes_jobs`) can hold jobs ahead.
     pub(super) fn room(&self, pool_size: usize, takes_jobs: bool, held: usize) -> usize {
         let ahead = if !takes_jobs || self.average <= 0.0 {
             0

@@ -23,7 +23,7 @@ use crate::task::{TaskDef, TaskError, TaskErrorKind};
 
 use super::shared::WorkerShared;
 
-/// A finished job on its way to the store, with what its event needs once it is written.
+/// A finished job for the store, with the data of its event.
 #[derive(Debug)]
 pub(super) struct FinishReport {
     pub(super) finish: FinishedJob,
@@ -31,10 +31,10 @@ pub(super) struct FinishReport {
     pub(super) run_time: Duration,
 }
 
-/// What can abort the future of an execution. The executor implements it, so that this file does not depend
-/// on it.
+/// Aborts the future of an execution. The executor implements it, so that this file does not depend on the
+/// executor.
 pub(super) trait Abort: std::fmt::Debug + Send + Sync {
-    /// Drops the future: at once, or after the poll that runs now.
+    /// Drops the future: at once, or after the current poll.
     fn abort(self: Arc<Self>);
 }
 
@@ -54,14 +54,14 @@ pub(super) struct Execution {
     pub(super) deadline: Option<Duration>,
     stop: Arc<StopSignal>,
     began: Duration,
-    /// What sets it first decides the verdict: the outcome, the timeout, or the stop of the worker.
+    /// The first of these to set it decides the verdict: the outcome, the timeout, or the stop of the worker.
     settled: AtomicBool,
     /// Set when the executor has the future.
     abort: OnceLock<Arc<dyn Abort>>,
 }
 
 impl Execution {
-    /// Begins an attempt. The job is released if its task is unknown after all, or if the queue is closed.
+    /// Begins an attempt. If the task is unknown or the queue is closed, the job is released.
     pub(super) fn begin(
         shared: &WorkerShared,
         UnstartedJob { job, claimed_at }: UnstartedJob,
@@ -88,13 +88,13 @@ impl Execution {
         self.ctx.job_id()
     }
 
-    /// Whether its verdict is final.
+    /// Whether the verdict is final.
     #[cfg(any(test, feature = "tokio"))]
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
     }
 
-    /// Keeps the handle that aborts the future. Called once.
+    /// Sets the handle that aborts the future. Called once.
     #[cfg(feature = "tokio")]
     pub(super) fn set_abort_handle(&self, handle: Arc<dyn Abort>) {
         let _ = self.abort.set(handle);
@@ -118,7 +118,7 @@ impl Execution {
             && matches!(failure.kind(), TaskErrorKind::Retry | TaskErrorKind::RetryIn(_))
             && matches!(self.stop.reason(), Some(StopReason::WorkerStopping | StopReason::LeaseLost))
         {
-            // The task ended early because it was asked to stop, which is no failure of the job.
+            // The task ended early on request, which is not a failure of the job.
             return self.settle(shared, Verdict::Release { wait: Duration::ZERO, started: true });
         }
         self.settle(shared, self.verdict(shared, outcome))
@@ -138,8 +138,8 @@ impl Execution {
         })
     }
 
-    /// The verdict if the timeout ends the attempt now. A timeout counts as a failure although the lease may
-    /// be lost. One that ends while the worker stops does not.
+    /// The verdict if the timeout ends the attempt now. A timeout counts as a failure even if the lease may
+    /// be lost. While the worker stops, it does not count.
     pub(super) fn timeout_verdict(&self, shared: &WorkerShared) -> Verdict {
         if matches!(self.stop.reason(), Some(StopReason::WorkerStopping)) {
             return Verdict::Release { wait: Duration::ZERO, started: true };
@@ -150,7 +150,7 @@ impl Execution {
 
     /// Settles the execution by its timeout.
     pub(super) fn time_out(&self, shared: &WorkerShared, verdict: Verdict) -> Option<FinishReport> {
-        // Settled before the task is asked to stop, so that a task that then returns does not settle it.
+        // Settled before the task is asked to stop, so that its return cannot settle the execution first.
         let report = self.settle(shared, verdict);
         self.stop.set(StopReason::TimedOut);
         self.stop.set_decided();

@@ -14,10 +14,11 @@ use crate::store::{ClaimRequest, ClaimResponse, Pending};
 /// The state of one claim request.
 #[derive(Default)]
 pub(super) enum InFlight {
-    /// No request is on its way.
+    /// No request is in flight.
     #[default]
     Idle,
-    /// The request is being passed to the store. Its response may arrive before that call returns.
+    /// The call that passes the request to the store has not returned. The response may arrive before it
+    /// returns.
     Sending { limit: usize },
     /// The store has the request.
     Sent(Sent),
@@ -37,7 +38,7 @@ impl InFlight {
         matches!(self, InFlight::Idle)
     }
 
-    /// How many jobs the request asks for.
+    /// The number of jobs that the request asks for.
     pub(super) fn limit(&self) -> usize {
         match self {
             InFlight::Idle => 0,

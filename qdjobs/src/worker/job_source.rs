@@ -17,8 +17,8 @@ use super::execution::Execution;
 pub(super) trait JobSource: Send + Sync {
     /// Reports a finished execution, then waits for the next job.
     ///
-    /// `None` ends the calling thread: either no job will come any more, or another thread has replaced this
-    /// one while its execution was abandoned.
+    /// `None` ends the calling thread: no further job will come, or another thread has replaced this one
+    /// because its execution was abandoned.
     fn next(&self, finished: Option<(Arc<Execution>, Outcome)>) -> Option<Arc<Execution>>;
 
     /// Reports a finished execution.

@@ -21,9 +21,9 @@ const ASYNC_CONCURRENCY: usize = 1_000;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Runs the jobs of a queue. Create it with [`Worker::new`]; [`start`](Worker::start) runs it in the
-/// background, and [`run`](Worker::run) runs it until the process is told to end.
+/// background, and [`run`](Worker::run) runs it until the process gets a termination signal.
 ///
-/// A worker serves every task that is linked into the program, unless you choose some with
+/// By default, a worker serves every task that is linked into the program. To serve only some, use
 /// [`task`](Worker::task) or [`task_names`](Worker::task_names). Jobs of other tasks stay pending.
 #[must_use = "a worker does nothing until it is started"]
 pub struct Worker {
@@ -35,7 +35,7 @@ pub struct Worker {
     pub(super) chosen: Option<Vec<String>>,
     pub(super) registered: Vec<&'static TaskDef>,
     pub(super) states: States,
-    /// The types of which `state` was called twice.
+    /// The types for which `state` was called twice.
     pub(super) duplicate_states: Vec<&'static str>,
     pub(super) shutdown_timeout: Duration,
     pub(super) lease: Duration,
@@ -110,7 +110,7 @@ impl Worker {
         self
     }
 
-    /// Sets how long [`stop`](super::WorkerHandle::stop) waits for running jobs before it releases them. Default: 25
+    /// Sets how long [`stop`](WorkerHandle::stop) waits for running jobs before it releases them. Default: 25
     /// s.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Worker {
         self.shutdown_timeout = limit;

@@ -46,8 +46,8 @@ impl Pool {
         }
     }
 
-    /// Whether free threads take jobs from the dispatcher. Otherwise the dispatcher [begins](Pool::begin)
-    /// each job as it arrives.
+    /// Whether free threads take jobs from the dispatcher. Otherwise, the dispatcher [begins](Pool::begin)
+    /// each job when it arrives.
     pub(super) fn takes_jobs(&self) -> bool {
         match self {
             Pool::Threads { .. } => true,
@@ -98,7 +98,7 @@ impl Pool {
         }
     }
 
-    /// Ends the threads of the executor. Threads that take jobs end when their source has no more.
+    /// Ends the threads of the executor. Threads that take jobs end when their source has no more jobs.
     pub(super) fn close(&self) {
         #[cfg(feature = "tokio")]
         if let Pool::Executor { executor, .. } = self {

@@ -54,7 +54,8 @@ impl Reactor {
 impl Drop for Reactor {
     fn drop(&mut self) {
         if let Some(own) = self.own.take() {
-            // A runtime that is dropped inside an async context must not block until its threads have ended.
+            // `Worker::stop` may be called inside an async context. There, a drop that waits for the threads
+            // of the runtime would panic.
             own.shutdown_background();
         }
     }
@@ -66,7 +67,7 @@ impl ReactorHandle {
         self.runtime.as_ref()
     }
 
-    /// Runs a future that cannot leave its thread: until it ends, or until its job is settled without it.
+    /// Runs a future that is not `Send` on this thread, until it ends or its job is settled.
     #[cfg(feature = "tokio")]
     pub(super) fn run_local(&self, ctx: &JobContext, future: impl FnOnce() -> LocalFuture) -> Outcome {
         use std::task::Poll;
@@ -77,7 +78,7 @@ impl ReactorHandle {
             if let Poll::Ready(outcome) = future.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
-            // Nothing stores this error: the verdict on the job is final.
+            // This error is never stored, because the verdict on the job is final.
             decided.as_mut().poll(cx).map(|()| Err(TaskError::retry("the job is settled already")))
         });
         runtime.block_on(raced)
@@ -89,8 +90,7 @@ impl ReactorHandle {
     }
 }
 
-/// The outcome of a task that this worker has no way to run. `Worker::start` refuses such tasks, so no job
-/// gets it.
+/// The outcome of a task that this worker cannot run. `Worker::start` refuses such tasks, so no job gets it.
 pub(super) fn unsupported() -> Outcome {
     Err(TaskError::retry("this worker cannot run this kind of task"))
 }

@@ -58,16 +58,16 @@ impl WorkerShared {
 
     /// Calls the event listener.
     pub(super) fn emit(&self, event: &Event<'_>) {
-        // A listener is user code: its panic must not end a thread of the worker.
+        // A listener is user code. Its panic must not end a thread of the worker.
         let _ = catch_unwind(AssertUnwindSafe(|| (self.listener)(event)));
     }
 
-    /// The queue's monotonic clock, which stands still while a manual clock does.
+    /// The queue's monotonic clock. A manual clock moves it.
     pub(super) fn monotonic(&self) -> Duration {
         self.queue.clock().monotonic()
     }
 
-    /// The operating system's monotonic clock, which advances although a manual clock stands still.
+    /// The operating system's monotonic clock. It advances even with a manual clock.
     pub(super) fn elapsed(&self) -> Duration {
         self.queue.clock().elapsed()
     }

@@ -16,13 +16,14 @@ impl Worker {
             signal_hook::iterator::Signals::new(signal_hook::consts::TERM_SIGNALS).map_err(|error| {
                 Error::new(
                     ErrorKind::Config,
-                    format!("the handlers of SIGINT and SIGTERM cannot be installed: {error}"),
+                    format!("the handlers of SIGINT, SIGTERM and SIGQUIT cannot be installed: {error}"),
                 )
-                .help("use `start`, and call `stop` yourself")
+                .help("call `Worker::start` instead of `run`, and `stop` when your program ends")
             })?;
         let worker = self.start()?;
         signals.forever().next();
-        // The stop can take as long as the shutdown timeout: a second signal asks not to wait for it.
+        // The stop can take as long as the shutdown timeout. A second signal ends the process without that
+        // wait.
         std::thread::spawn(move || {
             if let Some(signal) = signals.forever().next() {
                 std::process::exit(128 + signal);

@@ -12,16 +12,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::execution::Execution;
 use super::job_source::JobSource;
 
-/// A pool whose threads, or futures, the simulation plays.
+/// A pool whose threads or futures are simulated.
 #[derive(Debug)]
 pub(crate) struct SimulatedPool {
     pub(super) size: usize,
-    /// Whether free threads take jobs, as `fn` tasks need. Otherwise jobs begin as they arrive, as on the
+    /// Whether free threads take jobs, as for `fn` tasks. Otherwise, jobs begin when they arrive, as on the
     /// executor.
     pub(super) takes_jobs: bool,
-    /// Threads that replace those of abandoned executions.
+    /// The number of threads that replace those of abandoned executions.
     replacements: AtomicUsize,
-    /// Begun by the dispatcher and not yet taken by the simulation.
+    /// Jobs that the dispatcher has begun and the simulation has not taken yet.
     begun: Mutex<VecDeque<Arc<Execution>>>,
 }
 
@@ -30,7 +30,7 @@ impl SimulatedPool {
         SimulatedPool { size, takes_jobs, replacements: AtomicUsize::new(0), begun: Mutex::default() }
     }
 
-    /// How many threads there are.
+    /// The number of threads.
     pub(super) fn threads(&self) -> usize {
         self.size + self.replacements.load(Ordering::Relaxed)
     }
@@ -59,7 +59,7 @@ impl SimulatedPool {
             if !execution.is_settled() {
                 return Some(execution);
             }
-            // It timed out before its first poll: its future is dropped.
+            // It timed out before its first poll, so its future is dropped.
             jobs.dropped(execution.id());
         }
         None

@@ -29,8 +29,8 @@ use super::supervisor::Supervisor;
 impl Worker {
     /// Starts the worker in the background.
     ///
-    /// It first checks what can be wrong before any job runs: duplicate task names, missing shared values,
-    /// tasks that need a feature which is off.
+    /// It first checks the setup, before any job runs: duplicate task names, missing shared values, options
+    /// out of range, and tasks that need a disabled feature.
     pub fn start(self) -> Result<WorkerHandle> {
         let registry = self.served_tasks()?;
         self.check(&registry)?;
@@ -53,7 +53,7 @@ impl Worker {
             |(tasks, pool)| Dispatcher::new(shared.clone(), supervisor.handle(), tasks, queues.clone(), pool);
         let dispatchers: Vec<Arc<Dispatcher>> = pools.into_iter().map(dispatcher).collect();
         supervisor.supervise(dispatchers.clone());
-        // Before the first job: heartbeats and timeouts have to be there for it.
+        // Started before the first job, which needs heartbeats and timeouts.
         let supervisor = supervisor.start().inspect_err(|_| {
             let _ = store.release_worker(id, Release::ByWorker).wait();
         })?;
@@ -70,7 +70,7 @@ impl Worker {
         .start_dispatchers()
     }
 
-    /// The tasks to serve: the linked and the registered ones, without those that were not chosen.
+    /// The tasks to serve: the linked and the registered tasks or, if some were chosen, only those.
     fn served_tasks(&self) -> Result<Registry> {
         let mut tasks: Registry = Registry::linked().iter().chain(self.registered.iter().copied()).collect();
         if let Some(chosen) = &self.chosen {
@@ -89,16 +89,17 @@ impl Worker {
     fn check(&self, registry: &Registry) -> Result<()> {
         let refuse =
             |message: String, help: &'static str| Err(Error::new(ErrorKind::Config, message).help(help));
-        if self.concurrency == 0 || self.async_concurrency == 0 {
+        let limits = [("concurrency", self.concurrency), ("async_concurrency", self.async_concurrency)];
+        if let Some((setting, _)) = limits.into_iter().find(|(_, jobs)| *jobs == 0) {
             return refuse(
-                "a worker with a concurrency of 0 would never run a job".into(),
+                format!("a worker whose `{setting}` is 0 would never run a job"),
                 "set it to at least 1",
             );
         }
         if self.lease < Duration::from_secs(1) {
             return refuse(
                 format!("a lease of {:?} is too short", self.lease),
-                "set it to at least one second; the worker renews it three times in that time",
+                "set the lease to at least 1 s; the worker renews it three times in each lease",
             );
         }
         if let Some(ty) = self.duplicate_states.first() {
@@ -110,7 +111,7 @@ impl Worker {
         if self.queues.as_ref().is_some_and(Vec::is_empty) {
             return refuse(
                 "a worker that serves no queue would never run a job".into(),
-                "pass at least one name to `queues`, or do not call it to serve all queues",
+                "pass at least one name to `queues`; to serve all queues, do not call `queues`",
             );
         }
         for queue in self.queues.iter().flatten() {
@@ -123,7 +124,11 @@ impl Worker {
             && let Some(task) = registry.iter().find(|task| !matches!(task.run, Run::Blocking(_)))
         {
             return refuse(
-                format!("the task `{}` is an `async fn`, {}", task.name, task.place()),
+                format!(
+                    "the task `{}` ({}) is an `async fn`, but qdjobs was built without the feature `tokio`",
+                    task.name,
+                    task.place()
+                ),
                 "enable the feature `tokio` of the crate `qdjobs`",
             );
         }
@@ -169,7 +174,7 @@ impl RunningWorker {
     /// Starts the dispatchers. If one of them cannot start, stops the others.
     fn start_dispatchers(self) -> Result<WorkerHandle> {
         if let Err(error) = self.dispatchers.iter().try_for_each(Dispatcher::start) {
-            // Jobs that have begun by now may end.
+            // Jobs that have already begun may end.
             let _ = self.stop();
             return Err(error);
         }
@@ -177,7 +182,7 @@ impl RunningWorker {
     }
 }
 
-/// The options of all tasks, under each of their names, for jobs that other programs insert.
+/// The options of all tasks, under each of their names, as defaults for jobs that other programs insert.
 fn task_defaults(registry: &Registry) -> Vec<TaskDefaults> {
     let defaults = registry.iter().flat_map(|task| {
         task.names().map(|name| TaskDefaults {

@@ -33,7 +33,7 @@ pub struct WorkerHandle {
 /// The parts of a worker while it runs.
 #[derive(Debug)]
 pub(super) struct RunningWorker {
-    /// Keeps the queue open: the threads of the worker do not.
+    /// Keeps the queue open, because the threads of the worker do not.
     pub(super) _queue: JobQueue,
     pub(super) shared: Arc<WorkerShared>,
     pub(super) dispatchers: Vec<Arc<Dispatcher>>,
@@ -71,14 +71,14 @@ impl WorkerHandle {
 impl Drop for WorkerHandle {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
-            // There is no caller to return an error to. Jobs whose results could not be stored are rescued.
+            // A drop cannot return an error. If results could not be stored, their jobs are rescued.
             let _ = running.stop();
         }
     }
 }
 
 impl RunningWorker {
-    /// The order of stopping, and why it is this one.
+    /// Stops the worker, in this order and for these reasons.
     pub(super) fn stop(self) -> Result<()> {
         if let Some(forked) = self.shared.queue.store().halted()
             && forked.kind() == ErrorKind::Forked
@@ -88,22 +88,22 @@ impl RunningWorker {
             return Err(forked);
         }
         let RunningWorker { shared, dispatchers, supervisor, shutdown_timeout, .. } = self;
-        // 1. No further claims: otherwise the dispatchers would get new jobs while they finish the old ones.
+        // 1. Stop claiming. Otherwise, the dispatchers would get new jobs while they finish the old ones.
         dispatchers.iter().for_each(|dispatcher| dispatcher.close());
         drop(shared.queue.store().cancel_waiting_claims(shared.worker_id()));
-        // 2. Running jobs may end; all dispatchers share one shutdown timeout. The supervisor goes on: a
+        // 2. Wait for running jobs; all dispatchers share one shutdown timeout. The supervisor continues: a
         //    worker that still runs jobs must not lose its lease.
         let until = shared.elapsed().saturating_add(shutdown_timeout);
         dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
-        // 3. Tasks that still run are asked to stop, get a moment to return, and their jobs are released.
+        // 3. Ask tasks that still run to stop, give them a short time to return, and release their jobs.
         dispatchers.iter().for_each(|dispatcher| dispatcher.request_stop());
         let until = shared.elapsed() + STOP_WAIT;
         dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
         let released: usize = dispatchers.iter().map(|dispatcher| dispatcher.release_running()).sum();
-        // 4. The last results are stored. Then the dispatchers have nothing left to do.
+        // 4. Store the last results. The dispatchers then end.
         let stored = dispatchers.iter().map(|dispatcher| dispatcher.join()).fold(Ok(()), Result::and);
-        // 5. No more heartbeats: the worker is removed, and what it holds by the stored state is released
-        //    with it.
+        // 5. Stop the heartbeats and remove the worker. The store then releases all jobs that it still
+        //    assigns to this worker.
         supervisor.stop();
         let left = shared.queue.store().release_worker(shared.worker_id(), Release::ByWorker).wait();
         shared.emit(&Event::WorkerStopped {

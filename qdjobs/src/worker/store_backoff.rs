@@ -12,8 +12,8 @@ use crate::model::error::{Error, ErrorKind};
 /// The first pause after a failed request, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// How long a stopping worker retries to store its last results, from the end of its last job. If the store
-/// fails for longer, the worker gives up and another worker rescues those jobs.
+/// How long a stopping worker tries to store its last results, from the end of its last job. If the store
+/// fails for longer, the worker gives up, and another worker rescues those jobs.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
 /// The failures of the store since the last request that succeeded.
@@ -39,19 +39,20 @@ impl StoreBackoff {
         *self = StoreBackoff::default();
     }
 
-    /// Results that are stored from now on get the whole time, however long the store has failed before.
+    /// Restarts the deadline: results that are stored from now on get the full time, even if the store has
+    /// failed before.
     pub(super) fn restart_deadline(&mut self, now: Duration) {
         if let Some(since) = &mut self.failing_since {
             *since = now;
         }
     }
 
-    /// Whether a request has failed and none has succeeded since. Needs no clock.
+    /// Whether a request has failed and none has succeeded since. Does not read the clock.
     pub(super) fn is_failing(&self) -> bool {
         self.until.is_some()
     }
 
-    /// What is left of the pause.
+    /// The rest of the pause.
     pub(super) fn pause(&self, now: Duration) -> Option<Duration> {
         self.until.map(|until| until.saturating_sub(now)).filter(|left| !left.is_zero())
     }
@@ -75,7 +76,10 @@ impl StoreBackoff {
 
     /// Takes the error of the last failure.
     pub(super) fn take_error(&mut self) -> Error {
-        self.last.take().unwrap_or_else(|| Error::new(ErrorKind::Storage, "the store has failed"))
+        self.last.take().unwrap_or_else(|| {
+            Error::new(ErrorKind::Storage, "the store has failed")
+                .help("check `JobQueue::health()` and the system log")
+        })
     }
 }
 

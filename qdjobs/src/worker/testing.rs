@@ -57,7 +57,7 @@ impl RunningJob {
 /// One dispatcher, with the sleep of its thread and the number of its jobs that the simulation runs.
 struct SteppedDispatcher {
     dispatcher: Arc<Dispatcher>,
-    /// When the thread wakes by itself, if ever; `None` if it is not asleep.
+    /// When the thread wakes on its own; `None` if it is not asleep.
     sleep: Option<Option<Duration>>,
     busy: usize,
     ended: Option<Result<()>>,

@@ -461,7 +461,7 @@ fn an_attempt_whose_job_has_failed_meanwhile_cannot_complete_it_and_its_rows_are
     gate.admit(1);
     arrivals.next();
     let refusal: String = conn.query_row("SELECT text FROM refusals", [], |row| row.get(0)).unwrap();
-    assert!(refusal.starts_with("LeaseLost") && refusal.contains("has ended already"), "{refusal}");
+    assert!(refusal.starts_with("LeaseLost") && refusal.contains("has already ended"), "{refusal}");
     assert!(!refusal.contains("another attempt"), "no other attempt will run: {refusal}");
     assert_eq!((orders(&conn), queue.counts().unwrap().total()), (0, 1));
     assert_eq!(handle.job().unwrap().status, Status::Failed);

@@ -36,7 +36,7 @@ impl AttemptOutcome {
         AttemptOutcome::Crashed,
     ];
 
-    /// The outcome as it is written in SQL, in JSON and in texts.
+    /// The outcome as SQL, JSON and texts spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
             AttemptOutcome::Completed => "completed",
@@ -48,7 +48,7 @@ impl AttemptOutcome {
     }
 }
 
-/// One ended run of a job.
+/// One ended attempt of a job.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Attempt {

@@ -15,19 +15,19 @@ pub(crate) const DEFAULT_QUEUE: &str = "default";
 /// The number of retries of a job if neither the task nor the caller sets it.
 pub(crate) const DEFAULT_RETRIES: u32 = 3;
 
-/// Longest params, result or metadata of a job, in bytes of JSON text.
+/// The longest params, result or metadata of a job, in bytes of JSON text.
 pub(crate) const JSON_BYTES_MAX: usize = 1 << 20;
 
-/// Deepest nesting of arrays and objects in params: every JSON reader accepts this depth.
+/// The deepest nesting of arrays and objects in params. Every JSON reader accepts this depth.
 pub(crate) const JSON_DEPTH_MAX: usize = 64;
 
-/// Longest stored error text, in bytes.
+/// The longest stored error text, in bytes.
 pub(crate) const ERROR_BYTES_MAX: usize = 8 << 10;
 
-/// Longest name of a task, a queue or a job, in bytes.
+/// The longest name of a task, a queue or a job, in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 100;
 
-/// Longest idempotency key, in bytes.
+/// The longest idempotency key, in bytes.
 pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
 
 /// The number of worker crashes after which a job is failed, unless the queue sets another.
@@ -54,15 +54,18 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
 
 /// Checks a display name: 1 to 100 bytes without NUL.
 ///
-/// Other control characters stay allowed: a display name is a text for people, and NUL alone is a character
-/// that some databases cannot store.
+/// Other control characters are allowed: a display name is a text for people. NUL is refused, because some
+/// databases cannot store it.
 pub(crate) fn check_display_name(name: &str) -> Result<()> {
     if !(1..=NAME_BYTES_MAX).contains(&name.len()) {
         return Err(Error::new(
             ErrorKind::InvalidInput,
-            format!("the display name of a job has 1 to {NAME_BYTES_MAX} bytes, this one has {}", name.len()),
+            format!(
+                "the display name of a job must have 1 to {NAME_BYTES_MAX} bytes, but it has {}",
+                name.len()
+            ),
         )
-        .help("shorten it; longer descriptions belong in the metadata"));
+        .help("use 1 to 100 bytes; put longer text in the metadata"));
     }
     if name.contains('\0') {
         return Err(Error::new(
@@ -89,27 +92,27 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
     )))
 }
 
-/// Refuses JSON text that is larger than a row may be.
+/// Refuses JSON text that exceeds [`JSON_BYTES_MAX`].
 pub(crate) fn check_size(what: &str, json: &str) -> Result<()> {
     if json.len() <= JSON_BYTES_MAX {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::TooLarge,
-        format!("the {what} of a job have {} bytes, more than {JSON_BYTES_MAX}", json.len()),
+        format!("the {what} of a job have {} bytes of JSON, more than {JSON_BYTES_MAX}", json.len()),
     )
     .help("store the data in a file or a table of your own and pass its name or id"))
 }
 
-/// A text of a task in the form in which every store keeps it: U+FFFD for each NUL, which not every database
-/// can store.
+/// A text of a task in the form in which every store keeps it. U+FFFD replaces each NUL, which some databases
+/// cannot store.
 pub(crate) fn stored_text(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
 /// An error text in the form in which every store keeps it: as [`stored_text`], and at most
-/// [`ERROR_BYTES_MAX`] bytes long. The middle of a longer one is cut out, since the symptom is at the
-/// beginning and the causes are at the end.
+/// [`ERROR_BYTES_MAX`] bytes long. A longer text loses its middle: the symptom is at the beginning, and the
+/// causes are at the end.
 pub(crate) fn clip_error(text: &str) -> Cow<'_, str> {
     let text = stored_text(text);
     if text.len() <= ERROR_BYTES_MAX {
@@ -122,7 +125,8 @@ pub(crate) fn clip_error(text: &str) -> Cow<'_, str> {
         }
         at
     };
-    // Each end may grow by the rest of one character, at most three bytes: the 40 spare ones cover that.
+    // Each end may grow by the rest of one character, which is at most three bytes. The 40 spare bytes cover
+    // that.
     let (head, tail) = (boundary(half), boundary(text.len() - half));
     Cow::Owned(format!("{}\n… {} bytes left out …\n{}", &text[..head], tail - head, &text[tail..]))
 }

@@ -27,8 +27,7 @@ impl FromStr for JobId {
     }
 }
 
-/// The number of a worker: drawn at random at each start, so that a worker that starts again is another
-/// worker.
+/// The number of a worker. It is random at each start, so a restarted worker is a different worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(transparent)]
 pub struct WorkerId(pub i64);

@@ -68,9 +68,9 @@ impl NewJob {
 
     /// Refuses names, keys, sizes and instants outside their range.
     ///
-    /// Every store calls it before it writes. So a bad job is refused alone, and not in the middle of a
-    /// transaction that it shares with others. It does not parse the params: text from outside is checked
-    /// where it enters, and typed params are always JSON.
+    /// Every store calls it before it writes. So an invalid job is refused alone, before it shares a
+    /// transaction with others. It does not parse the params: `check_params` has checked text from outside,
+    /// and typed params are always JSON.
     pub fn check(&self, now: Timestamp) -> Result<()> {
         check_name("task", &self.task_name)?;
         check_name("queue", &self.queue)?;

@@ -6,13 +6,13 @@
 
 use super::checks::stored_text;
 
-/// The progress of a running job, as its task reported it last.
+/// The progress that the task of a running job reported last.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
     /// The part that is done, from 0.0 to 1.0.
     pub fraction: f64,
-    /// What the task is doing, in its own words.
+    /// A message from the task about what it is doing.
     pub message: Option<String>,
 }
 

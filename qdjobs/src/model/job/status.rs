@@ -39,11 +39,11 @@ pub enum Status {
 }
 
 impl Status {
-    /// All statuses, in the order of a job's life.
+    /// All statuses, in the order in which a job can reach them.
     pub const ALL: [Status; 5] =
         [Status::Pending, Status::Running, Status::Completed, Status::Failed, Status::Cancelled];
 
-    /// The status as it is written in SQL, in JSON and in texts.
+    /// The status as SQL, JSON and texts spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Status::Pending => "pending",

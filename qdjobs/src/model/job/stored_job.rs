@@ -22,8 +22,8 @@ use crate::model::clock::Timestamp;
 
 /// A stored job, as it was when it was read.
 ///
-/// Its `Serialize` form is the wire format of the HTTP interface: instants are ISO 8601 in UTC with six
-/// digits and no offset, and `duration` is in seconds.
+/// Its `Serialize` form is the wire format of the HTTP interface. Instants are ISO 8601 in UTC with six
+/// digits and no offset; `duration` is in seconds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Job {
@@ -55,7 +55,7 @@ pub struct Job {
     pub created_at: Timestamp,
     /// When the current or last attempt started.
     pub started_at: Option<Timestamp>,
-    /// When the job ended, with whichever status.
+    /// When the job ended, whether it completed, failed or was cancelled.
     pub completed_at: Option<Timestamp>,
     /// The worker that runs the job or ended it; `None` while it is pending.
     pub worker_id: Option<WorkerId>,
@@ -161,7 +161,8 @@ impl Serialize for Job {
     }
 }
 
-/// JSON text as a JSON value; as a JSON string if it is no JSON, since a person may have edited the row.
+/// JSON text as a JSON value. Text that is not JSON becomes a JSON string: the row may have been edited by
+/// hand.
 fn json(text: &str) -> JsonText<'_> {
     serde_json::from_str(text).map_or(JsonText::Other(text), JsonText::Json)
 }

@@ -14,25 +14,25 @@ use crate::model::job::{Job, Status, WorkerId};
 use crate::model::poison::attribute_crash;
 use crate::store::{FinishedJob, JobCommand, Release, Released, not_found};
 
-/// What the finish of one job did.
+/// The result of the finish of one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FinishResult {
-    /// The job has left `running`, as the verdict says.
+    /// The verdict was written: the job has left `running`.
     Written,
-    /// The job had ended under this very claim, whichever way; nothing was written.
+    /// The job had already ended under exactly this claim, in this status. Nothing was written.
     EndedBefore(Status),
-    /// The history has this attempt of this worker, ended as this verdict says: the finish was written
-    /// before, and its answer was lost.
+    /// The history already has this attempt with this outcome: the finish was written before, and its answer
+    /// was lost. Nothing was written.
     Repeated,
-    /// The claim was lost; nothing was written.
+    /// The claim was lost. Nothing was written.
     Lost,
 }
 
 /// Writes a finished job, if its claim still holds the job.
 ///
-/// The outcome, too, distinguishes a repetition from a lost claim. An attempt that was released since its
-/// worker was presumed dead is in the history as released. Its completion comes too late, and the worker must
-/// know that the job runs again.
+/// A repeated finish and a lost claim differ also in the recorded outcome. If a worker was presumed dead, the
+/// history records its attempt as released. A late completion of that attempt is lost, so the worker learns
+/// that the job runs again.
 pub(crate) fn finish<T: Transaction>(
     tx: &mut T,
     job: &FinishedJob,
@@ -43,8 +43,8 @@ pub(crate) fn finish<T: Transaction>(
         return Ok(FinishResult::Written);
     }
     if let Some(status) = tx.end_under(job.claim)? {
-        // Its task completed it in a transaction of its own, perhaps: those who wait for the end are
-        // answered.
+        // The task may have completed the job in its own transaction. So the calls that wait for this job are
+        // checked.
         effects.ended.push(job.claim.id);
         return Ok(FinishResult::EndedBefore(status));
     }
@@ -54,7 +54,7 @@ pub(crate) fn finish<T: Transaction>(
     }
 }
 
-/// Takes one job out of `running`; `false` if its claim is lost.
+/// Takes one job out of `running` and records the effects; `false` if its claim is lost.
 pub(super) fn leave<T: Transaction>(
     tx: &mut T,
     leaving: &Leaving<'_>,
@@ -67,8 +67,8 @@ pub(super) fn leave<T: Transaction>(
     Ok(has_left)
 }
 
-/// Releases what a worker holds and removes the worker. Nothing, if another process was quicker or a silent
-/// worker was heard.
+/// Releases the jobs of a worker and removes the worker. Does nothing if another process has done so, or if
+/// the silent worker has sent a heartbeat since.
 pub(super) fn release_worker<T: Transaction>(
     tx: &mut T,
     worker: WorkerId,
@@ -108,13 +108,13 @@ pub(super) fn release_worker<T: Transaction>(
     Ok(released)
 }
 
-/// Changes one job as a person asked; the job as it is afterwards, or as it was if it is deleted.
+/// Changes one job by hand. Returns the changed job; if it is deleted, the job as it was.
 pub(super) fn command<T: Transaction>(tx: &mut T, command: JobCommand, effects: &mut Effects) -> Result<Job> {
     let id = command.id();
     let job = tx.job(id)?.ok_or_else(|| not_found(id))?;
     command.permit(job.status, job.scheduled_at <= tx.now())?;
     tx.command(command)?;
-    // Those who wait for its end look at it again: it may have ended, or be gone.
+    // Check the waiters of this job again: the job may have ended or been deleted.
     effects.ended.push(id);
     effects.ready += usize::from(matches!(command, JobCommand::Retry(_)));
     if matches!(command, JobCommand::Delete(_)) {
@@ -123,11 +123,8 @@ pub(super) fn command<T: Transaction>(tx: &mut T, command: JobCommand, effects: 
     tx.job(id)?.ok_or_else(|| not_found(id))
 }
 
-/// The error for a worker that is not registered: presumed dead, released, or never registered.
+/// The error for a worker that is not registered: it was presumed dead, was released, or never registered.
 pub(super) fn lease_lost(worker: WorkerId) -> Error {
-    Error::new(
-        ErrorKind::LeaseLost,
-        format!("worker {worker} is not registered: its lease expired, and its jobs were released"),
-    )
-    .help("register a new worker, under another id")
+    Error::new(ErrorKind::LeaseLost, format!("worker {worker} is not registered; its lease may have expired"))
+        .help("register a new worker under another id")
 }

@@ -15,11 +15,11 @@ use crate::model::clock::Timestamp;
 use crate::model::job::WorkerId;
 use crate::store::ClaimResponse;
 
-/// Most rows written in one transaction, some twenty milliseconds of work: no caller waits for others much
-/// longer than one commit takes. A single request may be larger; it then has a transaction to itself.
+/// The most rows of one transaction, about 20 ms of work. So no caller waits much longer than one commit for
+/// the requests of others. A larger request gets a transaction of its own.
 pub(super) const BATCH_ROWS_MAX: usize = 4_096;
 
-/// How many of the waiting requests, from the oldest, share one transaction: at least one.
+/// The number of waiting requests, oldest first, that share the next transaction: at least one.
 pub(crate) fn requests_that_fit(waiting: &VecDeque<Request>) -> usize {
     let mut rows = 0;
     let fits = |request: &&Request| {
@@ -29,28 +29,29 @@ pub(crate) fn requests_that_fit(waiting: &VecDeque<Request>) -> usize {
     waiting.iter().take_while(fits).count().max(1).min(waiting.len())
 }
 
-/// One transaction in the making.
+/// The state of one transaction before its commit.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// Whether something other than these requests may have changed what those who wait are waiting for.
+    /// Whether something other than these requests may have made jobs ready, ended jobs or removed workers.
+    /// Then all waiting calls are checked.
     pub(crate) look: bool,
     pub(crate) effects: Effects,
     /// The next instant at which a job is due, if the transaction has read it.
     pub(super) next_due: Option<Option<Timestamp>>,
-    /// The requests that were applied, counted from the first.
+    /// How many requests were applied, from the first one.
     pub(super) applied: usize,
     /// Workers that could not be registered.
     pub(crate) refused: Vec<WorkerId>,
-    /// Claims, made after everything else has been applied: so they see what it stored.
+    /// The claim requests. They claim after all requests were applied, so they see what these stored.
     pub(super) claims: Vec<Claiming>,
-    /// Whether a claim was spent: with that of a suspected poison job, its worker may hold another.
+    /// Whether a job was finished. If it was a suspected poison job, its worker may now hold another one.
     pub(super) spent: bool,
 }
 
-/// A claim request whose finished jobs are written, and that has not claimed yet.
+/// A claim request that has written its finished jobs and has not claimed yet.
 #[derive(Debug)]
 pub(super) struct Claiming {
-    /// The place of the request.
+    /// The index of the request.
     pub(super) at: usize,
     pub(super) may_claim: bool,
     pub(super) may_wait: bool,
@@ -62,7 +63,7 @@ impl Batch {
         Batch { look, ..Batch::default() }
     }
 
-    /// Earlier requests of this worker in this batch are answered, and neither claim nor wait.
+    /// Makes earlier requests of this worker in this batch neither claim nor wait. They are still answered.
     pub(super) fn claim_nothing_for(&mut self, worker: WorkerId, requests: &[Request]) {
         for claiming in &mut self.claims {
             if matches!(&requests[claiming.at], Request::Claim(call) if call.args.worker == worker) {
@@ -71,8 +72,7 @@ impl Batch {
         }
     }
 
-    /// Earlier requests of a dead worker in this batch that could wait are refused, as its waiting claims
-    /// are.
+    /// Refuses earlier requests of a dead worker in this batch that could wait, like its waiting claims.
     pub(super) fn refuse_waiting_of(&mut self, dead: WorkerId, requests: &mut [Request]) {
         self.claims.retain(|claiming| match &mut requests[claiming.at] {
             Request::Claim(call) if claiming.may_wait && call.args.worker == dead => {

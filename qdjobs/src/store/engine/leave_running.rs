@@ -14,24 +14,24 @@ use crate::model::poison::Crash;
 use crate::model::retry::Verdict;
 use crate::store::{Claim, FinishedJob, Ticket};
 
-/// How one job leaves `running`, whatever the reason: its task ended, its worker stops, its worker died.
+/// How one job leaves `running`: its task ended, its worker stops, or its worker died.
 #[derive(Debug)]
 pub(crate) struct Leaving<'a> {
-    /// The claim that is spent.
+    /// The claim that ends.
     pub(crate) claim: Claim,
     /// When the attempt started.
     pub(crate) started_at: Timestamp,
-    /// What the job is afterwards.
+    /// The status of the job afterwards.
     pub(crate) next: Next<'a>,
     /// What is counted against the job.
     pub(crate) counts: Counts,
-    /// How the attempt ended; `None` if it leaves no trace: its number is free again.
+    /// How the attempt ended. `None` if it is not recorded; its number is then used again.
     pub(crate) outcome: Option<AttemptOutcome>,
-    /// The error or reason of the attempt, as it is stored.
+    /// The error or reason of the attempt, in its stored form.
     pub(crate) error: Option<Cow<'a, str>>,
 }
 
-/// What a job is after it has left `running`.
+/// The status of a job after it has left `running`.
 #[derive(Debug)]
 pub(crate) enum Next<'a> {
     /// `completed`, with its result.
@@ -43,14 +43,15 @@ pub(crate) enum Next<'a> {
     Ended(Status),
     /// `pending`.
     Pending {
-        /// When it is due; `None` keeps its `scheduled_at`, and with it its place in the queue.
+        /// When it is due. `None` keeps its `scheduled_at` and thus its place in the queue.
         scheduled_at: Option<Timestamp>,
         /// Whether it may be claimed at once.
         availability: Availability,
     },
 }
 
-/// What is counted against a job that leaves `running`. With either, the attempt's error becomes the job's.
+/// What is counted for a job that leaves `running`. With `Retry` and `Crash`, the error of the attempt
+/// becomes the error of the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counts {
     Nothing,
@@ -58,7 +59,7 @@ pub(crate) enum Counts {
     Crash,
 }
 
-/// A running job, as a release of its worker finds it.
+/// A running job of a worker that is released.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     pub(crate) claim: Claim,
@@ -67,7 +68,7 @@ pub(crate) struct Held {
 }
 
 impl<'a> Leaving<'a> {
-    /// As the worker's verdict says.
+    /// The end that the worker's verdict requests.
     pub(crate) fn finished(job: &'a FinishedJob, now: Timestamp) -> Leaving<'a> {
         let FinishedJob { claim, ticket, began_after, verdict } = job;
         let leaving = |next, outcome, error| Leaving {
@@ -97,7 +98,7 @@ impl<'a> Leaving<'a> {
             }
             Verdict::Release { wait, started } => {
                 let at = (!wait.is_zero()).then(|| after_at_latest(now, *wait));
-                // A job that was claimed was due: without a wait it still is.
+                // A claimed job was due. Without a wait, it is still due.
                 let availability = at.map_or(Availability::due(ticket.suspected), |at| {
                     Availability::of(at, now, ticket.suspected)
                 });
@@ -108,7 +109,7 @@ impl<'a> Leaving<'a> {
         }
     }
 
-    /// As if the claim had never been: no worker knows of it.
+    /// Undoes a claim that no worker knows of.
     pub(crate) fn unclaimed(claim: Claim, ticket: Ticket) -> Leaving<'a> {
         let availability = Availability::due(ticket.suspected);
         Leaving {
@@ -121,7 +122,7 @@ impl<'a> Leaving<'a> {
         }
     }
 
-    /// Released with its worker, without a failure; `why` goes on record.
+    /// Releases the job with its worker, without a failure. `why` is recorded with the attempt.
     pub(crate) fn released(held: &Held, why: Option<&'a str>) -> Leaving<'a> {
         let availability = Availability::due(held.crash_count > 0);
         Leaving {
@@ -134,7 +135,7 @@ impl<'a> Leaving<'a> {
         }
     }
 
-    /// Released with its dead worker, and a crash is counted for it.
+    /// Releases the job of a dead worker and counts a crash for it.
     pub(crate) fn crashed(held: &Held, crash: &'a Crash, now: Timestamp) -> Leaving<'a> {
         let next = if crash.is_last {
             Next::Ended(Status::Failed)
@@ -151,7 +152,7 @@ impl<'a> Leaving<'a> {
         }
     }
 
-    /// The error that becomes the job's own, if this changes it.
+    /// The error that becomes the error of the job; `None` if the job keeps its error.
     pub(crate) fn job_error(&self) -> Option<&str> {
         let changes = matches!(self.next, Next::Ended(_)) || self.counts != Counts::Nothing;
         self.error.as_deref().filter(|_| changes)

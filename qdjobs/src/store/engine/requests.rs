@@ -20,10 +20,9 @@ use crate::store::{
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// One verb that is asked for: its arguments, the duty to answer, and the answer once a transaction has
-/// decided it.
+/// One call of a verb: its arguments, its reply, and its answer once a transaction has decided it.
 ///
-/// A transaction that runs again decides anew. The answer is sent after the commit.
+/// A transaction that runs again decides the answer again. The answer is sent after the commit.
 #[derive(Debug)]
 pub(crate) struct Call<Q, A> {
     pub(crate) args: Q,
@@ -36,17 +35,17 @@ impl<Q, A> Call<Q, A> {
         Call { args, reply, answer: None }
     }
 
-    /// Notes the answer.
+    /// Records the answer.
     pub(crate) fn decide(&mut self, answer: Result<A>) {
         self.answer = Some(answer);
     }
 
-    /// Forgets the answer: the transaction that decided it has not happened.
+    /// Discards the answer: the transaction that decided it was not committed.
     pub(crate) fn reset(&mut self) {
         self.answer = None;
     }
 
-    /// The answer that is noted.
+    /// The recorded answer.
     pub(crate) fn answer(&self) -> Option<&Result<A>> {
         self.answer.as_ref()
     }
@@ -63,8 +62,9 @@ impl<Q, A> Call<Q, A> {
         }
     }
 
-    /// Answers a call of a transaction that failed with `error`. A call that failed by itself gets its own
-    /// error, unless that was for something that the failure undoes: a held key, the end of a worker.
+    /// Answers a call of a transaction that failed with `error`. If the call failed alone before, it gets its
+    /// own error. But a conflict or a lost lease may result from other requests of this transaction, which
+    /// the failure undoes. Then the call gets `error`.
     pub(crate) fn fail(self, error: &Error) {
         let is_undone = |own: &Error| matches!(own.kind(), ErrorKind::Conflict | ErrorKind::LeaseLost);
         self.reply.send(Err(match self.answer {
@@ -73,7 +73,7 @@ impl<Q, A> Call<Q, A> {
         }));
     }
 
-    /// Answers a call as its transaction ended.
+    /// Answers a call after its transaction has ended.
     fn end(self, failed: Option<&Error>) {
         match failed {
             None => self.send(),
@@ -82,10 +82,10 @@ impl<Q, A> Call<Q, A> {
     }
 }
 
-/// A wait for the end of a job. Boxed, since a job is large.
+/// A wait for the end of a job. It is boxed, because a job is large.
 pub(crate) type WaitForEnd = Box<Call<JobId, Job>>;
 
-/// Progress to write, and what of it the transaction wrote.
+/// Progress to write, and the value that the transaction wrote.
 #[derive(Debug)]
 pub(crate) struct ProgressReport {
     pub(crate) slot: Arc<ProgressSlot>,
@@ -93,8 +93,8 @@ pub(crate) struct ProgressReport {
 }
 
 impl ProgressReport {
-    /// Empties the slot as its transaction ended. Gives the slot back if it has to be submitted again: a
-    /// newer value came during the transaction, and one transaction writes one value of a job.
+    /// Empties the slot after its transaction has ended. Returns the slot if a newer value arrived during the
+    /// transaction, so that it must be submitted again.
     fn end(self, failed: Option<&Error>) -> Option<Arc<ProgressSlot>> {
         match self.written {
             Some(written) if failed.is_none() => self.slot.stored(&written).then_some(self.slot),
@@ -107,7 +107,7 @@ impl ProgressReport {
     }
 }
 
-/// A request, in the order of a job's life. The calls with a job as their answer are boxed: a job is large.
+/// A request; the variants are in verb order. Calls whose answer is a job are boxed, because a job is large.
 #[derive(Debug)]
 pub(crate) enum Request {
     Insert(Call<Vec<NewJob>, Vec<JobId>>),
@@ -122,7 +122,7 @@ pub(crate) enum Request {
     WaitFor(WaitForEnd),
     /// Another connection may have written, or a manual clock has advanced.
     Look,
-    /// Every request before this one is answered; none comes after it.
+    /// Closes the queue. Every earlier request is answered, and no request follows.
     Close,
 }
 
@@ -131,14 +131,15 @@ impl Request {
         Request::ReportProgress(ProgressReport { slot, written: None })
     }
 
-    /// Answers a request as its transaction ended. Gives back a progress slot that has to be submitted again.
+    /// Answers a request after its transaction has ended. Returns a progress slot that must be submitted
+    /// again.
     pub(super) fn end(self, failed: Option<&Error>) -> Option<Arc<ProgressSlot>> {
         match self {
             Request::Insert(call) => call.end(failed),
             Request::PublishTasks(call) => call.end(failed),
             Request::RegisterWorker(call) => call.end(failed),
             Request::Claim(call) => call.end(failed),
-            // Needs no storage: `Waiters` has ended the claims, whatever became of the transaction.
+            // `Waiters` has ended the claims in memory, even if the transaction failed.
             Request::CancelWaitingClaims(call) => call.reply.send(Ok(())),
             Request::Heartbeat(call) => call.end(failed),
             Request::ReportProgress(report) => return report.end(failed),
@@ -150,12 +151,12 @@ impl Request {
         None
     }
 
-    /// Refuses a request that no transaction will run.
+    /// Refuses a request before any transaction has run it.
     pub(crate) fn refuse(self, error: &Error) {
         self.end(Some(error));
     }
 
-    /// Forgets what a transaction decided that runs again.
+    /// Discards the answer of a transaction that runs again.
     pub(super) fn reset(&mut self) {
         match self {
             Request::Insert(call) => call.reset(),
@@ -172,7 +173,7 @@ impl Request {
         }
     }
 
-    /// About how many rows it writes.
+    /// The approximate number of rows that the request writes.
     pub(super) fn rows(&self) -> usize {
         match self {
             Request::Insert(call) => call.args.len(),
@@ -181,7 +182,7 @@ impl Request {
         }
     }
 
-    /// About what it holds in memory while it waits.
+    /// The approximate memory of the request, in bytes.
     fn bytes(&self) -> usize {
         match self {
             Request::Insert(call) => call.args.iter().map(bytes_of).sum(),
@@ -190,27 +191,27 @@ impl Request {
     }
 }
 
-/// About what a job holds in memory: its texts, and what a job without any takes.
+/// The approximate memory of a job, in bytes: its texts and a fixed part.
 fn bytes_of(job: &NewJob) -> usize {
     let options = [&job.name, &job.metadata, &job.idempotency_key];
     let options: usize = options.into_iter().flatten().map(String::len).sum();
     job.task_name.len() + job.params.len() + job.queue.len() + options + 256
 }
 
-/// Most bytes that may wait. More means that the disk has been slower than the callers for a long time. They
-/// are refused at once, rather than blocked, or kept until the memory ends.
+/// The most bytes of waiting requests. If more wait, the disk has been slower than the callers for a long
+/// time. Further inserts are then refused at once, so that they neither block nor fill the memory.
 const BYTES_MAX: usize = 256 << 20;
 
-/// Requests that wait for the writing thread, and the place where it sleeps.
+/// The requests that wait for the writer thread, and the condition on which this thread sleeps.
 #[derive(Debug)]
 pub(crate) struct RequestQueue {
     /// [`BYTES_MAX`], except in a test.
     bytes_max: usize,
-    /// Held for a push or a swap, never during a transaction.
+    /// Locked to add or take requests, never during a transaction.
     state: Mutex<State>,
-    /// Notified when something arrives while the writing thread sleeps.
+    /// Notified when a request arrives while the writer thread sleeps.
     arrived: Condvar,
-    /// Whether the store has halted: read once a batch, without the lock.
+    /// Whether the store has halted. Read once per batch, without the lock.
     is_halted: AtomicBool,
 }
 
@@ -230,32 +231,32 @@ struct State {
     waiting: VecDeque<Request>,
     bytes: usize,
     asleep: bool,
-    /// The file has changed since this was last read. Kept, since a change may come before the thread sleeps
-    /// that it is to wake.
+    /// Whether the file has changed since this flag was last read. It is stored, because a change may be
+    /// reported before the writer thread sleeps.
     file_changed: bool,
-    /// The thread is to be woken though no request waits.
+    /// Whether to wake the thread although no request waits.
     woken: bool,
     closed: bool,
-    /// What every request is refused with, once the store has halted.
+    /// The error of every request, once the store has halted.
     halted: Option<Error>,
 }
 
-/// How long the writing thread sleeps when nothing waits.
+/// How long the writer thread sleeps when no request waits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sleep {
-    /// `None` until it is woken.
+    /// `None` to sleep until it is woken.
     pub(crate) limit: Option<Duration>,
     /// Whether [`RequestQueue::note_file_change`] wakes it.
     pub(crate) wakes_on_change: bool,
 }
 
 impl RequestQueue {
-    /// Leaves a request for the writing thread, or refuses it.
+    /// Adds a request for the writer thread, or refuses it.
     pub(crate) fn push(&self, request: Request) -> Result<()> {
         let mut state = self.lock();
         if state.closed {
             return Err(Error::new(ErrorKind::Closed, "the queue is closed")
-                .help("keep a JobQueue for as long as you use it"));
+                .help("keep the `JobQueue` alive while handles or workers use it"));
         }
         if let Some(halted) = &state.halted
             && !matches!(request, Request::Close)
@@ -268,7 +269,7 @@ impl RequestQueue {
                 ErrorKind::Overloaded,
                 format!("{} MiB of jobs already wait to be written", state.bytes >> 20),
             )
-            .help("the disk is slower than the enqueues: slow them down, or look at what keeps the disk"));
+            .help("enqueue more slowly, or find out why the disk is slow"));
         }
         state.closed = matches!(request, Request::Close);
         state.bytes += bytes;
@@ -302,15 +303,15 @@ impl RequestQueue {
         state.woken = false;
     }
 
-    /// Whether the thread would be woken, or not sleep at all, if its sleep were `sleep`.
+    /// Whether [`wait`](RequestQueue::wait) with this `sleep` would return at once.
     #[cfg(test)]
     pub(crate) fn wakes(&self, sleep: Sleep) -> bool {
         let state = self.lock();
         !state.waiting.is_empty() || state.woken || (sleep.wakes_on_change && state.file_changed)
     }
 
-    /// Notes that the thread goes to sleep, or has woken: what [`wait`](RequestQueue::wait) does at its two
-    /// ends.
+    /// Records that the thread sleeps or has woken, as [`wait`](RequestQueue::wait) does at its start and
+    /// end.
     #[cfg(test)]
     pub(crate) fn set_asleep(&self, asleep: bool) {
         let mut state = self.lock();
@@ -331,14 +332,14 @@ impl RequestQueue {
         batch
     }
 
-    /// Whether the writing thread sleeps, nothing waits for it, and more would be accepted.
+    /// Whether the writer thread sleeps, no request waits, and a request would be accepted.
     pub(crate) fn is_quiet(&self) -> bool {
         let state = self.lock();
         state.asleep && state.waiting.is_empty() && !state.closed && state.halted.is_none()
     }
 
-    /// Refuses every request from now on, except a close, with `halted`; the first error counts. Wakes the
-    /// writing thread, which refuses what waits.
+    /// Refuses every further request, except a close, with `halted`. If called again, it keeps the first
+    /// error. Wakes the writer thread, which refuses the waiting requests.
     pub(crate) fn halt(&self, halted: Error) {
         let mut state = self.lock();
         state.halted.get_or_insert(halted);
@@ -352,38 +353,38 @@ impl RequestQueue {
         self.is_halted.load(Ordering::Acquire)
     }
 
-    /// What every request is refused with, if the store has halted.
+    /// The error of every request, if the store has halted.
     pub(crate) fn halted(&self) -> Option<Error> {
         if self.is_halted() { self.lock().halted.as_ref().map(Error::repeat) } else { None }
     }
 
-    /// Asks the writing thread to read what others have written.
+    /// Asks the writer thread to read the commits of other connections.
     pub(crate) fn look(&self) {
-        // A closed queue has no thread left that could look.
+        // A closed queue has no writer thread any more.
         let _ = self.push(Request::Look);
     }
 
-    /// Wakes the writing thread, so that it reads the time.
+    /// Wakes the writer thread, so that it reads the clock.
     pub(crate) fn wake(&self) {
         self.lock().woken = true;
         self.arrived.notify_one();
     }
 
-    /// Notes that the file has changed. Wakes the writing thread if its [`Sleep`] says so.
+    /// Records that the file has changed. Wakes the writer thread if its [`Sleep`] allows it.
     #[cfg(target_os = "linux")]
     pub(crate) fn note_file_change(&self) {
         self.lock().file_changed = true;
         self.arrived.notify_one();
     }
 
-    /// Whether the file has changed since this was last read.
+    /// Whether the file has changed since the last call.
     #[cfg(target_os = "linux")]
     pub(crate) fn take_file_change(&self) -> bool {
         std::mem::take(&mut self.lock().file_changed)
     }
 
-    /// Accepts nothing more, and drops what waits, which answers [`ErrorKind::Closed`]: the writing thread
-    /// has ended.
+    /// Closes the queue after the writer thread has ended. Drops the waiting requests, which answers them
+    /// with [`ErrorKind::Closed`].
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         state.closed = true;

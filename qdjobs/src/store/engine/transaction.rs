@@ -13,51 +13,51 @@ use crate::model::error::Result;
 use crate::model::job::{AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
 use crate::store::{Claim, ClaimRequest, ClaimedJob, JobCommand, TaskDefaults, WorkerInfo};
 
-/// One transaction of a store. Every verb borrows its request and can run again. The verbs stand in the order
-/// of a job's life.
+/// One transaction of a store. Every method borrows its arguments and can run again. The methods are in verb
+/// order.
 ///
-/// [`is_alive`](Transaction::is_alive) says whether an error has ended the whole transaction.
+/// [`is_alive`](Transaction::is_alive) reports whether the transaction still exists after an error.
 pub(crate) trait Transaction {
-    /// The one instant of this transaction.
+    /// The instant of this transaction, read once.
     fn now(&self) -> Timestamp;
 
-    /// With the crash of this number a job fails.
+    /// The crash count with which a job fails.
     fn crashes_max(&self) -> u32;
 
-    /// Whether the transaction can go on after `error`. If not, each further statement would be written by
-    /// itself.
+    /// Whether the transaction still exists after `error`. If not, the database would commit each further
+    /// statement separately.
     fn is_alive(&self, error: &crate::Error) -> bool;
 
-    /// Runs `verb` so that an error undoes all of it and nothing else.
+    /// Runs `verb` in a savepoint, so that an error undoes only its changes.
     fn alone<A>(&mut self, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A>;
 
     /// Whether [`insert`](Transaction::insert) of these jobs succeeds or fails as a whole without
     /// [`alone`](Transaction::alone).
     fn is_one_statement(&self, jobs: &[NewJob]) -> bool;
 
-    /// Stores jobs, or finds those whose keys are held.
+    /// Stores jobs. For a job whose idempotency key is held by the same job, returns the stored id.
     fn insert(&mut self, jobs: &[NewJob], effects: &mut Effects) -> Result<Vec<JobId>>;
 
     /// Stores the options of tasks.
     fn publish_tasks(&mut self, tasks: &[TaskDefaults]) -> Result<()>;
 
-    /// Registers a worker; `false` if it is registered already.
+    /// Registers a worker; `false` if it is already registered.
     fn register_worker(&mut self, worker: &WorkerInfo) -> Result<bool>;
 
-    /// Whether a worker is registered. It stays so until the commit.
+    /// Whether a worker is registered. The answer stays true until the commit.
     fn is_registered(&mut self, worker: WorkerId) -> Result<bool>;
 
     /// Whether a suspected poison job waits to be claimed.
     fn has_suspected(&mut self) -> Result<bool>;
 
-    /// Claims the jobs that come first.
+    /// Claims the first jobs in claim order.
     fn claim(&mut self, wanted: &ClaimRequest) -> Result<Vec<ClaimedJob>>;
 
     /// Counts a heartbeat; `false` if the worker is not registered.
     fn heartbeat(&mut self, worker: WorkerId) -> Result<bool>;
 
-    /// Running jobs whose worker is not registered. No code of this crate leaves any; a person with a
-    /// database shell may.
+    /// Running jobs whose worker is not registered. No code of this crate leaves such jobs; a change by hand
+    /// in a database shell can.
     fn orphans(&mut self) -> Result<Vec<Held>>;
 
     /// The heartbeats of a registered worker.
@@ -66,41 +66,41 @@ pub(crate) trait Transaction {
     /// Stores progress, unless the claim is lost.
     fn report_progress(&mut self, claim: Claim, progress: &Progress) -> Result<()>;
 
-    /// Writes how a job leaves `running`, and its attempt into the history; `false`, and nothing written, if
-    /// the claim is lost. The only way out of `running`: whatever has to follow a job's end or return hooks
-    /// in here.
+    /// Writes how a job leaves `running`, and its attempt into the history. If the claim is lost, writes
+    /// nothing and returns `false`. No other method takes a job out of `running`, so code that must run after
+    /// it belongs here.
     fn leave_running(&mut self, leaving: &Leaving<'_>) -> Result<bool>;
 
-    /// How a job ended, if it did so under exactly this claim and not by a crash.
+    /// How a job ended, if it ended under exactly this claim and not by a crash.
     fn end_under(&mut self, claim: Claim) -> Result<Option<Status>>;
 
     /// Whether the history has this attempt of this worker, with this outcome.
     fn has_attempt(&mut self, claim: Claim, outcome: AttemptOutcome) -> Result<bool>;
 
-    /// Makes due jobs ready, as many as one transaction may.
+    /// Makes due jobs ready, up to a limit for each transaction.
     fn promote(&mut self, effects: &mut Effects) -> Result<()>;
 
     /// The next instant at which a job is due.
     fn next_due(&mut self) -> Result<Option<Timestamp>>;
 
-    /// Removes a worker, which `is_dead` or stops; `false` if it is not registered.
+    /// Removes a worker that `is_dead` or stops; `false` if it is not registered.
     fn remove_worker(&mut self, worker: WorkerId, is_dead: bool) -> Result<bool>;
 
     /// The jobs that a worker holds.
     fn held_by(&mut self, worker: WorkerId) -> Result<Vec<Held>>;
 
-    /// Writes a command that the job's status permits.
+    /// Writes a command. The caller has checked that the job's status permits it.
     fn command(&mut self, command: JobCommand) -> Result<()>;
 
     /// One job.
     fn job(&mut self, id: JobId) -> Result<Option<Job>>;
 }
 
-/// What a transaction changes for those who wait: the reasons to wake them, once it is committed.
+/// The changes of a transaction that can end a wait. They wake the waiting calls after the commit.
 ///
-/// A claim waits for a job that is ready, for an instant that is earlier than those known, and for the loss
-/// of its worker. A caller waits for an end. What stops running jobs, once there is such a verb, adds its
-/// reason here.
+/// A waiting claim is woken by a ready job, by an earlier due instant and by the removal of its worker. A
+/// wait for a job is woken by the end of that job. A future verb that stops running jobs adds its reason
+/// here.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     /// Jobs that became ready.
@@ -109,7 +109,7 @@ pub(crate) struct Effects {
     pub(crate) due: Option<Timestamp>,
     /// Jobs that have ended, or were changed or deleted after their end.
     pub(crate) ended: Vec<JobId>,
-    /// Workers that are not registered any more.
+    /// Workers that were removed.
     pub(crate) gone: Vec<WorkerId>,
     /// Workers that are newly registered.
     pub(crate) registered: Vec<WorkerId>,
@@ -117,7 +117,7 @@ pub(crate) struct Effects {
     pub(crate) claimed: usize,
 }
 
-/// The effects before a request, which may fail alone.
+/// The state of the effects before a request that may fail alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     ready: usize,
@@ -128,7 +128,7 @@ pub(crate) struct Mark {
 }
 
 impl Effects {
-    /// A pending job was stored, or waits again.
+    /// Records that a pending job was stored or became pending again.
     pub(crate) fn is_pending(&mut self, availability: Availability, scheduled_at: Option<Timestamp>) {
         if availability.is_ready() {
             self.ready += 1;
@@ -137,7 +137,7 @@ impl Effects {
         }
     }
 
-    /// A job has left `running`.
+    /// Records that a job has left `running`.
     pub(crate) fn has_left(&mut self, leaving: &Leaving<'_>) {
         match leaving.next {
             Next::Completed { .. } | Next::Ended(_) => self.ended.push(leaving.claim.id),
@@ -150,7 +150,7 @@ impl Effects {
         Mark { ready: *ready, due: *due, ended: ended.len(), gone: gone.len(), registered: registered.len() }
     }
 
-    /// Undoes what has come since `mark`: the request failed alone.
+    /// Removes the effects since `mark`, because the request failed alone.
     pub(crate) fn undo_to(&mut self, mark: Mark) {
         self.ready = mark.ready;
         self.due = mark.due;
@@ -159,7 +159,7 @@ impl Effects {
         self.registered.truncate(mark.registered);
     }
 
-    /// Jobs that nobody here has claimed: work for other processes.
+    /// The number of ready jobs that this process has not claimed, for other processes.
     pub(crate) fn left_over(&self) -> usize {
         self.ready.saturating_sub(self.claimed)
     }

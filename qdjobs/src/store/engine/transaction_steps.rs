@@ -17,8 +17,8 @@ use crate::model::error::{Error, Result};
 use crate::model::job::{JobId, Status, WorkerId};
 use crate::store::{ClaimRequest, ClaimResponse, Heartbeat, Release, Released, WorkerInfo, not_found};
 
-/// Runs the requests in one transaction, and notes the answers. An error ends the transaction: nothing of it
-/// is to be committed. Can run again with an empty batch.
+/// Runs the requests in one transaction and records the answers. If it returns an error, the transaction must
+/// not be committed. It can run again with an empty batch.
 pub(crate) fn run<T: Transaction>(
     tx: &mut T,
     requests: &mut [Request],
@@ -44,8 +44,8 @@ pub(crate) fn run<T: Transaction>(
     Ok(())
 }
 
-/// Applies one request, alone: an error is its own answer. Only an error that ended the whole transaction is
-/// returned. `before` are the requests applied before it.
+/// Applies one request. Its error is its own answer; only an error that ended the whole transaction is
+/// returned. `before` are the requests that were applied before it.
 fn apply<T: Transaction>(
     tx: &mut T,
     request: &mut Request,
@@ -76,7 +76,8 @@ fn apply<T: Transaction>(
             let Some(progress) = report.slot.peek() else { return Ok(()) };
             let written = tx.report_progress(report.slot.claim(), &progress);
             report.written = Some(progress);
-            // What cannot be written is replaced by a later value; only the end of the transaction matters.
+            // A later value replaces one that could not be written. So an error matters only if it ended the
+            // transaction.
             written.or_else(|error| if tx.is_alive(&error) { Ok(()) } else { Err(error) })
         }
         Request::ReleaseWorker(call) => release(tx, call, before, waiters, batch),
@@ -88,7 +89,8 @@ fn apply<T: Transaction>(
             decide(tx, call, changed)
         }
         Request::WaitFor(call) => match tx.job(call.args) {
-            // Without an answer it waits. The job may end in this very transaction.
+            // The job has not ended, so this request keeps waiting. The job may end later in this
+            // transaction.
             Ok(Some(job)) if !job.status.is_ended() => Ok(()),
             Ok(job) => {
                 let job = job.ok_or_else(|| not_found(call.args));
@@ -100,21 +102,21 @@ fn apply<T: Transaction>(
             batch.look = true;
             Ok(())
         }
-        // What waits is closed with the store.
+        // The store ends all waiting calls when it closes.
         Request::Close => Ok(()),
     }
 }
 
-/// Notes an answer. If its error ended the transaction, that is returned: going on would write each further
-/// statement by itself.
+/// Records an answer. If its error ended the transaction, returns that error: SQLite would commit each
+/// further statement separately.
 fn decide<T: Transaction, Q, A>(tx: &T, call: &mut Call<Q, A>, answer: Result<A>) -> Result<()> {
     let over = answer.as_ref().err().filter(|error| !tx.is_alive(error)).map(Error::repeat);
     call.decide(answer);
     over.map_or(Ok(()), Err)
 }
 
-/// Runs one request so that it succeeds or fails alone, its effects included. A single statement does so by
-/// itself.
+/// Runs one request so that it succeeds or fails alone, with its effects. If it is a single statement, that
+/// needs no savepoint.
 fn alone<T: Transaction, A>(
     tx: &mut T,
     several: bool,
@@ -149,7 +151,7 @@ fn register_worker<T: Transaction>(
 
 // -- claim
 
-/// Writes the finished jobs of a claim request; it claims later, see [`claim_for_requests`].
+/// Writes the finished jobs of a claim request. It claims later, in [`claim_for_requests`].
 fn finish_jobs<T: Transaction>(
     tx: &mut T,
     call: &mut Call<ClaimRequest, ClaimResponse>,
@@ -184,20 +186,20 @@ fn finish_jobs<T: Transaction>(
     }
 }
 
-/// Claims for those who have waited longest, and refuses those whose worker is gone.
+/// Claims for the waiting claims, oldest first. Refuses those whose worker is no longer registered.
 fn claim_for_waiting<T: Transaction>(tx: &mut T, waiters: &mut Waiters, batch: &mut Batch) -> Result<()> {
     if batch.look {
         waiters.refuse_unregistered(tx)?;
     }
-    // With a spent claim, a worker may have got the right to a suspected poison job that waited before.
+    // After a finish, its worker may be allowed to hold a suspected poison job that it could not claim
+    // before.
     let may_have_more = batch.effects.ready > 0
         || batch.look
         || (batch.spent && waiters.has_claims() && tx.has_suspected()?);
     if may_have_more { waiters.claim(tx, &mut batch.effects) } else { Ok(()) }
 }
 
-/// Claims for the requests of this batch, after those who waited before. Leaves without an answer what has to
-/// wait.
+/// Claims for the requests of this batch, after the waiting claims. A request that must wait gets no answer.
 fn claim_for_requests<T: Transaction>(tx: &mut T, requests: &mut [Request], batch: &mut Batch) -> Result<()> {
     for claiming in std::mem::take(&mut batch.claims) {
         let Some(Request::Claim(call)) = requests.get_mut(claiming.at) else { continue };
@@ -267,7 +269,8 @@ fn release<T: Transaction>(
 
 // -- wait
 
-/// Notes the answers for those who wait for jobs that have ended: here, or (after a look) anywhere.
+/// Records the answers of calls that wait for a job that has ended: in this batch or, if `look` is set, in
+/// any process.
 fn collect_ends<T: Transaction>(
     tx: &mut T,
     requests: &mut [Request],
@@ -285,14 +288,14 @@ fn collect_ends<T: Transaction>(
         ids.retain(|id| ended.contains(id));
         ids.extend(ended.iter().filter(|id| waiters.waits_for(**id)));
     }
-    // In one order everywhere, and each once.
+    // In ascending order, so that every run reads the jobs in the same order; each job once.
     ids.sort_unstable();
     ids.dedup();
     ids.into_iter().try_for_each(|id| note_end(tx, id, requests, waiters))
 }
 
-/// Before a command changes a job that has ended in this very batch: those who waited until now get this end
-/// as their answer.
+/// Called before a command changes a job that has ended in this batch: the calls that wait for it get this
+/// end as their answer.
 fn note_end_before<T: Transaction>(
     tx: &mut T,
     id: JobId,
@@ -303,7 +306,7 @@ fn note_end_before<T: Transaction>(
     if batch.effects.ended.contains(&id) { note_end(tx, id, before, waiters) } else { Ok(()) }
 }
 
-/// Notes the end of a job, if it has ended or is gone, for those who wait for it.
+/// If a job has ended or was deleted, records the answer of the calls that wait for it.
 fn note_end<T: Transaction>(
     tx: &mut T,
     id: JobId,

@@ -24,7 +24,7 @@ use crate::store::{Claim, ClaimRequest, ClaimResponse, Release, Ticket};
 pub(crate) struct Unconfirmed {
     /// Claims that no worker knows of.
     pub(crate) claims: Vec<(Claim, Ticket)>,
-    /// Workers whose registration failed for their process.
+    /// Workers that may be registered although their process got an error.
     pub(crate) workers: Vec<WorkerId>,
 }
 
@@ -33,7 +33,7 @@ impl Unconfirmed {
         self.claims.is_empty() && self.workers.is_empty()
     }
 
-    /// Notes what a lost transaction has claimed and registered.
+    /// Records the claims and registrations of a commit whose outcome is unknown.
     pub(super) fn note(
         &mut self,
         requests: &[Request],
@@ -49,11 +49,11 @@ impl Unconfirmed {
         self.workers.extend(registered);
     }
 
-    /// Gives back what is there, if it is there. Only in a transaction that cannot begin before the lost one
-    /// is over: else the lost one could land after it.
+    /// Releases these claims and workers, if they were stored. Call it only in a transaction that cannot
+    /// begin before the lost commit is over. Otherwise, the lost commit could be applied after it.
     ///
-    /// A claim is compared by all that it is (job, attempt and worker), so that no other claim is touched. It
-    /// leaves no trace in the history, since nothing has started.
+    /// A claim is compared by job, attempt and worker, so no other claim is changed. The history does not
+    /// record it, because no task has started.
     pub(crate) fn give_back<T: Transaction>(&self, tx: &mut T, batch: &mut Batch) -> Result<()> {
         for &(claim, ticket) in &self.claims {
             leave(tx, &Leaving::unclaimed(claim, ticket), &mut batch.effects)?;

@@ -20,14 +20,14 @@ use crate::model::error::{Error, Result};
 use crate::model::job::{Job, JobId, WorkerId};
 use crate::store::{ClaimRequest, ClaimResponse, ProgressSlot};
 
-/// Those who wait in this process.
+/// The waiting calls of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     /// Waiting claims, oldest first.
     claims: Vec<WaitingClaim>,
-    /// Callers that wait for the end of a job.
+    /// Calls that wait for the end of a job.
     ends: BTreeMap<JobId, Vec<WaitForEnd>>,
-    /// Those of these jobs whose end is noted. A list, since a store may have very many waits.
+    /// The jobs in `ends` that have a recorded answer. Kept as a list, because `ends` can be very large.
     noted: Vec<JobId>,
     /// The next instant at which a job is due, as far as it is known.
     next_due: Option<Timestamp>,
@@ -35,21 +35,21 @@ pub(crate) struct Waiters {
 
 type WaitingClaim = Call<ClaimRequest, ClaimResponse>;
 
-/// The answers of a transaction that has ended, to be [sent](Answers::send) once no lock is held: whoever is
-/// woken may call straight back.
+/// The answers of a transaction that has ended. [`send`](Answers::send) them after all locks are released,
+/// because code that they wake may call the store at once.
 #[must_use = "somebody waits for each of these answers"]
 #[derive(Debug)]
 pub(crate) struct Answers<'r> {
     ends: Vec<WaitForEnd>,
     requests: &'r mut [Request],
     claims: Vec<WaitingClaim>,
-    /// Waiting claims that ended by their worker's wish, which needs no storage.
+    /// Waiting claims that their worker cancelled. They end even if the transaction failed.
     cancelled: Vec<WaitingClaim>,
     failed: Option<Error>,
 }
 
 impl Answers<'_> {
-    /// Sends the answers. Gives back the progress slots that have to be submitted again.
+    /// Sends the answers. Returns the progress slots that must be submitted again.
     #[must_use = "these slots hold newer values"]
     pub(crate) fn send(self) -> Vec<Arc<ProgressSlot>> {
         let failed = self.failed.as_ref();
@@ -69,9 +69,9 @@ impl Answers<'_> {
     }
 }
 
-// What a transaction notes. It may run again.
+// Called inside a transaction, which may run again.
 impl Waiters {
-    /// Forgets what a transaction has noted.
+    /// Discards the answers that a transaction has recorded.
     pub(super) fn reset(&mut self) {
         self.claims.iter_mut().for_each(Call::reset);
         for id in self.noted.drain(..) {
@@ -83,12 +83,12 @@ impl Waiters {
         self.ends.contains_key(&id)
     }
 
-    /// The jobs for whose ends somebody waits.
+    /// The jobs for whose end a call waits.
     pub(super) fn waited_for(&self) -> impl Iterator<Item = JobId> {
         self.ends.keys().copied()
     }
 
-    /// Notes an answer for those who wait for the end of a job, unless they have one.
+    /// Records an answer for the calls that wait for the end of a job and have none.
     pub(super) fn note_end(&mut self, id: JobId, answer: impl Fn() -> Result<Job>) {
         for call in self.ends.get_mut(&id).into_iter().flatten().filter(|call| !call.is_decided()) {
             call.decide(answer());
@@ -98,14 +98,14 @@ impl Waiters {
         }
     }
 
-    /// Notes the end of the waiting claims of a worker.
+    /// Records an answer for each waiting claim of a worker.
     pub(super) fn end_claims_of(&mut self, worker: WorkerId, answer: impl Fn() -> Result<ClaimResponse>) {
         let of_worker = |call: &&mut WaitingClaim| call.args.worker == worker;
         self.claims.iter_mut().filter(of_worker).for_each(|call| call.decide(answer()));
     }
 
-    /// Notes the end of the waiting claims whose workers are not registered any more: released in this batch,
-    /// or by another process.
+    /// Refuses the waiting claims whose workers are no longer registered: released in this batch, or by
+    /// another process.
     pub(super) fn refuse_unregistered<T: Transaction>(&mut self, tx: &mut T) -> Result<()> {
         for call in self.claims.iter_mut().filter(|call| !call.is_decided()) {
             if !tx.is_registered(call.args.worker)? {
@@ -115,7 +115,7 @@ impl Waiters {
         Ok(())
     }
 
-    /// Claims for those who wait, oldest first, and notes what they get.
+    /// Claims jobs for the waiting claims, oldest first, and records the answers.
     pub(super) fn claim<T: Transaction>(&mut self, tx: &mut T, effects: &mut Effects) -> Result<()> {
         for call in self.claims.iter_mut().filter(|call| !call.is_decided()) {
             match tx.claim(&call.args) {
@@ -134,9 +134,9 @@ impl Waiters {
     }
 }
 
-// What the end of a transaction changes.
+// Called after a transaction has ended.
 impl Waiters {
-    /// The transaction is committed: takes the noted answers, and keeps those who have none and wait.
+    /// Called after the commit. Takes the recorded answers and keeps the calls that must wait.
     pub(crate) fn after_commit<'r>(&mut self, requests: &'r mut [Request], batch: Batch) -> Answers<'r> {
         self.next_due = match batch.next_due {
             Some(read) => read,
@@ -162,9 +162,9 @@ impl Waiters {
         Answers { ends, requests, claims, cancelled: Vec::new(), failed: None }
     }
 
-    /// The transaction has failed with `error`: nothing of it is stored, or nobody can say, and then
-    /// `unconfirmed` keeps what it claimed. Those who were to be answered get the error. Callers that wait
-    /// for an end wait on.
+    /// Called after the transaction has failed with `error`. If it may be stored, `unconfirmed` records its
+    /// claims and registrations. Calls with an answer get the error instead. Calls that wait for the end of a
+    /// job keep waiting.
     pub(crate) fn after_failure<'r>(
         &mut self,
         requests: &'r mut [Request],
@@ -181,7 +181,8 @@ impl Waiters {
         let mut cancelled = Vec::new();
         for (at, request) in requests.iter_mut().enumerate() {
             match request {
-                // A claim needs no storage to end, and a worker that stops waits for it.
+                // A stopping worker waits for this. Waiting claims exist only in memory, so they can end
+                // although the transaction failed.
                 Request::CancelWaitingClaims(call) => {
                     self.end_claims_of(call.args, || Ok(ClaimResponse::default()));
                     cancelled.extend(self.take_decided_of(call.args));
@@ -199,13 +200,13 @@ impl Waiters {
         Answers { ends: Vec::new(), requests, claims, cancelled, failed: Some(error.repeat()) }
     }
 
-    /// Refuses requests that no transaction will run.
+    /// Refuses requests before any transaction has run them.
     pub(crate) fn refuse<'r>(&mut self, requests: &'r mut [Request], error: &Error) -> Answers<'r> {
         self.after_failure(requests, &Batch::default(), error, &mut Unconfirmed::default())
     }
 
-    /// Lets claims wait that finish nothing and for which `has_nothing`, without a transaction. Gives back
-    /// the other requests.
+    /// Makes claims wait without a transaction, if they finish nothing and `has_nothing` is true. Returns the
+    /// other requests.
     pub(crate) fn try_wait(
         &mut self,
         requests: Vec<Request>,
@@ -223,15 +224,14 @@ impl Waiters {
         rest
     }
 
-    /// Ends every wait with `error`: nothing more will ever be written here for those who wait.
+    /// Ends every wait with `error`, because this process will write nothing more.
     pub(crate) fn end_all(&mut self, error: &Error) {
         let ends = std::mem::take(&mut self.ends).into_values().flatten();
         ends.for_each(|call| call.fail(error));
         self.claims.drain(..).for_each(|call| call.fail(error));
     }
 
-    /// Lets a claim wait. It ends the one before it of the same worker for the same tasks, which is given
-    /// back.
+    /// Makes a claim wait. Ends and returns the earlier waiting claim of the same worker for the same tasks.
     fn wait(&mut self, call: WaitingClaim) -> Option<WaitingClaim> {
         let is_same = |before: &WaitingClaim| {
             before.args.worker == call.args.worker && before.args.tasks == call.args.tasks
@@ -258,13 +258,13 @@ impl Waiters {
     }
 }
 
-// What the sleep of a store depends on.
+// How long a store may sleep.
 impl Waiters {
     pub(crate) fn is_empty(&self) -> bool {
         self.claims.is_empty() && self.ends.is_empty()
     }
 
-    /// Whether anybody waits for the end of a job.
+    /// Whether a call waits for the end of a job.
     pub(crate) fn has_waits(&self) -> bool {
         !self.ends.is_empty()
     }

@@ -29,7 +29,7 @@ use crate::model::job::{Attempt, Job, JobId, NewJob, WorkerId};
 use crate::model::poison::CRASHES_MAX;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 
-/// Jobs in the memory of this process: for tests, and for work that may be forgotten.
+/// Jobs in the memory of this process: for tests, and for jobs that may be lost.
 pub struct MemoryStore {
     shared: Arc<Shared>,
 }
@@ -37,10 +37,9 @@ pub struct MemoryStore {
 struct Shared {
     clock: Clock,
     max_crashes: u32,
-    /// One mutex for everything, so that each request is one step to every other: what a transaction is
-    /// elsewhere.
+    /// One mutex for the whole state. So each request is atomic, like a transaction of another store.
     inner: Mutex<Inner>,
-    /// Notified when the next due instant is another one, or the store is closed: wakes the timer.
+    /// Wakes the timer thread when the next due instant has changed or the store is closed.
     next_look_changed: Condvar,
 }
 
@@ -48,7 +47,7 @@ struct Shared {
 struct Inner {
     state: State,
     waiters: Waiters,
-    /// Whether the timer runs.
+    /// Whether the timer thread runs.
     has_timer: bool,
     is_closed: bool,
 }
@@ -59,7 +58,7 @@ impl MemoryStore {
         MemoryStore::with_max_crashes(clock, CRASHES_MAX)
     }
 
-    /// The same; a job fails with the crash of this number.
+    /// An empty store in which a job fails with crash number `max_crashes`.
     pub fn with_max_crashes(clock: Clock, max_crashes: u32) -> Arc<MemoryStore> {
         let (inner, next_look_changed) = (Mutex::default(), Condvar::new());
         let shared = Arc::new(Shared { clock, max_crashes, inner, next_look_changed });
@@ -87,7 +86,7 @@ impl MemoryStore {
 
 impl Drop for MemoryStore {
     fn drop(&mut self) {
-        // The timer holds the state too, and would outlive the last handle.
+        // The timer thread also holds the state. Without the close, it would never end.
         self.close();
     }
 }
@@ -164,13 +163,13 @@ impl Store for MemoryStore {
     }
 
     fn notify(&self) {
-        // Nothing but these methods can store a job here.
+        // Only the methods of this store can store a job. So this finds at most jobs that have become due.
         self.shared.run(Request::Look);
     }
 
     fn statement(&self, _: Foreign<'_>) -> Result<SqlStatement> {
         Err(Error::new(ErrorKind::Config, "the memory store has no SQL")
-            .help("open the queue on a database file to use a transaction of your own"))
+            .help("to use a transaction of your own, open the queue with `JobQueue::open(path)`"))
     }
 
     fn caps(&self) -> Caps {
@@ -192,14 +191,15 @@ impl Store for MemoryStore {
             mem::take(&mut inner.waiters)
         };
         self.shared.next_look_changed.notify_all();
-        // Replies that are dropped answer `Closed`. Not under the lock, as every other answer.
+        // A dropped reply answers `Closed`. It is dropped after the lock is released, as all answers are
+        // sent.
         drop(waiters);
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // No code of a caller runs under the lock, so a poisoned state is a whole one.
+        // No code of a caller runs under this lock, so the state is consistent even if the lock is poisoned.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -207,8 +207,8 @@ impl Shared {
         whole_micros(self.clock.now())
     }
 
-    /// Runs a request as one transaction, and answers once the lock is free; `false` if the store is closed,
-    /// which drops the request and answers so.
+    /// Runs a request as one transaction, and answers after the lock is released. If the store is closed,
+    /// returns `false` and drops the request, which answers `Closed`.
     fn run(&self, request: Request) -> bool {
         let mut requests = [request];
         let answers = {
@@ -222,7 +222,7 @@ impl Shared {
             let mut tx = MemoryTransaction { state, now: self.now(), crashes_max: self.max_crashes };
             let answers = match run(&mut tx, &mut requests, waiters, &mut batch) {
                 Ok(()) => waiters.after_commit(&mut requests, batch),
-                // Memory does not fail; the types say that a transaction may.
+                // A memory store never fails, but the type of a transaction allows an error.
                 Err(error) => {
                     waiters.after_failure(&mut requests, &batch, &error, &mut Unconfirmed::default())
                 }
@@ -238,8 +238,9 @@ impl Shared {
         true
     }
 
-    /// Starts the thread that looks again when a job becomes due, unless it runs or the clock wakes this
-    /// store itself. Only waiting claims need it, so a program without workers never pays for it.
+    /// Starts the timer thread, which runs `Look` when a job becomes due. Not needed if it runs already, or
+    /// if a manual clock wakes this store. Only waiting claims need it, so a program without workers has no
+    /// such thread.
     fn start_timer(shared: &Arc<Shared>) -> Result<()> {
         let mut inner = shared.lock();
         if inner.has_timer || inner.is_closed || shared.clock.is_manual() {
@@ -248,23 +249,26 @@ impl Shared {
         let timer = shared.clone();
         thread::Builder::new().name("qdjobs-timer".into()).spawn(move || timer.run_timer()).map_err(
             |error| {
-                Error::new(ErrorKind::Storage, "the thread that wakes for due jobs could not be started")
-                    .help("raise the limit on threads")
-                    .caused_by(error)
+                Error::new(
+                    ErrorKind::Storage,
+                    format!("the thread `qdjobs-timer` cannot be started: {error}"),
+                )
+                .help("raise the thread limit of the process")
+                .caused_by(error)
             },
         )?;
         inner.has_timer = true;
         Ok(())
     }
 
-    /// Sleeps until the next due instant and looks again, until the store is closed.
+    /// Sleeps until the next due instant and runs `Look`, until the store is closed.
     fn run_timer(&self) {
         while self.run(Request::Look) {
             let inner = self.lock();
             if inner.is_closed {
                 return;
             }
-            // What has changed since the look is seen here, under the lock that the wait gives up.
+            // Read under the lock that the wait releases, so no change since `Look` is missed.
             let sleep = inner.waiters.next_look(&self.clock);
             match sleep {
                 Some(Duration::ZERO) => {}

@@ -22,25 +22,25 @@ use crate::store::{
     WorkerInfo, WorkerState, not_found,
 };
 
-/// All that the store holds.
+/// The stored state.
 #[derive(Default)]
 pub(super) struct State {
     rows: BTreeMap<JobId, Row>,
     /// The jobs that hold an idempotency key.
     keys: BTreeMap<String, JobId>,
-    /// The last id given out: ids are not used again when their jobs are deleted.
+    /// The last assigned id. The id of a deleted job is not used again.
     last_id: i64,
-    /// The pending jobs that may be claimed, in the order of their claims.
+    /// The pending jobs that may be claimed, in claim order.
     ready: BTreeSet<Place>,
-    /// The pending jobs that are not due yet, by the instant they will be.
+    /// The pending jobs that are not due yet, in the order in which they become due.
     scheduled: BTreeSet<(Timestamp, JobId)>,
     workers: BTreeMap<WorkerId, WorkerState>,
 }
 
-/// A job as it is stored.
+/// A stored job.
 struct Row {
     job: Job,
-    /// The display name as it was given: the job's own is the task's if there is none.
+    /// The display name that the caller gave. If it is `None`, `job.name` is the task's name.
     own_name: Option<String>,
     /// Whether the job may be claimed, while it is pending.
     availability: Availability,
@@ -48,7 +48,7 @@ struct Row {
     history: Vec<Attempt>,
 }
 
-/// The place of a ready job: the derived order is the order of claims.
+/// The sort key of a ready job. Its derived order is the claim order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     priority: Reverse<i32>,
@@ -76,7 +76,7 @@ impl Transaction for MemoryTransaction<'_> {
         true
     }
 
-    /// Each verb checks before it changes, so there is nothing to undo.
+    /// Each verb checks everything before its first change, so an error has nothing to undo.
     fn alone<A>(&mut self, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A> {
         verb(self)
     }
@@ -87,7 +87,7 @@ impl Transaction for MemoryTransaction<'_> {
 
     fn insert(&mut self, jobs: &[NewJob], effects: &mut Effects) -> Result<Vec<JobId>> {
         let due = jobs.iter().map(|job| job.scheduled_at(self.now)).collect::<Result<Vec<_>>>()?;
-        // Before the first is stored: all or none.
+        // Checked before the first job is stored, so that all jobs are stored or none.
         jobs.iter().try_for_each(|job| self.state.holder(job).map(drop))?;
         let stored = jobs.iter().zip(due).map(|(job, due)| match self.state.holder(job)? {
             Some(id) => Ok(id),
@@ -128,7 +128,7 @@ impl Transaction for MemoryTransaction<'_> {
         Ok(state.map(|state| state.heartbeats += 1).is_some())
     }
 
-    /// Nobody but these verbs changes a job here.
+    /// Only these verbs change jobs, so there are no orphans.
     fn orphans(&mut self) -> Result<Vec<Held>> {
         Ok(Vec::new())
     }
@@ -214,7 +214,7 @@ impl Transaction for MemoryTransaction<'_> {
 
 // insert
 impl State {
-    /// The job that holds the key of this one, and is the same job.
+    /// The id of the stored job under this job's key, if it is the same job.
     fn holder(&self, new: &NewJob) -> Result<Option<JobId>> {
         let holder = new.idempotency_key.as_ref().and_then(|key| self.keys.get(key));
         let Some(Row { job, .. }) = holder.and_then(|id| self.rows.get(id)) else { return Ok(None) };
@@ -265,9 +265,9 @@ impl State {
 
 // claim
 impl State {
-    /// The jobs that come first of those wanted, one suspected poison job among them at most.
+    /// The first jobs in claim order that the request can claim, with at most one suspected poison job.
     fn first_ready(&self, wanted: &ClaimRequest) -> Vec<JobId> {
-        // Read only when a suspected one comes up, of which there are few.
+        // Computed only when a suspected poison job is found, which is rare.
         let mut has_one = false;
         let mut may_hold = |row: &Row| {
             row.availability != Availability::Suspected
@@ -319,7 +319,7 @@ impl State {
 
 // finish
 impl State {
-    /// Whether the job is running under exactly this claim: the fence.
+    /// Whether the job is running under exactly this claim.
     fn holds(&self, claim: Claim) -> bool {
         let is_running = |row: &Row| row.job.status == Status::Running && row.was_claimed_by(claim);
         self.rows.get(&claim.id).is_some_and(is_running)
@@ -331,7 +331,7 @@ impl Row {
         self.job.attempt == claim.attempt && self.job.worker_id == Some(claim.worker)
     }
 
-    /// The only way out of `running`.
+    /// Takes a job out of `running`. No other function does.
     fn leave_running(&mut self, leaving: &Leaving<'_>, now: Timestamp) {
         let job = &mut self.job;
         job.started_at = Some(whole_micros(leaving.started_at));
@@ -358,7 +358,7 @@ impl Row {
         }
     }
 
-    /// Writes the attempt that has ended into the history.
+    /// Writes the ended attempt into the history.
     fn record(&mut self, outcome: AttemptOutcome, leaving: &Leaving<'_>, now: Timestamp) {
         self.history.push(Attempt {
             attempt: leaving.claim.attempt,
@@ -370,7 +370,7 @@ impl Row {
         });
     }
 
-    /// As if the claim had not been: its number is free again, and the last attempt is the one before.
+    /// Undoes the claim: the attempt number is decremented, and the previous attempt is the last one again.
     fn unclaim(&mut self, leaving: &Leaving<'_>) {
         self.job.attempt = leaving.claim.attempt - 1;
         self.job.started_at = self.history.last().map(|attempt| attempt.started_at);
@@ -401,7 +401,8 @@ impl State {
 }
 
 impl Row {
-    /// Due now with a fresh budget. The error stays until an attempt replaces it.
+    /// Makes the job due now, with its retry count and crash count at 0. The error stays until an attempt
+    /// replaces it.
     fn renew(&mut self, now: Timestamp) {
         (self.job.retry_count, self.job.crash_count) = (0, 0);
         self.give_back(now, Availability::due(false));
@@ -451,9 +452,9 @@ impl State {
     }
 }
 
-// How rows keep their place.
+// The indexes.
 impl State {
-    /// The one way a stored job changes: its place in the line follows.
+    /// Changes a stored job and updates the indexes. All changes use it.
     fn change<T>(&mut self, id: JobId, change: impl FnOnce(&mut Row) -> T) -> Option<T> {
         self.leave_line(id);
         let changed = self.rows.get_mut(&id).map(change);

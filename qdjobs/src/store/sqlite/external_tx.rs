@@ -70,15 +70,15 @@ fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
     if completion.is_durable() && synchronous < 2 {
         return Err(Error::new(
             ErrorKind::Config,
-            "this connection does not sync its commits (`synchronous` is below FULL), so a power cut could take a \
-             completed job's work back",
+            "this connection does not sync its commits (`synchronous` is below FULL): a power failure could undo \
+             the work of a completed job",
         )
         .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
     }
     let SqlStatement { sql, json } = completion.statement();
     all_or_nothing(tx, |conn| {
         let completed = conn.prepare_cached(sql).and_then(|mut complete| {
-            // Run to its end, and not only to its first row: a statement that is reset early may be undone.
+            // Read all rows: if a statement is reset before its end, SQLite may undo it.
             let mut rows = complete.query([json])?;
             let held = rows.next()?.is_some();
             while rows.next()?.is_some() {}
@@ -98,17 +98,17 @@ fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
 fn ended_before(claim: Claim) -> Error {
     Error::new(
         ErrorKind::LeaseLost,
-        format!("job {} has ended already, under this very attempt, so it cannot be completed here", claim.id),
+        format!("this attempt of job {} has already ended, so it cannot complete the job", claim.id),
     )
     .help(
         "return this error, so that your transaction is rolled back; complete a job once, and before its timeout",
     )
 }
 
-/// Writes in a transaction of the caller's, all or nothing: the caller may commit in spite of an error.
+/// Writes everything or nothing in the caller's transaction: the caller may commit in spite of an error.
 ///
-/// Whether a later version of the schema forbids the write is checked last, since the lock has to come first.
-/// Outside of a transaction the savepoint is one, and its release is a commit, which can end indeterminate.
+/// The schema version is checked after the write, because the write takes the lock. Outside of a transaction,
+/// the savepoint is the transaction, and its release is the commit, whose outcome can be unknown.
 fn all_or_nothing<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let step = |sql| {
         conn.prepare_cached(sql).and_then(|mut step| step.execute([]).map(drop)).map_err(error::before_commit)
@@ -120,15 +120,15 @@ fn all_or_nothing<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Resul
         let mut release = conn.prepare_cached("RELEASE qdjobs").map_err(error::before_commit)?;
         match release.execute([]) {
             Ok(_) => Ok(written),
-            // Whether the transaction is over cannot be read from SQLite: it keeps the savepoint, empty.
+            // SQLite does not report whether the transaction is over: it keeps the empty savepoint.
             Err(error) if is_outermost => Err(error::in_commit(error, false)),
             Err(error) => Err(error::before_commit(error)),
         }
     });
-    // After some faults SQLite has rolled everything back by itself, and the savepoint is gone.
+    // After some faults, SQLite has rolled back everything, including the savepoint.
     if written.is_err() && !conn.is_autocommit() {
         if is_outermost {
-            // The error to return is the one above, whatever this one is.
+            // Return the error above, even if this statement fails, too.
             let _ = step("ROLLBACK");
         } else {
             step("ROLLBACK TO qdjobs")?;
@@ -158,9 +158,9 @@ fn complete_statement(finished: &FinishedJob, now: Timestamp) -> Result<SqlState
     let Verdict::Complete { result } = &finished.verdict else {
         return Err(Error::new(
             ErrorKind::Config,
-            "only a completion can be written in a transaction of the task's own",
+            "a task can write only a completion in its own transaction",
         )
-        .help("return the error or the cancel from the task instead"));
+        .help("return the error or the cancellation from the task instead"));
     };
     let Claim { id, attempt, worker } = finished.claim;
     let started_at = finished.ticket.started_at(finished.began_after, now);

@@ -19,7 +19,7 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct HealthRecord {
     log: PathBuf,
     world_readable: bool,
-    /// Locked to write or read a note, never during a statement.
+    /// Locked to write or read a field, never during a statement.
     notes: Mutex<Notes>,
 }
 

@@ -60,22 +60,22 @@ pub struct SqliteStore {
     health: Arc<HealthRecord>,
     threads: Mutex<Threads>,
     fork_guard: ForkGuard,
-    /// Keeps other processes out, if the linked SQLite is safe for one process only.
+    /// Locks the database for this process, if the linked SQLite supports only one process safely.
     _exclusive_lock: Option<File>,
 }
 
-/// What is running, until the store is closed.
+/// The threads, until the store is closed.
 #[derive(Debug, Default)]
 struct Threads {
-    /// The questions to the reader, which ends once this is dropped.
+    /// Sends questions to the reader thread, which ends when this is dropped.
     questions: Option<mpsc::Sender<Question>>,
     reader: Option<thread::JoinHandle<()>>,
     writer: Option<thread::JoinHandle<()>>,
 }
 
 impl SqliteStore {
-    /// Opens the database at `path`, creating it (mode 0600) if there is none, and brings its schema up to
-    /// date.
+    /// Opens the database at `path` and upgrades its schema. Creates the file with mode 0600 if it does not
+    /// exist.
     pub fn open(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<SqliteStore>> {
         let (store, reader) = SqliteStore::without_threads(path, options, clock)?;
         let writer = store.writer.clone();
@@ -101,10 +101,10 @@ impl SqliteStore {
         // Before the first call of SQLite.
         let fork_guard = ForkGuard::acquire()?;
         open::create(path, &options, machine)?;
-        // Absolute, since it outlives a change of the working directory.
+        // Absolute, because the working directory may change later.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let worker_locks = Arc::new(WorkerLocks::beside(&path));
-        // Before the first write: to open a database is to write into it.
+        // Before the database is opened, because opening it writes to it.
         let exclusive_lock = if open::has_wal_reset_bug(machine.sqlite_version) {
             Some(lock_exclusively(&worker_locks)?)
         } else {
@@ -168,21 +168,20 @@ impl SqliteStore {
         }
     }
 
-    /// Asks the reading thread.
+    /// Sends a question to the reader thread.
     fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Pending<T> {
         if let Err(error) = self.fork_guard.check() {
             return Pending::ready(Err(error));
         }
         let (reply, pending) = Pending::new();
         if let Some(questions) = &self.threads().questions {
-            // If the reader is gone, the question comes back and its reply is dropped, which answers
-            // `Closed`.
+            // If the reader thread has ended, the question is dropped with its reply, which answers `Closed`.
             let _ = questions.send(question(reply));
         }
         pending
     }
 
-    /// Writes on this thread if the writing thread sleeps; else leaves the jobs to that.
+    /// Writes on this thread if the writer thread sleeps. Otherwise, sends the jobs to the writer thread.
     fn write_here(&self, jobs: Vec<NewJob>) -> Result<Pending<Vec<JobId>>> {
         self.fork_guard.check()?;
         check_all(&jobs, self.clock.now())?;
@@ -198,27 +197,39 @@ impl SqliteStore {
     }
 }
 
-/// Locks the database for this process, since the linked SQLite may lose data otherwise.
+/// Locks the database for this process. Without the lock, the linked SQLite could lose data.
 fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
     let version = rusqlite::version();
-    let refused = |why: String| {
-        Error::new(
-            ErrorKind::Config,
-            format!("SQLite {version} may lose committed data when two processes write one file (fixed in 3.51.3), and {why}"),
-        )
-        .help("update rusqlite to 0.39 or later with the feature `bundled`, or close the other process")
-    };
     match worker_locks.lock_exclusively() {
         Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(refused("another process has this database open".into())),
-        Err(error) => Err(refused(format!("could not verify that no other process has it open: {error}"))),
+        Ok(None) => Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "another process has this database open, but SQLite {version} supports only one process \
+                 safely"
+            ),
+        )
+        .help(
+            "close the other process, or use SQLite 3.51.3 or later (rusqlite 0.39 or later with `bundled`)",
+        )),
+        Err(error) => Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "SQLite {version} supports only one process safely, and the database cannot be locked for this \
+                 process: {error}"
+            ),
+        )
+        .help(
+            "check that this user may write beside the database, or use SQLite 3.51.3 or later (rusqlite 0.39 \
+             or later with `bundled`)",
+        )),
     }
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(name.into()).spawn(work).map_err(|error| {
         Error::new(ErrorKind::Storage, format!("the thread `{name}` cannot be started: {error}"))
-            .help("the process may have reached its limit of threads")
+            .help("raise the thread limit of the process")
     })
 }
 
@@ -249,7 +260,7 @@ impl Store for SqliteStore {
         match self.request_queue.push(Request::RegisterWorker(Call::new(worker, reply))) {
             Ok(()) => pending,
             Err(error) => {
-                // Nobody will use this id again.
+                // The worker does not start, so its lock file would only remain.
                 if is_new {
                     self.worker_locks.release(id);
                 }
@@ -272,7 +283,7 @@ impl Store for SqliteStore {
 
     fn report_progress(&self, slot: Arc<ProgressSlot>) {
         if self.fork_guard.is_own_process() {
-            // After the close, nobody reads progress.
+            // After the close, no reader needs progress.
             let _ = self.request_queue.push(Request::report_progress(slot));
         }
     }
@@ -324,7 +335,7 @@ impl Store for SqliteStore {
     }
 
     fn caps(&self) -> Caps {
-        // Where inotify works, a change is noticed at once; this is the interval of the polls beside it.
+        // Where inotify works, a change is noticed at once. This is the interval of the additional polls.
         Caps::new(true, self.durability == Durability::Full, Some(wakeup::poll::INTERVAL_WATCHED))
     }
 
@@ -351,7 +362,7 @@ impl Store for SqliteStore {
 
     fn close(&self) {
         if !self.fork_guard.is_own_process() {
-            // In a fork, the threads do not exist, and the connections are the parent's: this copy must
+            // In a fork, the threads do not exist, and the connections belong to the parent. This copy must
             // neither use nor close them.
             if let Ok(mut threads) = self.threads.try_lock() {
                 std::mem::forget(std::mem::take(&mut *threads));
@@ -363,17 +374,17 @@ impl Store for SqliteStore {
             threads.questions = None;
             (threads.reader.take(), threads.writer.take())
         };
-        // One after the other: the last connection to close removes the write-ahead log. Of two that close at
-        // once, each may find that it is not the last.
+        // Closed one after the other: the last connection to close removes the write-ahead log. If two close
+        // at the same time, neither may be the last.
         reader.into_iter().for_each(join);
-        // A second close finds the queue closed.
+        // Fails only if the queue is already closed.
         let _ = self.request_queue.push(Request::Close);
         writer.into_iter().for_each(join);
     }
 }
 
-/// The last handle may be dropped by one of the threads themselves, which then ends by itself. A thread that
-/// panicked has answered its callers already.
+/// One of these threads may drop the last handle. It then cannot join itself, and ends on its own. A thread
+/// that panicked has already answered its callers.
 fn join(thread: thread::JoinHandle<()>) {
     if thread.thread().id() != thread::current().id() {
         let _ = thread.join();

@@ -79,7 +79,7 @@ impl Reader {
         if let Err(error) = &answer
             && error.is_fatal()
         {
-            // A damaged file is not written to any more. Reads continue as far as possible.
+            // Nothing more is written to a damaged file. Reads continue as far as possible.
             self.request_queue.halt(error::halted(error));
         }
         reply.send(answer);
@@ -152,7 +152,7 @@ fn list(conn: &Connection, clock: &Clock, filter: &Filter) -> rusqlite::Result<P
     if filter.scheduled || filter.retrying {
         conditions.push("status = 'pending'");
     }
-    // A literal, so that SQLite can use the partial index of a rare status.
+    // The status is a literal, so that SQLite can use the partial index of a rare status.
     conditions.extend(filter.status.map(|status| match status {
         Status::Pending => "status = 'pending'",
         Status::Running => "status = 'running'",

@@ -21,27 +21,27 @@ use crate::store::engine::leave_running::{Held, Leaving};
 use crate::store::engine::transaction::{Effects, Transaction};
 use crate::store::{Claim, ClaimRequest, ClaimedJob, JobCommand, TaskDefaults, WorkerInfo};
 
-/// Jobs made ready by one statement, and such statements in one transaction: a million jobs that are due at
-/// once must not delay every other request.
+/// The number of jobs that one statement makes ready, and the number of such statements in one transaction.
+/// So a million jobs that are due at once do not delay every other request.
 const PROMOTE_MAX: usize = 1_000;
 const PROMOTE_ROUNDS: usize = 4;
 
-/// A transaction that has begun on a connection. Statements of the hot verbs are looked up once for all
+/// A transaction that has begun on a connection. The statements of frequent verbs are prepared once for all
 /// requests.
 pub(super) struct SqliteTransaction<'c> {
     conn: &'c Connection,
     now: Timestamp,
-    /// With the crash of this number a job fails.
+    /// The crash count with which a job fails.
     pub(super) crashes_max: u32,
     /// The socket that wakes this process, for workers that register.
     pub(super) wake_socket: Option<String>,
-    /// The disk is full: what is due waits, and what would be begun could not be finished.
+    /// The disk is full: due jobs are not made ready and no job is claimed, because it could not be finished.
     pub(super) is_full: bool,
     /// The sockets of processes whose workers this transaction releases as dead.
     pub(super) dead_sockets: Vec<String>,
     insert: Option<Insert<'c>>,
     leave: Option<LeaveWriter<'c>>,
-    /// Whether suspected poison jobs wait: read once, after everything but the claims is written.
+    /// Whether suspected poison jobs wait. Read once, after everything but the claims is written.
     has_suspected: Option<bool>,
 }
 
@@ -66,7 +66,7 @@ impl<'c> SqliteTransaction<'c> {
     }
 }
 
-/// Gets a writer, and looks its statement up the first time.
+/// Returns a writer. The first call prepares its statement.
 fn writer_of<'a, 'c, W>(
     slot: &'a mut Option<W>,
     conn: &'c Connection,
@@ -88,8 +88,8 @@ impl Transaction for SqliteTransaction<'_> {
         self.crashes_max
     }
 
-    /// After some faults SQLite has rolled everything back on its own. And of a damaged file nothing is
-    /// trusted any more, what this transaction has read included.
+    /// After some faults, SQLite has rolled back the transaction. If the file is damaged, what this
+    /// transaction has read may be wrong, too.
     fn is_alive(&self, error: &Error) -> bool {
         !error.is_fatal() && !self.conn.is_autocommit()
     }
@@ -97,7 +97,7 @@ impl Transaction for SqliteTransaction<'_> {
     fn alone<A>(&mut self, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A> {
         self.step("SAVEPOINT request")?;
         let done = verb(self);
-        // There is no savepoint any more if SQLite has rolled everything back on its own.
+        // If SQLite has rolled back the whole transaction, the savepoint no longer exists.
         if done.is_err() && !self.conn.is_autocommit() {
             self.step("ROLLBACK TO request")?;
         }
@@ -202,7 +202,7 @@ impl Transaction for SqliteTransaction<'_> {
 
     fn remove_worker(&mut self, worker: WorkerId, is_dead: bool) -> Result<bool> {
         if is_dead {
-            // Before its row is gone.
+            // Read before its row is deleted.
             let socket = queries::workers::wake_socket(self.conn, worker).map_err(error::before_commit)?;
             self.dead_sockets.extend(socket);
         }

@@ -21,7 +21,7 @@ use super::super::in_flight::{InFlight, Sent};
 use super::{Dispatcher, State};
 
 impl Dispatcher {
-    /// How many jobs to ask for: as many more as the pool can run soon.
+    /// How many jobs to request: as many as the pool can run soon in addition.
     pub(super) fn room(&self, state: &State) -> usize {
         if state.closed || state.suspended {
             return 0;
@@ -32,8 +32,8 @@ impl Dispatcher {
         state.claim_limit.room(self.pool.size(), self.pool.takes_jobs(), held)
     }
 
-    /// Sends the finished jobs to the store, if there are any, no such request is on its way and the store
-    /// has not just failed.
+    /// Sends the finished jobs to the store, if there are any. Waits if such a request is in flight or the
+    /// store has just failed.
     pub(super) fn send_finished<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         if state.finished.is_empty() || !state.finish_request.is_idle() || self.is_pausing(&state) {
             return state;
@@ -42,14 +42,14 @@ impl Dispatcher {
         self.send(state, room, false)
     }
 
-    /// Whether requests have to wait after a failure. Reads the clock only if there was one.
+    /// Whether requests must wait after a failure. Reads the clock only after a failure.
     fn is_pausing(&self, state: &State) -> bool {
         state.backoff.is_halted()
             || state.backoff.is_failing() && state.backoff.pause(self.shared.elapsed()).is_some()
     }
 
-    /// Sends a request: the finished jobs, or a claim that waits. Releases the lock meanwhile, since the
-    /// store may deliver a response to this dispatcher before the call returns.
+    /// Sends a request: the finished jobs, or a waiting claim. Releases the lock meanwhile, because the store
+    /// may deliver a response to this dispatcher before the call returns.
     pub(super) fn send<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
@@ -78,8 +78,8 @@ impl Dispatcher {
             self.leave_to_thread(&mut state, wait, sent, response);
         }
         if wait && state.closed {
-            // The stop closed the dispatcher meanwhile, and may have cancelled waiting claims before this one
-            // reached the store.
+            // The stop has closed the dispatcher meanwhile. It may have cancelled waiting claims before this
+            // one reached the store.
             drop(state);
             drop(self.shared.queue.store().cancel_waiting_claims(self.shared.worker_id()));
             state = self.lock();
@@ -106,8 +106,9 @@ impl Dispatcher {
             }
             Err(error) => {
                 if error.kind() == ErrorKind::LeaseLost {
-                    // If the worker has a new id by now, the next request shows it. It sends the same
-                    // finished jobs again, each under its own claim, and the store answers for each of them.
+                    // If the worker already has a new id, the next request uses it. That request sends the
+                    // same finished jobs again, each with its own claim, and the store answers for each of
+                    // them.
                     self.supervisor.lease_lost(request.worker);
                 } else {
                     self.shared.emit(&Event::StoreError { error: &error });
@@ -197,7 +198,7 @@ impl Dispatcher {
         for (finish, &(task_name, run_time)) in request.finished.iter().zip(reports) {
             let (id, attempt) = (finish.claim.id, finish.claim.attempt);
             let event = match &finish.verdict {
-                // The task completed the job in a transaction of its own, whatever it returned afterwards.
+                // The task completed the job in its own transaction, so its return value does not count.
                 _ if response.completed.contains(&finish.claim) => {
                     Event::Completed { id, task_name, run_time }
                 }

@@ -17,21 +17,21 @@ use super::{Dispatcher, State};
 impl Dispatcher {
     // ---- For the supervisor ----
 
-    /// Starts no further job, or goes on. Running tasks learn that the lease may be lost.
+    /// Pauses or resumes the start of jobs. If it pauses, running tasks get the stop reason `LeaseLost`.
     pub(in crate::worker) fn suspend(&self, suspended: bool) {
         let mut state = self.lock();
         if suspended && !state.suspended {
             state.request_stop(StopReason::LeaseLost);
         }
         state.suspended = suspended;
-        // The room for further jobs has changed: the thread claims by it.
+        // The number of jobs to claim has changed, so the thread must run.
         self.wake(&mut state);
         drop(state);
         self.job_ready.notify_all();
     }
 
-    /// Forgets the unstarted jobs of a lost lease. Running tasks learn of it; the store will discard their
-    /// results.
+    /// Discards the unstarted jobs of a lost lease. Running tasks get the stop reason `LeaseLost`; the store
+    /// will discard their results.
     pub(in crate::worker) fn lease_lost(&self) {
         let mut state = self.lock();
         state.request_stop(StopReason::LeaseLost);
@@ -39,8 +39,8 @@ impl Dispatcher {
         self.wake(&mut state);
     }
 
-    /// The store has halted: starts no further job and forgets the unstarted ones, since no result can be
-    /// stored.
+    /// Called when the store has halted. Starts no further job and discards the unstarted ones, because no
+    /// result can be stored.
     pub(in crate::worker) fn store_halted(&self, error: &Error) {
         let mut state = self.lock();
         state.request_stop(StopReason::StoreHalted);
@@ -50,14 +50,15 @@ impl Dispatcher {
         self.wake(&mut state);
     }
 
-    /// The worker is registered under a new id: requests that the store refused can be sent again.
+    /// Called when the worker is registered under a new id. Requests that the store refused can be sent
+    /// again.
     pub(in crate::worker) fn reregistered(&self) {
         self.wake(&mut self.lock());
     }
 
     // ---- For the stop, in its order ----
 
-    /// Claims and starts no further job, and releases those that have not started.
+    /// Stops claims and starts of jobs, and releases the jobs that have not started.
     pub(in crate::worker) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -81,8 +82,8 @@ impl Dispatcher {
         self.lock().request_stop(StopReason::WorkerStopping);
     }
 
-    /// Releases the jobs that still run. Returns how many started jobs this stop has released, with those
-    /// whose tasks ended early when asked to.
+    /// Releases the jobs that still run. Returns how many started jobs this stop has released, including
+    /// those whose tasks ended early on request.
     pub(in crate::worker) fn release_running(self: &Arc<Dispatcher>) -> usize {
         let mut state = self.lock();
         for execution in state.running(|_| true) {
@@ -100,7 +101,8 @@ impl Dispatcher {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let stored = thread.map_or(Ok(()), |thread| {
             thread.join().unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Storage, "the dispatcher thread of a worker has panicked"))
+                Err(Error::new(ErrorKind::Storage, "the dispatcher thread of a worker has panicked")
+                    .help("restart the program, and report this error with the message of the panic"))
             })
         });
         self.pool.close();

@@ -49,8 +49,8 @@ pub(super) struct Dispatcher {
     tasks: Arc<TaskSet>,
     queues: Option<Arc<[String]>>,
     pub(super) pool: Pool,
-    /// One lock for the whole dispatcher. A thread of the pool takes it once per job, to report one and to
-    /// take the next.
+    /// One lock for the whole dispatcher. A thread of the pool takes it once per job, to report a job and to
+    /// take the next one.
     state: Mutex<State>,
     /// Notified when a claimed job waits for a thread of the pool.
     job_ready: Condvar,
@@ -67,30 +67,30 @@ pub(super) struct Dispatcher {
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Claimed, not started.
+    /// Claimed jobs that have not started.
     unstarted: VecDeque<UnstartedJob>,
-    /// Since when a claimed job waits, in elapsed time, as all waits in this struct.
+    /// Since when a claimed job waits, in elapsed time, like all times of this struct.
     unstarted_since: Option<Duration>,
     running: HashMap<JobId, Arc<Execution>>,
-    /// Settled, not yet sent to the store.
+    /// Settled jobs that were not sent to the store yet.
     finished: Vec<FinishReport>,
-    /// The request that carries finished jobs.
+    /// The request with finished jobs.
     finish_request: InFlight,
-    /// The claim that waits in the store for jobs.
+    /// The waiting claim.
     waiting_claim: InFlight,
     backoff: StoreBackoff,
     abandoned: Abandoned,
     claim_limit: ClaimLimit,
     woken: bool,
     closed: bool,
-    /// Start no job: the lease may be lost, or the store has halted.
+    /// Whether to start no job, because the lease may be lost or the store has halted.
     suspended: bool,
     /// How many started jobs were released because the worker is stopping.
     released: usize,
 }
 
 impl State {
-    /// Running executions in the order of their ids: the order of the map differs from process to process.
+    /// Running executions in the order of their ids, because the order of the map differs in each process.
     fn running(&self, which: impl Fn(&Execution) -> bool) -> Vec<Arc<Execution>> {
         let mut found: Vec<_> = self.running.values().filter(|execution| which(execution)).cloned().collect();
         found.sort_unstable_by_key(|execution| execution.id());
@@ -143,8 +143,8 @@ impl Dispatcher {
         })
     }
 
-    /// Starts the threads of the pool and of the dispatcher. If one of them cannot start, close and join the
-    /// dispatcher as usual.
+    /// Starts the threads of the pool and of the dispatcher. If one of them cannot start, the caller must
+    /// still close and join the dispatcher.
     pub(super) fn start(self: &Arc<Dispatcher>) -> Result<()> {
         self.pool.start(&self.as_job_source())?;
         let dispatcher = self.clone();
@@ -157,8 +157,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Never take this lock while the lock of the supervisor's handle is held: a dispatcher calls the handle
-    /// under its own lock.
+    /// Never take this lock while the lock of the supervisor's handle is held. A dispatcher calls the handle
+    /// under its own lock, so that would be a deadlock.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,7 +186,7 @@ impl Dispatcher {
         }
     }
 
-    /// Does one thing that is due.
+    /// Does one due step.
     pub(super) fn step(self: &Arc<Dispatcher>) -> Step<'_> {
         let mut state = self.lock();
         if let Some((sent, response)) = state.finish_request.poll(&self.finish_waker) {
@@ -208,7 +208,7 @@ impl Dispatcher {
             state.claim_limit.claimed_too_early();
         }
         if state.backoff.is_halted() {
-            // Until the worker stops there is nothing to claim and nothing to store.
+            // Until the worker stops, nothing can be claimed or stored.
             return Step::Sleep(state, None);
         }
         state = self.send_finished(state);
@@ -220,14 +220,14 @@ impl Dispatcher {
                 return Step::Again;
             }
         }
-        // Only two things end by time: the wait of jobs claimed ahead, and a pause after a failure.
+        // Only two waits end by time: the wait of jobs claimed ahead, and the pause after a failure.
         // Everything else wakes the thread.
         let ahead = state.unstarted_since.map(|_| AHEAD_WAIT_MAX);
         let limit = pause.into_iter().chain(ahead).min();
         Step::Sleep(state, limit)
     }
 
-    /// Whether a closed dispatcher has stored everything, or has to give up.
+    /// Whether a closed dispatcher has stored everything, or must give up.
     fn ended(&self, state: &mut State, now: Duration) -> Option<Result<()>> {
         if !state.closed {
             return None;
@@ -254,11 +254,11 @@ impl Dispatcher {
 
 /// What the dispatcher's thread does after a step.
 pub(super) enum Step<'a> {
-    /// Step again: there may be more to do.
+    /// Step again: there may be more work.
     Again,
     /// Sleep until woken, or for this long. Holds the lock, so that no wake is missed in between.
     Sleep(MutexGuard<'a, State>, Option<Duration>),
-    /// End: everything is stored, or the store has failed for too long.
+    /// End the thread: everything is stored, or the store has failed for too long.
     End(Result<()>),
 }
 

@@ -19,7 +19,8 @@ use super::super::execution::{Execution, FinishReport};
 use super::super::job_source::JobSource;
 use super::{Dispatcher, State};
 
-/// A job whose abandoned attempt still runs in this process is released for this long.
+/// If an abandoned attempt of a job still runs in this process, a new claim of the job is released with this
+/// wait.
 const STILL_RUNNING_WAIT: Duration = Duration::from_secs(5);
 
 impl JobSource for Dispatcher {
@@ -51,16 +52,16 @@ impl JobSource for Dispatcher {
 }
 
 impl Dispatcher {
-    /// Settles an execution, and sends the result to the store if no request is on its way. `None` if it was
-    /// settled before and another thread has its place.
+    /// Settles an execution, and sends the result to the store if no request is in flight. `None` if it was
+    /// settled before and another thread has taken its place.
     pub(in crate::worker) fn finish(
         &self,
         execution: Arc<Execution>,
         outcome: Outcome,
     ) -> Option<MutexGuard<'_, State>> {
         let (id, report) = (execution.id(), execution.finish(&self.shared, outcome));
-        // The execution keeps the queue open, and a stop goes on as soon as no job is running: drop it
-        // before.
+        // The execution keeps the queue open, and a stop continues as soon as no job is running. So drop it
+        // first.
         drop(execution);
         let mut state = self.lock();
         match report {
@@ -68,16 +69,16 @@ impl Dispatcher {
                 self.record(&mut state, id, report);
                 Some(self.send_finished(state))
             }
-            // It was settled under this lock, so `abandoned` knows its place by now.
+            // It was settled under this lock, so `abandoned` already has its place.
             None => (self.abandoned_ended(&mut state, id) == Place::Occupied).then_some(state),
         }
     }
 
-    /// The task of an abandoned execution has ended, or its future is dropped.
+    /// Called when the task of an abandoned execution has ended or its future is dropped.
     fn abandoned_ended(&self, state: &mut State, id: JobId) -> Place {
         let place = state.abandoned.remove(id);
         if place == Place::Occupied {
-            // There is room for one more job.
+            // One more job can run.
             self.wake(state);
         }
         place
@@ -133,7 +134,7 @@ impl Dispatcher {
     /// Settles the executions whose timeout ends by `now`, and returns the next deadline.
     pub(in crate::worker) fn time_out(self: &Arc<Dispatcher>, now: Duration) -> Option<Duration> {
         let overdue = self.lock().running(|execution| execution.deadline.is_some_and(|at| at <= now));
-        // Without the lock: a custom backoff is user code.
+        // Called without the lock, because a custom backoff is user code.
         let overdue: Vec<_> = overdue
             .into_iter()
             .map(|execution| (execution.timeout_verdict(&self.shared), execution))
@@ -154,17 +155,18 @@ impl Dispatcher {
         self.lock().running.values().any(|execution| execution.deadline.is_some_and(|it| it < at))
     }
 
-    /// Goes on without the thread or the future of an execution that was settled before its task ended. The
-    /// job does not begin again here until the task ends; a future is dropped as soon as no thread polls it.
+    /// Abandons the thread or the future of an execution that was settled before its task ended. The job does
+    /// not begin again in this process until the task ends. A future is dropped as soon as no thread polls
+    /// it.
     pub(super) fn abandon(self: &Arc<Dispatcher>, state: &mut State, execution: &Execution) {
         if !self.pool.takes_jobs() {
             state.abandoned.insert(execution.id(), Place::Replaced);
-            // A future that the executor does not have yet is dropped as soon as it gets there.
+            // If the executor does not have the future yet, it drops the future when it gets it.
             execution.abort();
             return;
         }
-        // A thread cannot be ended from outside, so a new one takes its place. At most as many as the pool
-        // has are replaced: more would be a leak without bound.
+        // A thread cannot be ended from outside, so a new one replaces it. At most as many threads are
+        // replaced as the pool has. Otherwise, the number of threads would have no limit.
         let replaced = state.abandoned.count(Place::Replaced);
         let spawns = replaced < self.pool.size() && !state.closed;
         let spawned = spawns && self.pool.spawn_thread(&self.as_job_source()).is_ok();

@@ -27,33 +27,34 @@ pub(super) const RETRY: Duration = Duration::from_secs(1);
 pub(super) trait Duty: Send {
     /// Does what is due at `now` of the monotonic clock, and returns when to run again.
     ///
-    /// A duty never waits: one that waited would hold up all others. It submits its requests to the store and
-    /// polls their answers with [`Supervised::poll`]; an answer that arrives makes the supervisor step all
-    /// duties.
+    /// A duty never waits, because a wait would delay all other duties. It submits its requests to the store
+    /// and polls their answers with [`Supervised::poll`]; an answer that arrives makes the supervisor step
+    /// all duties.
     fn step(&mut self, worker: &mut Supervised, now: Duration) -> NextRun;
 
-    /// The supervisor should end: finishes what must not be left half done. Returns whether it may end now.
+    /// Called when the supervisor should end. Finishes what must not stay incomplete. Returns whether the
+    /// supervisor may end now.
     fn close(&mut self, _worker: &mut Supervised) -> bool {
         true
     }
 
-    /// Whether it has nothing to do once the store has halted.
+    /// Whether the duty ends when the store has halted.
     fn needs_store(&self) -> bool {
         true
     }
 }
 
-/// When the supervisor has to run again if nothing wakes it before.
+/// When the supervisor must run again, if nothing wakes it before.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::worker) struct NextRun {
     /// On the monotonic clock.
     pub(in crate::worker) at: Duration,
-    /// From now, in time that advances although a manual clock stands still.
+    /// From now, in real time, even with a manual clock.
     pub(in crate::worker) within: Option<Duration>,
 }
 
 impl NextRun {
-    /// Far ahead, and in microseconds still a number of 64 bits.
+    /// Far in the future. In microseconds, it still fits 64 bits.
     pub(super) const NEVER: NextRun = NextRun::at(Duration::from_secs(1 << 40));
 
     pub(super) const fn at(at: Duration) -> NextRun {
@@ -66,7 +67,7 @@ impl NextRun {
     }
 }
 
-/// The worker that is supervised, and what one duty knows that another needs.
+/// The supervised worker, and the data that duties share.
 pub(super) struct Supervised {
     pub(super) shared: Arc<WorkerShared>,
     pub(super) dispatchers: Vec<Arc<Dispatcher>>,
@@ -74,8 +75,7 @@ pub(super) struct Supervised {
     pub(super) handle: SupervisorHandle,
     /// Wakes the supervisor when an answer of the store arrives.
     pub(super) waker: Waker,
-    /// From when the lease counts: when the last heartbeat that was answered had been sent. `heartbeat.rs`
-    /// sets it.
+    /// The start of the current lease: when the last answered heartbeat was sent. `heartbeat.rs` sets it.
     pub(super) lease_confirmed_at: Duration,
     /// The worker id that the store has refused since the last step.
     pub(super) lease_lost: Option<WorkerId>,
@@ -86,7 +86,7 @@ impl Supervised {
         self.shared.queue.store()
     }
 
-    /// The answer, if it has arrived; otherwise the supervisor is woken when it does.
+    /// The answer, if it has arrived. Otherwise, the supervisor is woken when it arrives.
     pub(super) fn poll<T>(&self, pending: &mut Pending<T>) -> Option<Result<T>> {
         match Pin::new(pending).poll(&mut Context::from_waker(&self.waker)) {
             Poll::Ready(answer) => Some(answer),
@@ -94,7 +94,7 @@ impl Supervised {
         }
     }
 
-    /// Reports that the store failed. The supervisor itself reports a store that has halted, once.
+    /// Reports that the store failed. A halted store is not reported here: the supervisor reports it once.
     pub(super) fn report(&self, error: &Error) {
         match error.kind() {
             ErrorKind::StoreHalted => self.handle.wake(),

@@ -22,7 +22,7 @@ pub(in crate::worker) struct SupervisorHandle(Arc<Shared>);
 struct Shared {
     state: Mutex<Call>,
     called: Condvar,
-    /// When the supervisor wakes by itself, in microseconds of the monotonic clock. A job with an earlier
+    /// When the supervisor wakes on its own, in microseconds of the monotonic clock. A job with an earlier
     /// deadline wakes it.
     wakes_at: AtomicU64,
 }
@@ -31,7 +31,7 @@ struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct Call {
     called: bool,
-    /// It should end.
+    /// The supervisor should end.
     pub(super) closed: bool,
     /// The store refused this worker id: it is not registered.
     pub(super) lease_lost: Option<WorkerId>,
@@ -81,7 +81,7 @@ impl SupervisorHandle {
         self.0.clone()
     }
 
-    /// Takes the call; that it should end stays.
+    /// Takes the reasons. `closed` is kept.
     pub(super) fn take_call(&self) -> Call {
         let mut state = self.0.lock();
         let closed = state.closed;
@@ -90,7 +90,7 @@ impl SupervisorHandle {
         call
     }
 
-    /// Publishes when the supervisor wakes by itself.
+    /// Sets when the supervisor wakes on its own.
     pub(super) fn set_wakes_at(&self, at: Duration) {
         self.0.wakes_at.store(at.as_micros() as u64, Ordering::Release);
     }

@@ -17,16 +17,16 @@ use crate::store::{Heartbeat, Pending, Release, WorkerInfo};
 
 use super::duty::{Duty, NextRun, RETRY, Supervised};
 
-/// How long a worker that could not run for a while waits for the answer to a heartbeat before it is
-/// suspended.
+/// If the process could not run for a while, the worker waits this long for the answer to a heartbeat before
+/// it is suspended.
 const ANSWER_WAIT_MAX: Duration = Duration::from_millis(250);
 
 pub(super) struct HeartbeatDuty {
-    /// The worker as it registered. Only the id changes.
+    /// The worker's registration. Only the id changes.
     info: WorkerInfo,
-    /// The heartbeat on its way, with the worker id it was sent under.
+    /// The heartbeat in flight, with its worker id.
     pending: Option<(WorkerId, Pending<Heartbeat>)>,
-    /// The registration under a new id, on its way.
+    /// The registration under a new id, in flight.
     registration: Option<Registration>,
     next: Duration,
     /// When the last heartbeat was sent.
@@ -70,7 +70,7 @@ impl HeartbeatDuty {
         let Some(answer) = worker.poll(pending) else { return };
         self.pending = None;
         match answer {
-            // Sent before the worker registered again: it says nothing about the current id.
+            // It was sent before the worker registered again, so it proves nothing about the current id.
             _ if id != worker.shared.worker_id() => {}
             Ok(heartbeat) if heartbeat.registered => {
                 worker.lease_confirmed_at = self.sent_at;
@@ -83,11 +83,11 @@ impl HeartbeatDuty {
         }
     }
 
-    /// Suspends the worker when its heartbeats are not answered for 0.8 of the lease: it must assume that
-    /// others will presume it dead, and it must do so before they do.
+    /// Suspends the worker if no heartbeat was answered for 0.8 of the lease. Other workers may soon presume
+    /// it dead, and it must be suspended before that.
     ///
-    /// A worker that could not run for a while (the machine slept, a manual clock was advanced) first waits
-    /// for an answer. Returns for how much longer.
+    /// If the process could not run for a while, the worker first waits for an answer: the machine was
+    /// suspended, or a manual clock was advanced. Returns how much longer it waits.
     fn check_lease(&mut self, worker: &mut Supervised, now: Duration) -> Option<Duration> {
         let longest = worker.lease.mul_f64(0.8);
         if now.saturating_sub(worker.lease_confirmed_at) <= longest {
@@ -98,8 +98,8 @@ impl HeartbeatDuty {
         if self.suspended {
             return None;
         }
-        // The answer to a heartbeat from before the gap proves nothing about now. Once it is there, send
-        // another one.
+        // An answer to a heartbeat from before the gap proves nothing about the present. When it arrives,
+        // send another heartbeat.
         if now.saturating_sub(self.sent_at) > longest {
             self.send(worker, now);
             self.poll(worker, now);
@@ -122,8 +122,8 @@ impl HeartbeatDuty {
         }
     }
 
-    /// The lease is lost although the process is alive: the worker gives up its jobs and goes on under a new
-    /// id.
+    /// Called when the lease is lost although the process is alive. The worker gives up its jobs and
+    /// registers under a new id.
     fn register(&mut self, worker: &mut Supervised) {
         if self.registration.is_none() {
             worker.dispatchers.iter().for_each(|dispatcher| dispatcher.lease_lost());
@@ -134,7 +134,7 @@ impl HeartbeatDuty {
         self.poll_registration(worker);
     }
 
-    /// Uses the new id once it is registered.
+    /// Uses the new id after its registration.
     fn poll_registration(&mut self, worker: &mut Supervised) {
         let Some(Registration { sent_at, id, pending }) = self.registration.as_mut() else { return };
         let (sent_at, id) = (*sent_at, *id);
@@ -145,8 +145,8 @@ impl HeartbeatDuty {
                 let lost = worker.shared.worker_id();
                 worker.shared.set_worker_id(id);
                 worker.shared.emit(&Event::LeaseLost { worker: lost });
-                // The worker holds nothing under its old id. This releases its lock file and its waiting
-                // claim.
+                // The worker holds no jobs under its old id. This releases the lock file and the waiting
+                // claim of that id.
                 drop(worker.store().release_worker(lost, Release::ByWorker));
                 worker.lease_confirmed_at = sent_at;
                 worker.dispatchers.iter().for_each(|dispatcher| dispatcher.reregistered());
@@ -176,14 +176,14 @@ impl Duty for HeartbeatDuty {
         if now >= self.next {
             self.send(worker, now);
         }
-        // After it was sent: the answer has to wake a supervisor that waits for it. Otherwise it would wait
-        // for the next heartbeat, which by a manual clock never comes.
+        // Polled after it was sent, so that its answer wakes the supervisor. Otherwise, the supervisor would
+        // wait for the next heartbeat, which never comes with a manual clock.
         self.poll(worker, now);
         let within = self.check_lease(worker, now);
         NextRun { at: self.next, within }
     }
 
-    /// The stop removes the worker by its current id, so that has to be known before.
+    /// The stop removes the worker by its current id, so a pending registration must end first.
     fn close(&mut self, worker: &mut Supervised) -> bool {
         self.recover(worker);
         self.registration.is_none()

@@ -56,7 +56,7 @@ impl Supervisor {
             lease_confirmed_at: now,
             lease_lost: None,
         };
-        // In this order: the rescuer depends on the latest answer to a heartbeat.
+        // The order matters: the rescuer needs the latest answer to a heartbeat.
         let duties: Vec<Box<dyn Duty>> = vec![
             Box::new(HeartbeatDuty::new(info, now)),
             Box::new(RescuerDuty::new(lease, now)),
@@ -103,8 +103,8 @@ impl Supervisor {
         Some(next.fold(NextRun::NEVER, NextRun::or_earlier))
     }
 
-    /// Notices that the store has halted, which costs no request. Reports it once, to the program and to all
-    /// running tasks, and drops the duties that need the store.
+    /// Checks, without a request, whether the store has halted. If so, reports it once to the program and to
+    /// all running tasks, and drops the duties that need the store.
     fn check_store(&mut self) {
         if self.store_halted {
             return;
@@ -119,8 +119,9 @@ impl Supervisor {
     fn sleep(&self, next: NextRun) {
         let worker = &self.worker;
         worker.handle.set_wakes_at(next.at);
-        // After that: a deadline that was set before is seen here, one that is set later wakes the
-        // supervisor. Not under the handle's lock, since a dispatcher calls the handle under its own.
+        // Read after `wakes_at` was set: an earlier deadline is found here, and a later one wakes the
+        // supervisor. The handle's lock must not be held, because a dispatcher calls the handle under its own
+        // lock.
         let earlier = worker.dispatchers.iter().any(|dispatcher| dispatcher.has_deadline_before(next.at));
         let wait = next.at.saturating_sub(worker.shared.monotonic());
         if earlier || wait.is_zero() {
@@ -135,7 +136,7 @@ impl RunningSupervisor {
     pub(in crate::worker) fn stop(mut self) {
         self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // A supervisor that has panicked has nothing more to do.
+            // If the supervisor has panicked, nothing is left to do.
             let _ = thread.join();
         }
     }

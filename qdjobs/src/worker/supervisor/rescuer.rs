@@ -15,15 +15,15 @@ use crate::store::{Pending, Release, Released, WorkerState};
 
 use super::duty::{Duty, NextRun, Supervised};
 
-/// How often to look at the other workers. After a worker was killed, its jobs wait for half of it on
+/// The time between two checks of the other workers. The jobs of a killed worker wait for half of it on
 /// average.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct RescuerDuty {
     monitor: HeartbeatMonitor,
-    /// The list of workers on its way, with the time it was asked for.
+    /// The requested list of workers, with the time of the request.
     list: Option<(Duration, Pending<Vec<WorkerState>>)>,
-    /// The releases on their way, each with the dead worker.
+    /// The releases in flight, each with the dead worker.
     releases: Vec<(WorkerId, Pending<Released>)>,
     next: Duration,
 }
@@ -33,7 +33,7 @@ impl RescuerDuty {
         RescuerDuty { monitor: HeartbeatMonitor::new(lease), list: None, releases: Vec::new(), next: now }
     }
 
-    /// Looks for dead workers once the list has arrived, and releases their jobs.
+    /// When the list has arrived, finds dead workers and releases their jobs.
     fn look(&mut self, worker: &Supervised, now: Duration) {
         let Some((asked_at, list)) = self.list.as_mut() else { return };
         let asked_at = *asked_at;
@@ -59,7 +59,7 @@ impl RescuerDuty {
         self.poll_releases(worker);
     }
 
-    /// The workers whose heartbeats have stood still for a whole lease.
+    /// The workers whose heartbeats have not grown for a whole lease.
     fn silent(
         &mut self,
         worker: &Supervised,
@@ -67,14 +67,14 @@ impl RescuerDuty {
         asked_at: Duration,
         now: Duration,
     ) -> Vec<WorkerId> {
-        // While our own heartbeats are held up (another connection keeps the write lock), those of the others
-        // may be too: then silence proves nothing.
+        // If a write lock delays our heartbeats, it may also delay those of other workers. Then missing
+        // heartbeats do not prove that a worker is dead.
         if now.saturating_sub(worker.lease_confirmed_at) >= worker.lease / 2 {
             self.monitor.forget();
             return Vec::new();
         }
-        // An answer that took long may show an old state. By this limit the monitor presumes a worker dead
-        // later than that worker suspends itself.
+        // A late answer may show an old state. With this limit, a worker suspends itself before the monitor
+        // presumes it dead.
         if now.saturating_sub(asked_at) >= worker.lease / 8 {
             return Vec::new();
         }
@@ -85,7 +85,7 @@ impl RescuerDuty {
         self.releases.retain_mut(|(dead, release)| {
             match worker.poll(release) {
                 None => return true,
-                // Another worker was quicker, it held no job, or its heartbeats went on.
+                // Another worker has released it, it held no job, or its heartbeats continued.
                 Some(Ok(Released { jobs: 0, .. })) => {}
                 Some(Ok(Released { jobs, failed })) => {
                     worker.shared.emit(&Event::Rescued { worker: *dead, jobs });

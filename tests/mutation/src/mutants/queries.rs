@@ -31,11 +31,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: SQL,
         old: "ORDER BY priority DESC, scheduled_at, id LIMIT ?3\";
 
-/// The same for suspected poison jobs.
+/// As [`FIRST_READY`], for suspected poison jobs.
 ",
         new: "ORDER BY scheduled_at, id LIMIT ?3\";
 
-/// The same for suspected poison jobs.
+/// As [`FIRST_READY`], for suspected poison jobs.
 ",
         killed_by: contract(
             "sqlite::in_a_file::claim::higher_priority_goes_first_then_earlier_due_then_lower_id",

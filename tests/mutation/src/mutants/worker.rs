@@ -15,14 +15,14 @@ const HEARTBEAT_AFTER_THE_TASKS: &str = "        if now >= self.next {
             let until = worker.shared.elapsed() + Duration::from_secs(600);
             worker.dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
             self.send(worker, now);";
-const DRAIN: &str = "        // 1. No further claims:";
+const DRAIN: &str = "        // 1. Stop claiming.";
 const DRAIN_WITHOUT_HEARTBEATS: &str = "        supervisor.stop();
         struct Stopped;
         impl Stopped {
             fn stop(self) {}
         }
         let supervisor = Stopped;
-        // 1. No further claims:";
+        // 1. Stop claiming.";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {

@@ -32,7 +32,7 @@ fn extended(error: &rusqlite::Error) -> i32 {
 ///
 /// After a failed sync, the operating system marks the pages as clean although they never reached the disk.
 /// The next sync has nothing to do and succeeds. Later commits would then be reported as durable although the
-/// log before them has a hole, and recovery after a power loss ends at the hole. Repeating the sync proves
+/// log before them has a hole. Recovery after a power loss ends at the hole. Repeating the sync proves
 /// nothing. Opening the file again proves nothing either, since the same pages are read from the page cache.
 /// So the store promises nothing more, and an operator has to check the disk.
 ///
@@ -51,8 +51,8 @@ pub(in crate::store::sqlite) fn is_fatal(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Whether the disk is full. An error while the shared memory grows counts too, since it is a file beside the
-/// database.
+/// Whether the disk is full. An error while the shared memory grows counts, too, because that memory is a
+/// file beside the database.
 fn is_full(error: &rusqlite::Error) -> bool {
     code(error) == Some(ErrorCode::DiskFull) || extended(error) == ffi::SQLITE_IOERR_SHMSIZE
 }
@@ -143,7 +143,7 @@ pub(in crate::store::sqlite) fn in_commit(error: rusqlite::Error, is_open: bool)
     let fatal = is_fatal(&error);
     let message = format!("the disk failed during the commit: {error}; the write may or may not be stored");
     Error::new(ErrorKind::Indeterminate, message)
-        .help("read the job before you repeat the request, and check the disk and the system log")
+        .help("check whether the job is stored before you repeat the request; check the disk and the system log")
         .caused_by(error)
         .fatal(fatal)
 }
@@ -153,14 +153,15 @@ pub(in crate::store::sqlite) fn halted(first: &Error) -> Error {
     let reason = first.to_string();
     let reason = reason.lines().next().unwrap_or_default();
     Error::new(ErrorKind::StoreHalted, format!("the store has halted: {reason}")).help(
-        "check the disk and the system log, then restart the program; no file was deleted or changed since",
+        "check the disk and the system log, then restart the program; qdjobs has changed no file since the \
+         failure",
     )
 }
 
 /// The writer thread panicked inside a transaction.
 pub(in crate::store::sqlite) fn panicked() -> Error {
     Error::new(ErrorKind::Storage, "the writer thread of the database has panicked")
-        .help("report it with the message of the panic")
+        .help("restart the program, and report this error with the message of the panic")
 }
 
 fn busy() -> Error {
@@ -175,8 +176,8 @@ fn busy() -> Error {
     )
 }
 
-/// BEGIN IMMEDIATE takes the write lock first, so that no later statement can fail for want of it. Tried
-/// once.
+/// BEGIN IMMEDIATE takes the write lock first, so that no later statement can fail for lack of it. Makes one
+/// attempt.
 pub(in crate::store::sqlite) fn begin_immediate(conn: &Connection) -> crate::Result<()> {
     let begun = conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
     begun.map(drop).map_err(before_commit)
@@ -195,7 +196,7 @@ impl BusyRetry {
     }
 
     /// Repeats `step` until it does not fail with a lock error, or until the limit. SQLite's own busy timeout
-    /// does not cover every step that can meet a lock: switching to WAL fails at once. It also sleeps far
+    /// does not cover every step that can find a lock: switching to WAL fails at once. It also sleeps far
     /// longer than a group commit takes.
     #[expect(clippy::disallowed_methods, reason = "waits for another connection, in real time")]
     pub(in crate::store::sqlite) fn retry<T>(

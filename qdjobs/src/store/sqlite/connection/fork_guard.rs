@@ -34,8 +34,8 @@ impl ForkGuard {
         registered.map(|_| ForkGuard { process }).map_err(|open| forked((open >> 32) as u32, process))
     }
 
-    /// Refused in any process but its own. Checked before any lock is taken: another thread may have held
-    /// that lock at the moment of the fork, and would never release it in the child.
+    /// Returns an error in any process but its own. Call it before any lock is taken. Another thread may have
+    /// held that lock at the moment of the fork, and would never release it in the child.
     pub(in crate::store::sqlite) fn check(&self) -> Result<()> {
         let process = std::process::id();
         if process == self.process { Ok(()) } else { Err(forked(self.process, process)) }

@@ -31,8 +31,8 @@ pub enum Durability {
     /// the disk (`synchronous = FULL`); concurrent writes share one sync.
     #[default]
     Full,
-    /// A job survives a process crash. A power loss or an operating system crash may undo the last commits
-    /// but never damages the file (`synchronous = NORMAL`).
+    /// A job survives a process crash. A power loss or an operating system crash may undo the last commits.
+    /// It never damages the file (`synchronous = NORMAL`).
     Relaxed,
 }
 
@@ -102,8 +102,8 @@ pub(in crate::store::sqlite) fn writer(path: &Path, options: &SqliteOptions) -> 
 pub(in crate::store::sqlite) fn reopen_writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // `BusyRetry` waits for locks, with sleeps as short as a commit. SQLite's own busy handler sleeps for up
-    // to 100 ms. With that, a process that opens a new file late would wait until the earlier processes have
-    // nothing left to write.
+    // to 100 ms. With it, a process that opens a new file after others would wait until they have nothing
+    // left to write.
     conn.busy_timeout(Duration::ZERO).map_err(error::before_commit)?;
     if is_read_only(&conn).map_err(error::before_commit)? {
         // Checked before the first read. Even a read makes SQLite create its two files beside the database.
@@ -138,7 +138,10 @@ fn configure(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<
             ErrorKind::Storage,
             format!("`{}`: SQLite kept the journal mode `{mode}`, but qdjobs needs `wal`", path.display()),
         )
-        .help("put the database on a local disk: this file system may not support shared memory"));
+        .help(
+            "put the database on a local disk: this file system may not support shared memory. Close other \
+             programs that have the file open, then try again",
+        ));
     }
     let synchronous = match options.durability {
         Durability::Full => 2,
@@ -146,7 +149,7 @@ fn configure(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<
     };
     set_pragma(conn, "synchronous", synchronous)?;
     if options.durability == Durability::Relaxed {
-        // The checkpointer runs all checkpoints, since it has to see their errors.
+        // The checkpointer runs all checkpoints, because it must see their errors.
         set_pragma(conn, "wal_autocheckpoint", 0)?;
     }
     set_pragma(conn, "journal_size_limit", WAL_BYTES_KEPT)?;
@@ -170,14 +173,15 @@ fn configure(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<
     Ok(())
 }
 
-/// SQLite gives special meanings to some names; here they are mistakes.
+/// Refuses names to which SQLite gives a special meaning.
 pub(in crate::store::sqlite) fn refuse_special(path: &Path) -> Result<()> {
     let refused = || Error::new(ErrorKind::InvalidInput, format!("`{}` is not a file", path.display()));
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-        return Err(refused().help("use `JobQueue::in_memory()` for a queue that ends with the process"));
+        return Err(refused()
+            .help("pass a path; for a queue that ends with the process, use `JobQueue::in_memory()`"));
     }
     if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
-        return Err(refused().help("give the path alone: addresses that begin with `file:` are not taken"));
+        return Err(refused().help("pass a plain path: addresses that begin with `file:` are not supported"));
     }
     Ok(())
 }
@@ -220,15 +224,15 @@ fn keep_log(conn: &Connection, path: &Path) {
     }
 }
 
-/// Checkpoints and truncates the log that an earlier process left. A process whose sync failed may have died
-/// and left a commit in the log that can be read but will not survive a power loss. Commits appended after it
-/// would be lost with it.
+/// Checkpoints and truncates the log that an earlier process left. A process whose sync failed may have left
+/// a commit in the log that can be read but will not survive a power loss. Commits appended after it would be
+/// lost with it.
 ///
 /// A checkpoint alone is not enough. Until the log is restarted, recovery would apply what survived of it to
 /// the database again. So the log is truncated, and the next commit makes that durable. If the disk fails at
 /// this, it cannot be trusted with more.
 ///
-/// A full disk and a busy log are no errors here. In both cases the log is intact, or the process that uses
+/// A full disk or a busy log is not an error here. In both cases, the log is intact, or the process that uses
 /// it has already restarted it.
 fn checkpoint_found_log(conn: &Connection) -> Result<()> {
     let truncated = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));

@@ -46,13 +46,13 @@ const RESTORE_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duratio
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct DiskReserve {
     dir: PathBuf,
-    /// 0 reserves nothing.
+    /// 0 for no reserve.
     bytes: u64,
     checked_at: Option<Duration>,
     /// Set while the space is released.
     released: Option<NextRestore>,
-    /// The file is shorter than this process wants, and could not be extended. Not tried again until a worker
-    /// starts.
+    /// The file is smaller than the reserve of this process, and could not be extended. Not tried again until
+    /// a worker starts.
     accepts_shorter: bool,
 }
 
@@ -69,7 +69,7 @@ impl DiskReserve {
         DiskReserve { dir: dir.to_owned(), bytes, checked_at: None, released: None, accepts_shorter: false }
     }
 
-    /// Whether the space is released, by this or another process. Nothing new may be written then.
+    /// Whether the space is released, by this or another process. Then no new jobs may be stored or claimed.
     pub(in crate::store::sqlite) fn is_released(&self) -> bool {
         self.released.is_some()
     }
@@ -96,7 +96,7 @@ impl DiskReserve {
         self.checked_at = Some(now);
         match self.length() {
             Some(0) => self.note_released(now),
-            // Created by a process that wants less, or shortened by a power loss.
+            // Created by a process with a smaller reserve, or truncated by a power loss.
             Some(length) if length < self.bytes && has_workers && !self.accepts_shorter => {
                 self.accepts_shorter = !self.create(0).unwrap_or(false);
             }
@@ -123,8 +123,8 @@ impl DiskReserve {
     /// Creates the file again if an attempt is due. Returns whether writes may resume.
     ///
     /// Another `bytes` must be free beside the file, or the next job would use it up at once. Nothing is
-    /// created if another process has restored the file in any size, or if the last worker has removed it:
-    /// the next write then finds out.
+    /// created if another process has restored the file in any size, or if the last worker has removed it.
+    /// The next write then shows whether the disk has space.
     pub(in crate::store::sqlite) fn try_restore(&mut self, now: Duration) -> bool {
         let Some(next) = self.released.filter(|next| next.at <= now) else { return false };
         let is_over = self.length().map_or_else(|| !self.has_workers(), |length| length > 0);
@@ -189,7 +189,7 @@ impl DiskReserve {
         {
             Ok(()) => Ok(true),
             Err(error) => {
-                // An incomplete file would only take up space.
+                // An incomplete file would only occupy space.
                 let _ = std::fs::remove_file(self.unfinished());
                 Err(error)
             }
@@ -205,7 +205,7 @@ impl DiskReserve {
         self.dir.join("disk_reserve")
     }
 
-    /// The file while it is written, or as a process that died has left it.
+    /// The name of the file until it is complete. A process that died may have left such a file.
     fn unfinished(&self) -> PathBuf {
         self.dir.join("disk_reserve.new")
     }
@@ -309,7 +309,7 @@ mod tests {
         assert!(!large.is_released());
         assert_eq!(large.length(), Some(2 << 20));
 
-        // Restored by the process that wants less, it counts for all.
+        // The process with the smaller reserve restores the file; that is enough for all processes.
         large.release(SECOND);
         enqueuer.check(SECOND, false);
         small.check(SECOND, true);

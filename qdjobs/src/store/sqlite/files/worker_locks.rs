@@ -32,7 +32,7 @@ const EXCLUSIVE_LOCK: &str = "exclusive.lock";
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct WorkerLocks {
     dir: PathBuf,
-    /// Kept open: the lock lives as long as the file is open.
+    /// Kept open: closing a file releases its lock.
     held: Mutex<HashMap<WorkerId, File>>,
 }
 
@@ -48,7 +48,7 @@ impl WorkerLocks {
         &self.dir
     }
 
-    /// Creates and locks the file of a worker that starts; `false` if this process already holds it. Called
+    /// Creates and locks the file of a starting worker; `false` if this process already holds it. Called
     /// before the worker is registered, so that no other process finds a registered worker without its lock.
     pub(in crate::store::sqlite) fn acquire(&self, worker: WorkerId) -> Result<bool> {
         if self.lock().contains_key(&worker) {
@@ -78,7 +78,7 @@ impl WorkerLocks {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => missing = error,
                 Err(error) => return Err(error),
                 Ok(mut file) => {
-                    // For people who look at the file; it proves nothing.
+                    // Only informative: a process id proves nothing.
                     let _ = writeln!(file, "{}", std::process::id());
                     file.lock()?;
                     if path.exists() {

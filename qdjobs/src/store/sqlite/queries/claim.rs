@@ -15,11 +15,11 @@ use crate::model::clock::Timestamp;
 use crate::model::job::WorkerId;
 use crate::store::{ClaimRequest, ClaimedJob, Ticket};
 
-/// Claims the jobs that come first over all wanted tasks and queues. A suspected poison job is among them
-/// only if `suspected` says that any waits.
+/// Claims the first jobs in claim order over all requested tasks and queues. Looks for a suspected poison job
+/// only if `suspected` is true: one waits.
 ///
-/// The index is ordered by task and queue first, so that a million jobs of other tasks cost nothing. The
-/// price is a merge if more than one pair of task and queue has jobs ready.
+/// The index is ordered by task and queue first, so a million jobs of other tasks cost nothing. If more than
+/// one pair of task and queue has ready jobs, their jobs must be merged.
 pub(in crate::store::sqlite) fn claim(
     conn: &Connection,
     want: &ClaimRequest,
@@ -40,7 +40,7 @@ pub(in crate::store::sqlite) fn claim(
         drop(rows);
         let now = now.as_microsecond();
         let marked = match &claimed[before..] {
-            // The usual case in a queue that keeps up: no list of ids is built for it.
+            // The usual case if the worker is fast enough. It needs no list of ids.
             [job] => conn.prepare_cached(sql::CLAIM_ONE)?.execute(params![job.claim.id.0, worker.0, now])?,
             _ => conn.prepare_cached(sql::CLAIM)?.execute(params![pair.0, pair.1, limit, worker.0, now])?,
         };
@@ -61,14 +61,14 @@ pub(in crate::store::sqlite) fn claim(
     Ok(claimed)
 }
 
-/// The error if the rows that were read are not those that were marked, so that a job would start without
-/// being claimed: a trigger of the application forbids the change, or the index does not match its table.
+/// The error if the statement that marks the jobs changes other rows than were read. A job would then start
+/// without a claim. A trigger of the application forbids the change, or the index does not match its table.
 fn unclaimable() -> rusqlite::Error {
     let why = "jobs that are ready cannot be claimed: an index does not match its table, or a trigger refuses the change";
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(why.to_owned()))
 }
 
-/// The suspected poison job that comes first of those wanted, if the worker may hold one.
+/// The first suspected poison job that the request can claim, if the worker may hold one.
 fn first_suspected(conn: &Connection, want: &ClaimRequest, now: Timestamp) -> SqlResult<Option<ClaimedJob>> {
     let worker = want.worker;
     if want.limit == 0 || holds_suspected(conn, worker)? {
@@ -95,8 +95,8 @@ fn holds_suspected(conn: &Connection, worker: WorkerId) -> SqlResult<bool> {
     conn.prepare_cached(sql::HOLDS_SUSPECTED)?.exists([worker.0])
 }
 
-/// How many jobs of each pair of task and queue are among the first of all, and whether the suspected poison
-/// job is.
+/// How many jobs of each pair of task and queue are among the first jobs in claim order, and whether the
+/// suspected poison job is.
 fn shares(
     conn: &Connection,
     want: &ClaimRequest,
@@ -133,7 +133,7 @@ fn shares(
     Ok((shares, with_suspected))
 }
 
-/// Whether a job is ready that is wanted and that the worker may hold.
+/// Whether a ready job exists that the request can claim and that the worker may hold.
 pub(in crate::store::sqlite) fn has_ready(conn: &Connection, want: &ClaimRequest) -> SqlResult<bool> {
     if !pairs(conn, sql::NEXT_READY_PAIR, want, 1)?.is_empty() {
         return Ok(true);
@@ -143,9 +143,9 @@ pub(in crate::store::sqlite) fn has_ready(conn: &Connection, want: &ClaimRequest
         && !pairs(conn, sql::NEXT_SUSPECTED_PAIR, want, 1)?.is_empty())
 }
 
-/// The first `limit` wanted pairs of task and queue that have jobs ready, found by skipping through the index
-/// that `next` reads. The index holds bytes. Bytes that are not UTF-8 name no task and no queue, and are
-/// skipped.
+/// The first `limit` requested pairs of task and queue that have ready jobs. They are found by skipping
+/// through the index that `next` reads. The index contains bytes. Bytes that are not UTF-8 cannot be the name
+/// of a task or queue and are skipped.
 fn pairs(conn: &Connection, next: &str, want: &ClaimRequest, limit: usize) -> SqlResult<Vec<Pair>> {
     let mut statement = conn.prepare_cached(next)?;
     let mut next = |after: &(rows::Bytes, rows::Bytes)| -> SqlResult<Option<(rows::Bytes, rows::Bytes)>> {

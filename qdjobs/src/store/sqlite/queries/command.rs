@@ -20,7 +20,7 @@ pub(in crate::store::sqlite) fn command(
     let now = now.as_microsecond();
     match command {
         JobCommand::Retry(id) => {
-            // Its crashes are forgotten, so it is no suspected poison job any more.
+            // Its crash count becomes 0, so it is no longer a suspected poison job.
             let availability = Availability::due(false) as i64;
             conn.prepare_cached(sql::RETRY_BY_HAND)?.execute(params![id.0, now, availability])?
         }

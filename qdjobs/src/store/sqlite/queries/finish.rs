@@ -13,7 +13,7 @@ use crate::model::job::{AttemptOutcome, Status};
 use crate::store::Claim;
 use crate::store::engine::leave_running::{Counts, Leaving, Next};
 
-/// Writes how jobs leave `running`. The statement for the common case is looked up once for all of them.
+/// Writes how jobs leave `running`. The statement of the common case is prepared once for all of them.
 pub(in crate::store::sqlite) struct LeaveWriter<'c> {
     conn: &'c Connection,
     complete: CachedStatement<'c>,
@@ -24,8 +24,8 @@ impl<'c> LeaveWriter<'c> {
         Ok(LeaveWriter { conn, complete: conn.prepare_cached(sql::COMPLETE)? })
     }
 
-    /// Writes how one job leaves `running`; `false`, and nothing written, if its claim is lost. The only
-    /// statements that take a job out of `running` stand here.
+    /// Writes how one job leaves `running`. If its claim is lost, writes nothing and returns `false`. No
+    /// other statements take a job out of `running`.
     pub(in crate::store::sqlite) fn write(
         &mut self,
         leaving: &Leaving<'_>,
@@ -77,8 +77,8 @@ impl<'c> LeaveWriter<'c> {
         Ok(changed > 0)
     }
 
-    /// Writes the attempt into the history. A success at the first attempt needs no row: the job's own says
-    /// it all.
+    /// Writes the attempt into the history. A success at the first attempt needs no row, because the row of
+    /// the job contains all of it.
     fn record(&self, leaving: &Leaving<'_>, ended: i64) -> SqlResult<()> {
         let Claim { id, attempt, worker } = leaving.claim;
         let Some(outcome) = leaving.outcome else { return Ok(()) };
@@ -92,7 +92,7 @@ impl<'c> LeaveWriter<'c> {
     }
 }
 
-/// How a job has ended, if it did so under exactly this claim and not by a crash.
+/// How a job has ended, if it ended under exactly this claim and not by a crash.
 pub(in crate::store::sqlite) fn end_under(conn: &Connection, claim: Claim) -> SqlResult<Option<Status>> {
     let mut ended = conn.prepare_cached(sql::ENDED_UNDER)?;
     let claim = params![claim.id.0, claim.attempt, claim.worker.0];
@@ -110,7 +110,7 @@ pub(in crate::store::sqlite) fn has_attempt(
     attempt.exists(params![claim.id.0, claim.attempt, claim.worker.0, outcome.as_str()])
 }
 
-/// Makes ready what is due, at most `limit` jobs; answers how many.
+/// Makes at most `limit` due jobs ready, and returns their number.
 pub(in crate::store::sqlite) fn promote(conn: &Connection, now: Timestamp, limit: usize) -> SqlResult<usize> {
     conn.prepare_cached(sql::PROMOTE)?.execute(params![now.as_microsecond(), limit as i64])
 }

@@ -17,12 +17,12 @@ use crate::model::job::{JobId, NewJob};
 use crate::store::TaskDefaults;
 use crate::store::sqlite::connection::{error, migrate};
 
-/// The longest params in the job's own row, in bytes. Longer ones are in a table beside it, which is written
-/// once. At 1 kB a job costs as much to store either way, and half as much to claim and finish (`qdjobs-bench
-/// --only payload`).
+/// The longest params in the job's own row, in bytes. Longer params are in a separate table, which is written
+/// once. With 1 kB of params, that makes claim and finish half as expensive, at the same cost to store the
+/// job (`qdjobs-bench --only payload`).
 const PARAMS_BYTES_INLINE: usize = 500;
 
-/// A job that was stored by this insert, and not by an earlier one.
+/// A job that this insert has stored, not an earlier one.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store::sqlite) struct Stored {
     pub(in crate::store::sqlite) availability: Availability,
@@ -30,14 +30,14 @@ pub(in crate::store::sqlite) struct Stored {
 }
 
 impl Stored {
-    /// Of a job that is due `at`. A job stored for the first time has no crash counted.
+    /// A new job that is due at `at`. No crash is counted for it.
     pub(in crate::store::sqlite) fn at(at: Timestamp, now: Timestamp) -> Stored {
         let at = whole_micros(at);
         Stored { availability: Availability::of(at, now, false), scheduled_at: at }
     }
 }
 
-/// Stores jobs, by a statement that is looked up once for all of them.
+/// Stores jobs with a statement that is prepared once for all of them.
 pub(in crate::store::sqlite) struct Insert<'c> {
     conn: &'c Connection,
     statement: CachedStatement<'c>,
@@ -48,10 +48,10 @@ impl<'c> Insert<'c> {
         Ok(Insert { conn, statement: conn.prepare_cached(sql::INSERT)? })
     }
 
-    /// Stores one job, unless its key is held by an earlier one. If a [large](is_large) job fails, half of it
-    /// may be written: it needs a savepoint.
+    /// Stores one job, unless an earlier job holds its key. A [large](is_large) job takes two statements, so
+    /// it needs a savepoint.
     ///
-    /// The key is looked up before anything is written, so a repetition costs no id and no page of the log.
+    /// The key is looked up before the first write, so a repeated job uses no id and no page of the log.
     pub(in crate::store::sqlite) fn job(
         &mut self,
         job: &NewJob,
@@ -63,17 +63,17 @@ impl<'c> Insert<'c> {
         }
     }
 
-    /// The same in a transaction of a caller that may hold no lock yet: the write takes the lock, and the key
-    /// is looked up afterwards.
+    /// As [`job`](Insert::job), in a caller's transaction that may not hold the write lock yet. The write
+    /// takes the lock; the key is looked up afterwards.
     fn write_first(&mut self, job: &NewJob, now: Timestamp) -> Result<(JobId, Option<Stored>)> {
         if let Some((id, stored)) = self.rows(job, now)? {
             return Ok((id, Some(stored)));
         }
-        // Under the lock that the insert has taken: a holder cannot have been deleted since.
+        // The insert has taken the write lock, so the holder of the key cannot have been deleted since.
         self.holder(job)?.map(|id| (id, None)).ok_or_else(ignored)
     }
 
-    /// The job that holds the key of this one, and is the same job.
+    /// The id of the stored job under this job's key, if it is the same job.
     fn holder(&self, job: &NewJob) -> Result<Option<JobId>> {
         let Some(key) = &job.idempotency_key else { return Ok(None) };
         let holder = self
@@ -83,11 +83,11 @@ impl<'c> Insert<'c> {
         holder.map_err(error::before_commit)?.map(|holder| holder.answer_to(job)).transpose()
     }
 
-    /// Writes the rows of a job; `None` if its key is held, or a trigger ignored it.
+    /// Writes the rows of a job; `None` if its key is held or a trigger ignored the insert.
     fn rows(&mut self, job: &NewJob, now: Timestamp) -> Result<Option<(JobId, Stored)>> {
         let inline = (!is_large(job)).then_some(job.params.as_str());
-        // Checked by the caller a moment ago: a delay may have passed the end of the calendar since, and must
-        // not run at once.
+        // The caller has checked it before. But the clock has advanced, so a long delay can now exceed the
+        // calendar. Such a job must not run at once.
         let at = job.scheduled_at(now)?;
         let written = self.row(job, inline, at, now).map_err(error::before_commit)?;
         if written == 0 {
@@ -104,7 +104,7 @@ impl<'c> Insert<'c> {
         self.conn.prepare_cached(sql::INSERT_PARAMS)?.execute(params![id, job.params])
     }
 
-    /// Writes the job's own row, if its key is not held; the number of rows.
+    /// Writes the job's own row if its key is not held, and returns the number of rows.
     fn row(&mut self, job: &NewJob, params: Option<&str>, at: Timestamp, now: Timestamp) -> SqlResult<usize> {
         match &job.idempotency_key {
             None => execute_insert(&mut self.statement, job, params, (at, now), &[]),
@@ -116,14 +116,16 @@ impl<'c> Insert<'c> {
     }
 }
 
-/// The error if no row was written, and no held key is the reason.
+/// The error if no row was written although the key is not held.
 fn ignored() -> Error {
     Error::new(ErrorKind::InvalidInput, "a trigger of this database ignores the insert; nothing was stored")
-        .help("look for a trigger on qdjobs_jobs or qdjobs_params that says RAISE(IGNORE)")
+        .help(
+            "look for a trigger with RAISE(IGNORE) on qdjobs_jobs or qdjobs_params, and remove or change it",
+        )
 }
 
-/// Stores a job that is [one row](is_one_row), due `at`, by a statement that is a transaction of its own.
-/// `None`, and nothing stored, if writers have to know a later schema.
+/// Stores a job of [one row](is_one_row) that is due at `at`, with a statement that is its own transaction.
+/// If writers must know a later schema, stores nothing and returns `None`.
 pub(in crate::store::sqlite) fn insert_alone(
     conn: &Connection,
     job: &NewJob,
@@ -136,8 +138,8 @@ pub(in crate::store::sqlite) fn insert_alone(
     Ok((written > 0).then(|| JobId(conn.last_insert_rowid())))
 }
 
-/// Runs one of the INSERT statements, whose first ten values are the same, for a job that is due `at`; the
-/// number of rows.
+/// Runs one of the INSERT statements for a job that is due at `at`, and returns the number of rows. The first
+/// ten values of these statements are the same.
 fn execute_insert(
     insert: &mut Statement<'_>,
     job: &NewJob,
@@ -169,14 +171,14 @@ pub(in crate::store::sqlite) fn is_one_row(jobs: &[NewJob]) -> bool {
     matches!(jobs, [job] if !is_large(job) && job.idempotency_key.is_none())
 }
 
-/// Stores one job in a transaction of a caller. Writes before it reads: SQLite refuses the lock for good to a
-/// transaction that began by reading an older state.
+/// Stores one job in a caller's transaction. It writes before it reads: if a transaction has read an older
+/// state, SQLite never gives it the write lock.
 pub(in crate::store::sqlite) fn insert_in(conn: &Connection, job: &NewJob, now: Timestamp) -> Result<JobId> {
     let mut insert = Insert::on(conn).map_err(error::before_commit)?;
     insert.write_first(job, now).map(|(id, _)| id)
 }
 
-/// Stores the options of tasks, for jobs that programs without them insert.
+/// Stores the options of tasks, as defaults for jobs that other programs insert.
 pub(in crate::store::sqlite) fn publish_tasks(conn: &Connection, tasks: &[TaskDefaults]) -> SqlResult<()> {
     let mut statement = conn.prepare_cached(sql::PUBLISH)?;
     for task in tasks {

@@ -10,7 +10,7 @@ use super::{SqlResult, sql};
 use crate::model::job::Progress;
 use crate::store::Claim;
 
-/// Stores the progress of a running job; nothing if its claim is lost.
+/// Stores the progress of a running job. If its claim is lost, stores nothing.
 pub(in crate::store::sqlite) fn report_progress(
     conn: &Connection,
     claim: Claim,

@@ -34,7 +34,7 @@ fn count(value: i64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-/// The bytes of a text as they are in the file, for comparisons there; empty for NULL.
+/// The bytes of a text in the file, for comparisons in SQL; empty for NULL.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store::sqlite) struct Bytes(Vec<u8>);
 
@@ -81,8 +81,8 @@ fn text_if_any(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>>
     Ok(row.get::<_, Option<Text>>(column)?.map(|Text(text)| text))
 }
 
-/// What a task gets in place of params that are not UTF-8. A task expects an object, so it refuses this, and
-/// the error shows the text. An attempt with changed params would be worse.
+/// Replaces params that are not UTF-8. A task expects an object, so the attempt fails and its error shows
+/// this text. A lossy conversion would run the task with changed params.
 const NO_TEXT: &str = "\"text that is not UTF-8\"";
 
 fn params(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
@@ -228,8 +228,8 @@ pub(in crate::store::sqlite) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attem
     })
 }
 
-/// Reads a row of [`sql::HELD_BY`] or [`sql::ORPHANS`]. A running job has a start; one that a person set to
-/// `running` may have none.
+/// Reads a row of [`sql::HELD_BY`] or [`sql::ORPHANS`]. If a job was set to `running` by hand, `started_at`
+/// may be NULL.
 pub(in crate::store::sqlite) fn held(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Held> {
     // As in [`sql::GIVE_BACK`]: 0 for a job without a worker.
     let worker = WorkerId(row.get::<_, Option<i64>>(2)?.unwrap_or(0));

@@ -23,32 +23,33 @@ pub(in crate::store::sqlite) const INSERT: &str = "
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-/// As [`INSERT`], and the schema that this program knows: changes no row if writers have to know a later one.
-/// For a statement that is a transaction of its own.
+/// As [`INSERT`], plus the schema version of this program. Changes no row if writers must know a later
+/// schema. For a statement that is its own transaction.
 pub(in crate::store::sqlite) const INSERT_ALONE: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE (SELECT min_writer FROM qdjobs_meta) <= ?11";
 
-/// Binds id, params: those of a job for which [`INSERT`] got NULL, since they are large.
+/// Binds id, params: large params, for which [`INSERT`] has bound NULL.
 pub(in crate::store::sqlite) const INSERT_PARAMS: &str =
     "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
 
-/// As [`INSERT`], and idempotency_key: changes no row if the key is held.
+/// As [`INSERT`], plus idempotency_key. Changes no row if the key is held.
 pub(in crate::store::sqlite) const INSERT_KEYED: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability, idempotency_key)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
     ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
 
-/// Binds idempotency_key: gives id, task_name, params of the job that holds it.
+/// Binds idempotency_key; returns id, task_name, params of the job that holds it.
 pub(in crate::store::sqlite) const HOLDER: &str = "
     SELECT id, task_name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null')
     FROM qdjobs_jobs INDEXED BY qdjobs_idempotency_key WHERE idempotency_key = ?1";
 
 /// Binds one JSON text: an array of objects, as `external_tx` writes it. For a caller's own transaction on
-/// any driver, by the database's clock: a delay counts from the `created_at` that the schema fills in. A job
-/// whose key is held by the same job is skipped. The update of any other holder is refused by a trigger.
+/// any driver. A delay counts from `created_at`, which the schema sets by the database's clock. If the same
+/// job already holds the key, the statement skips the job. If another job holds it, the update of that job is
+/// refused by a trigger.
 pub(in crate::store::sqlite) const INSERT_JSON: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, metadata, idempotency_key, scheduled_at)
@@ -81,9 +82,9 @@ pub(in crate::store::sqlite) const REGISTER_WORKER: &str = "
 /// Binds worker. One row if it is registered.
 pub(in crate::store::sqlite) const IS_REGISTERED: &str = "SELECT 1 FROM qdjobs_workers WHERE id = ?1";
 
-/// Binds task_name, queue: gives the next pair after it that has jobs ready, by at most two seeks in
-/// qdjobs_ready, however many jobs a pair has. Not `(task_name, queue) > (?1, ?2)`: SQLite enters the index
-/// *at* such a pair and would step over all of its jobs.
+/// Binds task_name, queue; returns the next pair after it that has ready jobs. It takes at most two seeks in
+/// qdjobs_ready, even if a pair has many jobs. With `(task_name, queue) > (?1, ?2)`, SQLite would start *at*
+/// that pair and step over all of its jobs.
 pub(in crate::store::sqlite) const NEXT_READY_PAIR: &str = "
     SELECT * FROM (
         SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_ready
@@ -94,7 +95,7 @@ pub(in crate::store::sqlite) const NEXT_READY_PAIR: &str = "
         WHERE status = 'pending' AND availability = 1 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
     LIMIT 1";
 
-/// The same for suspected poison jobs: those with a crash counted, of which a worker holds one at a time.
+/// As [`NEXT_READY_PAIR`], for suspected poison jobs: those with a crash counted.
 pub(in crate::store::sqlite) const NEXT_SUSPECTED_PAIR: &str = "
     SELECT * FROM (
         SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_suspected
@@ -113,15 +114,14 @@ pub(in crate::store::sqlite) const HAS_SUSPECTED: &str = "
 pub(in crate::store::sqlite) const HOLDS_SUSPECTED: &str = "
     SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_running WHERE status = 'running' AND worker_id = ?1 AND availability = 2 LIMIT 1";
 
-/// Binds task_name, queue, limit: gives priority, scheduled_at, id in the order of claims. Reads qdjobs_ready
-/// alone.
+/// Binds task_name, queue, limit; returns priority, scheduled_at, id in claim order. Reads only qdjobs_ready.
 pub(in crate::store::sqlite) const READY: &str = "
     SELECT priority, scheduled_at, id FROM qdjobs_jobs INDEXED BY qdjobs_ready
     WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// Binds task_name, queue, limit: gives the jobs to claim, in the order of claims. Params that are missing,
-/// which no code of this crate leaves behind, are refused by the task and delay no other job.
+/// Binds task_name, queue, limit; returns the jobs to claim, in claim order. No code of this crate leaves a
+/// job without params. If one exists, its attempt fails, and other jobs are not delayed.
 pub(in crate::store::sqlite) const FIRST_READY: &str = "
     SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
            name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, idempotency_key
@@ -129,7 +129,7 @@ pub(in crate::store::sqlite) const FIRST_READY: &str = "
     WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// The same for suspected poison jobs.
+/// As [`FIRST_READY`], for suspected poison jobs.
 pub(in crate::store::sqlite) const FIRST_SUSPECTED: &str = "
     SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
            name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, idempotency_key
@@ -137,8 +137,8 @@ pub(in crate::store::sqlite) const FIRST_SUSPECTED: &str = "
     WHERE status = 'pending' AND availability = 2 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// Binds task_name, queue, limit, worker, now: claims the jobs of [`FIRST_READY`]. Two statements for any
-/// number of jobs, and not one with RETURNING, which builds a table of its rows first and costs a fifth more.
+/// Binds task_name, queue, limit, worker, now; claims the jobs of [`FIRST_READY`]. A single statement with
+/// RETURNING would cost a fifth more, because it first builds a table of its rows.
 pub(in crate::store::sqlite) const CLAIM: &str = "
     UPDATE qdjobs_jobs
     SET status = 'running', attempt = attempt + 1, worker_id = ?4, started_at = ?5, progress = NULL, progress_message = NULL
@@ -146,7 +146,7 @@ pub(in crate::store::sqlite) const CLAIM: &str = "
                  WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
                  ORDER BY priority DESC, scheduled_at, id LIMIT ?3)";
 
-/// Binds id, worker, now: claims one job, which is ready by [`FIRST_READY`] or [`FIRST_SUSPECTED`].
+/// Binds id, worker, now; claims one job that [`FIRST_READY`] or [`FIRST_SUSPECTED`] has returned.
 pub(in crate::store::sqlite) const CLAIM_ONE: &str = "
     UPDATE qdjobs_jobs
     SET status = 'running', attempt = attempt + 1, worker_id = ?2, started_at = ?3, progress = NULL, progress_message = NULL
@@ -158,9 +158,9 @@ pub(in crate::store::sqlite) const CLAIM_ONE: &str = "
 pub(in crate::store::sqlite) const HEARTBEAT: &str =
     "UPDATE qdjobs_workers SET heartbeats = heartbeats + 1 WHERE id = ?1";
 
-/// Gives id, attempt, worker_id, crash_count, started_at of running jobs whose worker is not registered. No
-/// code of this crate leaves any; a person with a database shell may. Reads qdjobs_running, which holds
-/// running jobs alone.
+/// Returns id, attempt, worker_id, crash_count, started_at of running jobs whose worker is not registered. No
+/// code of this crate leaves such jobs; a change by hand in a database shell can. Reads qdjobs_running, which
+/// contains only running jobs.
 pub(in crate::store::sqlite) const ORPHANS: &str = "
     SELECT id, attempt, worker_id, crash_count, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND (worker_id IS NULL OR worker_id NOT IN (SELECT id FROM qdjobs_workers))";
@@ -172,7 +172,8 @@ pub(in crate::store::sqlite) const REPORT_PROGRESS: &str = "
     UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
-// -- finish, and every other way out of `running`. All bind id, attempt, worker first, and change no row if the claim is lost.
+// -- finish, and every other way out of `running`. All bind id, attempt, worker first, and change no row if
+// the claim is lost.
 
 /// Binds result, started_at, now.
 pub(in crate::store::sqlite) const COMPLETE: &str = "
@@ -181,9 +182,9 @@ pub(in crate::store::sqlite) const COMPLETE: &str = "
         progress = CASE WHEN progress IS NOT NULL THEN 1.0 END
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
-/// Binds one JSON text: an object with id, attempt, worker_id, result, started_at, completed_at. [`COMPLETE`]
-/// for a caller's own transaction on any driver; gives one row if the claim held the job. The attempt is on
-/// record by the job's own row.
+/// Binds one JSON text: an object with id, attempt, worker_id, result, started_at, completed_at. It is
+/// [`COMPLETE`] for a caller's own transaction on any driver, and returns one row if the claim held the job.
+/// The job's own row records the attempt.
 pub(in crate::store::sqlite) const COMPLETE_JSON: &str = "
     UPDATE qdjobs_jobs
     SET status = 'completed', result = json_extract(?1, '$.result'), started_at = json_extract(?1, '$.started_at'),
@@ -193,15 +194,15 @@ pub(in crate::store::sqlite) const COMPLETE_JSON: &str = "
         AND worker_id = json_extract(?1, '$.worker_id')
     RETURNING id";
 
-/// Binds error, started_at, now, status, crashes: for failed and cancelled.
+/// Binds error, started_at, now, status, crashes. For `failed` and `cancelled`.
 pub(in crate::store::sqlite) const END: &str = "
     UPDATE qdjobs_jobs
     SET status = ?7, error = ?4, started_at = ?5, completed_at = ?6, crash_count = crash_count + ?8
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
-/// Binds error or NULL to leave it, started_at, scheduled_at or NULL to leave it, availability, begun (1 if
-/// the attempt counts, 0 if its number is free again), retries, crashes: the job is pending again. An orphan
-/// without a worker has the worker 0 here.
+/// Makes a job pending again. Binds error (NULL keeps it), started_at, scheduled_at (NULL keeps it),
+/// availability, begun, retries, crashes. `begun` is 1 if the attempt counts, and 0 if its number is used
+/// again. For an orphan without a worker, the worker is 0.
 pub(in crate::store::sqlite) const GIVE_BACK: &str = "
     UPDATE qdjobs_jobs
     SET status = 'pending', attempt = attempt - (1 - ?8), retry_count = retry_count + ?9, crash_count = crash_count + ?10,
@@ -216,8 +217,8 @@ pub(in crate::store::sqlite) const RECORD_ATTEMPT: &str = "
     INSERT OR REPLACE INTO qdjobs_attempts (job_id, attempt, started_at, ended_at, worker_id, outcome, error)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
-/// Binds id, attempt, worker: gives the status if the job has ended under exactly this claim. A job that
-/// failed by a crash is lost to the attempt that crashed, if its worker comes back after all.
+/// Binds id, attempt, worker; returns the status if the job has ended under exactly this claim. A job that
+/// failed by a crash is excluded: if its worker was only suspended, the claim of that worker is lost.
 pub(in crate::store::sqlite) const ENDED_UNDER: &str = "
     SELECT status FROM qdjobs_jobs
     WHERE id = ?1 AND status IN ('completed', 'failed', 'cancelled') AND attempt = ?2 AND worker_id = ?3
@@ -235,22 +236,22 @@ pub(in crate::store::sqlite) const PROMOTE: &str = "
         SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
         WHERE status = 'pending' AND availability = 0 AND scheduled_at <= ?1 ORDER BY scheduled_at LIMIT ?2)";
 
-/// The next instant at which a job is due: the first entry of qdjobs_scheduled that has one.
+/// The next instant at which a job is due: the first entry of qdjobs_scheduled.
 pub(in crate::store::sqlite) const NEXT_DUE: &str = "
     SELECT scheduled_at FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
     WHERE status = 'pending' AND availability = 0 AND scheduled_at IS NOT NULL ORDER BY scheduled_at LIMIT 1";
 
 // -- release
 
-/// Binds worker. Whoever deletes the row releases its jobs.
+/// Binds worker. The transaction that deletes the row also releases the jobs of the worker.
 pub(in crate::store::sqlite) const REMOVE_WORKER: &str = "DELETE FROM qdjobs_workers WHERE id = ?1";
 
-/// Binds worker: gives id, attempt, worker_id, crash_count, started_at of the jobs that it holds.
+/// Binds worker; returns id, attempt, worker_id, crash_count, started_at of the jobs that it holds.
 pub(in crate::store::sqlite) const HELD_BY: &str = "
     SELECT id, attempt, worker_id, crash_count, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND worker_id = ?1";
 
-// -- command. All bind id. Whether a job's status permits it was decided before.
+// -- command. All bind id. The caller has checked that the job's status permits the command.
 
 /// Binds id, now, availability.
 pub(in crate::store::sqlite) const RETRY_BY_HAND: &str = "
@@ -279,7 +280,7 @@ pub(in crate::store::sqlite) const JOB_COLUMNS: &str = "
 pub(in crate::store::sqlite) const ATTEMPTS: &str = "
     SELECT attempt, started_at, ended_at, worker_id, outcome, error FROM qdjobs_attempts WHERE job_id = ?1 ORDER BY attempt";
 
-/// Each status with the number of its jobs.
+/// The number of jobs in each status.
 pub(in crate::store::sqlite) const COUNTS: &str = "SELECT status, count(*) FROM qdjobs_jobs GROUP BY status";
 
 /// The registered workers, oldest first, with the number of jobs that each holds.
@@ -294,11 +295,11 @@ pub(in crate::store::sqlite) const HEARTBEATS: &str = "SELECT heartbeats FROM qd
 /// Binds worker.
 pub(in crate::store::sqlite) const WAKE_SOCKET: &str = "SELECT wake_socket FROM qdjobs_workers WHERE id = ?1";
 
-/// Binds the socket of this process: gives those of the workers of other processes.
+/// Binds the socket of this process; returns the sockets of the workers of other processes.
 pub(in crate::store::sqlite) const WAKE_SOCKETS: &str =
     "SELECT DISTINCT wake_socket FROM qdjobs_workers WHERE wake_socket IS NOT NULL AND wake_socket IS NOT ?1";
 
-/// The statements on the path of a job, each with the text that its plan must contain.
+/// The statements that run for each job, with the text that each query plan must contain.
 #[cfg(test)]
 pub(in crate::store::sqlite) const HOT: &[(&str, &str)] = &[
     (HOLDER, "INDEX qdjobs_idempotency_key (idempotency_key=?)"),

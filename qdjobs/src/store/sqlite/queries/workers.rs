@@ -14,7 +14,7 @@ use crate::model::job::WorkerId;
 use crate::store::engine::leave_running::Held;
 use crate::store::{WorkerInfo, WorkerState};
 
-/// Registers a worker; `false` if it is registered already.
+/// Registers a worker; `false` if it is already registered.
 pub(in crate::store::sqlite) fn register_worker(
     conn: &Connection,
     worker: &WorkerInfo,
@@ -38,7 +38,7 @@ pub(in crate::store::sqlite) fn heartbeat(conn: &Connection, worker: WorkerId) -
 /// The heartbeats of a registered worker.
 pub(in crate::store::sqlite) fn heartbeats(conn: &Connection, worker: WorkerId) -> SqlResult<Option<u64>> {
     let heartbeats = conn.prepare_cached(sql::HEARTBEATS)?.query_row([worker.0], |row| row.get::<_, i64>(0));
-    // As they are read into a `WorkerState`.
+    // Converted as in `WorkerState`.
     Ok(heartbeats.optional()?.map(|heartbeats| u64::try_from(heartbeats).unwrap_or(0)))
 }
 
@@ -52,7 +52,7 @@ pub(in crate::store::sqlite) fn wake_socket(
     Ok(socket.flatten().map(|rows::Text(socket)| socket))
 }
 
-/// Removes a worker; `false` if it is not registered. Whoever removes it releases its jobs.
+/// Removes a worker; `false` if it is not registered. The same transaction must release its jobs.
 pub(in crate::store::sqlite) fn remove_worker(conn: &Connection, worker: WorkerId) -> SqlResult<bool> {
     Ok(conn.prepare_cached(sql::REMOVE_WORKER)?.execute([worker.0])? > 0)
 }

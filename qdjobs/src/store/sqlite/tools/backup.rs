@@ -71,10 +71,10 @@ fn check_copy(from: &Path, to: &Path) -> Result<()> {
     };
     Err(Error::new(
         ErrorKind::Corrupt,
-        format!("the copy of `{}` was damaged, and is removed: {damage}", from.display()),
+        format!("the copy of `{}` was damaged, so it was removed: {damage}", from.display()),
     )
     .help(
-        "check the database and its disk, and keep the earlier backups; `salvage` copies the rows that can \
+        "keep the earlier backups, and check the database and its disk; `salvage` copies the rows that can \
          be read",
     ))
 }

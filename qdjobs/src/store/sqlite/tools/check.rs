@@ -20,7 +20,7 @@ use crate::store::sqlite::connection::open::{SqliteOptions, log_of, refuse_speci
 pub struct Findings {
     /// The number of jobs that could be read.
     pub jobs: u64,
-    /// One sentence for each problem, limited to a number that a person can read.
+    /// One sentence for each problem. The number of problems is limited.
     pub problems: Vec<String>,
 }
 
@@ -34,8 +34,7 @@ impl Findings {
 /// The most problems that SQLite's integrity check lists.
 const PROBLEMS_MAX: usize = 20;
 
-/// Rows that neither this library nor a plain insert can have written, each with a statement that counts
-/// them.
+/// Rows that neither this library nor a plain INSERT can write, each with a statement that counts them.
 const IMPOSSIBLE: &[(&str, &str)] = &[
     (
         "jobs without the defaults that an insert sets",
@@ -75,7 +74,7 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
              WHERE qdjobs_attempts.attempt > qdjobs_jobs.attempt",
     ),
     (
-        // There may be more recorded crashes: a manual retry sets the count to 0 and keeps the history.
+        // More crashes may be recorded: a retry by hand sets the count to 0 and keeps the history.
         "jobs with a crash_count above their recorded crashes",
         "SELECT count(*) FROM qdjobs_jobs WHERE crash_count >
              (SELECT count(*) FROM qdjobs_attempts WHERE job_id = id AND outcome = 'crashed')",
@@ -101,7 +100,7 @@ fn check_while(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
         return Ok(findings);
     }
     // Another program has opened the file meanwhile. The first pass ignored the log, so it may have read
-    // pages of different commits. The second pass reads the log too.
+    // pages of different commits. The second pass reads the log, too.
     let conn = ready(Connection::open_with_flags(path, READ_ONLY))?;
     Ok(inspect(&conn, &mut meanwhile))
 }
@@ -112,7 +111,7 @@ fn unused_state(path: &Path) -> Option<(u64, Option<SystemTime>)> {
     Some((file.len(), file.modified().ok()))
 }
 
-/// Each question is one statement, which does not see concurrent writes.
+/// Each check is one statement, which does not see concurrent writes.
 fn inspect(conn: &Connection, meanwhile: &mut impl FnMut()) -> Findings {
     let mut findings = Findings::default();
     let integrity = lines(conn, &format!("PRAGMA integrity_check({PROBLEMS_MAX})"));

@@ -48,8 +48,8 @@ const RECOUNT_CRASHES: &str = "
          FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'crashed')
     WHERE id = ?1";
 
-/// Copies every readable job of the damaged database at `from` into a new one at `to`, with its params and
-/// its history, and reports what was lost. The damaged file is only read. Keep it until you have checked the
+/// Copies every readable job of the damaged database at `from` into a new database at `to`, with its params
+/// and its history. Reports what was lost. The damaged file is only read. Keep it until you have checked the
 /// result.
 ///
 /// Close every queue on the damaged file first. Jobs that were running are pending in the new file, since
@@ -215,7 +215,7 @@ impl<'c> Copy<'c> {
         }
     }
 
-    /// Copies the rows that can be read. The inner result tells whether the scan reached its end.
+    /// Copies the rows that can be read. The inner result states whether the scan reached its end.
     fn scan(&mut self, condition: &str, key: i64, last: &mut i64) -> Result<rusqlite::Result<()>> {
         let (jobs, params, attempts, saved) = (&self.jobs, &self.params, &self.attempts, &mut self.saved);
         jobs.each(condition, key, |values| {
@@ -270,8 +270,8 @@ impl<'c> Copy<'c> {
             .unwrap_or(last.saturating_add(IDS_BEYOND))
     }
 
-    /// Copies what a queue can do without: the tasks' defaults, which the next worker publishes again, and
-    /// the id sequence, so that no id is used twice.
+    /// Copies what a queue does not need: the options of tasks, which the next worker publishes again. Also
+    /// copies the id sequence, so that no id is used twice.
     fn tasks_and_sequence(&mut self) {
         let _ = self
             .tasks

@@ -21,9 +21,9 @@ use crate::store::engine::requests::RequestQueue;
 pub(in crate::store::sqlite) struct InotifyWatch {
     log: PathBuf,
     request_queue: Weak<RequestQueue>,
-    /// Started with the first watch: a program that only enqueues needs none.
+    /// Started with the first watch. A program that only enqueues has no such thread.
     thread: Option<InotifyThread>,
-    /// The kernel has refused an inotify instance: the limit is reached, or it does not support them.
+    /// The kernel has refused an inotify instance: the limit is reached, or inotify is not supported.
     refused: bool,
     /// A simulation reports the changes itself, without the kernel.
     #[cfg(test)]
@@ -113,7 +113,7 @@ fn forward_changes(mut inotify: Inotify, closed: &AtomicBool, request_queue: &We
     let mut events = [0; 1024];
     while let Ok(received) = inotify.read_events_blocking(&mut events) {
         // The kernel reports the change first and ends the watch later. A watch that is added in between
-        // would end with the old one. So only the end of the watch counts.
+        // would end with the old one. So a change counts only when its watch has ended.
         let changed = received.into_iter().any(|event| event.mask.contains(EventMask::IGNORED));
         if closed.load(Ordering::SeqCst) {
             return;

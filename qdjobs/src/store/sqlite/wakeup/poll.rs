@@ -31,7 +31,7 @@ const INTERVAL: Duration = Duration::from_millis(25);
 pub(in crate::store::sqlite) const INTERVAL_WATCHED: Duration = Duration::from_millis(250);
 
 /// How long after its own last write a process adds a watch. It is also the shortest time between two polls,
-/// however fast other processes write.
+/// even if other processes write faster.
 const AFTER_WRITE: Duration = Duration::from_millis(1);
 
 /// The polls after a reported change: the first step, after which each step is 1.5 times as long, and the

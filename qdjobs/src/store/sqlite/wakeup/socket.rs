@@ -28,9 +28,10 @@ pub(in crate::store::sqlite) struct WakeSockets {
     own: Option<WakeSocket>,
     dir: std::path::PathBuf,
     others: Vec<String>,
-    /// The process that is woken next: one job must not wake all processes, nor always the same one.
+    /// The index of the process that is woken next. One job must not wake all processes, and different jobs
+    /// should wake different processes.
     next: usize,
-    /// Opens no socket: the process finds jobs by polling, as on a platform without such sockets.
+    /// Opens no socket. The process then finds jobs by polling, as on a platform without such sockets.
     #[cfg(test)]
     pub(in crate::store::sqlite) disabled: bool,
 }

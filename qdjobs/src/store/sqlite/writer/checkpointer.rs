@@ -29,21 +29,22 @@ use crate::store::sqlite::connection::error;
 use crate::store::sqlite::connection::open::{Durability, log_of};
 use crate::store::sqlite::health::HealthRecord;
 
-/// A moment is quiet if nothing was written for so long.
+/// A checkpoint is made when nothing was written for this time.
 const QUIET: Duration = Duration::from_millis(250);
 
-/// Rows written since the last checkpoint: fewer are not worth two syncs.
+/// The fewest rows since the last checkpoint. Fewer rows are not worth its two syncs.
 const ROWS_MIN: usize = 250;
 
-/// Rows after which the log is written back without a quiet moment, if SQLite does not do it by itself: 32
-/// MiB of log if each row was a commit of its own.
+/// After this many rows, a checkpoint is made without a quiet moment, if SQLite makes none itself. The log
+/// then has 32 MiB if each row was a separate commit.
 const ROWS_MAX: usize = 2_000;
 
-/// The size of the log past which a checkpoint is tried while the work goes on:
+/// Above this size of the log, a checkpoint is tried while other work continues.
 /// [`health`](crate::JobQueue::health) then shows what blocks it.
 const LARGE_BYTES: u64 = 8 << 20;
 
-/// The size of the log past which readers are waited for, and how often and for how long.
+/// Above this size of the log, a checkpoint waits for readers. The next two values are how often, and for how
+/// long.
 const CEILING_BYTES: u64 = 64 << 20;
 const CEILING_EVERY: Duration = Duration::from_secs(1);
 const CEILING_PATIENCE: Duration = Duration::from_millis(50);
@@ -53,19 +54,19 @@ pub(in crate::store::sqlite) struct Checkpointer {
     path: PathBuf,
     clock: Clock,
     health: Arc<HealthRecord>,
-    /// Whether SQLite makes checkpoints of its own, too.
+    /// Whether SQLite also makes automatic checkpoints.
     automatic: bool,
     ceiling: u64,
     /// Rows written since the last checkpoint.
     rows: usize,
-    /// When the last of them was written.
+    /// When the last row was written.
     wrote: Duration,
-    /// When the size was last read.
+    /// When the size of the log was last read.
     measured: Duration,
 }
 
 impl Checkpointer {
-    /// The log of the database at `path`.
+    /// A checkpointer of the database at `path`.
     pub(in crate::store::sqlite) fn of(
         path: &Path,
         durability: Durability,
@@ -88,28 +89,28 @@ impl Checkpointer {
         &self.path
     }
 
-    /// Notes that about so many rows were committed.
+    /// Records that about this many rows were committed.
     pub(in crate::store::sqlite) fn has_grown(&mut self, rows: usize, now: Duration) {
         self.rows = self.rows.saturating_add(rows);
         self.wrote = now;
     }
 
-    /// How long until the moment is quiet, if there is something to write back then.
+    /// How long to sleep until a checkpoint is due, if enough rows are in the log.
     pub(in crate::store::sqlite) fn sleep(&self, now: Duration) -> Option<Duration> {
         (self.rows >= ROWS_MIN).then(|| (self.wrote + QUIET).saturating_sub(now))
     }
 
-    /// Writes the log back, if the moment is quiet and there is enough.
+    /// Makes a checkpoint if it is due.
     pub(in crate::store::sqlite) fn write_back(&mut self, conn: &Connection, now: Duration) -> Result<()> {
         if self.sleep(now).is_none_or(|left| !left.is_zero()) {
             return Ok(());
         }
-        // What a reader or another process blocks now is written back by the next round.
+        // If a reader or another process blocks this checkpoint, the next one writes the rest.
         self.rows = 0;
         self.checkpoint(conn, "PASSIVE")
     }
 
-    /// Truncates the log if it has grown past the ceiling: waits a moment for its readers.
+    /// Truncates the log if it is larger than the ceiling. Waits a short time for its readers.
     pub(in crate::store::sqlite) fn cut(&mut self, conn: &Connection, now: Duration) -> Result<()> {
         if !self.automatic && self.rows >= ROWS_MAX {
             self.rows = 0;
@@ -119,12 +120,12 @@ impl Checkpointer {
             return Ok(());
         }
         self.measured = now;
-        // Only its size is read: opening and closing the file would drop SQLite's locks.
+        // Reads only the size: opening and closing the file would drop SQLite's locks.
         match std::fs::metadata(&self.path).map_or(0, |log| log.len()) {
             bytes if bytes > self.ceiling => {
                 let _ = conn.busy_timeout(CEILING_PATIENCE);
                 let cut = self.checkpoint(conn, "TRUNCATE");
-                // The writer waits for locks itself.
+                // `BusyRetry` waits for the locks of the writer.
                 let _ = conn.busy_timeout(Duration::ZERO);
                 cut
             }
@@ -133,8 +134,8 @@ impl Checkpointer {
         }
     }
 
-    /// Makes a checkpoint. What cannot be written back is not lost: it is as safe in the log as in the
-    /// database. A failure is returned only for what it says about the disk.
+    /// Makes a checkpoint. If it fails, no commit is lost: the log is as safe as the database. The error is
+    /// returned because it shows a problem of the disk.
     fn checkpoint(&self, conn: &Connection, mode: &str) -> Result<()> {
         let step = format!("PRAGMA wal_checkpoint({mode})");
         let (busy, pages, written_back) = conn
@@ -142,7 +143,7 @@ impl Checkpointer {
                 Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
             })
             .map_err(error::before_commit)?;
-        // -1 if there was nothing to look at.
+        // SQLite returns -1 if there is no log.
         let [pages, written_back] = [pages, written_back].map(|pages| u64::try_from(pages).unwrap_or(0));
         self.health.note_checkpoint(self.clock.now(), pages, written_back, busy);
         Ok(())

@@ -27,7 +27,8 @@ use crate::store::sqlite::queries;
 use crate::store::sqlite::transaction::SqliteTransaction;
 
 impl Writer {
-    /// Writes the requests in one transaction and answers them. With `look`, as if others had written.
+    /// Writes the requests in one transaction and answers them. With `look`, checks all waiting calls, as
+    /// after a commit of another connection.
     pub(in crate::store::sqlite) fn write(&mut self, requests: Vec<Request>, look: bool) {
         let Some(mut requests) = self.admit(requests, look) else { return };
         self.change_poll.note_own_write();
@@ -41,7 +42,7 @@ impl Writer {
         }
     }
 
-    /// Answers what needs no transaction. Gives back the rest, unless there is nothing to do.
+    /// Answers the requests that need no transaction. Returns the others; `None` if nothing is left to do.
     fn admit(&mut self, mut requests: Vec<Request>, look: bool) -> Option<Vec<Request>> {
         if let Some(halted) = self.request_queue.halted() {
             self.end_all();
@@ -62,10 +63,10 @@ impl Writer {
         (look || !requests.is_empty()).then_some(requests)
     }
 
-    /// Lets claims wait that finish nothing and for which there is nothing, without a transaction: each job
-    /// that comes alone is followed by such a claim. Gives back the others.
+    /// Makes claims wait without a transaction if they finish nothing and no job is ready for them. Such a
+    /// claim follows each job that arrives alone. Returns the other requests.
     fn let_wait(&mut self, requests: Vec<Request>) -> Vec<Request> {
-        // What cannot be read is left to the transaction, whose error says why.
+        // If the read fails, the transaction fails, too, and reports the error.
         let Ok(next_due) = queries::finish::next_due(&self.conn) else { return requests };
         self.waiters.set_next_due(next_due);
         if self.has_more_to_do() || self.waiters.is_due(self.clock.now()) {
@@ -78,7 +79,7 @@ impl Writer {
         })
     }
 
-    /// Runs the transaction up to its commit. The sockets of workers that it releases as dead.
+    /// Runs and commits the transaction. Returns the sockets of workers that it has released as dead.
     fn transact(
         &mut self,
         requests: &mut [Request],
@@ -102,8 +103,8 @@ impl Writer {
         Ok(dead_sockets)
     }
 
-    /// Reads what others have committed. Under the lock, where that costs no lock of its own and nothing can
-    /// be committed in between.
+    /// Reads what other connections have committed. Called under the write lock: the reads need no lock of
+    /// their own, and no other commit can happen before this one.
     fn read_others(&mut self, batch: &mut Batch) -> Result<()> {
         let has_baseline = self.change_poll.has_baseline();
         batch.look |= self.change_poll.others_committed(&self.conn);
@@ -111,16 +112,16 @@ impl Writer {
             if has_baseline {
                 self.fairness.note_others(self.clock.monotonic());
             }
-            // One of them may be a later version, and have raised the schema beyond this one.
+            // A later version of qdjobs may have upgraded the schema.
             migrate::refuse_newer_schema(&self.conn)?;
-            // A process may have come or gone.
+            // A process may have started or ended.
             self.sockets.refresh(&self.conn).map_err(error::before_commit)?;
         }
         Ok(())
     }
 
-    /// The transaction is committed. What others may see of this process first, then the answers, then the
-    /// wake-ups: nobody is woken for what a crash could still undo.
+    /// Called after the commit. First updates the files that other processes see, then sends the answers,
+    /// then wakes other processes. So nothing is announced that a crash could still undo.
     fn has_committed(&mut self, requests: &mut [Request], batch: Batch, dead_sockets: &[String]) {
         self.recovery.has_succeeded();
         let effects = &batch.effects;
@@ -134,8 +135,8 @@ impl Writer {
         self.workers.are_gone(&effects.gone);
         dead_sockets.iter().for_each(|socket| self.sockets.remove_stale(socket));
         if !effects.gone.is_empty() && self.workers.is_empty() {
-            // Nobody here waits for jobs any more. Not left to the end of the store, which a task that hangs
-            // may outlive.
+            // No worker of this process waits for jobs any more. Closed now and not when the store closes: a
+            // task that hangs may delay that forever.
             self.sockets.close();
             self.upkeep.reserve.remove_if_unused();
         }
@@ -147,7 +148,7 @@ impl Writer {
         }
     }
 
-    /// The transaction has failed as a whole.
+    /// Called after the transaction has failed as a whole.
     pub(super) fn has_failed(
         &mut self,
         requests: &mut [Request],
@@ -155,10 +156,10 @@ impl Writer {
         error: &Error,
         now: Timestamp,
     ) {
-        // What others have written was not seen.
+        // The commits of other connections were not processed.
         self.change_poll.report_again();
         if !self.conn.is_autocommit() {
-            // If this fails too, the connection is opened anew; the error to report is the one above.
+            // If this fails, too, the connection is opened again. `error` is the one to report.
             let _ = self.conn.execute_batch("ROLLBACK");
         }
         self.workers.were_refused(registering(requests));
@@ -166,7 +167,7 @@ impl Writer {
         self.recovery.has_failed(is_broken, self.clock.elapsed());
         self.upkeep.has_failed(error, now);
         let answers = self.waiters.after_failure(requests, batch, error, &mut self.recovery.unconfirmed);
-        // If the store halts by this, those who wait for something else are answered first.
+        // If this halts the store, the calls that wait for something else are answered first.
         self.consider(error);
         self.send(answers);
         if error.kind() == ErrorKind::NewerSchema {
@@ -174,14 +175,14 @@ impl Writer {
         }
     }
 
-    /// Refuses requests that no transaction will run.
+    /// Refuses requests before any transaction has run them.
     fn refuse(&mut self, requests: &mut [Request], error: &Error) {
         self.workers.were_refused(registering(requests));
         let answers = self.waiters.refuse(requests, error);
         self.send(answers);
     }
 
-    /// Sends the answers, and submits again the progress for which a newer value came meanwhile.
+    /// Sends the answers. Submits progress again if a newer value has arrived.
     pub(super) fn send(&self, answers: Answers<'_>) {
         for slot in answers.send() {
             // A queue that is closed or has halted writes nothing more.
@@ -189,8 +190,8 @@ impl Writer {
         }
     }
 
-    /// Removes what processes have left beside the database that died before their workers were registered.
-    /// What cannot be read counts as registered, and stays.
+    /// Removes the files of processes that died before their workers were registered. If the registration of
+    /// a worker cannot be read, its file stays.
     fn remove_leftovers(&mut self) {
         if self.sockets.refresh(&self.conn).is_ok() {
             self.sockets.remove_unregistered();
@@ -207,7 +208,7 @@ impl Writer {
         self.at_the_lock(error::begin_immediate)
     }
 
-    /// Takes a step that needs the lock, as soon as it is free and not left to others.
+    /// Runs a step that needs the write lock, when the lock is free and no rest for other processes is due.
     pub(super) fn at_the_lock<T>(&mut self, mut step: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
         let (rest, tried) = (Cell::new(Duration::ZERO), Cell::new(Duration::ZERO));
         let taken = BusyRetry::new(self.options.busy_timeout).retry(|| {
@@ -220,7 +221,7 @@ impl Writer {
     }
 }
 
-/// Whether a request is a claim that may wait without a transaction: it finishes nothing and wants something.
+/// Whether a request is a claim that may wait without a transaction: it finishes nothing and asks for jobs.
 fn may_wait(request: &Request) -> bool {
     let waits = |claim: &ClaimRequest| claim.may_wait() && claim.limit > 0;
     matches!(request, Request::Claim(call) if waits(&call.args))

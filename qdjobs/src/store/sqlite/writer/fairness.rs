@@ -23,40 +23,41 @@ use std::time::Duration;
 
 use crate::model::clock::Timestamp;
 
-/// A break in the work that is long enough for everybody: work before it does not count any more.
+/// A break in the work that is long enough for other processes. Work before it no longer counts.
 const BREAK: Duration = Duration::from_micros(300);
 
-/// The work between two pauses, at first.
+/// The work after which a pause is due.
 const STRETCH: Duration = Duration::from_millis(10);
 
 /// The pause for other qdjobs processes.
 const SHORT: Duration = Duration::from_micros(400);
 
-/// The pause while others are known to want the lock, since one of them has committed within [`KNOWN_FOR`]: a
-/// fifth of the time. Half of the plain INSERTs then succeed at their third try, after 8 ms.
+/// The pause while other programs write: one of them has committed within [`KNOWN_FOR`]. It is a fifth of the
+/// time. Half of the plain INSERTs then succeed at their third try, after 8 ms.
 const KNOWN: Duration = Duration::from_micros(2_500);
 const KNOWN_FOR: Duration = Duration::from_secs(1);
 
-/// A process that spent more than half of about the last second on transactions, the wait for the lock
-/// included, takes part in the common rest. A share, and not a time without a break: on a loaded machine
-/// everything has breaks.
+/// A process takes part in the common rest if it is busy: more than this share of about the last second went
+/// to transactions and waits for the lock. A time without a break would not work: on a loaded machine, all
+/// work has breaks.
 const BUSY: f64 = 0.5;
 const BUSY_OVER: Duration = Duration::from_secs(1);
 
-/// From one common rest to the next. The tenth of a second between SQLite's tries is no multiple of it, nor
-/// nearly one: each try falls on another moment of the round, so none misses every rest.
+/// The time from one common rest to the next. SQLite tries every 100 ms, which is not close to a multiple of
+/// this time. So each try is at another moment of the round, and no INSERT misses every rest.
 const ROUND: Duration = Duration::from_micros(13_100);
 
-/// The share of a round that is rest: while others are known to want the lock, and otherwise.
+/// The divisors of a round that give the rest: while other programs are known to write, and otherwise.
 const REST_KNOWN: u32 = 5;
 const REST: u32 = 10;
 
-/// A transaction that runs when the rest begins shortens it. So the rest is at least twice as long as a usual
-/// transaction: on a slow disk the round doubles until it is, at most so often.
+/// A transaction that runs when the rest begins shortens the rest. So the rest must be at least twice as long
+/// as a usual transaction. On a slow disk, the round doubles until it is, at most this many times.
 const DOUBLINGS: u32 = 3;
 
-/// If many want the lock, the short rests go to those who try most often. So now and then one rest is longer
-/// than SQLite's longest sleep: each plain INSERT that waits has a try in it.
+/// If many processes want the lock, those that try most often get the short rests. So one rest in each
+/// [`LONG_REST_EVERY`] is longer than SQLite's longest sleep: each waiting plain INSERT tries at least once
+/// in it.
 const LONG_REST: Duration = Duration::from_millis(110);
 const LONG_REST_EVERY: Duration = Duration::from_millis(1_100);
 
@@ -67,18 +68,18 @@ pub(in crate::store::sqlite) struct Fairness {
     wanted: Duration,
     began: Duration,
     ended: Duration,
-    /// The share of the time that goes to transactions: a moving average.
+    /// The share of the time that transactions take, as a moving average.
     busy: f64,
-    /// What a transaction takes: a moving average.
+    /// The duration of a transaction, as a moving average.
     usual: Duration,
-    /// How long the lock is waited for, rests aside: a moving average.
+    /// The wait for the lock without rests, as a moving average.
     wait: Duration,
     /// When another process was last seen to have committed.
     others_seen: Option<Duration>,
 }
 
 impl Fairness {
-    /// Notes that a transaction is wanted.
+    /// Records that a transaction is about to begin.
     pub(in crate::store::sqlite) fn begin(&mut self, now: Duration) {
         self.wanted = now;
         if now.saturating_sub(self.ended) > BREAK {
@@ -89,7 +90,7 @@ impl Fairness {
         }
     }
 
-    /// Sleeps, if this is a moment of rest; the time it slept.
+    /// Sleeps if a rest is due. Returns the time that it slept.
     #[expect(clippy::disallowed_methods, reason = "leaves the lock to others, in real time")]
     pub(in crate::store::sqlite) fn keep_rest(&self, now: Duration, wall: Timestamp) -> Duration {
         let rest = self.rest(now, wall).unwrap_or_default();
@@ -114,18 +115,18 @@ impl Fairness {
         left(round, round / share).max(long_rest)
     }
 
-    /// Notes that this process has the lock, after so much `rest`.
+    /// Records that this process has the lock, after a total `rest`.
     pub(in crate::store::sqlite) fn has_begun(&mut self, now: Duration, rest: Duration) {
         self.began = now;
         self.wait = (self.wait * 7 + now.saturating_sub(self.wanted).saturating_sub(rest)) / 8;
     }
 
-    /// Notes that another process has committed.
+    /// Records that another process has committed.
     pub(in crate::store::sqlite) fn note_others(&mut self, now: Duration) {
         self.others_seen = Some(now);
     }
 
-    /// Notes that a transaction has ended. Sleeps if it is time to.
+    /// Records that a transaction has ended. Sleeps if a pause is due.
     #[expect(clippy::disallowed_methods, reason = "leaves the lock to others, in real time")]
     pub(in crate::store::sqlite) fn pause(&mut self, now: Duration, alone: bool) {
         self.usual = (self.usual * 7 + now.saturating_sub(self.began)) / 8;
@@ -144,12 +145,12 @@ impl Fairness {
         if self.busy > BUSY || now.saturating_sub(self.paused) < STRETCH {
             return None;
         }
-        // Among processes that are all registered, a short pause is enough.
+        // If other qdjobs processes are registered, a short pause is enough.
         if alone { self.is_known(now).then_some(KNOWN) } else { Some(SHORT) }
     }
 
-    /// Whether more than one other process wants the lock: two processes that alternate wait for one
-    /// transaction each.
+    /// Whether more than one other process wants the lock. If only two processes alternate, each waits for
+    /// one transaction of the other.
     fn is_crowded(&self) -> bool {
         self.wait > self.usual
     }
@@ -249,7 +250,7 @@ mod tests {
             let longest = longest(busy_process(usual, known));
             assert!(longest < 4_000 * MS, "{usual:?} {known}: {longest:?}");
         }
-        // If many want the lock, no INSERT depends on chance, even if only half of them rest.
+        // If many processes want the lock, every INSERT succeeds, even if only half of the processes rest.
         let crowded = Fairness { busy: 0.0, wait: 5 * MS, ..busy_process(2 * MS, true) };
         let longest = longest(crowded);
         assert!(longest < LONG_REST_EVERY + LONG_REST, "{longest:?}");

@@ -15,7 +15,7 @@ use crate::store::sqlite::connection::{error, migrate};
 use crate::store::sqlite::queries::{self, insert::Stored};
 
 impl Writer {
-    /// Writes what a caller brings who is alone here.
+    /// Writes the request of a caller while no other request waits.
     pub(in crate::store::sqlite) fn write_one(&mut self, request: Request) {
         match request {
             Request::Insert(call) if self.is_unattended() && queries::insert::is_one_row(&call.args) => {
@@ -33,14 +33,13 @@ impl Writer {
         let now = self.clock.now();
         let at = match job_of(&request).map(|job| job.scheduled_at(now)) {
             Some(Ok(at)) => at,
-            // Nothing was begun, so nothing has failed but this request.
+            // No transaction was begun, so only this request has failed.
             Some(Err(error)) => return request.refuse(&error),
             None => return self.write(vec![request], false),
         };
         match self.store(&request, at, now) {
             Ok(Some(id)) => self.has_stored(request, id, Stored::at(at, now)),
-            // A later version asks more of a writer than this one knows: a transaction of the usual kind says
-            // so.
+            // Writers must know a later schema. The usual transaction reports that error.
             Ok(None) => self.write(vec![request], true),
             Err(error) => {
                 self.has_failed(std::slice::from_mut(&mut request), &Batch::default(), &error, now);
@@ -66,7 +65,8 @@ impl Writer {
         let mut batch = Batch::default();
         batch.effects.is_pending(stored.availability, Some(stored.scheduled_at));
         let left_over = batch.effects.left_over();
-        // After the commit: whoever began to wait before it is registered by now.
+        // Read after the commit. So every worker of another process that began to wait before the commit is
+        // found.
         if self.change_poll.others_committed(&self.conn) && self.read_neighbors().is_err() {
             self.change_poll.report_again();
         }
@@ -77,7 +77,8 @@ impl Writer {
         }
     }
 
-    /// Reads what others may have changed beside the jobs. The next transaction reports what goes wrong.
+    /// Reads what other connections may have changed apart from jobs. If a read fails, the next transaction
+    /// reports the error.
     fn read_neighbors(&mut self) -> Result<()> {
         migrate::refuse_newer_schema(&self.conn)?;
         let next_due = queries::finish::next_due(&self.conn).map_err(error::before_commit)?;

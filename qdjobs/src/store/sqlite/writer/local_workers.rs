@@ -33,13 +33,13 @@ impl LocalWorkers {
         self.locks.is_empty()
     }
 
-    /// These workers are registered.
+    /// Records that these workers are registered.
     pub(super) fn have_registered(&mut self, workers: &[WorkerId]) {
         self.registered.extend(workers);
     }
 
-    /// These workers are removed. After the commit: a worker without a lock file that is still registered
-    /// would look dead.
+    /// Records that these workers were removed, and removes their lock files. Called after the commit: a
+    /// registered worker without a lock would look dead.
     pub(super) fn are_gone(&mut self, workers: &[WorkerId]) {
         for worker in workers {
             self.locks.release(*worker);
@@ -47,8 +47,8 @@ impl LocalWorkers {
         }
     }
 
-    /// These workers could not be registered: nobody will show their ids again, and their lock files would
-    /// only stay.
+    /// Removes the lock files of workers that could not be registered. Their ids are not used again, so
+    /// nothing else would remove the files.
     pub(super) fn were_refused(&self, workers: impl IntoIterator<Item = WorkerId>) {
         let refused = workers.into_iter().filter(|worker| !self.registered.contains(worker));
         refused.for_each(|worker| self.locks.release(worker));

@@ -55,7 +55,7 @@ pub(in crate::store::sqlite) struct Writer {
     options: SqliteOptions,
     clock: Clock,
     pub(in crate::store::sqlite) request_queue: Arc<RequestQueue>,
-    /// Who waits in this process.
+    /// The waiting calls of this process.
     waiters: Waiters,
     workers: LocalWorkers,
     sockets: WakeSockets,
@@ -63,7 +63,7 @@ pub(in crate::store::sqlite) struct Writer {
     fairness: Fairness,
     upkeep: Upkeep,
     recovery: Recovery,
-    /// Batches of a single request, in a row.
+    /// The number of consecutive batches with a single request.
     pub(in crate::store::sqlite) singles: usize,
 }
 
@@ -100,15 +100,15 @@ impl Writer {
         }
     }
 
-    /// How long to sleep when no request waits: until there is a chore for the disk; and, if somebody waits,
-    /// until a job is due or it is time to look at what others wrote. A process in which nobody waits sleeps
-    /// for good in the end.
+    /// How long to sleep when no request waits. The thread wakes for upkeep of the disk. If a call waits, it
+    /// also wakes when a job is due and for the next poll of other commits. If no call waits and no upkeep is
+    /// left, it sleeps without a limit.
     pub(in crate::store::sqlite) fn sleep(&self) -> Sleep {
         if self.request_queue.is_halted() {
             return Sleep::default();
         }
         if self.must_recover() {
-            // In real time, whatever the queue's clock says: it is the disk that is waited for.
+            // In real time, even with a manual clock, because the pause waits for the disk.
             return Sleep { limit: Some(self.recovery.pause), ..Sleep::default() };
         }
         let chores = self.upkeep.sleep();
@@ -122,8 +122,8 @@ impl Writer {
         Sleep { limit: due.into_iter().chain(sleep.limit).chain(chores).min(), ..sleep }
     }
 
-    /// Nothing waits to be written: does what is to be done for the disk, and looks for due jobs and for what
-    /// others wrote. Begins a transaction only if somebody here waits for that.
+    /// Called when no request waits. Does the upkeep of the disk, and looks for due jobs and for commits of
+    /// other connections. Begins a transaction only if a waiting call may need it.
     pub(in crate::store::sqlite) fn look(&mut self) {
         if self.request_queue.is_halted() {
             return self.end_all();
@@ -138,27 +138,28 @@ impl Writer {
             return self.write(Vec::new(), true);
         }
         let others_committed = self.change_poll.poll(&self.conn);
-        // What cannot be read is left to the transaction, whose error says why.
+        // If the read fails, the transaction fails, too, and reports the error.
         if self.is_due() || (others_committed && self.is_concerned().unwrap_or(true)) {
             self.write(Vec::new(), others_committed);
         }
     }
 
-    /// Whether a job is due that may be made ready. On a full disk that would take room from what runs, and
-    /// no job is claimed.
+    /// Whether a job is due that may be made ready. On a full disk, no job is claimed, and making jobs ready
+    /// would take space from running jobs.
     fn is_due(&self) -> bool {
         self.waiters.is_due(self.clock.now())
             && self.recovery.rest(self.clock.elapsed()).is_none()
             && !self.upkeep.refuses_jobs()
     }
 
-    /// Whether what others wrote matters to anybody who waits here. Reads only: a program that keeps writing
-    /// tables of its own into this file must not compete with this process for the lock each time.
+    /// Whether commits of other connections matter to a waiting call. It only reads: another program may
+    /// write its own tables in this file all the time. This process must not compete with it for the write
+    /// lock.
     fn is_concerned(&mut self) -> rusqlite::Result<bool> {
         self.sockets.refresh(&self.conn)?;
         self.waiters.set_next_due(queries::finish::next_due(&self.conn)?);
         if migrate::refuse_newer_schema(&self.conn).is_err() {
-            // The transaction says so.
+            // The transaction then reports the error.
             return Ok(true);
         }
         if self.waiters.has_waits() || self.is_due() {
@@ -173,13 +174,13 @@ impl Writer {
         Ok(false)
     }
 
-    /// Whether a transaction has to come though no request waits: there is something to give back, or
-    /// somebody waits and the connection has failed.
+    /// Whether a transaction is needed although no request waits: unconfirmed claims must be released, or the
+    /// connection has failed and a call waits.
     fn must_recover(&self) -> bool {
         !self.recovery.unconfirmed.is_empty() || (self.recovery.is_broken && !self.waiters.is_empty())
     }
 
-    /// Whether the next transaction has more to do than its requests ask for.
+    /// Whether the next transaction has work in addition to its requests.
     fn has_more_to_do(&self) -> bool {
         self.recovery.is_broken
             || !self.recovery.unconfirmed.is_empty()
@@ -187,17 +188,17 @@ impl Writer {
             || self.upkeep.is_full
     }
 
-    /// Whether there is something to do later though nobody asks: the thread must not sleep for good.
+    /// Whether upkeep or a recovery is due later, so that the thread must not sleep without a limit.
     pub(in crate::store::sqlite) fn has_chores(&self) -> bool {
         self.must_recover() || self.upkeep.has_chores()
     }
 
-    /// The next instant at which a job is due, as far as it is known.
+    /// The next known instant at which a job is due.
     pub(in crate::store::sqlite) fn next_due(&self) -> Option<Timestamp> {
         self.waiters.next_due()
     }
 
-    /// Draws from an error what it means for all that is to come.
+    /// Halts the store after a fatal error, and releases the disk reserve after a full disk.
     fn consider(&mut self, error: &Error) {
         if error.is_fatal() {
             self.halt(error);
@@ -206,13 +207,12 @@ impl Writer {
         }
     }
 
-    /// Halts the store, since going on could lose what was answered before (see [`error::is_fatal`]). Nothing
-    /// is written any more and no file is changed. Everybody who waits or asks from now on gets an error at
-    /// once.
+    /// Halts the store, because further writes could lose confirmed ones (see [`error::is_fatal`]). No file
+    /// is changed any more. Every waiting call and every later request gets an error at once.
     pub(in crate::store::sqlite) fn halt(&mut self, first: &Error) {
         self.request_queue.halt(error::halted(first));
         if !self.conn.is_autocommit() {
-            // Drops what was written and the lock; this writes nothing.
+            // Discards the transaction and releases the lock. A rollback writes nothing.
             let _ = self.conn.execute_batch("ROLLBACK");
         }
         self.end_all();
@@ -225,8 +225,8 @@ impl Writer {
         self.waiters.end_all(&halted);
     }
 
-    /// Between two transactions: leaves the lock to others now and then, and the log no longer than it may
-    /// be.
+    /// Called between two transactions. Leaves the lock to other processes at times, and limits the size of
+    /// the log.
     pub(in crate::store::sqlite) fn leave_room_for_others(&mut self) {
         if self.request_queue.is_halted() {
             return;
@@ -237,7 +237,7 @@ impl Writer {
         self.fairness.pause(self.clock.monotonic(), self.sockets.is_only_process());
     }
 
-    /// Ends what the writer has beside its connection.
+    /// Closes the socket and the change poll.
     pub(in crate::store::sqlite) fn close(&mut self) {
         self.sockets.close();
         self.change_poll.close();

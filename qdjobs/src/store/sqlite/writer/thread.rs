@@ -17,12 +17,12 @@ use crate::store::sqlite::connection::error;
 use crate::store::sqlite::writer::Writer;
 use crate::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// Batches of one request in a row after which a caller may write for itself. With many callers, a thread
-/// that gathers their requests serves all of them better.
+/// The number of consecutive batches with one request after which a caller may write on its own thread. With
+/// many callers, the writer thread is faster, because it writes their requests in one commit.
 const SINGLES_MIN: usize = 2;
 
 pub(in crate::store::sqlite) struct WriterHandle {
-    /// `None` once the store is closed: the connection goes with it.
+    /// `None` after the store has been closed, which also closes the connection.
     writer: Mutex<Option<Writer>>,
     request_queue: Arc<RequestQueue>,
 }
@@ -38,9 +38,9 @@ impl WriterHandle {
         WriterHandle { request_queue: writer.request_queue.clone(), writer: Mutex::new(Some(writer)) }
     }
 
-    /// Runs the writing thread until the request queue is closed and empty.
+    /// Runs the writer thread until the request queue is closed and empty.
     pub(in crate::store::sqlite) fn run(&self) {
-        // However it ends, nobody may wait for an answer of a thread that has ended.
+        // When this thread ends, even by a panic, no call may wait for its answer any more.
         let _end = Abandon(&self.request_queue);
         let mut sleep = Sleep::default();
         loop {
@@ -52,12 +52,13 @@ impl WriterHandle {
         }
     }
 
-    /// Writes what waits, or looks for other work if nothing does. Then how long to sleep, or `None` once the
-    /// request queue is closed and empty.
+    /// Writes the waiting requests or, if there are none, looks for other work. Returns how long to sleep;
+    /// `None` once the request queue is closed and empty.
     pub(in crate::store::sqlite) fn step(&self) -> Option<Sleep> {
         let mut slot = self.lock();
         let writer = slot.as_mut()?;
-        // Taken only now: what came while a caller held the writer is part of the batch.
+        // Taken after the lock, so that requests which arrived while a caller held the writer are in this
+        // batch.
         let requests = self.request_queue.take(requests_that_fit);
         let closing = matches!(requests.last(), Some(Request::Close));
         work(writer, |writer| {
@@ -77,7 +78,7 @@ impl WriterHandle {
         Some(writer.sleep())
     }
 
-    /// Writes a request on the caller's own thread; gives it back if it is left to the writing thread.
+    /// Writes a request on the caller's own thread. Returns the request if the writer thread should write it.
     pub(in crate::store::sqlite) fn write_here(&self, request: Request) -> Option<Request> {
         if !self.request_queue.is_quiet() {
             return Some(request);
@@ -88,7 +89,7 @@ impl WriterHandle {
             Err(TryLockError::WouldBlock) => return Some(request),
         };
         let Some(writer) = slot.as_mut() else { return Some(request) };
-        // Asked again under the lock: requests that came before are served before.
+        // Checked again under the lock, so that earlier requests are written first.
         if writer.singles < SINGLES_MIN || !self.request_queue.is_quiet() {
             return Some(request);
         }
@@ -99,20 +100,20 @@ impl WriterHandle {
         });
         let sooner = writer.next_due().is_some_and(|next| due.is_none_or(|due| next < due));
         if sooner || (writer.has_chores() && !chores) {
-            // The thread would sleep for too long.
+            // Otherwise, the writer thread would sleep for too long.
             self.request_queue.wake();
         }
         None
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
-        // Panics are caught before they reach the lock.
+        // Panics are caught while the lock is held, so it is not poisoned.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Works with the writer. After a panic, of the thread or of a caller, nobody knows which step was not
-/// finished. So the store halts, and everybody gets that error.
+/// Runs `step` on the writer. After a panic, of the writer thread or of a caller, it is unknown which step
+/// was not finished. So the store halts, and every call gets that error.
 fn work(writer: &mut Writer, step: impl FnOnce(&mut Writer)) {
     if catch_unwind(AssertUnwindSafe(|| step(&mut *writer))).is_err() {
         writer.halt(&error::panicked());

@@ -24,12 +24,12 @@ pub(super) struct Upkeep {
     health: Arc<HealthRecord>,
     pub(super) checkpointer: Checkpointer,
     pub(super) reserve: DiskReserve,
-    /// The last write found no room.
+    /// The last write found no space.
     pub(super) is_full: bool,
 }
 
 impl Upkeep {
-    /// For the database at `path`, with a reserve in `dir`.
+    /// The upkeep of the database at `path`, with a disk reserve in `dir`.
     pub(super) fn new(
         path: &Path,
         dir: &Path,
@@ -42,30 +42,30 @@ impl Upkeep {
         Upkeep { clock, health, checkpointer, reserve, is_full: false }
     }
 
-    /// Until there is something to do: the log to be written back, or the disk to be looked at for room.
+    /// How long to sleep until a checkpoint is due, or until the disk must be checked for space.
     pub(super) fn sleep(&self) -> Option<Duration> {
         let write_back = self.checkpointer.sleep(self.clock.monotonic());
         let write_back = write_back.and_then(|wait| self.clock.sleep(wait));
         write_back.into_iter().chain(self.reserve.sleep(self.clock.elapsed())).min()
     }
 
-    /// Whether there is something to do later: the thread must not sleep for good.
+    /// Whether work is due later, so that the thread must not sleep without a limit.
     pub(super) fn has_chores(&self) -> bool {
         self.reserve.is_released() || self.checkpointer.sleep(self.clock.monotonic()).is_some()
     }
 
-    /// Whether the disk is full, so that nothing is stored or claimed beside what runs.
+    /// Whether the disk is full, so that no new job is stored or claimed.
     pub(super) fn refuses_jobs(&self) -> bool {
         self.reserve.is_released()
     }
 
-    /// A quiet moment: writes the log back if there is enough.
+    /// Makes a checkpoint if it is due.
     pub(super) fn write_back(&mut self, conn: &Connection) -> Result<()> {
         let written = self.checkpointer.write_back(conn, self.clock.monotonic());
         self.note(written)
     }
 
-    /// Between two transactions: keeps the log below its ceiling, and looks at the reserve.
+    /// Called between two transactions. Limits the size of the log and checks the disk reserve.
     pub(super) fn between_transactions(&mut self, conn: &Connection, has_workers: bool) -> Result<()> {
         let cut = self.checkpointer.cut(conn, self.clock.monotonic());
         let noted = self.note(cut);
@@ -76,7 +76,7 @@ impl Upkeep {
         noted
     }
 
-    /// Whether the disk has room again.
+    /// Whether the disk has space again.
     pub(super) fn has_room_again(&mut self) -> bool {
         let has_room = self.reserve.try_restore(self.clock.elapsed());
         if has_room {
@@ -85,7 +85,7 @@ impl Upkeep {
         has_room
     }
 
-    /// A transaction was committed that wrote about so many rows.
+    /// Records that a transaction with about this many rows was committed.
     pub(super) fn has_written(&mut self, rows: usize) {
         if !self.reserve.is_released() {
             self.note_full(false);
@@ -93,24 +93,24 @@ impl Upkeep {
         self.checkpointer.has_grown(rows, self.clock.monotonic());
     }
 
-    /// A write found no room: gives the reserve to what runs.
+    /// Called when a write found no space. Releases the reserve for running jobs.
     pub(super) fn has_no_room(&mut self) {
         self.reserve.release(self.clock.elapsed());
         self.note_full(true);
     }
 
-    /// A transaction failed as a whole.
+    /// Records that a transaction failed as a whole.
     pub(super) fn has_failed(&self, error: &Error, at: Timestamp) {
         self.health.note_failure(at, error);
     }
 
-    /// The last failure that the health record has.
+    /// The last failure in the health record.
     #[cfg(test)]
     pub(super) fn last_error(&self) -> Option<crate::store::health::Failure> {
         self.health.health(None).last_error
     }
 
-    /// Notes a failure beside the transactions, and gives it back for what it says of the disk.
+    /// Records a failure outside of a transaction, and returns it, because it shows a problem of the disk.
     fn note(&self, step: Result<()>) -> Result<()> {
         step.inspect_err(|error| self.health.note_failure(self.clock.now(), error))
     }
