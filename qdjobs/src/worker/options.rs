@@ -110,8 +110,8 @@ impl Worker {
         self
     }
 
-    /// Sets how long [`stop`](WorkerHandle::stop) waits for running jobs before it releases them. Default: 25
-    /// s.
+    /// Sets how long [`stop`](super::WorkerHandle::stop) waits for running jobs before it releases them.
+    /// Default: 25 s.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Worker {
         self.shutdown_timeout = limit;
         self

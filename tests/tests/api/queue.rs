@@ -158,7 +158,7 @@ fn a_job_that_cannot_be_stored_is_refused_by_the_call_and_nothing_is_stored() {
         (Plain.queue(""), ErrorKind::InvalidInput, "cannot be the name of a queue"),
         (Plain.queue("q".repeat(101)), ErrorKind::InvalidInput, "cannot be the name of a queue"),
         (Plain.display_name(""), ErrorKind::InvalidInput, "1 to 100 bytes"),
-        (Plain.display_name("ü".repeat(51)), ErrorKind::InvalidInput, "this one has 102"),
+        (Plain.display_name("ü".repeat(51)), ErrorKind::InvalidInput, "it has 102"),
         (Plain.idempotency_key(""), ErrorKind::InvalidInput, "cannot be the idempotency key of a job"),
         (Plain.idempotency_key("k".repeat(201)), ErrorKind::InvalidInput, "1 to 200 bytes"),
         (Plain.metadata(7), ErrorKind::InvalidInput, "not a JSON object"),
@@ -325,7 +325,10 @@ fn a_command_that_does_not_apply_is_a_conflict_with_a_help_line() {
         assert!(words.iter().all(|words| error.to_string().contains(words)), "{error}");
     };
     let due = Plain.enqueue(&queue).unwrap().id();
-    conflict(queue.retry(due), &["is pending and cannot be retried", "already waits for a free worker"]);
+    conflict(
+        queue.retry(due),
+        &["is pending and cannot be retried", "the job is ready and waits for a free worker"],
+    );
 
     let running = End::new("well").enqueue(&queue).unwrap();
     arrivals.next();

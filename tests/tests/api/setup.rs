@@ -69,8 +69,8 @@ fn two_states_of_one_type_are_refused() {
 
 #[test]
 fn options_that_would_never_run_a_job_are_refused() {
-    assert!(refused(|it| it.task::<Stateless>().concurrency(0)).contains("concurrency of 0"));
-    assert!(refused(|it| it.task::<Stateless>().async_concurrency(0)).contains("concurrency of 0"));
+    assert!(refused(|it| it.task::<Stateless>().concurrency(0)).contains("`concurrency` is 0"));
+    assert!(refused(|it| it.task::<Stateless>().async_concurrency(0)).contains("`async_concurrency` is 0"));
     assert!(refused(|it| it.task::<Stateless>().lease(std::time::Duration::ZERO)).contains("lease"));
     let worker = Worker::new(&JobQueue::in_memory()).task::<Stateless>().queues(["no spaces"]);
     assert_eq!(worker.start().unwrap_err().kind(), ErrorKind::InvalidInput);
