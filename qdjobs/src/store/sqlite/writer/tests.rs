@@ -9,7 +9,7 @@ use crate::model::job::{Job, JobId, NewJob, Status, WorkerId};
 use crate::model::retry::Verdict;
 use crate::store::engine::batch::Batch;
 use crate::store::engine::requests::{Call, Request};
-use crate::store::engine::run::run;
+use crate::store::engine::transaction_steps::run;
 use crate::store::sqlite::queries::rows;
 use crate::store::sqlite::transaction::SqliteTransaction;
 use crate::store::{
