@@ -1,7 +1,7 @@
 //! Builds one test and runs it: [`Cargo`].
 //!
 //! It starts the test's own program, not cargo. So it can kill the program with all its children when it
-//! takes too long, and a build that fails is never taken for a test that fails.
+//! takes too long, and a build that fails is never counted as a test that fails.
 
 use std::fmt;
 use std::io::Read;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::Result;
 use crate::scratch::Scratch;
 
-/// A test that takes longer hangs. Tests that wait in vain give up after a minute.
+/// A test that takes longer hangs. A test that waits in vain fails after a minute at most.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 /// One test of the workspace.

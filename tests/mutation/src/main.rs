@@ -1,9 +1,9 @@
 //! Mutation tests: changes the product in one place at a time, and demands that the test named for it fails.
 //!
 //! `cargo run -p qdjobs-mutation` copies the tracked files to a scratch directory and works there; the
-//! checkout is only read. First each named test has to pass, then each has to fail under its mutant. `--
-//! --list` prints the mutants, names select some of them, and `-- --check` only checks that every mutant
-//! still fits the source, which the gate does too.
+//! checkout is only read. First each named test has to pass, then each has to fail under its mutant. Names
+//! of mutants select some of them. The option `--list` prints the mutants. The option `--check` only checks
+//! that every mutant still fits the source, as the gate does.
 //!
 //! Run it as root and with libfaketime installed: here a test that lacks what it needs fails, and a failure
 //! without a mutant ends the run.

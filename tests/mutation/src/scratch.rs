@@ -89,7 +89,7 @@ fn tracked(root: &Path) -> Result<BTreeSet<PathBuf>> {
     Ok(names.map(|name| PathBuf::from(String::from_utf8_lossy(name).into_owned())).collect())
 }
 
-/// Writes only if the contents differ: cargo goes by the time of a file.
+/// Writes only if the contents differ: cargo compares the times of the files.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|before| before == bytes) {
         return Ok(());

@@ -26,7 +26,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "pragma-not-read-back",
-        breaks: "a pragma that SQLite does not take is an error",
+        breaks: "a pragma that SQLite does not set as requested is an error",
         file: OPEN,
         old: "if now == value {",
         new: "if now == value || true {",
@@ -107,7 +107,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "idempotency-index-dropped",
-        breaks: "at most one job has an idempotency key, whoever stores it",
+        breaks: "at most one job has an idempotency key, even if plain SQL stores it",
         file: SCHEMA,
         old: "CREATE UNIQUE INDEX qdjobs_idempotency_key",
         new: "CREATE INDEX qdjobs_idempotency_key",
@@ -117,7 +117,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "deferred-transaction",
-        breaks: "a write that meets a lock waits for it",
+        breaks: "a write waits for a lock that another connection holds",
         file: "qdjobs/src/store/sqlite/connection/error.rs",
         old: "prepare_cached(\"BEGIN IMMEDIATE\")",
         new: "prepare_cached(\"BEGIN\")",

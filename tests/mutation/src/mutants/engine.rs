@@ -1,6 +1,6 @@
 //! Mutants of the engine that every store shares: transactions, waiting claims, answers.
 
-use super::{Mutant, api, contract, disk, unit};
+use super::{Mutant, api, contract, unit};
 
 const REQUESTS: &str = "qdjobs/src/store/engine/requests.rs";
 const TRANSACTION_STEPS: &str = "qdjobs/src/store/engine/transaction_steps.rs";
@@ -15,6 +15,8 @@ const PROGRESS_ONCE: &str =
     "store::sqlite::transaction::tests::of_a_transaction_that_runs_again_the_latest_progress_is_stored_once";
 const STAYS_SUSPECTED: &str =
     "sqlite::in_a_file::poison::a_suspected_job_stays_suspected_through_a_retry_or_a_release";
+const GIVEN_BACK: &str = "store::sqlite::writer::tests::\
+    what_a_commit_with_an_unknown_result_has_claimed_and_registered_is_given_back";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -64,7 +66,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "wait-ended-by-a-failed-commit",
-        breaks: "a caller that waits for an end continues to wait if the commit of that end fails",
+        breaks: "if the commit of an end fails, the callers of that end continue to wait",
         file: WAITERS,
         old: "Request::WaitFor(_) if at < batch.applied =>",
         new: "Request::WaitFor(_) if at < batch.applied && error.is_fatal() =>",
@@ -160,7 +162,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "earlier-due-instant-ignored",
-        breaks: "a job that is due before all others known wakes a waiting claim on time",
+        breaks: "an earlier due job wakes a waiting claim on time",
         file: WAITERS,
         old: "            Some(read) => read,",
         new: "            Some(read) => self.next_due.or(read),",
@@ -168,7 +170,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "earlier-due-instant-leaves-the-timer-asleep",
-        breaks: "the timer of the memory store wakes for a job that is due before all others known",
+        breaks: "an earlier due job wakes the timer of the memory store",
         file: "qdjobs/src/store/memory/mod.rs",
         old: "if waiters.wakes_at() != wakes_at {",
         new: "if waiters.wakes_at() != wakes_at && wakes_at.is_none() {",
@@ -197,8 +199,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a wait below one microsecond is none",
         file: LEAVE_RUNNING,
         old: "let availability = Availability::of(at, now, ticket.suspected);",
-        new: "let availability =
-                    if wait.is_zero() { Availability::due(ticket.suspected) } else { Availability::Scheduled };",
+        new: "let at = if wait.is_zero() { at } else { Timestamp::MAX };
+                let availability = Availability::of(at, now, ticket.suspected);",
         killed_by: contract("sqlite::in_a_file::finish::a_wait_shorter_than_an_instant_can_tell_is_none"),
     },
     Mutant {
@@ -229,11 +231,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "unconfirmed-claim-not-noted",
-        breaks: "a commit that fails without a known result gives back what it claimed",
+        breaks: "after a commit with an unknown result, its claims are given back",
         file: UNCONFIRMED,
-        old: "self.claims.extend(responses.flat_map(|it| &it.claimed).map(|job| (job.claim, job.ticket)));",
-        new: "drop(responses);",
-        killed_by: disk("failed_sync::a_write_that_fails_in_a_commit_is_unconfirmed_and_the_queue_continues_by_itself"),
+        old: "responses.flat_map(|it| &it.claimed)",
+        new: "responses.take(0).flat_map(|it| &it.claimed)",
+        killed_by: unit(GIVEN_BACK),
     },
     Mutant {
         name: "unconfirmed-worker-kept",
@@ -241,6 +243,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: UNCONFIRMED,
         old: "        self.workers.extend(registered);",
         new: "        let _ = registered;",
-        killed_by: disk("each_operation::claims_and_heartbeats_survive_each_failing_operation"),
+        killed_by: unit(GIVEN_BACK),
     },
 ];

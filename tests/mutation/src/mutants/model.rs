@@ -17,7 +17,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "rescue-after-a-gap",
-        breaks: "a monitor that was away starts again",
+        breaks: "a monitor with a gap in its observations starts again",
         file: LEASE,
         old: "if gap {",
         new: "if gap && self.lease.is_zero() {",

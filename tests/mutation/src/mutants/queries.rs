@@ -1,4 +1,4 @@
-//! Mutants of the statements and verbs of the SQLite store.
+//! Mutants of the SQL statements, and of completion in a transaction of the application.
 
 use super::{Mutant, api, contract};
 
@@ -113,7 +113,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "progress-of-a-lost-claim",
-        breaks: "an attempt that has lost its job reports no progress of it",
+        breaks: "an attempt whose claim is lost reports no progress",
         file: SQL,
         old: "UPDATE qdjobs_jobs SET progress = ?4, progress_message = ?5
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3",
@@ -123,7 +123,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "release-counted-as-retry",
-        breaks: "a job that is given back loses no retry",
+        breaks: "a released job loses no retry",
         file: SQL,
         old: "retry_count = retry_count + ?9,",
         new: "retry_count = retry_count + 1,",
@@ -131,7 +131,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "release-keeps-the-attempt",
-        breaks: "a job that was given back before it began is as if never claimed",
+        breaks: "a job that is released before it began is as if never claimed",
         file: SQL,
         old: "attempt = attempt - (1 - ?8),",
         new: "attempt = attempt - 0 * ?8,",

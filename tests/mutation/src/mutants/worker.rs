@@ -84,7 +84,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "heartbeat-stopped-before-the-drain",
-        breaks: "a worker that stops heartbeats until its last job has ended",
+        breaks: "a worker that stops sends heartbeats until its last job has ended",
         file: WORKER_STOP,
         old: DRAIN,
         new: DRAIN_WITHOUT_HEARTBEATS,

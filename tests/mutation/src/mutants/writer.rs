@@ -44,12 +44,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "earlier-due-instant-leaves-the-thread-asleep",
-        breaks: "a caller that writes a job itself wakes the writing thread if the job is due before all others known",
+        breaks: "a caller that writes an earlier due job itself wakes the writing thread",
         file: "qdjobs/src/store/sqlite/writer/thread.rs",
         old: "due.is_none_or(|due| next < due)",
         new: "due.is_none()",
         killed_by: unit(
-            "store::sqlite::writer::thread::tests::a_caller_that_writes_a_job_itself_wakes_the_thread_if_the_job_is_due_earlier_than_known",
+            "store::sqlite::writer::thread::tests::a_caller_that_stores_an_earlier_due_job_wakes_the_thread",
         ),
     },
 ];

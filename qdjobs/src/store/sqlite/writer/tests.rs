@@ -7,8 +7,11 @@ use std::time::Duration;
 use super::*;
 use crate::model::job::{Job, JobId, NewJob, Status, WorkerId};
 use crate::model::retry::Verdict;
+use crate::store::engine::batch::Batch;
 use crate::store::engine::requests::{Call, Request};
+use crate::store::engine::transaction_steps::run;
 use crate::store::sqlite::queries::rows;
+use crate::store::sqlite::transaction::SqliteTransaction;
 use crate::store::{
     Claim, ClaimRequest, ClaimResponse, FinishedJob, JobCommand, Pending, Release, TaskSet, WorkerInfo,
 };
@@ -183,6 +186,42 @@ fn a_claim_of_an_unconfirmed_commit_is_given_back_and_goes_to_a_waiting_claim() 
     assert!(writer.sleep().limit.is_some(), "it does not wait for a request");
     writer.look();
     assert_eq!(job(&writer), ("pending".into(), 0));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn what_a_commit_with_an_unknown_result_has_claimed_and_registered_is_given_back() {
+    let (mut writer, dir) = writer("unknown", NEVER);
+    let (known, new) = (WorkerId(1), WorkerId(2));
+    register_worker(&mut writer, known);
+    let (request, waiting_claim) = claim_request(known, 1, true);
+    writer.write(vec![request], false);
+
+    let insert = Request::Insert(Call::new(vec![new_job(), new_job()], Pending::new().0));
+    let register = Request::RegisterWorker(Call::new(WorkerInfo::new(new, "host", 1), Pending::new().0));
+    let (request, claimed) = claim_request(known, 1, false);
+    let mut requests = [insert, register, request];
+    let (now, mut batch) = (writer.clock.now(), Batch::new(false));
+    writer.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut tx = SqliteTransaction::on(&writer.conn, now);
+    run(&mut tx, &mut requests, &mut writer.waiters, &mut batch).unwrap();
+    drop(tx);
+    writer.conn.execute_batch("COMMIT").unwrap();
+    let running = "SELECT count(*) FROM qdjobs_jobs WHERE status = 'running' AND attempt = 1";
+    let count = |writer: &Writer, sql| writer.conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count(&writer, running), 2);
+    // It is stored, but the disk has reported an error.
+    let unknown = Error::new(ErrorKind::Indeterminate, "the commit failed");
+    writer.has_failed(&mut requests, &batch, &unknown, now);
+    for refused in [waiting_claim, claimed] {
+        assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::Indeterminate);
+    }
+
+    writer.look();
+    let given_back = "SELECT count(*) FROM qdjobs_jobs WHERE status = 'pending' AND attempt = 0";
+    assert_eq!(count(&writer, given_back), 2);
+    assert!(queries::workers::is_registered(&writer.conn, known).unwrap());
+    assert!(!queries::workers::is_registered(&writer.conn, new).unwrap(), "its process does not use it");
     std::fs::remove_dir_all(&dir).unwrap();
 }
 

@@ -143,7 +143,7 @@ mod tests {
     use crate::store::{HealthState, Pending, Store};
 
     #[test]
-    fn a_caller_that_writes_a_job_itself_wakes_the_thread_if_the_job_is_due_earlier_than_known() {
+    fn a_caller_that_stores_an_earlier_due_job_wakes_the_thread() {
         let dir = crate::store::sqlite::scratch("sooner");
         let (options, clock) = (SqliteOptions::default(), Clock::system());
         let (store, _reader) = SqliteStore::without_threads(&dir.join("jobs.db"), options, clock).unwrap();
