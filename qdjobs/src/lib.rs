@@ -24,7 +24,7 @@
 //! | **define tasks** | [`#[task]`](macro@task), [`Task`], [`JobContext`], [`StopReason`], [`TaskError`], [`TaskErrorKind`], [`Backoff`], [`TaskDef`], [`Registry`], [`bounds`] |
 //! | **enqueue** | [`JobQueue`], [`AsyncQueue`], [`JobRequest`], [`Enqueue`], [`JobHandle`], [`JobId`], [`futures`] |
 //! | **run** | [`Worker`], [`WorkerHandle`], [`Event`] |
-//! | **look** | [`Job`], [`Status`], [`Attempt`], [`AttemptOutcome`], [`Progress`], [`Filter`], [`Page`], [`Counts`], [`WorkerState`], [`WorkerId`], [`Health`], [`HealthState`] |
+//! | **inspect** | [`Job`], [`Status`], [`Attempt`], [`AttemptOutcome`], [`Progress`], [`Filter`], [`Page`], [`Counts`], [`WorkerState`], [`WorkerId`], [`Health`], [`HealthState`] |
 //! | **configure** | [`QueueOptions`], `Durability`, [`Clock`], [`Timestamp`] |
 //! | **errors** | [`Error`], [`ErrorKind`], [`ParamProblem`], [`Result`] |
 //! | **stores** | [`store`], `rusqlite` |
@@ -33,25 +33,46 @@
 //!
 //! | feature | default | provides | costs |
 //! |---|---|---|---|
-//! | `sqlite` | yes | `JobQueue::open`, transactions of rusqlite as targets. Without it, queues are in memory | rusqlite, inotify on Linux |
+//! | `sqlite` | yes | `JobQueue::open`, and enqueue inside a rusqlite transaction. Without it, all queues are in memory | rusqlite, inotify on Linux |
 //! | `bundled` | yes | SQLite, compiled into the program. Without it, the system's SQLite is linked | one C compilation |
 //! | `tokio` | yes | `async fn` tasks, thousands of them on a few threads | tokio with net and timers |
-//! | `signals` | yes | `Worker::run`, which stops on SIGINT and SIGTERM | signal-hook |
+//! | `signals` | yes | `Worker::run`, which stops the worker on SIGINT, SIGTERM or SIGQUIT | signal-hook |
 //!
 //! # Guides
 //!
-//! The pages of `qdjobs::guide` answer one question each: getting started, tasks and params, enqueueing, transactions, retries and
-//! errors, scheduling and priorities, workers and shutdown, testing, deployment, the SQL schema, troubleshooting by error text, and a
-//! glossary. `qdjobs::guide::reliability` lists what is promised with the test of each promise; `qdjobs::guide::performance` has the
-//! measurements.
+//! Each page of `qdjobs::guide` covers one topic:
+//!
+//! - [`getting_started`](guide::getting_started): from an empty program to a worker process
+//! - [`tasks_and_params`](guide::tasks_and_params): parameters, state, results, and how to change a task
+//! - [`enqueueing`](guide::enqueueing): by type, by name, in bulk, by plain SQL, at most once
+//! - [`transactions`](guide::transactions): store or complete a job with your own rows; SQL drivers
+//! - [`retries_and_errors`](guide::retries_and_errors): failures, panics, timeouts and crashes
+//! - [`scheduling_and_priorities`](guide::scheduling_and_priorities): when jobs start, and in which order
+//! - [`workers_and_shutdown`](guide::workers_and_shutdown): concurrency, threads, graceful stop, events, health
+//! - [`testing`](guide::testing): tests without files and sleeps
+//! - [`deployment`](guide::deployment): systemd, containers, monitoring, backup, restore, upgrade
+//! - [`sql_schema`](guide::sql_schema): every table and column
+//! - [`troubleshooting`](guide::troubleshooting): every error text, with what to do
+//! - [`glossary`](guide::glossary): every term
+//!
+//! [`reliability`](guide::reliability) lists each promise with its test.
+//! [`performance`](guide::performance) has the measurements.
 //!
 //! # Threads
 //!
 //! A queue on SQLite has a writer thread and a reader thread. A worker has a supervisor thread, one
 //! dispatcher thread for `fn` tasks and one for `async fn` tasks, and a thread pool. None of them depends on
 //! an async runtime. So a task that blocks a runtime does not delay the heartbeats of its worker.
+//!
+//! For `async fn` tasks, the worker also has at least two polling threads and a stall monitor. If you pass no
+//! runtime, it starts one tokio thread. Further threads wake a process for the jobs of other processes; the
+//! guide to workers lists all threads by name.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(feature = "sqlite"),
+    allow(rustdoc::broken_intra_doc_links, reason = "the guides, to which this page links, need SQLite")
+)]
 
 // Generated code names this crate as `::qdjobs`, also in its own tests and examples.
 extern crate self as qdjobs;

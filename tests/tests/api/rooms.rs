@@ -1,4 +1,4 @@
-//! The structure of the library: no circle of imports among its files, no arrow to a higher floor, no long
+//! The structure of the library: no circle of imports among its files, no import from a higher layer, no long
 //! file.
 //!
 //! `cargo test -p qdjobs-tests --test api rooms` prints what it finds. The lists
@@ -24,11 +24,11 @@ const CIRCLES: &[(&[&str], &str)] = &[(
     "the public pair: a task makes a request (`Task::request`), a request names its task",
 )];
 
-/// Arrows to a higher floor that may stay: from, to.
-const ARROWS_UP: &[(&str, &str)] = &[];
+/// Imports from a higher layer that are allowed: from, to.
+const IMPORTS_UP: &[(&str, &str)] = &[];
 
-/// The floors, from the ground up; a file may import from its own floor and those below. See ARCHITECTURE.md.
-const FLOORS: &[&[&str]] =
+/// The layers, lowest first. A file may import from its own layer and from lower layers. See ARCHITECTURE.md.
+const LAYERS: &[&[&str]] =
     &[&["model", "sync.rs"], &["store"], &["queue", "context", "task"], &["worker", "guide.rs"]];
 
 /// The library without what is compiled for tests alone.
@@ -36,10 +36,10 @@ fn library() -> Vec<File> {
     source::product_files(&Path::new(ROOT).join("qdjobs/src"))
 }
 
-/// The floor of a file; `None` for the root of the crate.
-fn floor(path: &str) -> Option<usize> {
+/// The layer of a file; `None` for the root of the crate.
+fn layer(path: &str) -> Option<usize> {
     let room = path.split('/').next().unwrap_or(path);
-    FLOORS.iter().position(|rooms| rooms.contains(&room))
+    LAYERS.iter().position(|rooms| rooms.contains(&room))
 }
 
 fn show(files: &[File], arrow: &Arrow) -> String {
@@ -69,15 +69,17 @@ fn no_file_imports_from_a_higher_floor() {
     let files = library();
     let unknown: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let unknown: Vec<_> =
-        unknown.into_iter().filter(|path| *path != "lib.rs" && floor(path).is_none()).collect();
-    assert!(unknown.is_empty(), "on no floor: {unknown:?}");
+        unknown.into_iter().filter(|path| *path != "lib.rs" && layer(path).is_none()).collect();
+    assert!(unknown.is_empty(), "in no layer: {unknown:?}");
     let is_up = |arrow: &&Arrow| {
         let (from, to) = (&files[arrow.from].path, &files[arrow.to].path);
-        floor(to) > floor(from) && floor(from).is_some() && !ARROWS_UP.contains(&(from.as_str(), to.as_str()))
+        layer(to) > layer(from)
+            && layer(from).is_some()
+            && !IMPORTS_UP.contains(&(from.as_str(), to.as_str()))
     };
     let up: Vec<String> =
         graph::arrows(&files).iter().filter(is_up).map(|arrow| show(&files, arrow)).collect();
-    assert!(up.is_empty(), "{} imports from a higher floor: {up:#?}", up.len());
+    assert!(up.is_empty(), "{} imports from a higher layer: {up:#?}", up.len());
 }
 
 #[test]
