@@ -257,7 +257,7 @@ fn the_error_stays_short_however_many_problems_there_are() {
         reported.iter().all(|it| it.param.chars().count() <= 101 && it.problem.chars().count() <= 501),
         "{error}"
     );
-    assert_eq!(reported[22].problem, "980 further members are no parameters of the task");
+    assert_eq!(reported[22].problem, "980 further members are not parameters of the task");
 }
 
 #[test]
