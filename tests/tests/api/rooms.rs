@@ -65,7 +65,7 @@ fn no_imports_go_in_a_circle() {
 }
 
 #[test]
-fn no_file_imports_from_a_higher_floor() {
+fn no_file_imports_from_a_higher_layer() {
     let files = library();
     let unknown: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let unknown: Vec<_> =
