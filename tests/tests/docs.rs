@@ -123,7 +123,9 @@ fn gather(dir: &Path, text: &mut String) {
         let path: PathBuf = entry.unwrap().path();
         if path.is_dir() {
             gather(&path, text);
-        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "sql") {
+        } else if !path.ends_with("tests.rs")
+            && path.extension().is_some_and(|kind| kind == "rs" || kind == "sql")
+        {
             let whole = fs::read_to_string(&path).unwrap();
             let product = whole.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
             text.push_str(&plain(product));
