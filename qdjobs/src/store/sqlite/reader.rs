@@ -94,7 +94,8 @@ impl Drop for Reader {
     }
 }
 
-/// The recorded attempts. A success at the first attempt has no record: it is derived from the job's own row.
+/// The recorded attempts. A success at the first attempt, or in a transaction of the task itself, has no record:
+/// it is derived from the job's own row.
 fn attempts(conn: &Connection, id: JobId) -> rusqlite::Result<Vec<Attempt>> {
     let mut attempts: Vec<Attempt> =
         conn.prepare_cached(sql::ATTEMPTS)?.query_map([id.0], rows::attempt)?.collect::<Result<_, _>>()?;

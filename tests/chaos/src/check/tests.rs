@@ -5,7 +5,7 @@ use qdjobs::Status;
 use super::{Findings, RULES, check};
 use crate::evidence::{AttemptRow, Change, Effect, Evidence, FileFacts, JobRow, State, Step};
 use crate::history::{Fact, Line, Role, Signal, TaskEnd, Verb};
-use crate::tasks::{CRASHES_MAX, FOLLOWS, KEYED};
+use crate::tasks::{CRASHES_MAX, FOLLOWS, KEYED, completes_itself};
 
 const PARENT: u32 = 0;
 const WORKER: u32 = 1;
@@ -134,8 +134,9 @@ impl SampleRun {
 
     /// As [`SampleRun::finish`], without a record by the task.
     fn record(&mut self, job: i64, status: Status, outcome: &str, change: impl FnOnce(&mut State)) {
-        let State { attempt, worker, .. } = self.0.jobs[&job].state;
-        if outcome != "completed" || attempt > 1 {
+        let row = &self.0.jobs[&job];
+        let State { attempt, worker, .. } = row.state;
+        if outcome != "completed" || (attempt > 1 && !completes_itself(&row.task)) {
             let row = AttemptRow { worker: worker.unwrap(), outcome: outcome.into() };
             self.0.attempts.insert((job, attempt), row);
         }
@@ -195,13 +196,17 @@ fn good() -> SampleRun {
     run.start(2);
     run.finish(2, Status::Pending, "released", |_| {});
     run.done(2);
-    // An effect with its follow-up.
+    // An effect with its follow-up, at the second attempt.
     run.store(3, 30, "effect");
+    run.claim(3, FIRST);
+    run.start(3);
+    run.finish(3, Status::Pending, "failed", |it| it.retry_count += 1);
+    run.append(WORKER, Fact::Retrying { job: 3, attempt: 1, wait_ms: 0 });
     run.claim(3, FIRST);
     run.start(3);
     run.call(30 | FOLLOWS, "follow", 0);
     run.insert(4, 30 | FOLLOWS, "follow");
-    run.0.effects.push(Effect { job: 3, attempt: 1 });
+    run.0.effects.push(Effect { job: 3, attempt: 2 });
     run.complete(3);
     run.0.effects.push(Effect { job: 4, attempt: 1 });
     run.done(4);

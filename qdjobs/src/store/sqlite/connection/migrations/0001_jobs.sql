@@ -120,7 +120,8 @@ CREATE TRIGGER qdjobs_jobs_defaults AFTER INSERT ON qdjobs_jobs WHEN NEW.availab
     WHERE id = NEW.id;
 END;
 
--- Finished attempts, except a success at the first attempt: its row in qdjobs_jobs has the same data.
+-- Finished attempts, except a success at the first attempt or in a transaction of the task itself: its row in
+-- qdjobs_jobs has the same data.
 CREATE TABLE qdjobs_attempts (
     job_id       INTEGER NOT NULL,
     attempt      INTEGER NOT NULL,
