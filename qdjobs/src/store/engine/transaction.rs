@@ -28,8 +28,10 @@ pub(crate) trait Transaction {
     /// statement separately.
     fn is_alive(&self, error: &crate::Error) -> bool;
 
-    /// Runs `verb` in a savepoint, so that an error undoes only its changes.
-    fn alone<A>(&mut self, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A>;
+    /// Runs `verb` so that an error undoes only its changes. Unless `several`, it writes at most one
+    /// statement. In SQLite a failed statement changes nothing, so that needs no savepoint; on a server a
+    /// failed statement ends the transaction.
+    fn alone<A>(&mut self, several: bool, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A>;
 
     /// Whether [`insert`](Transaction::insert) of these jobs succeeds or fails as a whole without
     /// [`alone`](Transaction::alone).

@@ -74,7 +74,8 @@ fn apply<T: Transaction>(
         Request::Heartbeat(call) => heartbeat(tx, call, batch),
         Request::ReportProgress(report) => {
             let Some(progress) = report.slot.peek() else { return Ok(()) };
-            let written = tx.report_progress(report.slot.claim(), &progress);
+            let claim = report.slot.claim();
+            let written = alone(tx, false, effects, |tx, _| tx.report_progress(claim, &progress));
             report.written = Some(progress);
             // A later value replaces one that could not be written. So an error matters only if it ended the
             // transaction.
@@ -88,7 +89,7 @@ fn apply<T: Transaction>(
             });
             decide(tx, call, changed)
         }
-        Request::WaitFor(call) => match tx.job(call.args) {
+        Request::WaitFor(call) => match alone(tx, false, effects, |tx, _| tx.job(call.args)) {
             // The job has not ended, so this request keeps waiting. The job may end later in this
             // transaction.
             Ok(Some(job)) if !job.status.is_ended() => Ok(()),
@@ -115,8 +116,7 @@ fn decide<T: Transaction, Q, A>(tx: &T, call: &mut Call<Q, A>, answer: Result<A>
     over.map_or(Ok(()), Err)
 }
 
-/// Runs one request so that it succeeds or fails alone, with its effects. If it is a single statement, that
-/// needs no savepoint.
+/// Runs one request so that it succeeds or fails alone, with its effects.
 fn alone<T: Transaction, A>(
     tx: &mut T,
     several: bool,
@@ -124,7 +124,7 @@ fn alone<T: Transaction, A>(
     verb: impl FnOnce(&mut T, &mut Effects) -> Result<A>,
 ) -> Result<A> {
     let mark = effects.mark();
-    let done = if several { tx.alone(|tx| verb(tx, effects)) } else { verb(tx, effects) };
+    let done = tx.alone(several, |tx| verb(tx, effects));
     if done.is_err() {
         effects.undo_to(mark);
     }
@@ -139,7 +139,7 @@ fn register_worker<T: Transaction>(
     batch: &mut Batch,
 ) -> Result<()> {
     let worker = call.args.id;
-    let registered = tx.register_worker(&call.args);
+    let registered = alone(tx, false, &mut batch.effects, |tx, _| tx.register_worker(&call.args));
     batch.look = true;
     match &registered {
         Ok(true) => batch.effects.registered.push(worker),

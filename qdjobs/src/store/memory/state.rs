@@ -77,7 +77,7 @@ impl Transaction for MemoryTransaction<'_> {
     }
 
     /// Each verb checks everything before its first change, so an error has nothing to undo.
-    fn alone<A>(&mut self, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A> {
+    fn alone<A>(&mut self, _: bool, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A> {
         verb(self)
     }
 

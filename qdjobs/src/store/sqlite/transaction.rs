@@ -94,7 +94,10 @@ impl Transaction for SqliteTransaction<'_> {
         !error.is_fatal() && !self.conn.is_autocommit()
     }
 
-    fn alone<A>(&mut self, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A> {
+    fn alone<A>(&mut self, several: bool, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A> {
+        if !several {
+            return verb(self);
+        }
         self.step("SAVEPOINT request")?;
         let done = verb(self);
         // If SQLite has rolled back the whole transaction, the savepoint no longer exists.
