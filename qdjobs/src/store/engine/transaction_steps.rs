@@ -188,15 +188,17 @@ fn finish_jobs<T: Transaction>(
 
 /// Claims for the waiting claims, oldest first. Refuses those whose worker is no longer registered.
 fn claim_for_waiting<T: Transaction>(tx: &mut T, waiters: &mut Waiters, batch: &mut Batch) -> Result<()> {
-    if batch.look {
-        waiters.refuse_unregistered(tx)?;
-    }
     // After a finish, its worker may be allowed to hold a suspected poison job that it could not claim
     // before.
     let may_have_more = batch.effects.ready > 0
         || batch.look
         || (batch.spent && waiters.has_claims() && tx.has_suspected()?);
-    if may_have_more { waiters.claim(tx, &mut batch.effects) } else { Ok(()) }
+    if !may_have_more {
+        return Ok(());
+    }
+    // Also without a look: the news that another process has released a worker may come late.
+    waiters.refuse_unregistered(tx)?;
+    waiters.claim(tx, &mut batch.effects)
 }
 
 /// Claims for the requests of this batch, after the waiting claims. A request that must wait gets no answer.

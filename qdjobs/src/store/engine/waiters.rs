@@ -107,8 +107,15 @@ impl Waiters {
     /// Refuses the waiting claims whose workers are no longer registered: released in this batch, or by
     /// another process.
     pub(super) fn refuse_unregistered<T: Transaction>(&mut self, tx: &mut T) -> Result<()> {
+        let mut last = None;
         for call in self.claims.iter_mut().filter(|call| !call.is_decided()) {
-            if !tx.is_registered(call.args.worker)? {
+            // Most processes have one worker with several waiting claims.
+            let is_registered = match last {
+                Some((worker, known)) if worker == call.args.worker => known,
+                _ => tx.is_registered(call.args.worker)?,
+            };
+            last = Some((call.args.worker, is_registered));
+            if !is_registered {
                 call.decide(Err(lease_lost(call.args.worker)));
             }
         }
