@@ -111,7 +111,7 @@ pub(super) fn release_worker<T: Transaction>(
 /// Changes one job by hand. Returns the changed job; if it is deleted, the job as it was.
 pub(super) fn command<T: Transaction>(tx: &mut T, command: JobCommand, effects: &mut Effects) -> Result<Job> {
     let id = command.id();
-    let job = tx.job(id)?.ok_or_else(|| not_found(id))?;
+    let job = tx.job_to_change(id)?.ok_or_else(|| not_found(id))?;
     command.permit(job.status, job.scheduled_at <= tx.now())?;
     tx.command(command)?;
     // Check the waiters of this job again: the job may have ended or been deleted.

@@ -62,7 +62,7 @@ pub(crate) trait Transaction {
     /// in a database shell can.
     fn orphans(&mut self) -> Result<Vec<Held>>;
 
-    /// The heartbeats of a registered worker.
+    /// The heartbeats of a registered worker. No other transaction counts one before the commit.
     fn heartbeats(&mut self, worker: WorkerId) -> Result<Option<u64>>;
 
     /// Stores progress, unless the claim is lost.
@@ -88,7 +88,7 @@ pub(crate) trait Transaction {
     /// Removes a worker that `is_dead` or stops; `false` if it is not registered.
     fn remove_worker(&mut self, worker: WorkerId, is_dead: bool) -> Result<bool>;
 
-    /// The jobs that a worker holds.
+    /// The jobs that a worker holds. No other transaction changes them before the commit.
     fn held_by(&mut self, worker: WorkerId) -> Result<Vec<Held>>;
 
     /// Writes a command. The caller has checked that the job's status permits it.
@@ -96,6 +96,12 @@ pub(crate) trait Transaction {
 
     /// One job.
     fn job(&mut self, id: JobId) -> Result<Option<Job>>;
+
+    /// One job that is to be changed. No other transaction changes it before the commit.
+    fn job_to_change(&mut self, id: JobId) -> Result<Option<Job>> {
+        // Enough under a lock on the whole database.
+        self.job(id)
+    }
 }
 
 /// The changes of a transaction that can end a wait. They wake the waiting calls after the commit.
