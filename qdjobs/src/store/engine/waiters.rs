@@ -305,9 +305,9 @@ impl Waiters {
     }
 
     /// How long until [`wakes_at`](Waiters::wakes_at); `None` if nothing is due, or if the clock wakes its
-    /// subscribers itself.
-    pub(crate) fn next_look(&self, clock: &Clock) -> Option<Duration> {
-        let wait = self.wakes_at()?.duration_since(clock.now()).try_into().unwrap_or(Duration::ZERO);
+    /// subscribers itself. `now` is read from the clock of the transactions, which may be that of a server.
+    pub(crate) fn next_look(&self, clock: &Clock, now: Timestamp) -> Option<Duration> {
+        let wait = self.wakes_at()?.duration_since(now).try_into().unwrap_or(Duration::ZERO);
         clock.sleep(wait)
     }
 }

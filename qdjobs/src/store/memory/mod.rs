@@ -269,7 +269,7 @@ impl Shared {
                 return;
             }
             // Read under the lock that the wait releases, so no change since `Look` is missed.
-            let sleep = inner.waiters.next_look(&self.clock);
+            let sleep = inner.waiters.next_look(&self.clock, self.clock.now());
             match sleep {
                 Some(Duration::ZERO) => {}
                 Some(sleep) => drop(self.next_look_changed.wait_timeout(inner, sleep)),

@@ -117,7 +117,7 @@ impl Writer {
         }
         let due = self.waiters.wakes_at().filter(|_| !self.upkeep.refuses_jobs());
         let rest = self.recovery.rest(self.clock.elapsed());
-        let due = due.and_then(|_| self.waiters.next_look(&self.clock).max(rest));
+        let due = due.and_then(|_| self.waiters.next_look(&self.clock, self.clock.now()).max(rest));
         let sleep = self.change_poll.sleep();
         Sleep { limit: due.into_iter().chain(sleep.limit).chain(chores).min(), ..sleep }
     }
