@@ -63,10 +63,12 @@ impl<Q, A> Call<Q, A> {
     }
 
     /// Answers a call of a transaction that failed with `error`. If the call failed alone before, it gets its
-    /// own error. But a conflict or a lost lease may result from other requests of this transaction, which
-    /// the failure undoes. Then the call gets `error`.
+    /// own error. But a conflict, a lost lease or a missing job may result from other requests of this
+    /// transaction, which the failure undoes. Then the call gets `error`.
     pub(crate) fn fail(self, error: &Error) {
-        let is_undone = |own: &Error| matches!(own.kind(), ErrorKind::Conflict | ErrorKind::LeaseLost);
+        let is_undone = |own: &Error| {
+            matches!(own.kind(), ErrorKind::Conflict | ErrorKind::LeaseLost | ErrorKind::NotFound)
+        };
         self.reply.send(Err(match self.answer {
             Some(Err(own)) if !is_undone(&own) => own,
             _ => error.repeat(),
@@ -457,6 +459,23 @@ mod tests {
         assert_eq!(push(&job).unwrap_err().kind(), ErrorKind::Overloaded);
         request_queue.take(requests_that_fit);
         push(&job).unwrap();
+    }
+
+    #[test]
+    fn a_call_refused_for_what_the_failed_transaction_did_gets_the_error_of_the_transaction() {
+        let error = |kind| Error::new(kind, "");
+        for (own, answered) in [
+            (ErrorKind::InvalidInput, ErrorKind::InvalidInput),
+            (ErrorKind::Conflict, ErrorKind::Storage),
+            (ErrorKind::LeaseLost, ErrorKind::Storage),
+            (ErrorKind::NotFound, ErrorKind::Storage),
+        ] {
+            let (reply, pending) = Pending::<()>::new();
+            let mut call = Call::new((), reply);
+            call.decide(Err(error(own)));
+            call.fail(&error(ErrorKind::Storage));
+            assert_eq!(pending.wait().unwrap_err().kind(), answered, "{own:?}");
+        }
     }
 
     #[test]
