@@ -17,7 +17,7 @@ pub(crate) use qdjobs::{
     Attempt, AttemptOutcome, Clock, Error, ErrorKind, Job, JobId, Progress, Status, Timestamp, WorkerId,
 };
 
-pub(crate) use crate::{START, answer};
+pub(crate) use crate::{START, answer, settle};
 
 pub(crate) struct Bench {
     pub(crate) clock: Clock,
@@ -233,27 +233,8 @@ impl Bench {
     }
 
     /// Waits until everything that was asked before has had its effect in each member.
-    ///
-    /// In each of them a witness waits for a job of a task of its own, which another member stores. Once it
-    /// has that job, its member has seen whatever was committed before. What comes along is removed again,
-    /// except that ids get gaps.
     pub(crate) fn settle(&self) {
-        for (at, member) in self.members.iter().enumerate() {
-            let other = &self.members[(at + 1) % self.members.len()];
-            let worker = WorkerId(0xff00 + at as i64);
-            let marker = format!("marker{at}");
-            answer(member.register_worker(WorkerInfo::new(worker, "host", 7))).unwrap();
-            let request = ClaimRequest::new(worker, Arc::new(TaskSet::new([marker.as_str()])), 1);
-            let witness = member.claim(ClaimRequest { wait: true, ..request.clone() });
-            let id = answer(other.insert(vec![task(&marker)])).unwrap()[0];
-            let seen = answer(witness).unwrap().claimed.pop().expect("the marker");
-            let (claim, ticket) = (seen.claim, seen.ticket);
-            let fail = FinishedJob { claim, ticket, began_after: Duration::ZERO, verdict: fail() };
-            answer(member.claim(ClaimRequest { finished: Arc::new(vec![fail]), limit: 0, ..request }))
-                .unwrap();
-            answer(member.command(JobCommand::Delete(id))).unwrap();
-            answer(member.release_worker(worker, Release::ByWorker)).unwrap();
-        }
+        settle(&self.members);
     }
 
     /// A claim that waits, shown to wait.

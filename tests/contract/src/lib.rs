@@ -29,7 +29,10 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qdjobs::store::{ClaimRequest, NewJob, Pending, RunAt, Store, TaskSet, WorkerInfo};
+use qdjobs::store::{
+    ClaimRequest, FinishedJob, JobCommand, NewJob, Pending, Release, RunAt, Store, TaskSet, Verdict,
+    WorkerInfo,
+};
 use qdjobs::{Clock, Timestamp, WorkerId};
 
 use self::bench::Bench;
@@ -44,6 +47,30 @@ pub const START: Timestamp = Timestamp::constant(1_795_000_000, 0);
 /// The answer, or a failed test if there is none in time.
 pub fn answer<T>(pending: Pending<T>) -> qdjobs::Result<T> {
     pending.wait_timeout(PATIENCE).unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}"))
+}
+
+/// Waits until everything that was asked before has had its effect in each of these stores on one database.
+///
+/// In each of them a witness waits for a job of a task of its own, which another member stores. Once it has
+/// that job, its member has seen whatever was committed before. What comes along is removed again, except
+/// that ids get gaps.
+pub fn settle(members: &[Arc<dyn Store>]) {
+    for (at, member) in members.iter().enumerate() {
+        let other = &members[(at + 1) % members.len()];
+        let worker = WorkerId(0xff00 + at as i64);
+        let marker = format!("marker{at}");
+        answer(member.register_worker(WorkerInfo::new(worker, "host", 7))).unwrap();
+        let request = ClaimRequest::new(worker, Arc::new(TaskSet::new([marker.as_str()])), 1);
+        let witness = member.claim(ClaimRequest { wait: true, ..request.clone() });
+        let id = answer(other.insert(vec![NewJob::new(marker, "{}")])).unwrap()[0];
+        let seen = answer(witness).unwrap().claimed.pop().expect("the marker");
+        let verdict = Verdict::Fail { error: "seen".into() };
+        let seen =
+            FinishedJob { claim: seen.claim, ticket: seen.ticket, began_after: Duration::ZERO, verdict };
+        answer(member.claim(ClaimRequest { finished: Arc::new(vec![seen]), limit: 0, ..request })).unwrap();
+        answer(member.command(JobCommand::Delete(id))).unwrap();
+        answer(member.release_worker(worker, Release::ByWorker)).unwrap();
+    }
 }
 
 /// An empty store to be tested.
