@@ -75,9 +75,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-savepoint",
         breaks: "one bad request fails alone and as a whole",
-        file: TRANSACTION_STEPS,
-        old: "let done = if several {",
-        new: "let done = if several && !several {",
+        file: "qdjobs/src/store/sqlite/transaction.rs",
+        old: "        if !several {
+            return verb(self);",
+        new: "        if !several || several {
+            return verb(self);",
         killed_by: api("faults::jobs_stored_together_are_all_refused_when_the_database_refuses_one"),
     },
     Mutant {
