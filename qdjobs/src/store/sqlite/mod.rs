@@ -200,18 +200,29 @@ impl SqliteStore {
 /// Locks the database for this process. Without the lock, the linked SQLite could lose data.
 fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
     let version = rusqlite::version();
-    let refused = |message: String| {
-        let newer = "use SQLite 3.51.3 or later (rusqlite 0.39 or later with `bundled`)";
-        Error::new(ErrorKind::Config, message).help(format!("close the other process, or {newer}"))
-    };
     match worker_locks.lock_exclusively() {
         Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(refused(format!(
-            "another process has this database open, but SQLite {version} supports only one process safely"
-        ))),
-        Err(error) => Err(refused(format!(
-            "SQLite {version} supports only one process safely, and no lock on the database is possible: {error}"
-        ))),
+        Ok(None) => Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "another process has this database open, but SQLite {version} supports only one process \
+                 safely"
+            ),
+        )
+        .help(
+            "close the other process, or use SQLite 3.51.3 or later (rusqlite 0.39 or later with `bundled`)",
+        )),
+        Err(error) => Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "SQLite {version} supports only one process safely, and the database cannot be locked for this \
+                 process: {error}"
+            ),
+        )
+        .help(
+            "check that this user may write beside the database, or use SQLite 3.51.3 or later (rusqlite 0.39 \
+             or later with `bundled`)",
+        )),
     }
 }
 
