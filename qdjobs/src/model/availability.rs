@@ -1,7 +1,7 @@
 //! Decides whether a pending job may be claimed, from its due time and its crash count: [`Availability`].
 //!
 //! Does not choose among the jobs that may be claimed: see `store/sqlite/queries/claim.rs`. Whether a crash
-//! is counted is decided in `poison.rs`.
+//! is counted is decided in `crash_count.rs`.
 //!
 //! Depends on the clock's types. Reads no clock and no storage: a store writes the decided value into the
 //! job's row.

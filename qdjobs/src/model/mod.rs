@@ -7,7 +7,7 @@
 //! | Does an enqueue repeat an earlier one? | `idempotency.rs` |
 //! | Is a failed job retried, and after which wait? | `retry.rs` |
 //! | Is a silent worker presumed dead? | `lease.rs` |
-//! | For which jobs of a dead worker is a crash counted? | `poison.rs` |
+//! | For which jobs of a dead worker is a crash counted? | `crash_count.rs` |
 //! | What may a task return? | `outcome.rs`, `task_error.rs` |
 //! | Which errors does this crate return? | `error.rs` |
 //! | What does a worker report? | `event.rs` |
@@ -19,13 +19,13 @@
 
 pub(crate) mod availability;
 pub(crate) mod clock;
+pub(crate) mod crash_count;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod idempotency;
 pub(crate) mod job;
 pub(crate) mod lease;
 pub(crate) mod outcome;
-pub(crate) mod poison;
 pub(crate) mod retry;
 pub(crate) mod rng;
 pub(crate) mod suggest;

@@ -1,7 +1,7 @@
 //! Decides whether a job is retried and how long the wait is, with its jitter: [`Verdict::of`] and
 //! [`Backoff`].
 //!
-//! Does not handle crashes of a worker: see `poison.rs`. A retry by hand is in `store/command.rs`. The new
+//! Does not handle crashes of a worker: see `crash_count.rs`. A retry by hand is in `store/command.rs`. The new
 //! values of the job's row are in `store/engine/leave_running.rs`.
 //!
 //! Depends on `outcome` and `task_error`. Reads no clock and draws no random number: both are arguments.

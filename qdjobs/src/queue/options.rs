@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use super::job_queue::JobQueue;
 use crate::model::clock::Clock;
+use crate::model::crash_count::CRASHES_MAX;
 #[cfg(feature = "sqlite")]
 use crate::model::error::Result;
-use crate::model::poison::CRASHES_MAX;
 use crate::store::memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 use crate::store::sqlite::{Durability, SqliteOptions, SqliteStore};

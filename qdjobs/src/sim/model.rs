@@ -13,7 +13,7 @@ use super::trace::{Trace, note};
 use crate::store::sqlite::testing::snapshot::{JobRow, Snapshot as StoredState};
 
 /// After so many deaths of its worker, a job is failed.
-const CRASHES_MAX: i64 = crate::model::poison::CRASHES_MAX as i64;
+const CRASHES_MAX: i64 = crate::model::crash_count::CRASHES_MAX as i64;
 
 /// The error says which check failed.
 pub(super) type Check = Result<(), String>;

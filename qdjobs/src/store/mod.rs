@@ -63,9 +63,9 @@ pub(crate) mod engine;
 mod enqueue;
 mod health;
 pub mod memory;
-mod pending;
 mod progress;
 mod read;
+mod reply;
 mod sql_statement;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
@@ -82,9 +82,9 @@ pub(crate) use command::not_found;
 pub use completion::{Completion, CompletionTarget};
 pub use enqueue::{Enqueue, EnqueueAt, InTransaction};
 pub use health::{Checkpoint, Failure, Health, HealthState, SqliteHealth};
-pub use pending::{Pending, Reply};
 pub use progress::ProgressSlot;
 pub use read::{Counts, Cursor, Filter, Page};
+pub use reply::{Pending, Reply};
 pub use sql_statement::{Foreign, SqlStatement};
 pub use workers::{Heartbeat, LEASE, Release, Released, TaskDefaults, WorkerInfo, WorkerState};
 

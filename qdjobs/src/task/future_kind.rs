@@ -1,6 +1,6 @@
 //! Detects at compile time whether the future of an `async fn` task is `Send`.
 //!
-//! Which threads poll it is decided in `worker/pool.rs`. Polls no future.
+//! Which threads poll it is decided in `worker/thread_pool.rs`. Polls no future.
 //!
 //! Depends on the description of a task.
 //!

@@ -8,7 +8,7 @@
 //! | Which job is handed out next? | `dispatcher/next_job.rs` |
 //! | When is the store asked for jobs? | `dispatcher/claims.rs`; after a failure: `store_backoff.rs` |
 //! | How many jobs are claimed at once? | `claim_ahead.rs` |
-//! | Which thread runs a job? | `pool.rs`; `async fn`: `async_executor.rs`, `reactor.rs` |
+//! | Which thread runs a job? | `thread_pool.rs`; `async fn`: `async_executor.rs`, `reactor.rs` |
 //! | How does an attempt begin and end? | `execution.rs`; after it was given up: `abandoned.rs` |
 //! | Who sends heartbeats, rescues jobs, ends timeouts? | `supervisor/` |
 //!
@@ -35,7 +35,6 @@ mod execution;
 mod in_flight;
 mod job_source;
 mod options;
-mod pool;
 mod reactor;
 mod shared;
 #[cfg(feature = "signals")]
@@ -48,6 +47,7 @@ mod store_backoff;
 mod supervisor;
 #[cfg(test)]
 pub(crate) mod testing;
+mod thread_pool;
 
 pub use self::options::Worker;
 pub use self::stop::WorkerHandle;

@@ -20,11 +20,11 @@ use super::Worker;
 #[cfg(feature = "tokio")]
 use super::async_executor::Executor;
 use super::dispatcher::Dispatcher;
-use super::pool::Pool;
 use super::reactor::Reactor;
 use super::shared::WorkerShared;
 use super::stop::{RunningWorker, WorkerHandle};
 use super::supervisor::Supervisor;
+use super::thread_pool::Pool;
 
 impl Worker {
     /// Starts the worker in the background.

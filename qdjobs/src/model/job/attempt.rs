@@ -1,6 +1,6 @@
 //! One ended attempt in a job's history: [`Attempt`], its outcome, and its JSON field names.
 //!
-//! Does not decide the outcome: see `model/retry.rs` and `model/poison.rs`. What a store writes for it is in
+//! Does not decide the outcome: see `model/retry.rs` and `model/crash_count.rs`. What a store writes for it is in
 //! `store/engine/leave_running.rs`.
 //!
 //! Depends on the ids and on the wire format of instants.

@@ -1,7 +1,7 @@
 //! The status of a job: [`Status`], its names in SQL and JSON, and a diagram of all transitions.
 //!
 //! Decides no transition. After an attempt `model/retry.rs` decides, after the death of a worker
-//! `model/poison.rs`, for a command by hand `store/command.rs`. Whether a pending job may be claimed is
+//! `model/crash_count.rs`, for a command by hand `store/command.rs`. Whether a pending job may be claimed is
 //! decided in `model/availability.rs`.
 //!
 //! ```text

@@ -1,7 +1,7 @@
 //! The verbs *finish*, *release* and *command*, the same in every store: which finishes are repetitions and
 //! which are lost.
 //!
-//! Does not decide for which jobs of a dead worker a crash is counted: it passes them to `model/poison.rs`.
+//! Does not decide for which jobs of a dead worker a crash is counted: it passes them to `model/crash_count.rs`.
 //! The new values of a row are in `leave_running.rs`. Which commands are allowed is decided in
 //! `store/command.rs`. Answers nobody.
 //!
@@ -9,9 +9,9 @@
 
 use super::leave_running::Leaving;
 use super::transaction::{Effects, Transaction};
+use crate::model::crash_count::attribute_crash;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{Job, Status, WorkerId};
-use crate::model::poison::attribute_crash;
 use crate::store::{FinishedJob, JobCommand, Release, Released, not_found};
 
 /// The result of the finish of one job.

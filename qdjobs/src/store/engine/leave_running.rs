@@ -1,6 +1,6 @@
 //! The new values of a job's row when it leaves `running`, for every store: [`Leaving`].
 //!
-//! Decides no transition: `model/retry.rs` and `model/poison.rs` have decided it before. A store only writes
+//! Decides no transition: `model/retry.rs` and `model/crash_count.rs` have decided it before. A store only writes
 //! the values: `sqlite/queries/finish.rs`, `memory/state.rs`. Answers nobody.
 //!
 //! Depends on the model.
@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use crate::model::availability::Availability;
 use crate::model::clock::{Timestamp, after_at_latest};
+use crate::model::crash_count::Crash;
 use crate::model::job::{AttemptOutcome, Status, clip_error};
-use crate::model::poison::Crash;
 use crate::model::retry::Verdict;
 use crate::store::{Claim, FinishedJob, Ticket};
 

@@ -8,7 +8,8 @@
 //! | What do *finish*, *release* and *command* do? | `apply_requests.rs` |
 //! | Which values has a job that leaves `running`? | `leave_running.rs` |
 //! | Which verbs does a store implement? | `transaction.rs` |
-//! | Who is answered and woken after the commit? | `waiters.rs` |
+//! | Who is answered and woken after the commit? | `after_commit.rs` |
+//! | Which claims and calls wait in this process? | `waiters.rs` |
 //! | What is released after a commit with an unknown result? | `unconfirmed.rs` |
 //!
 //! A store implements a [`Transaction`](transaction::Transaction) and decides on which thread it runs.
@@ -22,6 +23,7 @@
 //!
 //! A transaction may run again, so nobody is answered, woken or forgotten before its commit.
 
+pub(crate) mod after_commit;
 pub(crate) mod apply_requests;
 pub(crate) mod batch;
 pub(crate) mod leave_running;

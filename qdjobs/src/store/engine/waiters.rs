@@ -1,73 +1,35 @@
-//! Decides who is answered, and in which order, once a transaction is committed or has failed: [`Waiters`].
+//! The calls of this process that wait, for a job to claim or for the end of a job: [`Waiters`].
 //!
-//! Those who wait in this process are claims for jobs, and callers for the end of a job. Decides nothing that
-//! is stored. Before the commit answers are only noted; [`after_commit`](Waiters::after_commit) is the only
-//! place that answers and forgets.
+//! Gives no answer to them before the commit: answers are noted here and given in `after_commit.rs`. Decides
+//! nothing that is stored.
 //!
 //! Depends on the requests and the transaction.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply_requests::lease_lost;
-use super::batch::Batch;
 use super::requests::{Call, Request, WaitForEnd};
 use super::transaction::{Effects, Transaction};
-use super::unconfirmed::Unconfirmed;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error::{Error, Result};
 use crate::model::job::{Job, JobId, WorkerId};
-use crate::store::{ClaimRequest, ClaimResponse, ProgressSlot};
+use crate::store::{ClaimRequest, ClaimResponse};
 
 /// The waiting calls of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     /// Waiting claims, oldest first.
-    claims: Vec<WaitingClaim>,
+    pub(super) claims: Vec<WaitingClaim>,
     /// Calls that wait for the end of a job.
-    ends: BTreeMap<JobId, Vec<WaitForEnd>>,
+    pub(super) ends: BTreeMap<JobId, Vec<WaitForEnd>>,
     /// The jobs in `ends` that have a recorded answer. Kept as a list, because `ends` can be very large.
-    noted: Vec<JobId>,
+    pub(super) noted: Vec<JobId>,
     /// The next instant at which a job is due, as far as it is known.
-    next_due: Option<Timestamp>,
+    pub(super) next_due: Option<Timestamp>,
 }
 
-type WaitingClaim = Call<ClaimRequest, ClaimResponse>;
-
-/// The answers of a transaction that has ended. [`send`](Answers::send) them after all locks are released,
-/// because code that they wake may call the store at once.
-#[must_use = "somebody waits for each of these answers"]
-#[derive(Debug)]
-pub(crate) struct Answers<'r> {
-    ends: Vec<WaitForEnd>,
-    requests: &'r mut [Request],
-    claims: Vec<WaitingClaim>,
-    /// Waiting claims that their worker cancelled. They end even if the transaction failed.
-    cancelled: Vec<WaitingClaim>,
-    failed: Option<Error>,
-}
-
-impl Answers<'_> {
-    /// Sends the answers. Returns the progress slots that must be submitted again.
-    #[must_use = "these slots hold newer values"]
-    pub(crate) fn send(self) -> Vec<Arc<ProgressSlot>> {
-        let failed = self.failed.as_ref();
-        let mut again = Vec::new();
-        self.ends.into_iter().for_each(|call| call.send());
-        for request in self.requests {
-            again.extend(std::mem::replace(request, Request::Look).end(failed));
-        }
-        for call in self.claims {
-            match failed {
-                None => call.send(),
-                Some(error) => call.fail(error),
-            }
-        }
-        self.cancelled.into_iter().for_each(Call::send);
-        again
-    }
-}
+pub(super) type WaitingClaim = Call<ClaimRequest, ClaimResponse>;
 
 // Called inside a transaction, which may run again.
 impl Waiters {
@@ -141,77 +103,7 @@ impl Waiters {
     }
 }
 
-// Called after a transaction has ended.
 impl Waiters {
-    /// Called after the commit. Takes the recorded answers and keeps the calls that must wait.
-    pub(crate) fn after_commit<'r>(&mut self, requests: &'r mut [Request], batch: Batch) -> Answers<'r> {
-        self.next_due = match batch.next_due {
-            Some(read) => read,
-            None => self.next_due.into_iter().chain(batch.effects.due).min(),
-        };
-        let ends = self.take_ends();
-        let mut claims = self.take_decided();
-        for request in requests.iter_mut() {
-            match request {
-                Request::Claim(call) if !call.is_decided() => {
-                    if let Request::Claim(call) = std::mem::replace(request, Request::Look) {
-                        claims.extend(self.wait(call));
-                    }
-                }
-                Request::WaitFor(call) if !call.is_decided() => {
-                    if let Request::WaitFor(call) = std::mem::replace(request, Request::Look) {
-                        self.ends.entry(call.args).or_default().push(call);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Answers { ends, requests, claims, cancelled: Vec::new(), failed: None }
-    }
-
-    /// Called after the transaction has failed with `error`. If it may be stored, `unconfirmed` records its
-    /// claims and registrations. Calls with an answer get the error instead. Calls that wait for the end of a
-    /// job keep waiting.
-    pub(crate) fn after_failure<'r>(
-        &mut self,
-        requests: &'r mut [Request],
-        batch: &Batch,
-        error: &Error,
-        unconfirmed: &mut Unconfirmed,
-    ) -> Answers<'r> {
-        if error.may_be_stored() {
-            unconfirmed.note(requests, &self.claims, &batch.effects.registered);
-        }
-        for id in self.noted.drain(..) {
-            self.ends.get_mut(&id).into_iter().flatten().for_each(|call| call.reset());
-        }
-        let mut cancelled = Vec::new();
-        for (at, request) in requests.iter_mut().enumerate() {
-            match request {
-                // A stopping worker waits for this. Waiting claims exist only in memory, so they can end
-                // although the transaction failed.
-                Request::CancelWaitingClaims(call) => {
-                    self.end_claims_of(call.args, || Ok(ClaimResponse::default()));
-                    cancelled.extend(self.take_decided_of(call.args));
-                }
-                Request::WaitFor(_) if at < batch.applied => {
-                    if let Request::WaitFor(mut call) = std::mem::replace(request, Request::Look) {
-                        call.reset();
-                        self.ends.entry(call.args).or_default().push(call);
-                    }
-                }
-                _ => {}
-            }
-        }
-        let claims = self.take_decided();
-        Answers { ends: Vec::new(), requests, claims, cancelled, failed: Some(error.repeat()) }
-    }
-
-    /// Refuses requests before any transaction has run them.
-    pub(crate) fn refuse<'r>(&mut self, requests: &'r mut [Request], error: &Error) -> Answers<'r> {
-        self.after_failure(requests, &Batch::default(), error, &mut Unconfirmed::default())
-    }
-
     /// Makes claims wait without a transaction, if they finish nothing and `has_nothing` is true. Returns the
     /// other requests.
     pub(crate) fn try_wait(
@@ -239,7 +131,7 @@ impl Waiters {
     }
 
     /// Makes a claim wait. Ends and returns the earlier waiting claim of the same worker for the same tasks.
-    fn wait(&mut self, call: WaitingClaim) -> Option<WaitingClaim> {
+    pub(super) fn wait(&mut self, call: WaitingClaim) -> Option<WaitingClaim> {
         let is_same = |before: &WaitingClaim| {
             before.args.worker == call.args.worker && before.args.tasks == call.args.tasks
         };
@@ -251,16 +143,16 @@ impl Waiters {
         })
     }
 
-    fn take_ends(&mut self) -> Vec<WaitForEnd> {
+    pub(super) fn take_ends(&mut self) -> Vec<WaitForEnd> {
         let noted = std::mem::take(&mut self.noted);
         noted.iter().filter_map(|id| self.ends.remove(id)).flatten().collect()
     }
 
-    fn take_decided(&mut self) -> Vec<WaitingClaim> {
+    pub(super) fn take_decided(&mut self) -> Vec<WaitingClaim> {
         self.claims.extract_if(.., |call| call.is_decided()).collect()
     }
 
-    fn take_decided_of(&mut self, worker: WorkerId) -> Vec<WaitingClaim> {
+    pub(super) fn take_decided_of(&mut self, worker: WorkerId) -> Vec<WaitingClaim> {
         self.claims.extract_if(.., |call| call.is_decided() && call.args.worker == worker).collect()
     }
 }

@@ -23,10 +23,10 @@ use super::{
     ProgressSlot, Release, Released, SqlStatement, Store, WorkerInfo, WorkerState,
 };
 use crate::model::clock::{Clock, ClockSubscriber, Timestamp, whole_micros};
+use crate::model::crash_count::CRASHES_MAX;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::idempotency::check_all;
 use crate::model::job::{Attempt, Job, JobId, NewJob, WorkerId};
-use crate::model::poison::CRASHES_MAX;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 
 /// Jobs in the memory of this process: for tests, and for jobs that may be lost.

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use super::super::pool::Pool;
+use super::super::thread_pool::Pool;
 use super::*;
 use crate::prelude::*;
 

@@ -5,7 +5,7 @@
 //! and the loop of its thread.
 //!
 //! Does not decide how many jobs it asks for (`claim_ahead.rs`), how long it pauses after a failure
-//! (`store_backoff.rs`), or which thread runs a job (`pool.rs`).
+//! (`store_backoff.rs`), or which thread runs a job (`thread_pool.rs`).
 //!
 //! Depends on the store's contract, the pool and the handle of the supervisor.
 //!
@@ -38,10 +38,10 @@ use super::claim_ahead::{AHEAD_WAIT_MAX, ClaimLimit};
 use super::execution::{Execution, FinishReport, UnstartedJob};
 use super::in_flight::InFlight;
 use super::job_source::JobSource;
-use super::pool::Pool;
 use super::shared::WorkerShared;
 use super::store_backoff::StoreBackoff;
 use super::supervisor::handle::SupervisorHandle;
+use super::thread_pool::Pool;
 
 pub(super) struct Dispatcher {
     shared: Arc<WorkerShared>,

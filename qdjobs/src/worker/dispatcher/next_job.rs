@@ -2,7 +2,7 @@
 //! timeout.
 //!
 //! Does not decide which thread takes the job: any free thread, since all wait on one condition variable
-//! (`pool.rs`). `claims.rs` sends finished jobs to the store. Who notices an exceeded timeout is in
+//! (`thread_pool.rs`). `claims.rs` sends finished jobs to the store. Who notices an exceeded timeout is in
 //! `supervisor/timeouts.rs`.
 //!
 //! Depends on `execution.rs`, `abandoned.rs` and the state of the [`Dispatcher`].

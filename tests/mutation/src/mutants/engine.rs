@@ -4,6 +4,7 @@ use super::{Mutant, api, contract, unit};
 
 const REQUESTS: &str = "qdjobs/src/store/engine/requests.rs";
 const TRANSACTION_STEPS: &str = "qdjobs/src/store/engine/transaction_steps.rs";
+const AFTER_COMMIT: &str = "qdjobs/src/store/engine/after_commit.rs";
 const WAITERS: &str = "qdjobs/src/store/engine/waiters.rs";
 const APPLY_REQUESTS: &str = "qdjobs/src/store/engine/apply_requests.rs";
 const LEAVE_RUNNING: &str = "qdjobs/src/store/engine/leave_running.rs";
@@ -67,7 +68,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "wait-ended-by-a-failed-commit",
         breaks: "if the commit of an end fails, the callers of that end continue to wait",
-        file: WAITERS,
+        file: AFTER_COMMIT,
         old: "Request::WaitFor(_) if at < batch.applied =>",
         new: "Request::WaitFor(_) if at < batch.applied && error.is_fatal() =>",
         killed_by: unit(ENDS_AFTER_COMMIT),
@@ -165,7 +166,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "earlier-due-instant-ignored",
         breaks: "an earlier due job wakes a waiting claim on time",
-        file: WAITERS,
+        file: AFTER_COMMIT,
         old: "            Some(read) => read,",
         new: "            Some(read) => self.next_due.or(read),",
         killed_by: contract("sqlite::one_store_by_the_system_clock"),

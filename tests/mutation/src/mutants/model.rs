@@ -26,7 +26,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "crash-limit-removed",
         breaks: "a job whose worker died three times is failed",
-        file: "qdjobs/src/model/poison.rs",
+        file: "qdjobs/src/model/crash_count.rs",
         old: "if crash_count < crashes_max {",
         new: "if crash_count < crashes_max.max(1_000) {",
         killed_by: contract("sqlite::in_a_file::poison::a_job_is_failed_with_its_third_crash_and_says_so"),
@@ -34,7 +34,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "crash-counted-for-all",
         breaks: "a crash is counted only for the suspected job of a dead worker",
-        file: "qdjobs/src/model/poison.rs",
+        file: "qdjobs/src/model/crash_count.rs",
         old: "suspected.is_none() || crash_count > 0;",
         new: "suspected.is_none() || crash_count < u32::MAX;",
         killed_by: contract(

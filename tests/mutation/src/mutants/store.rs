@@ -6,7 +6,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "close-leaves-waiters",
         breaks: "a closing queue answers every waiter",
-        file: "qdjobs/src/store/pending.rs",
+        file: "qdjobs/src/store/reply.rs",
         old: "deliver(&slot, Err(unanswered));",
         new: "drop((slot, unanswered));",
         killed_by: contract("sqlite::in_a_file::close::a_closed_store_refuses_every_request"),

@@ -17,8 +17,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrate;
+use crate::model::crash_count::CRASHES_MAX;
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::poison::CRASHES_MAX;
 use crate::store::sqlite::connection::error::{self, BusyRetry};
 use crate::store::sqlite::connection::network_fs;
 use crate::store::sqlite::files::disk_reserve::RESERVE_BYTES;

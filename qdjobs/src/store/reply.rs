@@ -1,6 +1,6 @@
 //! An answer that is not there yet, for a thread or an async executor: [`Pending`], given by a [`Reply`].
 //!
-//! Does not decide when an answer is given: see `engine/waiters.rs`.
+//! Does not decide when an answer is given: see `engine/after_commit.rs`.
 //!
 //! Depends on the standard library alone, so that a thread and any executor can wait for the same answer. A
 //! `Pending` is a `Future` and has [`wait`](Pending::wait). It costs the same as a runtime's channel, or
