@@ -7,15 +7,21 @@
 //!
 //! Depends on the transaction and the waiters.
 
+use std::time::Duration;
+
 use super::apply_requests::{FinishResult, command, finish, lease_lost, leave, release_worker};
 use super::batch::{Batch, Claiming};
 use super::leave_running::Leaving;
 use super::requests::{Call, Request};
 use super::transaction::{Effects, Transaction};
 use super::waiters::Waiters;
+use crate::model::clock::{Timestamp, after_at_latest};
 use crate::model::error::{Error, Result};
 use crate::model::job::{JobId, Status, WorkerId};
 use crate::store::{ClaimRequest, ClaimResponse, Heartbeat, Release, Released, WorkerInfo, not_found};
+
+/// The pause before due jobs are tried again of which none could be made ready. Their lock may be a long one.
+const PROMOTE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs the requests in one transaction and records the answers. If it returns an error, the transaction must
 /// not be committed. It can run again with an empty batch.
@@ -34,13 +40,19 @@ pub(crate) fn run<T: Transaction>(
         }
         batch.applied += 1;
     }
-    if batch.look || waiters.is_due(tx.now()) {
+    let ready = batch.effects.ready;
+    let promotes = batch.look || waiters.is_due(tx.now());
+    if promotes {
         tx.promote(&mut batch.effects)?;
     }
+    let promoted_none = promotes && batch.effects.ready == ready;
     claim_for_waiting(tx, waiters, batch)?;
     claim_for_requests(tx, requests, batch)?;
     collect_ends(tx, requests, waiters, batch)?;
-    batch.next_due = Some(tx.next_due()?);
+    let next_due = tx.next_due()?;
+    // Due jobs that could not be made ready are locked by another transaction, or the disk is full.
+    let not_before = if promoted_none { after_at_latest(tx.now(), PROMOTE_PAUSE) } else { Timestamp::MIN };
+    batch.next_due = Some(next_due.map(|due| if due <= tx.now() { due.max(not_before) } else { due }));
     Ok(())
 }
 

@@ -307,6 +307,31 @@ mod tests {
     }
 
     #[test]
+    fn due_jobs_that_cannot_be_made_ready_are_not_tried_again_at_once() {
+        let dir = scratch("stuck");
+        let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
+        let now = Clock::system().now();
+        let mut waiters = Waiters::default();
+        let mut transact = |now: Timestamp, is_full: bool, requests: &mut [Request]| {
+            let mut batch = Batch::new(true);
+            let mut tx = SqliteTransaction::on(&conn, now);
+            tx.is_full = is_full;
+            run(&mut tx, requests, &mut waiters, &mut batch).unwrap();
+            assert!(waiters.after_commit(requests, batch).send().is_empty());
+            waiters.next_due()
+        };
+        let due = now.checked_add(Duration::from_secs(9)).unwrap();
+        let later = NewJob { run_at: RunAt::At(due), ..NewJob::new("a", "{}") };
+        let (insert, _stored) = call(vec![later]);
+        let due = crate::model::clock::whole_micros(due);
+        assert_eq!(transact(now, false, &mut [Request::Insert(insert)]), Some(due));
+        assert!(transact(due, true, &mut []) > Some(due), "the disk is full");
+        assert_eq!(transact(due, false, &mut []), None);
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
     fn a_transaction_that_runs_again_answers_once_and_as_its_last_run_decided() {
         let dir = scratch("again");
         let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
