@@ -44,12 +44,12 @@
 //!
 //! - [`getting_started`](guide::getting_started): from an empty program to a worker process
 //! - [`tasks_and_params`](guide::tasks_and_params): parameters, state, results, and how to change a task
-//! - [`enqueueing`](guide::enqueueing): by type, by name, in bulk, by plain SQL, at most once
-//! - [`transactions`](guide::transactions): store or complete a job with your own rows; SQL drivers
+//! - [`enqueueing`](guide::enqueueing): by type, by name, in bulk, by plain SQL, without duplicates
+//! - [`transactions`](guide::transactions): store or complete a job in one transaction with your own rows
 //! - [`retries_and_errors`](guide::retries_and_errors): failures, panics, timeouts and crashes
 //! - [`scheduling_and_priorities`](guide::scheduling_and_priorities): when jobs start, and in which order
 //! - [`workers_and_shutdown`](guide::workers_and_shutdown): concurrency, threads, graceful stop, events, health
-//! - [`testing`](guide::testing): tests without files and sleeps
+//! - [`testing`](guide::testing): tests without files or sleeps
 //! - [`deployment`](guide::deployment): systemd, containers, monitoring, backup, restore, upgrade
 //! - [`sql_schema`](guide::sql_schema): every table and column
 //! - [`troubleshooting`](guide::troubleshooting): every error text, with what to do
@@ -64,9 +64,9 @@
 //! dispatcher thread for `fn` tasks and one for `async fn` tasks, and a thread pool. None of them depends on
 //! an async runtime. So a task that blocks a runtime does not delay the heartbeats of its worker.
 //!
-//! For `async fn` tasks, the worker also has at least two polling threads and a stall monitor. If you pass no
-//! runtime, it starts one tokio thread. Further threads wake a process for the jobs of other processes; the
-//! guide to workers lists all threads by name.
+//! For `async fn` tasks, the worker also has at least two threads that run the futures, and one that adds
+//! threads if a future blocks them. If you pass no runtime, it starts one tokio thread. Further threads wake
+//! this process when another one stores a job. The guide to workers lists all threads by name.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

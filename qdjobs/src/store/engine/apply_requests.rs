@@ -126,5 +126,5 @@ pub(super) fn command<T: Transaction>(tx: &mut T, command: JobCommand, effects: 
 /// The error for a worker that is not registered: it was presumed dead, was released, or never registered.
 pub(super) fn lease_lost(worker: WorkerId) -> Error {
     Error::new(ErrorKind::LeaseLost, format!("worker {worker} is not registered; its lease may have expired"))
-        .help("register a new worker under another id")
+        .help("a `Worker` registers again by itself; other callers register a new worker under another id")
 }
