@@ -18,14 +18,13 @@ const NAME_BYTES_MAX: usize = 100;
 
 /// Names that every module sees without an import, or through `use qdjobs::prelude::*`. A params struct with
 /// such a name would shadow it in the code around the task.
-const PRELUDE_NAMES: [&str; 56] = [
+const PRELUDE_NAMES: [&str; 53] = [
     "AsMut",
     "AsRef",
     "AsyncFn",
     "AsyncFnMut",
     "AsyncFnOnce",
     "AsyncQueue",
-    "Backoff",
     "Box",
     "Clone",
     "Copy",
@@ -49,7 +48,6 @@ const PRELUDE_NAMES: [&str; 56] = [
     "Iterator",
     "JobContext",
     "JobHandle",
-    "JobId",
     "JobQueue",
     "JobRequest",
     "None",
@@ -63,7 +61,6 @@ const PRELUDE_NAMES: [&str; 56] = [
     "Send",
     "Sized",
     "Some",
-    "State",
     "String",
     "Sync",
     "Task",

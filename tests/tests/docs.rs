@@ -183,16 +183,18 @@ fn every_error_text_on_the_page_of_troubleshooting_is_in_the_sources() {
 #[test]
 fn every_error_text_of_the_sources_is_on_the_page_of_troubleshooting() {
     let (sources, page) = (sources(&["qdjobs/src"]), page("troubleshooting.md").replace('\n', " "));
-    let mut missing = Vec::new();
+    let (mut missing, mut count) = (Vec::new(), 0);
     for call in sources.split("Error::new(").skip(1) {
         let call = call.split(".help(").next().unwrap();
         // The text is the first literal, if that is a sentence. An entry may leave its end out.
         let Some(text) = call.split('"').nth(1).filter(|text| text.split(' ').count() > 2) else { continue };
+        count += 1;
         let piece = text.split('…').find(|piece| piece.len() > 8).unwrap_or(text).trim();
         if !page.contains(piece) {
             missing.push(text.to_owned());
         }
     }
+    assert!(count > 60, "{count} texts");
     assert!(missing.is_empty(), "without an entry: {missing:#?}");
 }
 
@@ -227,18 +229,20 @@ fn every_relative_link_of_the_pages_leads_to_a_file() {
     let docs = fs::read_dir(Path::new(ROOT).join("qdjobs/docs")).unwrap().map(|entry| entry.unwrap().path());
     let root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md"];
     let pages = docs.chain(root.map(|page| Path::new(ROOT).join(page)));
-    let mut dead = Vec::new();
+    let (mut dead, mut count) = (Vec::new(), 0);
     for page in pages.filter(|page| page.extension().is_some_and(|kind| kind == "md")) {
         let text = fs::read_to_string(&page).unwrap();
         // The links of rustdoc's list are paths of Rust, which rustdoc checks.
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = target.split('#').next().unwrap();
             let is_file = !file.is_empty() && !file.contains("://") && !file.contains(['`', ' ', ':']);
+            count += usize::from(is_file);
             if is_file && !page.with_file_name(file).exists() {
                 dead.push(format!("{}: {target}", page.display()));
             }
         }
     }
+    assert!(count > 20, "{count} links");
     assert!(dead.is_empty(), "{dead:#?}");
 }
 

@@ -46,7 +46,7 @@
 //   claim, command, enqueue, completion,     the types of the verbs, a file for each verb or group of verbs
 //   progress, read, workers
 //   capabilities, health, sql_statement      what a store reports about itself, and its SQL for other drivers
-//   pending                                  an answer that is not there yet
+//   reply                                    an answer that is not there yet
 //   engine/                                  what every store needs: requests, steps of a transaction, answers
 //   memory/                                  the store in memory
 //   sqlite/                                  the store in a SQLite file

@@ -114,9 +114,9 @@
 ///
 /// # Async tasks
 ///
-/// An `async fn` is also a task. It runs on tokio, where thousands of tasks can wait on a few threads. Its
-/// parameters can be references as described above. A future that is not `Send` is supported; it occupies a
-/// thread of its own while it runs.
+/// An `async fn` is also a task. Thousands of them can wait on a few threads of the worker; tokio provides
+/// sockets and timers. Its parameters can be references as described above. A future that is not `Send` is
+/// supported; it occupies one of the worker's `concurrency` threads while it runs.
 ///
 /// ```
 /// use qdjobs::prelude::*;

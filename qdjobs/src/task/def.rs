@@ -237,8 +237,8 @@ pub enum Run {
     Blocking(fn(&JobContext, &str) -> Outcome),
     /// An `async fn` whose future is `Send`: thousands of them share a few threads.
     Async(fn(JobContext, String) -> SharedFuture),
-    /// An `async fn` whose future is not `Send`, for example since it holds an `Rc` across an await. It runs
-    /// on a thread of its own.
+    /// An `async fn` whose future is not `Send`, for example since it holds an `Rc` across an await. It
+    /// occupies a thread while it runs, as a plain `fn` does.
     AsyncLocal(fn(JobContext, String) -> LocalFuture),
 }
 

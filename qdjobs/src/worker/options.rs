@@ -64,8 +64,8 @@ impl Worker {
         }
     }
 
-    /// Sets how many jobs of `fn` tasks run at once, each on a thread. Default: the number of cores, at least
-    /// 2.
+    /// Sets how many jobs of `fn` tasks run at once, each on a thread. Jobs of `async fn` tasks whose future is
+    /// not `Send` also count. Default: the number of cores, at least 2.
     pub fn concurrency(mut self, jobs: usize) -> Worker {
         self.concurrency = jobs;
         self

@@ -1,6 +1,6 @@
 //! Decides who is answered, and in which order, once a transaction is committed or has failed: [`Answers`].
 //!
-//! [`after_commit`](Waiters::after_commit) is the only place that answers and forgets. Which calls wait is in
+//! [`after_commit`](Waiters::after_commit) is the only place that answers the calls of a transaction. Which calls wait is in
 //! `waiters.rs`; what a request is answered is decided in `transaction_steps.rs`.
 //!
 //! Depends on the requests, the batch and the waiters.

@@ -109,6 +109,12 @@ impl<'a> Leaving<'a> {
         }
     }
 
+    /// Whether the attempt needs no row of its own, because the job's row contains all of it: a success at the
+    /// first attempt.
+    pub(crate) fn is_first_success(&self) -> bool {
+        self.claim.attempt == 1 && self.outcome == Some(AttemptOutcome::Completed)
+    }
+
     /// Undoes a claim that no worker knows of.
     pub(crate) fn unclaimed(claim: Claim, ticket: Ticket) -> Leaving<'a> {
         let availability = Availability::due(ticket.suspected);

@@ -171,7 +171,11 @@ fn finish_jobs<T: Transaction>(
     batch: &mut Batch,
 ) -> Result<()> {
     let request = &call.args;
-    let several = request.finished.len() > 1;
+    let several = match request.finished.as_slice() {
+        [] => false,
+        [job] => !Leaving::finished(job, tx.now()).is_first_success(),
+        _ => true,
+    };
     let response = alone(tx, several, &mut batch.effects, |tx, effects| {
         if !tx.is_registered(request.worker)? {
             return Err(lease_lost(request.worker));
@@ -242,17 +246,22 @@ fn heartbeat<T: Transaction>(
     call: &mut Call<WorkerId, Heartbeat>,
     batch: &mut Batch,
 ) -> Result<()> {
+    let registered = alone(tx, false, &mut batch.effects, |tx, _| tx.heartbeat(call.args));
+    decide(tx, call, registered.map(Heartbeat::new))?;
+    // Apart from the heartbeat: a row that cannot be released must not end the leases of all workers.
     let before = batch.effects.ready;
-    let registered = alone(tx, true, &mut batch.effects, |tx, effects| {
-        let registered = tx.heartbeat(call.args)?;
-        for orphan in tx.orphans()? {
-            let leaving = Leaving { outcome: None, ..Leaving::released(&orphan, None) };
-            leave(tx, &leaving, effects)?;
-        }
-        Ok(registered)
-    });
+    let released = alone(tx, true, &mut batch.effects, release_orphans);
     batch.look |= batch.effects.ready > before;
-    decide(tx, call, registered.map(Heartbeat::new))
+    released.or_else(|error| if tx.is_alive(&error) { Ok(()) } else { Err(error) })
+}
+
+/// Releases running jobs that no registered worker holds, as a person in a database shell can make them.
+fn release_orphans<T: Transaction>(tx: &mut T, effects: &mut Effects) -> Result<()> {
+    for orphan in tx.orphans()? {
+        let leaving = Leaving { outcome: None, ..Leaving::released(&orphan, None) };
+        leave(tx, &leaving, effects)?;
+    }
+    Ok(())
 }
 
 // -- release

@@ -372,7 +372,7 @@ impl Row {
 
     /// Undoes the claim: the attempt number is decremented, and the previous attempt is the last one again.
     fn unclaim(&mut self, leaving: &Leaving<'_>) {
-        self.job.attempt = leaving.claim.attempt - 1;
+        self.job.attempt = leaving.claim.attempt.saturating_sub(1);
         self.job.started_at = self.history.last().map(|attempt| attempt.started_at);
     }
 

@@ -20,7 +20,7 @@ pub(super) fn nothing_acknowledged_is_lost(case: &Case<'_>, findings: &mut Findi
                 let kept = timeline
                     .is_some_and(|timeline| timeline.last.is_none() || case.evidence.jobs.contains_key(&job));
                 findings.expect(kept, || {
-                    format!("job {job} with mark {mark}was acknowledged, but is not stored")
+                    format!("job {job} with mark {mark} was acknowledged, but is not stored")
                 });
             }
             Fact::CommandDone { verb, job } => {
@@ -36,7 +36,7 @@ pub(super) fn nothing_acknowledged_is_lost(case: &Case<'_>, findings: &mut Findi
                 });
                 // A scheduled job is only due sooner, which the log does not show.
                 findings.expect(done || verb == Verb::Retry, || {
-                    format!("{verb:?} of job {job}was acknowledged, but did not happen")
+                    format!("{verb:?} of job {job} was acknowledged, but did not happen")
                 });
             }
             Fact::Completed { job } => {

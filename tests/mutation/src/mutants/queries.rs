@@ -133,7 +133,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "release-keeps-the-attempt",
         breaks: "a job that is released before it began is as if never claimed",
         file: SQL,
-        old: "attempt = attempt - (1 - ?8),",
+        old: "attempt = max(attempt - (1 - ?8), 0),",
         new: "attempt = attempt - 0 * ?8,",
         killed_by: contract(
             "sqlite::in_a_file::finish::a_job_released_before_it_began_is_as_if_never_claimed",
@@ -143,8 +143,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "history-row-missing",
         breaks: "each failed attempt is recorded",
         file: "qdjobs/src/store/sqlite/queries/finish.rs",
-        old: "if attempt == 1 && outcome == AttemptOutcome::Completed {",
-        new: "if attempt == 1 {",
+        old: "if leaving.is_first_success() {",
+        new: "if leaving.is_first_success() || attempt == 1 {",
         killed_by: contract(
             "sqlite::in_a_file::read::a_history_is_oldest_first_and_without_the_running_attempt",
         ),

@@ -77,12 +77,11 @@ impl<'c> LeaveWriter<'c> {
         Ok(changed > 0)
     }
 
-    /// Writes the attempt into the history. A success at the first attempt needs no row, because the row of
-    /// the job contains all of it.
+    /// Writes the attempt into the history, if it needs a row there.
     fn record(&self, leaving: &Leaving<'_>, ended: i64) -> SqlResult<()> {
         let Claim { id, attempt, worker } = leaving.claim;
         let Some(outcome) = leaving.outcome else { return Ok(()) };
-        if attempt == 1 && outcome == AttemptOutcome::Completed {
+        if leaving.is_first_success() {
             return Ok(());
         }
         let started = leaving.started_at.as_microsecond();

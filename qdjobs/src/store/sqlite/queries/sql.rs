@@ -202,10 +202,10 @@ pub(in crate::store::sqlite) const END: &str = "
 
 /// Makes a job pending again. Binds error (NULL keeps it), started_at, scheduled_at (NULL keeps it),
 /// availability, begun, retries, crashes. `begun` is 1 if the attempt counts, and 0 if its number is used
-/// again. For an orphan without a worker, the worker is 0.
+/// again; an orphan that was never claimed keeps 0. For an orphan without a worker, the worker is 0.
 pub(in crate::store::sqlite) const GIVE_BACK: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', attempt = attempt - (1 - ?8), retry_count = retry_count + ?9, crash_count = crash_count + ?10,
+    SET status = 'pending', attempt = max(attempt - (1 - ?8), 0), retry_count = retry_count + ?9, crash_count = crash_count + ?10,
         error = coalesce(?4, error), scheduled_at = coalesce(?6, scheduled_at), availability = ?7,
         started_at = CASE WHEN ?8 THEN ?5 ELSE
             (SELECT started_at FROM qdjobs_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT 1) END,

@@ -58,6 +58,7 @@ impl Writer {
     }
 
     fn has_stored(&mut self, mut request: Request, id: JobId, stored: Stored) {
+        self.recovery.has_succeeded();
         self.upkeep.has_written(1);
         if let Request::Insert(call) = &mut request {
             call.decide(Ok(vec![id]));
