@@ -43,6 +43,8 @@ pub(super) struct UnstartedJob {
     pub(super) job: ClaimedJob,
     /// When the response with its claim arrived, on the monotonic clock.
     pub(super) claimed_at: Duration,
+    /// The same instant in elapsed time, which a manual clock does not stop.
+    pub(super) waits_since: Duration,
 }
 
 /// A job that is running.
@@ -64,7 +66,7 @@ impl Execution {
     /// Begins an attempt. If the task is unknown or the queue is closed, the job is released.
     pub(super) fn begin(
         shared: &WorkerShared,
-        UnstartedJob { job, claimed_at }: UnstartedJob,
+        UnstartedJob { job, claimed_at, .. }: UnstartedJob,
     ) -> Result<Arc<Execution>, Box<FinishReport>> {
         let (Some(task), Some(queue)) = (shared.registry.get(&job.task_name), shared.queue.handle()) else {
             return Err(Box::new(FinishReport::unstarted(&job, Duration::ZERO)));

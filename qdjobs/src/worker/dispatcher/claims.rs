@@ -160,9 +160,9 @@ impl Dispatcher {
             return;
         }
         let count = claimed.len();
-        let claimed_at = self.shared.monotonic();
-        state.unstarted.extend(claimed.into_iter().map(|job| UnstartedJob { job, claimed_at }));
-        state.unstarted_since.get_or_insert_with(|| self.shared.elapsed());
+        let (claimed_at, waits_since) = (self.shared.monotonic(), self.shared.elapsed());
+        let unstarted = claimed.into_iter().map(|job| UnstartedJob { job, claimed_at, waits_since });
+        state.unstarted.extend(unstarted);
         if state.closed {
             return state.release_unstarted();
         }

@@ -35,7 +35,7 @@ impl Dispatcher {
     pub(in crate::worker) fn lease_lost(&self) {
         let mut state = self.lock();
         state.request_stop(StopReason::LeaseLost);
-        state.forget_unstarted();
+        state.unstarted.clear();
         self.wake(&mut state);
     }
 
@@ -45,7 +45,7 @@ impl Dispatcher {
         let mut state = self.lock();
         state.request_stop(StopReason::StoreHalted);
         state.suspended = true;
-        state.forget_unstarted();
+        state.unstarted.clear();
         state.backoff.failed(error.repeat(), self.shared.elapsed());
         self.wake(&mut state);
     }
@@ -113,10 +113,5 @@ impl Dispatcher {
 impl State {
     fn request_stop(&self, reason: StopReason) {
         self.running.values().for_each(|execution| execution.request_stop(reason));
-    }
-
-    fn forget_unstarted(&mut self) {
-        self.unstarted.clear();
-        self.unstarted_since = None;
     }
 }

@@ -67,10 +67,8 @@ pub(super) struct Dispatcher {
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Claimed jobs that have not started.
+    /// Claimed jobs that have not started, oldest first.
     unstarted: VecDeque<UnstartedJob>,
-    /// Since when a claimed job waits, in elapsed time, like all times of this struct.
-    unstarted_since: Option<Duration>,
     running: HashMap<JobId, Arc<Execution>>,
     /// Settled jobs that were not sent to the store yet.
     finished: Vec<FinishReport>,
@@ -105,11 +103,15 @@ impl State {
         !self.finish_request.is_idle() || !self.waiting_claim.is_idle()
     }
 
+    /// How long the oldest job that has not started waits.
+    fn oldest_wait(&self, now: Duration) -> Option<Duration> {
+        self.unstarted.front().map(|oldest| now.saturating_sub(oldest.waits_since))
+    }
+
     /// Releases the jobs that have not started.
     fn release_unstarted(&mut self) {
         let unstarted = std::mem::take(&mut self.unstarted);
         self.finished.extend(unstarted.iter().map(|it| FinishReport::unstarted(&it.job, Duration::ZERO)));
-        self.unstarted_since = None;
     }
 }
 
@@ -203,7 +205,7 @@ impl Dispatcher {
         if let Some(stored) = self.ended(&mut state, now) {
             return Step::End(stored);
         }
-        if state.unstarted_since.is_some_and(|since| now.saturating_sub(since) > AHEAD_WAIT_MAX) {
+        if state.oldest_wait(now).is_some_and(|waited| waited >= AHEAD_WAIT_MAX) {
             state.release_unstarted();
             state.claim_limit.claimed_too_early();
         }
@@ -222,7 +224,7 @@ impl Dispatcher {
         }
         // Only two waits end by time: the wait of jobs claimed ahead, and the pause after a failure.
         // Everything else wakes the thread.
-        let ahead = state.unstarted_since.map(|_| AHEAD_WAIT_MAX);
+        let ahead = state.oldest_wait(now).map(|waited| AHEAD_WAIT_MAX.saturating_sub(waited));
         let limit = pause.into_iter().chain(ahead).min();
         Step::Sleep(state, limit)
     }
@@ -282,5 +284,35 @@ impl Wake for TakeJobs {
         if let Some(dispatcher) = self.0.upgrade() {
             dispatcher.receive_waiting();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::clock::Clock;
+    use crate::model::job::{NewJob, WorkerId};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{ClaimRequest, Store, TaskSet, WorkerInfo};
+
+    /// Under a steady load some job always waits, though each of them only briefly.
+    #[test]
+    fn the_wait_of_jobs_claimed_ahead_is_that_of_the_oldest() {
+        let store = MemoryStore::new(Clock::system());
+        store.register_worker(WorkerInfo::new(WorkerId(1), "here", 1)).wait().unwrap();
+        store.insert_blocking(vec![NewJob::new("a", "{}"), NewJob::new("a", "{}")]).unwrap();
+        let request = ClaimRequest::new(WorkerId(1), Arc::new(TaskSet::new(["a"])), 2);
+        let claimed = store.claim(request).wait().unwrap().claimed;
+        let mut state = State::default();
+        for (job, at) in claimed.into_iter().zip([0, 900]) {
+            let waits_since = Duration::from_millis(at);
+            state.unstarted.push_back(UnstartedJob { job, claimed_at: waits_since, waits_since });
+        }
+        let now = Duration::from_secs(1);
+        assert_eq!(state.oldest_wait(now), Some(now));
+        state.unstarted.pop_front();
+        assert_eq!(state.oldest_wait(now), Some(Duration::from_millis(100)));
+        state.unstarted.pop_front();
+        assert_eq!(state.oldest_wait(now), None);
     }
 }

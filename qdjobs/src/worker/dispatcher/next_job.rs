@@ -103,9 +103,6 @@ impl Dispatcher {
     pub(super) fn begin_next(&self, state: &mut State) -> Option<Arc<Execution>> {
         while !state.suspended && !state.closed {
             let unstarted = state.unstarted.pop_front()?;
-            if state.unstarted.is_empty() {
-                state.unstarted_since = None;
-            }
             // An earlier attempt may still run here: it is abandoned, or the worker lost its lease and then
             // claimed the job again.
             let id = unstarted.job.claim.id;
