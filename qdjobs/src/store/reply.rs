@@ -107,14 +107,16 @@ impl<T> Future for Pending<T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        // A waker runs code of a foreign executor, so it is cloned and dropped outside of the lock.
+        let waker = cx.waker().clone();
         let mut state = self.0.lock();
-        match take(&mut state) {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                *state = State::Waiting(Some(cx.waker().clone()));
-                Poll::Pending
-            }
+        if let Some(answer) = take(&mut state) {
+            return Poll::Ready(answer);
         }
+        let before = std::mem::replace(&mut *state, State::Waiting(Some(waker)));
+        drop(state);
+        drop(before);
+        Poll::Pending
     }
 }
 

@@ -109,7 +109,7 @@ impl Execution {
         }
     }
 
-    /// Asks the task to stop.
+    /// Asks the task to stop. Called without a lock, because a waker runs code of a foreign executor.
     pub(super) fn request_stop(&self, reason: StopReason) {
         self.stop.set(reason);
     }
@@ -150,24 +150,21 @@ impl Execution {
         self.verdict(shared, Err(TaskError::retry(format!("timed out after {limit:?}"))))
     }
 
-    /// Settles the execution by its timeout.
-    pub(super) fn time_out(&self, shared: &WorkerShared, verdict: Verdict) -> Option<FinishReport> {
-        // Settled before the task is asked to stop, so that its return cannot settle the execution first.
-        let report = self.settle(shared, verdict);
-        self.stop.set(StopReason::TimedOut);
-        self.stop.set_decided();
-        report
-    }
-
     /// Settles the execution by releasing its job.
     pub(super) fn release(&self, shared: &WorkerShared) -> Option<FinishReport> {
-        self.stop.set(StopReason::WorkerStopping);
-        let report = self.settle(shared, Verdict::Release { wait: Duration::ZERO, started: true });
-        self.stop.set_decided();
-        report
+        self.settle(shared, Verdict::Release { wait: Duration::ZERO, started: true })
     }
 
-    fn settle(&self, shared: &WorkerShared, verdict: Verdict) -> Option<FinishReport> {
+    /// Tells the task of a settled execution that its outcome no longer matters. Called without a lock,
+    /// because a waker runs code of a foreign executor.
+    pub(super) fn announce(&self, reason: StopReason) {
+        self.stop.set(reason);
+        self.stop.set_decided();
+    }
+
+    /// Settles the execution by `verdict`; `None` if it was settled before. The task is asked to stop later,
+    /// so its return cannot settle the execution first.
+    pub(super) fn settle(&self, shared: &WorkerShared, verdict: Verdict) -> Option<FinishReport> {
         if self.settled.swap(true, Ordering::AcqRel) {
             return None;
         }

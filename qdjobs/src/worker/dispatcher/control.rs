@@ -12,6 +12,7 @@ use crate::context::StopReason;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::sync::PoisonError;
 
+use super::super::execution::Execution;
 use super::{Dispatcher, State};
 
 impl Dispatcher {
@@ -20,34 +21,37 @@ impl Dispatcher {
     /// Pauses or resumes the start of jobs. If it pauses, running tasks get the stop reason `LeaseLost`.
     pub(in crate::worker) fn suspend(&self, suspended: bool) {
         let mut state = self.lock();
-        if suspended && !state.suspended {
-            state.request_stop(StopReason::LeaseLost);
-        }
+        let to_stop = if suspended && !state.suspended { state.running(|_| true) } else { Vec::new() };
         state.suspended = suspended;
         // The number of jobs to claim has changed, so the thread must run.
         self.wake(&mut state);
         drop(state);
         self.job_ready.notify_all();
+        request_stop(&to_stop, StopReason::LeaseLost);
     }
 
     /// Discards the unstarted jobs of a lost lease. Running tasks get the stop reason `LeaseLost`; the store
     /// will discard their results.
     pub(in crate::worker) fn lease_lost(&self) {
         let mut state = self.lock();
-        state.request_stop(StopReason::LeaseLost);
+        let to_stop = state.running(|_| true);
         state.unstarted.clear();
         self.wake(&mut state);
+        drop(state);
+        request_stop(&to_stop, StopReason::LeaseLost);
     }
 
     /// Called when the store has halted. Starts no further job and discards the unstarted ones, because no
     /// result can be stored.
     pub(in crate::worker) fn store_halted(&self, error: &Error) {
         let mut state = self.lock();
-        state.request_stop(StopReason::StoreHalted);
+        let to_stop = state.running(|_| true);
         state.suspended = true;
         state.unstarted.clear();
         state.backoff.failed(error.repeat(), self.shared.elapsed());
         self.wake(&mut state);
+        drop(state);
+        request_stop(&to_stop, StopReason::StoreHalted);
     }
 
     /// Called when the worker is registered under a new id. Requests that the store refused can be sent
@@ -79,21 +83,22 @@ impl Dispatcher {
 
     /// Asks the tasks that still run to stop.
     pub(in crate::worker) fn request_stop(&self) {
-        self.lock().request_stop(StopReason::WorkerStopping);
+        let to_stop = self.lock().running(|_| true);
+        request_stop(&to_stop, StopReason::WorkerStopping);
     }
 
     /// Releases the jobs that still run. Returns how many started jobs this stop has released, including
     /// those whose tasks ended early on request.
     pub(in crate::worker) fn release_running(self: &Arc<Dispatcher>) -> usize {
         let mut state = self.lock();
-        for execution in state.running(|_| true) {
-            if let Some(report) = execution.release(&self.shared) {
-                self.abandon(&mut state, &execution);
-                self.record(&mut state, execution.id(), report);
-                self.wake(&mut state);
-            }
+        let to_release = state.running(|_| true);
+        for execution in &to_release {
+            self.end_early(&mut state, execution, execution.release(&self.shared));
         }
-        state.released
+        let released = state.released;
+        drop(state);
+        to_release.iter().for_each(|execution| execution.announce(StopReason::WorkerStopping));
+        released
     }
 
     /// Waits until every finished job is stored, and ends the threads.
@@ -110,8 +115,7 @@ impl Dispatcher {
     }
 }
 
-impl State {
-    fn request_stop(&self, reason: StopReason) {
-        self.running.values().for_each(|execution| execution.request_stop(reason));
-    }
+/// Asks tasks to stop. Called after the lock of the dispatcher is released.
+fn request_stop(running: &[Arc<Execution>], reason: StopReason) {
+    running.iter().for_each(|execution| execution.request_stop(reason));
 }

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::context::StopReason;
 use crate::model::job::JobId;
 use crate::model::retry::{Outcome, Verdict};
 use crate::sync::{MutexGuard, PoisonError};
@@ -137,19 +138,35 @@ impl Dispatcher {
             .map(|execution| (execution.timeout_verdict(&self.shared), execution))
             .collect();
         let mut state = self.lock();
-        for (verdict, execution) in overdue {
-            if let Some(report) = execution.time_out(&self.shared, verdict) {
-                self.abandon(&mut state, &execution);
-                self.record(&mut state, execution.id(), report);
-                self.wake(&mut state);
-            }
-        }
-        state.running.values().filter_map(|execution| execution.deadline).min()
+        let settle = |(verdict, execution): (Verdict, Arc<Execution>)| {
+            self.end_early(&mut state, &execution, execution.settle(&self.shared, verdict));
+            execution
+        };
+        let overdue: Vec<_> = overdue.into_iter().map(settle).collect();
+        let next = state.running.values().filter_map(|execution| execution.deadline).min();
+        drop(state);
+        overdue.iter().for_each(|execution| execution.announce(StopReason::TimedOut));
+        next
     }
 
     /// Whether the timeout of a running job ends before `at`.
     pub(in crate::worker) fn has_deadline_before(&self, at: Duration) -> bool {
         self.lock().running.values().any(|execution| execution.deadline.is_some_and(|it| it < at))
+    }
+
+    /// Records the report of an execution that was settled before its task ended, if it was not settled
+    /// before.
+    pub(super) fn end_early(
+        self: &Arc<Dispatcher>,
+        state: &mut State,
+        execution: &Execution,
+        report: Option<FinishReport>,
+    ) {
+        if let Some(report) = report {
+            self.abandon(state, execution);
+            self.record(state, execution.id(), report);
+            self.wake(state);
+        }
     }
 
     /// Abandons the thread or the future of an execution that was settled before its task ended. The job does
