@@ -35,7 +35,7 @@
 //! |---|---|---|---|
 //! | `sqlite` | yes | `JobQueue::open`, and enqueue inside a rusqlite transaction. Without it, all queues are in memory | rusqlite, inotify on Linux |
 //! | `bundled` | yes | SQLite, compiled into the program. Without it, the system's SQLite is linked | one C compilation |
-//! | `tokio` | yes | `async fn` tasks, thousands of them on a few threads | tokio with net and timers |
+//! | `tokio` | yes | `async fn` tasks, thousands of them on a few threads | tokio with its I/O and timers |
 //! | `signals` | yes | `Worker::run`, which stops the worker on SIGINT, SIGTERM or SIGQUIT | signal-hook |
 //!
 //! # Guides
@@ -60,13 +60,15 @@
 //!
 //! # Threads
 //!
-//! A queue on SQLite has a writer thread and a reader thread. A worker has a supervisor thread, one
-//! dispatcher thread for `fn` tasks and one for `async fn` tasks, and a thread pool. None of them depends on
-//! an async runtime. So a task that blocks a runtime does not delay the heartbeats of its worker.
+//! A queue on SQLite has a writer thread and a reader thread. A worker has a supervisor thread, and one
+//! dispatcher thread for each kind of task that it serves (`fn`, `async fn`). A thread pool runs the `fn`
+//! tasks. The supervisor sends the heartbeats and uses no async runtime. So a task that blocks a runtime does
+//! not delay them.
 //!
-//! For `async fn` tasks, the worker also has at least two threads that run the futures, and one that adds
-//! threads if a future blocks them. If you pass no runtime, it starts one tokio thread. Further threads wake
-//! this process when another one stores a job. The guide to workers lists all threads by name.
+//! For `async fn` tasks, the worker also has at least two threads that run the futures, and one thread that
+//! adds more of them if futures block these. If you pass no runtime to `Worker::runtime`, the worker starts a
+//! tokio runtime with one thread. Two more threads wake this process when another process stores a job. The
+//! guide to workers lists all threads by name.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

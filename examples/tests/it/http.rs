@@ -277,7 +277,7 @@ fn a_repeated_request_with_an_idempotency_key_returns_the_stored_job() {
     assert_eq!((&json(&again)["id"], &json(&again)["status"]), (&json!(id), &json!("cancelled")));
     assert_eq!(again.headers()["location"].to_str().unwrap(), format!("/jobs/{id}"));
     job["params"]["subject"] = json!("something else");
-    refused(&service.post(&job), 409, &format!("held by job {id}"));
+    refused(&service.post(&job), 409, &format!("job {id} already has the idempotency key"));
     assert_eq!(ids(&service.get("/jobs")), [id]);
     service.delete(&format!("/jobs/{id}"));
     assert_eq!(service.post(&job).status(), 201);

@@ -29,19 +29,19 @@ impl Holder {
             return Ok(self.id);
         }
         let what = if self.task_name == new.task_name {
-            "with other params".to_owned()
+            "its params differ".to_owned()
         } else {
-            format!("of the task `{}`", self.task_name)
+            format!("its task is `{}`", self.task_name)
         };
+        let id = self.id;
         Err(Error::new(
             ErrorKind::Conflict,
-            format!(
-                "the idempotency key `{}` is held by job {} {what}; nothing was stored",
-                shown(new),
-                self.id
-            ),
+            format!("job {id} already has the idempotency key `{}`, and {what}; nothing was stored", shown(new)),
         )
-        .help("use another key for this job; the key is free again when that job is deleted"))
+        .help(format!(
+            "if both calls mean the same job, pass the same task and params; otherwise use another key. The key \
+             is free again when job {id} is deleted"
+        )))
     }
 }
 
@@ -102,15 +102,16 @@ mod tests {
     fn another_task_or_other_params_are_a_conflict_that_names_the_holder() {
         let holder = held(r#"{"n":1}"#);
         for (other, words) in [
-            (job("ping", r#"{"n":1}"#), "of the task `mail`"),
-            (job("mail", r#"{"n":2}"#), "with other params"),
-            (job("mail", r#"{"n":1,"m":null}"#), "with other params"),
-            (job("mail", "{broken"), "with other params"),
+            (job("ping", r#"{"n":1}"#), "its task is `mail`"),
+            (job("mail", r#"{"n":2}"#), "its params differ"),
+            (job("mail", r#"{"n":1,"m":null}"#), "its params differ"),
+            (job("mail", "{broken"), "its params differ"),
         ] {
             let error = holder.answer_to(&other).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Conflict);
             assert!(
-                error.to_string().contains("`k` is held by job 7") && error.to_string().contains(words),
+                error.to_string().contains("job 7 already has the idempotency key `k`")
+                    && error.to_string().contains(words),
                 "{error}"
             );
         }

@@ -86,6 +86,7 @@ pub use progress::ProgressSlot;
 pub use read::{Counts, Cursor, Filter, Page};
 pub use reply::{Pending, Reply};
 pub use sql_statement::{Foreign, SqlStatement};
+pub(crate) use workers::lease_lost;
 pub use workers::{Heartbeat, LEASE, Release, Released, TaskDefaults, WorkerInfo, WorkerState};
 
 use crate::model::clock::Clock;

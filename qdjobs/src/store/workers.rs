@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use crate::model::clock::Timestamp;
+use crate::model::error::{Error, ErrorKind};
 use crate::model::job::{Job, WorkerId};
 
 /// The default lease: how long a worker may send no heartbeat before other workers presume it dead. See
@@ -111,4 +112,10 @@ pub struct TaskDefaults {
     pub priority: i32,
     /// Retries after the first attempt.
     pub max_retries: u32,
+}
+
+/// The error for a worker that is not registered: it was presumed dead, was released, or never registered.
+pub(crate) fn lease_lost(worker: WorkerId) -> Error {
+    Error::new(ErrorKind::LeaseLost, format!("worker {worker} is not registered; its lease may have expired"))
+        .help("a `Worker` registers again by itself; other callers register a new worker under another id")
 }

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::JobId;
+use crate::sync::no_thread;
 use crate::task::{Run, SharedFuture};
 
 use super::execution::{Abort, Execution, panicked};
@@ -120,7 +121,7 @@ impl Executor {
         std::thread::Builder::new()
             .name("qdjobs-stall".into())
             .spawn(move || watcher.watch_for_stalls())
-            .map_err(no_thread)?;
+            .map_err(|error| no_thread("qdjobs-stall", error))?;
         Ok(Executor(shared))
     }
 
@@ -249,7 +250,7 @@ impl Shared {
         std::thread::Builder::new()
             .name("qdjobs-async".into())
             .spawn(move || shared.poll_jobs())
-            .map_err(no_thread)?;
+            .map_err(|error| no_thread("qdjobs-async", error))?;
         state.threads += 1;
         Ok(())
     }
@@ -318,9 +319,4 @@ impl Shared {
             }
         }
     }
-}
-
-fn no_thread(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Config, format!("a thread for async tasks cannot be started: {error}"))
-        .help("raise the thread limit of the process")
 }

@@ -9,9 +9,9 @@
 
 use std::sync::Arc;
 
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::Result;
 use crate::model::retry::Outcome;
-use crate::sync::thread;
+use crate::sync::spawn;
 use crate::task::Run;
 
 #[cfg(feature = "tokio")]
@@ -79,12 +79,7 @@ impl Pool {
             }
         };
         let jobs = jobs.clone();
-        let spawned =
-            thread::Builder::new().name("qdjobs-task".into()).spawn(move || run_jobs(&*jobs, &reactor));
-        spawned.map(drop).map_err(|error| {
-            Error::new(ErrorKind::Config, format!("a thread for jobs cannot be started: {error}"))
-                .help("lower the worker's concurrency, or raise the thread limit of the process")
-        })
+        spawn("qdjobs-task", move || run_jobs(&*jobs, &reactor)).map(drop)
     }
 
     /// Starts a job in a pool whose threads do not take jobs.

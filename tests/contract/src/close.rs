@@ -53,6 +53,7 @@ pub(crate) fn a_closed_store_refuses_every_request(bench: &Bench) {
     assert_eq!(kind(answer(waiting_claim)), ErrorKind::Closed);
     assert_eq!(kind(answer(wait)), ErrorKind::Closed);
     let store = &bench.store;
+    let defaults = TaskDefaults { name: "mail".into(), queue: "q".into(), priority: 1, max_retries: 1 };
     let refused = [
         kind(answer(store.insert(vec![job()]))),
         kind(answer(store.register_worker(WorkerInfo::new(BOB, "host", 7)))),
@@ -64,9 +65,15 @@ pub(crate) fn a_closed_store_refuses_every_request(bench: &Bench) {
         kind(answer(store.command(JobCommand::Cancel(claim.id)))),
         kind(answer(store.cancel_waiting_claims(ANN))),
         kind(answer(store.wait_for(claim.id))),
+        kind(answer(store.publish_tasks(vec![defaults]))),
+        kind(store.insert_blocking(vec![job()])),
+        kind(answer(store.get(claim.id))),
+        kind(answer(store.attempts(claim.id))),
+        kind(answer(store.list(Filter::default()))),
+        kind(answer(store.workers())),
         kind(answer(store.counts())),
     ];
-    assert_eq!(refused, [ErrorKind::Closed; 11]);
+    assert_eq!(refused, [ErrorKind::Closed; 17]);
     // These have no answer; they must only be harmless.
     store.notify();
     store.report_progress(Arc::new(ProgressSlot::new(claim)));

@@ -20,7 +20,7 @@ pub(crate) fn a_completed_job_keeps_its_result(bench: &Bench) {
 pub(crate) fn a_success_at_the_first_attempt_has_a_history_too(bench: &Bench) {
     let claim = bench.held_job(ANN);
     bench.advance(SECOND);
-    bench.is_lost(claim, complete());
+    bench.finish(claim, complete());
     let attempts = bench.attempts(claim.id);
     let [only] = attempts.as_slice() else { panic!("one attempt, not {attempts:?}") };
     assert_eq!((only.attempt, only.worker_id, only.outcome), (1, ANN, AttemptOutcome::Completed));

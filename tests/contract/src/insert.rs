@@ -183,7 +183,10 @@ pub(crate) fn a_key_held_by_another_job_refuses_its_own_insert_and_no_other(benc
             Ok(ids) => assert!(n % 3 != 1 && ids[1] == holder, "insert {n}"),
             Err(error) => {
                 assert!(n % 3 == 1 && error.kind() == ErrorKind::Conflict, "insert {n}: {error}");
-                assert!(error.to_string().contains(&format!("held by job {holder}")), "{error}");
+                assert!(
+                    error.to_string().contains(&format!("job {holder} already has the idempotency key")),
+                    "{error}"
+                );
             }
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn a_waiting_claim_is_answered_when_a_job_is_released(bench: &Bench) 
     let claim = bench.held_job(ANN);
     bench.register_worker(BOB);
     let waiting_claim = bench.wait_to_claim(BOB, waiting());
-    bench.is_lost(claim, release(Duration::ZERO, false));
+    bench.finish(claim, release(Duration::ZERO, false));
     assert_eq!(given(waiting_claim), [claim.id]);
 }
 

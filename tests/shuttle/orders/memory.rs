@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use qdjobs::store::memory::MemoryStore;
-use qdjobs::store::{Store, WorkerInfo};
+use qdjobs::store::{NewJob, Store, WorkerInfo};
 use qdjobs::{ErrorKind, JobId, WorkerId};
 use shuttle::thread;
 
@@ -53,12 +53,13 @@ fn a_close_answers_every_caller() {
                 store.claim(waiting_claim(WorkerId(1))).wait().map(|response| response.claimed.len())
             })
         };
+        let never = store.insert_blocking(vec![NewJob::new("b", "{}")]).unwrap()[0];
         let ends = {
             let store = store.clone();
-            thread::spawn(move || store.wait_for(JobId(1)).wait().map(drop).unwrap_err().kind())
+            thread::spawn(move || store.wait_for(never).wait().map(drop).unwrap_err().kind())
         };
         store.close();
         assert_eq!(waits.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
-        assert!(matches!(ends.join().unwrap(), ErrorKind::Closed | ErrorKind::NotFound));
+        assert_eq!(ends.join().unwrap(), ErrorKind::Closed);
     });
 }

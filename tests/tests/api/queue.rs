@@ -107,7 +107,7 @@ fn an_enqueue_repeated_with_its_key_returns_the_stored_job_and_its_task_knows_th
         assert_eq!(first.job().unwrap().idempotency_key.as_deref(), Some("order-12"));
         let error = block_on(Plain.idempotency_key("order-12").enqueue(&queue.to_async())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
-        assert!(error.to_string().contains("of the task `queue.pay`"), "{error}");
+        assert!(error.to_string().contains("its task is `queue.pay`"), "{error}");
         assert!(!error.may_be_stored());
         queue.delete(first.id()).unwrap();
         assert_ne!(Plain.idempotency_key("order-12").enqueue(&queue).unwrap().id(), first.id());
@@ -159,7 +159,7 @@ fn a_job_that_cannot_be_stored_is_refused_by_the_call_and_nothing_is_stored() {
         (Plain.queue("q".repeat(101)), ErrorKind::InvalidInput, "cannot be the name of a queue"),
         (Plain.display_name(""), ErrorKind::InvalidInput, "1 to 100 bytes"),
         (Plain.display_name("ü".repeat(51)), ErrorKind::InvalidInput, "it has 102"),
-        (Plain.idempotency_key(""), ErrorKind::InvalidInput, "cannot be the idempotency key of a job"),
+        (Plain.idempotency_key(""), ErrorKind::InvalidInput, "must have 1 to 200 bytes, but it has 0"),
         (Plain.idempotency_key("k".repeat(201)), ErrorKind::InvalidInput, "1 to 200 bytes"),
         (Plain.metadata(7), ErrorKind::InvalidInput, "not a JSON object"),
         (Plain.metadata(BTreeMap::from([((1, 2), 3)])), ErrorKind::InvalidInput, "metadata cannot be stored"),

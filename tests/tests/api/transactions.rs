@@ -244,7 +244,12 @@ fn a_key_that_another_job_holds_is_a_conflict_in_whatever_way_it_is_enqueued() {
         queue.enqueue_all([Square::new(1).request(), other()]).unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
-        assert!(error.to_string().contains(&format!("`k` is held by job {id} with other params")), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("job {id} already has the idempotency key `k`, and its params differ")),
+            "{error}"
+        );
     }
     let statement = queue.insert_statement([Square::new(1).request(), other()]).unwrap();
     let error = conn.execute(&statement.sql, [&statement.json]).unwrap_err();

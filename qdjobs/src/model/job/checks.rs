@@ -82,12 +82,15 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
     if (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && !key.chars().any(char::is_control) {
         return Ok(());
     }
-    let shown: String = key.chars().take(IDEMPOTENCY_KEY_BYTES_MAX).collect();
-    Err(Error::new(
-        ErrorKind::InvalidInput,
-        format!("`{}` cannot be the idempotency key of a job", shown.escape_debug()),
-    )
-    .help(format!(
+    let message = if (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
+        format!("the idempotency key `{}` of a job contains a control character", key.escape_debug())
+    } else {
+        format!(
+            "the idempotency key of a job must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes, but it has {}",
+            key.len()
+        )
+    };
+    Err(Error::new(ErrorKind::InvalidInput, message).help(format!(
         "use 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes without control characters, for example `welcome-42`"
     )))
 }

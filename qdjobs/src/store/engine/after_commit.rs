@@ -37,12 +37,7 @@ impl Answers<'_> {
         for request in self.requests {
             again.extend(std::mem::replace(request, Request::Look).end(failed));
         }
-        for call in self.claims {
-            match failed {
-                None => call.send(),
-                Some(error) => call.fail(error),
-            }
-        }
+        self.claims.into_iter().for_each(|call| call.end(failed));
         self.cancelled.into_iter().for_each(Call::send);
         again
     }
@@ -88,9 +83,7 @@ impl Waiters {
         if error.may_be_stored() {
             unconfirmed.note(requests, &self.claims, &batch.effects.registered);
         }
-        for id in self.noted.drain(..) {
-            self.ends.get_mut(&id).into_iter().flatten().for_each(|call| call.reset());
-        }
+        self.reset_ends();
         let mut cancelled = Vec::new();
         for (at, request) in requests.iter_mut().enumerate() {
             match request {

@@ -10,7 +10,7 @@
 use super::leave_running::Leaving;
 use super::transaction::{Effects, Transaction};
 use crate::model::crash_count::attribute_crash;
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::Result;
 use crate::model::job::{Job, Status, WorkerId};
 use crate::store::{FinishedJob, JobCommand, Release, Released, not_found};
 
@@ -121,10 +121,4 @@ pub(super) fn command<T: Transaction>(tx: &mut T, command: JobCommand, effects: 
         return Ok(job);
     }
     tx.job(id)?.ok_or_else(|| not_found(id))
-}
-
-/// The error for a worker that is not registered: it was presumed dead, was released, or never registered.
-pub(super) fn lease_lost(worker: WorkerId) -> Error {
-    Error::new(ErrorKind::LeaseLost, format!("worker {worker} is not registered; its lease may have expired"))
-        .help("a `Worker` registers again by itself; other callers register a new worker under another id")
 }

@@ -8,12 +8,11 @@
 
 use std::collections::VecDeque;
 
-use super::apply_requests::lease_lost;
 use super::requests::Request;
 use super::transaction::Effects;
 use crate::model::clock::Timestamp;
 use crate::model::job::WorkerId;
-use crate::store::ClaimResponse;
+use crate::store::{ClaimResponse, lease_lost};
 
 /// The most rows of one transaction, about 20 ms of work. So no caller waits much longer than one commit for
 /// the requests of others. A larger request gets a transaction of its own.
@@ -38,6 +37,8 @@ pub(crate) struct Batch {
     pub(crate) effects: Effects,
     /// The next instant at which a job is due, if the transaction has read it.
     pub(super) next_due: Option<Option<Timestamp>>,
+    /// How many due jobs were made ready.
+    pub(super) promoted: usize,
     /// How many requests were applied, from the first one.
     pub(super) applied: usize,
     /// Workers that could not be registered.
@@ -61,6 +62,24 @@ pub(super) struct Claiming {
 impl Batch {
     pub(crate) fn new(look: bool) -> Batch {
         Batch { look, ..Batch::default() }
+    }
+
+    /// Records the next instant at which a job is due, for a job that was stored without the other steps.
+    /// `None` if it could not be read.
+    pub(crate) fn read_next_due(&mut self, next_due: Option<Option<Timestamp>>) {
+        self.next_due = next_due;
+    }
+
+    /// How many other processes have something to do after the commit: one for each job that became ready and
+    /// is not claimed; all of them if a job stored here is now the next one to become due.
+    pub(crate) fn others_to_wake(&self) -> usize {
+        let is_next = self.effects.due.is_some() && self.next_due == Some(self.effects.due);
+        if is_next { usize::MAX } else { self.effects.left_over() }
+    }
+
+    /// The approximate number of rows that the transaction with these requests has written.
+    pub(crate) fn rows_written(&self, requests: &[Request]) -> usize {
+        self.promoted + self.effects.claimed + requests.iter().map(Request::rows_written).sum::<usize>()
     }
 
     /// Makes earlier requests of this worker in this batch neither claim nor wait. They are still answered.

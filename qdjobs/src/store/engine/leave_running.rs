@@ -24,7 +24,7 @@ pub(crate) struct Leaving<'a> {
     /// The status of the job afterwards.
     pub(crate) next: Next<'a>,
     /// What is counted against the job.
-    pub(crate) counts: Counts,
+    pub(crate) counts: Counted,
     /// How the attempt ended. `None` if it is not recorded; its number is then used again.
     pub(crate) outcome: Option<AttemptOutcome>,
     /// The error or reason of the attempt, in its stored form.
@@ -53,7 +53,7 @@ pub(crate) enum Next<'a> {
 /// What is counted for a job that leaves `running`. With `Retry` and `Crash`, the error of the attempt
 /// becomes the error of the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counts {
+pub(crate) enum Counted {
     Nothing,
     Retry,
     Crash,
@@ -75,7 +75,7 @@ impl<'a> Leaving<'a> {
             claim: *claim,
             started_at: ticket.started_at(*began_after, now),
             next,
-            counts: Counts::Nothing,
+            counts: Counted::Nothing,
             outcome: Some(outcome),
             error,
         };
@@ -94,7 +94,7 @@ impl<'a> Leaving<'a> {
                 let availability = Availability::of(at, now, ticket.suspected);
                 let next = Next::Pending { scheduled_at: Some(at), availability };
                 let retry = leaving(next, AttemptOutcome::Failed, Some(clip_error(error)));
-                Leaving { counts: Counts::Retry, ..retry }
+                Leaving { counts: Counted::Retry, ..retry }
             }
             Verdict::Release { wait, started } => {
                 let at = (!wait.is_zero()).then(|| after_at_latest(now, *wait));
@@ -122,7 +122,7 @@ impl<'a> Leaving<'a> {
             claim,
             started_at: ticket.claimed_at(),
             next: Next::Pending { scheduled_at: None, availability },
-            counts: Counts::Nothing,
+            counts: Counted::Nothing,
             outcome: None,
             error: None,
         }
@@ -135,7 +135,7 @@ impl<'a> Leaving<'a> {
             claim: held.claim,
             started_at: held.started_at,
             next: Next::Pending { scheduled_at: None, availability },
-            counts: Counts::Nothing,
+            counts: Counted::Nothing,
             outcome: Some(AttemptOutcome::Released),
             error: why.map(Cow::Borrowed),
         }
@@ -152,7 +152,7 @@ impl<'a> Leaving<'a> {
             claim: held.claim,
             started_at: held.started_at,
             next,
-            counts: Counts::Crash,
+            counts: Counted::Crash,
             outcome: Some(AttemptOutcome::Crashed),
             error: Some(Cow::Borrowed(&crash.error)),
         }
@@ -160,7 +160,7 @@ impl<'a> Leaving<'a> {
 
     /// The error that becomes the error of the job; `None` if the job keeps its error.
     pub(crate) fn job_error(&self) -> Option<&str> {
-        let changes = matches!(self.next, Next::Ended(_)) || self.counts != Counts::Nothing;
+        let changes = matches!(self.next, Next::Ended(_)) || self.counts != Counted::Nothing;
         self.error.as_deref().filter(|_| changes)
     }
 }

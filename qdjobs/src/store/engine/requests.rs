@@ -76,7 +76,7 @@ impl<Q, A> Call<Q, A> {
     }
 
     /// Answers a call after its transaction has ended.
-    fn end(self, failed: Option<&Error>) {
+    pub(super) fn end(self, failed: Option<&Error>) {
         match failed {
             None => self.send(),
             Some(error) => self.fail(error),
@@ -184,6 +184,25 @@ impl Request {
         }
     }
 
+    /// The approximate number of rows that the decided request has written, apart from the jobs that it
+    /// claimed.
+    pub(super) fn rows_written(&self) -> usize {
+        match self {
+            Request::Insert(call) => call.args.len(),
+            Request::PublishTasks(call) => call.args.len(),
+            Request::Claim(call) => call.args.finished.len(),
+            Request::ReleaseWorker(call) => match call.answer() {
+                Some(Ok(released)) => released.jobs.saturating_add(1),
+                _ => 0,
+            },
+            Request::RegisterWorker(_)
+            | Request::Heartbeat(_)
+            | Request::ReportProgress(_)
+            | Request::Command(_) => 1,
+            Request::CancelWaitingClaims(_) | Request::WaitFor(_) | Request::Look | Request::Close => 0,
+        }
+    }
+
     /// The approximate memory of the request, in bytes.
     fn bytes(&self) -> usize {
         match self {
@@ -269,9 +288,17 @@ impl RequestQueue {
         if matches!(request, Request::Insert(..)) && state.bytes > 0 && state.bytes + bytes > self.bytes_max {
             return Err(Error::new(
                 ErrorKind::Overloaded,
-                format!("{} MiB of jobs already wait to be written", state.bytes >> 20),
+                format!(
+                    "{} MiB of jobs already wait to be written, and this call adds {} MiB; the limit is {} MiB; \
+                     nothing was stored",
+                    state.bytes >> 20,
+                    bytes >> 20,
+                    self.bytes_max >> 20
+                ),
             )
-            .help("enqueue more slowly, or find out why the disk is slow"));
+            .help(
+                "repeat the call later; split a large call; if this happens often, find out why the disk is slow",
+            ));
         }
         state.closed = matches!(request, Request::Close);
         state.bytes += bytes;

@@ -121,8 +121,12 @@ pub(crate) struct Effects {
     pub(crate) gone: Vec<WorkerId>,
     /// Workers that are newly registered.
     pub(crate) registered: Vec<WorkerId>,
+    /// The lowest id of the jobs stored here.
+    stored_from: Option<JobId>,
     /// Jobs claimed.
     pub(crate) claimed: usize,
+    /// The jobs among them that were stored here.
+    claimed_at_once: usize,
 }
 
 /// The state of the effects before a request that may fail alone.
@@ -130,6 +134,7 @@ pub(crate) struct Effects {
 pub(crate) struct Mark {
     ready: usize,
     due: Option<Timestamp>,
+    stored_from: Option<JobId>,
     ended: usize,
     gone: usize,
     registered: usize,
@@ -145,6 +150,19 @@ impl Effects {
         }
     }
 
+    /// Records that a job was stored.
+    pub(crate) fn is_stored(&mut self, id: JobId, availability: Availability, scheduled_at: Timestamp) {
+        self.stored_from = Some(self.stored_from.map_or(id, |from| from.min(id)));
+        self.is_pending(availability, Some(scheduled_at));
+    }
+
+    /// Records that jobs were claimed.
+    pub(crate) fn has_claimed(&mut self, claimed: &[ClaimedJob]) {
+        self.claimed += claimed.len();
+        let is_stored_here = |job: &&ClaimedJob| self.stored_from.is_some_and(|from| job.claim.id >= from);
+        self.claimed_at_once += claimed.iter().filter(is_stored_here).count();
+    }
+
     /// Records that a job has left `running`.
     pub(crate) fn has_left(&mut self, leaving: &Leaving<'_>) {
         match leaving.next {
@@ -154,21 +172,29 @@ impl Effects {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        let Effects { ready, due, ended, gone, registered, .. } = self;
-        Mark { ready: *ready, due: *due, ended: ended.len(), gone: gone.len(), registered: registered.len() }
+        Mark {
+            ready: self.ready,
+            due: self.due,
+            stored_from: self.stored_from,
+            ended: self.ended.len(),
+            gone: self.gone.len(),
+            registered: self.registered.len(),
+        }
     }
 
     /// Removes the effects since `mark`, because the request failed alone.
     pub(crate) fn undo_to(&mut self, mark: Mark) {
         self.ready = mark.ready;
         self.due = mark.due;
+        self.stored_from = mark.stored_from;
         self.ended.truncate(mark.ended);
         self.gone.truncate(mark.gone);
         self.registered.truncate(mark.registered);
     }
 
-    /// The number of ready jobs that this process has not claimed, for other processes.
-    pub(crate) fn left_over(&self) -> usize {
-        self.ready.saturating_sub(self.claimed)
+    /// The number of jobs that became ready here and that this process has not claimed, for other processes.
+    /// The claim of an older job leaves them all.
+    pub(super) fn left_over(&self) -> usize {
+        self.ready.saturating_sub(self.claimed_at_once)
     }
 }

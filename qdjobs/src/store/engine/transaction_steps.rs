@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::apply_requests::{FinishResult, command, finish, lease_lost, leave, release_worker};
+use super::apply_requests::{FinishResult, command, finish, leave, release_worker};
 use super::batch::{Batch, Claiming};
 use super::leave_running::Leaving;
 use super::requests::{Call, Request};
@@ -18,7 +18,9 @@ use super::waiters::Waiters;
 use crate::model::clock::{Timestamp, after_at_latest};
 use crate::model::error::{Error, Result};
 use crate::model::job::{JobId, Status, WorkerId};
-use crate::store::{ClaimRequest, ClaimResponse, Heartbeat, Release, Released, WorkerInfo, not_found};
+use crate::store::{
+    ClaimRequest, ClaimResponse, Heartbeat, Release, Released, WorkerInfo, lease_lost, not_found,
+};
 
 /// The pause before due jobs are tried again of which none could be made ready. Their lock may be a long one.
 const PROMOTE_PAUSE: Duration = Duration::from_millis(50);
@@ -45,13 +47,17 @@ pub(crate) fn run<T: Transaction>(
     if promotes {
         tx.promote(&mut batch.effects)?;
     }
-    let promoted_none = promotes && batch.effects.ready == ready;
+    batch.promoted = batch.effects.ready - ready;
     claim_for_waiting(tx, waiters, batch)?;
     claim_for_requests(tx, requests, batch)?;
     collect_ends(tx, requests, waiters, batch)?;
     let next_due = tx.next_due()?;
     // Due jobs that could not be made ready are locked by another transaction, or the disk is full.
-    let not_before = if promoted_none { after_at_latest(tx.now(), PROMOTE_PAUSE) } else { Timestamp::MIN };
+    let not_before = if promotes && batch.promoted == 0 {
+        after_at_latest(tx.now(), PROMOTE_PAUSE)
+    } else {
+        Timestamp::MIN
+    };
     batch.next_due = Some(next_due.map(|due| if due <= tx.now() { due.max(not_before) } else { due }));
     Ok(())
 }
@@ -81,7 +87,7 @@ fn apply<T: Transaction>(
         Request::CancelWaitingClaims(call) => {
             waiters.end_claims_of(call.args, || Ok(ClaimResponse::default()));
             batch.claim_nothing_for(call.args, before);
-            decide(tx, call, Ok(()))
+            Ok(())
         }
         Request::Heartbeat(call) => heartbeat(tx, call, batch),
         Request::ReportProgress(report) => {
@@ -223,15 +229,9 @@ fn claim_for_requests<T: Transaction>(tx: &mut T, requests: &mut [Request], batc
         let Some(Request::Claim(call)) = requests.get_mut(claiming.at) else { continue };
         let mut response = claiming.response;
         if claiming.may_claim {
-            match tx.claim(&call.args) {
-                Ok(claimed) => response.claimed = claimed,
-                Err(error) => {
-                    call.decide(Err(error.repeat()));
-                    return Err(error);
-                }
-            }
+            response.claimed = tx.claim(&call.args)?;
+            batch.effects.has_claimed(&response.claimed);
         }
-        batch.effects.claimed += response.claimed.len();
         if !(claiming.may_wait && response.claimed.is_empty()) {
             call.decide(Ok(response));
         }

@@ -8,13 +8,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::apply_requests::lease_lost;
 use super::requests::{Call, Request, WaitForEnd};
 use super::transaction::{Effects, Transaction};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error::{Error, Result};
 use crate::model::job::{Job, JobId, WorkerId};
-use crate::store::{ClaimRequest, ClaimResponse};
+use crate::store::{ClaimRequest, ClaimResponse, lease_lost};
 
 /// The waiting calls of this process.
 #[derive(Debug, Default)]
@@ -36,6 +35,11 @@ impl Waiters {
     /// Discards the answers that a transaction has recorded.
     pub(super) fn reset(&mut self) {
         self.claims.iter_mut().for_each(Call::reset);
+        self.reset_ends();
+    }
+
+    /// Discards the recorded answers of the calls that wait for the end of a job.
+    pub(super) fn reset_ends(&mut self) {
         for id in self.noted.drain(..) {
             self.ends.get_mut(&id).into_iter().flatten().for_each(|call| call.reset());
         }
@@ -87,16 +91,10 @@ impl Waiters {
     /// Claims jobs for the waiting claims, oldest first, and records the answers.
     pub(super) fn claim<T: Transaction>(&mut self, tx: &mut T, effects: &mut Effects) -> Result<()> {
         for call in self.claims.iter_mut().filter(|call| !call.is_decided()) {
-            match tx.claim(&call.args) {
-                Ok(claimed) if claimed.is_empty() => {}
-                Ok(claimed) => {
-                    effects.claimed += claimed.len();
-                    call.decide(Ok(ClaimResponse { claimed, ..ClaimResponse::default() }));
-                }
-                Err(error) => {
-                    call.decide(Err(error.repeat()));
-                    return Err(error);
-                }
+            let claimed = tx.claim(&call.args)?;
+            if !claimed.is_empty() {
+                effects.has_claimed(&claimed);
+                call.decide(Ok(ClaimResponse { claimed, ..ClaimResponse::default() }));
             }
         }
         Ok(())

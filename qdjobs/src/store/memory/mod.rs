@@ -20,14 +20,14 @@ use super::engine::unconfirmed::Unconfirmed;
 use super::engine::waiters::Waiters;
 use super::{
     Caps, ClaimRequest, ClaimResponse, Counts, Filter, Foreign, Heartbeat, JobCommand, Page, Pending,
-    ProgressSlot, Release, Released, SqlStatement, Store, WorkerInfo, WorkerState,
+    ProgressSlot, Release, Released, SqlStatement, Store, TaskDefaults, WorkerInfo, WorkerState,
 };
 use crate::model::clock::{Clock, ClockSubscriber, Timestamp, whole_micros};
 use crate::model::crash_count::CRASHES_MAX;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::idempotency::check_all;
 use crate::model::job::{Attempt, Job, JobId, NewJob, WorkerId};
-use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, spawn};
 
 /// Jobs in the memory of this process: for tests, and for jobs that may be lost.
 pub struct MemoryStore {
@@ -103,6 +103,10 @@ impl Store for MemoryStore {
             Ok(()) => self.submit(jobs, Request::Insert),
             Err(error) => Pending::ready(Err(error)),
         }
+    }
+
+    fn publish_tasks(&self, tasks: Vec<TaskDefaults>) -> Pending<()> {
+        self.submit(tasks, Request::PublishTasks)
     }
 
     fn register_worker(&self, worker: WorkerInfo) -> Pending<()> {
@@ -247,16 +251,7 @@ impl Shared {
             return Ok(());
         }
         let timer = shared.clone();
-        thread::Builder::new().name("qdjobs-timer".into()).spawn(move || timer.run_timer()).map_err(
-            |error| {
-                Error::new(
-                    ErrorKind::Storage,
-                    format!("the thread `qdjobs-timer` cannot be started: {error}"),
-                )
-                .help("raise the thread limit of the process")
-                .caused_by(error)
-            },
-        )?;
+        spawn("qdjobs-timer", move || timer.run_timer())?;
         inner.has_timer = true;
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::model::clock::{Timestamp, whole_micros};
 use crate::model::error::{Error, Result};
 use crate::model::idempotency::Holder;
 use crate::model::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
-use crate::store::engine::leave_running::{Counts as Counted, Held, Leaving, Next};
+use crate::store::engine::leave_running::{Counted, Held, Leaving, Next};
 use crate::store::engine::transaction::{Effects, Transaction};
 use crate::store::{
     Claim, ClaimRequest, ClaimedJob, Counts, Cursor, Filter, JobCommand, Page, TaskDefaults, Ticket,
@@ -256,7 +256,7 @@ impl State {
         };
         self.keys.extend(job.idempotency_key.clone().map(|key| (key, id)));
         let availability = Availability::of(scheduled_at, now, false);
-        effects.is_pending(availability, Some(scheduled_at));
+        effects.is_stored(id, availability, scheduled_at);
         self.rows.insert(id, Row { job, own_name: new.name.clone(), availability, history: Vec::new() });
         self.enter_line(id);
         id

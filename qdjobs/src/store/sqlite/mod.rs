@@ -45,7 +45,7 @@ use crate::model::clock::{Clock, ClockSubscriber};
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::idempotency::check_all;
 use crate::model::job::{Attempt, Job, JobId, NewJob, WorkerId};
-use crate::sync::{Mutex, MutexGuard, PoisonError, mpsc, thread};
+use crate::sync::{Mutex, MutexGuard, PoisonError, mpsc, spawn, thread};
 
 /// Jobs in a SQLite database. Several processes may open the same file.
 #[derive(Debug)]
@@ -224,13 +224,6 @@ fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
              or later with `bundled`)",
         )),
     }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name.into()).spawn(work).map_err(|error| {
-        Error::new(ErrorKind::Storage, format!("the thread `{name}` cannot be started: {error}"))
-            .help("raise the thread limit of the process")
-    })
 }
 
 impl Store for SqliteStore {

@@ -31,6 +31,26 @@ fn while_the_database_is_locked_each_caller_gets_busy_and_nothing_is_stored() {
 }
 
 #[test]
+fn a_close_does_not_wait_for_the_lock_of_another_program() {
+    let dir = scratch("close-locked");
+    let path = dir.join("jobs.db");
+    let options = SqliteOptions { busy_timeout: Duration::from_secs(600), ..SqliteOptions::default() };
+    let store = SqliteStore::open(&path, options, Clock::system()).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (closed, is_closed) = mpsc::channel();
+    let closing = thread::spawn(move || {
+        store.close();
+        closed.send(()).unwrap();
+    });
+    let answered = is_closed.recv_timeout(Duration::from_secs(30));
+    other.execute_batch("ROLLBACK").unwrap();
+    closing.join().unwrap();
+    assert_eq!(answered, Ok(()));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
 fn a_finish_whose_attempt_the_database_refuses_leaves_the_job_running() {
     let dir = scratch("half-finish");
     let path = dir.join("jobs.db");

@@ -120,7 +120,7 @@ impl Transaction for SqliteTransaction<'_> {
         let ids = jobs.iter().map(|job| {
             let (id, stored) = insert.job(job, now)?;
             if let Some(stored) = stored {
-                effects.is_pending(stored.availability, Some(stored.scheduled_at));
+                effects.is_stored(id, stored.availability, stored.scheduled_at);
             }
             Ok(id)
         });
@@ -367,6 +367,50 @@ mod tests {
         assert_eq!((ids(waiting), ids(claimed)), (vec![1], vec![2]), "the one that waited first");
         assert!(ended.try_take().is_none(), "it waits on");
         assert!(waiters.has_waits() && !waiters.has_claims() && waiters.next_due() > Some(now));
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn another_process_is_woken_for_what_this_one_has_stored_and_not_claimed() {
+        let dir = scratch("left-over");
+        let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
+        let mut waiters = Waiters::default();
+        let (register, _) = call(WorkerInfo::new(WorkerId(1), "host", 7));
+        let (insert, _) = call(vec![NewJob::new("b", "{}"); 2]);
+        transact(
+            &conn,
+            &mut waiters,
+            &mut [Request::RegisterWorker(register), Request::Insert(insert)],
+            true,
+        );
+        let mut left_over = |stored: &[&str], claimed: &[&str], limit: usize| {
+            let (insert, _) = call(stored.iter().map(|task| NewJob::new(*task, "{}")).collect());
+            let tasks = Arc::new(TaskSet::new(claimed.iter().copied()));
+            let (claim, _) = call(ClaimRequest::new(WorkerId(1), tasks, limit));
+            let mut batch = Batch::new(false);
+            let mut requests = [Request::Insert(insert), Request::Claim(claim)];
+            let now = Clock::system().now();
+            run(&mut SqliteTransaction::on(&conn, now), &mut requests, &mut waiters, &mut batch).unwrap();
+            (batch.effects.claimed, batch.others_to_wake())
+        };
+        assert_eq!(left_over(&["a"], &["a"], 1), (1, 0));
+        assert_eq!(left_over(&["a"], &["b"], 1), (1, 1), "the claimed job is an older one");
+        assert_eq!(left_over(&["c", "c"], &["b", "c"], 2), (2, 1), "one of each");
+        let mut stores_for_later = |seconds: u64| {
+            let run_at = RunAt::After(Duration::from_secs(seconds));
+            let (insert, _) = call(vec![NewJob { run_at, ..NewJob::new("a", "{}") }]);
+            let mut batch = Batch::new(false);
+            let now = Clock::system().now();
+            let mut tx = SqliteTransaction::on(&conn, now);
+            run(&mut tx, &mut [Request::Insert(insert)], &mut waiters, &mut batch).unwrap();
+            batch.others_to_wake()
+        };
+        assert_eq!(
+            [100, 200, 50].map(&mut stores_for_later),
+            [usize::MAX, 0, usize::MAX],
+            "the next one due"
+        );
         drop(conn);
         std::fs::remove_dir_all(&dir).unwrap();
     }

@@ -28,10 +28,10 @@ use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::Result;
 use crate::model::job::JobId;
 use crate::store::TaskSet;
-use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, spawn, thread};
 
 use super::abandoned::Abandoned;
 use super::claim_ahead::{AHEAD_WAIT_MAX, ClaimLimit};
@@ -150,11 +150,7 @@ impl Dispatcher {
     pub(super) fn start(self: &Arc<Dispatcher>) -> Result<()> {
         self.pool.start(&self.as_job_source())?;
         let dispatcher = self.clone();
-        let thread = thread::Builder::new().name("qdjobs-dispatch".into()).spawn(move || dispatcher.run());
-        let thread = thread.map_err(|error| {
-            Error::new(ErrorKind::Config, format!("a worker's thread cannot be started: {error}"))
-                .help("raise the thread limit of the process")
-        })?;
+        let thread = spawn("qdjobs-dispatch", move || dispatcher.run())?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }

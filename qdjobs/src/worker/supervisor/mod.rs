@@ -16,10 +16,10 @@ mod timeouts;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::error::Result;
 use crate::model::event::Event;
 use crate::store::WorkerInfo;
-use crate::sync::thread;
+use crate::sync::{spawn, thread};
 
 use self::duty::{Duty, NextRun, Supervised};
 use self::handle::SupervisorHandle;
@@ -82,11 +82,7 @@ impl Supervisor {
                 self.sleep(next);
             }
         };
-        let thread = thread::Builder::new().name("qdjobs-monitor".into()).spawn(run);
-        let thread = thread.map_err(|error| {
-            Error::new(ErrorKind::Config, format!("a worker's thread cannot be started: {error}"))
-                .help("raise the thread limit of the process")
-        })?;
+        let thread = spawn("qdjobs-monitor", run)?;
         Ok(RunningSupervisor { handle, thread: Some(thread) })
     }
 

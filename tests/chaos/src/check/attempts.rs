@@ -72,14 +72,14 @@ impl Timeline {
             // A scheduled job is due now: its retries and crashes are reset.
             (Status::Pending, Some(new)) if new.status == Status::Pending && old.worker.is_none() => {
                 self.by_command.push((old, Some(new)));
-                self.reset_budget(old, new);
+                self.reset_budget(seq, new);
             }
             (Status::Pending, Some(new)) if new.status == Status::Cancelled => {
                 self.by_command.push((old, Some(new)))
             }
             (Status::Failed | Status::Cancelled, Some(new)) if new.status == Status::Pending => {
                 self.by_command.push((old, Some(new)));
-                self.reset_budget(old, new);
+                self.reset_budget(seq, new);
             }
             (Status::Running, None) => self.invalid.push(format!("transition {seq} deletes a running job")),
             (_, None) => self.by_command.push((old, None)),
@@ -125,12 +125,12 @@ impl Timeline {
         self.crashes += crashed;
     }
 
-    fn reset_budget(&mut self, old: State, new: State) {
-        self.retries = 0;
-        // Whether a command resets crashes is decided by the product; both are accepted here.
-        if new.crash_count != old.crash_count {
-            self.crashes = new.crash_count;
+    /// A command makes a job pending again: its retries and crashes start at zero.
+    fn reset_budget(&mut self, seq: i64, new: State) {
+        if (new.retry_count, new.crash_count) != (0, 0) {
+            self.invalid.push(format!("transition {seq} retries a job and keeps its counts: {new:?}"));
         }
+        (self.retries, self.crashes) = (0, 0);
     }
 }
 

@@ -141,9 +141,12 @@ pub(in crate::store::sqlite) fn in_commit(error: rusqlite::Error, is_open: bool)
         return before_commit(error);
     }
     let fatal = is_fatal(&error);
-    let message = format!("the disk failed during the commit: {error}; the write may or may not be stored");
+    let message = format!("the commit failed: {error}; the write may or may not be stored");
     Error::new(ErrorKind::Indeterminate, message)
-        .help("check whether the job is stored before you repeat the request; check the disk and the system log")
+        .help(
+            "repeat a call that has an idempotency key; otherwise check first whether the write is stored. Check \
+             the disk and the system log",
+        )
         .caused_by(error)
         .fatal(fatal)
 }
@@ -204,20 +207,28 @@ impl BusyRetry {
         mut step: impl FnMut() -> crate::Result<T>,
     ) -> crate::Result<T> {
         let start = Instant::now();
-        let mut sleep = Duration::from_micros(50);
+        let mut sleep = SLEEP_MIN;
         loop {
-            match step() {
-                Err(error) if error.kind() == ErrorKind::Busy && start.elapsed() < self.limit => {
-                    std::thread::sleep(sleep);
-                    // Short sleeps while the other connection is probably in a commit, longer ones
-                    // afterwards.
-                    let longest = if start.elapsed() < Duration::from_millis(50) { 250 } else { 2_000 };
-                    sleep = (sleep * 2).min(Duration::from_micros(longest));
+            let answer = step();
+            let left = self.limit.saturating_sub(start.elapsed());
+            match answer {
+                Err(error) if error.kind() == ErrorKind::Busy && !left.is_zero() => {
+                    std::thread::sleep(sleep.min(left));
+                    sleep = longer_sleep(sleep, start.elapsed());
                 }
                 answer => return answer,
             }
         }
     }
+}
+
+const SLEEP_MIN: Duration = Duration::from_micros(50);
+
+/// The sleep after one of `sleep`, when a lock has been waited for since `waited`: short while the other
+/// connection is probably in a commit, longer afterwards.
+fn longer_sleep(sleep: Duration, waited: Duration) -> Duration {
+    let longest = if waited < Duration::from_millis(50) { 250 } else { 2_000 };
+    sleep.saturating_mul(2).min(Duration::from_micros(longest))
 }
 
 #[cfg(test)]
@@ -226,6 +237,19 @@ mod tests {
 
     fn sqlite(extended_code: i32) -> rusqlite::Error {
         rusqlite::Error::SqliteFailure(ffi::Error::new(extended_code), None)
+    }
+
+    #[test]
+    fn the_sleeps_while_a_lock_is_held_grow_to_a_quarter_and_later_to_two_milliseconds() {
+        let ms = Duration::from_millis;
+        let sleeps = |waited| {
+            let first = std::iter::successors(Some(SLEEP_MIN), |sleep| Some(longer_sleep(*sleep, waited)));
+            first.take(4).map(|sleep| sleep.as_micros()).collect::<Vec<_>>()
+        };
+        assert_eq!(sleeps(ms(0)), [50, 100, 200, 250]);
+        assert_eq!(sleeps(ms(49)), [50, 100, 200, 250]);
+        assert_eq!(sleeps(ms(50)), [50, 100, 200, 400]);
+        assert_eq!(longer_sleep(ms(2), ms(50)), ms(2));
     }
 
     #[test]

@@ -139,8 +139,8 @@ fn configure(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<
             format!("`{}`: SQLite kept the journal mode `{mode}`, but qdjobs needs `wal`", path.display()),
         )
         .help(
-            "put the database on a local disk: this file system may not support shared memory. Close other \
-             programs that have the file open, then try again",
+            "if another program has the file open, close it and try again; otherwise put the database on a local \
+             disk, because this file system may not support shared memory",
         ));
     }
     let synchronous = match options.durability {

@@ -11,7 +11,7 @@ use super::{SqlResult, rows, sql};
 use crate::model::clock::Timestamp;
 use crate::model::job::{AttemptOutcome, Status};
 use crate::store::Claim;
-use crate::store::engine::leave_running::{Counts, Leaving, Next};
+use crate::store::engine::leave_running::{Counted, Leaving, Next};
 
 /// Writes how jobs leave `running`. The statement of the common case is prepared once for all of them.
 pub(in crate::store::sqlite) struct LeaveWriter<'c> {
@@ -33,7 +33,7 @@ impl<'c> LeaveWriter<'c> {
     ) -> SqlResult<bool> {
         let Claim { id, attempt, worker } = leaving.claim;
         let (started, ended) = (leaving.started_at.as_microsecond(), now.as_microsecond());
-        let crashes = i64::from(leaving.counts == Counts::Crash);
+        let crashes = i64::from(leaving.counts == Counted::Crash);
         let changed = match &leaving.next {
             Next::Completed { result } => {
                 self.complete.execute(params![id.0, attempt, worker.0, result, started, ended])?
@@ -54,7 +54,7 @@ impl<'c> LeaveWriter<'c> {
             }
             Next::Pending { scheduled_at, availability } => {
                 let at = scheduled_at.map(Timestamp::as_microsecond);
-                let retries = i64::from(leaving.counts == Counts::Retry);
+                let retries = i64::from(leaving.counts == Counted::Retry);
                 let is_begun = leaving.outcome.is_some();
                 let mut give_back = self.conn.prepare_cached(sql::GIVE_BACK)?;
                 give_back.execute(params![

@@ -48,7 +48,7 @@ fn create(to: &Path) -> Result<File> {
     options.open(to).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Error::new(ErrorKind::InvalidInput, format!("a file already exists at `{}`", to.display()))
-                .help("give the backup a new name, for example with the date: a backup never replaces a file")
+                .help("a backup never replaces a file; choose a new name, for example with the date")
         }
         _ => write_error(to, error),
     })

@@ -51,7 +51,8 @@ const CEILING_PATIENCE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct Checkpointer {
-    path: PathBuf,
+    /// The path of the write-ahead log.
+    log: PathBuf,
     clock: Clock,
     health: Arc<HealthRecord>,
     /// Whether SQLite also makes automatic checkpoints.
@@ -74,7 +75,7 @@ impl Checkpointer {
         health: Arc<HealthRecord>,
     ) -> Checkpointer {
         Checkpointer {
-            path: log_of(path),
+            log: log_of(path),
             clock,
             health,
             automatic: durability == Durability::Full,
@@ -85,8 +86,13 @@ impl Checkpointer {
         }
     }
 
-    pub(in crate::store::sqlite) fn path(&self) -> &Path {
-        &self.path
+    pub(in crate::store::sqlite) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    #[cfg(test)]
+    pub(super) fn forget_rows(&mut self) {
+        self.rows = 0;
     }
 
     /// Records that about this many rows were committed.
@@ -121,7 +127,7 @@ impl Checkpointer {
         }
         self.measured = now;
         // Reads only the size: opening and closing the file would drop SQLite's locks.
-        match std::fs::metadata(&self.path).map_or(0, |log| log.len()) {
+        match std::fs::metadata(&self.log).map_or(0, |log| log.len()) {
             bytes if bytes > self.ceiling => {
                 let _ = conn.busy_timeout(CEILING_PATIENCE);
                 let cut = self.checkpoint(conn, "TRUNCATE");
@@ -204,7 +210,7 @@ mod tests {
     fn the_log_is_truncated_as_soon_as_it_has_no_reader_any_more() {
         let (conn, path, dir) = database("ceiling");
         let mut checkpointer = Checkpointer { ceiling: 1 << 20, ..wal(&path) };
-        let size = |checkpointer: &Checkpointer| std::fs::metadata(checkpointer.path()).unwrap().len();
+        let size = |checkpointer: &Checkpointer| std::fs::metadata(checkpointer.log()).unwrap().len();
         let reader = open::reader(&path, &SqliteOptions::default()).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM qdjobs_jobs").unwrap();
         fill(&conn, 2_000);

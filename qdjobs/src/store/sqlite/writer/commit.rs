@@ -16,7 +16,6 @@ use super::Writer;
 use super::local_workers::registering;
 use crate::model::clock::Timestamp;
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::store::ClaimRequest;
 use crate::store::engine::after_commit::Answers;
 use crate::store::engine::batch::Batch;
 use crate::store::engine::requests::Request;
@@ -56,6 +55,10 @@ impl Writer {
             let is_insert = |request: &mut Request| matches!(request, Request::Insert(_));
             let mut inserts: Vec<Request> = requests.extract_if(.., is_insert).collect();
             self.refuse(&mut inserts, &error::storage_full());
+        }
+        // A close needs the lock only to give back claims that nobody knows of.
+        if !look && !self.must_recover() && requests.iter().all(|it| matches!(it, Request::Close)) {
+            return None;
         }
         if !look && requests.iter().all(may_wait) {
             requests = self.let_wait(requests);
@@ -125,7 +128,7 @@ impl Writer {
     fn has_committed(&mut self, requests: &mut [Request], batch: Batch, dead_sockets: &[String]) {
         self.recovery.has_succeeded();
         let effects = &batch.effects;
-        self.upkeep.has_written(effects.ready + effects.claimed + effects.ended.len());
+        self.upkeep.has_written(batch.rows_written(requests));
         self.workers.were_refused(batch.refused.iter().copied());
         if !effects.registered.is_empty() {
             self.upkeep.reserve.check_soon();
@@ -140,11 +143,11 @@ impl Writer {
             self.sockets.close();
             self.upkeep.reserve.remove_if_unused();
         }
-        let left_over = effects.left_over();
+        let others = batch.others_to_wake();
         let answers = self.waiters.after_commit(requests, batch);
         self.send(answers);
-        if left_over > 0 {
-            self.sockets.wake_others(left_over);
+        if others > 0 {
+            self.sockets.wake_others(others);
         }
     }
 
@@ -223,6 +226,5 @@ impl Writer {
 
 /// Whether a request is a claim that may wait without a transaction: it finishes nothing and asks for jobs.
 fn may_wait(request: &Request) -> bool {
-    let waits = |claim: &ClaimRequest| claim.may_wait() && claim.limit > 0;
-    matches!(request, Request::Claim(call) if waits(&call.args))
+    matches!(request, Request::Claim(call) if call.args.may_wait() && call.args.limit > 0)
 }

@@ -64,17 +64,20 @@ impl Writer {
             call.decide(Ok(vec![id]));
         }
         let mut batch = Batch::default();
-        batch.effects.is_pending(stored.availability, Some(stored.scheduled_at));
-        let left_over = batch.effects.left_over();
+        batch.effects.is_stored(id, stored.availability, stored.scheduled_at);
         // Read after the commit. So every worker of another process that began to wait before the commit is
         // found.
         if self.change_poll.others_committed(&self.conn) && self.read_neighbors().is_err() {
             self.change_poll.report_again();
         }
+        if !stored.availability.is_ready() {
+            batch.read_next_due(queries::finish::next_due(&self.conn).ok());
+        }
+        let others = batch.others_to_wake();
         let answers = self.waiters.after_commit(std::slice::from_mut(&mut request), batch);
         self.send(answers);
-        if left_over > 0 {
-            self.sockets.wake_others(left_over);
+        if others > 0 {
+            self.sockets.wake_others(others);
         }
     }
 

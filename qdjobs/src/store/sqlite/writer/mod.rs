@@ -80,7 +80,7 @@ impl Writer {
         let workers = LocalWorkers::new(worker_locks);
         let upkeep = Upkeep::new(&path, workers.dir(), &options, clock.clone(), health);
         let sockets = WakeSockets::new(workers.dir().to_owned());
-        let change_poll = ChangePoll::new(upkeep.checkpointer.path(), &request_queue);
+        let change_poll = ChangePoll::new(upkeep.checkpointer.log(), &request_queue);
         #[cfg(test)]
         let (change_poll, sockets) = stepped::disconnect_wakeups(change_poll, sockets, &clock);
         Writer {

@@ -462,14 +462,38 @@ fn what_is_due_and_cannot_be_made_ready_is_tried_again_after_a_pause() {
     assert!(!writer.recovery.pause.is_zero());
     assert_ne!(writer.sleep().limit, Some(Duration::ZERO));
     writer.conn.execute_batch("DROP TRIGGER refuse").unwrap();
-    let response = loop {
-        if let Some(response) = waiting_claim.try_take() {
-            break response;
-        }
+    let claimed = (0..10_000).find_map(|_| {
         writer.request_queue.wait(writer.sleep());
         writer.look();
+        waiting_claim.try_take()
+    });
+    assert_eq!(claimed.expect("it is tried again").unwrap().claimed.len(), 1);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn each_row_that_is_written_brings_the_next_checkpoint_closer() {
+    let (mut writer, dir) = writer("rows", NEVER);
+    let worker = WorkerId(1);
+    register_worker(&mut writer, worker);
+    let mut checkpoint_is_due_after = |request: &dyn Fn() -> Request, count: usize| {
+        writer.upkeep.checkpointer.forget_rows();
+        for _ in 0..count {
+            assert!(!writer.upkeep.has_chores());
+            writer.write(vec![request()], false);
+        }
+        writer.upkeep.has_chores()
     };
-    assert_eq!(response.unwrap().claimed.len(), 1);
+    let later = || NewJob { run_at: crate::model::job::RunAt::After(Duration::from_secs(9)), ..new_job() };
+    let stores = |job: &dyn Fn() -> NewJob| {
+        let jobs = std::iter::repeat_with(job).take(125).collect();
+        Request::Insert(Call::new(jobs, Pending::new().0))
+    };
+    assert!(checkpoint_is_due_after(&|| stores(&new_job), 2));
+    assert!(checkpoint_is_due_after(&|| stores(&later), 2));
+    assert!(checkpoint_is_due_after(&|| claim_request(worker, 250, false).0, 1));
+    assert!(checkpoint_is_due_after(&|| Request::Heartbeat(Call::new(worker, Pending::new().0)), 250));
+    assert!(!checkpoint_is_due_after(&|| Request::Look, 300), "it writes nothing");
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
