@@ -36,7 +36,7 @@
 //! | `sqlite` | yes | `JobQueue::open`, and enqueue inside a rusqlite transaction. Without it, all queues are in memory | rusqlite, inotify on Linux |
 //! | `bundled` | yes | SQLite, compiled into the program. Without it, the system's SQLite is linked | one C compilation |
 //! | `tokio` | yes | `async fn` tasks, thousands of them on a few threads | tokio with its I/O and timers |
-//! | `signals` | yes | `Worker::run`, which stops the worker on SIGINT, SIGTERM or SIGQUIT | signal-hook |
+//! | `signals` | yes | `Worker::run` (Unix), which stops the worker on SIGINT, SIGTERM or SIGQUIT | signal-hook |
 //!
 //! # Guides
 //!
@@ -66,9 +66,11 @@
 //! not delay them.
 //!
 //! For `async fn` tasks, the worker also has at least two threads that run the futures, and one thread that
-//! adds more of them if futures block these. If you pass no runtime to `Worker::runtime`, the worker starts a
-//! tokio runtime with one thread. Two more threads wake this process when another process stores a job. The
-//! guide to workers lists all threads by name.
+//! starts another such thread when futures block all of them. If you pass no runtime to `Worker::runtime`, the
+//! worker starts a tokio runtime with one thread.
+//!
+//! If it runs a worker, a queue on SQLite also has threads that wake this process when another process stores
+//! a job: two on Linux, one on other Unix systems. The guide to workers lists all threads by name.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

@@ -70,9 +70,9 @@ pub enum ErrorKind {
     NewerSchema,
     /// The storage failed during a commit: the write may or may not be stored.
     Indeterminate,
-    /// The store has halted in this process: a sync failed, the file is damaged, or the writer thread
-    /// panicked. Further writes could lose earlier ones. The text contains the first cause. Nothing was
-    /// stored.
+    /// The store has halted in this process: a sync failed, the file is damaged, the file is no longer the one of
+    /// its name, or the writer thread panicked. Further writes could lose jobs. The text contains the first
+    /// cause. Nothing was stored.
     StoreHalted,
     /// The queue is used in a fork of the process that opened it. Nothing was read or stored.
     Forked,

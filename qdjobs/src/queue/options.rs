@@ -82,7 +82,8 @@ impl QueueOptions {
         self
     }
 
-    /// Allows a database on a network filesystem (NFS, SMB, virtiofs, …). By default, it is refused.
+    /// Allows a database on a network file system (NFS, SMB, virtiofs, …), or on one of a type that qdjobs does
+    /// not know as local. By default, both are refused.
     ///
     /// SQLite's locks and shared memory do not work between machines. Use it only if no other machine opens
     /// the file.

@@ -4,6 +4,7 @@
 
 mod async_tasks;
 mod faults;
+mod files;
 mod glossary;
 mod health;
 mod model;

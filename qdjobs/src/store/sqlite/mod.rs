@@ -30,6 +30,8 @@ pub use tools::salvage::{Salvage, salvage};
 
 use self::connection::fork_guard::ForkGuard;
 use self::connection::open::{self, Machine};
+use self::files::names;
+use self::files::open_files::OpenFiles;
 use self::files::worker_locks::WorkerLocks;
 use self::health::HealthRecord;
 use self::reader::{Question, Reader};
@@ -51,6 +53,7 @@ use crate::sync::{Mutex, MutexGuard, PoisonError, mpsc, spawn, thread};
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
+    files: Arc<OpenFiles>,
     name: String,
     clock: Clock,
     durability: Durability,
@@ -102,6 +105,7 @@ impl SqliteStore {
         let fork_guard = ForkGuard::acquire()?;
         open::create(path, &options, machine)?;
         // Absolute, because the working directory may change later.
+        let given = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let worker_locks = Arc::new(WorkerLocks::beside(&path));
         // Before the database is opened, because opening it writes to it.
@@ -110,18 +114,18 @@ impl SqliteStore {
         } else {
             None
         };
-        let conn = open::reopen_writer(&path, &options)?;
-        let read = open::reader(&path, &options)?;
+        let (conn, read, files) = connect(&given, &path, &options)?;
+        let files = Arc::new(files);
         let request_queue = Arc::new(RequestQueue::default());
         let subscriber: Arc<dyn ClockSubscriber> = request_queue.clone();
         clock.subscribe(Arc::downgrade(&subscriber));
         drop(subscriber);
 
         let durability = options.durability;
-        let health = Arc::new(HealthRecord::of(&path, &open::log_of(&path)));
+        let health = Arc::new(HealthRecord::of(&path, &names::log_of(&path)));
         let writer = writer::Writer::new(
             conn,
-            path.clone(),
+            files.clone(),
             options,
             clock.clone(),
             request_queue.clone(),
@@ -130,11 +134,12 @@ impl SqliteStore {
         );
         let writer = Arc::new(WriterHandle::new(writer));
         let (questions, asked) = mpsc::channel();
-        let reader = Reader::new(read, clock.clone(), request_queue.clone(), asked);
+        let reader = Reader::new(read, files.clone(), clock.clone(), request_queue.clone(), asked);
         let threads = Mutex::new(Threads { questions: Some(questions), reader: None, writer: None });
         let name = path.display().to_string();
         let store = SqliteStore {
             path,
+            files,
             name,
             clock,
             durability,
@@ -153,7 +158,16 @@ impl SqliteStore {
     /// [`JobQueue::backup`](crate::JobQueue::backup). Also works when the store has halted.
     pub fn backup(&self, to: &Path) -> Result<()> {
         self.fork_guard.check()?;
-        backup::write(&self.path, to)
+        match self.files.check(true) {
+            Ok(()) => backup::write(&self.path, to),
+            // The file of this name is another one. The connection of the reader still has the right one.
+            Err(_) => self.ask(|reply| Question::Backup(to.to_owned(), reply)).wait(),
+        }
+    }
+
+    /// Halts the store if its files are no longer those of their names.
+    fn check_files(&self) -> Result<()> {
+        self.files.check(true).inspect_err(|error| self.request_queue.halt(error.repeat()))
     }
 
     /// Submits a request to the writer; answered at once if it is refused.
@@ -195,6 +209,22 @@ impl SqliteStore {
     fn threads(&self) -> MutexGuard<'_, Threads> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens the connections to the database that was given as `name` and is at `path`.
+fn connect(
+    name: &Path,
+    path: &Path,
+    options: &SqliteOptions,
+) -> Result<(rusqlite::Connection, rusqlite::Connection, OpenFiles)> {
+    let open = || Ok((open::reopen_writer(path, options)?, open::reader(path, options)?));
+    let before = OpenFiles::of(name, path);
+    let (conn, read) = match open() {
+        // Some file systems give a file another identity when it is first opened for writing.
+        Err(_) if !OpenFiles::of(name, path).is_same_database(&before) => open()?,
+        opened => opened?,
+    };
+    Ok((conn, read, OpenFiles::of(name, path)))
 }
 
 /// Locks the database for this process. Without the lock, the linked SQLite could lose data.
@@ -324,6 +354,7 @@ impl Store for SqliteStore {
     }
 
     fn statement(&self, what: Foreign<'_>) -> Result<SqlStatement> {
+        self.check_files()?;
         external_tx::statement(what, self.clock.now())
     }
 
@@ -338,7 +369,11 @@ impl Store for SqliteStore {
 
     fn health(&self) -> Health {
         match self.fork_guard.check() {
-            Ok(()) => self.health.health(self.request_queue.halted()),
+            Ok(()) => {
+                // An idle queue without workers looks at its files only here and before a write.
+                let _ = self.check_files();
+                self.health.health(self.request_queue.halted())
+            }
             Err(error) => {
                 Health { state: HealthState::Halted { reason: error.to_string() }, ..Health::default() }
             }

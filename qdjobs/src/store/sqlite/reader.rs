@@ -9,16 +9,20 @@
 //! write-ahead log from being truncated. A read is short, with two exceptions. The counts read every job. A
 //! list with a filter that matches few jobs may read a long history.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use crate::model::clock::Clock;
+use crate::model::error::Result;
 use crate::model::job::{Attempt, AttemptOutcome, Job, JobId, Status};
 use crate::store::engine::requests::RequestQueue;
 use crate::store::sqlite::connection::{error, open};
+use crate::store::sqlite::files::open_files::OpenFiles;
 use crate::store::sqlite::queries::{self, rows, sql};
+use crate::store::sqlite::tools::backup;
 use crate::store::{Counts, Cursor, Filter, Page, Reply, WorkerState};
 use crate::sync::mpsc;
 
@@ -30,11 +34,14 @@ pub(super) enum Question {
     List(Filter, Reply<Page>),
     Counts(Reply<Counts>),
     Workers(Reply<Vec<WorkerState>>),
+    /// A copy of the file that is open, into a new file.
+    Backup(PathBuf, Reply<()>),
 }
 
 /// The reading connection, and the questions that wait for it.
 pub(super) struct Reader {
     conn: Connection,
+    files: Arc<OpenFiles>,
     clock: Clock,
     request_queue: Arc<RequestQueue>,
     questions: mpsc::Receiver<Question>,
@@ -43,11 +50,12 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(
         conn: Connection,
+        files: Arc<OpenFiles>,
         clock: Clock,
         request_queue: Arc<RequestQueue>,
         questions: mpsc::Receiver<Question>,
     ) -> Reader {
-        Reader { conn, clock, request_queue, questions }
+        Reader { conn, files, clock, request_queue, questions }
     }
 
     /// Runs the reader thread: answers questions until the store drops its sender.
@@ -71,15 +79,26 @@ impl Reader {
             Question::List(filter, reply) => self.reply(list(conn, &self.clock, &filter), reply),
             Question::Counts(reply) => self.reply(counts(conn), reply),
             Question::Workers(reply) => self.reply(queries::workers::workers(conn), reply),
+            Question::Backup(to, reply) => reply.send(self.backup(&to)),
         }
     }
 
+    /// Copies the file that this connection has open, whatever its name is by now.
+    fn backup(&self, to: &Path) -> Result<()> {
+        // The copy is a write for SQLite.
+        open::set_pragma(&self.conn, "query_only", 0)?;
+        let copied = backup::copy(&self.conn, self.files.database(), to);
+        open::set_pragma(&self.conn, "query_only", 1)?;
+        copied
+    }
+
     fn reply<T>(&self, read: rusqlite::Result<T>, reply: Reply<T>) {
-        let answer = read.map_err(error::before_commit);
+        let answer = self.files.check(true).and_then(|()| read.map_err(error::before_commit));
         if let Err(error) = &answer
             && error.is_fatal()
         {
-            // Nothing more is written to a damaged file. Reads continue as far as possible.
+            // Nothing more is written to a damaged file, whose reads continue as far as possible. A file that is not
+            // that of its name is not read either.
             self.request_queue.halt(error::halted(error));
         }
         reply.send(answer);

@@ -153,6 +153,9 @@ pub(in crate::store::sqlite) fn in_commit(error: rusqlite::Error, is_open: bool)
 
 /// The answer to every request after the error that halted the store.
 pub(in crate::store::sqlite) fn halted(first: &Error) -> Error {
+    if first.kind() == ErrorKind::StoreHalted {
+        return first.repeat();
+    }
     let reason = first.to_string();
     let reason = reason.lines().next().unwrap_or_default();
     Error::new(ErrorKind::StoreHalted, format!("the store has halted: {reason}")).help(

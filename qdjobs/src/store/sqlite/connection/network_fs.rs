@@ -1,4 +1,4 @@
-//! Refuses a database on a network file system; the list of refused types is here.
+//! Refuses a database on a file system that is not known to be a local disk; the lists of types are here.
 //!
 //! The option that allows them is in `queue/options.rs`.
 //!
@@ -13,6 +13,48 @@ use std::path::Path;
 
 use crate::model::error::{Error, ErrorKind, Result};
 
+/// Types of file systems on a disk or in the memory of this machine. A type that is on neither list is
+/// refused, too: new shares between machines appear every year, new local file systems hardly ever.
+const LOCAL_TYPES: &[&str] = &[
+    "aufs",
+    "bcachefs",
+    "btrfs",
+    "ecryptfs",
+    "erofs",
+    "exfat",
+    "ext2",
+    "ext3",
+    "ext4",
+    "f2fs",
+    "fuse.fuse-overlayfs",
+    "fuseblk",
+    "hfs",
+    "hfsplus",
+    "iso9660",
+    "jffs2",
+    "jfs",
+    "lxfs",
+    "minix",
+    "msdos",
+    "nilfs2",
+    "ntfs",
+    "ntfs3",
+    "overlay",
+    "overlayfs",
+    "ramfs",
+    "reiserfs",
+    "rootfs",
+    "squashfs",
+    "tmpfs",
+    "ubifs",
+    "udf",
+    "ufs",
+    "vfat",
+    "wslfs",
+    "xfs",
+    "zfs",
+];
+
 /// Types of file systems whose files another machine, or the host of a virtual machine, can change at the
 /// same time.
 const NETWORK_TYPES: &[&str] = &[
@@ -23,6 +65,8 @@ const NETWORK_TYPES: &[&str] = &[
     "ceph",
     "cifs",
     "coda",
+    "drvfs",
+    "fakeowner",
     "fuse.ceph",
     "gfs2",
     "gpfs",
@@ -58,6 +102,7 @@ const NETWORK_FUSE_NAMES: &[&str] = &[
     "moose",
     "onedriver",
     "osxfs",
+    "prl_fs",
     "rclone",
     "s3fs",
     "s3ql",
@@ -83,12 +128,14 @@ pub(in crate::store::sqlite) fn refuse(path: &Path, mounts: &str) -> Result<()> 
 }
 
 fn refuse_by(mounts: &str, place: &Path) -> Result<()> {
-    let Some(kind) = type_at(mounts, place).filter(|kind| is_network_type(kind)) else { return Ok(()) };
-    Err(Error::new(
-        ErrorKind::Config,
-        format!("`{}` is on a network file system ({kind})", place.display()),
-    )
-    .help(
+    let Some(kind) = type_at(mounts, place).filter(|kind| !LOCAL_TYPES.contains(kind)) else { return Ok(()) };
+    let place = place.display();
+    let message = if is_network_type(kind) {
+        format!("`{place}` is on a network file system ({kind})")
+    } else {
+        format!("`{place}` is on a file system of the type `{kind}`, which other machines may share")
+    };
+    Err(Error::new(ErrorKind::Config, message).help(
         "put the database on a local disk: SQLite's locks and shared memory do not work across machines. If \
          no other machine ever opens this file, allow it with \
          `JobQueue::options().allow_network_filesystem()`",
@@ -101,17 +148,22 @@ fn is_network_type(kind: &str) -> bool {
         || served.is_some_and(|name| NETWORK_FUSE_NAMES.iter().any(|part| name.contains(part)))
 }
 
-/// The type of the file system that `dir` is on: that of the nearest mount point above it. If several file
-/// systems are mounted on one point, the last one counts.
+/// The mount points of a mount table, in its order, each with the type of its file system.
 ///
 /// A line of mountinfo (proc(5)) is `36 35 98:0 /root /mount/point rw,noatime shared:1 - ext4 /dev/root rw`.
 /// Before the dash there are zero or more options.
+pub(super) fn mount_points(mounts: &str) -> impl Iterator<Item = (String, &str)> {
+    mounts.lines().filter_map(|line| {
+        let (place, kind) = line.split_once(" - ")?;
+        Some((unescape(place.split(' ').nth(4)?), kind.split(' ').next()?))
+    })
+}
+
+/// The type of the file system that `dir` is on: that of the nearest mount point above it. If several file
+/// systems are mounted on one point, the last one counts.
 fn type_at<'a>(mounts: &'a str, dir: &Path) -> Option<&'a str> {
     let mut nearest: Option<(usize, &str)> = None;
-    for line in mounts.lines() {
-        let Some((place, kind)) = line.split_once(" - ") else { continue };
-        let (Some(point), Some(kind)) = (place.split(' ').nth(4), kind.split(' ').next()) else { continue };
-        let point = unescape(point);
+    for (point, kind) in mount_points(mounts) {
         let depth = Path::new(&point).components().count();
         if dir.starts_with(&point) && nearest.is_none_or(|(deepest, _)| depth >= deepest) {
             nearest = Some((depth, kind));
@@ -142,6 +194,10 @@ mod tests {
 36 22 0:45 / /mnt/stick rw - fuseblk /dev/sdb1 rw
 37 22 0:46 / /twice rw - nfs files:/twice rw
 38 22 0:47 / /twice rw - xfs /dev/vdb rw
+39 22 0:48 / /media/psf rw - fuse.prl_fsd psf rw
+40 22 0:49 / /host rw - newsharefs host rw
+41 22 0:50 / /Users rw - fakeowner /run/host_mark/Users rw
+42 22 0:51 / /s3 rw - fuse mountpoint-s3 rw
 ";
 
     #[test]
@@ -159,8 +215,10 @@ mod tests {
     }
 
     #[test]
-    fn network_file_systems_are_refused_and_local_ones_are_accepted() {
-        for dir in ["/srv/jobs", "/mnt/my share", "/work", "/home/ann/cloud"] {
+    fn file_systems_that_are_not_known_to_be_local_are_refused() {
+        for dir in
+            ["/srv/jobs", "/mnt/my share", "/work", "/home/ann/cloud", "/media/psf", "/host", "/Users", "/s3"]
+        {
             let refused = refuse_by(MOUNTS, Path::new(dir)).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Config, "{dir}");
             assert!(refused.to_string().contains("allow_network_filesystem"), "{refused}");

@@ -10,7 +10,7 @@
 //! newer, damaged or not a SQLite file is refused without being changed.
 
 use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -20,8 +20,10 @@ use super::migrate;
 use crate::model::crash_count::CRASHES_MAX;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::error::{self, BusyRetry};
-use crate::store::sqlite::connection::network_fs;
+use crate::store::sqlite::connection::{file_names, network_fs};
 use crate::store::sqlite::files::disk_reserve::RESERVE_BYTES;
+use crate::store::sqlite::files::names::log_of;
+use crate::store::sqlite::files::open_files::OpenFiles;
 
 /// What a job survives once `enqueue` has returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,6 +102,7 @@ pub(in crate::store::sqlite) fn writer(path: &Path, options: &SqliteOptions) -> 
 /// A file that has disappeared meanwhile is an error. Creating an empty one in its place would hide the loss
 /// of the jobs.
 pub(in crate::store::sqlite) fn reopen_writer(path: &Path, options: &SqliteOptions) -> Result<Connection> {
+    let before = OpenFiles::of(path, path);
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // `BusyRetry` waits for locks, with sleeps as short as a commit. SQLite's own busy handler sleeps for up
     // to 100 ms. With it, a process that opens a new file after others would wait until they have nothing
@@ -114,22 +117,21 @@ pub(in crate::store::sqlite) fn reopen_writer(path: &Path, options: &SqliteOptio
         )
         .help("check the owner and mode of the file, and whether the disk is mounted read-only"));
     }
-    let configured = BusyRetry::new(options.busy_timeout).retry(|| configure(&conn, path, options));
+    let configured = BusyRetry::new(options.busy_timeout).retry(|| configure(&conn, path, options, &before));
     if configured.as_ref().is_err_and(Error::is_fatal) {
         // A damaged file is not written to, and its log is not deleted: both are needed to recover the jobs.
         disable_close_checkpoint(&conn);
     }
     configured?;
-    checkpoint_found_log(&conn)?;
+    checkpoint_found_log(&conn, options)?;
     Ok(conn)
 }
 
 /// Configures a new connection before its first write. Any step can fail with a lock error while another
 /// process opens, migrates or closes the same file. Each step can be repeated.
-fn configure(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<()> {
+fn configure(conn: &Connection, path: &Path, options: &SqliteOptions, before: &OpenFiles) -> Result<()> {
     // The checks come before the first change: a file that is newer or not a SQLite database stays as it is.
-    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-        .map_err(error::before_commit)?;
+    read_first(conn).map_err(error::before_commit)?;
     migrate::check_schema(conn).inspect_err(|_| keep_log(conn, path))?;
 
     let mode = switch_to_wal(conn).map_err(error::before_commit)?;
@@ -142,6 +144,16 @@ fn configure(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<
             "if another program has the file open, close it and try again; otherwise put the database on a local \
              disk, because this file system may not support shared memory",
         ));
+    }
+    // From here on this connection holds a lock on its file. If that is no longer the file of this name, a write
+    // would go into the log of another database.
+    if !OpenFiles::of(path, path).is_same_database(before) {
+        disable_close_checkpoint(conn);
+        return Err(Error::new(
+            ErrorKind::Storage,
+            format!("`{}` was replaced while it was opened", path.display()),
+        )
+        .help("find the program that replaces the file, and try again"));
     }
     let synchronous = match options.durability {
         Durability::Full => 2,
@@ -186,13 +198,6 @@ pub(in crate::store::sqlite) fn refuse_special(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where SQLite keeps the log of the database at `path`.
-pub(in crate::store::sqlite) fn log_of(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push("-wal");
-    path.with_file_name(name)
-}
-
 /// The name of the main database, for versions of rusqlite that take it as a text.
 #[allow(dead_code, reason = "older versions have a type of this name, and use it below")]
 struct DatabaseName;
@@ -229,23 +234,36 @@ fn keep_log(conn: &Connection, path: &Path) {
 /// lost with it.
 ///
 /// A checkpoint alone is not enough. Until the log is restarted, recovery would apply what survived of it to
-/// the database again. So the log is truncated, and the next commit makes that durable. If the disk fails at
-/// this, it cannot be trusted with more.
+/// the database again. So the log is truncated, and a commit makes that durable: what this process reads from
+/// now on survives a power failure. If the disk fails at this, it cannot be trusted with more.
 ///
 /// A full disk or a busy log is not an error here. In both cases, the log is intact, or the process that uses
 /// it has already restarted it.
-fn checkpoint_found_log(conn: &Connection) -> Result<()> {
+fn checkpoint_found_log(conn: &Connection, options: &SqliteOptions) -> Result<()> {
     let truncated = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
-    let done = match truncated {
-        Ok(false) => conn.execute("UPDATE qdjobs_meta SET version = version", []).map(drop),
-        busy => busy.map(drop),
-    };
-    match done {
+    match truncated {
+        // Another process may take the lock in between.
+        Ok(false) => match BusyRetry::new(options.busy_timeout).retry(|| begin_log(conn)) {
+            Err(error) if error.kind() == ErrorKind::Storage => Err(error),
+            _ => Ok(()),
+        },
         Err(error) if error::code(&error) == Some(rusqlite::ErrorCode::SystemIoFailure) => {
             Err(error::before_commit(error))
         }
         _ => Ok(()),
     }
+}
+
+/// Writes the first transaction of an empty log. The row is changed and changed back, since SQLite writes no
+/// page for an update that changes nothing.
+fn begin_log(conn: &Connection) -> Result<()> {
+    let begun = || {
+        let tx = rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Immediate)?;
+        tx.execute("UPDATE qdjobs_meta SET version = version + 1", [])?;
+        tx.execute("UPDATE qdjobs_meta SET version = version - 1", [])?;
+        tx.commit()
+    };
+    begun().map_err(error::before_commit)
 }
 
 /// Whether this version of SQLite can lose committed data when two connections write and checkpoint at the
@@ -263,7 +281,15 @@ pub(in crate::store::sqlite) fn reader(path: &Path, options: &SqliteOptions) -> 
     set_pragma(&conn, "query_only", 1)?;
     set_pragma(&conn, "trusted_schema", 0)?;
     conn.busy_timeout(options.busy_timeout).map_err(error::before_commit)?;
+    // SQLite opens the log at the first read, by its name, which must still be that of this log.
+    read_first(&conn).map_err(error::before_commit)?;
     Ok(conn)
+}
+
+/// The first read of a connection: only now SQLite opens the log, and finds out whether the file is a
+/// database.
+pub(in crate::store::sqlite) fn read_first(conn: &Connection) -> rusqlite::Result<()> {
+    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
@@ -274,7 +300,7 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
     Ok(conn)
 }
 
-/// Creates the file if there is none, and reports whether it did. Refuses a network file system.
+/// Creates the file if there is none, and reports whether it did. Refuses it as [`refuse_place`].
 ///
 /// The file gets mode 0600 before SQLite opens it. SQLite copies the mode of the database to the log, which
 /// holds the same params. A mode that is changed later does not reach the log.
@@ -283,9 +309,8 @@ pub(in crate::store::sqlite) fn create(
     options: &SqliteOptions,
     machine: &Machine,
 ) -> Result<bool> {
-    if let Some(mounts) = machine.mounts.as_ref().filter(|_| !options.allow_network_filesystem) {
-        network_fs::refuse(path, mounts)?;
-    }
+    refuse_place(path, options, machine)?;
+    refuse_orphaned_log(path)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -309,6 +334,36 @@ pub(in crate::store::sqlite) fn create(
                 .help("check that its directory exists and that this user may write there")
                 .caused_by(error))
         }
+    }
+}
+
+/// Refuses a log whose database is missing: SQLite would delete the log, and the jobs in it.
+fn refuse_orphaned_log(path: &Path) -> Result<()> {
+    let log = log_of(path);
+    // In this order: another process may be creating the two, the database first.
+    let has_log = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    if !has_log || path.exists() {
+        return Ok(());
+    }
+    let (path, log) = (path.display(), log.display());
+    Err(Error::new(ErrorKind::Corrupt, format!("`{path}` is missing, but its log `{log}` exists")).help(
+        "the log may contain jobs: put the database back beside it; to begin with an empty database, move the log \
+         away; nothing was changed",
+    ))
+}
+
+/// Refuses a network file system, and a file that has a second name.
+pub(in crate::store::sqlite) fn refuse_place(
+    path: &Path,
+    options: &SqliteOptions,
+    machine: &Machine,
+) -> Result<()> {
+    if let Some(mounts) = machine.mounts.as_ref().filter(|_| !options.allow_network_filesystem) {
+        network_fs::refuse(path, mounts)?;
+    }
+    match std::fs::canonicalize(path) {
+        Ok(found) => file_names::refuse_second_name(&found, machine.mounts.as_deref()),
+        Err(_) => Ok(()),
     }
 }
 
@@ -347,7 +402,7 @@ fn switch_to_wal(conn: &Connection) -> rusqlite::Result<String> {
 }
 
 /// Sets a pragma and reads it back.
-fn set_pragma(conn: &Connection, pragma: &str, value: i64) -> Result<()> {
+pub(in crate::store::sqlite) fn set_pragma(conn: &Connection, pragma: &str, value: i64) -> Result<()> {
     // Some pragmas return their new value, some return nothing. Both are fine: the read below decides.
     conn.execute_batch(&format!("PRAGMA {pragma} = {value}")).map_err(error::before_commit)?;
     let now: i64 =
@@ -390,6 +445,42 @@ mod tests {
         ] {
             assert_eq!(has_wal_reset_bug(version), has_bug, "{version}");
         }
+    }
+
+    /// A repeated enqueue with a key is answered with a job that is found, without any write.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_can_be_read_after_the_open_survives_a_power_cut_although_its_own_sync_failed() {
+        use qdjobs_sim_disk::{Disk, Fault, FaultDuration, Op, as_process};
+
+        let mut seen = [0; 2];
+        for seed in 0..100 {
+            let dir = tempfile::tempdir().unwrap();
+            let disk = Disk::mount(dir.path(), seed).unwrap();
+            let open = || writer(&dir.path().join("jobs.db"), &SqliteOptions::default()).unwrap();
+            let insert = "INSERT INTO qdjobs_jobs (task_name) VALUES (?1)";
+            let jobs = |conn: &Connection| -> i64 {
+                conn.query_row("SELECT count(*) FROM qdjobs_jobs", [], |row| row.get(0)).unwrap()
+            };
+            as_process(1, || {
+                let conn = open();
+                conn.execute(insert, ["first"]).unwrap();
+                disk.fail(1, Fault::Io(Op::Sync), FaultDuration::UntilCleared);
+                conn.execute(insert, ["unsynced"]).unwrap_err();
+                disk.kill(1);
+                disk.clear_faults();
+            });
+            let found = as_process(2, || {
+                let conn = open();
+                let found = jobs(&conn);
+                disk.cut_power();
+                found
+            });
+            disk.power_on();
+            assert_eq!(as_process(3, || jobs(&open())), found, "seed {seed}");
+            seen[usize::from(found == 2)] += 1;
+        }
+        assert!(seen[1] > 0, "{seen:?}");
     }
 
     /// A failed sync is final for the data it should have written, although programs can still read that

@@ -1,6 +1,8 @@
-//! The files beside the database: worker locks and the disk reserve.
+//! The files beside the database: worker locks and the disk reserve; and whether the files that are open are still those of their names.
 //!
 //! Depends on std. SQLite never comes in, nor do the database's own files.
 
 pub(super) mod disk_reserve;
+pub(super) mod names;
+pub(super) mod open_files;
 pub(super) mod worker_locks;

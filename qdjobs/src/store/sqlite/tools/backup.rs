@@ -18,9 +18,17 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::error;
 use crate::store::sqlite::connection::open::refuse_special;
 
-/// Copies the database at `from` into a new file that only its owner can read, checks the copy, and syncs it.
-/// If a step fails, no partial copy is left. A file that exists at `to` is not changed.
+/// Copies the database at `from` as [`copy`], on a read-only connection of its own.
 pub(in crate::store::sqlite) fn write(from: &Path, to: &Path) -> Result<()> {
+    let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(from, access).map_err(error::before_commit)?;
+    copy(&conn, from, to)
+}
+
+/// Copies the database of a connection, in one read transaction, into a new file that only its owner can read,
+/// checks the copy, and syncs it. If a step fails, no partial copy is left. A file that exists at `to` is not
+/// changed. `from` is the path of the database, for errors.
+pub(in crate::store::sqlite) fn copy(conn: &Connection, from: &Path, to: &Path) -> Result<()> {
     refuse_special(to)?;
     let Some(name) = to.to_str() else {
         return Err(Error::new(
@@ -30,7 +38,8 @@ pub(in crate::store::sqlite) fn write(from: &Path, to: &Path) -> Result<()> {
         .help("give the backup a path in Unicode"));
     };
     let created = create(to)?;
-    let copied = copy(from, name)
+    let copied = conn.execute("VACUUM INTO ?1", [name]).map(drop).map_err(error::before_commit);
+    let copied = copied
         .and_then(|()| check_copy(from, to))
         .and_then(|()| sync(&created, to).map_err(|error| write_error(to, error)));
     if copied.is_err() {
@@ -52,13 +61,6 @@ fn create(to: &Path) -> Result<File> {
         }
         _ => write_error(to, error),
     })
-}
-
-/// Copies in one read transaction, on a read-only connection of its own.
-fn copy(from: &Path, to: &str) -> Result<()> {
-    let conn =
-        Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
-    conn.and_then(|conn| conn.execute("VACUUM INTO ?1", [to])).map(drop).map_err(error::before_commit)
 }
 
 /// Checks the copy. Without this, a damaged copy would be found only when it is needed.

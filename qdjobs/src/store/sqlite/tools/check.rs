@@ -12,7 +12,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::model::error::Result;
 use crate::store::sqlite::connection::error;
-use crate::store::sqlite::connection::open::{SqliteOptions, log_of, refuse_special};
+use crate::store::sqlite::connection::open::{SqliteOptions, read_first, refuse_special};
+use crate::store::sqlite::files::names::log_of;
 
 /// The result of a [`check`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,21 +165,20 @@ const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::S
 pub(in crate::store::sqlite) fn read_only(path: &Path) -> Result<Connection> {
     refuse_special(path)?;
     let log = log_of(path).exists();
-    ready(match path.to_str() {
-        Some(name) if !log && path.exists() => {
-            let escaped = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-            let uri = format!("file:{escaped}?immutable=1");
-            Connection::open_with_flags(uri, READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
-        }
-        _ => Connection::open_with_flags(path, READ_ONLY),
+    ready(if !log && path.exists() && path.to_str().is_some() {
+        let name = path.to_string_lossy();
+        let escaped = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let uri = format!("file:{escaped}?immutable=1");
+        Connection::open_with_flags(uri, READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+    } else {
+        Connection::open_with_flags(path, READ_ONLY)
     })
 }
 
 fn ready(opened: rusqlite::Result<Connection>) -> Result<Connection> {
     let conn = opened.map_err(error::before_commit)?;
     conn.busy_timeout(SqliteOptions::default().busy_timeout).map_err(error::before_commit)?;
-    // The first read: only now SQLite finds out whether the file is a database.
-    count(&conn, "SELECT count(*) FROM sqlite_schema").map_err(error::before_commit)?;
+    read_first(&conn).map_err(error::before_commit)?;
     Ok(conn)
 }
 

@@ -9,7 +9,7 @@
 //! continue.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -18,6 +18,7 @@ use super::check;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::open::{SqliteOptions, refuse_special};
 use crate::store::sqlite::connection::{error, open};
+use crate::store::sqlite::files::names;
 
 /// The result of a [`salvage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> 
     if saved.is_err() {
         // This call created the file. A partial copy would look like a result, and would block the next
         // salvage.
-        for path in [to.to_owned(), beside(to, "-wal"), beside(to, "-shm")] {
+        for path in [to.to_owned(), names::log_of(to), names::log_index_of(to)] {
             let _ = std::fs::remove_file(path);
         }
     }
@@ -102,12 +103,6 @@ fn copy(old: &Connection, new: &Connection) -> Result<Salvage> {
     )
     .map_err(error::before_commit)?;
     Ok(copy.saved)
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 /// A table in both files, with the columns that both have.
@@ -190,7 +185,7 @@ impl<'c> Copy<'c> {
     fn jobs(&mut self) -> Result<()> {
         if self.jobs.columns.first().is_none_or(|column| column != "id") {
             return Err(Error::new(ErrorKind::Corrupt, "the file has no readable table of jobs")
-                .help("restore a backup; nothing was changed"));
+                .help("check the path; if it is the right file, restore a backup; nothing was changed"));
         }
         let mut next = i64::MIN;
         let mut last = 0;

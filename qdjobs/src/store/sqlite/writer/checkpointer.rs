@@ -26,7 +26,8 @@ use rusqlite::Connection;
 use crate::model::clock::Clock;
 use crate::model::error::Result;
 use crate::store::sqlite::connection::error;
-use crate::store::sqlite::connection::open::{Durability, log_of};
+use crate::store::sqlite::connection::open::Durability;
+use crate::store::sqlite::files::names::log_of;
 use crate::store::sqlite::health::HealthRecord;
 
 /// A checkpoint is made when nothing was written for this time.

@@ -101,6 +101,8 @@ impl Writer {
         run(&mut tx, requests, &mut self.waiters, batch)?;
         let dead_sockets = std::mem::take(&mut tx.dead_sockets);
         drop(tx);
+        // A program that removes the files later removes jobs that are confirmed or not confirmed yet.
+        self.check_files()?;
         let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         committed.map_err(|error| error::in_commit(error, !self.conn.is_autocommit()))?;
         Ok(dead_sockets)
@@ -205,7 +207,8 @@ impl Writer {
 
     fn begin(&mut self) -> Result<()> {
         if self.recovery.is_broken {
-            self.conn = open::reopen_writer(&self.path, &self.options)?;
+            self.check_files()?;
+            self.conn = open::reopen_writer(self.files.database(), &self.options)?;
             self.recovery.is_broken = false;
         }
         self.at_the_lock(error::begin_immediate)

@@ -51,7 +51,10 @@ impl Writer {
         let Some(job) = job_of(request) else { return Ok(None) };
         self.change_poll.note_own_write();
         self.fairness.begin(self.clock.monotonic());
+        // The wait for the lock may be long, so the files are looked at after it.
+        let (files, thorough) = (self.files.clone(), self.looks_at_files());
         self.at_the_lock(|conn| {
+            files.check(thorough)?;
             queries::insert::insert_alone(conn, job, at, now)
                 .map_err(|error| error::in_commit(error, !conn.is_autocommit()))
         })

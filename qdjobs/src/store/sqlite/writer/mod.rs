@@ -26,8 +26,8 @@ mod tests;
 pub(super) mod thread;
 mod upkeep;
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -36,11 +36,12 @@ use self::local_workers::LocalWorkers;
 use self::recovery::Recovery;
 use self::upkeep::Upkeep;
 use crate::model::clock::{Clock, Timestamp};
-use crate::model::error::{Error, ErrorKind};
+use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::engine::requests::{RequestQueue, Sleep};
 use crate::store::engine::waiters::Waiters;
 use crate::store::sqlite::connection::open::SqliteOptions;
 use crate::store::sqlite::connection::{error, migrate, open};
+use crate::store::sqlite::files::open_files::OpenFiles;
 use crate::store::sqlite::files::worker_locks::WorkerLocks;
 use crate::store::sqlite::health::HealthRecord;
 use crate::store::sqlite::queries;
@@ -49,9 +50,15 @@ use crate::store::sqlite::testing::stepped;
 use crate::store::sqlite::wakeup::poll::ChangePoll;
 use crate::store::sqlite::wakeup::socket::WakeSockets;
 
+/// How often a process with waiting calls or workers looks whether its files are still those of their names,
+/// if it writes nothing.
+const FILES_EVERY: Duration = Duration::from_millis(500);
+
 pub(in crate::store::sqlite) struct Writer {
     conn: Connection,
-    path: PathBuf,
+    files: Arc<OpenFiles>,
+    /// When the files were last looked at, in elapsed time.
+    files_checked: Duration,
     options: SqliteOptions,
     clock: Clock,
     pub(in crate::store::sqlite) request_queue: Arc<RequestQueue>,
@@ -70,7 +77,7 @@ pub(in crate::store::sqlite) struct Writer {
 impl Writer {
     pub(in crate::store::sqlite) fn new(
         conn: Connection,
-        path: PathBuf,
+        files: Arc<OpenFiles>,
         options: SqliteOptions,
         clock: Clock,
         request_queue: Arc<RequestQueue>,
@@ -78,14 +85,15 @@ impl Writer {
         health: Arc<HealthRecord>,
     ) -> Writer {
         let workers = LocalWorkers::new(worker_locks);
-        let upkeep = Upkeep::new(&path, workers.dir(), &options, clock.clone(), health);
+        let upkeep = Upkeep::new(files.database(), workers.dir(), &options, clock.clone(), health);
         let sockets = WakeSockets::new(workers.dir().to_owned());
         let change_poll = ChangePoll::new(upkeep.checkpointer.log(), &request_queue);
         #[cfg(test)]
         let (change_poll, sockets) = stepped::disconnect_wakeups(change_poll, sockets, &clock);
         Writer {
             conn,
-            path,
+            files,
+            files_checked: Duration::ZERO,
             options,
             clock,
             request_queue,
@@ -111,7 +119,7 @@ impl Writer {
             // In real time, even with a manual clock, because the pause waits for the disk.
             return Sleep { limit: Some(self.recovery.pause), ..Sleep::default() };
         }
-        let chores = self.upkeep.sleep();
+        let chores = self.upkeep.sleep().into_iter().chain(self.files_sleep()).min();
         if self.waiters.is_empty() {
             return Sleep { limit: chores, ..Sleep::default() };
         }
@@ -128,6 +136,11 @@ impl Writer {
         if self.request_queue.is_halted() {
             return self.end_all();
         }
+        if self.files_sleep().is_some_and(|left| left.is_zero())
+            && let Err(error) = self.check_files()
+        {
+            return self.consider(&error);
+        }
         if self.must_recover() {
             return self.write(Vec::new(), true);
         }
@@ -142,6 +155,28 @@ impl Writer {
         if self.is_due() || (others_committed && self.is_concerned().unwrap_or(true)) {
             self.write(Vec::new(), others_committed);
         }
+    }
+
+    /// How long until the files have to be looked at. In real time, even with a manual clock.
+    fn files_sleep(&self) -> Option<Duration> {
+        let is_used = !self.waiters.is_empty() || !self.workers.is_empty();
+        is_used.then(|| (self.files_checked + FILES_EVERY).saturating_sub(self.clock.elapsed()))
+    }
+
+    /// An error if the files are no longer those of their names.
+    fn check_files(&mut self) -> Result<()> {
+        let thorough = self.looks_at_files();
+        self.files.check(thorough)
+    }
+
+    /// Whether it is time to look at the files although no name beside them has changed.
+    fn looks_at_files(&mut self) -> bool {
+        let now = self.clock.elapsed();
+        let looks = now >= self.files_checked + FILES_EVERY;
+        if looks {
+            self.files_checked = now;
+        }
+        looks
     }
 
     /// Whether a job is due that may be made ready. On a full disk, no job is claimed, and making jobs ready
@@ -221,8 +256,20 @@ impl Writer {
     /// Ends every wait, since the store has halted.
     fn end_all(&mut self) {
         let Some(halted) = self.request_queue.halted() else { return };
+        if halted.is_fatal() {
+            self.save_log();
+        }
         open::disable_close_checkpoint(&self.conn);
         self.waiters.end_all(&halted);
+    }
+
+    /// If only the log was removed, writes its commits into the database, which is still the one of its name.
+    /// This process alone has them.
+    fn save_log(&mut self) {
+        if self.files.lacks_only_its_log() {
+            // If this fails, the jobs can still be copied by a backup.
+            let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        }
     }
 
     /// Called between two transactions. Leaves the lock to other processes at times, and limits the size of
@@ -239,6 +286,11 @@ impl Writer {
 
     /// Closes the socket and the change poll.
     pub(in crate::store::sqlite) fn close(&mut self) {
+        if self.files.check(true).is_err() {
+            self.save_log();
+            // If the log alone was replaced, SQLite would remove the new one by its name.
+            open::disable_close_checkpoint(&self.conn);
+        }
         self.sockets.close();
         self.change_poll.close();
     }

@@ -1,7 +1,7 @@
 //! Tests of the writer, called from one thread and not run by its own: which requests share a commit is
 //! chance otherwise.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
@@ -32,7 +32,8 @@ fn writer_by(name: &str, fails: &str, clock: Clock) -> (Writer, PathBuf) {
     let orphan = "BEGIN INSERT INTO children VALUES (1); END";
     conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
     let health = Arc::new(HealthRecord::of(&path, Path::new("none")));
-    (Writer::new(conn, path, options, clock, Arc::default(), worker_locks, health), dir)
+    let files = Arc::new(OpenFiles::of(&path, &path));
+    (Writer::new(conn, files, options, clock, Arc::default(), worker_locks, health), dir)
 }
 
 #[test]
@@ -299,7 +300,7 @@ fn a_store_that_halts_refuses_those_who_wait_and_those_who_come_and_writes_nothi
     writer.request_queue.push(Request::Close).unwrap();
 
     // The last connection to close leaves the log where it is.
-    let log = open::log_of(&dir.join("jobs.db"));
+    let log = crate::store::sqlite::files::names::log_of(&dir.join("jobs.db"));
     let size = std::fs::metadata(&log).unwrap().len();
     drop(writer);
     assert!(size > 0 && std::fs::metadata(&log).unwrap().len() == size);

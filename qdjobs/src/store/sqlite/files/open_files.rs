@@ -1,0 +1,193 @@
+//! Decides whether the files that this process has open are still those that another program would open:
+//! [`OpenFiles`].
+//!
+//! When they are compared is decided in `writer/commit.rs`, `writer/mod.rs` and `reader.rs`; the store then
+//! halts. Which files are refused when they are opened is decided in `connection/file_names.rs`.
+//!
+//! Depends on std. Only the names are looked up. The files are never opened here, since closing any
+//! descriptor of them would drop SQLite's locks.
+//!
+//! A file that is removed, renamed or replaced stays open and writable, and SQLite does not notice. Jobs would
+//! be stored in it and confirmed, and no other program would ever see them.
+
+use std::io::ErrorKind as IoErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::store::sqlite::files::names::{log_index_of, log_of};
+use crate::sync::{Mutex, PoisonError};
+
+/// The files of a database as they were opened.
+#[derive(Debug)]
+pub(in crate::store::sqlite) struct OpenFiles {
+    database: PathBuf,
+    /// The database, its log and the index of its log, as far as they exist.
+    files: Vec<(PathBuf, FileId)>,
+    /// The name by which the database was opened, if that is a link.
+    link: Option<PathBuf>,
+    /// The directory when all files were last looked up, if it had not changed for a while.
+    seen: Mutex<Option<DirectoryState>>,
+}
+
+/// What stays the same as long as a file exists, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+/// A directory, and when a name in it last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct DirectoryState {
+    id: FileId,
+    changed: (i64, i64),
+}
+
+/// The time of a change in a directory is as coarse as the clock ticks of the kernel, at most 10 ms. A later
+/// change in the same tick would leave the same time. So a time counts only if it is this old.
+const TICK_MAX: Duration = Duration::from_millis(100);
+
+/// No file has the name.
+struct Missing;
+
+/// The file of this name; `None` if it cannot be told.
+fn id_of(path: &Path) -> std::result::Result<Option<FileId>, Missing> {
+    match std::fs::metadata(path) {
+        Ok(file) => Ok(id(&file)),
+        Err(error) if matches!(error.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => {
+            Err(Missing)
+        }
+        // For example, a directory that this user may no longer search. That is no other file.
+        Err(_) => Ok(None),
+    }
+}
+
+#[cfg(unix)]
+fn id(file: &std::fs::Metadata) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    Some(FileId { device: file.dev(), inode: file.ino() })
+}
+
+/// Windows does not remove or rename a file that is open.
+#[cfg(not(unix))]
+fn id(_: &std::fs::Metadata) -> Option<FileId> {
+    None
+}
+
+#[cfg(unix)]
+fn state_of(dir: &Path) -> Option<DirectoryState> {
+    use std::os::unix::fs::MetadataExt;
+    let dir = std::fs::metadata(dir).ok()?;
+    Some(DirectoryState { id: id(&dir)?, changed: (dir.ctime(), dir.ctime_nsec()) })
+}
+
+#[cfg(not(unix))]
+fn state_of(_: &Path) -> Option<DirectoryState> {
+    None
+}
+
+impl DirectoryState {
+    /// Whether a later change would leave another time.
+    #[expect(clippy::disallowed_methods, reason = "compared with a time that the kernel wrote")]
+    fn is_settled(&self) -> bool {
+        let (Ok(seconds), Ok(nanos)) = (self.changed.0.try_into(), self.changed.1.try_into()) else {
+            return false;
+        };
+        let changed = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
+        SystemTime::now().duration_since(changed).is_ok_and(|since| since >= TICK_MAX)
+    }
+}
+
+impl OpenFiles {
+    /// The files of the database that was opened as `name` and is at `path`. Called when its connections are
+    /// open.
+    pub(in crate::store::sqlite) fn of(name: &Path, path: &Path) -> OpenFiles {
+        let own = [path.to_owned(), log_of(path), log_index_of(path)];
+        let found = |path: PathBuf| id_of(&path).ok().flatten().map(|id| (path, id));
+        OpenFiles {
+            database: path.to_owned(),
+            files: own.into_iter().filter_map(found).collect(),
+            link: (name != path).then(|| name.to_owned()),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// The path of the database.
+    pub(in crate::store::sqlite) fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// Whether both have the same database, which was not replaced in between.
+    pub(in crate::store::sqlite) fn is_same_database(&self, other: &OpenFiles) -> bool {
+        self.id_of_database() == other.id_of_database()
+    }
+
+    fn id_of_database(&self) -> Option<FileId> {
+        self.files.iter().find(|(path, _)| *path == self.database).map(|(_, id)| *id)
+    }
+
+    /// Whether the log or its index was removed, and nothing else has changed: then no other program uses the
+    /// database with another log.
+    pub(in crate::store::sqlite) fn lacks_only_its_log(&self) -> bool {
+        let is_changed = |(path, id): &(PathBuf, FileId)| match id_of(path) {
+            Ok(found) => found.is_some_and(|found| found != *id),
+            Err(Missing) => *path == self.database,
+        };
+        self.check(true).is_err() && !self.is_link_changed() && !self.files.iter().any(is_changed)
+    }
+
+    /// An error if one of the files is no longer the one of its name. Unless `thorough`, the files are not
+    /// looked up as long as no name in their directory has changed.
+    pub(in crate::store::sqlite) fn check(&self, thorough: bool) -> Result<()> {
+        let dir = self.database.parent().and_then(state_of);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !thorough && self.link.is_none() && seen.is_some() && *seen == dir {
+            return Ok(());
+        }
+        // Read before the files: a later change is seen by the next call.
+        *seen = dir.filter(DirectoryState::is_settled);
+        drop(seen);
+        for (path, id) in &self.files {
+            let shown = path.display();
+            let message = match id_of(path) {
+                Ok(Some(found)) if found != *id => format!(
+                    "the store has halted: `{shown}` was replaced by another file while this program used it"
+                ),
+                Err(Missing) => {
+                    format!(
+                        "the store has halted: `{shown}` was removed or renamed while this program used it"
+                    )
+                }
+                _ => continue,
+            };
+            return Err(self.changed(message));
+        }
+        if let Some(link) = self.link.as_ref().filter(|_| self.is_link_changed()) {
+            let message = format!(
+                "the store has halted: the link `{}` leads to another file than when it was opened",
+                link.display()
+            );
+            return Err(self.changed(message));
+        }
+        Ok(())
+    }
+
+    /// Whether the link leads to another file. One that is missing for a moment is being set anew, and the
+    /// next look tells where it leads.
+    fn is_link_changed(&self) -> bool {
+        let led_to = self.link.as_ref().and_then(|link| id_of(link).ok().flatten());
+        led_to.is_some_and(|found| Some(found) != self.id_of_database())
+    }
+
+    fn changed(&self, message: String) -> Error {
+        Error::new(ErrorKind::StoreHalted, message)
+            .help(format!(
+                "nothing was stored. This program still has the old file open: `JobQueue::backup(path)` copies \
+                 its jobs. Then stop every program that uses `{}`, put the right file in its place, and start \
+                 them again",
+                self.database.display()
+            ))
+            .fatal(true)
+    }
+}

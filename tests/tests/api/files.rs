@@ -1,0 +1,235 @@
+//! What a queue does when its files are no longer those of their names, and which files it refuses to open.
+
+#![cfg(unix)]
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use qdjobs::prelude::*;
+use qdjobs::{ErrorKind, HealthState, JobQueue};
+
+use crate::support::{OwnedEvent, Workspace, block_on, connect, job, start_with_events};
+
+#[task("files.note")]
+fn note(number: u32) -> u32 {
+    number
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Removes or moves the three files of a database.
+fn each_file(path: &Path, change: impl Fn(&Path)) {
+    ["", "-wal", "-shm"].iter().for_each(|suffix| change(&beside(path, suffix)));
+}
+
+fn moved(path: &Path) -> PathBuf {
+    path.with_file_name(format!("old-{}", path.file_name().unwrap().to_str().unwrap()))
+}
+
+fn rename(from: &Path, to: &Path) {
+    std::fs::rename(from, to).unwrap();
+}
+
+fn remove(path: &Path) {
+    std::fs::remove_file(path).unwrap();
+}
+
+/// A database of another queue, closed.
+fn other_database(dir: &Path) -> PathBuf {
+    let path = dir.join("other.db");
+    let queue = JobQueue::open(&path).unwrap();
+    Note::new(99).enqueue(&queue).unwrap();
+    path
+}
+
+/// What happens to the files while they are open, by name.
+type Change = (&'static str, fn(&Path));
+
+const CHANGES: [Change; 8] = [
+    ("all files are removed", |path| each_file(path, remove)),
+    ("the database is removed", |path| remove(path)),
+    ("the log is removed", |path| remove(&beside(path, "-wal"))),
+    ("the index of the log is removed", |path| remove(&beside(path, "-shm"))),
+    ("all files are renamed", |path| each_file(path, |file| rename(file, &moved(file)))),
+    ("the database is replaced", |path| rename(&other_database(path.parent().unwrap()), path)),
+    ("the files are replaced", |path| {
+        each_file(path, remove);
+        rename(&other_database(path.parent().unwrap()), path);
+    }),
+    ("the directory is renamed", |path| {
+        let dir = path.parent().unwrap();
+        rename(dir, &moved(dir));
+    }),
+];
+
+/// A directory in the workspace, with a database in it.
+fn in_directory(workspace: &Workspace) -> PathBuf {
+    let dir = workspace.dir().join("data");
+    std::fs::create_dir(&dir).unwrap();
+    dir.join("jobs.db")
+}
+
+#[test]
+fn nothing_is_confirmed_in_a_file_that_is_not_the_one_of_its_name() {
+    for (what, change) in CHANGES {
+        let workspace = Workspace::new();
+        let path = in_directory(&workspace);
+        let queue = JobQueue::open(&path).unwrap();
+        let before = Note::new(1).enqueue(&queue).unwrap().id();
+        change(&path);
+        let is_halted = |error: qdjobs::Error| {
+            assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::StoreHalted, false), "{what}");
+            let text = error.to_string();
+            assert!(text.contains("was re") && text.contains("data/jobs.db"), "{what}: {text}");
+        };
+        is_halted(Note::new(2).enqueue(&queue).map(drop).unwrap_err());
+        is_halted(block_on(Note::new(3).enqueue(&queue.to_async())).map(drop).unwrap_err());
+        is_halted(queue.enqueue_all((0..300).map(Note::new)).map(drop).unwrap_err());
+        is_halted(queue.get(before).map(drop).unwrap_err());
+        is_halted(queue.retry(before).map(drop).unwrap_err());
+        is_halted(queue.insert_statement([Note::new(4)]).map(drop).unwrap_err());
+        assert!(matches!(queue.health().state, HealthState::Halted { .. }), "{what}");
+        // The jobs that were stored before can still be saved.
+        let copy = workspace.dir().join("saved.db");
+        queue.backup(&copy).unwrap();
+        let saved = JobQueue::open(&copy).unwrap();
+        assert_eq!(
+            (saved.counts().unwrap().total(), job(&saved, before).params),
+            (1, r#"{"number":1}"#.into())
+        );
+    }
+}
+
+#[test]
+fn an_idle_queue_reports_a_removed_file_in_its_health_and_refuses_to_read_it() {
+    for reads in [false, true] {
+        let (workspace, queue) = Workspace::with_queue();
+        assert!(queue.health().is_ok());
+        each_file(&workspace.db(), remove);
+        if reads {
+            assert_eq!(queue.counts().unwrap_err().kind(), ErrorKind::StoreHalted);
+        }
+        assert!(!queue.health().is_ok());
+        assert_eq!(Note::new(1).enqueue(&queue).map(drop).unwrap_err().kind(), ErrorKind::StoreHalted);
+    }
+}
+
+#[test]
+fn an_idle_worker_notices_that_its_file_was_replaced() {
+    let (workspace, queue) = Workspace::with_queue();
+    let (worker, events) = start_with_events(Worker::new(&queue).task::<Note>());
+    let waiting = queue.clone();
+    let never = Note::new(1).delay(std::time::Duration::from_secs(9_999)).enqueue(&queue).unwrap().id();
+    let waiter = std::thread::spawn(move || waiting.handle::<u32>(never).wait().unwrap_err().kind());
+    rename(&other_database(workspace.dir()), &workspace.db());
+    events.until(|event| matches!(event, OwnedEvent::StoreHalted(_)));
+    assert_eq!(waiter.join().unwrap(), ErrorKind::StoreHalted);
+    assert_eq!(worker.stop().unwrap_err().kind(), ErrorKind::StoreHalted);
+}
+
+#[test]
+fn the_close_of_a_replaced_database_leaves_the_log_of_the_new_one() {
+    let (workspace, old) = Workspace::with_queue();
+    Note::new(1).enqueue(&old).unwrap();
+    each_file(&workspace.db(), remove);
+    let new = JobQueue::open(workspace.db()).unwrap();
+    Note::new(2).enqueue(&new).unwrap();
+    let log = || std::fs::metadata(beside(&workspace.db(), "-wal")).map(|log| (log.ino(), log.len()));
+    let before = log().unwrap();
+    drop(old);
+    assert_eq!(log().unwrap(), before);
+    Note::new(3).enqueue(&new).unwrap();
+    drop(new);
+    let params: Vec<String> = connect(&workspace.db())
+        .prepare("SELECT params FROM qdjobs_jobs ORDER BY id")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(params, [r#"{"number":2}"#, r#"{"number":3}"#]);
+}
+
+#[test]
+fn a_link_that_leads_to_another_database_halts_the_queue_that_was_opened_by_it() {
+    let workspace = Workspace::new();
+    let link = workspace.dir().join("current.db");
+    let lead_to = |name: &str| {
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(workspace.dir().join(name), &link).unwrap();
+    };
+    drop(JobQueue::open(workspace.dir().join("first.db")).unwrap());
+    drop(JobQueue::open(workspace.dir().join("second.db")).unwrap());
+    lead_to("first.db");
+    let queue = JobQueue::open(&link).unwrap();
+    Note::new(1).enqueue(&queue).unwrap();
+    // A link with another name to the same file changes nothing.
+    lead_to("first.db");
+    Note::new(2).enqueue(&queue).unwrap();
+    lead_to("second.db");
+    assert_eq!(Note::new(3).enqueue(&queue).map(drop).unwrap_err().kind(), ErrorKind::StoreHalted);
+}
+
+#[test]
+fn a_database_with_two_names_is_refused_under_both() {
+    let (workspace, queue) = Workspace::with_queue();
+    let elsewhere = workspace.dir().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let second = elsewhere.join("jobs.db");
+    std::fs::hard_link(workspace.db(), &second).unwrap();
+    for path in [&second, &workspace.db()] {
+        let refused = JobQueue::open(path).map(drop).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Config);
+        assert!(refused.to_string().contains("has 2 names (hard links)"), "{refused}");
+    }
+    assert!(!beside(&second, "-wal").exists(), "nothing is created");
+    // The first queue has the file of the name by which others open it.
+    Note::new(1).enqueue(&queue).unwrap();
+}
+
+#[test]
+fn the_jobs_of_a_log_that_was_removed_are_in_the_database_after_the_halt_and_after_a_close() {
+    for writes in [true, false] {
+        let (workspace, queue) = Workspace::with_queue();
+        queue.enqueue_all((0..3).map(Note::new)).unwrap();
+        remove(&beside(&workspace.db(), "-wal"));
+        if writes {
+            assert_eq!(Note::new(4).enqueue(&queue).map(drop).unwrap_err().kind(), ErrorKind::StoreHalted);
+        }
+        drop(queue);
+        assert_eq!(JobQueue::open(workspace.db()).unwrap().counts().unwrap().total(), 3);
+    }
+}
+
+#[test]
+fn a_link_that_is_missing_for_a_moment_halts_nothing() {
+    let workspace = Workspace::new();
+    let link = workspace.dir().join("current.db");
+    drop(JobQueue::open(workspace.db()).unwrap());
+    std::os::unix::fs::symlink(workspace.db(), &link).unwrap();
+    let queue = JobQueue::open(&link).unwrap();
+    remove(&link);
+    Note::new(1).enqueue(&queue).unwrap();
+    std::os::unix::fs::symlink(workspace.db(), &link).unwrap();
+    Note::new(2).enqueue(&queue).unwrap();
+    assert!(queue.health().is_ok());
+}
+
+#[test]
+fn a_log_whose_database_is_missing_is_not_deleted_by_a_new_database() {
+    let (workspace, queue) = Workspace::with_queue();
+    queue.enqueue_all((0..3).map(Note::new)).unwrap();
+    // As a crash would leave them; then the database alone is renamed.
+    let place = workspace.dir().join("place.db");
+    std::fs::copy(beside(&workspace.db(), "-wal"), beside(&place, "-wal")).unwrap();
+    std::fs::copy(workspace.db(), moved(&place)).unwrap();
+    let refused = JobQueue::open(&place).map(drop).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+    assert!(refused.to_string().contains("is missing, but its log"), "{refused}");
+    rename(&moved(&place), &place);
+    assert_eq!(JobQueue::open(&place).unwrap().counts().unwrap().total(), 3);
+}
