@@ -18,11 +18,29 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "log-not-checkpointed",
         breaks: "a commit that a dead process did not sync loses no later commit",
         file: "qdjobs/src/store/sqlite/connection/open.rs",
-        old: "    checkpoint_found_log(&conn)?;",
+        old: "    checkpoint_found_log(&conn, options)?;",
         new: "    let _ = checkpoint_found_log;",
         killed_by: unit(
             "store::sqlite::connection::open::tests::a_commit_that_a_dead_process_could_not_sync_does_not_lose_later_commits",
         ),
+    },
+    Mutant {
+        name: "log-begun-without-a-write",
+        breaks: "what can be read after an open survives a power failure",
+        file: OPEN,
+        old: "UPDATE qdjobs_meta SET version = version + 1\", [])?;\n        tx.execute(\"UPDATE qdjobs_meta SET version = version - 1",
+        new: "UPDATE qdjobs_meta SET version = version",
+        killed_by: unit(
+            "store::sqlite::connection::open::tests::what_can_be_read_after_the_open_survives_a_power_cut_although_its_own_sync_failed",
+        ),
+    },
+    Mutant {
+        name: "files-not-looked-at-before-a-commit",
+        breaks: "nothing is confirmed in a file that is no longer the one of its name",
+        file: "qdjobs/src/store/sqlite/writer/commit.rs",
+        old: "        self.check_files()?;\n        let committed",
+        new: "        let committed",
+        killed_by: api("files::nothing_is_confirmed_in_a_file_that_is_not_the_one_of_its_name"),
     },
     Mutant {
         name: "pragma-not-read-back",
