@@ -353,11 +353,7 @@ fn refuse_orphaned_log(path: &Path) -> Result<()> {
 }
 
 /// Refuses a network file system, and a file that has a second name.
-pub(in crate::store::sqlite) fn refuse_place(
-    path: &Path,
-    options: &SqliteOptions,
-    machine: &Machine,
-) -> Result<()> {
+fn refuse_place(path: &Path, options: &SqliteOptions, machine: &Machine) -> Result<()> {
     if let Some(mounts) = machine.mounts.as_ref().filter(|_| !options.allow_network_filesystem) {
         network_fs::refuse(path, mounts)?;
     }

@@ -1,4 +1,5 @@
-//! The files beside the database: worker locks and the disk reserve; and whether the files that are open are still those of their names.
+//! The files beside the database: worker locks and the disk reserve. Also whether the open files are still
+//! those of their names.
 //!
 //! Depends on std. SQLite never comes in, nor do the database's own files.
 

@@ -17,7 +17,7 @@ pub(in crate::store::sqlite) fn log_index_of(path: &Path) -> PathBuf {
 }
 
 /// The file beside the database at `path` whose name has this suffix.
-pub(in crate::store::sqlite) fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(suffix);
     path.with_file_name(name)
