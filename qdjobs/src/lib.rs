@@ -52,7 +52,7 @@
 //! - [`testing`](guide::testing): tests without files or sleeps
 //! - [`deployment`](guide::deployment): systemd, containers, monitoring, backup, restore, upgrade
 //! - [`sql_schema`](guide::sql_schema): every table and column
-//! - [`troubleshooting`](guide::troubleshooting): every error text, with what to do
+//! - [`troubleshooting`](guide::troubleshooting): the texts of errors, with what to do
 //! - [`glossary`](guide::glossary): every term
 //!
 //! [`reliability`](guide::reliability) lists each promise with its test.
@@ -62,12 +62,12 @@
 //!
 //! A queue on SQLite has a writer thread and a reader thread. A worker has a supervisor thread, and one
 //! dispatcher thread for each kind of task that it serves (`fn`, `async fn`). A thread pool runs the `fn`
-//! tasks. The supervisor sends the heartbeats and uses no async runtime. So a task that blocks a runtime does
-//! not delay them.
+//! tasks and each `async fn` task whose future is not `Send`. The supervisor sends the heartbeats and uses
+//! no async runtime. So a task that blocks a runtime does not delay them.
 //!
-//! For `async fn` tasks, the worker also has at least two threads that run the futures, and one thread that
-//! starts another such thread when futures block all of them. If you pass no runtime to `Worker::runtime`, the
-//! worker starts a tokio runtime with one thread.
+//! For the other `async fn` tasks, the worker also has at least two threads that run the futures, and one
+//! thread that starts another such thread when futures block all of them. If you pass no runtime to
+//! `Worker::runtime`, the worker starts a tokio runtime with one thread.
 //!
 //! If it runs a worker, a queue on SQLite also has threads that wake this process when another process stores
 //! a job: two on Linux, one on other Unix systems. The guide to workers lists all threads by name.

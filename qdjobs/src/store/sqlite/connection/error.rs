@@ -158,10 +158,11 @@ pub(in crate::store::sqlite) fn halted(first: &Error) -> Error {
     }
     let reason = first.to_string();
     let reason = reason.lines().next().unwrap_or_default();
-    Error::new(ErrorKind::StoreHalted, format!("the store has halted: {reason}")).help(
-        "check the disk and the system log, then restart the program; qdjobs has changed no file since the \
-         failure",
-    )
+    Error::new(ErrorKind::StoreHalted, format!("the store has halted: an earlier operation failed: {reason}"))
+        .help(
+            "this call has stored nothing: check the disk and the system log, then restart the program. qdjobs \
+             has changed no file since the failure",
+        )
 }
 
 /// The writer thread panicked inside a transaction.
@@ -324,6 +325,21 @@ mod tests {
         for code in [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_READ, ffi::SQLITE_FULL, ffi::SQLITE_BUSY] {
             assert!(!before_commit(sqlite(code)).is_fatal(), "{code}");
         }
+    }
+
+    /// The first error may be about a write that is stored. Each later call certainly stores nothing.
+    #[test]
+    fn the_answer_of_a_halted_store_does_not_take_the_failed_write_for_that_of_its_caller() {
+        let first = in_commit(sqlite(ffi::SQLITE_IOERR_FSYNC), false);
+        let later = halted(&first);
+        assert_eq!((first.may_be_stored(), later.may_be_stored()), (true, false));
+        let text = later.to_string();
+        assert!(
+            text.starts_with("the store has halted: an earlier operation failed: the commit failed"),
+            "{text}"
+        );
+        assert!(text.contains("help: this call has stored nothing"), "{text}");
+        assert_eq!(halted(&later).to_string(), text, "said once");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::store::sqlite::connection::error;
 use crate::store::sqlite::connection::open::{SqliteOptions, read_first, refuse_special};
 use crate::store::sqlite::files::names::log_of;
@@ -118,7 +118,7 @@ fn inspect(conn: &Connection, meanwhile: &mut impl FnMut()) -> Findings {
     let integrity = lines(conn, &format!("PRAGMA integrity_check({PROBLEMS_MAX})"));
     match integrity.map_err(error::before_commit) {
         Ok(lines) => findings.problems.extend(lines.into_iter().filter(|line| line != "ok")),
-        Err(error) => findings.problems.push(error.to_string()),
+        Err(error) => findings.problems.push(first_line(&error)),
     }
     meanwhile();
     for (what, counts) in IMPOSSIBLE {
@@ -180,6 +180,11 @@ fn ready(opened: rusqlite::Result<Connection>) -> Result<Connection> {
     conn.busy_timeout(SqliteOptions::default().busy_timeout).map_err(error::before_commit)?;
     read_first(&conn).map_err(error::before_commit)?;
     Ok(conn)
+}
+
+/// The text of an error without its help, which is about a write.
+fn first_line(error: &Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 fn lines(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
