@@ -126,7 +126,12 @@ impl Driver {
     }
 
     /// The answers that arrived during a step, by the number of the step that asked.
-    fn apply(&mut self, number: usize, step: &Step, claims: &mut Vec<Claim>) -> BTreeMap<usize, String> {
+    fn apply(
+        &mut self,
+        number: usize,
+        step: &Step,
+        claims: &mut Vec<(Claim, Ticket)>,
+    ) -> BTreeMap<usize, String> {
         let store = &self.store;
         let immediate = match step.clone() {
             Step::Insert(jobs) => Some(show(store.insert(jobs))),
@@ -173,7 +178,8 @@ impl Driver {
             immediate.map(|answer| (number, answer)).into_iter().collect();
         self.open_claims.retain(|asked, pending| {
             let Some(response) = pending.try_take() else { return true };
-            claims.extend(response.iter().flat_map(|response| &response.claimed).map(|job| job.claim));
+            let claimed = response.iter().flat_map(|response| &response.claimed);
+            claims.extend(claimed.map(|job| (job.claim, job.ticket)));
             answers.insert(*asked, show_answer(response));
             false
         });
@@ -231,7 +237,7 @@ fn show_answer<T: std::fmt::Debug>(answer: Result<T>) -> String {
 
 type Generated<T> = arbitrary::Result<T>;
 
-fn draw(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<Step> {
+fn draw(bytes: &mut Unstructured<'_>, claims: &[(Claim, Ticket)]) -> Generated<Step> {
     Ok(match bytes.int_in_range(0..=15)? {
         0..=2 => Step::Insert((0..bytes.int_in_range(0..=3)?).map(|_| job(bytes)).collect::<Generated<_>>()?),
         3 => Step::RegisterWorker(worker(bytes)?),
@@ -290,9 +296,9 @@ fn job(bytes: &mut Unstructured<'_>) -> Generated<NewJob> {
 }
 
 /// A claim that was made, one like it, or one that never was.
-fn claim(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<Claim> {
+fn claim(bytes: &mut Unstructured<'_>, claims: &[(Claim, Ticket)]) -> Generated<Claim> {
     let recent = bytes.int_in_range(0..=5_usize)?;
-    let made = claims.iter().rev().nth(recent % claims.len().max(1)).copied();
+    let made = claims.iter().rev().nth(recent % claims.len().max(1)).map(|(claim, _)| *claim);
     let made = made.unwrap_or(Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) });
     Ok(match bytes.int_in_range(0..=9)? {
         0 => Claim { attempt: made.attempt.wrapping_add(1), ..made },
@@ -303,7 +309,7 @@ fn claim(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<Claim> {
     })
 }
 
-fn claim_request(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<ClaimRequest> {
+fn claim_request(bytes: &mut Unstructured<'_>, claims: &[(Claim, Ticket)]) -> Generated<ClaimRequest> {
     let done: Vec<FinishedJob> =
         (0..bytes.int_in_range(0..=3)?).map(|_| finish(bytes, claims)).collect::<Generated<_>>()?;
     // Workers mostly show their own claims.
@@ -324,7 +330,7 @@ fn claim_request(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<Cl
     })
 }
 
-fn finish(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<FinishedJob> {
+fn finish(bytes: &mut Unstructured<'_>, claims: &[(Claim, Ticket)]) -> Generated<FinishedJob> {
     let verdict = match bytes.int_in_range(0..=5)? {
         0 | 1 => Verdict::Complete { result: "[1]".into() },
         2 => Verdict::Fail { error: "broken".into() },
@@ -332,9 +338,12 @@ fn finish(bytes: &mut Unstructured<'_>, claims: &[Claim]) -> Generated<FinishedJ
         4 => Verdict::Retry { wait: pause(bytes)?, error: "boom".into() },
         _ => Verdict::Release { wait: pause(bytes)?, started: bool::arbitrary(bytes)? },
     };
+    let claim = claim(bytes, claims)?;
+    // A worker returns the ticket that it got with the claim. A claim that was never made has none.
+    let made = claims.iter().find(|(made, _)| *made == claim);
     Ok(FinishedJob {
-        claim: claim(bytes, claims)?,
-        ticket: Ticket::new(START, false),
+        claim,
+        ticket: made.map_or(Ticket::new(START, false), |(_, ticket)| *ticket),
         began_after: Duration::ZERO,
         verdict,
     })
