@@ -60,17 +60,18 @@
 //!
 //! # Threads
 //!
-//! A queue on SQLite has a writer thread and a reader thread. A worker has a supervisor thread, and one
-//! dispatcher thread for each kind of task that it serves (`fn`, `async fn`). A thread pool runs the `fn`
-//! tasks and each `async fn` task whose future is not `Send`. The supervisor sends the heartbeats and uses
-//! no async runtime. So a task that blocks a runtime does not delay them.
+//! A queue on SQLite has a writer thread and a reader thread. A worker has a supervisor thread, which sends
+//! the heartbeats and uses no async runtime. So a task that blocks a runtime does not delay them.
 //!
-//! For the other `async fn` tasks, the worker also has at least two threads that run the futures, and one
-//! thread that starts another such thread when futures block all of them. If you pass no runtime to
-//! `Worker::runtime`, the worker starts a tokio runtime with one thread.
+//! A thread pool runs the `fn` tasks and each `async fn` task whose future is not `Send`. These tasks share
+//! one dispatcher thread, which claims their jobs.
+//!
+//! The other `async fn` tasks have a dispatcher thread of their own, at least two threads that run the
+//! futures, and one thread that starts another such thread when futures block all of them. If you pass no
+//! runtime to `Worker::runtime`, the worker starts a tokio runtime with one thread.
 //!
 //! If it runs a worker, a queue on SQLite also has threads that wake this process when another process stores
-//! a job: two on Linux, one on other Unix systems. The guide to workers lists all threads by name.
+//! a job: two on Linux, one on other Unix systems. The guide to workers lists the threads by name.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

@@ -33,13 +33,16 @@ impl JobCommand {
     /// whether a pending job is due.
     pub(crate) fn permit(self, status: Status, due: bool) -> Result<()> {
         let (refused, help) = match (self, status) {
-            (_, Status::Running) => {
-                (true, "wait until it has ended; a task can end its own job early with `TaskError::cancel`")
+            (JobCommand::Retry(_) | JobCommand::Delete(_), Status::Running) => {
+                (true, "wait until it has ended")
+            }
+            (JobCommand::Cancel(_), Status::Running) => {
+                (true, "only its task can cancel a running job, with `TaskError::cancel`")
             }
             (JobCommand::Retry(_), Status::Pending) => (due, "the job is ready and waits for a free worker"),
             (JobCommand::Retry(_), Status::Completed) => (true, "to do the work again, enqueue a new job"),
             (JobCommand::Cancel(_), status) => {
-                (status != Status::Pending, "only a job that has not ended can be cancelled")
+                (status != Status::Pending, "only a pending job can be cancelled")
             }
             (JobCommand::Retry(_) | JobCommand::Delete(_), _) => (false, ""),
         };

@@ -332,15 +332,15 @@ fn a_command_that_does_not_apply_is_a_conflict_with_a_help_line() {
 
     let running = End::new("well").enqueue(&queue).unwrap();
     arrivals.next();
-    let hint = "a task can end its own job early with `TaskError::cancel`";
-    conflict(queue.retry(running.id()), &["is running and cannot be retried", hint]);
-    conflict(queue.cancel(running.id()), &["is running and cannot be cancelled", hint]);
-    conflict(queue.delete(running.id()), &["is running and cannot be deleted", hint]);
+    let (wait, only_its_task) = ("wait until it has ended", "only its task can cancel a running job");
+    conflict(queue.retry(running.id()), &["is running and cannot be retried", wait]);
+    conflict(queue.cancel(running.id()), &["is running and cannot be cancelled", only_its_task]);
+    conflict(queue.delete(running.id()), &["is running and cannot be deleted", wait]);
 
     gate.open();
     running.wait().unwrap();
     conflict(queue.retry(running.id()), &["is completed and cannot be retried", "enqueue a new job"]);
-    conflict(queue.cancel(running.id()), &["is completed and cannot be cancelled", "has not ended"]);
+    conflict(queue.cancel(running.id()), &["is completed and cannot be cancelled", "only a pending job"]);
     queue.delete(running.id()).unwrap();
 }
 

@@ -15,9 +15,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "running-job-deleted",
         breaks: "a running job is not deleted by command",
         file: "qdjobs/src/store/command.rs",
-        old: "(_, Status::Running) => {
+        old: "JobCommand::Delete(_), Status::Running) => {
                 (true,",
-        new: "(_, Status::Running) => {
+        new: "JobCommand::Delete(_), Status::Running) => {
                 (!matches!(self, JobCommand::Delete(_)),",
         killed_by: api("queue::a_command_that_does_not_apply_is_a_conflict_with_a_help_line"),
     },
