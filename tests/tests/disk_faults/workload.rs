@@ -70,7 +70,8 @@ pub(crate) struct Workload {
     reference: Arc<MemoryStore>,
     history: Snapshots,
     workers: Vec<WorkerId>,
-    held: Vec<Claim>,
+    /// The claims, with the tickets that are returned with their finish.
+    held: Vec<(Claim, Ticket)>,
     jobs: Vec<JobId>,
     /// A waiting claim: on the SQLite store, and on the memory store.
     waiting: Option<(WorkerId, Pending<ClaimResponse>, Pending<ClaimResponse>)>,
@@ -200,16 +201,17 @@ impl Workload {
 
     fn claim(&mut self) {
         let Some(worker) = self.any_worker() else { return self.register_worker() };
-        let (own, others) = std::mem::take(&mut self.held).into_iter().partition(|it| it.worker == worker);
+        let (own, others) =
+            std::mem::take(&mut self.held).into_iter().partition(|(it, _)| it.worker == worker);
         self.held = others;
         let mut done = Vec::new();
-        for claim in own {
+        for (claim, ticket) in own {
             if self.rng.once_in(3) {
-                self.held.push(claim);
+                self.held.push((claim, ticket));
             } else {
                 done.push(FinishedJob {
                     claim,
-                    ticket: Ticket::new(self.workspace.clock.now(), false),
+                    ticket,
                     began_after: Duration::ZERO,
                     verdict: self.verdict(),
                 });
@@ -222,7 +224,7 @@ impl Workload {
         let response = answer(store.claim(claim));
         match expected {
             Ok(expected) => {
-                self.held.extend(expected.claimed.iter().map(|job| job.claim));
+                self.held.extend(expected.claimed.iter().map(|job| (job.claim, job.ticket)));
                 if let Some(response) = self.reported(snapshot, response) {
                     assert_same_response(&response, &expected);
                 }
@@ -246,8 +248,10 @@ impl Workload {
         let Some(worker) = self.any_worker() else { return self.register_worker() };
         let claim = self.want(worker, true);
         let expected = self.reference.claim(claim.clone());
+        let response = self.stores[0].claim(claim);
+        // A later claim of the same worker ends the one that waits.
         self.check_waiting();
-        self.waiting = Some((worker, self.stores[0].claim(claim), expected));
+        self.waiting = Some((worker, response, expected));
         self.take_unconfirmed_snapshot();
         // A job that has become due is claimed by it, in a transaction that has no other answer.
         self.check_waiting();
@@ -265,7 +269,7 @@ impl Workload {
         let response = answer(response);
         match expected {
             Ok(expected) => {
-                self.held.extend(expected.claimed.iter().map(|job| job.claim));
+                self.held.extend(expected.claimed.iter().map(|job| (job.claim, job.ticket)));
                 if let Some(response) = self.reported(snapshot, response) {
                     assert_same_response(&response, &expected);
                 }
@@ -290,7 +294,7 @@ impl Workload {
 
     /// Progress has no answer of its own; the heartbeat after it is in the same queue.
     fn report_progress(&mut self) {
-        let Some(claim) = self.rng.pick(&self.held).copied() else { return self.heartbeat() };
+        let Some((claim, _)) = self.rng.pick(&self.held).copied() else { return self.heartbeat() };
         let progress = Progress::new(0.5, Some(format!("half of {}", claim.attempt)));
         let store = self.any_store();
         for store in [&*self.reference as &dyn Store, &*store] {
@@ -309,7 +313,7 @@ impl Workload {
     /// A rescue, or a worker that is released.
     fn release(&mut self, dead: bool) {
         let Some(worker) = self.any_worker() else { return self.register_worker() };
-        self.held.retain(|claim| claim.worker != worker);
+        self.held.retain(|(claim, _)| claim.worker != worker);
         let store = self.any_store();
         let release = |store: &dyn Store| match dead {
             true => answer(store.release_worker(worker, Release::ProvenDead))
