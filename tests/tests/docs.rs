@@ -185,8 +185,9 @@ fn every_error_text_of_the_sources_is_on_the_page_of_troubleshooting() {
     let (sources, page) = (sources(&["qdjobs/src"]), page("troubleshooting.md").replace('\n', " "));
     let (mut missing, mut count) = (Vec::new(), 0);
     let calls = sources.split("Error::new(").skip(1).map(|call| call.split(".help(").next().unwrap());
-    let built_before = sources.split("let message = format!(").skip(1);
-    for call in calls.chain(built_before.map(|text| text.split(';').next().unwrap())) {
+    let built_before =
+        sources.split("let message = format!(").skip(1).map(|text| text.split(';').next().unwrap());
+    for call in calls.chain(built_before) {
         // The text is the first literal, if that is a sentence. An entry may leave its end out.
         let Some(text) = call.split('"').nth(1).filter(|text| text.split(' ').count() > 2) else { continue };
         count += 1;

@@ -105,6 +105,18 @@ fn nothing_is_confirmed_in_a_file_that_is_not_the_one_of_its_name() {
 }
 
 #[test]
+fn the_backup_of_a_removed_database_leaves_a_log_at_its_name_alone() {
+    let (workspace, queue) = Workspace::with_queue();
+    Note::new(1).enqueue(&queue).unwrap();
+    remove(&workspace.db());
+    let log = std::fs::read(beside(&workspace.db(), "-wal")).unwrap();
+    let refused = queue.backup(workspace.db()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+    assert!(std::fs::read(beside(&workspace.db(), "-wal")).unwrap() == log && !workspace.db().exists());
+    queue.backup(workspace.dir().join("saved.db")).unwrap();
+}
+
+#[test]
 fn an_idle_queue_reports_a_removed_file_in_its_health_and_refuses_to_read_it() {
     for reads in [false, true] {
         let (workspace, queue) = Workspace::with_queue();
@@ -232,4 +244,118 @@ fn a_log_whose_database_is_missing_is_not_deleted_by_a_new_database() {
     assert!(refused.to_string().contains("is missing, but its log"), "{refused}");
     rename(&moved(&place), &place);
     assert_eq!(JobQueue::open(&place).unwrap().counts().unwrap().total(), 3);
+}
+
+/// The files of an open database as a crash would leave them, under another name.
+fn crash_image(of: &Path, name: &str) -> PathBuf {
+    let image = of.with_file_name(name);
+    // By another program: a file that is closed here drops the locks of SQLite.
+    for suffix in ["-wal", ""] {
+        let copied = std::process::Command::new("cp")
+            .args([beside(of, suffix), beside(&image, suffix)])
+            .status()
+            .unwrap();
+        assert!(copied.success());
+    }
+    image
+}
+
+fn is_refused_as_foreign(path: &Path, what: &str) {
+    let before = [path.to_owned(), beside(path, "-wal")].map(|file| std::fs::read(file).unwrap());
+    let refused = JobQueue::open(path).map(drop).expect_err(what);
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{what}: {refused}");
+    assert!(refused.to_string().contains("does not belong to"), "{what}: {refused}");
+    let found = qdjobs::store::sqlite::check(path).unwrap();
+    assert!(found.problems.iter().any(|problem| problem.contains("does not belong to")), "{what}: {found:?}");
+    let salvaged = qdjobs::store::sqlite::salvage(path, path.with_file_name("salvaged.db"));
+    assert_eq!(salvaged.map(drop).unwrap_err().kind(), ErrorKind::Corrupt, "{what}");
+    let after = [path.to_owned(), beside(path, "-wal")].map(|file| std::fs::read(file).unwrap());
+    assert!(before == after, "{what}: a file was changed");
+}
+
+#[test]
+fn a_database_beside_the_log_of_another_file_is_refused_and_not_changed() {
+    let (workspace, queue) = Workspace::with_queue();
+    let dir = workspace.dir().to_owned();
+    drop(queue);
+    let earlier = dir.join("earlier.db");
+    std::fs::copy(workspace.db(), &earlier).unwrap();
+    // The last connection to close removes the log, and the next one begins another.
+    Note::new(0).enqueue(&JobQueue::open(workspace.db()).unwrap()).unwrap();
+    let queue = JobQueue::open(workspace.db()).unwrap();
+    Note::new(1).enqueue(&queue).unwrap();
+    // In the log that is there still when the program crashes.
+    let backup = dir.join("backup.db");
+    queue.backup(&backup).unwrap();
+    Note::new(2).enqueue(&queue).unwrap();
+
+    let empty = dir.join("empty.db");
+    std::fs::write(&empty, "").unwrap();
+    for (what, other) in [("a copy", &earlier), ("a backup", &backup), ("an empty file", &empty)] {
+        let image = crash_image(&workspace.db(), "crashed.db");
+        assert_eq!(qdjobs::store::sqlite::check(&image).unwrap().jobs, 3);
+        std::fs::copy(other, &image).unwrap();
+        is_refused_as_foreign(&image, what);
+        // Its own file makes it whole again.
+        crash_image(&workspace.db(), "crashed.db");
+        assert_eq!(JobQueue::open(&image).unwrap().counts().unwrap().total(), 3);
+    }
+    let image = crash_image(&workspace.db(), "crashed.db");
+    std::fs::copy(&backup, &image).unwrap();
+    let restored = qdjobs::store::sqlite::restore(&backup, &image).unwrap();
+    assert_eq!((restored.jobs, JobQueue::open(&image).unwrap().counts().unwrap().total()), (2, 2));
+    let log = beside(&restored.replaced.unwrap(), "-wal");
+    assert_eq!(std::fs::read(log).unwrap(), std::fs::read(beside(&workspace.db(), "-wal")).unwrap());
+    // The backup alone is a database.
+    assert_eq!(JobQueue::open(&backup).unwrap().counts().unwrap().total(), 2);
+}
+
+/// Commits of each kind, and checkpoints by this program, by SQLite and by another program.
+#[test]
+fn each_log_of_a_busy_queue_is_known_by_its_mark() {
+    let (workspace, queue) = Workspace::with_queue();
+    let backup = workspace.dir().join("backup.db");
+    queue.backup(&backup).unwrap();
+    let other = connect(&workspace.db());
+    let long = "x".repeat(3_000);
+    let mut stored = 0;
+    for round in 0..40 {
+        match round % 4 {
+            0 => (0..300).for_each(|number| drop(Note::new(number).enqueue(&queue).unwrap())),
+            1 => queue.enqueue_all((0..300).map(Note::new)).map(drop).unwrap(),
+            2 => {
+                // Fills the log, so that SQLite makes a checkpoint in one of these commits.
+                other.execute_batch("CREATE TABLE IF NOT EXISTS own (text TEXT)").unwrap();
+                (0..300)
+                    .for_each(|_| assert_eq!(other.execute("INSERT INTO own VALUES (?1)", [&long]), Ok(1)));
+                Note::new(0).enqueue(&queue).unwrap();
+            }
+            _ => other.execute_batch("PRAGMA wal_checkpoint(RESTART)").unwrap(),
+        }
+        stored += [300, 300, 1, 0][round % 4];
+        // The commit that begins a log anew may be followed by one more before the mark.
+        (0..2).for_each(|number| drop(Note::new(number).enqueue(&queue).unwrap()));
+        stored += 2;
+        let image = crash_image(&workspace.db(), "crashed.db");
+        std::fs::copy(&backup, &image).unwrap();
+        is_refused_as_foreign(&image, &format!("round {round}"));
+        let image = crash_image(&workspace.db(), "crashed.db");
+        assert_eq!(JobQueue::open(&image).unwrap().counts().unwrap().total(), stored, "round {round}");
+    }
+}
+
+/// SQLite makes a checkpoint of its own in a commit of another program, and the queue then stores a single job.
+#[test]
+fn a_log_that_a_last_commit_began_gets_its_mark_soon() {
+    let (workspace, queue) = Workspace::with_queue();
+    let backup = workspace.dir().join("backup.db");
+    queue.backup(&backup).unwrap();
+    connect(&workspace.db()).execute_batch("PRAGMA wal_checkpoint(RESTART)").unwrap();
+    Note::new(1).enqueue(&queue).unwrap();
+    let refused = crate::support::eventually(|| {
+        let image = crash_image(&workspace.db(), "crashed.db");
+        std::fs::copy(&backup, &image).unwrap();
+        JobQueue::open(&image).err()
+    });
+    assert!(refused.to_string().contains("does not belong to"), "{refused}");
 }

@@ -10,6 +10,7 @@ mod health;
 mod model;
 mod promises;
 mod queue;
+mod restore;
 mod rooms;
 mod salvage;
 mod setup;

@@ -108,6 +108,24 @@ pub(super) fn release_worker<T: Transaction>(
     Ok(released)
 }
 
+/// Releases running jobs that no registered worker holds, as a person in a database shell can make them.
+pub(super) fn release_orphans<T: Transaction>(tx: &mut T, effects: &mut Effects) -> Result<()> {
+    for orphan in tx.orphans()? {
+        let leaving = Leaving { outcome: None, ..Leaving::released(&orphan, None) };
+        leave(tx, &leaving, effects)?;
+    }
+    Ok(())
+}
+
+/// Releases all running jobs and removes all workers, in a database that no worker uses.
+pub(crate) fn release_all<T: Transaction>(tx: &mut T, workers: &[WorkerId]) -> Result<()> {
+    let mut effects = Effects::default();
+    for worker in workers {
+        release_worker(tx, *worker, Release::ByWorker, &mut effects)?;
+    }
+    release_orphans(tx, &mut effects)
+}
+
 /// Changes one job by hand. Returns the changed job; if it is deleted, the job as it was.
 pub(super) fn command<T: Transaction>(tx: &mut T, command: JobCommand, effects: &mut Effects) -> Result<Job> {
     let id = command.id();

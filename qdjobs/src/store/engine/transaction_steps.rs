@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::apply_requests::{FinishResult, command, finish, leave, release_worker};
+use super::apply_requests::{FinishResult, command, finish, release_orphans, release_worker};
 use super::batch::{Batch, Claiming};
 use super::leave_running::Leaving;
 use super::requests::{Call, Request};
@@ -253,15 +253,6 @@ fn heartbeat<T: Transaction>(
     let released = alone(tx, true, &mut batch.effects, release_orphans);
     batch.look |= batch.effects.ready > before;
     released.or_else(|error| if tx.is_alive(&error) { Ok(()) } else { Err(error) })
-}
-
-/// Releases running jobs that no registered worker holds, as a person in a database shell can make them.
-fn release_orphans<T: Transaction>(tx: &mut T, effects: &mut Effects) -> Result<()> {
-    for orphan in tx.orphans()? {
-        let leaving = Leaving { outcome: None, ..Leaving::released(&orphan, None) };
-        leave(tx, &leaving, effects)?;
-    }
-    Ok(())
 }
 
 // -- release

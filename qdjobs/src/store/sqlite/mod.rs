@@ -26,9 +26,11 @@ use std::sync::Arc;
 
 pub use connection::open::{Durability, SqliteOptions};
 pub use tools::check::{Findings, check};
+pub use tools::restore::{Restored, restore};
 pub use tools::salvage::{Salvage, salvage};
 
 use self::connection::fork_guard::ForkGuard;
+use self::connection::log_mark;
 use self::connection::open::{self, Machine};
 use self::files::names;
 use self::files::open_files::OpenFiles;
@@ -114,6 +116,7 @@ impl SqliteStore {
         } else {
             None
         };
+        log_mark::refuse_foreign_log(&path)?;
         let (conn, read, files) = connect(&given, &path, &options)?;
         let files = Arc::new(files);
         let request_queue = Arc::new(RequestQueue::default());

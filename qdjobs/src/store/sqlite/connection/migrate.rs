@@ -51,7 +51,8 @@ pub(in crate::store::sqlite) fn check_schema(conn: &Connection) -> Result<()> {
 const OWN_TABLES: &str = "
     SELECT group_concat(name, ', ') FROM sqlite_schema
     WHERE type = 'table'
-        AND name IN ('qdjobs_jobs', 'qdjobs_params', 'qdjobs_tasks', 'qdjobs_attempts', 'qdjobs_workers')";
+        AND name IN ('qdjobs_jobs', 'qdjobs_params', 'qdjobs_tasks', 'qdjobs_attempts', 'qdjobs_workers',
+            'qdjobs_log')";
 
 /// Creates or upgrades the tables of qdjobs. If two processes do so at once, the second one gets a lock
 /// error, or finds the migration done.
@@ -100,7 +101,7 @@ pub(in crate::store::sqlite) fn refuse_newer_schema(conn: &Connection) -> Result
 
 /// The number of migrations applied; 0 for a database without tables of qdjobs. An error if this program is
 /// too old for the schema.
-fn schema_version(conn: &Connection) -> Result<usize> {
+pub(in crate::store::sqlite) fn schema_version(conn: &Connection) -> Result<usize> {
     let has_meta = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'qdjobs_meta'";
     if conn.query_row(has_meta, [], |row| row.get::<_, i64>(0)).map_err(error::before_commit)? == 0 {
         return Ok(0);

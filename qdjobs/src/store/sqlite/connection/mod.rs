@@ -2,13 +2,14 @@
 //! mean.
 //!
 //! `open.rs` has the pragmas, `migrate.rs` the schema versions, `error.rs` the result codes. `network_fs.rs`,
-//! `file_names.rs` and `fork_guard.rs` refuse unsafe uses.
+//! `file_names.rs`, `log_mark.rs` and `fork_guard.rs` refuse unsafe uses.
 //!
 //! Depends on rusqlite and std. Statements about jobs and workers never come in.
 
 pub(super) mod error;
 pub(super) mod file_names;
 pub(super) mod fork_guard;
+pub(super) mod log_mark;
 pub(super) mod migrate;
 pub(super) mod network_fs;
 pub(super) mod open;

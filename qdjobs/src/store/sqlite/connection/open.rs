@@ -20,7 +20,7 @@ use super::migrate;
 use crate::model::crash_count::CRASHES_MAX;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::error::{self, BusyRetry};
-use crate::store::sqlite::connection::{file_names, network_fs};
+use crate::store::sqlite::connection::{file_names, log_mark, network_fs};
 use crate::store::sqlite::files::disk_reserve::RESERVE_BYTES;
 use crate::store::sqlite::files::names::log_of;
 use crate::store::sqlite::files::open_files::OpenFiles;
@@ -261,6 +261,7 @@ fn begin_log(conn: &Connection) -> Result<()> {
         let tx = rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Immediate)?;
         tx.execute("UPDATE qdjobs_meta SET version = version + 1", [])?;
         tx.execute("UPDATE qdjobs_meta SET version = version - 1", [])?;
+        log_mark::write(&tx)?;
         tx.commit()
     };
     begun().map_err(error::before_commit)
@@ -284,6 +285,14 @@ pub(in crate::store::sqlite) fn reader(path: &Path, options: &SqliteOptions) -> 
     // SQLite opens the log at the first read, by its name, which must still be that of this log.
     read_first(&conn).map_err(error::before_commit)?;
     Ok(conn)
+}
+
+/// Opens the file for reading as if it had no log. Takes no lock and creates no file.
+pub(in crate::store::sqlite) fn without_log(path: &Path) -> rusqlite::Result<Connection> {
+    let name = path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    let escaped = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), access | OpenFlags::SQLITE_OPEN_URI)
 }
 
 /// The first read of a connection: only now SQLite opens the log, and finds out whether the file is a

@@ -4,6 +4,7 @@
 //!
 //! Depends on std.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Where SQLite keeps the log of the database at `path`.
@@ -17,7 +18,7 @@ pub(in crate::store::sqlite) fn log_index_of(path: &Path) -> PathBuf {
 }
 
 /// The file beside the database at `path` whose name has this suffix.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(in crate::store::sqlite) fn beside(path: &Path, suffix: impl AsRef<OsStr>) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(suffix);
     path.with_file_name(name)

@@ -15,8 +15,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::check;
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::store::sqlite::connection::error;
 use crate::store::sqlite::connection::open::refuse_special;
+use crate::store::sqlite::connection::{error, log_mark};
+use crate::store::sqlite::files::names::log_of;
 
 /// Copies the database at `from` as [`copy`], on a read-only connection of its own.
 pub(in crate::store::sqlite) fn write(from: &Path, to: &Path) -> Result<()> {
@@ -37,9 +38,11 @@ pub(in crate::store::sqlite) fn copy(conn: &Connection, from: &Path, to: &Path) 
         )
         .help("give the backup a path in Unicode"));
     };
+    refuse_log_of_another(to)?;
     let created = create(to)?;
     let copied = conn.execute("VACUUM INTO ?1", [name]).map(drop).map_err(error::before_commit);
     let copied = copied
+        .and_then(|()| mark(to).map_err(error::before_commit))
         .and_then(|()| check_copy(from, to))
         .and_then(|()| sync(&created, to).map_err(|error| write_error(to, error)));
     if copied.is_err() {
@@ -47,6 +50,19 @@ pub(in crate::store::sqlite) fn copy(conn: &Connection, from: &Path, to: &Path) 
         let _ = std::fs::remove_file(to);
     }
     copied
+}
+
+/// Refuses a name beside which a log lies: SQLite would take it for the log of the copy, and delete it.
+fn refuse_log_of_another(to: &Path) -> Result<()> {
+    let log = log_of(to);
+    if !log.exists() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidInput,
+        format!("the log of another database lies at `{}`, so no backup can be written there", log.display()),
+    )
+    .help("choose a new name for the backup, for example with the date; the log may contain jobs"))
 }
 
 fn create(to: &Path) -> Result<File> {
@@ -61,6 +77,13 @@ fn create(to: &Path) -> Result<File> {
         }
         _ => write_error(to, error),
     })
+}
+
+/// Gives the copy a mark of its own, so that it is not taken for the file of the log that its original has now.
+fn mark(copy: &Path) -> rusqlite::Result<()> {
+    let conn = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    log_mark::write(&conn)?;
+    conn.close().map_err(|(_, error)| error)
 }
 
 /// Checks the copy. Without this, a damaged copy would be found only when it is needed.

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::model::error::{Error, Result};
-use crate::store::sqlite::connection::error;
 use crate::store::sqlite::connection::open::{SqliteOptions, read_first, refuse_special};
+use crate::store::sqlite::connection::{error, log_mark, open};
 use crate::store::sqlite::files::names::log_of;
 
 /// The result of a [`check`].
@@ -93,6 +93,11 @@ pub fn check(path: impl AsRef<Path>) -> Result<Findings> {
 
 /// As [`check`], and calls `meanwhile` during each pass, for a test.
 fn check_while(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
+    if log_mark::is_log_foreign(path) {
+        let mut findings = inspect(&ready(open::without_log(path))?, &mut meanwhile);
+        findings.problems.insert(0, first_line(&log_mark::foreign(path)));
+        return Ok(findings);
+    }
     let before = unused_state(path);
     let conn = read_only(path)?;
     let findings = inspect(&conn, &mut meanwhile);
@@ -166,10 +171,7 @@ pub(in crate::store::sqlite) fn read_only(path: &Path) -> Result<Connection> {
     refuse_special(path)?;
     let log = log_of(path).exists();
     ready(if !log && path.exists() && path.to_str().is_some() {
-        let name = path.to_string_lossy();
-        let escaped = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-        let uri = format!("file:{escaped}?immutable=1");
-        Connection::open_with_flags(uri, READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+        open::without_log(path)
     } else {
         Connection::open_with_flags(path, READ_ONLY)
     })

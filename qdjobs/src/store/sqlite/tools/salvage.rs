@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::check;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::open::{SqliteOptions, refuse_special};
-use crate::store::sqlite::connection::{error, open};
+use crate::store::sqlite::connection::{error, log_mark, open};
 use crate::store::sqlite::files::names;
 
 /// The result of a [`salvage`].
@@ -71,6 +71,7 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> 
     let (from, to) = (from.as_ref(), to.as_ref());
     let options = SqliteOptions::default();
     refuse_special(to)?;
+    log_mark::refuse_foreign_log(from)?;
     let old = check::read_only(from)?;
     if !open::create(to, &options, &open::Machine::current())? {
         return Err(Error::new(

@@ -107,24 +107,26 @@ impl Checkpointer {
         (self.rows >= ROWS_MIN).then(|| (self.wrote + QUIET).saturating_sub(now))
     }
 
-    /// Makes a checkpoint if it is due.
-    pub(in crate::store::sqlite) fn write_back(&mut self, conn: &Connection, now: Duration) -> Result<()> {
+    /// Makes a checkpoint if it is due. Returns whether the whole log is in the database.
+    pub(in crate::store::sqlite) fn write_back(&mut self, conn: &Connection, now: Duration) -> Result<bool> {
         if self.sleep(now).is_none_or(|left| !left.is_zero()) {
-            return Ok(());
+            return Ok(false);
         }
         // If a reader or another process blocks this checkpoint, the next one writes the rest.
         self.rows = 0;
         self.checkpoint(conn, "PASSIVE")
     }
 
-    /// Truncates the log if it is larger than the ceiling. Waits a short time for its readers.
-    pub(in crate::store::sqlite) fn cut(&mut self, conn: &Connection, now: Duration) -> Result<()> {
+    /// Truncates the log if it is larger than the ceiling. Waits a short time for its readers. Returns whether
+    /// the whole log is in the database.
+    pub(in crate::store::sqlite) fn cut(&mut self, conn: &Connection, now: Duration) -> Result<bool> {
+        let mut is_whole = false;
         if !self.automatic && self.rows >= ROWS_MAX {
             self.rows = 0;
-            self.checkpoint(conn, "PASSIVE")?;
+            is_whole = self.checkpoint(conn, "PASSIVE")?;
         }
         if now < self.measured + CEILING_EVERY {
-            return Ok(());
+            return Ok(is_whole);
         }
         self.measured = now;
         // Reads only the size: opening and closing the file would drop SQLite's locks.
@@ -137,13 +139,13 @@ impl Checkpointer {
                 cut
             }
             bytes if bytes > LARGE_BYTES => self.checkpoint(conn, "PASSIVE"),
-            _ => Ok(()),
+            _ => Ok(is_whole),
         }
     }
 
-    /// Makes a checkpoint. If it fails, no commit is lost: the log is as safe as the database. The error is
-    /// returned because it shows a problem of the disk.
-    fn checkpoint(&self, conn: &Connection, mode: &str) -> Result<()> {
+    /// Makes a checkpoint. Returns whether the whole log is in the database. If it fails, no commit is lost: the
+    /// log is as safe as the database. The error is returned because it shows a problem of the disk.
+    fn checkpoint(&self, conn: &Connection, mode: &str) -> Result<bool> {
         let step = format!("PRAGMA wal_checkpoint({mode})");
         let (busy, pages, written_back) = conn
             .query_row(&step, [], |row| {
@@ -153,7 +155,7 @@ impl Checkpointer {
         // SQLite returns -1 if there is no log.
         let [pages, written_back] = [pages, written_back].map(|pages| u64::try_from(pages).unwrap_or(0));
         self.health.note_checkpoint(self.clock.now(), pages, written_back, busy);
-        Ok(())
+        Ok(!busy && written_back >= pages)
     }
 }
 

@@ -91,6 +91,7 @@ impl Writer {
     ) -> Result<Vec<String>> {
         self.begin()?;
         self.read_others(batch)?;
+        self.upkeep.log_marker.mark(&self.conn).map_err(error::before_commit)?;
         let mut tx = SqliteTransaction::on(&self.conn, now);
         tx.crashes_max = self.options.max_crashes;
         tx.is_full = self.upkeep.refuses_jobs();

@@ -26,7 +26,7 @@ impl Writer {
     }
 
     fn is_unattended(&self) -> bool {
-        self.waiters.is_empty() && !self.has_more_to_do()
+        self.waiters.is_empty() && !self.has_more_to_do() && !self.upkeep.log_marker.is_wanted()
     }
 
     fn insert_alone(&mut self, mut request: Request) {

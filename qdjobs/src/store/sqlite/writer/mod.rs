@@ -3,7 +3,7 @@
 //!
 //! The store halts when `connection/error.rs` calls an error fatal. `commit.rs` has the transaction,
 //! `insert_alone.rs` a single job, `recovery.rs` the next try after a failure. `upkeep.rs` has the full disk,
-//! `checkpointer.rs` the write-ahead log, `fairness.rs` the pauses for other processes. Which thread works
+//! `checkpointer.rs` and `log_marker.rs` the write-ahead log, `fairness.rs` the pauses for other processes. Which thread works
 //! here is decided in `thread.rs`.
 //!
 //! Depends on the engine for what a transaction does, and on the queries. Runs no job and no caller's code:
@@ -20,6 +20,7 @@ mod commit;
 mod fairness;
 mod insert_alone;
 mod local_workers;
+mod log_marker;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -149,6 +150,9 @@ impl Writer {
         }
         if self.upkeep.has_room_again() {
             return self.write(Vec::new(), true);
+        }
+        if self.upkeep.is_mark_due() {
+            self.write(Vec::new(), false);
         }
         let others_committed = self.change_poll.poll(&self.conn);
         // If the read fails, the transaction fails, too, and reports the error.

@@ -2,9 +2,10 @@
 //! [`Upkeep`].
 //!
 //! The reserve file and its size are in `files/disk_reserve.rs`. That nothing is claimed on a full disk is
-//! decided in `sqlite/transaction.rs`. When the log is written back is decided in `checkpointer.rs`.
+//! decided in `sqlite/transaction.rs`. When the log is written back is decided in `checkpointer.rs`, when it is
+//! marked in `log_marker.rs`.
 //!
-//! Depends on the checkpointer, the reserve and the health record.
+//! Depends on the checkpointer, the marker, the reserve and the health record.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::checkpointer::Checkpointer;
+use super::log_marker::LogMarker;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error::{Error, Result};
 use crate::store::sqlite::connection::open::SqliteOptions;
@@ -23,6 +25,7 @@ pub(super) struct Upkeep {
     clock: Clock,
     health: Arc<HealthRecord>,
     pub(super) checkpointer: Checkpointer,
+    pub(super) log_marker: LogMarker,
     pub(super) reserve: DiskReserve,
     /// The last write found no space.
     pub(super) is_full: bool,
@@ -38,20 +41,26 @@ impl Upkeep {
         health: Arc<HealthRecord>,
     ) -> Upkeep {
         let checkpointer = Checkpointer::of(path, options.durability, clock.clone(), health.clone());
+        let log_marker = LogMarker::of(checkpointer.log());
         let reserve = DiskReserve::new(dir, options.disk_reserve);
-        Upkeep { clock, health, checkpointer, reserve, is_full: false }
+        Upkeep { clock, health, checkpointer, log_marker, reserve, is_full: false }
     }
 
-    /// How long to sleep until a checkpoint is due, or until the disk must be checked for space.
+    /// How long to sleep until a checkpoint or a mark of the log is due, or until the disk must be checked for
+    /// space.
     pub(super) fn sleep(&self) -> Option<Duration> {
-        let write_back = self.checkpointer.sleep(self.clock.monotonic());
-        let write_back = write_back.and_then(|wait| self.clock.sleep(wait));
-        write_back.into_iter().chain(self.reserve.sleep(self.clock.elapsed())).min()
+        let log = self.log_sleep().and_then(|wait| self.clock.sleep(wait));
+        log.into_iter().chain(self.reserve.sleep(self.clock.elapsed())).min()
+    }
+
+    fn log_sleep(&self) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        self.checkpointer.sleep(now).into_iter().chain(self.log_marker.sleep(now)).min()
     }
 
     /// Whether work is due later, so that the thread must not sleep without a limit.
     pub(super) fn has_chores(&self) -> bool {
-        self.reserve.is_released() || self.checkpointer.sleep(self.clock.monotonic()).is_some()
+        self.reserve.is_released() || self.log_sleep().is_some()
     }
 
     /// Whether the disk is full, so that no new job is stored or claimed.
@@ -63,6 +72,11 @@ impl Upkeep {
     pub(super) fn write_back(&mut self, conn: &Connection) -> Result<()> {
         let written = self.checkpointer.write_back(conn, self.clock.monotonic());
         self.note(written)
+    }
+
+    /// Whether the mark of the log needs a transaction of its own now.
+    pub(super) fn is_mark_due(&mut self) -> bool {
+        self.log_marker.is_due(self.clock.monotonic()) && !self.refuses_jobs()
     }
 
     /// Called between two transactions. Limits the size of the log and checks the disk reserve.
@@ -90,7 +104,9 @@ impl Upkeep {
         if !self.reserve.is_released() {
             self.note_full(false);
         }
-        self.checkpointer.has_grown(rows, self.clock.monotonic());
+        let now = self.clock.monotonic();
+        self.checkpointer.has_grown(rows, now);
+        self.log_marker.has_committed(now);
     }
 
     /// Called when a write found no space. Releases the reserve for running jobs.
@@ -110,9 +126,13 @@ impl Upkeep {
         self.health.health(None).last_error
     }
 
-    /// Records a failure outside of a transaction, and returns it, because it shows a problem of the disk.
-    fn note(&self, step: Result<()>) -> Result<()> {
-        step.inspect_err(|error| self.health.note_failure(self.clock.now(), error))
+    /// Records a failed checkpoint, and returns it, because it shows a problem of the disk. After a checkpoint of
+    /// the whole log, the next one is marked.
+    fn note(&mut self, checkpoint: Result<bool>) -> Result<()> {
+        if checkpoint.inspect_err(|error| self.health.note_failure(self.clock.now(), error))? {
+            self.log_marker.is_written_back();
+        }
+        Ok(())
     }
 
     fn note_full(&mut self, is_full: bool) {

@@ -151,3 +151,13 @@ CREATE TABLE qdjobs_workers (
     -- The datagram socket of its process. A message to it wakes the process when a job is available.
     wake_socket  TEXT
 ) STRICT;
+
+-- One row, the mark of the current write-ahead log: 16 constant bytes, a random number for this log, and that of
+-- the log before. So a log that belongs to another file, for example to one that a backup has replaced, is
+-- refused.
+CREATE TABLE qdjobs_log (
+    id           INTEGER PRIMARY KEY CHECK (id = 1),
+    mark         BLOB    NOT NULL
+) STRICT;
+-- 'qdjobs log mark' and a line feed, then zeros.
+INSERT INTO qdjobs_log (id, mark) VALUES (1, X'71646a6f6273206c6f67206d61726b0a00000000000000000000000000000000');
