@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use qdjobs::Timestamp;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error_response::{ErrorResponse, Problem};
@@ -36,12 +38,12 @@ const FIELDS: [&str; 10] = [
 ];
 
 /// A request to create a job.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct CreateRequest {
     /// The task's name.
     pub(super) task: String,
-    /// The params, not yet checked against the task.
-    pub(super) params: Map<String, Value>,
+    /// The params as they were written, not yet checked against the task. `None` stands for no params.
+    pub(super) params: Option<Box<RawValue>>,
     /// The display name.
     pub(super) name: Option<String>,
     /// The queue.
@@ -54,8 +56,8 @@ pub(super) struct CreateRequest {
     pub(super) scheduled_at: Option<Timestamp>,
     /// The number of retries after the first attempt.
     pub(super) max_retries: Option<u32>,
-    /// The caller's own data.
-    pub(super) metadata: Option<Value>,
+    /// The caller's own data as it was written.
+    pub(super) metadata: Option<Box<RawValue>>,
     /// The idempotency key: a repeated request with it returns the stored job.
     pub(super) idempotency_key: Option<String>,
 }
@@ -70,6 +72,7 @@ impl CreateRequest {
         };
         // A field that is null counts as missing.
         fields.retain(|_, value| !value.is_null());
+        let written = Written::read(body).unwrap_or_default();
         let mut problems = unknown(&fields);
         let mut take = Take { fields, problems: &mut problems };
         let request = CreateRequest {
@@ -78,7 +81,7 @@ impl CreateRequest {
                 .unwrap_or_default(),
             params: take
                 .read("params", "an object, for example {\"to\": \"ann@example.com\"}", object)
-                .unwrap_or_default(),
+                .and(written.params),
             name: take.read("name", "a text of 1 to 100 bytes", name),
             queue: take.read("queue", "the name of a queue, for example \"mail\"", text),
             priority: take.read("priority", "a whole number from -2147483648 to 2147483647", whole),
@@ -89,7 +92,7 @@ impl CreateRequest {
                 instant,
             ),
             max_retries: take.read("max_retries", "a whole number, 0 or more", whole),
-            metadata: take.read("metadata", "an object", |value| object(value).map(Value::Object)),
+            metadata: take.read("metadata", "an object", object).and(written.metadata),
             idempotency_key: take.read(
                 "idempotency_key",
                 "a text of 1 to 200 bytes, for example \"welcome-42\"",
@@ -108,6 +111,20 @@ impl CreateRequest {
         } else {
             Err(ErrorResponse::unprocessable("nothing was stored", problems))
         }
+    }
+}
+
+/// The fields that are stored as they were written: a parsed value loses digits, and the order of members.
+#[derive(Default, Deserialize)]
+struct Written {
+    params: Option<Box<RawValue>>,
+    metadata: Option<Box<RawValue>>,
+}
+
+impl Written {
+    /// Reads a body that was parsed before.
+    fn read(body: &[u8]) -> serde_json::Result<Written> {
+        serde_json::from_slice(body)
     }
 }
 
@@ -323,11 +340,9 @@ mod tests {
         let body = r#"{"task": "send_email", "params": {"to": "user@example.com"}}"#;
         let request = CreateRequest::read(body.as_bytes()).unwrap();
         assert_eq!(request.task, "send_email");
-        assert_eq!(request.params["to"], "user@example.com");
-        assert_eq!(
-            CreateRequest { task: String::new(), params: Map::new(), ..request },
-            CreateRequest::default()
-        );
+        assert_eq!(request.params.as_deref().map(RawValue::get), Some(r#"{"to": "user@example.com"}"#));
+        let rest = CreateRequest { task: String::new(), params: None, ..request };
+        assert_eq!(format!("{rest:?}"), format!("{:?}", CreateRequest::default()));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use http_body_util::BodyExt;
 use qdjobs::store::{Cursor, Filter};
 use qdjobs::{AsyncQueue, Job, JobId, JobRequest, Registry, Status};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::report::Archive;
 use body::{CreateRequest, suggest};
@@ -198,7 +198,10 @@ async fn read_body(mut body: Body) -> Result<Vec<u8>, ErrorResponse> {
 
 /// The job of the request, checked against its task.
 fn request(created: CreateRequest) -> qdjobs::Result<JobRequest<Value>> {
-    let mut job = JobRequest::by_name(&created.task, &created.params)?;
+    let mut job = match &created.params {
+        Some(params) => JobRequest::by_name(&created.task, params)?,
+        None => JobRequest::by_name(&created.task, &json!({}))?,
+    };
     if let Some(name) = created.name {
         job = job.display_name(name);
     }

@@ -92,6 +92,29 @@ fn jobs_are_listed_newest_first_and_by_status() {
 }
 
 #[test]
+fn a_number_is_stored_as_it_was_written_or_refused_by_its_place() {
+    let service = Service::start("http-numbers");
+    let body = |number: &str| {
+        format!(
+            r#"{{"task": "generate_report", "delay": 9999, "metadata": {{"z": 1.50, "a": {number}}},
+                "params": {{"report_type": "sales", "params": {{"z": 1.50, "list": [0, {number}]}}}}}}"#
+        )
+    };
+    for wide in ["18446744073709551616", "-9223372036854775809", "99999999999999999999999999"] {
+        let answer = service.post(body(wide));
+        assert_eq!(answer.status(), 422, "{}", answer.body());
+        for words in ["params.params.list[1]", wide, "64 bits"] {
+            assert!(answer.body().contains(words), "{words}: {}", answer.body());
+        }
+    }
+    assert_eq!(service.get("/jobs").body(), "[]");
+    let stored = service.post(body("18446744073709551615"));
+    assert_eq!(stored.status(), 201, "{}", stored.body());
+    let written = r#""params":{"report_type":"sales","params":{"z":1.50,"list":[0,18446744073709551615]}}"#;
+    assert!(stored.body().contains(written), "{}", stored.body());
+}
+
+#[test]
 fn a_page_of_jobs_links_to_the_next_one() {
     let service = Service::start("http-pages");
     for _ in 0..5 {

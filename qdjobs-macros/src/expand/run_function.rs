@@ -28,14 +28,14 @@ pub(super) fn run_function(input: &Input<'_>) -> TokenStream {
     if signature.is_async {
         emit! {
             async fn __run(ctx: #private::JobContext, json: #private::String) -> #private::Outcome {
-                let params = #private::decode_owned(json, #name::__read)?;
+                let params = #private::decode_owned(json, <#name as #private::Task>::DEF, #name::__read)?;
                 #finish
             }
         }
     } else {
         emit! {
             fn __run(ctx: &#private::JobContext, json: &str) -> #private::Outcome {
-                let params = #private::decode(json, #name::__read)?;
+                let params = #private::decode(json, <#name as #private::Task>::DEF, #name::__read)?;
                 #finish
             }
         }

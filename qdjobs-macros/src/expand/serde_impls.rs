@@ -88,9 +88,11 @@ fn take(private: &TokenStream, at: usize, param: &StoredParam) -> TokenStream {
     };
     let value = match (&param.with, default) {
         (Some(path), Some(default)) => {
-            emit!(#private::take_with_or(object, &__PARAMS[#at], #path::deserialize, #default))
+            emit!(#private::take_with_or(object, &__PARAMS[#at], |raw| #path::deserialize(raw), #default))
         }
-        (Some(path), None) => emit!(#private::take_with(object, &__PARAMS[#at], #path::deserialize)),
+        (Some(path), None) => {
+            emit!(#private::take_with(object, &__PARAMS[#at], |raw| #path::deserialize(raw)))
+        }
         (None, Some(default)) => {
             let take = param.ty.qualified(private, "TaskParam", "take_or");
             emit!(#take(object, &__PARAMS[#at], #default))

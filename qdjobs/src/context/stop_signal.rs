@@ -6,8 +6,8 @@
 //!
 //! Depends on std alone.
 
+use crate::model::panic::caught;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -135,7 +135,7 @@ impl StopSignal {
         for waker in wakers.into_values() {
             // A waker runs code of a foreign executor. If it panics, the remaining wakers must still be
             // woken.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            let _ = caught(|| waker.wake());
         }
     }
 

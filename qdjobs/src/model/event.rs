@@ -22,6 +22,17 @@ pub enum Event<'a> {
         /// The names of the tasks that it runs, sorted.
         tasks: &'a [&'a str],
     },
+    /// An attempt of a job has started.
+    Started {
+        /// The number of the job.
+        id: JobId,
+        /// The name of its task.
+        task_name: &'a str,
+        /// The queue of the job.
+        queue: &'a str,
+        /// The number of the attempt.
+        attempt: u32,
+    },
     /// A job has completed.
     Completed {
         /// The number of the job.
@@ -42,6 +53,19 @@ pub enum Event<'a> {
         /// The error of the attempt.
         error: &'a str,
         /// The wait before the retry.
+        wait: Duration,
+    },
+    /// A job is pending again, because this worker cannot read its params. A worker of another version may.
+    Postponed {
+        /// The number of the job.
+        id: JobId,
+        /// The name of its task.
+        task_name: &'a str,
+        /// The number of the attempt.
+        attempt: u32,
+        /// What does not fit.
+        error: &'a str,
+        /// The wait until the job can be claimed again.
         wait: Duration,
     },
     /// A job has failed: its retries are used up, its error is permanent, or it crashed its worker too often.
@@ -94,6 +118,22 @@ pub enum Event<'a> {
     StoreHalted {
         /// The cause, and what to do.
         error: &'a Error,
+    },
+    /// The worker stops: it starts no more jobs, and waits for the running ones.
+    WorkerStopping {
+        /// The number of the worker.
+        worker: WorkerId,
+        /// How long it waits at most before it releases them.
+        left: Duration,
+    },
+    /// The stop waits for running jobs. Reported once a second.
+    StopWaits {
+        /// The number of the worker.
+        worker: WorkerId,
+        /// The jobs, with the names of their tasks.
+        jobs: &'a [(JobId, &'a str)],
+        /// How long it waits at most from now on.
+        left: Duration,
     },
     /// The worker has stopped.
     WorkerStopped {

@@ -3,26 +3,24 @@
 //! What becomes of the job is decided in `retry.rs`. Which return types a task may have is decided in
 //! `task/output.rs`.
 //!
-//! Depends on serde_json, the limits of `job/checks.rs` and the task's error.
+//! Depends on `json/`, the limits of `job/checks.rs` and the task's error.
 
 use serde::Serialize;
 
 use super::error::{Error, ErrorKind, Result};
 use super::job::JSON_BYTES_MAX;
+use super::json;
 use super::task_error::TaskError;
 
 /// How an attempt ended: the result as JSON text, or the failure.
 pub type Outcome = Result<String, TaskError>;
 
-/// What to do about a value that serde_json cannot write.
-pub(crate) const JSON_HELP: &str =
-    "use strings as map keys; otherwise check the `Serialize` implementation of this type";
-
 /// The JSON text of a task's result; an error if it cannot be written or exceeds the size limit of a row.
 pub(crate) fn result_json<R: Serialize + ?Sized>(result: &R) -> Result<String> {
-    let text = serde_json::to_string(result).map_err(|error| {
-        let message = format!("the task is done, but its result cannot be written as JSON: {error}");
-        Error::new(ErrorKind::InvalidInput, message).help(JSON_HELP)
+    let text = json::write(result).map_err(|refused| {
+        let at = if refused.path.is_empty() { String::new() } else { format!(" at `{}`", refused.path) };
+        let message = format!("the task is done, but its result cannot be stored{at}: {}", refused.flaw);
+        Error::new(ErrorKind::InvalidInput, message).help(refused.flaw.help())
     })?;
     if text.len() > JSON_BYTES_MAX {
         let message = format!(

@@ -105,6 +105,14 @@ pub enum Verdict {
         /// The reason that the task gave.
         reason: String,
     },
+    /// The job is `pending` again and due after `wait`, and no retry is counted: this worker cannot read its
+    /// params, and a worker of another version may.
+    Postpone {
+        /// The wait until it can be claimed again.
+        wait: Duration,
+        /// What does not fit. It becomes the error of the job until the job is run.
+        error: String,
+    },
     /// The job is `pending` again, and no retry is counted: the worker stops, or cannot run the job now.
     Release {
         /// The wait until it can be claimed again.
@@ -123,6 +131,24 @@ pub struct RetryBudget {
     pub max_retries: u32,
     /// The wait before the next retry.
     pub backoff: Backoff,
+    /// The number of earlier attempts that used no retry: released, postponed or crashed.
+    pub uncounted: u32,
+}
+
+/// The wait before a job whose params cannot be read is claimed again: at first, and at most. It doubles each time.
+const UNREADABLE_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// After this many attempts that used no retry, a job whose params cannot be read fails. With the waits above, that
+/// is after 58 minutes: as long as the workers of two versions may run side by side.
+const UNREADABLE_MAX: u32 = 20;
+
+/// What happens to a job whose params this worker cannot read.
+fn left_to_others(uncounted: u32, error: String) -> Verdict {
+    if uncounted.saturating_add(1) >= UNREADABLE_MAX {
+        return Verdict::Fail { error };
+    }
+    let wait = UNREADABLE_WAITS.0.saturating_mul(1 << uncounted.min(16)).min(UNREADABLE_WAITS.1);
+    Verdict::Postpone { wait, error }
 }
 
 impl Verdict {
@@ -138,6 +164,7 @@ impl Verdict {
         match failure.kind() {
             TaskErrorKind::Cancel => Verdict::Cancel { reason: failure.into_text() },
             TaskErrorKind::Permanent => Verdict::Fail { error: failure.into_text() },
+            TaskErrorKind::Unreadable => left_to_others(budget.uncounted, failure.into_text()),
             _ if exhausted => Verdict::Fail { error: failure.into_text() },
             TaskErrorKind::RetryIn(wait) => Verdict::Retry { wait, error: failure.into_text() },
             TaskErrorKind::Retry => Verdict::Retry {
@@ -154,7 +181,8 @@ mod tests {
     use crate::model::task_error::TaskError;
 
     fn budget(retry_count: u32, max_retries: u32) -> RetryBudget {
-        RetryBudget { retry_count, max_retries, backoff: Backoff::Fixed(Duration::from_secs(7)) }
+        let backoff = Backoff::Fixed(Duration::from_secs(7));
+        RetryBudget { retry_count, max_retries, backoff, uncounted: 0 }
     }
 
     #[test]
@@ -170,7 +198,7 @@ mod tests {
     fn the_wait_is_that_of_the_next_retry() {
         let backoff = Backoff::exponential(Duration::from_secs(2), 3.0, Duration::from_secs(100));
         for retry_count in [0, 1, 2] {
-            let budget = RetryBudget { retry_count, max_retries: 9, backoff };
+            let budget = RetryBudget { backoff, ..budget(retry_count, 9) };
             let wait = backoff.wait(retry_count + 1, 1.0);
             let retry = Verdict::Retry { wait, error: "boom".into() };
             assert_eq!(Verdict::of(Err(TaskError::retry("boom")), budget, 1.0), retry);
@@ -187,6 +215,34 @@ mod tests {
             Verdict::of(Err(TaskError::cancel("old")), budget(0, 9), 0.5),
             Verdict::Cancel { reason: "old".into() }
         );
+    }
+
+    #[test]
+    fn params_that_cannot_be_read_cost_no_retry_and_fail_the_job_after_an_hour() {
+        let mut waited = Duration::ZERO;
+        for uncounted in 0.. {
+            // Without any retry, and with retries left.
+            let of = |max_retries| {
+                let outcome = Err(TaskError::unreadable("new".into()));
+                Verdict::of(outcome, RetryBudget { uncounted, ..budget(0, max_retries) }, 0.5)
+            };
+            assert_eq!(of(0), of(9));
+            match of(0) {
+                Verdict::Postpone { wait, error } => {
+                    assert!(wait >= Duration::from_secs(1) && wait <= Duration::from_secs(300));
+                    assert_eq!(error, "new");
+                    waited += wait;
+                }
+                verdict => {
+                    assert_eq!(verdict, Verdict::Fail { error: "new".into() });
+                    break;
+                }
+            }
+        }
+        assert_eq!(waited, Duration::from_secs(58 * 60 + 31));
+        let outcome = Err(TaskError::unreadable("new".into()));
+        let many = RetryBudget { uncounted: u32::MAX - 1, ..budget(0, 0) };
+        assert_eq!(Verdict::of(outcome, many, 0.5), Verdict::Fail { error: "new".into() });
     }
 
     #[test]

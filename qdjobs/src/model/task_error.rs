@@ -45,6 +45,8 @@ pub enum TaskErrorKind {
     Permanent,
     /// No retry: the job is cancelled.
     Cancel,
+    /// This worker cannot read the params of the job, and leaves it to others for a while. No task returns it.
+    Unreadable,
 }
 
 impl TaskError {
@@ -66,6 +68,11 @@ impl TaskError {
     /// Cancels the job: the work is no longer wanted. A cancelled job does not count as failed.
     pub fn cancel(reason: impl fmt::Display) -> TaskError {
         TaskError { kind: TaskErrorKind::Cancel, text: reason.to_string() }
+    }
+
+    /// Leaves the job to other workers: its params do not fit the task of this program.
+    pub(crate) fn unreadable(error: String) -> TaskError {
+        TaskError { kind: TaskErrorKind::Unreadable, text: error }
     }
 
     /// The task error of any error: its text and the texts of its causes. The kind is that of the first

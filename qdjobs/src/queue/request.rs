@@ -14,7 +14,9 @@ use serde::Serialize;
 use crate::model::clock::Timestamp;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{NewJob, RunAt};
+use crate::model::json;
 use crate::store::Enqueue;
+use crate::task::encode::encode;
 use crate::task::registry::Registry;
 use crate::task::{Task, TaskDef, check_params};
 
@@ -71,10 +73,7 @@ impl<R> JobRequest<R> {
     pub fn by_name(name: &str, params: &(impl Serialize + ?Sized)) -> Result<JobRequest<R>> {
         let linked = Registry::linked();
         let def = linked.get(name).ok_or_else(|| linked.unknown_here(name, REGISTER_HELP))?;
-        let text = serde_json::to_string(params).map_err(|error| {
-            Error::new(ErrorKind::InvalidParams, format!("the params cannot be written as JSON: {error}"))
-                .help("pass a struct, a map with text keys, or `serde_json::json!({ … })`")
-        })?;
+        let text = encode(def, params)?;
         Ok(JobRequest::new(def, Ok(check_params(def, &text)?)))
     }
 
@@ -110,10 +109,15 @@ impl<R> JobRequest<R> {
 
     /// Stores the caller's own data with the job: any value that serializes to a JSON object.
     pub fn metadata(mut self, metadata: impl Serialize) -> Self {
-        let text = serde_json::to_value(metadata).map_err(|error| error.to_string()).and_then(|value| {
-            if value.is_object() { Ok(value.to_string()) } else { Err("it is not a JSON object".to_owned()) }
+        let text = json::write(&metadata).map_err(|refused| match &*refused.path {
+            "" => refused.flaw.to_string(),
+            path => format!("`{path}`: {}", refused.flaw),
         });
-        match text {
+        let object = text.and_then(|text| match text.trim_ascii_start().starts_with('{') {
+            true => Ok(text),
+            false => Err("it is not a JSON object".to_owned()),
+        });
+        match object {
             Ok(text) => self.set(|job| job.metadata = Some(text)),
             Err(why) => {
                 if self.job.is_ok() {

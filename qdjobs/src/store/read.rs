@@ -12,6 +12,16 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{Job, JobId, Status};
 
 /// Which jobs to list. A job must match all conditions that are set.
+///
+/// ```
+/// use qdjobs::store::Filter;
+/// use qdjobs::{JobQueue, Status};
+///
+/// let queue = JobQueue::in_memory();
+/// let page = queue.list(Filter::new().status(Status::Failed).task_name("send_email").limit(20))?;
+/// assert!(page.jobs.is_empty());
+/// # Ok::<(), qdjobs::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Filter {
@@ -36,6 +46,46 @@ impl Filter {
     pub const LIMIT_DEFAULT: usize = 100;
     /// The largest page. A whole page is in memory.
     pub const LIMIT_MAX: usize = 1000;
+
+    /// All jobs.
+    pub fn new() -> Filter {
+        Filter::default()
+    }
+
+    /// Only jobs in this status.
+    pub fn status(self, status: Status) -> Filter {
+        Filter { status: Some(status), ..self }
+    }
+
+    /// Only jobs of this task.
+    pub fn task_name(self, name: impl Into<String>) -> Filter {
+        Filter { task_name: Some(name.into()), ..self }
+    }
+
+    /// Only jobs in this queue.
+    pub fn queue(self, name: impl Into<String>) -> Filter {
+        Filter { queue: Some(name.into()), ..self }
+    }
+
+    /// Only pending jobs whose `scheduled_at` is in the future.
+    pub fn scheduled(self) -> Filter {
+        Filter { scheduled: true, ..self }
+    }
+
+    /// Only pending jobs that have used at least one retry.
+    pub fn retrying(self) -> Filter {
+        Filter { retrying: true, ..self }
+    }
+
+    /// The page after this cursor: the `next` of the previous page.
+    pub fn after(self, cursor: Cursor) -> Filter {
+        Filter { after: Some(cursor), ..self }
+    }
+
+    /// At most this many jobs; [`Filter::LIMIT_MAX`] at most.
+    pub fn limit(self, jobs: usize) -> Filter {
+        Filter { limit: Some(jobs), ..self }
+    }
 
     pub(crate) fn page_size(&self) -> usize {
         self.limit.unwrap_or(Self::LIMIT_DEFAULT).clamp(1, Self::LIMIT_MAX)

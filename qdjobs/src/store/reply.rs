@@ -7,13 +7,13 @@
 //! less.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::panic::caught;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The future answer to a request. The request is already submitted, so dropping this does not cancel it.
@@ -160,7 +160,7 @@ fn deliver<T>(slot: &Slot<T>, answer: Result<T>) {
     if let State::Waiting(Some(waker)) = before {
         // A waker runs code of a foreign executor. If it panics, this thread must still answer the other
         // calls.
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        let _ = caught(|| waker.wake());
     }
 }
 

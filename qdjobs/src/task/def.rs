@@ -11,8 +11,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::context::JobContext;
 use crate::model::error::ParamProblem;
 use crate::model::job::{DEFAULT_QUEUE, DEFAULT_RETRIES};
@@ -43,8 +41,8 @@ pub struct TaskDef {
     pub state: &'static [StateInfo],
     /// The default options of its jobs.
     pub options: TaskOptions,
-    /// Reads params as an attempt would, and returns all problems with them.
-    pub check: fn(&Map<String, Value>) -> Vec<ParamProblem>,
+    /// Reads the JSON text of params as an attempt would, and returns all problems with them.
+    pub check: fn(&str) -> Vec<ParamProblem>,
     /// The function that runs one attempt.
     #[doc(hidden)]
     pub run: Run,
@@ -56,7 +54,7 @@ impl TaskDef {
     pub const fn new(
         name: &'static str,
         params: &'static [ParamInfo],
-        check: fn(&Map<String, Value>) -> Vec<ParamProblem>,
+        check: fn(&str) -> Vec<ParamProblem>,
         run: Run,
     ) -> TaskDef {
         TaskDef {

@@ -10,7 +10,7 @@
 mod attribute;
 mod check_params;
 mod def;
-mod encode;
+pub(crate) mod encode;
 mod future_kind;
 #[doc(hidden)]
 pub mod macro_support;

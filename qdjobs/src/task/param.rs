@@ -10,22 +10,25 @@
 //! rest is compiled once.
 
 use std::borrow::Borrow;
+use std::fmt;
 
-use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::def::ParamInfo;
+use super::def::{ParamInfo, TaskDef};
 use crate::model::error::ParamProblem;
 use crate::model::job::NAME_BYTES_MAX;
+use crate::model::json::{self, Unstorable};
 use crate::model::suggest::suggest;
 use crate::model::task_error::TaskError;
 
 /// A type that can be a parameter of a task: it is stored as JSON and read back later.
 ///
-/// Implemented for every owned type that implements `Serialize` and `Deserialize`. If a value could be
-/// written but not read back, `enqueue` refuses it. Such values are an integer of more than 64 bits, a float
-/// that is not finite, and data that is nested deeper than
+/// Implemented for every owned type that implements `Serialize` and `Deserialize`. If a value would not be read
+/// back as it was, `enqueue` refuses it. Such values are an integer of more than 64 bits, a float that is not
+/// finite, `Some` of a value that is written as `null`, and data that is nested deeper than
 /// [`Job::JSON_DEPTH_MAX`](crate::Job::JSON_DEPTH_MAX).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a task parameter",
@@ -51,20 +54,21 @@ impl<T: Serialize + DeserializeOwned> TaskParam for T {
     }
 
     fn take(object: &mut Object, info: &'static ParamInfo) -> Option<T> {
-        take_with(object, info, serde_json::from_value)
+        take_with(object, info, from_raw)
     }
 
     fn take_or(object: &mut Object, info: &'static ParamInfo, default: fn() -> T) -> Option<T> {
-        take_with_or(object, info, serde_json::from_value, default)
+        take_with_or(object, info, from_raw, default)
     }
 }
 
 /// The params of one job while they are read. Each parameter takes its value out, or records a flaw.
 ///
-/// An attempt fails with the first flaw. A check before the job is stored reports all of them.
+/// The values are pieces of the JSON text, so that a type reads exactly what was written: the order of a map, raw
+/// JSON, and every digit.
 #[derive(Debug)]
 pub struct Object {
-    values: Map<String, Value>,
+    members: Vec<(String, Box<RawValue>)>,
     flaws: Vec<(&'static str, Flaw)>,
 }
 
@@ -76,19 +80,48 @@ enum Flaw {
     Twice(&'static str),
 }
 
+/// The members of a JSON object in the order of the text, also those that it has twice.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
+        struct MembersVisitor;
+
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
 impl Object {
-    fn new(values: Map<String, Value>) -> Object {
-        Object { values, flaws: Vec::new() }
+    fn parse(json: &str) -> Result<Object, serde_json::Error> {
+        let Members(members) = serde_json::from_str(json)?;
+        Ok(Object { members, flaws: Vec::new() })
     }
 
     /// The value under the parameter's name or one of its earlier names.
-    fn value(&mut self, info: &'static ParamInfo) -> Option<Value> {
-        let mut found = self.values.remove(info.name);
-        for alias in info.aliases {
-            match (self.values.remove(*alias), &found) {
-                (Some(_), Some(_)) => self.flaws.push((info.name, Flaw::Twice(alias))),
-                (Some(value), None) => found = Some(value),
-                (None, _) => {}
+    fn value(&mut self, info: &'static ParamInfo) -> Option<Box<RawValue>> {
+        let mut found = None;
+        for name in std::iter::once(info.name).chain(info.aliases.iter().copied()) {
+            while let Some(at) = self.members.iter().position(|(member, _)| member == name) {
+                let (_, value) = self.members.remove(at);
+                if found.replace(value).is_some() {
+                    self.flaws.push((info.name, Flaw::Twice(name)));
+                }
             }
         }
         found
@@ -98,21 +131,26 @@ impl Object {
         read.map_err(|error| self.flaws.push((info.name, Flaw::Wrong(error)))).ok()
     }
 
-    /// The params, or the first flaw as the text of a job's error.
-    fn finish<P>(mut self, read: fn(&mut Object) -> Option<P>) -> Result<P, String> {
-        let params = read(&mut self);
-        match (self.flaws.first(), params) {
-            (None, Some(params)) => Ok(params),
-            (Some((name, Flaw::Missing { .. })), _) => Err(format!("missing parameter `{name}`")),
-            (Some((name, Flaw::Wrong(error))), _) => Err(format!("parameter `{name}`: {error}")),
-            (Some((name, Flaw::Twice(alias))), _) => Err(format!("parameter `{name}`: {}", twice(alias))),
-            (None, None) => Err("the parameters could not be read".to_owned()),
-        }
+    /// The first flaw, as one sentence.
+    fn first_flaw(&self) -> Option<String> {
+        self.flaws.first().map(|(name, flaw)| match flaw {
+            Flaw::Missing { .. } => format!("missing parameter `{name}`"),
+            flaw => format!("parameter `{name}`: {}", flaw.words()),
+        })
     }
-}
 
-fn twice(alias: &str) -> String {
-    format!("given twice, the second time as `{alias}`")
+    /// All problems with the params of a task. At most [`UNKNOWN_MAX`] unknown members are listed.
+    fn problems(&self, params: &'static [ParamInfo]) -> Vec<ParamProblem> {
+        let flaws = self.flaws.iter();
+        let mut problems: Vec<ParamProblem> =
+            flaws.map(|(name, flaw)| ParamProblem::new(*name, clip(&flaw.words(), LETTERS_MAX))).collect();
+        problems.extend(self.members.iter().take(UNKNOWN_MAX).map(|(key, _)| unknown(key, params)));
+        if let Some(more @ 1..) = self.members.len().checked_sub(UNKNOWN_MAX) {
+            let more = format!("{more} further members are not parameters of the task");
+            problems.push(ParamProblem::new("…", more));
+        }
+        problems
+    }
 }
 
 /// Reads one parameter with a function of the user or of serde.
@@ -120,10 +158,10 @@ fn twice(alias: &str) -> String {
 pub fn take_with<T>(
     object: &mut Object,
     info: &'static ParamInfo,
-    read: impl FnOnce(Value) -> Result<T, serde_json::Error>,
+    read: impl FnOnce(&RawValue) -> Result<T, serde_json::Error>,
 ) -> Option<T> {
     match object.value(info) {
-        Some(value) => object.note(info, read(value)),
+        Some(value) => object.note(info, read(&value)),
         None => {
             object.flaws.push((info.name, Flaw::Missing { ty: info.ty }));
             None
@@ -136,13 +174,17 @@ pub fn take_with<T>(
 pub fn take_with_or<T>(
     object: &mut Object,
     info: &'static ParamInfo,
-    read: impl FnOnce(Value) -> Result<T, serde_json::Error>,
+    read: impl FnOnce(&RawValue) -> Result<T, serde_json::Error>,
     default: impl FnOnce() -> T,
 ) -> Option<T> {
     match object.value(info) {
-        Some(value) => object.note(info, read(value)),
+        Some(value) => object.note(info, read(&value)),
         None => Some(default()),
     }
+}
+
+fn from_raw<T: DeserializeOwned>(value: &RawValue) -> Result<T, serde_json::Error> {
+    serde_json::from_str(value.get())
 }
 
 /// Writes one parameter that a function of the user has converted to JSON.
@@ -167,23 +209,52 @@ pub fn read<'de, D: Deserializer<'de>, P>(
     deserializer: D,
     read: fn(&mut Object) -> Option<P>,
 ) -> Result<P, D::Error> {
-    let values = serde::Deserialize::deserialize(deserializer)?;
-    Object::new(values).finish(read).map_err(D::Error::custom)
+    let values: Map<String, Value> = Deserialize::deserialize(deserializer)?;
+    let raw = |(name, value)| Ok((name, serde_json::value::to_raw_value(&value)?));
+    let members: Result<Vec<_>, serde_json::Error> = values.into_iter().map(raw).collect();
+    let mut object = Object { members: members.map_err(D::Error::custom)?, flaws: Vec::new() };
+    match (read(&mut object), object.first_flaw()) {
+        (Some(params), None) => Ok(params),
+        (_, flaw) => {
+            Err(D::Error::custom(flaw.unwrap_or_else(|| "the parameters could not be read".to_owned())))
+        }
+    }
 }
 
-/// Reads the params of a job before its task runs. An error fails the attempt, and the job is retried: a
-/// newer worker may be able to read the params.
+/// Reads the params of a job before its task runs. Params that do not fit as a whole are left to other workers,
+/// since a worker of another version may be able to read them.
 #[doc(hidden)]
-pub fn decode<P>(json: &str, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
-    let values = serde_json::from_str(json)
-        .map_err(|error| TaskError::retry(format!("the params are not a JSON object: {error}")))?;
-    Object::new(values).finish(read).map_err(TaskError::retry)
+pub fn decode<P>(json: &str, def: &TaskDef, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
+    // No version of a task reads anything but an object.
+    let Ok(mut object) = Object::parse(json) else { return Err(TaskError::permanent(misfit(def, json))) };
+    match read(&mut object) {
+        Some(params) if object.flaws.is_empty() && object.members.is_empty() => Ok(params),
+        _ => Err(TaskError::unreadable(misfit(def, json))),
+    }
 }
 
 /// As [`decode`], and frees the text before an async task waits.
 #[doc(hidden)]
-pub fn decode_owned<P>(json: String, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
-    decode(&json, read)
+pub fn decode_owned<P>(
+    json: String,
+    def: &TaskDef,
+    read: fn(&mut Object) -> Option<P>,
+) -> Result<P, TaskError> {
+    decode(&json, def, read)
+}
+
+/// The error of a job whose params do not fit: every problem, where the task is, and what mends it.
+#[cold]
+fn misfit(def: &TaskDef, json: &str) -> String {
+    let mut text = format!("the params do not fit the task `{}` at {}", def.name, def.place());
+    for problem in (def.check)(json) {
+        text.push_str(&format!("\n  {}: {}", problem.param, problem.problem));
+    }
+    text.push_str(
+        "\nhelp: a worker of another version may fit. To run the job with this version, add `#[default]` to a \
+         parameter that is missing, add `#[alias(\"old\")]` to one that was renamed, and keep one that was removed",
+    );
+    text
 }
 
 /// Borrows the value of an optional parameter as the type that the function takes.
@@ -192,24 +263,36 @@ pub fn lend<T: ToOwned + ?Sized>(owned: &Option<T::Owned>) -> Option<&T> {
     owned.as_ref().map(Borrow::borrow)
 }
 
-/// All problems with `values` as the params of a task.
+/// All problems with a text as the params of a task.
 #[doc(hidden)]
-pub fn check<P>(
-    values: &Map<String, Value>,
+pub fn check<P: Serialize>(
+    json: &str,
     params: &'static [ParamInfo],
     read: fn(&mut Object) -> Option<P>,
 ) -> Vec<ParamProblem> {
-    let mut object = Object::new(values.clone());
-    drop(read(&mut object));
-    let flaws = object.flaws.iter();
-    let mut problems: Vec<ParamProblem> =
-        flaws.map(|(name, flaw)| ParamProblem::new(*name, clip(&flaw.words(), LETTERS_MAX))).collect();
-    problems.extend(object.values.keys().take(UNKNOWN_MAX).map(|key| unknown(key, params)));
-    if let Some(more @ 1..) = object.values.len().checked_sub(UNKNOWN_MAX) {
-        problems
-            .push(ParamProblem::new("…", format!("{more} further members are not parameters of the task")));
+    let mut object = match Object::parse(json) {
+        Ok(object) => object,
+        Err(error) => return vec![ParamProblem::new("params", format!("not a JSON object: {error}"))],
+    };
+    let read_back = read(&mut object).map(|params| json::write(&params));
+    let mut problems = object.problems(params);
+    if problems.is_empty() {
+        problems.extend(read_back.and_then(|read_back| change(json, read_back)));
     }
     problems
+}
+
+/// How the values that were read differ from what was given.
+fn change(given: &str, read_back: Result<String, Unstorable>) -> Option<ParamProblem> {
+    match read_back {
+        // A type can read a value that it cannot write.
+        Err(refused) => Some(ParamProblem::new(refused.path, refused.flaw.to_string())),
+        Ok(read_back) => json::lost_integer(given, &read_back).map(|(path, number)| {
+            let problem =
+                format!("{number} would be read as another number, because a float holds it only roughly");
+            ParamProblem::new(path, problem)
+        }),
+    }
 }
 
 /// The most unknown parameters that are listed, and the most characters of a wrong value. So the error for 1
@@ -226,10 +309,17 @@ impl Flaw {
     fn words(&self) -> String {
         match self {
             Flaw::Missing { ty } => format!("missing; expected {ty}"),
-            Flaw::Wrong(error) => expected_found(&error.to_string()),
-            Flaw::Twice(alias) => twice(alias),
+            Flaw::Wrong(error) => expected_found(&without_position(error)),
+            Flaw::Twice(name) => format!("given twice, the second time as `{name}`"),
         }
     }
+}
+
+/// The message of serde without the line and column in the value, which the reader of the params does not see.
+fn without_position(error: &serde_json::Error) -> String {
+    let (text, position) =
+        (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    text.strip_suffix(&position).map(str::to_owned).unwrap_or(text)
 }
 
 /// The message of serde with the expected type first.

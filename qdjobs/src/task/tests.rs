@@ -111,7 +111,7 @@ fn failure(outcome: Outcome) -> (TaskErrorKind, String) {
 fn a_task_runs_with_stored_params_defaults_and_state() {
     let outcome = run(Greet::DEF, r#"{"name": "Ann", "times": 2}"#);
     assert_eq!(outcome.unwrap(), r#""hello Ann 2 en None""#);
-    let outcome = run(Greet::DEF, r#"{"name": "Ann", "times": 2, "language": "de", "note": "x", "new": 1}"#);
+    let outcome = run(Greet::DEF, r#"{"name": "Ann", "times": 2, "language": "de", "note": "x"}"#);
     assert_eq!(outcome.unwrap(), r#""hello Ann 2 de Some(\"x\")""#);
 }
 
@@ -124,25 +124,119 @@ fn a_future_that_is_send_is_shared_and_any_other_one_is_local() {
 }
 
 #[test]
-fn params_that_cannot_be_read_fail_the_attempt_and_the_error_names_the_parameter() {
-    for (params, text) in [
-        (r#"{"name": "Ann"}"#, "missing parameter `times`"),
-        (r#"{"name": "Ann", "times": "x"}"#, "parameter `times`: invalid type: string \"x\", expected u8"),
+fn of_params_that_do_not_fit_the_error_names_every_problem_the_place_and_the_remedy() {
+    for (params, problems) in [
+        (r#"{"name": "Ann"}"#, &["times: missing; expected u8"][..]),
+        (
+            r#"{"name": 1, "times": "x", "new": 1, "nam": 2}"#,
+            &[
+                "name: expected a string, found integer `1`",
+                "times: expected u8, found string \"x\"",
+                "new: not a parameter of the task; the task takes name, times, lang, note",
+                "nam: not a parameter of the task; did you mean `name`?",
+            ],
+        ),
         (
             r#"{"name": "a", "times": 1, "lang": "x", "language": "y"}"#,
-            "parameter `lang`: given twice, the second time as `language`",
+            &["lang: given twice, the second time as `language`"],
         ),
-        ("[]", "the params are not a JSON object: invalid type: sequence, expected a map at line 1 column 0"),
+        (r#"{"name": "a", "name": "b", "times": 1}"#, &["name: given twice, the second time as `name`"]),
+        ("[]", &["params: not a JSON object: invalid type: sequence, expected an object at line 1 column 0"]),
     ] {
-        assert_eq!(failure(run(Greet::DEF, params)), (TaskErrorKind::Retry, text.to_owned()));
+        let (kind, text) = failure(run(Greet::DEF, params));
+        let is_object = params.starts_with('{');
+        assert_eq!(kind, if is_object { TaskErrorKind::Unreadable } else { TaskErrorKind::Permanent });
+        let lines: Vec<&str> = text.lines().collect();
+        let [first, found @ .., help] = &lines[..] else { panic!("{text}") };
+        assert_eq!(*first, format!("the params do not fit the task `tests.greet` at {}", Greet::DEF.place()));
+        assert_eq!(found.iter().map(|line| line.trim()).collect::<Vec<_>>(), problems);
+        assert!(help.contains("#[default]") && help.contains("#[alias("), "{help}");
     }
+}
+
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Lines {
+    count: u64,
+    share: f32,
+    any: serde_json::Value,
+}
+
+#[task("tests.total")]
+fn total(lines: Vec<Lines>, factor: f64, raw: Option<Box<serde_json::value::RawValue>>) -> String {
+    format!("{} {factor} {:?}", lines.len(), raw.map(|raw| raw.get().to_owned()))
+}
+
+#[test]
+fn params_by_name_that_would_be_read_as_other_values_are_refused_by_their_place() {
+    let of = |lines: &str, factor: &str| format!("{{\"lines\": [{lines}], \"factor\": {factor}}}");
+    let line = |count: &str, share: &str, any: &str| {
+        of(&format!("{{\"count\": {count}, \"share\": {share}, \"any\": {any}}}"), "1")
+    };
+    for (json, place, words) in [
+        (line("1", "0.5", "[18446744073709551616]"), "lines[0].any[0]", "more than 64 bits"),
+        (line("18446744073709551616", "0.5", "1"), "lines[0].count", "more than 64 bits"),
+        (line("1", "1e300", "1"), "lines", "out of range"),
+        (of("", "9007199254740993"), "factor", "would be read as another number"),
+        (of("", "-99999999999999999999"), "factor", "more than 64 bits"),
+        (format!("{{\"lines\": [], \"lines\": [], \"factor\": 1}}"), "lines", "given twice"),
+    ] {
+        let refused = check_params(Total::DEF, &json).map(drop).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidParams);
+        let problem = &refused.problems()[0];
+        assert!(problem.param == place && problem.problem.contains(words), "{json}: {refused}");
+    }
+    let kept = r#"{"factor":1e2,"lines":[{"any":{"z":1.50,"a":18446744073709551615},"share":0.1,"count":9007199254740993}]}"#;
+    assert_eq!(check_params(Total::DEF, kept).unwrap(), kept, "no digit and no order is changed");
+}
+
+#[test]
+fn raw_json_and_the_order_of_a_map_are_read_back_as_they_were_written() {
+    /// A map that keeps the order of its members.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Ordered(Vec<(String, u8)>);
+
+    impl serde::Serialize for Ordered {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+        }
+    }
+
+    impl<'de> serde::Deserialize<'de> for Ordered {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ordered, D::Error> {
+            struct Visitor;
+            impl<'de> serde::de::Visitor<'de> for Visitor {
+                type Value = Ordered;
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("a map")
+                }
+                fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
+                    let mut members = Vec::new();
+                    while let Some(member) = map.next_entry()? {
+                        members.push(member);
+                    }
+                    Ok(Ordered(members))
+                }
+            }
+            deserializer.deserialize_map(Visitor)
+        }
+    }
+
+    #[crate::task("tests.ordered", params = Ordered_)]
+    fn ordered(map: Ordered, raw: Box<serde_json::value::RawValue>) -> String {
+        format!("{:?} {}", map.0, raw.get())
+    }
+
+    let map = Ordered(["z", "a", "m"].into_iter().zip(0..).map(|(key, at)| (key.to_owned(), at)).collect());
+    let raw = serde_json::value::RawValue::from_string("{\"b\" : 1.50,  \"a\":[ ]}".to_owned()).unwrap();
+    let expected = serde_json::to_string(&format!("{:?} {}", map.0, raw.get())).unwrap();
+    assert_eq!(stored_and_run(Ordered_::new(map, raw)).unwrap().unwrap(), expected);
 }
 
 #[test]
 fn a_result_that_cannot_be_stored_is_a_permanent_error() {
     let (kind, text) = failure(run(MapOfPairs::DEF, "{}"));
     assert_eq!(kind, TaskErrorKind::Permanent);
-    assert!(text.contains("its result cannot be written as JSON: key must be a string"), "{text}");
+    assert!(text.contains("its result cannot be stored at `[1,2]`: key must be a string"), "{text}");
     let (kind, text) = failure(run(Large::DEF, "{}"));
     assert_eq!(kind, TaskErrorKind::Permanent);
     assert!(text.contains("1048578 bytes of JSON, more than 1048576"), "{text}");
@@ -158,8 +252,8 @@ fn the_error_for_params_by_name_lists_all_problems() {
         "the params do not fit the task `tests.greet`\n  \
          name: missing; expected String\n  \
          times: expected u8, found string \"x\"\n  \
-         color: not a parameter of the task; the task takes name, times, lang, note\n  \
-         nmae: not a parameter of the task; did you mean `name`?"
+         nmae: not a parameter of the task; did you mean `name`?\n  \
+         color: not a parameter of the task; the task takes name, times, lang, note"
     );
     assert_eq!(error.problems().len(), 4);
 }
@@ -352,19 +446,57 @@ fn every_kind_of_error_becomes_a_task_error_with_its_causes() {
     assert_eq!(converted(wrapped), (TaskErrorKind::Permanent, "while sending: no such user".into()));
 }
 
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Point {
+    x: f64,
+    label: Option<Option<u8>>,
+}
+
+#[task("tests.scale")]
+fn scale(by: f64, offset: Option<f64>, points: Vec<Point>, nested: Option<Option<u8>>) -> f64 {
+    by + offset.unwrap_or(0.0) + points.len() as f64 + f64::from(nested.flatten().unwrap_or(0))
+}
+
 #[test]
-fn a_float_that_is_not_finite_is_refused_before_it_is_stored() {
+fn params_that_would_be_read_back_as_other_values_are_refused_by_their_place() {
     use crate::Task as _;
-    #[crate::task("tests.scale")]
-    fn scale(by: f64, offset: Option<f64>) -> f64 {
-        by + offset.unwrap_or(0.0)
-    }
     let queue = JobQueue::in_memory();
-    let refused = Scale::new(f64::NAN).enqueue(&queue).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::InvalidParams);
-    assert_eq!(refused.problems()[0].param, "by");
-    assert!(Scale::new(0.5).priority(1).enqueue(&queue).is_ok());
-    assert_eq!(scale(1.0, None), 1.0);
+    let sound = || Scale::new(0.5, vec![Point { x: 1.5, label: Some(Some(1)) }]);
+    let point = |x, label| vec![Point::default(), Point { x, label }];
+    for (params, place) in [
+        (Scale { by: f64::NAN, ..sound() }, "by"),
+        (Scale { by: f64::INFINITY, ..sound() }, "by"),
+        (Scale { offset: Some(f64::NAN), ..sound() }, "offset"),
+        (Scale { points: point(f64::NEG_INFINITY, None), ..sound() }, "points[1].x"),
+        (Scale { points: point(0.5, Some(None)), ..sound() }, "points[1].label"),
+        (Scale { nested: Some(None), ..sound() }, "nested"),
+    ] {
+        let refused = params.enqueue(&queue).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidParams);
+        assert_eq!(refused.problems()[0].param, place, "{refused}");
+    }
+    // The same by name.
+    let refused = JobRequest::<f64>::by_name("tests.scale", &Scale { offset: Some(f64::NAN), ..sound() });
+    assert_eq!(refused.map(drop).unwrap_err().problems()[0].param, "offset");
+    assert!(sound().priority(1).enqueue(&queue).is_ok());
+    assert_eq!(stored_and_run(sound()).unwrap().unwrap(), "1.5");
+}
+
+#[test]
+fn a_result_that_would_be_read_back_as_another_value_fails_at_once() {
+    #[crate::task("tests.odd_result")]
+    fn odd_result(kind: u8) -> Vec<Option<Option<f64>>> {
+        vec![None, Some([None, Some(f64::NAN), Some(1.5)][usize::from(kind)])]
+    }
+    for (kind, words) in [(0, "at `[1]`: `Some` of an empty value"), (1, "at `[1]`: a NaN")] {
+        let failed = failure(stored_and_run(OddResult::new(kind)).unwrap());
+        assert_eq!(failed.0, TaskErrorKind::Permanent);
+        assert!(
+            failed.1.contains("the task is done, but its result cannot be stored")
+                && failed.1.contains(words)
+        );
+    }
+    assert_eq!(stored_and_run(OddResult::new(2)).unwrap().unwrap(), "[null,1.5]");
 }
 
 /// Enqueues the task, reads its params back and runs it.
@@ -398,7 +530,8 @@ fn typed_params_that_are_nested_too_deep_are_refused_before_they_are_stored() {
         assert_eq!(refused.kind(), ErrorKind::InvalidParams);
         let text = refused.to_string();
         assert!(
-            text.starts_with("the params of `tests.deep` are nested deeper than 64 levels\nhelp: "),
+            text.starts_with("the params of `tests.deep` cannot be stored\n  ")
+                && text.contains(": nested deeper than 64 levels\nhelp: "),
             "{text}"
         );
     }

@@ -14,7 +14,6 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -22,6 +21,7 @@ use std::time::Duration;
 
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::JobId;
+use crate::model::panic::caught;
 use crate::sync::no_thread;
 use crate::task::{Run, SharedFuture};
 
@@ -210,7 +210,7 @@ impl AsyncJob {
         } else {
             let waker = Waker::from(self.clone());
             let mut cx = Context::from_waker(&waker);
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
+            match caught(|| future.as_mut().poll(&mut cx)) {
                 Ok(Poll::Pending) => {
                     drop(running);
                     if self.turn.fetch_and(!POLLED, Ordering::AcqRel) & QUEUED != 0 {
@@ -219,14 +219,14 @@ impl AsyncJob {
                     return;
                 }
                 Ok(Poll::Ready(outcome)) => Some(outcome),
-                Err(panic) => Some(Err(panicked(&*panic))),
+                Err(panic) => Some(Err(panicked(&panic))),
             }
         };
         // `POLLED` stays set: a wake after the end has no effect.
         let Some(Running { future, jobs, execution }) = running.take() else { return };
         drop(running);
         // The drop of a future is user code, too.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
+        let _ = caught(|| drop(future));
         match outcome {
             Some(outcome) => jobs.finished(execution, outcome),
             None => jobs.dropped(execution.id()),

@@ -9,13 +9,12 @@
 //! Three ends race for an execution: the outcome of the task, its timeout, and the stop of the worker. The
 //! first one settles it.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::context::{JobContext, StopReason, StopSignal};
 use crate::model::job::JobId;
+use crate::model::panic::caught;
 use crate::model::retry::{Outcome, RetryBudget, Verdict};
 use crate::store::{ClaimedJob, FinishedJob};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -132,11 +131,12 @@ impl Execution {
             retry_count: job.retry_count,
             max_retries: job.max_retries,
             backoff: self.task.options.backoff,
+            uncounted: job.claim.attempt.saturating_sub(1).saturating_sub(job.retry_count),
         };
         // A custom backoff is user code.
-        let decided = catch_unwind(AssertUnwindSafe(|| Verdict::of(outcome, budget, shared.rng.fraction())));
+        let decided = caught(|| Verdict::of(outcome, budget, shared.rng.fraction()));
         decided.unwrap_or_else(|panic| Verdict::Fail {
-            error: format!("the backoff function panicked: {}", panic_message(&*panic)),
+            error: format!("the backoff function panicked: {panic}"),
         })
     }
 
@@ -199,15 +199,9 @@ impl FinishReport {
 
 /// Runs user code. A panic becomes a failed outcome with the message of the panic.
 pub(crate) fn guarded(run: impl FnOnce() -> Outcome) -> Outcome {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+    caught(run).unwrap_or_else(|panic| Err(panicked(&panic)))
 }
 
-pub(super) fn panicked(panic: &(dyn Any + Send)) -> TaskError {
-    TaskError::retry(format!("the task panicked: {}", panic_message(panic)))
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("(the panic has no message)")
+pub(super) fn panicked(message: &str) -> TaskError {
+    TaskError::retry(format!("the task panicked: {message}"))
 }

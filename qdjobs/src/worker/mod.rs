@@ -37,7 +37,7 @@ mod job_source;
 mod options;
 mod reactor;
 mod shared;
-#[cfg(feature = "signals")]
+#[cfg(all(feature = "signals", any(unix, all(windows, feature = "tokio"))))]
 mod signals;
 #[cfg(test)]
 mod simulated_pool;

@@ -65,7 +65,7 @@ impl Worker {
     }
 
     /// Sets how many jobs of `fn` tasks run at once, each on a thread. Jobs of `async fn` tasks whose future is
-    /// not `Send` also count. Default: the number of cores, at least 2.
+    /// not `Send` also count. Default: the number of cores, at least 2. At most 4,096.
     pub fn concurrency(mut self, jobs: usize) -> Worker {
         self.concurrency = jobs;
         self

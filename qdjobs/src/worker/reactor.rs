@@ -6,7 +6,7 @@
 //! Depends on tokio if the feature `tokio` is on; without it both types are empty.
 
 #[cfg(feature = "tokio")]
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use crate::context::JobContext;
 #[cfg(feature = "tokio")]
@@ -33,6 +33,18 @@ impl Reactor {
     /// Uses `given`. If there is none and `needed`, starts a runtime of one thread.
     #[cfg(feature = "tokio")]
     pub(super) fn new(given: Option<Handle>, needed: bool) -> Result<Reactor> {
+        let is_undriven = |given: &Handle| given.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        if given.as_ref().is_some_and(is_undriven) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the runtime given to the worker is a current-thread runtime, which no thread drives while its thread \
+                 waits for jobs",
+            )
+            .help(
+                "pass the handle of a multi-thread runtime, or do not call `Worker::runtime`: the worker then has a \
+                 runtime of its own",
+            ));
+        }
         if given.is_some() || !needed {
             return Ok(Reactor { handle: ReactorHandle { runtime: given }, own: None });
         }

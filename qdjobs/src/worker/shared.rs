@@ -5,13 +5,13 @@
 //!
 //! Depends on the queue handle, the task registry and the context. It starts no thread and holds no lock.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::States;
 use crate::model::event::Event;
 use crate::model::job::WorkerId;
+use crate::model::panic::caught;
 use crate::model::rng::Rng;
 use crate::queue::WeakQueue;
 use crate::sync::atomic::{AtomicI64, Ordering};
@@ -59,7 +59,7 @@ impl WorkerShared {
     /// Calls the event listener.
     pub(super) fn emit(&self, event: &Event<'_>) {
         // A listener is user code. Its panic must not end a thread of the worker.
-        let _ = catch_unwind(AssertUnwindSafe(|| (self.listener)(event)));
+        let _ = caught(|| (self.listener)(event));
     }
 
     /// The queue's monotonic clock. A manual clock moves it.

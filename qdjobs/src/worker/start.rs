@@ -96,6 +96,15 @@ impl Worker {
                 "set it to at least 1",
             );
         }
+        if self.concurrency > CONCURRENCY_MAX {
+            return refuse(
+                format!(
+                    "a `concurrency` of {} needs as many threads; the most is {CONCURRENCY_MAX}",
+                    self.concurrency
+                ),
+                "for more jobs at once, make the tasks `async fn`: their limit is `async_concurrency`",
+            );
+        }
         if self.lease < Duration::from_secs(1) {
             return refuse(
                 format!("a lease of {:?} is too short", self.lease),
@@ -181,6 +190,10 @@ impl RunningWorker {
         Ok(WorkerHandle::new(self))
     }
 }
+
+/// The most threads of a worker for `fn` tasks. With some ten thousand threads, the operating system refuses
+/// memory to a thread that has just started, and the process aborts.
+const CONCURRENCY_MAX: usize = 4_096;
 
 /// The options of all tasks, under each of their names, as defaults for jobs that other programs insert.
 fn task_defaults(registry: &Registry) -> Vec<TaskDefaults> {

@@ -22,6 +22,9 @@ use super::supervisor::RunningSupervisor;
 /// After the shutdown timeout, tasks are asked to stop and get this long to return.
 pub(super) const STOP_WAIT: Duration = Duration::from_millis(500);
 
+/// How often a stop reports for which jobs it waits.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
 /// A worker that runs in the background. If the handle is dropped, the worker stops as by
 /// [`stop`](WorkerHandle::stop).
 #[derive(Debug)]
@@ -62,6 +65,14 @@ impl WorkerHandle {
         self.running.take().map_or(Ok(()), RunningWorker::stop)
     }
 
+    /// Makes a stop of this worker release its running jobs at once.
+    #[cfg(all(feature = "signals", any(unix, all(windows, feature = "tokio"))))]
+    pub(super) fn hurry(&self) -> impl Fn() + Send + use<> {
+        let dispatchers =
+            self.running.as_ref().map(|running| running.dispatchers.clone()).unwrap_or_default();
+        move || dispatchers.iter().for_each(|dispatcher| dispatcher.hurry())
+    }
+
     #[cfg(all(test, feature = "tokio"))]
     pub(super) fn dispatchers(&self) -> &[Arc<Dispatcher>] {
         self.running.as_ref().map_or(&[], |running| &running.dispatchers)
@@ -93,8 +104,7 @@ impl RunningWorker {
         drop(shared.queue.store().cancel_waiting_claims(shared.worker_id()));
         // 2. Wait for running jobs; all dispatchers share one shutdown timeout. The supervisor continues: a
         //    worker that still runs jobs must not lose its lease.
-        let until = shared.elapsed().saturating_add(shutdown_timeout);
-        dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
+        wait_for_running(&shared, &dispatchers, shutdown_timeout);
         // 3. Ask tasks that still run to stop, give them a short time to return, and release their jobs.
         dispatchers.iter().for_each(|dispatcher| dispatcher.request_stop());
         let until = shared.elapsed() + STOP_WAIT;
@@ -111,5 +121,21 @@ impl RunningWorker {
             released: released + left.as_ref().map_or(0, |left| left.jobs),
         });
         stored.and(left.map(drop))
+    }
+}
+
+/// Waits until no job runs, at most for `limit`. Reports once a second for which jobs it waits.
+fn wait_for_running(shared: &WorkerShared, dispatchers: &[Arc<Dispatcher>], limit: Duration) {
+    let until = shared.elapsed().saturating_add(limit);
+    shared.emit(&Event::WorkerStopping { worker: shared.worker_id(), left: limit });
+    loop {
+        let report_at = until.min(shared.elapsed() + REPORT_EVERY);
+        dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(report_at));
+        let jobs: Vec<_> = dispatchers.iter().flat_map(|dispatcher| dispatcher.waits_for()).collect();
+        let left = until.saturating_sub(shared.elapsed());
+        if jobs.is_empty() || left.is_zero() {
+            return;
+        }
+        shared.emit(&Event::StopWaits { worker: shared.worker_id(), jobs: &jobs, left });
     }
 }

@@ -87,6 +87,10 @@ pub(crate) fn cancel() -> Verdict {
     Verdict::Cancel { reason: "not wanted".into() }
 }
 
+pub(crate) fn postpone(wait: Duration) -> Verdict {
+    Verdict::Postpone { wait, error: "unreadable".into() }
+}
+
 pub(crate) fn release(wait: Duration, started: bool) -> Verdict {
     Verdict::Release { wait, started }
 }

@@ -60,7 +60,7 @@ pub(crate) fn a_success_clears_the_error_and_history_keeps_it(bench: &Bench) {
 }
 
 pub(crate) fn a_wait_past_the_end_of_the_calendar_ends_there(bench: &Bench) {
-    for verdict in [retry(Duration::MAX), release(Duration::MAX, true)] {
+    for verdict in [retry(Duration::MAX), postpone(Duration::MAX), release(Duration::MAX, true)] {
         let claim = bench.held_job(ANN);
         let job = bench.finish(claim, verdict);
         assert_eq!(job.status, Status::Pending);
@@ -111,6 +111,22 @@ pub(crate) fn a_released_job_loses_no_retry(bench: &Bench) {
     assert_eq!(bench.claim_one(ANN).attempt, 2);
 }
 
+pub(crate) fn a_postponed_job_loses_no_retry_and_shows_why(bench: &Bench) {
+    let claim = bench.held_job(ANN);
+    let job = bench.finish(claim, postpone(SECOND));
+    assert_eq!((job.status, job.retry_count, job.crash_count), (Status::Pending, 0, 0));
+    assert_eq!((job.attempt, job.worker_id, job.error.as_deref()), (1, None, Some("unreadable")));
+    let attempt = bench.attempts(claim.id).pop().unwrap();
+    assert_eq!((attempt.outcome, attempt.error.as_deref()), (AttemptOutcome::Released, Some("unreadable")));
+    bench.advance(SECOND - MICRO);
+    assert_eq!(bench.claim(ANN, want(1)), []);
+    bench.advance(MICRO);
+    let again = bench.claim_one(ANN);
+    assert_eq!(again.attempt, 2);
+    let job = bench.finish(again, complete());
+    assert_eq!((job.status, job.error), (Status::Completed, None));
+}
+
 pub(crate) fn a_job_released_before_it_began_is_as_if_never_claimed(bench: &Bench) {
     let claim = bench.held_job(ANN);
     let job = bench.finish(claim, release(Duration::ZERO, false));
@@ -149,7 +165,14 @@ pub(crate) fn a_finish_shown_with_another_attempt_or_worker_is_lost(bench: &Benc
         Claim { worker: BOB, ..claim },
         Claim { id: JobId(claim.id.0 + 1_000_000), ..claim },
     ] {
-        for verdict in [complete(), retry(SECOND), fail(), release(SECOND, true), release(SECOND, false)] {
+        for verdict in [
+            complete(),
+            retry(SECOND),
+            fail(),
+            postpone(SECOND),
+            release(SECOND, true),
+            release(SECOND, false),
+        ] {
             assert!(bench.is_lost(stale, verdict), "{stale:?}");
         }
     }
@@ -159,7 +182,7 @@ pub(crate) fn a_finish_shown_with_another_attempt_or_worker_is_lost(bench: &Benc
 }
 
 pub(crate) fn a_claim_is_spent_when_its_job_is_pending_again(bench: &Bench) {
-    for verdict in [retry(SECOND), release(SECOND, true), release(SECOND, false)] {
+    for verdict in [retry(SECOND), postpone(SECOND), release(SECOND, true), release(SECOND, false)] {
         let claim = bench.held_job(ANN);
         let before = format!("{:?}", bench.finish(claim, verdict));
         let attempts = bench.attempts(claim.id);

@@ -253,6 +253,7 @@ promises! { $
         a_failed_job_stays_failed_and_says_why
         a_task_may_cancel_its_own_job
         a_released_job_loses_no_retry
+        a_postponed_job_loses_no_retry_and_shows_why
         a_job_released_before_it_began_is_as_if_never_claimed
         a_release_without_a_wait_keeps_the_place_in_the_line
         a_finish_shown_with_another_attempt_or_worker_is_lost

@@ -57,7 +57,8 @@ pub(crate) fn of_a_heartbeat_the_repetition_counts_again(bench: &Bench) {
 }
 
 pub(crate) fn of_a_finish_the_repetition_changes_nothing_and_is_not_lost(bench: &Bench) {
-    for verdict in [complete(), fail(), cancel(), retry(3600 * SECOND), release(3600 * SECOND, true)] {
+    let hour = 3600 * SECOND;
+    for verdict in [complete(), fail(), cancel(), retry(hour), postpone(hour), release(hour, true)] {
         let claim = bench.held_job(ANN);
         let before = format!("{:?}", bench.finish(claim, verdict.clone()));
         let attempts = bench.attempts(claim.id);

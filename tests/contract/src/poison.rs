@@ -151,6 +151,7 @@ pub(crate) fn a_suspected_job_stays_suspected_through_a_retry_or_a_release(bench
     let none = Duration::from_nanos(1);
     for verdict in [
         retry(SECOND),
+        postpone(SECOND),
         release(SECOND, true),
         release(Duration::ZERO, false),
         retry(none),

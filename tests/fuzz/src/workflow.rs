@@ -331,11 +331,12 @@ fn claim_request(bytes: &mut Unstructured<'_>, claims: &[(Claim, Ticket)]) -> Ge
 }
 
 fn finish(bytes: &mut Unstructured<'_>, claims: &[(Claim, Ticket)]) -> Generated<FinishedJob> {
-    let verdict = match bytes.int_in_range(0..=5)? {
+    let verdict = match bytes.int_in_range(0..=6)? {
         0 | 1 => Verdict::Complete { result: "[1]".into() },
         2 => Verdict::Fail { error: "broken".into() },
         3 => Verdict::Cancel { reason: "unwanted".into() },
         4 => Verdict::Retry { wait: pause(bytes)?, error: "boom".into() },
+        5 => Verdict::Postpone { wait: pause(bytes)?, error: "unreadable".into() },
         _ => Verdict::Release { wait: pause(bytes)?, started: bool::arbitrary(bytes)? },
     };
     let claim = claim(bytes, claims)?;

@@ -51,23 +51,36 @@ fn listen(ctx: &JobContext, #[state] gate: &Gate, #[state] log: &Log) {
 // -- stored jobs
 
 #[test]
-fn a_job_whose_params_no_longer_fit_fails_by_the_name_of_the_param_and_is_kept() {
-    let (workspace, queue) = Workspace::with_queue();
-    let _worker = Worker::new(&queue).task::<Count>().state(Log::default()).start().unwrap();
+fn a_job_whose_params_do_not_fit_is_left_to_workers_of_other_versions_for_an_hour_and_is_kept() {
+    let (workspace, queue, clock) = Workspace::with_manual_clock();
+    let (_worker, events) = start_with_events(Worker::new(&queue).task::<Count>().state(Log::default()));
     let conn = workspace.connection();
     for (params, words) in [
-        (r#"{"number": "many"}"#, "parameter `number`: invalid type: string \"many\", expected u32"),
-        (r#"{}"#, "missing parameter `number`"),
-        (r#"{"number": -1}"#, "parameter `number`: invalid value: integer `-1`, expected u32"),
+        (r#"{"number": "many"}"#, "number: expected u32, found string \"many\""),
+        (r#"{}"#, "number: missing; expected u32"),
+        (r#"{"number": -1}"#, "number: expected u32, found integer `-1`"),
+        (r#"{"number": 1, "copy": "ann@example.com"}"#, "copy: not a parameter of the task"),
     ] {
-        let insert = "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('faults.count', ?1)";
+        let insert =
+            "INSERT INTO qdjobs_jobs (task_name, params, scheduled_at) VALUES ('faults.count', ?1, 0)";
         conn.execute(insert, [params]).unwrap();
         let handle = queue.handle::<u32>(JobId(conn.last_insert_rowid()));
-        let error = handle.soon().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::JobFailed);
-        assert!(error.to_string().contains(words), "{error}");
+        let mut waited = Duration::ZERO;
+        loop {
+            let event = events
+                .until(|event| matches!(event, OwnedEvent::Postponed { .. } | OwnedEvent::Failed { .. }));
+            let OwnedEvent::Postponed { id, error, wait, .. } = event else { break };
+            let found = job(&queue, id);
+            assert_eq!((found.status, found.retry_count), (Status::Pending, 0));
+            assert_eq!(found.error.as_deref(), Some(error.as_str()));
+            assert!(error.contains(words) && error.contains("tests/tests/api/faults.rs:"), "{error}");
+            waited += wait;
+            clock.advance(wait);
+        }
+        assert!(waited > 55 * seconds(60) && waited < 65 * seconds(60), "{waited:?}");
         let kept = handle.job().unwrap();
-        assert_eq!((kept.status, kept.params.as_str(), kept.attempt), (Status::Failed, params, 1));
+        assert_eq!((kept.status, kept.params.as_str(), kept.retry_count), (Status::Failed, params, 0));
+        assert!(kept.error.unwrap().contains(words));
     }
 }
 
@@ -103,8 +116,9 @@ fn a_result_that_cannot_be_stored_fails_the_job_at_once() {
     let (_room, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<ReturnOddKeys>().task::<ReturnMuch>().start().unwrap();
     let ids = [ReturnOddKeys.enqueue(&queue).unwrap().id(), ReturnMuch.enqueue(&queue).unwrap().id()];
-    for (id, words) in
-        ids.into_iter().zip(["its result cannot be written as JSON", "its result has 1048578 bytes"])
+    for (id, words) in ids
+        .into_iter()
+        .zip(["its result cannot be stored at `[1,2]`: key must be a string", "its result has 1048578 bytes"])
     {
         let error = queue.handle::<serde_json::Value>(id).soon().unwrap_err().to_string();
         assert!(error.contains("the task is done, but") && error.contains(words), "{error}");

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod async_tasks;
+mod events;
 mod faults;
 mod files;
 mod glossary;
 mod health;
 mod model;
+mod panics;
 mod promises;
 mod queue;
 mod restore;

@@ -71,9 +71,18 @@ fn two_states_of_one_type_are_refused() {
 fn options_that_would_never_run_a_job_are_refused() {
     assert!(refused(|it| it.task::<Stateless>().concurrency(0)).contains("`concurrency` is 0"));
     assert!(refused(|it| it.task::<Stateless>().async_concurrency(0)).contains("`async_concurrency` is 0"));
+    let many = refused(|it| it.task::<Stateless>().concurrency(1_000_000));
+    assert!(many.contains("`concurrency` of 1000000") && many.contains("async_concurrency"), "{many}");
     assert!(refused(|it| it.task::<Stateless>().lease(std::time::Duration::ZERO)).contains("lease"));
     let worker = Worker::new(&JobQueue::in_memory()).task::<Stateless>().queues(["no spaces"]);
     assert_eq!(worker.start().unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_runtime_that_no_thread_drives_is_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let error = refused(|it| it.task::<UseMailer>().state(Mailer).runtime(runtime.handle().clone()));
+    assert!(error.contains("is a current-thread runtime") && error.contains("multi-thread"), "{error}");
 }
 
 #[test]

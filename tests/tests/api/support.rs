@@ -92,8 +92,10 @@ pub(crate) fn connect(path: &Path) -> Connection {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum OwnedEvent {
     WorkerStarted(Vec<String>),
+    Started { id: JobId, queue: String, attempt: u32 },
     Completed(JobId),
     Retrying { id: JobId, attempt: u32, error: String, wait: Duration },
+    Postponed { id: JobId, attempt: u32, error: String, wait: Duration },
     Failed { id: JobId, attempt: u32, error: String },
     Cancelled { id: JobId, reason: String },
     ResultDiscarded { id: JobId, attempt: u32 },
@@ -101,6 +103,8 @@ pub(crate) enum OwnedEvent {
     LeaseLost(WorkerId),
     StoreError(ErrorKind),
     StoreHalted(ErrorKind),
+    WorkerStopping,
+    StopWaits(Vec<(JobId, String)>),
     WorkerStopped { released: usize },
     Other,
 }
@@ -111,9 +115,15 @@ impl From<&Event<'_>> for OwnedEvent {
             Event::WorkerStarted { tasks, .. } => {
                 OwnedEvent::WorkerStarted(tasks.iter().map(ToString::to_string).collect())
             }
+            Event::Started { id, queue, attempt, .. } => {
+                OwnedEvent::Started { id, queue: queue.into(), attempt }
+            }
             Event::Completed { id, .. } => OwnedEvent::Completed(id),
             Event::Retrying { id, attempt, error, wait, .. } => {
                 OwnedEvent::Retrying { id, attempt, error: error.into(), wait }
+            }
+            Event::Postponed { id, attempt, error, wait, .. } => {
+                OwnedEvent::Postponed { id, attempt, error: error.into(), wait }
             }
             Event::Failed { id, attempt, error, .. } => {
                 OwnedEvent::Failed { id, attempt, error: error.into() }
@@ -124,6 +134,10 @@ impl From<&Event<'_>> for OwnedEvent {
             Event::LeaseLost { worker } => OwnedEvent::LeaseLost(worker),
             Event::StoreError { error } => OwnedEvent::StoreError(error.kind()),
             Event::StoreHalted { error } => OwnedEvent::StoreHalted(error.kind()),
+            Event::WorkerStopping { .. } => OwnedEvent::WorkerStopping,
+            Event::StopWaits { jobs, .. } => {
+                OwnedEvent::StopWaits(jobs.iter().map(|(id, task)| (*id, (*task).to_owned())).collect())
+            }
             Event::WorkerStopped { released, .. } => OwnedEvent::WorkerStopped { released },
             _ => OwnedEvent::Other,
         }

@@ -6,11 +6,11 @@
 //! Depends on the ids and on the wire format of instants.
 
 use super::ids::WorkerId;
-use super::wire_time::serialize_wire_time;
+use super::wire_time::{deserialize_wire_time, serialize_wire_time};
 use crate::model::clock::Timestamp;
 
 /// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AttemptOutcome {
@@ -49,16 +49,16 @@ impl AttemptOutcome {
 }
 
 /// One ended attempt of a job.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Attempt {
     /// The number of the attempt; 1 for the first.
     pub attempt: u32,
     /// When the task started.
-    #[serde(serialize_with = "serialize_wire_time")]
+    #[serde(serialize_with = "serialize_wire_time", deserialize_with = "deserialize_wire_time")]
     pub started_at: Timestamp,
     /// When the attempt ended.
-    #[serde(serialize_with = "serialize_wire_time")]
+    #[serde(serialize_with = "serialize_wire_time", deserialize_with = "deserialize_wire_time")]
     pub ended_at: Timestamp,
     /// The worker that ran it.
     pub worker_id: WorkerId,

@@ -13,6 +13,7 @@ mod new_job;
 mod progress;
 mod status;
 mod stored_job;
+mod wire_job;
 mod wire_time;
 
 pub use self::attempt::{Attempt, AttemptOutcome};

@@ -16,10 +16,13 @@
 //!   failed, cancelled ──retry by hand──▶ pending
 //! ```
 //!
-//! Depends on the crate's error type.
+//! Depends on serde and on the crate's error type.
 
 use std::fmt;
 use std::str::FromStr;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
 
 use crate::model::error::{Error, ErrorKind, Result};
 
@@ -75,6 +78,19 @@ impl FromStr for Status {
             Error::new(ErrorKind::InvalidInput, format!("`{word}` is not a status of a job"))
                 .help(format!("use one of: {words}"))
         })
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Status, D::Error> {
+        let word = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        word.parse().map_err(|error: Error| D::Error::custom(error))
     }
 }
 

@@ -50,11 +50,12 @@ pub(crate) enum Next<'a> {
     },
 }
 
-/// What is counted for a job that leaves `running`. With `Retry` and `Crash`, the error of the attempt
-/// becomes the error of the job.
+/// What is counted for a job that leaves `running`. With all but `Nothing`, the error of the attempt becomes the
+/// error of the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     Nothing,
+    ErrorAlone,
     Retry,
     Crash,
 }
@@ -95,6 +96,13 @@ impl<'a> Leaving<'a> {
                 let next = Next::Pending { scheduled_at: Some(at), availability };
                 let retry = leaving(next, AttemptOutcome::Failed, Some(clip_error(error)));
                 Leaving { counts: Counted::Retry, ..retry }
+            }
+            Verdict::Postpone { wait, error } => {
+                let at = after_at_latest(now, *wait);
+                let availability = Availability::of(at, now, ticket.suspected);
+                let next = Next::Pending { scheduled_at: Some(at), availability };
+                let postponed = leaving(next, AttemptOutcome::Released, Some(clip_error(error)));
+                Leaving { counts: Counted::ErrorAlone, ..postponed }
             }
             Verdict::Release { wait, started } => {
                 let at = (!wait.is_zero()).then(|| after_at_latest(now, *wait));

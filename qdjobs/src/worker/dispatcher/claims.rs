@@ -183,6 +183,7 @@ impl Dispatcher {
         }
         while let Some(execution) = self.begin_next(&mut state) {
             drop(state);
+            self.emit_start(&execution);
             self.pool.begin(self.as_job_source(), execution);
             state = self.lock();
         }
@@ -207,6 +208,9 @@ impl Dispatcher {
                 Verdict::Complete { .. } => Event::Completed { id, task_name, run_time },
                 Verdict::Retry { wait, error } => {
                     Event::Retrying { id, task_name, attempt, error, wait: *wait }
+                }
+                Verdict::Postpone { wait, error } => {
+                    Event::Postponed { id, task_name, attempt, error, wait: *wait }
                 }
                 Verdict::Fail { error } => Event::Failed { id, task_name, attempt, error },
                 Verdict::Cancel { reason } => Event::Cancelled { id, task_name, reason },

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::context::StopReason;
 use crate::model::error::{Error, ErrorKind, Result};
+use crate::model::job::JobId;
 use crate::sync::PoisonError;
 
 use super::super::execution::Execution;
@@ -73,12 +74,27 @@ impl Dispatcher {
         self.job_ready.notify_all();
     }
 
-    /// Waits until no job is running, at most until `until` in elapsed time.
+    /// Waits until no job is running, at most until `until` in elapsed time, and not after
+    /// [`hurry`](Dispatcher::hurry).
     pub(in crate::worker) fn wait_idle(&self, until: Duration) {
         let state = self.lock();
         let left = until.saturating_sub(self.shared.elapsed());
-        let running = |state: &mut State| !state.running.is_empty();
+        let running = |state: &mut State| !state.running.is_empty() && !state.hurried;
         drop(self.idle.wait_timeout_while(state, left, running).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The jobs that run, with the names of their tasks; empty if the stop waits for none of them.
+    pub(in crate::worker) fn waits_for(&self) -> Vec<(JobId, &'static str)> {
+        let state = self.lock();
+        let running = if state.hurried { Vec::new() } else { state.running(|_| true) };
+        running.iter().map(|execution| (execution.id(), execution.task.name)).collect()
+    }
+
+    /// Ends the waits for running jobs, now and later.
+    #[cfg(all(feature = "signals", any(unix, all(windows, feature = "tokio"))))]
+    pub(in crate::worker) fn hurry(&self) {
+        self.lock().hurried = true;
+        self.idle.notify_all();
     }
 
     /// Asks the tasks that still run to stop.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::StopReason;
+use crate::model::event::Event;
 use crate::model::job::JobId;
 use crate::model::retry::{Outcome, Verdict};
 use crate::sync::{MutexGuard, PoisonError};
@@ -32,6 +33,8 @@ impl JobSource for Dispatcher {
         };
         loop {
             if let Some(execution) = self.begin_next(&mut state) {
+                drop(state);
+                self.emit_start(&execution);
                 return Some(execution);
             }
             if state.closed {
@@ -98,6 +101,17 @@ impl Dispatcher {
         if state.running.is_empty() {
             self.idle.notify_all();
         }
+    }
+
+    /// Reports the start of a job. Called without the lock, since a listener is user code.
+    pub(super) fn emit_start(&self, execution: &Execution) {
+        let job = execution.ctx.job();
+        self.shared.emit(&Event::Started {
+            id: job.claim.id,
+            task_name: execution.task.name,
+            queue: &job.queue,
+            attempt: job.claim.attempt,
+        });
     }
 
     /// Begins the next claimed job.

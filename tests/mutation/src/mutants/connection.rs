@@ -191,4 +191,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         new: "prepare(&copy, place.last_id() / 1_000)",
         killed_by: api("restore::no_job_gets_an_id_that_a_job_of_the_replaced_database_had"),
     },
+    Mutant {
+        name: "nan-stored",
+        breaks: "a value that would be read back as another one is refused when it is stored",
+        file: "qdjobs/src/model/json/strict.rs",
+        old: "        match value.is_finite() {
+            true => self.inner.serialize_f64(value),",
+        new: "        match value.is_finite() || value.is_nan() {
+            true => self.inner.serialize_f64(value),",
+        killed_by: unit(
+            "task::tests::params_that_would_be_read_back_as_other_values_are_refused_by_their_place",
+        ),
+    },
 ];

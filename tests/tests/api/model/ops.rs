@@ -160,6 +160,7 @@ pub(super) fn verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         2 => Just(Verdict::Complete { result: "{}".into() }),
         3 => wait().prop_map(|wait| Verdict::Retry { wait, error: format!("boom {wait:?}") }),
+        1 => wait().prop_map(|wait| Verdict::Postpone { wait, error: format!("unreadable {wait:?}") }),
         2 => Just(Verdict::Fail { error: "broken".into() }),
         1 => Just(Verdict::Cancel { reason: "unwanted".into() }),
         3 => (wait(), any::<bool>()).prop_map(|(wait, started)| Verdict::Release { wait, started }),

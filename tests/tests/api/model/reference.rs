@@ -166,6 +166,10 @@ impl Reference {
                 job.waits(now + wait);
                 (job.retry_count, job.error) = (job.retry_count + 1, Some(error));
             }
+            Verdict::Postpone { wait, error } => {
+                job.waits(now + wait);
+                job.error = Some(error);
+            }
             Verdict::Release { wait, started } => {
                 job.waits(if wait.is_zero() { job.run_at } else { now + wait });
                 if !started {
@@ -327,6 +331,7 @@ fn outcome_of(verdict: &Verdict) -> Option<AttemptOutcome> {
         Verdict::Complete { .. } => Some(AttemptOutcome::Completed),
         Verdict::Retry { .. } | Verdict::Fail { .. } => Some(AttemptOutcome::Failed),
         Verdict::Cancel { .. } => Some(AttemptOutcome::Cancelled),
+        Verdict::Postpone { .. } => Some(AttemptOutcome::Released),
         Verdict::Release { started, .. } => started.then_some(AttemptOutcome::Released),
         other => panic!("the reference knows no {other:?}"),
     }

@@ -8,9 +8,9 @@
 //! Usually the writing thread works. A caller that finds it asleep and no request waiting writes its one
 //! request itself, which saves two wake-ups, a third of a commit.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::model::panic::caught;
 use crate::store::engine::batch::requests_that_fit;
 use crate::store::engine::requests::{Request, RequestQueue, Sleep};
 use crate::store::sqlite::connection::error;
@@ -115,7 +115,7 @@ impl WriterHandle {
 /// Runs `step` on the writer. After a panic, of the writer thread or of a caller, it is unknown which step
 /// was not finished. So the store halts, and every call gets that error.
 fn work(writer: &mut Writer, step: impl FnOnce(&mut Writer)) {
-    if catch_unwind(AssertUnwindSafe(|| step(&mut *writer))).is_err() {
+    if caught(|| step(&mut *writer)).is_err() {
         writer.halt(&error::panicked());
     }
 }

@@ -1,0 +1,270 @@
+//! Writes a value as the JSON text to store, and refuses what would not be read back as it was: [`write`].
+//!
+//! What a task may return is decided in `outcome.rs`. What is written of params, and how they are read, is in
+//! `task/`. Text that others have written is looked into in `text.rs`.
+//!
+//! Depends on serde and serde_json.
+//!
+//! serde_json writes a NaN as `null`, and `Some(None)` as `null` too. Both are read back as another value. Such
+//! values are found while they are written, at the cost of a comparison: a second pass over the text would cost as
+//! much as the first.
+
+mod format;
+mod strict;
+mod text;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use serde::Serialize;
+
+use self::format::Compact;
+use self::strict::Strict;
+pub(crate) use self::text::{compact, depth, lost_integer, wide_integer};
+
+/// A value that cannot be stored: where it is in the whole, and why.
+#[derive(Debug)]
+pub(crate) struct Unstorable {
+    /// The names of members and the positions in arrays that lead to the value, for example `lines[2].price`.
+    /// Empty for the whole.
+    pub(crate) path: String,
+    pub(crate) flaw: Flaw,
+}
+
+/// Why a value cannot be stored.
+#[derive(Debug)]
+pub(crate) enum Flaw {
+    /// A NaN or an infinity, by its name.
+    NotFinite(&'static str),
+    /// `Some` of a value that is written as `null`, and would be read as `None`.
+    SomeNull,
+    /// An integer that does not fit into 64 bits.
+    TooWide(String),
+    /// Nested deeper than every reader accepts.
+    TooDeep,
+    /// serde_json or the `Serialize` implementation of a type refuses it.
+    Other(serde_json::Error),
+}
+
+/// The JSON text of a value, without spaces.
+pub(crate) fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
+    let found = Found::default();
+    let mut text = Vec::with_capacity(128);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, Compact::new(&found));
+    let written = value.serialize(Strict::new(&mut serializer, &found));
+    let written = written.and_then(|()| String::from_utf8(text).map_err(serde::ser::Error::custom));
+    written.map_err(|error| Unstorable {
+        path: found.path(),
+        flaw: found.flaw.take().unwrap_or(Flaw::Other(error)),
+    })
+}
+
+/// The most steps of a path that are shown.
+const STEPS_SHOWN: usize = 8;
+
+/// What was found while a value is written.
+#[derive(Default)]
+struct Found {
+    /// The first flaw, which stops the serializer with an error that is never shown.
+    flaw: Cell<Option<Flaw>>,
+    /// The raw JSON that is written next is in a `Some`.
+    raw_in_some: Cell<bool>,
+    /// The way to the value that was refused, from the inside out: it is only known as the error passes.
+    steps: RefCell<Vec<String>>,
+}
+
+impl Found {
+    fn stop<E: serde::ser::Error>(&self, flaw: Flaw) -> E {
+        self.flaw.set(Some(flaw));
+        E::custom("a value that cannot be stored")
+    }
+
+    /// Records that the error has passed a member or an element.
+    fn passed<T, E>(&self, written: Result<T, E>, step: impl FnOnce() -> String) -> Result<T, E> {
+        if written.is_err() {
+            self.steps.borrow_mut().push(step());
+        }
+        written
+    }
+
+    fn path(&self) -> String {
+        let steps = self.steps.borrow();
+        let mut path: String = steps.iter().rev().take(STEPS_SHOWN).map(String::as_str).collect();
+        if steps.len() > STEPS_SHOWN {
+            path.push('…');
+        }
+        path.strip_prefix('.').map(str::to_owned).unwrap_or(path)
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Flaw::NotFinite(name) => write!(f, "{name} cannot be stored: JSON has only finite numbers"),
+            Flaw::SomeNull => {
+                f.write_str("`Some` of an empty value cannot be stored: it would be read back as `None`")
+            }
+            Flaw::TooWide(number) => write!(f, "{number} is an integer of more than 64 bits"),
+            Flaw::TooDeep => {
+                write!(f, "nested deeper than {} levels", crate::model::job::JSON_DEPTH_MAX)
+            }
+            Flaw::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Flaw {
+    /// What to do about it.
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
+            Flaw::NotFinite(_) => "use an `Option`, with `None` for a number that is missing",
+            Flaw::SomeNull => "use an enum with one variant for each case",
+            Flaw::TooWide(_) => {
+                "pass it as a string and parse it in the task: JSON integers are read with 64 bits"
+            }
+            Flaw::TooDeep => "store the data in a file or a table of your own and pass its name or id",
+            Flaw::Other(_) => {
+                "use strings as map keys; otherwise check the `Serialize` implementation of this type"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use serde::Serialize;
+    use serde_json::value::RawValue;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Unit;
+
+    #[derive(Serialize)]
+    struct Wrapper<T>(T);
+
+    #[derive(Serialize)]
+    struct Member<T> {
+        inner: T,
+    }
+
+    #[derive(Serialize)]
+    enum Choice<T> {
+        None,
+        One(T),
+        Two(T, T),
+        Named { inner: T },
+    }
+
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Untagged<T> {
+        One(T),
+        Nothing,
+    }
+
+    fn refused<T: Serialize>(value: T) -> String {
+        let refused = write(&value).unwrap_err();
+        format!("{}: {}", refused.path, refused.flaw)
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_refused_wherever_it_is() {
+        let nan = f64::NAN;
+        let cases = [
+            (refused(nan), ""),
+            (refused(f32::NEG_INFINITY), ""),
+            (refused(Some(nan)), ""),
+            (refused(vec![1.0, nan]), "[1]"),
+            (refused((1.0, Member { inner: [1.0, 2.0, nan] })), "[1].inner[2]"),
+            (refused(HashMap::from([("a b", nan)])), "a b"),
+            (refused(BTreeMap::from([(7, vec![nan])])), "7[0]"),
+            (refused(Wrapper(Wrapper(nan))), ""),
+            (refused(Choice::One(nan)), "One"),
+            (refused(Choice::Two(1.0, nan)), "Two[1]"),
+            (refused(Choice::Named { inner: nan }), "Named.inner"),
+            (refused(Untagged::One(nan)), ""),
+        ];
+        for (found, path) in cases {
+            assert!(found.starts_with(&format!("{path}: ")), "{path}: {found}");
+            assert!(found.contains("finite"), "{path}: {found}");
+        }
+        assert!(refused(f64::INFINITY).contains("an infinity"), "{}", refused(f64::INFINITY));
+        assert!(refused(nan).contains("a NaN"), "{}", refused(nan));
+    }
+
+    #[test]
+    fn some_that_would_be_read_as_none_is_refused_wherever_it_is() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let cases = [
+            (refused(Some(None::<u8>)), ""),
+            (refused(Some(())), ""),
+            (refused(Some(Unit)), ""),
+            (refused(Some(Value::Null)), ""),
+            (refused(Some(Wrapper(None::<u8>))), ""),
+            (refused(Some(Box::new(Wrapper(Unit)))), ""),
+            (refused(Some(raw("null"))), ""),
+            (refused(Some(Untagged::<u8>::Nothing)), ""),
+            (refused(Some(Untagged::One(None::<u8>))), ""),
+            (refused(vec![Some(Some(1)), None, Some(None)]), "[2]"),
+            (refused(Member { inner: Some(Some(None::<u8>)) }), "inner"),
+        ];
+        for (found, path) in cases {
+            assert!(
+                found.starts_with(&format!("{path}: ")) && found.contains("read back as `None`"),
+                "{found}"
+            );
+        }
+    }
+
+    #[test]
+    fn everything_else_is_written_as_serde_json_writes_it() {
+        let same = |value: &dyn erased::Check| value.check();
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let values: [&dyn erased::Check; 17] = [
+            &json!({"a": [1, -2, 0.5, 1e300, true, null, "x\n\"ä"], "b": {}, "c": {"d": [], "e": [{}, [[]]]}}),
+            &None::<u8>,
+            &Some(1),
+            &Some(Some("x")),
+            &Some(vec![None::<u8>]),
+            &Some(Member { inner: None::<u8> }),
+            &Some([(); 2]),
+            &(),
+            &Unit,
+            &Wrapper('x'),
+            &[Choice::None, Choice::One(1), Choice::Two(1, 2), Choice::Named { inner: 3 }],
+            &(1_u8, 2_i16, 3_u32, 4_i64, 5_u128, -6_i128, 0.1_f32, f64::MIN_POSITIVE),
+            &(u64::MAX, i64::MIN, -0.0, f32::MAX),
+            &BTreeMap::from([(u128::MAX, 1)]),
+            &HashMap::from([(true, 1)]),
+            &serde_json::value::to_raw_value(&[1]).unwrap(),
+            &(raw(" {\"a\" : 1.50} "), Some(raw("[null]")), raw("null"), "ä".as_bytes()),
+        ];
+        values.into_iter().for_each(same);
+    }
+
+    mod erased {
+        /// A value of any type that can be written.
+        pub(super) trait Check {
+            fn check(&self);
+        }
+
+        impl<T: serde::Serialize> Check for T {
+            fn check(&self) {
+                assert_eq!(super::write(self).unwrap(), serde_json::to_string(self).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn a_wide_integer_and_deep_nesting_are_refused() {
+        assert!(refused(vec![u128::MAX]).starts_with("[0]: 340282366920938463463374607431768211455 is"));
+        assert!(refused(i128::MIN).contains("more than 64 bits"));
+        let deep = (0..crate::model::job::JSON_DEPTH_MAX).fold(json!([]), |inner, _| json!([inner]));
+        assert_eq!(refused(&deep), "[0][0][0][0][0][0][0][0]…: nested deeper than 64 levels");
+        assert!(refused(HashMap::from([(vec![1], 2)])).contains("key must be a string"));
+    }
+}

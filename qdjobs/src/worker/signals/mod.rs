@@ -1,0 +1,61 @@
+//! Runs a worker until the system or a person asks the process to end: `Worker::run`.
+//!
+//! It decides only when to stop, and when not to wait; `stop.rs` decides how. `unix.rs` and `windows.rs` catch
+//! the requests.
+//!
+//! Depends on one of the two files beside it.
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod system;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use self::system::Requests;
+use super::Worker;
+use crate::model::error::{Error, ErrorKind, Result};
+use crate::sync::spawn;
+
+/// The exit status of a process that a signal has ended is this, plus the number of the signal.
+const SIGNAL_STATUS: i32 = 128;
+
+impl Worker {
+    /// Runs the worker until the process gets SIGINT, SIGTERM or SIGQUIT, then stops it gracefully. On Windows,
+    /// until Ctrl-C or Ctrl-Break, or until the console or the session is closed.
+    ///
+    /// A second signal ends the wait for running jobs: they are released and lose no retry. Then the process
+    /// ends, with the status 128 plus the number of the signal. A third signal ends the process at once.
+    pub fn run(self) -> Result<()> {
+        // Before the signals are caught, which cannot be undone: if the start fails, a signal must still end the
+        // program that tries again.
+        let worker = self.start()?;
+        let mut requests = match Requests::catch() {
+            Ok(requests) => requests,
+            Err(error) => return worker.stop().and(Err(not_caught(error))),
+        };
+        requests.next();
+        let (hurry, close, second) = (worker.hurry(), requests.closer(), Arc::new(AtomicI32::new(0)));
+        let seen = second.clone();
+        let watcher = spawn("qdjobs-signals", move || {
+            while let Some(signal) = requests.next() {
+                if seen.swap(signal, Ordering::AcqRel) != 0 {
+                    std::process::exit(SIGNAL_STATUS + signal);
+                }
+                hurry();
+            }
+        })?;
+        let stopped = worker.stop();
+        close();
+        let _ = watcher.join();
+        match second.load(Ordering::Acquire) {
+            0 => stopped,
+            signal => std::process::exit(SIGNAL_STATUS + signal),
+        }
+    }
+}
+
+fn not_caught(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Config, format!("the signals that end this process cannot be caught: {error}"))
+        .help("call `Worker::start` instead of `run`, and `stop` when your program ends")
+}

@@ -1,0 +1,79 @@
+//! Catches Ctrl-C, Ctrl-Break, and the end of the console, the session or the system: [`Requests`].
+//!
+//! Depends on tokio, whose handler gives the process time after the console was closed: Windows ends it some
+//! seconds later, or when the handler returns.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::windows::{
+    CtrlBreak, CtrlC, CtrlClose, CtrlLogoff, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close, ctrl_logoff,
+    ctrl_shutdown,
+};
+use tokio::sync::Notify;
+
+/// The number of SIGINT, which C programs on Windows get after Ctrl-C.
+const INTERRUPT: i32 = 2;
+
+/// The requests to end the process, one after the other.
+#[derive(Debug)]
+pub(super) struct Requests {
+    runtime: Runtime,
+    sources: Sources,
+    closed: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Sources {
+    interrupt: CtrlC,
+    ctrl_break: CtrlBreak,
+    console: CtrlClose,
+    session: CtrlLogoff,
+    system: CtrlShutdown,
+}
+
+impl Requests {
+    pub(super) fn catch() -> io::Result<Requests> {
+        let runtime = Builder::new_current_thread().build()?;
+        let entered = runtime.enter();
+        let sources = Sources {
+            interrupt: ctrl_c()?,
+            ctrl_break: ctrl_break()?,
+            console: ctrl_close()?,
+            session: ctrl_logoff()?,
+            system: ctrl_shutdown()?,
+        };
+        drop(entered);
+        Ok(Requests { runtime, sources, closed: Arc::default() })
+    }
+
+    /// Waits for the next request; `None` once they are closed.
+    pub(super) fn next(&mut self) -> Option<i32> {
+        let Sources { interrupt, ctrl_break, console, session, system } = &mut self.sources;
+        let closed = self.closed.clone();
+        self.runtime.block_on(async move {
+            let mut closed = std::pin::pin!(closed.notified());
+            std::future::poll_fn(|cx| {
+                let is_asked = [
+                    interrupt.poll_recv(cx).is_ready(),
+                    ctrl_break.poll_recv(cx).is_ready(),
+                    console.poll_recv(cx).is_ready(),
+                    session.poll_recv(cx).is_ready(),
+                    system.poll_recv(cx).is_ready(),
+                ];
+                if is_asked.contains(&true) {
+                    return std::task::Poll::Ready(Some(INTERRUPT));
+                }
+                closed.as_mut().poll(cx).map(|()| None)
+            })
+            .await
+        })
+    }
+
+    /// Ends the wait for a request.
+    pub(super) fn closer(&self) -> impl Fn() + use<> {
+        let closed = self.closed.clone();
+        move || closed.notify_one()
+    }
+}
