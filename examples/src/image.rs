@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{BufReader, Cursor};
+use std::io::{BufReader, Cursor, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
@@ -19,7 +19,7 @@ use qdjobs::TaskError;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::job_output::{Draft, Run, Step};
+use crate::job_output::{Draft, Run, Step, file_error};
 
 /// Largest file that is read. Photos have about 20 MiB.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -226,7 +226,7 @@ impl Album {
         let target = output_path(&source, format, run);
         Draft::new(&target, run)
             .write(&bytes)
-            .map_err(|error| TaskError::retry(format!("cannot write {}: {error}", target.display())))?;
+            .map_err(|error| file_error(format!("cannot write {}", self.relative(&target)), &error))?;
         Ok(Processed {
             processed: true,
             path: path.to_owned(),
@@ -254,14 +254,21 @@ impl Album {
         if climbs || !joined.starts_with(&self.0) {
             return Err(outside());
         }
-        let found = joined.canonicalize().map_err(|error| {
-            TaskError::permanent(format!("cannot open image `{}`: {error}", path.escape_debug()))
-        })?;
+        let found = joined.canonicalize().map_err(|error| unopened(&path.escape_debug(), &error))?;
         if found.starts_with(&self.0) { Ok(found) } else { Err(outside()) }
     }
 
     fn relative(&self, path: &Path) -> String {
         path.strip_prefix(&self.0).unwrap_or(path).display().to_string()
+    }
+}
+
+/// The error for an image that cannot be opened. A missing image is a permanent error: the caller named it.
+fn unopened(name: &dyn fmt::Display, error: &std::io::Error) -> TaskError {
+    let doing = format!("cannot open image `{name}`");
+    match error.kind() {
+        ErrorKind::NotFound => TaskError::permanent(format!("{doing}: {error}")),
+        _ => file_error(doing, error),
     }
 }
 
@@ -272,8 +279,7 @@ fn decode(source: &Path, shown: &str) -> Result<(DynamicImage, ImageFormat), Tas
         let about = fs::metadata(source)?;
         Ok((File::open(source)?, about))
     };
-    let (file, about) =
-        open().map_err(|error| TaskError::permanent(format!("cannot open image `{name}`: {error}")))?;
+    let (file, about) = open().map_err(|error| unopened(&name, &error))?;
     if !about.is_file() {
         return Err(TaskError::permanent(format!("`{name}` is not a regular file")));
     }
@@ -284,8 +290,8 @@ fn decode(source: &Path, shown: &str) -> Result<(DynamicImage, ImageFormat), Tas
         )));
     }
     let unreadable = |error: ImageError| match error {
-        ImageError::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
-            TaskError::retry(format!("cannot read image `{name}`: {error}"))
+        ImageError::IoError(error) if error.kind() != ErrorKind::UnexpectedEof => {
+            file_error(format!("cannot read image `{name}`"), &error)
         }
         error => TaskError::permanent(format!("image `{name}` is damaged or incomplete: {error}")),
     };

@@ -10,11 +10,12 @@ mod text;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use qdjobs::rusqlite::{self, ErrorCode};
 use qdjobs::{TaskError, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::job_output::{Draft, Run, Step};
+use crate::job_output::{Draft, Run, Step, file_error};
 use history::History;
 
 /// Longest name of a report.
@@ -120,8 +121,8 @@ impl Archive {
     ) -> Result<Generated, TaskError> {
         let request = ReportRequest::read(name, params, now).map_err(TaskError::permanent)?;
         step(0.1, "reading the history")?;
-        let history = History::read(&self.database, &request)
-            .map_err(|error| TaskError::retry(format!("cannot read {}: {error}", self.database.display())))?;
+        let history =
+            History::read(&self.database, &request).map_err(|error| unread(&self.database, &error))?;
         step(0.6, "writing the document")?;
         let document = match request.format {
             Format::Pdf => pdf::write(&request, &history, now),
@@ -132,7 +133,7 @@ impl Archive {
         let target = self.folder.join(&file);
         fs::create_dir_all(&self.folder)
             .and_then(|()| Draft::new(&target, run).write(&document))
-            .map_err(|error| TaskError::retry(format!("cannot write {}: {error}", target.display())))?;
+            .map_err(|error| file_error(format!("cannot write {}", target.display()), &error))?;
         Ok(Generated {
             report_url: format!("/reports/{file}"),
             jobs: history.total().ended(),
@@ -190,6 +191,18 @@ impl ReportRequest {
             .map(|(key, value)| (key.clone(), plain(value)))
             .collect();
         Ok(ReportRequest { name: name.to_owned(), format, since, until, bucket_micros, notes })
+    }
+}
+
+/// The error for a database that cannot be read. A damaged file is the same at the next attempt; a lock or a
+/// disk that does not respond can pass.
+fn unread(database: &Path, error: &rusqlite::Error) -> TaskError {
+    let text = format!("cannot read {}: {error}", database.display());
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::PermissionDenied) => {
+            TaskError::permanent(text)
+        }
+        _ => TaskError::retry(text),
     }
 }
 

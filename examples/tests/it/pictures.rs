@@ -172,6 +172,41 @@ fn an_image_that_cannot_be_processed_is_a_permanent_error_and_leaves_no_file() {
     assert_eq!(folder.0.names(), before);
 }
 
+#[test]
+fn an_error_of_a_file_that_no_retry_mends_is_permanent() {
+    let folder = Pictures::with_sample("names");
+    let long = format!("{}.png", "n".repeat(251));
+    fs::copy(folder.0.0.join("sample.png"), folder.0.0.join(&long)).unwrap();
+    fs::create_dir(folder.0.0.join("sample.job-7.png")).unwrap();
+    let before = folder.0.names();
+    for (path, named) in [
+        // The image can be read, but the name of the result would be too long.
+        (long.as_str(), "use a shorter file name"),
+        (&"n".repeat(300), "use a shorter file name"),
+        ("sample.png/x.png", "not a directory"),
+        ("a\0b.png", "NUL"),
+        // A directory has the name of the result.
+        ("sample.png", "a directory has this name"),
+    ] {
+        let error = folder.process(path, &[]).unwrap_err();
+        assert_eq!(error.kind(), TaskErrorKind::Permanent, "{path}: {error}");
+        assert!(error.to_string().contains(named), "{path}: {error}");
+    }
+    assert_eq!(folder.0.names(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_circle_of_links_is_a_permanent_error() {
+    let folder = Pictures::new("circle");
+    for (from, to) in [("a.png", "b.png"), ("b.png", "a.png")] {
+        std::os::unix::fs::symlink(from, folder.0.0.join(to)).unwrap();
+    }
+    let error = folder.process("a.png", &[]).unwrap_err();
+    assert_eq!(error.kind(), TaskErrorKind::Permanent, "{error}");
+    assert!(error.to_string().contains("form a circle"), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_that_leads_outside_is_not_followed() {

@@ -200,3 +200,19 @@ fn a_name_with_a_path_is_a_permanent_error_and_writes_nothing() {
     }
     assert!(!past.folder.names().contains(&"reports".to_owned()));
 }
+
+#[test]
+fn a_folder_or_a_database_that_can_never_be_used_is_a_permanent_error() {
+    let past = week("file");
+    fs::write(past.folder.0.join("reports"), "").unwrap();
+    fs::write(past.folder.0.join("text.db"), "not a database, whatever its name says".repeat(100)).unwrap();
+    let run = Run { job: JobId(7), created_at: Timestamp::UNIX_EPOCH, attempt: 1 };
+    let text = Archive::new(&past.folder.0.join("text.db"), &past.folder.0.join("other"));
+    for archive in [past.archive(), text] {
+        let error = archive
+            .generate("sales", &Map::new(), NOW.parse().unwrap(), &run, &mut |_, _| Ok(()))
+            .unwrap_err();
+        assert_eq!(error.kind(), TaskErrorKind::Permanent, "{error}");
+    }
+    assert!(!past.folder.names().contains(&"other".to_owned()));
+}
