@@ -8,4 +8,5 @@ pub mod http;
 pub mod image;
 pub mod job_output;
 pub mod report;
+pub mod setting;
 pub mod tasks;

@@ -1,12 +1,14 @@
-//! Tests of `send_email` with a server that accepts, defers, refuses or closes; mail-parser reads the emails.
+//! Tests of `send_email` with a strict server that accepts, defers, refuses or closes; mail-parser reads the
+//! emails.
 
 use std::fs;
 
 use mail_parser::MessageParser;
-use qdjobs::{JobId, TaskErrorKind, Timestamp};
+use qdjobs::{JobId, TaskError, TaskErrorKind, Timestamp};
 use qdjobs_examples::email::{Email, Mailer};
 use qdjobs_examples::job_output::Run;
 
+use crate::Folder;
 use crate::sink::{Manner, Sink};
 
 const LETTER: Email<'_> = Email {
@@ -58,6 +60,17 @@ fn the_outbox_contains_the_same_email_with_its_html() {
 }
 
 #[test]
+fn an_outbox_that_can_never_be_written_is_a_permanent_error() {
+    let folder = Folder::new("outbox-file");
+    fs::write(folder.0.join("file"), "").unwrap();
+    for outbox in ["file", "file/outbox", &"n".repeat(300)] {
+        let error = Mailer::outbox(&folder.0.join(outbox)).deliver(&LETTER, &run(1)).unwrap_err();
+        assert_eq!(error.kind(), TaskErrorKind::Permanent, "{outbox}: {error}");
+    }
+    assert_eq!(folder.names(), ["file"]);
+}
+
+#[test]
 fn a_temporary_error_of_the_server_is_retried_and_a_permanent_one_is_not() {
     for (manner, kind, named) in [
         (Manner::Busy, TaskErrorKind::Retry, "421"),
@@ -92,4 +105,151 @@ fn an_unreachable_server_is_retried() {
     // too.
     let error = mailer.deliver(&LETTER, &run(1)).unwrap_err();
     assert_eq!(error.kind(), TaskErrorKind::Retry, "{error}");
+}
+
+/// Sends the email to a server without extensions and returns its recipients and the email as they arrived.
+fn send(email: &Email<'_>) -> Result<(Vec<String>, Vec<u8>), TaskError> {
+    let sink = Sink::with_extensions(&[], [Manner::Accept]);
+    Mailer::smtp(&sink.url).unwrap().deliver(email, &run(1))?;
+    let got = sink.next();
+    Ok((got.to, got.letter.unwrap()))
+}
+
+#[track_caller]
+fn delivered(email: &Email<'_>) -> (Vec<String>, Vec<u8>) {
+    send(email).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The length of the longest line of the header.
+fn longest_line(letter: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(letter);
+    let header = text.split("\r\n\r\n").next().unwrap();
+    header.lines().map(str::len).max().unwrap()
+}
+
+#[test]
+fn a_strict_server_accepts_an_email_to_many_recipients() {
+    let addresses: Vec<String> = (0..60).map(|n| format!("recipient-number-{n}@mail.example.com")).collect();
+    let named = addresses.iter().map(|to| format!("\"Recipient, No {}\" <{to}>", to.len()));
+    for to in [addresses.join(","), named.collect::<Vec<_>>().join(", ")] {
+        let email = Email { to: &to, cc: Some("carl@example.com, dora@example.com"), ..LETTER };
+        let (got, letter) = delivered(&email);
+        assert_eq!(got[..60], addresses[..]);
+        assert!(longest_line(&letter) <= 78, "{}", String::from_utf8_lossy(&letter));
+        let letter = MessageParser::default().parse(&letter).unwrap();
+        let shown: Vec<_> = letter.to().unwrap().iter().map(|to| to.address().unwrap().to_owned()).collect();
+        assert_eq!(shown, addresses);
+    }
+}
+
+#[test]
+fn a_strict_server_accepts_whatever_characters_a_body_contains() {
+    let long = "x".repeat(5_000);
+    for body in [
+        "",
+        "\r",
+        "a\rb",
+        "a\r",
+        "a\r\rb\n\r",
+        "a\nb\n",
+        "a\r\nb\r\n",
+        "nul \0 and bell \u{7} and escape \u{1b}[31m and delete \u{7f}",
+        ".",
+        ".\n..\n...\r\n.",
+        "a\r\n.\r\nRCPT TO:<all@example.com>\r\n",
+        "a\n.\nQUIT\n",
+        "From here\nSubject: no header\n\n",
+        "spaces at the end   \nand tabs\t\t\n",
+        &long,
+        &format!("{long}\n{long} é"),
+        &"é".repeat(3_000),
+        &format!("{}\r{}", "é".repeat(3_000), long),
+        "=20 =?utf-8?q?x?=",
+    ] {
+        for html in [None, Some(body)] {
+            let (_, letter) = delivered(&Email { body, html, ..LETTER });
+            let parsed = MessageParser::default().parse(&letter).unwrap();
+            let lines = |text: &str| text.replace("\r\n", "\n").trim_end_matches('\n').to_owned();
+            let shown = parsed.body_text(0).unwrap_or_default();
+            assert_eq!(lines(&shown), lines(body), "{}", String::from_utf8_lossy(&letter));
+            if html.is_some() {
+                let part = parsed.html_part(0).unwrap();
+                assert_eq!(lines(part.text_contents().unwrap()), lines(body));
+            }
+            let text = String::from_utf8_lossy(&letter);
+            assert!(text.lines().all(|line| line.len() <= 78), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_strict_server_accepts_every_subject_and_name() {
+    let long = "x".repeat(3_000);
+    let words = ["words"; 600].join(" ");
+    let spaces = format!("a{}b", " ".repeat(1_500));
+    for text in
+        [&long, &words, &spaces, "é", &"üß€😀".repeat(500), "=?utf-8?q?a_word?=", "a \\ \"b\" <c@d>, e"]
+    {
+        let to = format!("\"{}\" <ann@example.com>", text.replace('\\', "\\\\").replace('"', "\\\""));
+        let (got, letter) = delivered(&Email { to: &to, subject: text, cc: None, ..LETTER });
+        assert_eq!(got, ["ann@example.com"]);
+        assert!(longest_line(&letter) <= 78, "{}", String::from_utf8_lossy(&letter));
+        let letter = MessageParser::default().parse(&letter).unwrap();
+        assert_eq!(letter.subject(), Some(text));
+        // A quoted string in which spaces follow each other has one space for them, for every parser.
+        let to = letter.to().unwrap().first().unwrap();
+        assert_eq!(to.address(), Some("ann@example.com"));
+        if !text.contains("  ") {
+            assert_eq!(to.name(), Some(text));
+        }
+    }
+}
+
+#[test]
+fn a_strict_server_accepts_every_address_that_is_not_refused_before() {
+    let sink = Sink::with_extensions(&["8BITMIME", "SMTPUTF8"], [Manner::Accept]);
+    let email = Email { to: "Jürgen <jürgen@bücher.example>", ..LETTER };
+    Mailer::smtp(&sink.url).unwrap().deliver(&email, &run(1)).unwrap();
+    let got = sink.next();
+    assert_eq!(got.to, ["jürgen@xn--bcher-kva.example", "carl@example.com"]);
+    assert!(String::from_utf8(got.letter.unwrap()).unwrap().contains("<jürgen@xn--bcher-kva.example>"));
+
+    // A domain has a form in ASCII; the part before the @ has none.
+    let (got, _) = delivered(&Email { to: "ann@bücher.example, bob@127.0.0.1", ..LETTER });
+    assert_eq!(got, ["ann@xn--bcher-kva.example", "bob@[127.0.0.1]", "carl@example.com"]);
+    for extensions in [&[][..], &["8BITMIME"]] {
+        let sink = Sink::with_extensions(extensions, [Manner::Accept]);
+        let error = Mailer::smtp(&sink.url).unwrap().deliver(&email, &run(1)).unwrap_err();
+        assert_eq!(error.kind(), TaskErrorKind::Permanent, "{error}");
+        assert!(error.to_string().contains("SMTPUTF8"), "{error}");
+        assert_eq!(sink.next().to, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn no_param_adds_a_header_a_recipient_or_a_command() {
+    let sink = Sink::start([]);
+    let mailer = Mailer::smtp(&sink.url).unwrap();
+    let good = Email { to: "ann@example.com", subject: "Hi", body: "…", cc: None, html: None };
+    for line_break in ["\r\n", "\n", "\r", "\r\n ", "\0", "\u{b}", "\u{85}"] {
+        let injected = format!("a{line_break}Bcc: all@example.com");
+        let (name, address) =
+            (format!("\"{injected}\" <a@example.com>"), format!("a@example.com{line_break}x"));
+        for email in [
+            Email { subject: &injected, ..good },
+            Email { to: &address, ..good },
+            Email { cc: Some(&address), ..good },
+        ] {
+            let error = mailer.deliver(&email, &run(1)).unwrap_err();
+            assert_eq!(error.kind(), TaskErrorKind::Permanent, "{error}");
+        }
+        // A name may contain characters that are no line break for a server: they arrive encoded.
+        match send(&Email { to: &name, ..good }) {
+            Ok((to, letter)) => {
+                assert_eq!(to, ["a@example.com"]);
+                assert!(!String::from_utf8(letter).unwrap().contains("Bcc"));
+            }
+            Err(error) => assert_eq!(error.kind(), TaskErrorKind::Permanent, "{error}"),
+        }
+    }
 }

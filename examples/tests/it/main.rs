@@ -9,6 +9,7 @@ mod pictures;
 mod reports;
 mod service;
 mod sink;
+mod strict;
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! [`Sink`], a mail server that records emails and responds as the test sets it.
+//! [`Sink`], a mail server that records emails and responds as the test sets it. It refuses for good whatever
+//! breaks a rule of `strict`.
 //!
 //! Depends on the standard library alone: it shares no code with the client under test.
 
@@ -6,6 +7,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+
+use crate::strict::{self, Allowed};
+
+/// The largest number of recipients of one email.
+const RECIPIENTS_MAX: usize = 100;
 
 /// How the server responds in the next session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +45,14 @@ pub(crate) struct Sink {
 impl Sink {
     /// Serves one session for each manner, in this order, and then closes the port.
     pub(crate) fn start(manners: impl IntoIterator<Item = Manner> + Send + 'static) -> Sink {
+        Sink::with_extensions(&["8BITMIME"], manners)
+    }
+
+    /// As `start`, with these extensions of SMTP.
+    pub(crate) fn with_extensions(
+        extensions: &'static [&'static str],
+        manners: impl IntoIterator<Item = Manner> + Send + 'static,
+    ) -> Sink {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("smtp://{}", listener.local_addr().unwrap());
         let (tell, received) = channel();
@@ -46,7 +60,8 @@ impl Sink {
             for manner in manners {
                 let (line, _) = listener.accept().unwrap();
                 // A closed connection is an error for the client and intended here.
-                let mut talk = Talk { reader: BufReader::new(line.try_clone().unwrap()), line };
+                let reader = BufReader::new(line.try_clone().unwrap());
+                let mut talk = Talk { reader, line, extensions, allowed: Allowed::default() };
                 let mut got = Received::default();
                 talk.hold(manner, &mut got).ok();
                 talk.line.shutdown(Shutdown::Both).ok();
@@ -65,6 +80,8 @@ impl Sink {
 struct Talk {
     reader: BufReader<TcpStream>,
     line: TcpStream,
+    extensions: &'static [&'static str],
+    allowed: Allowed,
 }
 
 impl Talk {
@@ -74,68 +91,102 @@ impl Talk {
         }
         self.say("220 sink.test")?;
         loop {
-            let command = self.read_command()?;
-            let upper = command.to_ascii_uppercase();
-            if upper.starts_with("EHLO") {
-                self.say("250-sink.test\r\n250 8BITMIME")?;
-            } else if upper.starts_with("MAIL FROM:") {
-                got.from = between(&command);
-                self.say("250 ok")?;
-            } else if upper.starts_with("RCPT TO:") {
-                match manner {
-                    Manner::Refuse(answer) => self.say(answer)?,
-                    _ => {
-                        got.to.push(between(&command));
-                        self.say("250 ok")?;
-                    }
-                }
-            } else if upper == "DATA" {
-                self.say("354 go on")?;
-                if manner == Manner::DropBeforeDot {
-                    self.read_command()?;
-                    return Ok(());
-                }
-                got.letter = Some(self.letter()?);
-                if manner == Manner::DropAfterDot {
-                    return Ok(());
-                }
-                self.say("250 taken")?;
-            } else if upper == "QUIT" {
-                return self.say("221 bye");
-            } else {
-                self.say("250 ok")?;
+            let line = self.read_line()?;
+            let utf8 = self.extensions.contains(&"SMTPUTF8");
+            let done = match strict::command(&line, utf8) {
+                Ok(command) => self.answer(&command, manner, got)?,
+                Err(why) => self.say(&format!("500 {why}")).map(|()| false)?,
+            };
+            if done {
+                return Ok(());
             }
         }
     }
 
+    /// Responds to one command; returns whether the session has ended.
+    fn answer(&mut self, command: &str, manner: Manner, got: &mut Received) -> std::io::Result<bool> {
+        let upper = command.to_ascii_uppercase();
+        let said = if upper.starts_with("EHLO") {
+            let lines: Vec<String> = self.extensions.iter().map(|name| format!("250-{name}\r\n")).collect();
+            format!("250-sink.test\r\n{}250 ENHANCEDSTATUSCODES", lines.concat())
+        } else if upper.starts_with("MAIL FROM:") {
+            self.allowed = Allowed {
+                eight_bit: self.uses(&upper, "8BITMIME", " BODY=8BITMIME"),
+                utf8: self.uses(&upper, "SMTPUTF8", " SMTPUTF8"),
+            };
+            match strict::path(command) {
+                Ok(from) => {
+                    got.from = from;
+                    "250 ok".to_owned()
+                }
+                Err(why) => format!("501 {why}"),
+            }
+        } else if upper.starts_with("RCPT TO:") {
+            match (manner, strict::path(command)) {
+                (Manner::Refuse(answer), _) => answer.to_owned(),
+                (_, Err(why)) => format!("501 {why}"),
+                (_, Ok(_)) if got.to.len() == RECIPIENTS_MAX => "452 too many recipients".to_owned(),
+                (_, Ok(to)) if !(self.allowed.utf8 || to.is_ascii()) => "553 no SMTPUTF8 in MAIL".to_owned(),
+                (_, Ok(to)) => {
+                    got.to.push(to);
+                    "250 ok".to_owned()
+                }
+            }
+        } else if upper == "DATA" {
+            return self.data(manner, got);
+        } else if upper == "QUIT" {
+            return self.say("221 bye").map(|()| true);
+        } else {
+            "250 ok".to_owned()
+        };
+        self.say(&said).map(|()| false)
+    }
+
+    fn uses(&self, command: &str, extension: &str, option: &str) -> bool {
+        self.extensions.contains(&extension) && command.contains(option)
+    }
+
+    fn data(&mut self, manner: Manner, got: &mut Received) -> std::io::Result<bool> {
+        self.say("354 go on")?;
+        if manner == Manner::DropBeforeDot {
+            self.read_line()?;
+            return Ok(true);
+        }
+        let letter = self.letter()?;
+        if let Err(why) = strict::email(&letter, self.allowed) {
+            return self.say(&format!("554 {why}")).map(|()| false);
+        }
+        got.letter = Some(letter);
+        if manner == Manner::DropAfterDot {
+            return Ok(true);
+        }
+        self.say("250 taken").map(|()| false)
+    }
+
+    /// The email up to the line that consists of a dot, without dot-stuffing. Only CR LF ends a line.
     fn letter(&mut self) -> std::io::Result<Vec<u8>> {
         let mut letter = Vec::new();
         loop {
-            let mut line = Vec::new();
-            self.reader.read_until(b'\n', &mut line)?;
-            match line.as_slice() {
+            match self.read_line()?.as_slice() {
                 b".\r\n" => return Ok(letter),
-                [] => return Err(std::io::ErrorKind::UnexpectedEof.into()),
                 [b'.', rest @ ..] => letter.extend_from_slice(rest),
                 whole => letter.extend_from_slice(whole),
             }
         }
     }
 
-    fn read_command(&mut self) -> std::io::Result<String> {
-        let mut line = String::new();
-        match self.reader.read_line(&mut line)? {
-            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(line.trim_end().to_owned()),
+    /// The bytes up to and with the next CR LF.
+    fn read_line(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            if self.reader.read_until(b'\n', &mut line)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
         }
+        Ok(line)
     }
 
     fn say(&mut self, answer: &str) -> std::io::Result<()> {
         write!(self.line, "{answer}\r\n")
     }
-}
-
-fn between(command: &str) -> String {
-    let inside = command.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
-    inside.map(|(address, _)| address.to_owned()).unwrap_or_default()
 }
