@@ -2,6 +2,7 @@
 //!
 //! `src/bin/job_queue.rs` combines them. The short examples in this directory use none of them.
 
+pub mod cli;
 pub mod email;
 pub mod html;
 pub mod http;

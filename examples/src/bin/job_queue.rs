@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use qdjobs::prelude::*;
+use qdjobs_examples::cli::{self, Command};
 use qdjobs_examples::email::Mailer;
-use qdjobs_examples::http::{Guard, Service, ServiceInfo, router, serve};
+use qdjobs_examples::http::{Guard, Service, ServiceInfo, bind, router, serve};
 use qdjobs_examples::image::Album;
 use qdjobs_examples::report::Archive;
+use qdjobs_examples::setting;
 use tokio::net::TcpListener;
 
 /// The number of jobs that run at the same time. It is small, since images take memory.
@@ -26,14 +28,31 @@ const LISTEN: &str = "127.0.0.1:5004";
 /// The default of `QDJOBS_DB`.
 const DATABASE: &str = "jobs.db";
 
+/// The exit status after a wrong argument, as other programs have it.
+const WRONG_ARGUMENT: u8 = 2;
+
 fn main() -> ExitCode {
-    match run() {
+    match Command::read(env::args_os().skip(1)) {
+        Ok(Command::Run) => ended(run(), ExitCode::FAILURE),
+        Ok(Command::Help) => ended(print(cli::HELP), ExitCode::FAILURE),
+        Ok(Command::Version) => ended(print(cli::VERSION), ExitCode::FAILURE),
+        Err(error) => ended(Err(error), ExitCode::from(WRONG_ARGUMENT)),
+    }
+}
+
+fn ended(result: Result<(), String>, failed: ExitCode) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             writeln!(io::stderr(), "job_queue: {error}").ok();
-            ExitCode::FAILURE
+            failed
         }
     }
+}
+
+fn print(text: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(self::text)
 }
 
 fn run() -> Result<(), String> {
@@ -44,12 +63,13 @@ fn run() -> Result<(), String> {
 async fn service() -> Result<(), String> {
     // First, so that a signal during the start is not lost.
     let stop = Stop::new().map_err(text)?;
-    // Before the worker: if the port is in use, no second worker starts on the database.
-    let (listener, address) = listen().await?;
-    let database = PathBuf::from(setting("QDJOBS_DB").unwrap_or_else(|| DATABASE.to_owned()));
-    let queue = JobQueue::open(&database).map_err(text)?;
+    // Everything that can be refused is checked before the database is opened, which creates it. The port is
+    // one of them: if it is in use, no second worker starts on the database.
     let mailer = Mailer::from_env(Path::new("outbox"))?;
     let album = album()?;
+    let (listener, address) = listen().await?;
+    let database = setting::path("QDJOBS_DB").unwrap_or_else(|| DATABASE.into());
+    let queue = JobQueue::open(&database).map_err(text)?;
     let archive = Archive::new(&database, Path::new("reports"));
     let info = ServiceInfo {
         url: format!("http://{address}"),
@@ -72,17 +92,23 @@ async fn service() -> Result<(), String> {
         .start()
         .map_err(text)?;
     announce(&info, address).ok();
-    serve(listener, router(service), stop.wait()).await;
-
-    say(
-        "stopping: waiting for the running jobs; the others stay in the database (Ctrl-C again stops at once)",
-    );
-    tokio::task::spawn_blocking(move || worker.stop()).await.map_err(text)?.map_err(text)
+    let mut stopping = None;
+    serve(listener, router(service), async {
+        stop.wait().await;
+        // At once, whatever clients do: a worker that waited for their connections would start jobs meanwhile.
+        stopping = Some(tokio::task::spawn_blocking(move || worker.stop()));
+        say("stopping: waiting for the running jobs; the others stay in the database (Ctrl-C again stops at once)");
+    })
+    .await;
+    match stopping {
+        Some(stopping) => stopping.await.map_err(text)?.map_err(text),
+        None => Ok(()),
+    }
 }
 
 async fn listen() -> Result<(TcpListener, SocketAddr), String> {
-    let wanted = setting("QDJOBS_LISTEN").unwrap_or_else(|| LISTEN.to_owned());
-    let listener = TcpListener::bind(&wanted).await.map_err(|error| match error.kind() {
+    let wanted = setting::text("QDJOBS_LISTEN")?.unwrap_or_else(|| LISTEN.to_owned());
+    let listener = bind(&wanted).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => format!(
             "another program listens on {wanted}; it may be this service, started before.\n\
              Stop it, or set another port: QDJOBS_LISTEN=127.0.0.1:5005"
@@ -96,14 +122,9 @@ async fn listen() -> Result<(TcpListener, SocketAddr), String> {
 }
 
 fn album() -> Result<Album, String> {
-    let folder = setting("QDJOBS_IMAGES").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let folder = setting::path("QDJOBS_IMAGES").unwrap_or_else(|| PathBuf::from("."));
     Album::new(&folder)
         .map_err(|error| format!("cannot open the folder of images {}: {error}", folder.display()))
-}
-
-/// An environment variable that is set and not empty.
-fn setting(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn shown(path: &Path) -> String {

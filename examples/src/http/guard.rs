@@ -8,7 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::header::{HOST, HeaderMap, ORIGIN};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri, Version};
 
 use super::error_response::ErrorResponse;
 
@@ -25,9 +25,17 @@ impl Guard {
     }
 
     /// Refuses a request that a page of another site has or may have caused.
-    pub fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ErrorResponse> {
-        let host = host(uri, headers)?;
-        if !self.is_ours(&host) {
+    pub fn check(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Result<(), ErrorResponse> {
+        let host = host(uri, version, headers)?;
+        if let Some(host) = &host
+            && !self.is_ours(host)
+        {
             let shown: String = host.chars().take(100).collect();
             return Err(ErrorResponse::new(
                 StatusCode::MISDIRECTED_REQUEST,
@@ -35,7 +43,7 @@ impl Guard {
             )
             .help("it listens on this machine only: use localhost or 127.0.0.1"));
         }
-        if !method.is_safe() && is_cross_site(&host, headers) {
+        if !method.is_safe() && is_cross_site(host.as_deref().unwrap_or_default(), headers) {
             return Err(ErrorResponse::new(
                 StatusCode::FORBIDDEN,
                 "a page of another site cannot change anything here",
@@ -58,10 +66,17 @@ impl Guard {
 }
 
 /// The host that the request names; an error unless it is exactly one.
-fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, ErrorResponse> {
+///
+/// Only HTTP/1.0 has requests without a host: those of health checks and of old programs. No browser sends
+/// HTTP/1.0, so no page of another site causes one.
+fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<String>, ErrorResponse> {
     let bad = |error: &str| ErrorResponse::new(StatusCode::BAD_REQUEST, error);
     let mut named = headers.get_all(HOST).iter();
-    let host = named.next().ok_or_else(|| bad("the request has no Host header"))?;
+    let host = match named.next() {
+        Some(host) => host,
+        None if version < Version::HTTP_11 => return Ok(uri.authority().map(ToString::to_string)),
+        None => return Err(bad("the request has no Host header")),
+    };
     if named.next().is_some() {
         return Err(bad("the request has more than one Host header"));
     }
@@ -69,7 +84,7 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, ErrorResponse> {
     if uri.authority().is_some_and(|authority| authority.as_str() != host) {
         return Err(bad("the request names two hosts"));
     }
-    Ok(host.to_owned())
+    Ok(Some(host.to_owned()))
 }
 
 /// The name without brackets and port: of `localhost:5004`, `127.0.0.1`, `[::1]:5004`.
@@ -101,12 +116,22 @@ mod tests {
     use super::*;
 
     fn status(listen: &str, method: Method, headers: &[(&str, &str)]) -> u16 {
+        status_of(listen, method, "/jobs", Version::HTTP_11, headers)
+    }
+
+    fn status_of(
+        listen: &str,
+        method: Method,
+        uri: &'static str,
+        version: Version,
+        headers: &[(&str, &str)],
+    ) -> u16 {
         let guard = Guard::new(listen.parse().unwrap());
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(axum::http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
-        let checked = guard.check(&method, &Uri::from_static("/jobs"), &map);
+        let checked = guard.check(&method, &Uri::from_static(uri), version, &map);
         checked.err().map_or(200, |error| error.status().as_u16())
     }
 
@@ -149,7 +174,24 @@ mod tests {
         let guard = Guard::new("127.0.0.1:5004".parse().unwrap());
         let headers = HeaderMap::from_iter([(HOST, "localhost".parse().unwrap())]);
         let uri = Uri::from_static("http://evil.example/jobs");
-        assert!(guard.check(&Method::GET, &uri, &headers).is_err());
+        assert!(guard.check(&Method::GET, &uri, Version::HTTP_11, &headers).is_err());
+    }
+
+    #[test]
+    fn only_a_request_by_http_1_0_may_name_no_host() {
+        let old = |method: Method, uri: &'static str, headers: &[(&str, &str)]| {
+            status_of("127.0.0.1:5004", method, uri, Version::HTTP_10, headers)
+        };
+        assert_eq!(old(Method::GET, "/health", &[]), 200);
+        assert_eq!(old(Method::POST, "/jobs", &[]), 200);
+        assert_eq!(old(Method::GET, "http://localhost/health", &[]), 200);
+        // A host that is named is checked as in HTTP/1.1.
+        assert_eq!(old(Method::GET, "/health", &[("host", "evil.example")]), 421);
+        assert_eq!(old(Method::GET, "http://evil.example/health", &[]), 421);
+        assert_eq!(old(Method::GET, "/", &[("host", "localhost"), ("host", "localhost")]), 400);
+        assert_eq!(old(Method::POST, "/jobs", &[("origin", "http://evil.example")]), 403);
+        assert_eq!(old(Method::POST, "/jobs", &[("origin", "null")]), 403);
+        assert_eq!(old(Method::POST, "/jobs", &[("sec-fetch-site", "cross-site")]), 403);
     }
 
     #[test]

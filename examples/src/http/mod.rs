@@ -33,7 +33,7 @@ use body::{CreateRequest, suggest};
 pub use error_response::{ErrorResponse, Problem};
 pub use guard::Guard;
 pub use page::ServiceInfo;
-pub use serve::serve;
+pub use serve::{bind, serve};
 
 /// Largest body: params and metadata of a mebibyte each, and space for the other fields.
 const BODY_BYTES_MAX: usize = 2 * Job::JSON_BYTES_MAX + (64 << 10);
@@ -98,7 +98,7 @@ pub fn router(service: Service) -> Router {
 
 /// Checks every request, limits its duration, and adds the headers of every response.
 async fn guard_and_headers(State(service): App, request: Request, next: Next) -> Response {
-    let checked = service.guard.check(request.method(), request.uri(), request.headers());
+    let checked = service.guard.check(request.method(), request.uri(), request.version(), request.headers());
     let mut response = match checked {
         Err(error) => error.into_response(),
         Ok(()) => within(next.run(request), REQUEST_TIMEOUT).await,

@@ -4,8 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::Folder;
-use crate::service::{Answer, Service, command, json};
+use crate::service::{Answer, Service, json};
 use crate::sink::{Manner, Sink};
 
 fn seed() -> Value {
@@ -471,47 +470,5 @@ fn every_route_accepts_its_own_host_names_only() {
         assert!(!["421", "403"].contains(&ask("Host: localhost\r\n").as_str()), "{method} {path}");
         let foreign = ask("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n");
         assert_eq!(foreign == "403", method != "GET", "{method} {path}: {foreign}");
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn a_signal_stops_the_service_gracefully() {
-    for name in ["TERM", "INT"] {
-        let mut service = Service::start(&format!("http-{name}"));
-        // The client keeps an idle connection open; the service does not wait for it.
-        service.get("/jobs");
-        service.signal(name);
-        let (status, said) = service.exit();
-        assert_eq!(status.code(), Some(0), "{name}: {said}");
-        assert!(said.contains("stopping"), "{said}");
-    }
-}
-
-#[test]
-fn the_error_for_a_port_in_use_says_what_to_do() {
-    let service = Service::start("http-taken");
-    let folder = Folder::new("http-taken-too");
-    let listen = service.url.trim_start_matches("http://");
-    let second = command(&folder).env("QDJOBS_LISTEN", listen).output().unwrap();
-    assert_eq!(second.status.code(), Some(1));
-    let said = String::from_utf8(second.stderr).unwrap();
-    assert!(said.contains(listen) && said.contains("QDJOBS_LISTEN="), "{said}");
-    assert_eq!(second.stdout, b"");
-    assert!(folder.names().is_empty(), "nothing is made before the port is had: {:?}", folder.names());
-}
-
-#[test]
-fn the_error_for_an_invalid_setting_says_what_to_write() {
-    for (name, value, says) in [
-        ("QDJOBS_LISTEN", "nonsense", "QDJOBS_LISTEN"),
-        ("QDJOBS_IMAGES", "/nowhere/at/all", "/nowhere/at/all"),
-        ("SMTP_URL", "ftp://x", "SMTP_URL"),
-        ("QDJOBS_DB", "/nowhere/at/all/jobs.db", "/nowhere/at/all"),
-    ] {
-        let folder = Folder::new("http-setting");
-        let ended = command(&folder).env("QDJOBS_LISTEN", "127.0.0.1:0").env(name, value).output().unwrap();
-        let said = String::from_utf8(ended.stderr).unwrap();
-        assert!(ended.status.code() == Some(1) && said.contains(says), "{name}: {said}");
     }
 }

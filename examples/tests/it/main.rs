@@ -9,7 +9,9 @@ mod pictures;
 mod reports;
 mod service;
 mod sink;
+mod start;
 mod strict;
+mod wire;
 
 use std::fs;
 use std::path::PathBuf;

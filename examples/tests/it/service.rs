@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use qdjobs::{JobId, JobQueue};
+use qdjobs::{Job, JobId, JobQueue};
 use serde_json::Value;
 use ureq::http::Response;
 
@@ -37,16 +37,9 @@ impl Service {
 
     pub(crate) fn start_with(test: &str, settings: &[(&str, &str)]) -> Service {
         let folder = Folder::new(test);
-        let mut child = command(&folder)
-            .env("QDJOBS_LISTEN", "127.0.0.1:0")
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect(&line).to_owned();
+        let mut program = command(&folder);
+        program.env("QDJOBS_LISTEN", "127.0.0.1:0").envs(settings.iter().copied());
+        let (child, output, url) = spawn(program);
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(TIMEOUT))
@@ -101,11 +94,22 @@ impl Service {
         job
     }
 
-    /// Sends bytes over a new connection and returns the raw response.
-    pub(crate) fn raw(&self, request: &str) -> String {
+    /// The jobs, read from the database. The service may have ended.
+    pub(crate) fn stored_jobs(&self, ids: &[i64]) -> Vec<Job> {
+        ids.iter().map(|id| self.queue.get(JobId(*id)).unwrap().unwrap()).collect()
+    }
+
+    /// A new connection on which these bytes were sent.
+    pub(crate) fn open(&self, sent: &str) -> TcpStream {
         let mut line = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
         line.set_read_timeout(Some(TIMEOUT)).unwrap();
-        line.write_all(request.as_bytes()).unwrap();
+        line.write_all(sent.as_bytes()).unwrap();
+        line
+    }
+
+    /// Sends bytes over a new connection and returns the raw response.
+    pub(crate) fn raw(&self, request: &str) -> String {
+        let mut line = self.open(request);
         let mut answer = Vec::new();
         // The service may close the connection before it has read the whole request.
         line.read_to_end(&mut answer).ok();
@@ -116,6 +120,29 @@ impl Service {
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits for a line of the output that contains this text.
+    #[cfg(unix)]
+    pub(crate) fn said(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the service has ended");
+        }
+    }
+
+    /// Kills the process and starts the next one, with the same address and directory, before the killed one
+    /// has ended.
+    #[cfg(unix)]
+    pub(crate) fn kill_and_start_again(&mut self) {
+        let mut program = command(&self.folder);
+        program.env("QDJOBS_LISTEN", self.url.trim_start_matches("http://"));
+        self.child.kill().unwrap();
+        let (child, output, url) = spawn(program);
+        self.child.wait().unwrap();
+        assert_eq!(url, self.url);
+        (self.child, self.output) = (child, output);
     }
 
     /// Waits for the end of the process; returns its exit status and its output.
@@ -131,6 +158,16 @@ impl Drop for Service {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Starts the service; returns it when it has printed its address.
+fn spawn(mut program: Command) -> (Child, BufReader<ChildStdout>, String) {
+    let mut child = program.stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect(&line).to_owned();
+    (child, output, url)
 }
 
 /// The program in this directory, without the settings of the environment of the tests.

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use crate::strict::{self, Allowed};
@@ -26,6 +26,8 @@ pub(crate) enum Manner {
     DropBeforeDot,
     /// The email is accepted, but the connection is closed before the response.
     DropAfterDot,
+    /// As `Accept`, but the response to the connection waits for [`Sink::release`].
+    Hold,
 }
 
 /// What was received in one session.
@@ -40,6 +42,8 @@ pub(crate) struct Received {
 pub(crate) struct Sink {
     pub(crate) url: String,
     received: Receiver<Received>,
+    connected: Receiver<()>,
+    release: Sender<()>,
 }
 
 impl Sink {
@@ -56,9 +60,15 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("smtp://{}", listener.local_addr().unwrap());
         let (tell, received) = channel();
+        let (connect, connected) = channel();
+        let (release, released) = channel();
         thread::spawn(move || {
             for manner in manners {
                 let (line, _) = listener.accept().unwrap();
+                connect.send(()).ok();
+                if manner == Manner::Hold {
+                    released.recv().ok();
+                }
                 // A closed connection is an error for the client and intended here.
                 let reader = BufReader::new(line.try_clone().unwrap());
                 let mut talk = Talk { reader, line, extensions, allowed: Allowed::default() };
@@ -68,7 +78,17 @@ impl Sink {
                 tell.send(got).ok();
             }
         });
-        Sink { url, received }
+        Sink { url, received, connected, release }
+    }
+
+    /// Waits for the begin of a session.
+    pub(crate) fn wait_for_session(&self) {
+        self.connected.recv().unwrap();
+    }
+
+    /// Lets the next session that is held continue.
+    pub(crate) fn release(&self) {
+        self.release.send(()).unwrap();
     }
 
     /// What was received in the next session, once it has ended.
