@@ -6,6 +6,7 @@
 mod http;
 mod mail;
 mod pictures;
+mod real_pictures;
 mod reports;
 mod service;
 mod sink;

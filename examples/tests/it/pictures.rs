@@ -12,10 +12,10 @@ use zune_png::zune_core::bytestream::ZCursor;
 use crate::Folder;
 
 /// A directory with images.
-struct Pictures(Folder);
+pub(crate) struct Pictures(pub(crate) Folder);
 
 impl Pictures {
-    fn new(test: &str) -> Pictures {
+    pub(crate) fn new(test: &str) -> Pictures {
         Pictures(Folder::new(test))
     }
 
@@ -41,7 +41,7 @@ impl Pictures {
         folder
     }
 
-    fn process(&self, path: &str, operations: &[&str]) -> Result<Processed, TaskError> {
+    pub(crate) fn process(&self, path: &str, operations: &[&str]) -> Result<Processed, TaskError> {
         let operations: Vec<Operation> = operations.iter().map(|text| text.parse().unwrap()).collect();
         let run = Run { job: JobId(7), created_at: Timestamp::UNIX_EPOCH, attempt: 1 };
         Album::new(&self.0.0).unwrap().process(path, &operations, &run, &mut |_, _| Ok(()))
@@ -253,7 +253,7 @@ fn png_that_says(width: u32, height: u32) -> Vec<u8> {
     png
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
     })
