@@ -59,7 +59,10 @@ pub fn file_error(doing: impl Display, error: &io::Error) -> TaskError {
 fn write_instead(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
         ErrorKind::InvalidFilename => Some("use a shorter file name"),
-        ErrorKind::InvalidInput => Some("this is not a path: use another name, without NUL characters"),
+        // From the standard library, before it asks the operating system.
+        ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
+            Some("this is not a path: use another name, without NUL characters")
+        }
         ErrorKind::PermissionDenied => Some("give this service the permission, or use another directory"),
         ErrorKind::ReadOnlyFilesystem => Some("use a directory that can be written to"),
         ErrorKind::IsADirectory | ErrorKind::DirectoryNotEmpty => {
@@ -69,7 +72,9 @@ fn write_instead(error: &io::Error) -> Option<&'static str> {
             Some("a part of the path is not a directory: rename it, or use another path")
         }
         ErrorKind::FileTooLarge => Some("the file is larger than the file system or a limit allows"),
-        ErrorKind::Unsupported => Some("the file system does not support it: use another directory"),
+        ErrorKind::Unsupported | ErrorKind::InvalidInput => {
+            Some("the file system does not support it: use another directory")
+        }
         _ if is_link_loop(error) => Some("the symbolic links of the path form a circle: remove one"),
         _ => None,
     }
@@ -249,6 +254,7 @@ pub(crate) mod tests {
             (libc::EROFS, TaskErrorKind::Permanent),
             (libc::ELOOP, TaskErrorKind::Permanent),
             (libc::EFBIG, TaskErrorKind::Permanent),
+            (libc::EINVAL, TaskErrorKind::Permanent),
             (libc::ENOSPC, TaskErrorKind::Retry),
             (libc::EDQUOT, TaskErrorKind::Retry),
             (libc::EMFILE, TaskErrorKind::Retry),

@@ -364,6 +364,28 @@ fn images_and_reports_are_written() {
 }
 
 #[test]
+fn a_job_that_can_never_succeed_is_not_retried() {
+    let service = Service::start("http-never");
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/sample.png");
+    // The image can be read, but the name of its output would be too long.
+    let long = format!("{}.png", "n".repeat(251));
+    fs::copy(sample, service.folder.0.join(&long)).unwrap();
+    fs::write(service.folder.0.join("outbox"), "not a directory").unwrap();
+    fs::write(service.folder.0.join("reports"), "not a directory").unwrap();
+    for (task, params) in [
+        ("process_image", json!({"image_path": long, "operations": ["optimize"]})),
+        ("process_image", json!({"image_path": "n".repeat(300), "operations": []})),
+        ("process_image", json!({"image_path": "a\u{0}b", "operations": []})),
+        ("send_email", seed()["params"].clone()),
+        ("generate_report", json!({"report_type": "daily", "params": {}})),
+    ] {
+        let failed = service.ended(service.create(task, params));
+        let ended = (&failed["status"], &failed["attempt"], &failed["retry_count"]);
+        assert_eq!(ended, (&json!("failed"), &json!(1), &json!(0)), "{failed}");
+    }
+}
+
+#[test]
 fn mail_is_sent_again_after_a_temporary_error_and_not_after_a_permanent_one() {
     let sink = Sink::start([
         Manner::Refuse("550 no such user here"),
