@@ -153,7 +153,7 @@ fn a_strict_server_accepts_whatever_characters_a_body_contains() {
         "a\r\rb\n\r",
         "a\nb\n",
         "a\r\nb\r\n",
-        "nul \0 and bell \u{7} and escape \u{1b}[31m and delete \u{7f}",
+        "nul \0 and alert \u{7} and escape \u{1b}[31m and delete \u{7f}",
         ".",
         ".\n..\n...\r\n.",
         "a\r\n.\r\nRCPT TO:<all@example.com>\r\n",

@@ -109,7 +109,7 @@ fn a_port_in_use_is_refused_and_nothing_is_made() {
 fn a_service_that_is_killed_can_be_started_again_at_once() {
     let mut service = Service::start("start-again");
     let params = json!({"to": "user@example.com", "subject": "Test", "body": "Hello World"});
-    for _ in 0..5 {
+    for _ in 0..10 {
         let id = service.create("send_email", params.clone());
         // Connections of the killed process remain open or wait for their end.
         let open = service.open("GET /jobs HTTP/1.1\r\nHost: localhost\r\n");
