@@ -15,7 +15,7 @@ use crate::report::{Archive, Generated};
 /// Sends one email.
 #[task("send_email", queue = "mail", retries = 5, timeout = "60s")]
 pub fn send_email(
-    /// The recipient, or several recipients separated by commas.
+    /// The recipient, or several recipients separated by commas; with those of a copy at most 100.
     to: &str,
     /// The subject, one line.
     subject: &str,

@@ -6,7 +6,7 @@ use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
-use image::{DynamicImage, ImageBuffer, ImageEncoder, Luma, LumaA, Rgb, Rgba};
+use image::{DynamicImage, ImageBuffer, ImageEncoder, LumaA, Rgb, Rgba};
 use qdjobs::TaskErrorKind;
 use zune_jpeg::JpegDecoder;
 use zune_png::zune_core::bytestream::ZCursor;
@@ -267,12 +267,13 @@ fn chunks_that_state_the_colors_are_kept() {
 
 #[test]
 fn optimize_never_writes_more_than_came_in_and_keeps_each_pixel_of_a_png() {
-    let gray16: ImageBuffer<Luma<u16>, _> =
-        ImageBuffer::from_vec(64, 64, noise(4_096, 256).iter().map(|n| u16::from(*n) * 251).collect())
-            .unwrap();
-    let doubled: ImageBuffer<Rgb<u16>, _> =
-        ImageBuffer::from_vec(64, 64, noise(12_288, 256).iter().map(|n| u16::from(*n) * 257).collect())
-            .unwrap();
+    fn samples<P: image::Pixel<Subpixel = u8>>(channels: usize) -> ImageBuffer<P, Vec<u8>> {
+        ImageBuffer::from_vec(64, 64, noise(4_096 * channels, 256)).unwrap()
+    }
+    fn deep<P: image::Pixel<Subpixel = u16>>(channels: usize, scale: u16) -> ImageBuffer<P, Vec<u16>> {
+        let samples = noise(4_096 * channels, 256).into_iter().map(|sample| u16::from(sample) * scale);
+        ImageBuffer::from_vec(64, 64, samples.collect()).unwrap()
+    }
     let palette = |count: u32, alpha: fn(u8) -> u8| {
         let colors: Vec<[u8; 4]> = (0..count)
             .map(|at| at as u8)
@@ -289,8 +290,12 @@ fn optimize_never_writes_more_than_came_in_and_keeps_each_pixel_of_a_png() {
         ("256 colors", palette(256, opaque)),
         ("transparent colors", palette(200, |at| if at % 3 == 0 { at } else { 255 })),
         ("one pixel", with_palette(1, &[[1, 2, 3, 255]], &[0])),
-        ("16 bits", png(&DynamicImage::ImageLuma16(gray16))),
-        ("8 bits in 16", png(&DynamicImage::ImageRgb16(doubled))),
+        ("16 bits", png(&DynamicImage::ImageLuma16(deep(1, 251)))),
+        ("8 bits in 16", png(&DynamicImage::ImageRgb16(deep(3, 257)))),
+        ("gray with alpha", png(&DynamicImage::ImageLumaA8(samples(2)))),
+        ("gray with alpha in 16 bits", png(&DynamicImage::ImageLumaA16(deep(2, 251)))),
+        ("color with alpha in 16 bits", png(&DynamicImage::ImageRgba16(deep(4, 251)))),
+        ("color with alpha, 8 bits in 16", png(&DynamicImage::ImageRgba16(deep(4, 257)))),
         ("a photo", png(&photo(100, 80))),
         ("gray", png(&DynamicImage::from(photo(100, 80).to_luma8()))),
         ("gray in color", png(&photo(100, 80).grayscale().to_rgba8().into())),
@@ -403,6 +408,17 @@ fn a_jpeg_that_ends_early_is_refused_and_one_with_more_after_its_end_is_not() {
     }
     folder.made("whole.jpg", &["resize:20x20"]);
     folder.made("more.jpg", &["resize:20x20"]);
+}
+
+#[test]
+fn a_jpeg_that_states_a_huge_size_is_refused_before_it_is_decoded() {
+    let mut file = jpeg(&photo(100, 80), 90, |_| {});
+    let frame = file.windows(2).position(|pair| pair == b"\xFF\xC0").unwrap();
+    file[frame + 5..frame + 9].copy_from_slice(&[0xEA, 0x60, 0xEA, 0x60]);
+    let folder = Pictures::with("huge-jpeg", "a.jpg", &file);
+    let error = folder.process("a.jpg", &["thumbnail:10x10"]).unwrap_err();
+    assert_eq!(error.kind(), TaskErrorKind::Permanent, "{error}");
+    assert!(error.to_string().contains("60000 by 60000"), "{error}");
 }
 
 #[test]
