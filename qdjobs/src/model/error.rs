@@ -52,8 +52,8 @@ pub enum ErrorKind {
     /// The program is not set up correctly. For example, no task is linked, a name is used twice, state is
     /// missing, or a worker option is invalid. Or the store does not support the operation.
     Config,
-    /// Another connection held the database's write lock for longer than the busy timeout. Nothing was
-    /// stored.
+    /// Another connection held the database's write lock for longer than the busy timeout. Or a transaction of
+    /// the caller did not begin with IMMEDIATE and cannot get the lock. Nothing was stored.
     Busy,
     /// The database cannot be reached. Nothing was stored; try again later.
     ///

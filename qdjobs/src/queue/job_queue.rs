@@ -45,14 +45,15 @@ impl JobQueue {
     ///
     #[cfg_attr(feature = "sqlite", doc = "```")]
     #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
-    /// use qdjobs::{prelude::*, rusqlite::Connection, Clock, Timestamp};
+    /// use qdjobs::rusqlite::{Connection, TransactionBehavior};
+    /// use qdjobs::{prelude::*, Clock, Timestamp};
     /// # #[task("on.remind")] fn remind(user: u64) { let _ = user; }
     /// # let dir = std::env::temp_dir().join(format!("qdjobs-doc-on-{}", std::process::id()));
     /// # std::fs::create_dir_all(&dir).unwrap();
     /// # let path = dir.join("jobs.db");
     /// let queue = JobQueue::options().clock(Clock::manual(Timestamp::UNIX_EPOCH)).open(&path)?;
     /// let mut db = Connection::open(&path).unwrap();
-    /// let tx = db.transaction().unwrap();
+    /// let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
     /// let id = Remind::new(7).enqueue(queue.on(&tx))?;
     /// tx.commit().unwrap();
     /// assert_eq!(queue.get(id)?.unwrap().created_at, Timestamp::UNIX_EPOCH);

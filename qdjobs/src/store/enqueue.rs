@@ -10,7 +10,13 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::error::Result;
 use crate::model::job::NewJob;
 
-/// A target that a job can be enqueued on. The target determines what `enqueue` returns:
+/// A target that a job can be enqueued on.
+///
+/// **Begin a transaction of your own with IMMEDIATE** (rusqlite: `TransactionBehavior::Immediate`). A deferred
+/// transaction, the default of rusqlite, cannot enqueue if it has read before and another connection has written
+/// since: `enqueue` then fails with [`ErrorKind::Busy`](crate::ErrorKind::Busy), whatever the busy timeout is.
+///
+/// The target determines what `enqueue` returns:
 ///
 /// | target | `enqueue` returns |
 /// |---|---|
@@ -18,6 +24,9 @@ use crate::model::job::NewJob;
 /// | [`&AsyncQueue`](crate::AsyncQueue) | a future of the same |
 /// | `&rusqlite::Transaction`, `&Savepoint` or `&Connection` on the same file | `Result<JobId>`; the job exists when *you* commit |
 /// | [`queue.on(&tx)`](crate::JobQueue::on) | as `&tx`, with the instants of the queue's clock |
+///
+/// For transactions of other drivers, see
+/// [`JobQueue::insert_statement`](crate::JobQueue::insert_statement).
 ///
 /// A target is passed by value. So a driver that uses transactions by `&mut` can implement it. A reference to
 /// a target is not converted: if you have `tx: &mut rusqlite::Transaction`, pass `&*tx`.

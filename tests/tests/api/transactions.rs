@@ -173,6 +173,48 @@ fn one_statement_stores_jobs_through_any_driver_with_all_their_options() {
 }
 
 #[test]
+fn a_transaction_that_did_not_begin_with_immediate_is_told_so_when_it_cannot_enqueue() {
+    let (workspace, queue) = Workspace::with_queue();
+    let (mut conn, mut other) = (with_tables(&workspace), workspace.connection());
+    let insert = "INSERT INTO orders (job) VALUES (0)";
+    let refused = |tx: &Connection| {
+        let error = Square::new(1).enqueue(tx).unwrap_err();
+        assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::Busy, false));
+        assert!(error.to_string().contains("begin the transaction with IMMEDIATE"), "{error}");
+        assert!(!error.to_string().contains("enqueue(&tx)"), "that is what the caller did: {error}");
+    };
+
+    // Another connection has committed since the first read.
+    let tx = conn.transaction().unwrap();
+    assert_eq!(orders(&tx), 0);
+    other.execute(insert, []).unwrap();
+    refused(&tx);
+    drop(tx);
+
+    // Another connection writes, and this transaction has read: SQLite does not wait.
+    let tx = conn.transaction().unwrap();
+    assert_eq!(orders(&tx), 1);
+    let writing = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    refused(&tx);
+    drop(tx);
+
+    // Another connection writes for longer than the busy timeout.
+    conn.busy_timeout(std::time::Duration::ZERO).unwrap();
+    let tx = conn.transaction().unwrap();
+    refused(&tx);
+    drop(tx);
+    let error = Square::new(1).enqueue(&conn).unwrap_err();
+    assert!(error.to_string().contains("raise the busy timeout"), "without a transaction: {error}");
+    drop(writing);
+
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    assert_eq!(orders(&tx), 1);
+    Square::new(1).enqueue(&tx).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(queue.counts().unwrap().total(), 1);
+}
+
+#[test]
 fn a_statement_checks_its_jobs_and_needs_a_database() {
     let (_room, queue) = Workspace::with_queue();
     let error = queue.insert_statement([Square::new(1).request(), Square::new(2).queue("")]).unwrap_err();

@@ -108,7 +108,8 @@ fn ended_before(claim: Claim) -> Error {
 /// Writes everything or nothing in the caller's transaction: the caller may commit in spite of an error.
 ///
 /// The schema version is checked after the write, because the write takes the lock. Outside of a transaction,
-/// the savepoint is the transaction, and its release is the commit, whose outcome can be unknown.
+/// the savepoint is the transaction, and its release is the commit, whose outcome can be unknown. A caller's
+/// transaction that meets a lock did not begin with IMMEDIATE.
 fn all_or_nothing<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let step = |sql| {
         conn.prepare_cached(sql).and_then(|mut step| step.execute([]).map(drop)).map_err(error::before_commit)
@@ -135,10 +136,13 @@ fn all_or_nothing<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Resul
             step("RELEASE qdjobs")?;
         }
     }
-    written
+    written.map_err(|error| match error.kind() {
+        ErrorKind::Busy if !is_outermost => error::begun_deferred(),
+        _ => error,
+    })
 }
 
-/// A write as a statement with one text parameter, for a transaction on any driver.
+/// A write as a statement with one text parameter, for a caller's own transaction on another driver.
 pub(super) fn statement(what: Foreign<'_>, now: Timestamp) -> Result<SqlStatement> {
     match what {
         Foreign::Insert(jobs) => insert_statement(jobs, now),

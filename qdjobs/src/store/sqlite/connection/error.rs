@@ -61,6 +61,7 @@ fn is_full(error: &rusqlite::Error) -> bool {
 pub(in crate::store::sqlite) fn before_commit(error: rusqlite::Error) -> Error {
     let fatal = is_fatal(&error);
     let (kind, message, help): (_, String, &'static str) = match code(&error) {
+        _ if extended(&error) == ffi::SQLITE_BUSY_SNAPSHOT => return begun_deferred().caused_by(error),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => return busy(),
         Some(ErrorCode::ReadOnly) => (
             ErrorKind::ReadOnly,
@@ -183,6 +184,22 @@ fn busy() -> Error {
     )
 }
 
+/// A caller's own transaction needs the write lock and cannot get it. One that began with IMMEDIATE has it.
+///
+/// If the transaction has read before, SQLite refuses at once, whatever the busy timeout is: another connection
+/// writes now, or has committed since that read (`SQLITE_BUSY_SNAPSHOT`).
+pub(in crate::store::sqlite) fn begun_deferred() -> Error {
+    Error::new(
+        ErrorKind::Busy,
+        "this transaction did not begin with IMMEDIATE, and cannot get the database's write lock: another \
+         connection writes, or has written since the first read of this transaction; nothing was stored",
+    )
+    .help(
+        "begin the transaction with IMMEDIATE (SQL: `BEGIN IMMEDIATE`, rusqlite: \
+         `TransactionBehavior::Immediate`), and repeat it from its beginning",
+    )
+}
+
 /// BEGIN IMMEDIATE takes the write lock first, so that no later statement can fail for lack of it. Makes one
 /// attempt.
 pub(in crate::store::sqlite) fn begin_immediate(conn: &Connection) -> crate::Result<()> {
@@ -269,7 +286,8 @@ mod tests {
     #[test]
     fn each_cause_before_the_commit_has_its_kind_and_text() {
         for (code, kind, text) in [
-            (ffi::SQLITE_BUSY_SNAPSHOT, ErrorKind::Busy, "held the database's write lock"),
+            (ffi::SQLITE_BUSY, ErrorKind::Busy, "held the database's write lock"),
+            (ffi::SQLITE_BUSY_SNAPSHOT, ErrorKind::Busy, "begin the transaction with IMMEDIATE"),
             (ffi::SQLITE_READONLY_DIRECTORY, ErrorKind::ReadOnly, "not writable"),
             (ffi::SQLITE_NOTADB, ErrorKind::Corrupt, "is damaged, or is not a SQLite database"),
             (ffi::SQLITE_CANTOPEN_ISDIR, ErrorKind::Storage, "cannot be opened"),
