@@ -50,12 +50,26 @@ impl JobQueue {
         self.store().insert_blocking(new_jobs(jobs)?)
     }
 
-    /// Returns one SQL statement that stores these jobs, for your own transaction on any driver. Bind
-    /// [`json`](SqlStatement::json) as its only parameter, a text, and execute the statement.
+    /// Returns one SQL statement that stores these jobs, for your own transaction on sqlx, diesel, sea-orm, or
+    /// another driver with the same SQLite library.
     ///
-    /// If the same job already holds an [idempotency key](JobRequest::idempotency_key), the statement skips
-    /// that job. If another job holds the key, the statement fails. It compares params as JSON text without
+    /// **Begin the transaction with `BEGIN IMMEDIATE`** (sqlx: `begin_with("BEGIN IMMEDIATE")`, diesel:
+    /// `immediate_transaction`). A deferred transaction, the default of most drivers, fails with `database is
+    /// locked` if it has read before and another connection has written since, whatever the busy timeout is.
+    ///
+    /// Bind [`json`](SqlStatement::json) as the only parameter, a text. The statement returns one row for each
+    /// job, in the given order, with its id as an integer in the column `id`. With sqlx:
+    ///
+    /// ```text
+    /// let ids: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(statement.sql)).bind(statement.json).fetch_all(&mut *tx).await?;
+    /// ```
+    ///
+    /// If the same job already holds an [idempotency key](JobRequest::idempotency_key), its id is returned in
+    /// that place. If another job holds the key, the statement fails. It compares params as JSON text without
     /// spaces, so the order of members counts.
+    ///
+    /// The driver needs SQLite 3.38 or later, or 3.37 with its JSON functions. Two copies of SQLite in one
+    /// process must not open the same file: the guide to transactions has a table of drivers.
     ///
     /// To start the jobs at once, call [`notify`](JobQueue::notify) after your commit. Without the call,
     /// workers find them a little later.

@@ -224,7 +224,7 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// Looks for jobs that were stored by something other than the methods of this store.
     fn notify(&self);
 
-    /// Returns a write as one SQL statement, for a caller's own transaction on any driver. If the store has
+    /// Returns a write as one SQL statement, for a caller's own transaction on another driver. If the store has
     /// no SQL, the error is of kind [`ErrorKind::Config`].
     ///
     /// Invalid jobs are refused as by [`insert`](Store::insert). If a stored job holds an idempotency key,

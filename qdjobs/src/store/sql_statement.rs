@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use super::claim::FinishedJob;
 use crate::model::job::NewJob;
 
-/// One SQL statement of a store, which the caller executes with any driver. See
-/// [`JobQueue::insert_statement`](crate::JobQueue::insert_statement).
+/// One SQL statement of a store, which the caller executes in a transaction of its own, with a driver that uses
+/// the same SQLite library. See [`JobQueue::insert_statement`](crate::JobQueue::insert_statement).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SqlStatement {
@@ -31,7 +31,7 @@ impl SqlStatement {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Foreign<'a> {
-    /// Stores these jobs.
+    /// Stores these jobs. The statement returns one row for each job, in this order, with its id.
     Insert(&'a [NewJob]),
     /// Completes this job. The statement returns one row if the claim held the job, and no row if it was
     /// lost.

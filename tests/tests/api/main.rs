@@ -9,6 +9,7 @@ mod files;
 mod glossary;
 mod health;
 mod model;
+mod old_sqlite;
 mod panics;
 mod promises;
 mod queue;

@@ -128,6 +128,8 @@ fn a_check_finds_nothing_in_a_sound_file_and_reports_contradictions_in_others() 
     conn.execute_batch(
         "UPDATE qdjobs_jobs SET status = 'running', worker_id = 77 WHERE id = 5;
          UPDATE qdjobs_jobs SET completed_at = 1 WHERE id = 6;
+         UPDATE qdjobs_jobs SET params = '{x}', metadata = '[1' WHERE id = 7;
+         UPDATE qdjobs_params SET params = '{x}' WHERE job_id = (SELECT max(job_id) FROM qdjobs_params);
          INSERT INTO qdjobs_attempts VALUES (99999, 1, 1, 1, 1, 'failed', NULL)",
     )
     .unwrap();
@@ -136,6 +138,8 @@ fn a_check_finds_nothing_in_a_sound_file_and_reports_contradictions_in_others() 
         "1 running jobs without a registered worker",
         "1 jobs whose status and completed_at",
         "1 attempts of jobs that do not exist",
+        "2 jobs whose params are not a JSON object",
+        "1 jobs whose metadata is not JSON",
     ] {
         assert!(problems.iter().any(|problem| problem.starts_with(words)), "{words}: {problems:?}");
     }
@@ -252,6 +256,29 @@ fn a_job_whose_params_are_on_a_corrupt_page_is_listed_and_not_saved_without_them
     assert!(saved.unreadable.is_empty() && !saved.refused.is_empty(), "{saved:?}");
     assert!(saved.refused.iter().all(|(_, why)| why == "its params cannot be read"), "{saved:?}");
     assert_eq!(saved.jobs as usize + saved.refused.len(), ids.len());
+    assert!(check(&new).unwrap().is_sound());
+}
+
+/// The schema does not parse JSON: see `0001_jobs.sql`.
+#[test]
+fn a_job_whose_json_is_corrupt_is_listed_and_not_saved() {
+    let (workspace, ids) = filled_workspace();
+    let large: i64 = {
+        let conn = workspace.connection();
+        let large = conn.query_row("SELECT max(job_id) FROM qdjobs_params", [], |row| row.get(0)).unwrap();
+        conn.execute("UPDATE qdjobs_params SET params = '{x}' WHERE job_id = ?1", [large]).unwrap();
+        conn.execute_batch(
+            "UPDATE qdjobs_jobs SET params = '{x}' WHERE id = 2;
+             UPDATE qdjobs_jobs SET metadata = '{x}' WHERE id = 3",
+        )
+        .unwrap();
+        large
+    };
+    let new = workspace.dir().join("new.db");
+    let saved = salvage(workspace.db(), &new).unwrap();
+    let refused: Vec<_> = saved.refused.iter().map(|(id, why)| (*id, why.as_str())).collect();
+    assert_eq!(refused, [2, 3, large].map(|id| (id, "its params or metadata are not JSON")));
+    assert_eq!(saved.jobs as usize, ids.len() - 3);
     assert!(check(&new).unwrap().is_sound());
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use qdjobs::prelude::*;
 use qdjobs::rusqlite::{Connection, TransactionBehavior, params};
 use qdjobs::store::sqlite::{Durability, SqliteOptions, SqliteStore};
-use qdjobs::store::{Filter, Store};
+use qdjobs::store::{Filter, SqlStatement, Store};
 use qdjobs::{Clock, ErrorKind, JobId, JobRequest, Status};
 use serde_json::json;
 
@@ -50,6 +50,15 @@ fn order(how: &str, ctx: &JobContext, #[state] db: &Db, #[state] gate: &Gate) ->
     } else {
         Ok("by the return value".into())
     }
+}
+
+/// Executes a statement as another driver would, and returns the ids of its rows.
+fn ids(conn: &Connection, statement: &SqlStatement) -> Vec<JobId> {
+    try_ids(conn, statement).unwrap()
+}
+
+fn try_ids(conn: &Connection, statement: &SqlStatement) -> qdjobs::rusqlite::Result<Vec<JobId>> {
+    conn.prepare(&statement.sql)?.query_map([&statement.json], |row| row.get("id").map(JobId))?.collect()
 }
 
 /// The application's own tables in the same file.
@@ -125,54 +134,6 @@ fn a_job_that_cannot_be_stored_leaves_the_transaction_unchanged() {
 }
 
 #[test]
-fn a_database_without_the_tables_of_the_queue_is_an_error_with_the_fix() {
-    let conn = Connection::open_in_memory().unwrap();
-    let error = Square::new(1).enqueue(&conn).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("open the same file with `JobQueue::open` first"), "{error}");
-}
-
-#[test]
-fn one_statement_stores_jobs_through_any_driver_with_all_their_options() {
-    let (workspace, queue) = Workspace::with_queue();
-    let before = queue.clock().now();
-    let jobs = [
-        Square::new(2).request(),
-        Square::new(3)
-            .queue("cards")
-            .priority(-1)
-            .retries(0)
-            .display_name("it's \"three\"")
-            .metadata(json!({"n": 3})),
-        Square::new(4).delay(seconds(3600)),
-        Square::new(5).at("2030-01-01T00:00:00.000001Z".parse().unwrap()),
-    ];
-    let statement = queue.insert_statement(jobs).unwrap();
-    let conn = workspace.connection();
-    assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 4);
-
-    let mut stored = queue.list(Filter::default()).unwrap().jobs;
-    stored.reverse();
-    let [plain, full, delayed, at] = stored.try_into().unwrap();
-    assert_eq!((plain.queue.as_str(), plain.priority, plain.max_retries), ("sums", 4, 9));
-    assert_eq!((plain.params.as_str(), plain.scheduled_at), (r#"{"number":2}"#, plain.created_at));
-    assert_eq!((full.queue.as_str(), full.priority, full.max_retries), ("cards", -1, 0));
-    assert_eq!((full.name.as_str(), full.metadata.as_deref()), ("it's \"three\"", Some(r#"{"n":3}"#)));
-    let wait = delayed.scheduled_at.duration_since(delayed.created_at);
-    assert!(
-        (wait.as_millis() - 3_600_000).abs() <= 1 && delayed.created_at.duration_since(before).as_secs() < 60
-    );
-    assert_eq!(at.scheduled_at.to_string(), "2030-01-01T00:00:00.000001Z");
-
-    let _worker = Worker::new(&queue).task::<Square>().start().unwrap();
-    assert_eq!(queue.handle::<i64>(full.id).soon().unwrap(), 9);
-    assert_eq!(
-        (job(&queue, delayed.id).status, job(&queue, at.id).status),
-        (Status::Pending, Status::Pending)
-    );
-}
-
-#[test]
 fn a_transaction_that_did_not_begin_with_immediate_is_told_so_when_it_cannot_enqueue() {
     let (workspace, queue) = Workspace::with_queue();
     let (mut conn, mut other) = (with_tables(&workspace), workspace.connection());
@@ -215,6 +176,55 @@ fn a_transaction_that_did_not_begin_with_immediate_is_told_so_when_it_cannot_enq
 }
 
 #[test]
+fn a_database_without_the_tables_of_the_queue_is_an_error_with_the_fix() {
+    let conn = Connection::open_in_memory().unwrap();
+    let error = Square::new(1).enqueue(&conn).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("open the same file with `JobQueue::open` first"), "{error}");
+}
+
+#[test]
+fn one_statement_stores_jobs_with_all_their_options_and_returns_their_ids() {
+    let (workspace, queue) = Workspace::with_queue();
+    let before = queue.clock().now();
+    let jobs = [
+        Square::new(2).request(),
+        Square::new(3)
+            .queue("cards")
+            .priority(-1)
+            .retries(0)
+            .display_name("it's \"three\"")
+            .metadata(json!({"n": 3})),
+        Square::new(4).delay(seconds(3600)),
+        Square::new(5).at("2030-01-01T00:00:00.000001Z".parse().unwrap()),
+    ];
+    let statement = queue.insert_statement(jobs).unwrap();
+    let conn = workspace.connection();
+    let returned = ids(&conn, &statement);
+
+    let mut stored = queue.list(Filter::default()).unwrap().jobs;
+    stored.reverse();
+    assert_eq!(stored.iter().map(|job| job.id).collect::<Vec<_>>(), returned);
+    let [plain, full, delayed, at] = stored.try_into().unwrap();
+    assert_eq!((plain.queue.as_str(), plain.priority, plain.max_retries), ("sums", 4, 9));
+    assert_eq!((plain.params.as_str(), plain.scheduled_at), (r#"{"number":2}"#, plain.created_at));
+    assert_eq!((full.queue.as_str(), full.priority, full.max_retries), ("cards", -1, 0));
+    assert_eq!((full.name.as_str(), full.metadata.as_deref()), ("it's \"three\"", Some(r#"{"n":3}"#)));
+    let wait = delayed.scheduled_at.duration_since(delayed.created_at);
+    assert!(
+        (wait.as_millis() - 3_600_000).abs() <= 1 && delayed.created_at.duration_since(before).as_secs() < 60
+    );
+    assert_eq!(at.scheduled_at.to_string(), "2030-01-01T00:00:00.000001Z");
+
+    let _worker = Worker::new(&queue).task::<Square>().start().unwrap();
+    assert_eq!(queue.handle::<i64>(full.id).soon().unwrap(), 9);
+    assert_eq!(
+        (job(&queue, delayed.id).status, job(&queue, at.id).status),
+        (Status::Pending, Status::Pending)
+    );
+}
+
+#[test]
 fn a_statement_checks_its_jobs_and_needs_a_database() {
     let (_room, queue) = Workspace::with_queue();
     let error = queue.insert_statement([Square::new(1).request(), Square::new(2).queue("")]).unwrap_err();
@@ -248,8 +258,11 @@ fn a_job_with_a_key_is_stored_once_in_whatever_way_it_is_enqueued() {
     let five = || Square::new(5).idempotency_key("five");
     let jobs = [three(), five(), Square::new(4).idempotency_key("four"), five(), Square::new(6).request()];
     let statement = queue.insert_statement(jobs).unwrap();
-    assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 2);
-    assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 1, "only the one without a key");
+    let first = ids(&conn, &statement);
+    let again = ids(&conn, &statement);
+    assert_eq!((first[0], first[2], first[3]), (id, four, first[1]));
+    assert_eq!(again[..4], first[..4], "those that have a key");
+    assert!(first[4] > first[1] && again[4] > first[4], "the one without a key is new: {first:?} {again:?}");
     let stored = queue.list(Filter::default()).unwrap().jobs;
     let keys: Vec<_> = stored.iter().rev().map(|job| job.idempotency_key.as_deref()).collect();
     assert_eq!(keys, [Some("three"), Some("four"), Some("five"), None, None]);
@@ -261,16 +274,16 @@ fn a_large_job_with_a_key_is_stored_once_too() {
     let mut conn = workspace.connection();
     let large = |how: &str| Order::new(how.repeat(600)).idempotency_key("large");
     let statement = queue.insert_statement([large("x"), large("x")]).unwrap();
-    assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 1);
+    let stored = ids(&conn, &statement);
     let id = queue.list(Filter::default()).unwrap().jobs[0].id;
-    assert_eq!(conn.execute(&statement.sql, [&statement.json]).unwrap(), 0);
+    assert_eq!((stored, ids(&conn, &statement)), (vec![id; 2], vec![id; 2]));
     assert_eq!((large("x").enqueue(&queue).unwrap().id(), large("x").enqueue(&conn).unwrap()), (id, id));
     let tx = conn.transaction().unwrap();
     assert_eq!(large("x").enqueue(&tx).unwrap(), id);
     assert_eq!(large("y").enqueue(&tx).unwrap_err().kind(), ErrorKind::Conflict);
     tx.commit().unwrap();
     let other = queue.insert_statement([large("y")]).unwrap();
-    conn.execute(&other.sql, [&other.json]).unwrap_err();
+    try_ids(&conn, &other).unwrap_err();
     assert_eq!(queue.counts().unwrap().total(), 1);
 }
 
@@ -294,7 +307,7 @@ fn a_key_that_another_job_holds_is_a_conflict_in_whatever_way_it_is_enqueued() {
         );
     }
     let statement = queue.insert_statement([Square::new(1).request(), other()]).unwrap();
-    let error = conn.execute(&statement.sql, [&statement.json]).unwrap_err();
+    let error = try_ids(&conn, &statement).unwrap_err();
     assert!(
         error.to_string().contains("idempotency_key is held by a job of another task or with other params"),
         "{error}"
@@ -338,12 +351,17 @@ fn a_plain_insert_that_breaks_a_rule_gets_that_rule_as_its_error() {
     let long = "n".repeat(101);
     let large = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
     Square::new(1).idempotency_key("held").enqueue(&queue).unwrap();
-    let refused: [(&str, &str, &str); 24] = [
+    let refused: [(&str, &str, &str); 33] = [
         ("task_name", "''", "task_name has 1 to 100 characters"),
         ("task_name", &format!("'{long}'"), "task_name has 1 to 100 characters"),
         ("name", "''", "name has 1 to 100 bytes"),
         ("params", "'{'", "params is a JSON object"),
         ("params", "'[1]'", "params is a JSON object"),
+        ("params", "'{]}'", "malformed JSON"),
+        // JSON5, which SQLite can read and serde_json cannot.
+        ("params", "'{a: 1}'", "params is a JSON object"),
+        ("params", "'{\"a\": .5}'", "params is a JSON object"),
+        ("params", "'{\"a\": [1,]}'", "params is a JSON object"),
         ("params", "NULL", "params is a JSON object, and not NULL"),
         ("params", &format!("'{large}'"), "params has at most 1 MiB"),
         ("queue", "''", "queue has 1 to 100 characters"),
@@ -353,6 +371,11 @@ fn a_plain_insert_that_breaks_a_rule_gets_that_rule_as_its_error() {
         ("scheduled_at", "-1", "scheduled_at is microseconds between 1970 and 9999"),
         ("scheduled_at", "253402300800000000", "scheduled_at is microseconds between 1970 and 9999"),
         ("metadata", "'{'", "metadata is JSON"),
+        ("metadata", "'{]}'", "malformed JSON"),
+        ("metadata", "'{a: 1}'", "metadata is JSON"),
+        ("metadata", "'1,2'", "metadata is JSON"),
+        ("metadata", "''", "metadata is JSON"),
+        ("metadata", "'[1,]'", "metadata is JSON"),
         ("idempotency_key", "''", "idempotency_key has 1 to 200 bytes"),
         ("idempotency_key", &format!("'{}'", "k".repeat(201)), "idempotency_key has 1 to 200 bytes"),
         ("idempotency_key", "'held'", "UNIQUE constraint failed: qdjobs_jobs.idempotency_key"),
@@ -377,6 +400,10 @@ fn a_plain_insert_that_breaks_a_rule_gets_that_rule_as_its_error() {
     let replaced =
         "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('tx.square', '{\"a\": \"é\u{fffd}\"}')";
     conn.execute(replaced, []).expect("U+FFFD is a character like any other");
+    for metadata in ["{\"a\" : [1.50, -0, 1E5]}", "[1, 2]", " null ", "\"a, b\""] {
+        let insert = "INSERT INTO qdjobs_jobs (task_name, metadata) VALUES ('tx.square', ?1)";
+        conn.execute(insert, [metadata]).expect(metadata);
+    }
 }
 
 #[test]

@@ -46,10 +46,10 @@ pub(in crate::store::sqlite) const HOLDER: &str = "
     SELECT id, task_name, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null')
     FROM qdjobs_jobs INDEXED BY qdjobs_idempotency_key WHERE idempotency_key = ?1";
 
-/// Binds one JSON text: an array of objects, as `external_tx` writes it. For a caller's own transaction on
-/// any driver. A delay counts from `created_at`, which the schema sets by the database's clock. If the same
-/// job already holds the key, the statement skips the job. If another job holds it, the update of that job is
-/// refused by a trigger.
+/// Binds one JSON text: an array of objects, as `external_tx` writes it; returns the id of each job, in this order.
+/// For a caller's own transaction on another driver. A delay counts from `created_at`, which the schema sets by the
+/// database's clock. If the same job already holds the key, that job is updated without a change, so that its id is
+/// returned. If another job holds it, the update would remove that job's key, and a trigger refuses it.
 pub(in crate::store::sqlite) const INSERT_JSON: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, metadata, idempotency_key, scheduled_at)
@@ -60,10 +60,12 @@ pub(in crate::store::sqlite) const INSERT_JSON: &str = "
                     json_extract(value, '$.after')
                         + CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000)
     FROM json_each(?1) WHERE true ORDER BY key
-    ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO UPDATE SET idempotency_key = excluded.idempotency_key
-        WHERE task_name <> excluded.task_name
-           OR json(coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id)))
-              IS NOT json(excluded.params)";
+    ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO UPDATE SET idempotency_key =
+        CASE WHEN task_name = excluded.task_name
+              AND json(coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id)))
+                  IS json(excluded.params)
+             THEN idempotency_key END
+    RETURNING id";
 
 /// Binds name, queue, priority, max_retries.
 pub(in crate::store::sqlite) const PUBLISH: &str = "
@@ -183,7 +185,7 @@ pub(in crate::store::sqlite) const COMPLETE: &str = "
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
 /// Binds one JSON text: an object with id, attempt, worker_id, result, started_at, completed_at. It is
-/// [`COMPLETE`] for a caller's own transaction on any driver, and returns one row if the claim held the job.
+/// [`COMPLETE`] for a caller's own transaction on another driver, and returns one row if the claim held the job.
 /// The job's own row records the attempt.
 pub(in crate::store::sqlite) const COMPLETE_JSON: &str = "
     UPDATE qdjobs_jobs

@@ -62,6 +62,16 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
              WHERE params IS NULL AND id NOT IN (SELECT job_id FROM qdjobs_params)",
     ),
     (
+        "jobs whose params are not a JSON object",
+        "SELECT (SELECT count(*) FROM qdjobs_jobs
+                 WHERE params IS NOT NULL AND NOT json_valid(params))
+              + (SELECT count(*) FROM qdjobs_params WHERE NOT json_valid(params))",
+    ),
+    (
+        "jobs whose metadata is not JSON",
+        "SELECT count(*) FROM qdjobs_jobs WHERE metadata IS NOT NULL AND NOT json_valid(metadata)",
+    ),
+    (
         "attempts of jobs that do not exist",
         "SELECT count(*) FROM qdjobs_attempts WHERE job_id NOT IN (SELECT id FROM qdjobs_jobs)",
     ),

@@ -49,6 +49,13 @@ const RECOUNT_CRASHES: &str = "
          FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'crashed')
     WHERE id = ?1";
 
+/// Binds id; returns a row if the params or the metadata of a copied job are not JSON.
+const NOT_JSON: &str = "
+    SELECT 1 FROM qdjobs_jobs
+    WHERE id = ?1
+        AND (NOT json_valid(coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'))
+             OR NOT json_valid(coalesce(metadata, 'null')))";
+
 /// Copies every readable job of the damaged database at `from` into a new database at `to`, with its params
 /// and its history. Reports what was lost. The damaged file is only read. Keep it until you have checked the
 /// result.
@@ -163,6 +170,11 @@ impl<'c> Table<'c> {
     }
 }
 
+/// Whether damage has left a copied job without valid JSON. The schema does not check it.
+fn is_not_json(new: &Connection, id: i64) -> bool {
+    new.prepare_cached(NOT_JSON).and_then(|mut found| found.exists([id])).unwrap_or(true)
+}
+
 struct Copy<'c> {
     jobs: Table<'c>,
     params: Table<'c>,
@@ -232,6 +244,9 @@ impl<'c> Copy<'c> {
                 match read {
                     Ok(Ok(())) if has_large_params && found == 0 => Err("its params do not exist".to_owned()),
                     Ok(Err(_)) if has_large_params => Err("its params cannot be read".to_owned()),
+                    Ok(_) if is_not_json(jobs.new, id) => {
+                        Err("its params or metadata are not JSON".to_owned())
+                    }
                     Ok(_) => Ok(()),
                     Err(error) => Err(error.to_string()),
                 }

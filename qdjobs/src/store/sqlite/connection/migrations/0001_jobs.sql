@@ -3,15 +3,23 @@
 -- Published migrations are never edited; a change is a new file.
 -- All tables have the prefix qdjobs_, since the file may be the application's own.
 -- Instants are microseconds since 1970 in UTC. JSON is text.
+--
+-- Programs with a SQLite as old as 3.37 use this schema, too: they read it, insert by plain SQL, dump and restore it.
+-- So it contains no json_valid(): 3.37 to 3.41 return 0 for json_valid(NULL) and not NULL, and a CHECK would refuse
+-- NULL. And 3.38 to 3.40 mark all functions of JSON as unsafe: if one is in a CHECK, they cannot read the schema while
+-- `PRAGMA trusted_schema` is off. The table-valued function json_tree() is safe in all of them.
 
 CREATE TABLE qdjobs_jobs (
     -- AUTOINCREMENT: an id is never used twice, so an old link cannot show another user's job.
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     task_name    TEXT    NOT NULL CONSTRAINT "task_name has 1 to 100 characters" CHECK (length(task_name) BETWEEN 1 AND 100),
     name         TEXT    CONSTRAINT "name has 1 to 100 bytes" CHECK (length(CAST(name AS BLOB)) BETWEEN 1 AND 100),
-    -- NULL if the params are large: then they are in qdjobs_params.
+    -- NULL if the params are large: then they are in qdjobs_params. The trigger qdjobs_jobs_defaults below parses the
+    -- params of a plain INSERT.
     params       TEXT    DEFAULT '{}'
-                         CONSTRAINT "params is a JSON object" CHECK (json_valid(params) AND substr(ltrim(params, char(32, 9, 10, 13)), 1, 1) = '{')
+                         CONSTRAINT "params is a JSON object"
+                         CHECK (params IS NULL OR (substr(ltrim(params, char(32, 9, 10, 13)), 1, 1) = '{'
+                                                   AND substr(rtrim(params, char(32, 9, 10, 13)), -1) = '}'))
                          CONSTRAINT "params has at most 1 MiB" CHECK (length(params) <= 1048576),
     -- If NULL is inserted, the trigger qdjobs_jobs_defaults below sets the default of the task.
     queue        TEXT    CONSTRAINT "queue has 1 to 100 characters" CHECK (length(queue) BETWEEN 1 AND 100),
@@ -37,7 +45,7 @@ CREATE TABLE qdjobs_jobs (
     error        TEXT,
     progress     REAL    CHECK (progress BETWEEN 0.0 AND 1.0),
     progress_message TEXT,
-    metadata     TEXT    CONSTRAINT "metadata is JSON" CHECK (metadata IS NULL OR json_valid(metadata)),
+    metadata     TEXT,
     -- At most one job has a given key. An enqueue that repeats a key returns the stored job.
     idempotency_key TEXT    CONSTRAINT "idempotency_key has 1 to 200 bytes" CHECK (length(CAST(idempotency_key AS BLOB)) BETWEEN 1 AND 200),
     -- Whether a pending job may be claimed. One number, so that jobs that may not be claimed cost no time:
@@ -74,9 +82,10 @@ CREATE INDEX qdjobs_cancelled ON qdjobs_jobs (id) WHERE status = 'cancelled';
 -- The job that holds an idempotency key. Jobs without a key are not in this index.
 CREATE UNIQUE INDEX qdjobs_idempotency_key ON qdjobs_jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
 
--- The key of a job never changes. So a statement that finds a key held can refuse it by an UPDATE of this
--- column.
-CREATE TRIGGER qdjobs_jobs_idempotency_key BEFORE UPDATE OF idempotency_key ON qdjobs_jobs BEGIN
+-- The key of a job never changes. So a statement that finds a key held by another job can refuse it by an UPDATE
+-- that changes the key.
+CREATE TRIGGER qdjobs_jobs_idempotency_key BEFORE UPDATE OF idempotency_key ON qdjobs_jobs
+    WHEN NEW.idempotency_key IS NOT OLD.idempotency_key BEGIN
     SELECT RAISE(ABORT, 'idempotency_key is held by a job of another task or with other params');
 END;
 
@@ -86,7 +95,9 @@ END;
 CREATE TABLE qdjobs_params (
     job_id       INTEGER PRIMARY KEY,
     params       TEXT    NOT NULL
-                         CONSTRAINT "params is a JSON object" CHECK (json_valid(params) AND substr(ltrim(params, char(32, 9, 10, 13)), 1, 1) = '{')
+                         CONSTRAINT "params is a JSON object"
+                         CHECK (substr(ltrim(params, char(32, 9, 10, 13)), 1, 1) = '{'
+                                AND substr(rtrim(params, char(32, 9, 10, 13)), -1) = '}')
                          CONSTRAINT "params has at most 1 MiB" CHECK (length(params) <= 1048576)
 ) STRICT;
 
@@ -102,12 +113,30 @@ CREATE TABLE qdjobs_tasks (
 -- This trigger sets the columns that the insert leaves out. Inserts by qdjobs itself set all columns.
 CREATE TRIGGER qdjobs_jobs_defaults AFTER INSERT ON qdjobs_jobs WHEN NEW.availability IS NULL BEGIN
     SELECT RAISE(ABORT, 'params is a JSON object, and not NULL') WHERE NEW.params IS NULL;
+    SELECT RAISE(ABORT, 'metadata is JSON')
+        WHERE substr(rtrim(NEW.metadata, char(32, 9, 10, 13)), -1)
+              <> CASE substr(ltrim(NEW.metadata, char(32, 9, 10, 13)), 1, 1)
+                 WHEN '{' THEN '}' WHEN '[' THEN ']' WHEN '"' THEN '"'
+                 ELSE substr(rtrim(NEW.metadata, char(32, 9, 10, 13)), -1) END;
     -- SQLite accepts any bytes as text, and reads most letters of another encoding as U+FFFD. So a text is
     -- refused if it matches U+FFFD although it contains none.
     SELECT RAISE(ABORT, 'text is UTF-8, and this text has another encoding')
         WHERE replace(NEW.task_name || ' ' || NEW.params || ' ' || coalesce(NEW.name, '') || ' ' || coalesce(NEW.queue, '') || ' '
                       || coalesce(NEW.metadata, '') || ' ' || coalesce(NEW.idempotency_key, ''), char(65533), '')
               GLOB '*' || char(65533) || '*';
+    -- json_tree() fails with `malformed JSON` if a text is no JSON. It also accepts JSON5 and returns it as JSON, which
+    -- then differs from the text in more than blanks. Its first row is the whole text. The metadata may be any JSON, so
+    -- they are compared as the only element of an array.
+    SELECT RAISE(ABORT, 'params is a JSON object')
+        WHERE (SELECT replace(replace(replace(replace(value, ' ', ''), char(9), ''), char(10), ''), char(13), '')
+               FROM json_tree(NEW.params) LIMIT 1)
+              IS NOT replace(replace(replace(replace(NEW.params, ' ', ''), char(9), ''), char(10), ''), char(13), '');
+    SELECT RAISE(ABORT, 'metadata is JSON')
+        WHERE NEW.metadata IS NOT NULL
+            AND ((SELECT count(*) FROM json_each('[' || NEW.metadata || ']')) <> 1
+                 OR (SELECT replace(replace(replace(replace(value, ' ', ''), char(9), ''), char(10), ''), char(13), '')
+                     FROM json_tree('[' || NEW.metadata || ']') LIMIT 1)
+                    IS NOT '[' || replace(replace(replace(replace(NEW.metadata, ' ', ''), char(9), ''), char(10), ''), char(13), '') || ']');
     INSERT INTO qdjobs_params (job_id, params) SELECT NEW.id, NEW.params WHERE length(NEW.params) > 500;
     UPDATE qdjobs_jobs SET
         params       = CASE WHEN length(NEW.params) <= 500 THEN NEW.params END,
