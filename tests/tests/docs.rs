@@ -109,6 +109,26 @@ fn the_schema_page_names_every_column_constraint_and_index() {
     assert!(missing.is_empty(), "not on the page: {missing:#?}");
 }
 
+#[test]
+fn the_lines_for_sqlx_and_diesel_in_the_guide_are_lines_of_the_programs_that_the_gate_runs() {
+    let page = page("transactions.md");
+    for (driver, least) in [("sqlx", 2), ("diesel", 3)] {
+        let section =
+            page.split(&format!("\n### {driver}\n")).nth(1).unwrap().split("\n### ").next().unwrap();
+        let program = format!("{ROOT}/examples/drivers/src/bin/shop_{driver}.rs");
+        let program = fs::read_to_string(program).unwrap();
+        let blocks = blocks(section, "text");
+        assert!(blocks.len() >= least, "{driver}: {} blocks", blocks.len());
+        for block in blocks {
+            // In this order; the program has further lines between them.
+            let mut lines = program.lines();
+            for line in block.lines() {
+                assert!(lines.any(|own| own == line), "shop_{driver}.rs lacks: {line}");
+            }
+        }
+    }
+}
+
 /// The text of the product sources and migrations in `dirs`, with joined string literals and `…` for each placeholder.
 fn sources(dirs: &[&str]) -> String {
     let mut text = String::new();

@@ -20,7 +20,9 @@ use crate::model::job::{JobId, Progress};
 use crate::model::outcome::result_json;
 use crate::model::retry::Verdict;
 use crate::queue::JobQueue;
-use crate::store::{Claim, ClaimedJob, Completion, CompletionTarget, FinishedJob, ProgressSlot};
+use crate::store::{
+    Claim, ClaimedJob, Completion, CompletionTarget, FinishedJob, ProgressSlot, SqlStatement,
+};
 
 /// The running job, from the view of its task. A task takes it as a parameter: `ctx: &JobContext`.
 ///
@@ -167,13 +169,42 @@ impl JobContext {
     /// [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost). Return that error from the task, so that the
     /// transaction is rolled back.
     ///
-    /// The target is a `&rusqlite::Transaction` or a `&rusqlite::Savepoint`; see [`CompletionTarget`]. Begin
-    /// the transaction with `TransactionBehavior::Immediate`: it then waits for the write lock at its
-    /// beginning and cannot fail later for lack of it. Whether the commit survives a power loss depends on
+    /// **Begin the transaction with `TransactionBehavior::Immediate`.** It then waits for the write lock at its
+    /// beginning. A deferred transaction, the default of rusqlite, can fail here with
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy), whatever the busy timeout is.
+    ///
+    /// The target is a `&rusqlite::Transaction` or a `&rusqlite::Savepoint`; see [`CompletionTarget`]. For other
+    /// drivers, see [`completion_statement`](JobContext::completion_statement). Whether the commit survives a power loss depends on
     /// the `synchronous` setting of *your* connection. A setting below `FULL` is refused unless the queue was
     /// opened with `Durability::Relaxed`.
     pub fn complete_in<R: serde::Serialize, T: CompletionTarget>(&self, target: T, result: &R) -> T::Answer {
         target.run(self.completion(result))
+    }
+
+    /// Returns one SQL statement that completes the job, for a transaction of your own on a driver other than
+    /// rusqlite: sqlx, diesel, sea-orm. It does what [`complete_in`](JobContext::complete_in) does.
+    ///
+    /// Begin the transaction with `BEGIN IMMEDIATE`. Bind [`json`](SqlStatement::json) as the only parameter, a
+    /// text, and execute the statement. If it changes one row, commit; the return value of the task then has no
+    /// effect. If it changes no row, this attempt no longer holds the job: roll back, and return an error.
+    ///
+    /// ```
+    /// # use qdjobs::prelude::*;
+    /// #[task("ship")]
+    /// fn ship(order: i64, ctx: &JobContext) -> Result<(), TaskError> {
+    ///     let completion = ctx.completion_statement(&()).map_err(TaskError::permanent)?;
+    ///     // In the transaction of your driver: the rows of the order, then this statement with this text.
+    ///     let (_sql, _json) = (&completion.sql, &completion.json);
+    /// #   let _ = order;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// The statement also returns the id of the job as a row. The driver must use the same SQLite library as
+    /// qdjobs, and its connection must keep `synchronous = FULL`, which is the default. The guide to transactions
+    /// has whole programs for sqlx and diesel.
+    pub fn completion_statement<R: serde::Serialize>(&self, result: &R) -> Result<SqlStatement> {
+        self.completion(result).map(Completion::into_statement)
     }
 
     fn completion(&self, result: &(impl serde::Serialize + ?Sized)) -> Result<Completion> {

@@ -57,6 +57,10 @@ impl Completion {
         &self.statement
     }
 
+    pub(crate) fn into_statement(self) -> SqlStatement {
+        self.statement
+    }
+
     /// Whether the writes of the store survive a power failure. If so, the writes of this transaction must
     /// survive one, too.
     pub fn is_durable(&self) -> bool {

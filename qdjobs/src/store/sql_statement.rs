@@ -10,7 +10,8 @@ use super::claim::FinishedJob;
 use crate::model::job::NewJob;
 
 /// One SQL statement of a store, which the caller executes in a transaction of its own, with a driver that uses
-/// the same SQLite library. See [`JobQueue::insert_statement`](crate::JobQueue::insert_statement).
+/// the same SQLite library. See [`JobQueue::insert_statement`](crate::JobQueue::insert_statement) and
+/// [`JobContext::completion_statement`](crate::JobContext::completion_statement).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SqlStatement {

@@ -52,6 +52,32 @@ fn order(how: &str, ctx: &JobContext, #[state] db: &Db, #[state] gate: &Gate) ->
     }
 }
 
+/// Completes its job in a transaction that began without IMMEDIATE and has read before.
+#[task("tx.deferred", retries = 0)]
+fn deferred(ctx: &JobContext, #[state] db: &Db) -> Result<(), TaskError> {
+    let mut conn = connect(&db.0);
+    let tx = conn.transaction().map_err(TaskError::permanent)?;
+    orders(&tx);
+    connect(&db.0).execute("INSERT INTO orders (job) VALUES (0)", []).map_err(TaskError::permanent)?;
+    ctx.complete_in(&tx, &()).map_err(TaskError::permanent)
+}
+
+/// Completes its job by the statement for other drivers, twice.
+#[task("tx.by_statement", timeout = "5s", retries = 0)]
+fn by_statement(ctx: &JobContext, #[state] db: &Db, #[state] gate: &Gate) -> Result<String, TaskError> {
+    gate.pass_blocking(ctx);
+    let mut conn = connect(&db.0);
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(TaskError::permanent)?;
+    let completion = ctx.completion_statement(&"by the statement").map_err(TaskError::permanent)?;
+    for _ in 0..2 {
+        let changed = ids(&tx, &completion).len() as i64;
+        tx.execute("INSERT INTO orders (job) VALUES (?1)", [changed]).map_err(TaskError::permanent)?;
+    }
+    tx.commit().map_err(TaskError::permanent)?;
+    gate.pass_blocking(ctx);
+    Err(TaskError::permanent("too late"))
+}
+
 /// Executes a statement as another driver would, and returns the ids of its rows.
 fn ids(conn: &Connection, statement: &SqlStatement) -> Vec<JobId> {
     try_ids(conn, statement).unwrap()
@@ -486,6 +512,50 @@ fn a_task_commits_its_rows_a_follow_up_and_its_completion_at_once() {
     }
     assert_eq!(orders(&conn), 2);
     assert_eq!(queue.counts().unwrap().of(Status::Pending), 2, "the follow-ups");
+}
+
+#[test]
+fn a_statement_completes_the_job_once_and_the_worker_takes_no_other_result() {
+    let (workspace, queue) = Workspace::with_queue();
+    let conn = with_tables(&workspace);
+    let worker = Worker::new(&queue).task::<ByStatement>().state(Db(workspace.db())).state(open_gate());
+    let (_worker, events) = start_with_events(worker);
+    let handle = ByStatement::new().enqueue(&queue).unwrap();
+    assert_eq!(handle.soon().unwrap(), "by the statement");
+    let finished = events.until(|event| !matches!(event, OwnedEvent::WorkerStarted(_)));
+    assert_eq!(finished, OwnedEvent::Completed(handle.id()));
+    let changed: Vec<i64> = {
+        let mut statement = conn.prepare("SELECT job FROM orders ORDER BY rowid").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(changed, [1, 0], "rows that the two completions changed");
+}
+
+#[test]
+fn a_statement_of_an_attempt_that_has_lost_its_job_changes_no_row() {
+    let (workspace, queue, clock) = Workspace::with_manual_clock();
+    let conn = with_tables(&workspace);
+    let (gate, arrivals) = Gate::new();
+    let worker = Worker::new(&queue).task::<ByStatement>().state(Db(workspace.db())).state(gate.clone());
+    let (_worker, events) = start_with_events(worker);
+    let handle = ByStatement::new().enqueue(&queue).unwrap();
+    arrivals.next();
+    clock.advance(seconds(5));
+    events.until(|event| matches!(event, OwnedEvent::Failed { .. }));
+    gate.admit(1);
+    arrivals.next();
+    let completed: i64 = conn.query_row("SELECT sum(job) FROM orders", [], |row| row.get(0)).unwrap();
+    assert_eq!((completed, handle.job().unwrap().status), (0, Status::Failed));
+    gate.open();
+}
+
+#[test]
+fn a_completion_in_a_transaction_that_did_not_begin_with_immediate_is_told_so() {
+    let (workspace, queue) = Workspace::with_queue();
+    with_tables(&workspace);
+    let _worker = Worker::new(&queue).task::<Deferred>().state(Db(workspace.db())).start().unwrap();
+    let error = Deferred::new().enqueue(&queue).unwrap().soon().unwrap_err();
+    assert!(error.to_string().contains("begin the transaction with IMMEDIATE"), "{error}");
 }
 
 #[test]

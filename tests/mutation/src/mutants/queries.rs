@@ -16,6 +16,32 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ),
     },
     Mutant {
+        name: "deferred-transaction-not-told",
+        breaks: "a transaction that did not begin with IMMEDIATE is told so",
+        file: "qdjobs/src/store/sqlite/external_tx.rs",
+        old: "ErrorKind::Busy if !is_outermost => error::begun_deferred(),",
+        new: "ErrorKind::Busy if is_outermost => error::begun_deferred(),",
+        killed_by: api(
+            "transactions::a_transaction_that_did_not_begin_with_immediate_is_told_so_when_it_cannot_enqueue",
+        ),
+    },
+    Mutant {
+        name: "held-key-without-an-id",
+        breaks: "the statement of other drivers returns the id of the job that holds a key",
+        file: SQL,
+        old: "             THEN idempotency_key END\n    RETURNING id\";",
+        new: "             THEN idempotency_key END WHERE task_name <> excluded.task_name\n    RETURNING id\";",
+        killed_by: api("transactions::a_job_with_a_key_is_stored_once_in_whatever_way_it_is_enqueued"),
+    },
+    Mutant {
+        name: "completion-statement-not-fenced",
+        breaks: "the statement of an attempt that has lost its job changes no row",
+        file: SQL,
+        old: "WHERE id = json_extract(?1, '$.id') AND status = 'running' AND attempt",
+        new: "WHERE id = json_extract(?1, '$.id') AND attempt",
+        killed_by: api("transactions::a_statement_of_an_attempt_that_has_lost_its_job_changes_no_row"),
+    },
+    Mutant {
         name: "priority-ignored",
         breaks: "higher priority goes first",
         file: "qdjobs/src/store/sqlite/queries/claim.rs",
