@@ -90,6 +90,12 @@ pub struct SqliteHealth {
     pub checkpoint_blocked_since: Option<Timestamp>,
     /// Whether other users of this machine can read the database, including the params of every job.
     pub world_readable: bool,
+    /// Whether the linked SQLite can lose commits if two connections write to the file at once, as 3.7.0 to
+    /// 3.51.2 can.
+    ///
+    /// Only one process can open the file then. Other connections of that process, such as a pool of another
+    /// driver, must not write to the file.
+    pub wal_reset_bug: bool,
 }
 
 /// The result of a checkpoint, which copies the write-ahead log into the database.

@@ -19,6 +19,7 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct HealthRecord {
     log: PathBuf,
     world_readable: bool,
+    wal_reset_bug: bool,
     /// Locked to write or read a field, never during a statement.
     notes: Mutex<Notes>,
 }
@@ -33,9 +34,11 @@ struct Notes {
 }
 
 impl HealthRecord {
-    /// For the database at `path`, whose log is `log`.
-    pub(super) fn of(path: &Path, log: &Path) -> HealthRecord {
-        HealthRecord { log: log.to_owned(), world_readable: is_world_readable(path), notes: Mutex::default() }
+    /// For the database at `path`, whose log is `log`. `wal_reset_bug` states whether the linked SQLite has that
+    /// bug.
+    pub(super) fn of(path: &Path, log: &Path, wal_reset_bug: bool) -> HealthRecord {
+        let world_readable = is_world_readable(path);
+        HealthRecord { log: log.to_owned(), world_readable, wal_reset_bug, notes: Mutex::default() }
     }
 
     /// Notes how far a checkpoint got: to the end of the log, or to a frame that a reader still needs.
@@ -73,6 +76,7 @@ impl HealthRecord {
             last_checkpoint: notes.last_checkpoint.clone(),
             checkpoint_blocked_since: notes.blocked.map(|(_, since)| since),
             world_readable: self.world_readable,
+            wal_reset_bug: self.wal_reset_bug,
         };
         Health { state, last_error: notes.last_error.clone(), sqlite: Some(sqlite) }
     }
@@ -99,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_log_is_blocked_since_the_first_checkpoint_that_got_no_further() {
-        let health = HealthRecord::of(Path::new("none.db"), Path::new("none.db-wal"));
+        let health = HealthRecord::of(Path::new("none.db"), Path::new("none.db-wal"), false);
         let at = |second| Timestamp::from_second(second).unwrap();
         let blocked_since = || health.health(None).sqlite.unwrap().checkpoint_blocked_since;
         for (second, pages, written_back, since) in [

@@ -125,7 +125,7 @@ impl SqliteStore {
         drop(subscriber);
 
         let durability = options.durability;
-        let health = Arc::new(HealthRecord::of(&path, &names::log_of(&path)));
+        let health = Arc::new(HealthRecord::of(&path, &names::log_of(&path), exclusive_lock.is_some()));
         let writer = writer::Writer::new(
             conn,
             files.clone(),
@@ -230,6 +230,12 @@ fn connect(
     Ok((conn, read, OpenFiles::of(name, path)))
 }
 
+/// How to link a SQLite without the WAL-reset bug. `Cargo.lock` keeps the old rusqlite even if a newer driver allows
+/// a newer one, until `cargo update` runs.
+const UPDATE_SQLITE: &str = "link SQLite 3.51.3 or later: enable the feature `bundled`, replace sqlx 0.8, diesel 2.2 or \
+                             sea-orm 1 by sqlx 0.9, diesel 2.3 or sea-orm 2, then run `cargo update`. With this version, \
+                             connections of your own must not write to the file, not even in the same process";
+
 /// Locks the database for this process. Without the lock, the linked SQLite could lose data.
 fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
     let version = rusqlite::version();
@@ -242,9 +248,7 @@ fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
                  safely"
             ),
         )
-        .help(
-            "close the other process, or use SQLite 3.51.3 or later (rusqlite 0.39 or later with `bundled`)",
-        )),
+        .help(format!("close the other process; to use several, {UPDATE_SQLITE}"))),
         Err(error) => Err(Error::new(
             ErrorKind::Config,
             format!(
@@ -252,10 +256,7 @@ fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
                  process: {error}"
             ),
         )
-        .help(
-            "check that this user may write beside the database, or use SQLite 3.51.3 or later (rusqlite 0.39 \
-             or later with `bundled`)",
-        )),
+        .help(format!("check that this user may write beside the database; or {UPDATE_SQLITE}"))),
     }
 }
 

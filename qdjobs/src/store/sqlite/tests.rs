@@ -131,10 +131,17 @@ fn a_sqlite_that_is_safe_for_one_process_only_is_refused_beside_another_before_i
     let refused = open(3_051_002).err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::Config);
     assert!(refused.to_string().contains("another process has this database open"), "{refused}");
+    assert!(
+        refused.to_string().contains("then run `cargo update`"),
+        "a lock file keeps the old one: {refused}"
+    );
+    let has_bug = |store: &SqliteStore| store.health().sqlite.unwrap().wal_reset_bug;
+    assert!(has_bug(&first.0), "nobody else warns of a second connection in this process");
     assert_eq!(bytes(), written);
     drop((first, other));
     drop(open(3_051_002).unwrap());
-    let _both = [open(3_051_003).unwrap(), open(3_051_003).unwrap()];
+    let both = [open(3_051_003).unwrap(), open(3_051_003).unwrap()];
+    assert!(!both.iter().any(|(store, _)| has_bug(store)));
     std::fs::remove_dir_all(&dir).unwrap();
 }
 

@@ -185,7 +185,7 @@ mod tests {
             path,
             Durability::Full,
             Clock::system(),
-            Arc::new(HealthRecord::of(path, &log_of(path))),
+            Arc::new(HealthRecord::of(path, &log_of(path), false)),
         )
     }
 

@@ -31,7 +31,7 @@ fn writer_by(name: &str, fails: &str, clock: Clock) -> (Writer, PathBuf) {
          PRAGMA foreign_keys = ON;";
     let orphan = "BEGIN INSERT INTO children VALUES (1); END";
     conn.execute_batch(&format!("{tables} CREATE TRIGGER orphan AFTER {fails} {orphan}")).unwrap();
-    let health = Arc::new(HealthRecord::of(&path, Path::new("none")));
+    let health = Arc::new(HealthRecord::of(&path, Path::new("none"), false));
     let files = Arc::new(OpenFiles::of(&path, &path));
     (Writer::new(conn, files, options, clock, Arc::default(), worker_locks, health), dir)
 }
