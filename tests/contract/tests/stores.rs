@@ -19,12 +19,8 @@ fn the_memory_store_by_the_system_clock() {
 #[cfg(feature = "sqlite")]
 #[expect(clippy::unwrap_used, reason = "a store that does not open fails its test")]
 mod sqlite {
-    use std::path::Path;
-    use std::sync::Arc;
-
     use qdjobs::Clock;
     use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
-    use qdjobs_contract::pair::Split;
     use qdjobs_contract::{Subject, store_contract};
 
     /// A new file, in a directory that goes when the test is over.
@@ -33,6 +29,27 @@ mod sqlite {
         let store = SqliteStore::open(&dir.path().join("jobs.db"), SqliteOptions::default(), clock).unwrap();
         Subject::single(store, dir)
     }
+
+    store_contract!(in_a_file, one);
+
+    #[test]
+    fn one_store_by_the_system_clock() {
+        qdjobs_contract::check_by_the_system_clock(one);
+        qdjobs_contract::check_that_due_jobs_are_claimed_on_time(one);
+    }
+}
+
+/// The SQLite of the system may be a version with which only one store may open a file.
+#[cfg(feature = "bundled")]
+#[expect(clippy::unwrap_used, reason = "a store that does not open fails its test")]
+mod sqlite_pairs {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use qdjobs::Clock;
+    use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
+    use qdjobs_contract::pair::Split;
+    use qdjobs_contract::{Subject, store_contract};
 
     fn two(clock: Clock, split: Split) -> Subject {
         let dir = tempfile::tempdir().unwrap();
@@ -55,15 +72,8 @@ mod sqlite {
         two(clock, Split::InsertsAndTheRest)
     }
 
-    store_contract!(in_a_file, one);
     store_contract!(in_two_processes_of_callers_and_workers, callers_and_workers);
     store_contract!(in_two_processes_of_inserts_and_the_rest, inserts_and_the_rest);
-
-    #[test]
-    fn one_store_by_the_system_clock() {
-        qdjobs_contract::check_by_the_system_clock(one);
-        qdjobs_contract::check_that_due_jobs_are_claimed_on_time(one);
-    }
 
     #[test]
     fn a_pair_by_the_system_clock() {

@@ -68,8 +68,11 @@ pub fn jobs(bytes: &[u8]) {
     match stores.file.statement(Foreign::Insert(std::slice::from_ref(&job))) {
         Ok(statement) => {
             assert!(admitted.is_ok(), "{job:?}");
-            stores.other.execute(&statement.sql, [&statement.json]).unwrap();
-            reads_back(&stores.file, JobId(stores.other.last_insert_rowid()), &job);
+            let mut insert = stores.other.prepare_cached(&statement.sql).unwrap();
+            let ids = insert.query_map([&statement.json], |row| row.get(0)).unwrap();
+            let ids: Vec<i64> = ids.map(Result::unwrap).collect();
+            assert_eq!(ids, [stores.other.last_insert_rowid()]);
+            reads_back(&stores.file, JobId(ids[0]), &job);
         }
         Err(error) => assert_eq!(error.kind(), admitted.expect_err(&format!("{error}")).kind()),
     }

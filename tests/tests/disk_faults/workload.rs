@@ -382,7 +382,7 @@ impl Workload {
         answer(self.reference.insert(vec![job])).unwrap();
         let stored = self.workspace.connect().and_then(|conn| {
             conn.execute_batch("BEGIN IMMEDIATE")?;
-            conn.execute(&statement.sql, [statement.json])?;
+            conn.query_row(&statement.sql, [statement.json], |row| row.get::<_, i64>(0))?;
             conn.execute_batch("COMMIT")
         });
         assert!(stored.is_ok() || self.workspace.disk.is_off(), "{stored:?}");

@@ -32,6 +32,7 @@ pub use tools::salvage::{Salvage, salvage};
 use self::connection::fork_guard::ForkGuard;
 use self::connection::log_mark;
 use self::connection::open::{self, Machine};
+use self::connection::system_sqlite;
 use self::files::names;
 use self::files::open_files::OpenFiles;
 use self::files::worker_locks::WorkerLocks;
@@ -82,6 +83,7 @@ impl SqliteStore {
     /// Opens the database at `path` and upgrades its schema. Creates the file with mode 0600 if it does not
     /// exist.
     pub fn open(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<SqliteStore>> {
+        system_sqlite::check();
         let (store, reader) = SqliteStore::without_threads(path, options, clock)?;
         let writer = store.writer.clone();
         let writer = spawn("qdjobs-writer", move || writer.run())?;

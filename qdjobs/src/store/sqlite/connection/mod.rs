@@ -2,7 +2,8 @@
 //! mean.
 //!
 //! `open.rs` has the pragmas, `migrate.rs` the schema versions, `error.rs` the result codes. `network_fs.rs`,
-//! `file_names.rs`, `log_mark.rs` and `fork_guard.rs` refuse unsafe uses.
+//! `file_names.rs`, `log_mark.rs` and `fork_guard.rs` refuse unsafe uses, and `system_sqlite.rs` a library that is too
+//! old to link.
 //!
 //! Depends on rusqlite and std. Statements about jobs and workers never come in.
 
@@ -13,3 +14,4 @@ pub(super) mod log_mark;
 pub(super) mod migrate;
 pub(super) mod network_fs;
 pub(super) mod open;
+pub(super) mod system_sqlite;
