@@ -8,33 +8,27 @@ struct Fetch {
     ///The `url` parameter of [`fetch`].
     url: ::qdjobs::__private::String,
 }
-#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
-impl Fetch {
-    ///Makes a job that calls [`fetch`] with these parameters once it is enqueued.
-    fn new(url: impl ::qdjobs::__private::Into<::qdjobs::__private::String>) -> Self {
-        Self {
-            url: ::qdjobs::__private::Into::into(url),
-        }
-    }
-    /// Enqueues the job with the task's default options. The return type depends on the target.
-    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
-        self,
-        target: Q,
-    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
-        <Self as ::qdjobs::__private::Task>::Output,
-    > {
-        ::qdjobs::__private::enqueue(self, target)
-    }
-}
-#[allow(deprecated, unexpected_cfgs)]
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
-    use ::qdjobs::__private as __q;
-    const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("url", "String")];
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
     impl Fetch {
-        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
-            let p0 = <__q::String as __q::TaskParam>::take(object, &__PARAMS[0]);
-            __q::Some(Self { url: p0? })
+        ///Makes a job that calls [`fetch`] with these parameters once it is enqueued.
+        fn new(url: impl __q::Into<__q::String>) -> Self {
+            Self { url: __q::Into::into(url) }
         }
+        /// Enqueues the job with the task's default options. The return type depends on the target.
+        fn enqueue<Q: __q::Enqueue>(
+            self,
+            target: Q,
+        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
+            __q::enqueue(self, target)
+        }
+    }
+    const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("url", "String")];
+    fn __read(object: &mut __q::Object) -> __q::Option<Fetch> {
+        let p0 = <__q::String as __q::TaskParam>::take(object, &__PARAMS[0]);
+        __q::Some(Fetch { url: p0? })
     }
     impl __q::Serialize for Fetch {
         fn serialize<S: __q::Serializer>(
@@ -50,7 +44,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, Self::__read)
+            __q::read(deserializer, __read)
         }
     }
     impl __q::Clone for Fetch
@@ -79,45 +73,45 @@ const _: () = {
             __q::PartialEq::eq(&self.url, &other.url) && true
         }
     }
-    impl __q::Task for Fetch {
-        type Output = <Result<String, Error> as __q::TaskReturn>::Output;
-        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
-                "fetch",
-                __PARAMS,
-                |object| __q::check(object, __PARAMS, Self::__read),
-                {
-                    #[allow(unused_imports)]
-                    use __q::ProbeLocal as _;
-                    __q::run_async(
-                        |ctx, json| __q::Probe(__run(ctx, json)).boxed(),
-                        |ctx, json| __q::Boxed::shared(
-                            __q::Probe(__run(ctx, json)).boxed(),
-                        ),
-                        |ctx, json| __q::Boxed::local(
-                            __q::Probe(__run(ctx, json)).boxed(),
-                        ),
-                    )
-                },
-            )
-            .declared(__q::file!(), __q::line!(), __q::module_path!());
-    }
-    async fn __run(ctx: __q::JobContext, json: __q::String) -> __q::Outcome {
-        let params = __q::decode_owned(json, Fetch::__read)?;
-        __q::finish(
-            <Result<
-                String,
-                Error,
-            > as __q::TaskReturn>::into_result(fetch(&params.url, &ctx).await),
+    const __DEF: &__q::TaskDef = &__q::TaskDef::new(
+            "fetch",
+            __PARAMS,
+            |object| __q::check(object, __PARAMS, __read),
+            {
+                #[allow(unused_imports)]
+                use __q::ProbeLocal as _;
+                __q::run_async(
+                    |ctx, json| __q::Probe(__run(ctx, json)).boxed(),
+                    |ctx, json| __q::Boxed::shared(__q::Probe(__run(ctx, json)).boxed()),
+                    |ctx, json| __q::Boxed::local(__q::Probe(__run(ctx, json)).boxed()),
+                )
+            },
         )
+        .declared(__q::file!(), __q::line!(), __q::module_path!());
+    impl __q::Task for Fetch {
+        type Output = <__R as __q::TaskReturn>::Output;
+        const DEF: &'static __q::TaskDef = __DEF;
+    }
+    type __R = Result<String, Error>;
+    async fn __run(ctx: __q::JobContext, json: __q::String) -> __q::Outcome {
+        let params = __q::decode_owned(json, __read)?;
+        match <__R as __q::TaskReturn>::into_result(fetch(&params.url, &ctx).await) {
+            __q::Ok(it) => {
+                <<__R as __q::TaskReturn>::Output as __q::TaskOutput>::outcome(&it)
+            }
+            __q::Err(it) => {
+                __q::TaskFailure::failed(<__q::ErrorOf<__R>>::unsend(__q::Caught(it)))
+            }
+        }
     }
     __q::inventory::submit! {
-        __q::Linked(< Fetch as __q::Task > ::DEF)
+        __q::Linked(__DEF)
     }
     #[cfg(not(rust_analyzer))]
     #[doc(hidden)]
     #[allow(non_local_definitions)]
     #[macro_export]
-    macro_rules! __qdjobs_task_named_fetch {
+    macro_rules! task_named_fetch {
         () => {};
     }
 };

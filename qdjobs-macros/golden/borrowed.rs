@@ -32,41 +32,37 @@ struct SendEmail {
     ///The `home` parameter of [`send_email`].
     home: Option<Address>,
 }
-#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
-impl SendEmail {
-    ///Makes a job that calls [`send_email`] with these parameters once it is enqueued.
-    fn new(
-        to: impl ::qdjobs::__private::Into<::qdjobs::__private::String>,
-        file: impl ::qdjobs::__private::Into<
-            <Path as ::qdjobs::__private::ToOwned>::Owned,
-        >,
-        tags: ::qdjobs::__private::Vec<String>,
-        address: Address,
-    ) -> Self {
-        Self {
-            to: ::qdjobs::__private::Into::into(to),
-            file: ::qdjobs::__private::Into::into(file),
-            tags: tags,
-            address: address,
-            cc: ::qdjobs::__private::None,
-            copy: ::qdjobs::__private::None,
-            words: ::qdjobs::__private::None,
-            home: ::qdjobs::__private::None,
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+#[allow(clippy::too_many_arguments, clippy::new_without_default)]
+const _: () = {
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
+    impl SendEmail {
+        ///Makes a job that calls [`send_email`] with these parameters once it is enqueued.
+        fn new(
+            to: impl __q::Into<__q::String>,
+            file: impl __q::Into<<Path as __q::ToOwned>::Owned>,
+            tags: impl __q::Into<__q::Vec<String>>,
+            address: Address,
+        ) -> Self {
+            Self {
+                to: __q::Into::into(to),
+                file: __q::Into::into(file),
+                tags: __q::Into::into(tags),
+                address: address,
+                cc: __q::None,
+                copy: __q::None,
+                words: __q::None,
+                home: __q::None,
+            }
+        }
+        /// Enqueues the job with the task's default options. The return type depends on the target.
+        fn enqueue<Q: __q::Enqueue>(
+            self,
+            target: Q,
+        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
+            __q::enqueue(self, target)
         }
     }
-    /// Enqueues the job with the task's default options. The return type depends on the target.
-    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
-        self,
-        target: Q,
-    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
-        <Self as ::qdjobs::__private::Task>::Output,
-    > {
-        ::qdjobs::__private::enqueue(self, target)
-    }
-}
-#[allow(deprecated, unexpected_cfgs)]
-const _: () = {
-    use ::qdjobs::__private as __q;
     const __PARAMS: &[__q::ParamInfo] = &[
         __q::ParamInfo::required("to", "String"),
         __q::ParamInfo::required("file", "PathBuf"),
@@ -77,38 +73,39 @@ const _: () = {
         __q::ParamInfo::optional("words", "Option<Vec<String>>"),
         __q::ParamInfo::optional("home", "Option<Address>"),
     ];
-    impl SendEmail {
-        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
-            let p0 = <__q::String as __q::TaskParam>::take(object, &__PARAMS[0]);
-            let p1 = <<Path as __q::ToOwned>::Owned as __q::TaskParam>::take(
-                object,
-                &__PARAMS[1],
-            );
-            let p2 = <__q::Vec<String> as __q::TaskParam>::take(object, &__PARAMS[2]);
-            let p3 = <Address as __q::TaskParam>::take(object, &__PARAMS[3]);
-            let p4 = <Option<
-                __q::String,
-            > as __q::TaskParam>::take_or(object, &__PARAMS[4], || __q::None);
-            let p5 = <Option<
-                <Path as __q::ToOwned>::Owned,
-            > as __q::TaskParam>::take_or(object, &__PARAMS[5], || __q::None);
-            let p6 = <Option<
-                __q::Vec<String>,
-            > as __q::TaskParam>::take_or(object, &__PARAMS[6], || __q::None);
-            let p7 = <Option<
-                Address,
-            > as __q::TaskParam>::take_or(object, &__PARAMS[7], || __q::None);
-            __q::Some(Self {
-                to: p0?,
-                file: p1?,
-                tags: p2?,
-                address: p3?,
-                cc: p4?,
-                copy: p5?,
-                words: p6?,
-                home: p7?,
-            })
-        }
+    fn __read(object: &mut __q::Object) -> __q::Option<SendEmail> {
+        let p0 = <__q::String as __q::TaskParam>::take(object, &__PARAMS[0]);
+        let p1 = <<Path as __q::ToOwned>::Owned as __q::TaskParam>::take(
+            object,
+            &__PARAMS[1],
+        );
+        let p2 = <<[String] as __q::Slice>::List as __q::TaskParam>::take(
+            object,
+            &__PARAMS[2],
+        );
+        let p3 = <Address as __q::TaskParam>::take(object, &__PARAMS[3]);
+        let p4 = <Option<
+            __q::String,
+        > as __q::TaskParam>::take_or(object, &__PARAMS[4], || __q::None);
+        let p5 = <Option<
+            <Path as __q::ToOwned>::Owned,
+        > as __q::TaskParam>::take_or(object, &__PARAMS[5], || __q::None);
+        let p6 = <Option<
+            __q::Vec<String>,
+        > as __q::TaskParam>::take_or(object, &__PARAMS[6], || __q::None);
+        let p7 = <Option<
+            Address,
+        > as __q::TaskParam>::take_or(object, &__PARAMS[7], || __q::None);
+        __q::Some(SendEmail {
+            to: p0?,
+            file: p1?,
+            tags: p2?,
+            address: p3?,
+            cc: p4?,
+            copy: p5?,
+            words: p6?,
+            home: p7?,
+        })
     }
     impl __q::Serialize for SendEmail {
         fn serialize<S: __q::Serializer>(
@@ -122,7 +119,11 @@ const _: () = {
                 "file",
                 &mut object,
             )?;
-            <__q::Vec<String> as __q::TaskParam>::put(&self.tags, "tags", &mut object)?;
+            <<[String] as __q::Slice>::List as __q::TaskParam>::put(
+                &self.tags,
+                "tags",
+                &mut object,
+            )?;
             <Address as __q::TaskParam>::put(&self.address, "address", &mut object)?;
             <Option<__q::String> as __q::TaskParam>::put(&self.cc, "cc", &mut object)?;
             <Option<
@@ -139,7 +140,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, Self::__read)
+            __q::read(deserializer, __read)
         }
     }
     impl __q::Clone for SendEmail
@@ -212,44 +213,48 @@ const _: () = {
                 && __q::PartialEq::eq(&self.home, &other.home) && true
         }
     }
-    impl __q::Task for SendEmail {
-        type Output = <Result<(), io::Error> as __q::TaskReturn>::Output;
-        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
-                "send_email",
-                __PARAMS,
-                |object| __q::check(object, __PARAMS, Self::__read),
-                __q::Run::Blocking(__run),
-            )
-            .declared(__q::file!(), __q::line!(), __q::module_path!());
-    }
-    fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, SendEmail::__read)?;
-        __q::finish(
-            <Result<
-                (),
-                io::Error,
-            > as __q::TaskReturn>::into_result(
-                send_email(
-                    &params.to,
-                    &params.file,
-                    &params.tags,
-                    &params.address,
-                    __q::Option::as_deref(&params.cc),
-                    __q::lend::<Path>(&params.copy),
-                    __q::Option::as_deref(&params.words),
-                    __q::Option::as_ref(&params.home),
-                ),
-            ),
+    const __DEF: &__q::TaskDef = &__q::TaskDef::new(
+            "send_email",
+            __PARAMS,
+            |object| __q::check(object, __PARAMS, __read),
+            __q::Run::Blocking(__run),
         )
+        .declared(__q::file!(), __q::line!(), __q::module_path!());
+    impl __q::Task for SendEmail {
+        type Output = <__R as __q::TaskReturn>::Output;
+        const DEF: &'static __q::TaskDef = __DEF;
+    }
+    type __R = Result<(), io::Error>;
+    fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
+        let params = __q::decode(json, __read)?;
+        match <__R as __q::TaskReturn>::into_result(
+            send_email(
+                &params.to,
+                &params.file,
+                &params.tags,
+                &params.address,
+                __q::Option::as_deref(&params.cc),
+                __q::lend::<Path>(&params.copy),
+                __q::Option::as_deref(&params.words),
+                __q::Option::as_ref(&params.home),
+            ),
+        ) {
+            __q::Ok(it) => {
+                <<__R as __q::TaskReturn>::Output as __q::TaskOutput>::outcome(&it)
+            }
+            __q::Err(it) => {
+                __q::TaskFailure::failed(<__q::ErrorOf<__R>>::unsend(__q::Caught(it)))
+            }
+        }
     }
     __q::inventory::submit! {
-        __q::Linked(< SendEmail as __q::Task > ::DEF)
+        __q::Linked(__DEF)
     }
     #[cfg(not(rust_analyzer))]
     #[doc(hidden)]
     #[allow(non_local_definitions)]
     #[macro_export]
-    macro_rules! __qdjobs_task_named_send_email {
+    macro_rules! task_named_send_email {
         () => {};
     }
 };

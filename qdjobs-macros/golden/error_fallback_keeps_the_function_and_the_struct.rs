@@ -12,33 +12,27 @@ struct SendEmail {
     ///The `to` parameter of [`send_email`].
     to: ::qdjobs::__private::String,
 }
-#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
-impl SendEmail {
-    ///Makes a job that calls [`send_email`] with these parameters once it is enqueued.
-    fn new(to: impl ::qdjobs::__private::Into<::qdjobs::__private::String>) -> Self {
-        Self {
-            to: ::qdjobs::__private::Into::into(to),
-        }
-    }
-    /// Enqueues the job with the task's default options. The return type depends on the target.
-    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
-        self,
-        target: Q,
-    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
-        <Self as ::qdjobs::__private::Task>::Output,
-    > {
-        ::qdjobs::__private::enqueue(self, target)
-    }
-}
-#[allow(deprecated, unexpected_cfgs)]
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
-    use ::qdjobs::__private as __q;
-    const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("to", "String")];
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
     impl SendEmail {
-        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
-            let p0 = <__q::String as __q::TaskParam>::take(object, &__PARAMS[0]);
-            __q::Some(Self { to: p0? })
+        ///Makes a job that calls [`send_email`] with these parameters once it is enqueued.
+        fn new(to: impl __q::Into<__q::String>) -> Self {
+            Self { to: __q::Into::into(to) }
         }
+        /// Enqueues the job with the task's default options. The return type depends on the target.
+        fn enqueue<Q: __q::Enqueue>(
+            self,
+            target: Q,
+        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
+            __q::enqueue(self, target)
+        }
+    }
+    const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("to", "String")];
+    fn __read(object: &mut __q::Object) -> __q::Option<SendEmail> {
+        let p0 = <__q::String as __q::TaskParam>::take(object, &__PARAMS[0]);
+        __q::Some(SendEmail { to: p0? })
     }
     impl __q::Serialize for SendEmail {
         fn serialize<S: __q::Serializer>(
@@ -54,7 +48,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, Self::__read)
+            __q::read(deserializer, __read)
         }
     }
     impl __q::Clone for SendEmail
@@ -83,18 +77,19 @@ const _: () = {
             __q::PartialEq::eq(&self.to, &other.to) && true
         }
     }
+    const __DEF: &__q::TaskDef = &__q::TaskDef::new(
+            "send email",
+            __PARAMS,
+            |object| __q::check(object, __PARAMS, __read),
+            __q::Run::Blocking(__run),
+        )
+        .declared(__q::file!(), __q::line!(), __q::module_path!());
     impl __q::Task for SendEmail {
-        type Output = <() as __q::TaskReturn>::Output;
-        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
-                "send email",
-                __PARAMS,
-                |object| __q::check(object, __PARAMS, Self::__read),
-                __q::Run::Blocking(__run),
-            )
-            .declared(__q::file!(), __q::line!(), __q::module_path!());
+        type Output = ();
+        const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, SendEmail::__read)?;
-        __q::finish(<() as __q::TaskReturn>::into_result(send_email(&params.to)))
+        let params = __q::decode(json, __read)?;
+        <() as __q::TaskOutput>::outcome(&send_email(&params.to))
     }
 };

@@ -6,30 +6,26 @@ struct Cleanup {}
 #[doc(hidden)]
 #[allow(non_upper_case_globals, deprecated, dead_code)]
 const Cleanup: Cleanup = Cleanup {};
-#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
-impl Cleanup {
-    ///Makes a job that calls [`cleanup`] with these parameters once it is enqueued.
-    fn new() -> Self {
-        Self {}
-    }
-    /// Enqueues the job with the task's default options. The return type depends on the target.
-    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
-        self,
-        target: Q,
-    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
-        <Self as ::qdjobs::__private::Task>::Output,
-    > {
-        ::qdjobs::__private::enqueue(self, target)
-    }
-}
-#[allow(deprecated, unexpected_cfgs)]
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
-    use ::qdjobs::__private as __q;
-    const __PARAMS: &[__q::ParamInfo] = &[];
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
     impl Cleanup {
-        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
-            __q::Some(Self {})
+        ///Makes a job that calls [`cleanup`] with these parameters once it is enqueued.
+        fn new() -> Self {
+            Self {}
         }
+        /// Enqueues the job with the task's default options. The return type depends on the target.
+        fn enqueue<Q: __q::Enqueue>(
+            self,
+            target: Q,
+        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
+            __q::enqueue(self, target)
+        }
+    }
+    const __PARAMS: &[__q::ParamInfo] = &[];
+    fn __read(object: &mut __q::Object) -> __q::Option<Cleanup> {
+        __q::Some(Cleanup {})
     }
     impl __q::Serialize for Cleanup {
         fn serialize<S: __q::Serializer>(
@@ -44,7 +40,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, Self::__read)
+            __q::read(deserializer, __read)
         }
     }
     impl __q::Clone for Cleanup {
@@ -62,28 +58,29 @@ const _: () = {
             true
         }
     }
+    const __DEF: &__q::TaskDef = &__q::TaskDef::new(
+            "cleanup",
+            __PARAMS,
+            |object| __q::check(object, __PARAMS, __read),
+            __q::Run::Blocking(__run),
+        )
+        .declared(__q::file!(), __q::line!(), __q::module_path!());
     impl __q::Task for Cleanup {
-        type Output = <() as __q::TaskReturn>::Output;
-        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
-                "cleanup",
-                __PARAMS,
-                |object| __q::check(object, __PARAMS, Self::__read),
-                __q::Run::Blocking(__run),
-            )
-            .declared(__q::file!(), __q::line!(), __q::module_path!());
+        type Output = ();
+        const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, Cleanup::__read)?;
-        __q::finish(<() as __q::TaskReturn>::into_result(cleanup()))
+        let params = __q::decode(json, __read)?;
+        <() as __q::TaskOutput>::outcome(&cleanup())
     }
     __q::inventory::submit! {
-        __q::Linked(< Cleanup as __q::Task > ::DEF)
+        __q::Linked(__DEF)
     }
     #[cfg(not(rust_analyzer))]
     #[doc(hidden)]
     #[allow(non_local_definitions)]
     #[macro_export]
-    macro_rules! __qdjobs_task_named_cleanup {
+    macro_rules! task_named_cleanup {
         () => {};
     }
 };

@@ -15,39 +15,35 @@ struct MakeReport {
     ///The `wait` parameter of [`report`].
     wait: Duration,
 }
-#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
-impl MakeReport {
-    ///Makes a job that calls [`report`] with these parameters once it is enqueued.
-    fn new(day: impl crate::jobs::__private::Into<String>, wait: Duration) -> Self {
-        Self {
-            day: crate::jobs::__private::Into::into(day),
-            lang: Self::__default_lang(),
-            draft: <bool as crate::jobs::__private::Default>::default(),
-            pages: Self::__default_pages(),
-            wait: wait,
-        }
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+#[allow(clippy::too_many_arguments, clippy::new_without_default)]
+const _: () = {
+    use crate::jobs::__private::{self as __q, OtherError as _, Plain as _};
+    fn __default_lang() -> __q::String {
+        __q::Into::into("en")
     }
-    /// Enqueues the job with the task's default options. The return type depends on the target.
-    fn enqueue<Q: crate::jobs::__private::Enqueue>(
-        self,
-        target: Q,
-    ) -> <Q as crate::jobs::__private::Enqueue>::Answer<
-        <Self as crate::jobs::__private::Task>::Output,
-    > {
-        crate::jobs::__private::enqueue(self, target)
-    }
-    #[doc(hidden)]
-    fn __default_lang() -> crate::jobs::__private::String {
-        crate::jobs::__private::Into::into("en")
-    }
-    #[doc(hidden)]
     fn __default_pages() -> u32 {
         10
     }
-}
-#[allow(deprecated, unexpected_cfgs)]
-const _: () = {
-    use crate::jobs::__private as __q;
+    impl MakeReport {
+        ///Makes a job that calls [`report`] with these parameters once it is enqueued.
+        fn new(day: impl __q::Into<String>, wait: Duration) -> Self {
+            Self {
+                day: __q::Into::into(day),
+                lang: __default_lang(),
+                draft: <bool as __q::Default>::default(),
+                pages: __default_pages(),
+                wait: wait,
+            }
+        }
+        /// Enqueues the job with the task's default options. The return type depends on the target.
+        fn enqueue<Q: __q::Enqueue>(
+            self,
+            target: Q,
+        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
+            __q::enqueue(self, target)
+        }
+    }
     const __PARAMS: &[__q::ParamInfo] = &[
         __q::ParamInfo::required("day", "String"),
         __q::ParamInfo::optional("lang", "String"),
@@ -55,33 +51,27 @@ const _: () = {
         __q::ParamInfo::optional("pages", "u32").aliases(&["pages_max"]),
         __q::ParamInfo::required("wait", "Duration"),
     ];
-    impl MakeReport {
-        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
-            let p0 = <String as __q::TaskParam>::take(object, &__PARAMS[0]);
-            let p1 = <__q::String as __q::TaskParam>::take_or(
-                object,
-                &__PARAMS[1],
-                Self::__default_lang,
-            );
-            let p2 = <bool as __q::TaskParam>::take_or(
-                object,
-                &__PARAMS[2],
-                <bool as __q::Default>::default,
-            );
-            let p3 = <u32 as __q::TaskParam>::take_or(
-                object,
-                &__PARAMS[3],
-                Self::__default_pages,
-            );
-            let p4 = __q::take_with(object, &__PARAMS[4], seconds::deserialize);
-            __q::Some(Self {
-                day: p0?,
-                lang: p1?,
-                draft: p2?,
-                pages: p3?,
-                wait: p4?,
-            })
-        }
+    fn __read(object: &mut __q::Object) -> __q::Option<MakeReport> {
+        let p0 = <String as __q::TaskParam>::take(object, &__PARAMS[0]);
+        let p1 = <__q::String as __q::TaskParam>::take_or(
+            object,
+            &__PARAMS[1],
+            __default_lang,
+        );
+        let p2 = <bool as __q::TaskParam>::take_or(
+            object,
+            &__PARAMS[2],
+            <bool as __q::Default>::default,
+        );
+        let p3 = <u32 as __q::TaskParam>::take_or(object, &__PARAMS[3], __default_pages);
+        let p4 = __q::take_with(object, &__PARAMS[4], seconds::deserialize);
+        __q::Some(MakeReport {
+            day: p0?,
+            lang: p1?,
+            draft: p2?,
+            pages: p3?,
+            wait: p4?,
+        })
     }
     impl __q::Serialize for MakeReport {
         fn serialize<S: __q::Serializer>(
@@ -105,7 +95,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, Self::__read)
+            __q::read(deserializer, __read)
         }
     }
     impl __q::Clone for MakeReport
@@ -157,54 +147,53 @@ const _: () = {
                 && __q::PartialEq::eq(&self.wait, &other.wait) && true
         }
     }
+    const __DEF: &__q::TaskDef = &__q::TaskDef::new(
+            "report",
+            __PARAMS,
+            |object| __q::check(object, __PARAMS, __read),
+            __q::Run::Blocking(__run),
+        )
+        .declared(__q::file!(), __q::line!(), __q::module_path!())
+        .aliases(&["report.v1"])
+        .options(
+            __q::TaskOptions::DEFAULT
+                .queue("slow")
+                .priority(-1)
+                .retries(MANY)
+                .backoff(
+                    __q::Backoff::exponential(
+                        __q::Duration::from_millis(2000u64),
+                        1.5f64,
+                        __q::Duration::from_millis(3600000u64),
+                    ),
+                )
+                .timeout(__q::Duration::from_millis(5400000u64)),
+        );
     impl __q::Task for MakeReport {
-        type Output = <() as __q::TaskReturn>::Output;
-        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
-                "report",
-                __PARAMS,
-                |object| __q::check(object, __PARAMS, Self::__read),
-                __q::Run::Blocking(__run),
-            )
-            .declared(__q::file!(), __q::line!(), __q::module_path!())
-            .aliases(&["report.v1"])
-            .options(
-                __q::TaskOptions::DEFAULT
-                    .queue("slow")
-                    .priority(-1)
-                    .retries(MANY)
-                    .backoff(
-                        __q::Backoff::exponential(
-                            __q::Duration::from_millis(2000u64),
-                            1.5f64,
-                            __q::Duration::from_millis(3600000u64),
-                        ),
-                    )
-                    .timeout(__q::Duration::from_millis(5400000u64)),
-            );
+        type Output = ();
+        const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, MakeReport::__read)?;
-        __q::finish(
-            <() as __q::TaskReturn>::into_result(
-                report(params.day, &params.lang, params.draft, params.pages, params.wait),
-            ),
+        let params = __q::decode(json, __read)?;
+        <() as __q::TaskOutput>::outcome(
+            &report(params.day, &params.lang, params.draft, params.pages, params.wait),
         )
     }
     __q::inventory::submit! {
-        __q::Linked(< MakeReport as __q::Task > ::DEF)
+        __q::Linked(__DEF)
     }
     #[cfg(not(rust_analyzer))]
     #[doc(hidden)]
     #[allow(non_local_definitions)]
     #[macro_export]
-    macro_rules! __qdjobs_task_named_report {
+    macro_rules! task_named_report {
         () => {};
     }
     #[cfg(not(rust_analyzer))]
     #[doc(hidden)]
     #[allow(non_local_definitions)]
     #[macro_export]
-    macro_rules! __qdjobs_task_named_report_v1_ba73e10e {
+    macro_rules! task_named_report_v1_ba73e10e {
         () => {};
     }
     #[cfg(rust_analyzer)]

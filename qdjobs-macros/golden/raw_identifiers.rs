@@ -6,31 +6,27 @@ struct Type {
     ///The `in` parameter of [`type`].
     r#in: u8,
 }
-#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
-impl Type {
-    ///Makes a job that calls [`type`] with these parameters once it is enqueued.
-    fn new(r#in: u8) -> Self {
-        Self { r#in: r#in }
-    }
-    /// Enqueues the job with the task's default options. The return type depends on the target.
-    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
-        self,
-        target: Q,
-    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
-        <Self as ::qdjobs::__private::Task>::Output,
-    > {
-        ::qdjobs::__private::enqueue(self, target)
-    }
-}
-#[allow(deprecated, unexpected_cfgs)]
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
-    use ::qdjobs::__private as __q;
-    const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("in", "u8")];
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
     impl Type {
-        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
-            let p0 = <u8 as __q::TaskParam>::take(object, &__PARAMS[0]);
-            __q::Some(Self { r#in: p0? })
+        ///Makes a job that calls [`type`] with these parameters once it is enqueued.
+        fn new(r#in: u8) -> Self {
+            Self { r#in: r#in }
         }
+        /// Enqueues the job with the task's default options. The return type depends on the target.
+        fn enqueue<Q: __q::Enqueue>(
+            self,
+            target: Q,
+        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
+            __q::enqueue(self, target)
+        }
+    }
+    const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("in", "u8")];
+    fn __read(object: &mut __q::Object) -> __q::Option<Type> {
+        let p0 = <u8 as __q::TaskParam>::take(object, &__PARAMS[0]);
+        __q::Some(Type { r#in: p0? })
     }
     impl __q::Serialize for Type {
         fn serialize<S: __q::Serializer>(
@@ -46,7 +42,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, Self::__read)
+            __q::read(deserializer, __read)
         }
     }
     impl __q::Clone for Type
@@ -75,28 +71,29 @@ const _: () = {
             __q::PartialEq::eq(&self.r#in, &other.r#in) && true
         }
     }
+    const __DEF: &__q::TaskDef = &__q::TaskDef::new(
+            "type",
+            __PARAMS,
+            |object| __q::check(object, __PARAMS, __read),
+            __q::Run::Blocking(__run),
+        )
+        .declared(__q::file!(), __q::line!(), __q::module_path!());
     impl __q::Task for Type {
-        type Output = <() as __q::TaskReturn>::Output;
-        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
-                "type",
-                __PARAMS,
-                |object| __q::check(object, __PARAMS, Self::__read),
-                __q::Run::Blocking(__run),
-            )
-            .declared(__q::file!(), __q::line!(), __q::module_path!());
+        type Output = ();
+        const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, Type::__read)?;
-        __q::finish(<() as __q::TaskReturn>::into_result(r#type(params.r#in)))
+        let params = __q::decode(json, __read)?;
+        <() as __q::TaskOutput>::outcome(&r#type(params.r#in))
     }
     __q::inventory::submit! {
-        __q::Linked(< Type as __q::Task > ::DEF)
+        __q::Linked(__DEF)
     }
     #[cfg(not(rust_analyzer))]
     #[doc(hidden)]
     #[allow(non_local_definitions)]
     #[macro_export]
-    macro_rules! __qdjobs_task_named_type {
+    macro_rules! task_named_type {
         () => {};
     }
 };

@@ -13,34 +13,29 @@ pub(super) struct Old {
     pub(super) n: u8,
 }
 #[cfg(unix)]
-#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
-impl Old {
-    ///Makes a job that calls [`old`] with these parameters once it is enqueued.
-    pub(super) fn new(n: u8) -> Self {
-        Self { n: n }
-    }
-    /// Enqueues the job with the task's default options. The return type depends on the target.
-    pub(super) fn enqueue<Q: ::qdjobs::__private::Enqueue>(
-        self,
-        target: Q,
-    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
-        <Self as ::qdjobs::__private::Task>::Output,
-    > {
-        ::qdjobs::__private::enqueue(self, target)
-    }
-}
-#[cfg(unix)]
-#[allow(deprecated, unexpected_cfgs)]
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
-    use ::qdjobs::__private as __q;
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
+    impl Old {
+        ///Makes a job that calls [`old`] with these parameters once it is enqueued.
+        pub(super) fn new(n: u8) -> Self {
+            Self { n: n }
+        }
+        /// Enqueues the job with the task's default options. The return type depends on the target.
+        pub(super) fn enqueue<Q: __q::Enqueue>(
+            self,
+            target: Q,
+        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
+            __q::enqueue(self, target)
+        }
+    }
     const __PARAMS: &[__q::ParamInfo] = &[
         __q::ParamInfo::required("n", "u8").doc("How many."),
     ];
-    impl Old {
-        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
-            let p0 = <u8 as __q::TaskParam>::take(object, &__PARAMS[0]);
-            __q::Some(Self { n: p0? })
-        }
+    fn __read(object: &mut __q::Object) -> __q::Option<Old> {
+        let p0 = <u8 as __q::TaskParam>::take(object, &__PARAMS[0]);
+        __q::Some(Old { n: p0? })
     }
     impl __q::Serialize for Old {
         fn serialize<S: __q::Serializer>(
@@ -56,7 +51,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, Self::__read)
+            __q::read(deserializer, __read)
         }
     }
     impl __q::Clone for Old
@@ -85,29 +80,30 @@ const _: () = {
             __q::PartialEq::eq(&self.n, &other.n) && true
         }
     }
+    const __DEF: &__q::TaskDef = &__q::TaskDef::new(
+            "old",
+            __PARAMS,
+            |object| __q::check(object, __PARAMS, __read),
+            __q::Run::Blocking(__run),
+        )
+        .declared(__q::file!(), __q::line!(), __q::module_path!())
+        .doc("Old.");
     impl __q::Task for Old {
-        type Output = <() as __q::TaskReturn>::Output;
-        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
-                "old",
-                __PARAMS,
-                |object| __q::check(object, __PARAMS, Self::__read),
-                __q::Run::Blocking(__run),
-            )
-            .declared(__q::file!(), __q::line!(), __q::module_path!())
-            .doc("Old.");
+        type Output = ();
+        const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, Old::__read)?;
-        __q::finish(<() as __q::TaskReturn>::into_result(old(params.n)))
+        let params = __q::decode(json, __read)?;
+        <() as __q::TaskOutput>::outcome(&old(params.n))
     }
     __q::inventory::submit! {
-        __q::Linked(< Old as __q::Task > ::DEF)
+        __q::Linked(__DEF)
     }
     #[cfg(not(rust_analyzer))]
     #[doc(hidden)]
     #[allow(non_local_definitions)]
     #[macro_export]
-    macro_rules! __qdjobs_task_named_old {
+    macro_rules! task_named_old {
         () => {};
     }
 };

@@ -6,31 +6,27 @@ struct SyncAll {
     ///The `n` parameter of [`sync_all`].
     n: u8,
 }
-#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
-impl SyncAll {
-    ///Makes a job that calls [`sync_all`] with these parameters once it is enqueued.
-    fn new(n: u8) -> Self {
-        Self { n: n }
-    }
-    /// Enqueues the job with the task's default options. The return type depends on the target.
-    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
-        self,
-        target: Q,
-    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
-        <Self as ::qdjobs::__private::Task>::Output,
-    > {
-        ::qdjobs::__private::enqueue(self, target)
-    }
-}
-#[allow(deprecated, unexpected_cfgs)]
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
-    use ::qdjobs::__private as __q;
-    const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("n", "u8")];
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
     impl SyncAll {
-        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
-            let p0 = <u8 as __q::TaskParam>::take(object, &__PARAMS[0]);
-            __q::Some(Self { n: p0? })
+        ///Makes a job that calls [`sync_all`] with these parameters once it is enqueued.
+        fn new(n: u8) -> Self {
+            Self { n: n }
         }
+        /// Enqueues the job with the task's default options. The return type depends on the target.
+        fn enqueue<Q: __q::Enqueue>(
+            self,
+            target: Q,
+        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
+            __q::enqueue(self, target)
+        }
+    }
+    const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("n", "u8")];
+    fn __read(object: &mut __q::Object) -> __q::Option<SyncAll> {
+        let p0 = <u8 as __q::TaskParam>::take(object, &__PARAMS[0]);
+        __q::Some(SyncAll { n: p0? })
     }
     impl __q::Serialize for SyncAll {
         fn serialize<S: __q::Serializer>(
@@ -46,7 +42,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, Self::__read)
+            __q::read(deserializer, __read)
         }
     }
     impl __q::Clone for SyncAll
@@ -77,43 +73,44 @@ const _: () = {
     }
     const __STATE: &[__q::StateInfo] = &[
         __q::StateInfo::new("db", "Db", <Db as __q::State>::type_id),
-        __q::StateInfo::new("pool", "Arc<Pool>", <Arc<Pool> as __q::State>::type_id),
+        __q::StateInfo::new(
+            "pool",
+            "Arc<Pool>",
+            <Arc<Pool> as __q::StateByValue>::type_id,
+        ),
     ];
+    const __DEF: &__q::TaskDef = &__q::TaskDef::new(
+            "sync",
+            __PARAMS,
+            |object| __q::check(object, __PARAMS, __read),
+            __q::Run::Blocking(__run),
+        )
+        .declared(__q::file!(), __q::line!(), __q::module_path!())
+        .state(__STATE);
     impl __q::Task for SyncAll {
-        type Output = <() as __q::TaskReturn>::Output;
-        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
-                "sync",
-                __PARAMS,
-                |object| __q::check(object, __PARAMS, Self::__read),
-                __q::Run::Blocking(__run),
-            )
-            .declared(__q::file!(), __q::line!(), __q::module_path!())
-            .state(__STATE);
+        type Output = ();
+        const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, SyncAll::__read)?;
-        __q::finish(
-            <() as __q::TaskReturn>::into_result(
-                sync_all(
-                    ctx,
-                    ctx,
-                    <Db as __q::State>::get(ctx)?,
-                    <Arc<
-                        Pool,
-                    > as __q::Clone>::clone(<Arc<Pool> as __q::State>::get(ctx)?),
-                    params.n,
-                ),
+        let params = __q::decode(json, __read)?;
+        <() as __q::TaskOutput>::outcome(
+            &sync_all(
+                ctx,
+                <Context as __q::TaskContext>::of(ctx),
+                <Db as __q::State>::get(ctx)?,
+                <Arc<Pool> as __q::StateByValue>::clone_of(ctx)?,
+                params.n,
             ),
         )
     }
     __q::inventory::submit! {
-        __q::Linked(< SyncAll as __q::Task > ::DEF)
+        __q::Linked(__DEF)
     }
     #[cfg(not(rust_analyzer))]
     #[doc(hidden)]
     #[allow(non_local_definitions)]
     #[macro_export]
-    macro_rules! __qdjobs_task_named_sync {
+    macro_rules! task_named_sync {
         () => {};
     }
 };

@@ -13,37 +13,33 @@ pub struct Add {
     ///The `c` parameter of [`add`].
     pub c: u64,
 }
-#[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
-impl Add {
-    ///Makes a job that calls [`add`] with these parameters once it is enqueued.
-    pub fn new(a: u64, b: u64, c: u64) -> Self {
-        Self { a: a, b: b, c: c }
-    }
-    /// Enqueues the job with the task's default options. The return type depends on the target.
-    pub fn enqueue<Q: ::qdjobs::__private::Enqueue>(
-        self,
-        target: Q,
-    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
-        <Self as ::qdjobs::__private::Task>::Output,
-    > {
-        ::qdjobs::__private::enqueue(self, target)
-    }
-}
-#[allow(deprecated, unexpected_cfgs)]
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
-    use ::qdjobs::__private as __q;
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
+    impl Add {
+        ///Makes a job that calls [`add`] with these parameters once it is enqueued.
+        pub fn new(a: u64, b: u64, c: u64) -> Self {
+            Self { a: a, b: b, c: c }
+        }
+        /// Enqueues the job with the task's default options. The return type depends on the target.
+        pub fn enqueue<Q: __q::Enqueue>(
+            self,
+            target: Q,
+        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
+            __q::enqueue(self, target)
+        }
+    }
     const __PARAMS: &[__q::ParamInfo] = &[
         __q::ParamInfo::required("a", "u64"),
         __q::ParamInfo::required("b", "u64"),
         __q::ParamInfo::required("c", "u64"),
     ];
-    impl Add {
-        fn __read(object: &mut __q::Object) -> __q::Option<Self> {
-            let p0 = <u64 as __q::TaskParam>::take(object, &__PARAMS[0]);
-            let p1 = <u64 as __q::TaskParam>::take(object, &__PARAMS[1]);
-            let p2 = <u64 as __q::TaskParam>::take(object, &__PARAMS[2]);
-            __q::Some(Self { a: p0?, b: p1?, c: p2? })
-        }
+    fn __read(object: &mut __q::Object) -> __q::Option<Add> {
+        let p0 = <u64 as __q::TaskParam>::take(object, &__PARAMS[0]);
+        let p1 = <u64 as __q::TaskParam>::take(object, &__PARAMS[1]);
+        let p2 = <u64 as __q::TaskParam>::take(object, &__PARAMS[2]);
+        __q::Some(Add { a: p0?, b: p1?, c: p2? })
     }
     impl __q::Serialize for Add {
         fn serialize<S: __q::Serializer>(
@@ -61,7 +57,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, Self::__read)
+            __q::read(deserializer, __read)
         }
     }
     impl __q::Clone for Add
@@ -98,31 +94,41 @@ const _: () = {
                 && __q::PartialEq::eq(&self.c, &other.c) && true
         }
     }
-    impl __q::Task for Add {
-        type Output = <u64 as __q::TaskReturn>::Output;
-        const DEF: &'static __q::TaskDef = &__q::TaskDef::new(
-                "add",
-                __PARAMS,
-                |object| __q::check(object, __PARAMS, Self::__read),
-                __q::Run::Blocking(__run),
+    const _: () = {
+        let _ = <u64 as __q::TaskOutput>::outcome;
+        if __q::Written::<u64>::IS_RESULT {
+            <__q::Option<
+                (),
+            >>::expect(
+                __q::None,
+                "`u64` hides a `Result`, so its error would be stored as a success\nhelp: write `Result<..>` as the return type",
             )
-            .declared(__q::file!(), __q::line!(), __q::module_path!())
-            .doc("Adds.");
+        }
+    };
+    const __DEF: &__q::TaskDef = &__q::TaskDef::new(
+            "add",
+            __PARAMS,
+            |object| __q::check(object, __PARAMS, __read),
+            __q::Run::Blocking(__run),
+        )
+        .declared(__q::file!(), __q::line!(), __q::module_path!())
+        .doc("Adds.");
+    impl __q::Task for Add {
+        type Output = u64;
+        const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, Add::__read)?;
-        __q::finish(
-            <u64 as __q::TaskReturn>::into_result(add(params.a, params.b, params.c)),
-        )
+        let params = __q::decode(json, __read)?;
+        <u64 as __q::TaskOutput>::outcome(&add(params.a, params.b, params.c))
     }
     __q::inventory::submit! {
-        __q::Linked(< Add as __q::Task > ::DEF)
+        __q::Linked(__DEF)
     }
     #[cfg(not(rust_analyzer))]
     #[doc(hidden)]
     #[allow(non_local_definitions)]
     #[macro_export]
-    macro_rules! __qdjobs_task_named_add {
+    macro_rules! task_named_add {
         () => {};
     }
 };

@@ -19,6 +19,8 @@ pub(crate) struct Function {
     pub(crate) vis: Visibility,
     pub(crate) sig: syn::Signature,
     body: TokenStream,
+    /// Whether it is not emitted: rustc would report the error of its signature a second time.
+    pub(crate) hidden: bool,
 }
 
 impl Parse for Function {
@@ -29,7 +31,7 @@ impl Parse for Function {
             let help = "#[task(\"send_email\")] fn send_email() { .. }";
             return Err(input.error(format_args!("{message}\nhelp: {help}")));
         }
-        Ok(Function { attrs, vis, sig: input.parse()?, body: input.parse()? })
+        Ok(Function { attrs, vis, sig: input.parse()?, body: input.parse()?, hidden: false })
     }
 }
 
@@ -56,6 +58,23 @@ fn is_function(input: ParseStream<'_>) -> bool {
 }
 
 impl Function {
+    /// Reports a second `#[task]` and removes it: it would generate everything a second time.
+    pub(crate) fn require_one_attribute(&mut self, errors: &mut Errors) {
+        let is_task = |attr: &Attribute| {
+            let segments = &attr.path().segments;
+            segments.last().is_some_and(|last| last.ident == "task")
+                && (segments.len() == 1 || segments.first().is_some_and(|first| first.ident == "qdjobs"))
+        };
+        if let Some(second) = self.attrs.iter().find(|attr| is_task(attr)) {
+            errors.add_with_help(
+                second,
+                "a function has `#[task]` more than once",
+                "remove one; an earlier name of the task is an option of the other: aliases(\"old_name\")",
+            );
+        }
+        self.attrs.retain(|attr| !is_task(attr));
+    }
+
     /// Reports a missing body and adds one, because rustc would report it a second time.
     pub(crate) fn require_body(&mut self, errors: &mut Errors) {
         let is_missing = !matches!(self.body.clone().into_iter().next(), Some(TokenTree::Group(_)));
@@ -73,9 +92,12 @@ impl Function {
 
 impl ToTokens for Function {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Function { attrs, vis, sig, body } = self;
+        let Function { attrs, vis, sig, body, .. } = self;
         // Context and state are parameters too, and clippy counts them; no caller passes more than seven by
         // hand.
+        if self.hidden {
+            return;
+        }
         let many = (sig.inputs.len() > 7).then(|| emit!(#[allow(clippy::too_many_arguments)]));
         tokens.extend(emit!(#many #(#attrs)* #vis #sig #body));
     }

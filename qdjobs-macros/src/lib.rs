@@ -25,10 +25,19 @@ use function::Function;
 use options::Options;
 use tokens::emit;
 
-#[expect(
-    missing_docs,
-    reason = "documented at the re-export in the runtime crate, where the examples can be compiled"
-)]
+// Editors show these lines on hover over `#[task`. The documentation with examples is at the re-export in the
+// runtime crate, where the examples are compiled; rustdoc appends these lines to it.
+/// # Overview
+///
+/// `#[task("send_email", queue = "mail", retries = 5, timeout = "30s")]` makes a function a background job: it
+/// adds the struct `SendEmail`, and `SendEmail::new(..).enqueue(&queue)` stores a job that calls the function
+/// later. The function itself stays as it is.
+///
+/// The first argument is the name under which jobs are stored. The options are `queue`, `priority`, `retries`,
+/// `backoff`, `timeout`, `aliases(..)`, `params` and `crate`. The attributes of parameters are `#[state]`,
+/// `#[ctx]`, `#[default]`, `#[alias("old")]` and `#[with(path)]`.
+///
+/// The whole documentation: <https://docs.rs/qdjobs/latest/qdjobs/attr.task.html>
 #[proc_macro_attribute]
 pub fn task(attr: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand_task(attr.into(), item.into()).into()
@@ -36,7 +45,7 @@ pub fn task(attr: proc_macro::TokenStream, item: proc_macro::TokenStream) -> pro
 
 /// Expands the attribute on `proc_macro2` tokens, which also exist outside the compiler.
 ///
-/// The function is emitted even after an error, so that editors still complete inside it and its callers
+/// The function is emitted even after most errors, so that editors still complete inside it and its callers
 /// compile. The params struct is emitted whenever the signature is valid. A misspelt option is then one
 /// error, not one more error for each place that enqueues the task.
 fn expand_task(attr: TokenStream, item: TokenStream) -> TokenStream {
@@ -50,7 +59,9 @@ fn expand_task(attr: TokenStream, item: TokenStream) -> TokenStream {
     let mut function_errors = Errors::default();
     let signature = signature::read(&mut function.sig, &name, &mut function_errors);
     function.require_body(&mut function_errors);
-    let generated = function_errors.is_empty().then(|| {
+    function.require_one_attribute(&mut option_errors);
+    function.hidden = signature.is_hidden;
+    let generated = (function_errors.is_empty() && !signature.is_refused).then(|| {
         let register = option_errors.is_empty();
         expand::expand(&Input {
             function: &function,

@@ -119,7 +119,7 @@ pub(crate) fn of_struct(function: &Ident, params: Option<&Ident>, errors: &mut E
 }
 
 /// `send_email` to `SendEmail`.
-fn camel_case(function: &Ident) -> String {
+pub(crate) fn camel_case(function: &Ident) -> String {
     let function = function.unraw().to_string();
     let word = |word: &str| {
         let mut letters = word.chars();
@@ -129,13 +129,14 @@ fn camel_case(function: &Ident) -> String {
 }
 
 /// The name of the guard macro for a task's name. Two tasks with the same name define the same macro twice,
-/// which rustc rejects anywhere in the crate, also in `cargo check`.
+/// which rustc rejects anywhere in the crate, also in `cargo check`. The error shows the name of the macro, so
+/// it says what is wrong.
 pub(crate) fn of_guard(name: &LitStr) -> Ident {
     let text = name.value();
     let word: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     // The hash keeps `a.b` and `a_b` apart.
     let suffix = if word == text { String::new() } else { format!("_{:08x}", fnv(&text)) };
-    format_ident!("__qdjobs_task_named_{word}{suffix}", span = name.span())
+    format_ident!("task_named_{word}{suffix}", span = name.span())
 }
 
 /// The 32-bit FNV-1a hash: the same in every build, and wide enough for the task names of one crate.
@@ -166,7 +167,7 @@ mod tests {
     #[test]
     fn names_that_differ_in_one_punctuation_mark_have_different_guards() {
         let guard = |name| of_guard(&LitStr::new(name, Span::call_site())).to_string();
-        assert_eq!(guard("send_email"), "__qdjobs_task_named_send_email");
+        assert_eq!(guard("send_email"), "task_named_send_email");
         assert_ne!(guard("a.b"), guard("a_b"));
         assert_ne!(guard("a.b"), guard("a-b"));
     }

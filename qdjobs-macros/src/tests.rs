@@ -156,6 +156,39 @@ fn a_task_costs_at_most_180_lines() {
     assert!(lines / 300 <= 180, "{} lines a task", lines / 300);
 }
 
+/// The tokens of the expansion at the place of `span`.
+fn tokens_at(tokens: TokenStream, span: &std::ops::Range<usize>, found: &mut Vec<String>) {
+    for token in tokens {
+        if token.span().byte_range() == *span {
+            found.push(token.to_string());
+        } else if let TokenTree::Group(group) = token {
+            tokens_at(group.stream(), span, found);
+        }
+    }
+}
+
+#[test]
+fn an_editor_finds_only_the_guard_and_no_attribute_at_the_name_of_the_task() {
+    let attr: TokenStream = r#""send_email""#.parse().unwrap();
+    let name = attr.clone().into_iter().next().unwrap().span().byte_range();
+    let mut found = Vec::new();
+    tokens_at(expand_task(attr, "fn send_email() {}".parse().unwrap()), &name, &mut found);
+    found.retain(|token| token.chars().any(char::is_alphabetic));
+    assert_eq!(found, ["\"send_email\"", "macro_rules", "task_named_send_email"]);
+}
+
+#[test]
+fn the_params_struct_has_no_methods_but_new_and_enqueue() {
+    let item = "fn send_email(to: &str, #[default(1)] n: u8, #[default(lang())] lang: &str) {}";
+    let file: syn::File = syn::parse2(expand_task(r#""a""#.parse().unwrap(), item.parse().unwrap())).unwrap();
+    let text = prettyplease::unparse(&file);
+    let (_, methods) = text.split_once("impl SendEmail {").unwrap();
+    let (methods, _) = methods.split_once("\n    }\n").unwrap();
+    let names: Vec<&str> =
+        methods.split("fn ").skip(1).map(|rest| rest.split(['(', '<']).next().unwrap()).collect();
+    assert_eq!(names, ["new", "enqueue"], "{methods}");
+}
+
 #[test]
 fn generated_code_names_the_runtime_only_through_its_private_module() {
     fn check(tokens: TokenStream, found: &mut usize) {
@@ -206,6 +239,12 @@ fn errors_about_names() {
         ("NAME", missing, task),
         ("5", "the task's name must be a string literal", task),
         ("name = \"send_email\"", "the first argument of `task` is the task's name, without a key", task),
+        ("id = \"send_email\"", "the first argument of `task` is the task's name, without a key", task),
+        ("send_email", missing, task),
+        ("mail::send, retries = 5", missing, task),
+        ("concat!(\"a\"), retries = 5", missing, task),
+        ("\"a\"x", "the task's name must be a string literal without a suffix", task),
+        ("\"a\", \"b\"", "a task has one name", "for an earlier name write aliases(\"b\")"),
         ("\"send email\"", "the name of a task must not contain ' '", NAME_HELP),
         ("\"grüße\"", "the name of a task must not contain 'ü'", NAME_HELP),
         ("\"\"", "the name of a task must not be empty", NAME_HELP),
@@ -216,7 +255,7 @@ fn errors_about_names() {
         ("\"a\", queue = \"b c\"", "the name of a queue must not contain ' '", NAME_HELP),
         ("\"a\", queue = 3", "the queue's name must be a string", "queue = \"mail\""),
     ] {
-        assert_eq!(errors(case.0, f)[0], message(case), "#[task({})]", case.0);
+        assert_eq!(errors(case.0, f), [message(case)], "#[task({})]", case.0);
     }
     for good in ["a", "a.b", "a::b", "0/x-y_z"] {
         assert!(errors(&format!("\"{good}\""), f).is_empty(), "{good}");
@@ -233,6 +272,7 @@ fn check_option(case: Case<'_>) {
 fn errors_about_the_keys_of_options() {
     let all = "the options are queue, priority, retries, backoff, timeout, aliases, params, crate";
     let retries = "retries = 5";
+    let of_job = |method: &str| format!("set it when you enqueue the job: A::new(..).{method}(..)");
     for case in [
         ("retry = 5", "unknown option `retry`", "did you mean `retries`?"),
         ("max_retries = 5", "unknown option `max_retries`", "did you mean `retries`?"),
@@ -252,7 +292,19 @@ fn errors_about_the_keys_of_options() {
             "unknown option `uniqe`",
             "the option for this is `unique`, which is not supported yet",
         ),
+        ("delay = \"5s\"", "the option `delay` belongs to one job, and not to its task", &of_job("delay")),
+        ("run_at = 5", "the option `run_at` belongs to one job, and not to its task", &of_job("at")),
+        (
+            "state = Db",
+            "`state` is an attribute of a parameter, and not an option of the task",
+            "write `#[state]` before the parameter",
+        ),
         ("retries", "the option `retries` needs a value", retries),
+        ("retries =", "the option `retries` needs a value", retries),
+        ("retries == 5", "the option `retries` has the wrong form", retries),
+        ("aliases()", "the option `aliases` needs a name", "aliases(\"old_name\")"),
+        ("aliases(old)", "an alias must be a string literal", "aliases(\"old_name\")"),
+        ("crate = \"qdjobs\"", "expected the path of the crate qdjobs", "crate = path::to::qdjobs"),
         ("retries(5)", "the option `retries` has the wrong form", retries),
         ("aliases = \"x\"", "the option `aliases` has the wrong form", "aliases(\"old_name\")"),
         ("retries = 5, retries = 6", "the option `retries` is set more than once", "remove all but one"),
@@ -267,7 +319,23 @@ fn errors_about_the_keys_of_options() {
 #[test]
 fn errors_about_the_values_of_options() {
     let exponential = "backoff = exponential(\"1s\", factor = 2, max = \"1h\")";
+    let did_you_mean = format!("did you mean `exponential`? {exponential}");
+    let zero = "the first wait of `exponential` is zero, and zero does not grow";
     for case in [
+        ("queue = mail", "the queue's name must be a string", "queue = \"mail\""),
+        ("queue = mail-slow", "the queue's name must be a string", "queue = \"mail-slow\""),
+        ("queue = [\"a\"]", "a task has one queue", "queue = \"mail\""),
+        ("timeout = thirty", "a duration must be a string", "timeout = \"30s\""),
+        ("backoff = fixed", "`fixed` needs the wait", "backoff = fixed(\"5s\")"),
+        ("backoff = exponential", "`exponential` needs the first wait", exponential),
+        ("backoff = exponental(\"1s\")", "unknown backoff `exponental`", &did_you_mean),
+        ("backoff = exponential(\"0s\")", zero, exponential),
+        (
+            "backoff = exponential(\"1s\", factor = 2, factor = 3)",
+            "`factor` is set more than once",
+            "remove all but one",
+        ),
+        ("retries = many", "`retries` must be an integer", "retries = 5"),
         ("retries = \"5\"", "`retries` must be an integer", "retries = 5"),
         ("retries = -1", "`retries` must be between 0 and 4294967295", "retries = 5"),
         ("priority = 3000000000", "`priority` must be between -2147483648 and 2147483647", "priority = 5"),
@@ -300,7 +368,7 @@ fn errors_about_the_values_of_options() {
             "the longest wait of `exponential` is shorter than its first wait",
             &format!("{exponential}; the default of `max` is one hour"),
         ),
-        ("params = \"X\"", "expected the name of the params struct", "params = SendMail"),
+        ("params = \"X\"", "expected the name of the params struct, without a path", "params = SendMail"),
     ] {
         check_option(case);
     }
@@ -312,6 +380,9 @@ const GENERIC_HELP: &str = "write a generic helper function, and one `#[task]` f
 fn errors_about_the_function() {
     let on_function = "`#[task]` can only be applied to a function";
     let task = "#[task(\"send_email\")] fn send_email() { .. }";
+    let reference =
+        "the result of a task cannot be a reference: a caller that waits for it reads a value of its own";
+    let owned = "return an owned value: `String` for `&str`, `Vec<_>` for `&[_]`";
     let generic = "a task cannot be generic: a stored job names the task, not its type arguments";
     for case in [
         ("struct A;", on_function, task),
@@ -346,6 +417,33 @@ fn errors_about_the_function() {
             "the result of a task cannot be `impl Trait`: it must have a named type",
             "write the type; for a future use `async fn`",
         ),
+        ("fn a() -> Result<&'static str, E> {}", reference, owned),
+        ("fn a() -> Vec<&'static str> {}", reference, owned),
+        (
+            "fn a() -> str {}",
+            "a task cannot return `str`, whose size is not known",
+            "return the owned type, `String`",
+        ),
+        (
+            "fn a() -> TaskError {}",
+            "a task cannot return a `TaskError` alone: it does not say when the task has succeeded",
+            "return `Result<(), TaskError>`, or `Result<T, TaskError>` for a task with a result",
+        ),
+        (
+            "fn a() -> Box<dyn Error> {}",
+            "the result of a task cannot be `dyn`: it is read back as one concrete type",
+            "for an error return `Result<(), Box<dyn Error>>`",
+        ),
+        (
+            "fn a() -> Pin<Box<dyn Future<Output = u8>>> {}",
+            "the result of a task cannot be a `dyn` future: a worker does not poll it",
+            "write `async fn`, and return what the future returns",
+        ),
+        (
+            "#[task(\"b\")] fn a() {}",
+            "a function has `#[task]` more than once",
+            "remove one; an earlier name of the task is an option of the other: aliases(\"old_name\")",
+        ),
         (
             "fn a() -> ! {}",
             "a task cannot return `!`: it would occupy a slot of its worker forever",
@@ -363,6 +461,14 @@ fn errors_about_the_function() {
         ),
     ] {
         assert_eq!(errors("\"a\"", case.0), [message(case)], "{}", case.0);
+    }
+    for right in [
+        "fn a() -> Result<(), Box<dyn Error>> {}",
+        "fn a() -> Option<Arc<str>> {}",
+        "fn a(#[with(text)] x: u128, #[with(text)] y: HashMap<(u8, u8), [u8; 64]>) {}",
+        "fn a(x: HashMap<u128, u8>, #[state] f: Arc<dyn Fn(&str) -> u8>) -> [u8; 32] {}",
+    ] {
+        assert!(errors("\"a\"", right).is_empty(), "{right}");
     }
     assert!(errors("\"a\"", "fn a<'a>(x: &'a str) -> Result<(), &'static str> where 'a: 'a {}").is_empty());
 }
@@ -417,13 +523,50 @@ fn errors_about_the_types_of_parameters() {
             "a pointer cannot be stored: it is not valid in another process",
             "store the value itself, or its id",
         ),
+        (
+            "x: str",
+            "a parameter cannot be `str`, whose size is not known",
+            "take `&str`, or the owned type, `String`",
+        ),
+        ("x: Option<[u8]>", "a parameter cannot be `[u8]`, whose size is not known", "take `Option<&[u8]>`"),
+        (
+            "x: Vec<str>",
+            "a parameter cannot be `str`, whose size is not known",
+            "use the owned type, `String`",
+        ),
+        (
+            "x: &&str",
+            "a parameter cannot be a reference to a reference: the stored value is passed as one reference",
+            "write one `&`",
+        ),
+        (
+            "x: Rc<str>",
+            "a parameter cannot be an `Rc`: a job can be made and enqueued on different threads",
+            "use `Arc`, or the value itself",
+        ),
+        (
+            "x: Vec<[u8; 64]>",
+            "an array of more than 32 items cannot be a part of a parameter, since serde does not write it",
+            "use `Vec<u8>`",
+        ),
+        (
+            "queue: &JobQueue",
+            "a queue cannot be stored with a job",
+            "take `ctx: &JobContext`, and call `ctx.queue()`; another queue is state: mark it with `#[state]`",
+        ),
+        ("#[default(en)] x: &str", "the default of a text must be a string", "#[default(\"en\")]"),
+        (
+            "x: &BTreeMap<(u8, u8), u8>",
+            "the key of a stored map must be a text or a number: it is a key of a JSON object",
+            "use a `Vec` of pairs, or `#[with(path)]`",
+        ),
+        (
+            "x: HashMap<u8, u128>",
+            "a parameter cannot be `u128`: a stored JSON number has at most 64 bits",
+            parse,
+        ),
         ("x: u128", "a parameter cannot be `u128`: a stored JSON number has at most 64 bits", parse),
         ("x: Option<i128>", "a parameter cannot be `i128`: a stored JSON number has at most 64 bits", parse),
-        (
-            "x: _",
-            "the type of a parameter cannot be inferred: it is part of the stored job",
-            "write the type",
-        ),
     ] {
         check_param(case);
     }
@@ -458,6 +601,19 @@ fn errors_about_the_attributes_of_parameters() {
             "`#[with]` needs the path of a module",
             "#[with(path)], where `path` has the functions `serialize` and `deserialize`",
         ),
+        (
+            "#[default] #[default(1)] x: u8",
+            "the attribute `#[default]` is set more than once",
+            "remove all but one",
+        ),
+        ("#[state] #[state] x: &u8", "the attribute `#[state]` is set more than once", "remove all but one"),
+        ("#[state(x)] x: &u8", "`#[state]` has no value", "write `#[state]`"),
+        ("#[alias(\"\")] x: u8", "an earlier name cannot be empty", "#[alias(\"old_name\")]"),
+        (
+            "#[default(1, 2)] x: u8",
+            "`#[default(..)]` takes one expression",
+            "#[default(\"en\")], or #[default] for the default of the type",
+        ),
         ("#[alias(\"y\")] x: u8, y: u8", "the JSON key `y` is used more than once", "remove this alias"),
     ] {
         check_param(case);
@@ -486,6 +642,32 @@ fn errors_about_the_context_and_state() {
             "state cannot be `&mut`: all threads of the worker share it",
             "take `&Mutex<..>`",
         ),
+        (
+            "#[state] x: Option<&Db>",
+            "state cannot contain a reference: the worker owns it, and looks it up by its type",
+            "take `&Db`; a worker that lacks the state does not start, so it need not be optional",
+        ),
+        (
+            "#[state] x: &str",
+            "state cannot be `str`: it is looked up by its type, which must be `Sized`",
+            "register the owned type, and take `&String` here",
+        ),
+        (
+            "#[state] x: &Db<'_>",
+            "state cannot have a lifetime: the worker owns it, and looks it up by its type",
+            "use a type that owns its data, or `'static`",
+        ),
+        (
+            "#[state] x: &'static Db",
+            "state is borrowed from the worker for one attempt",
+            "remove `'static`; to keep the value, take an `Arc<..>`",
+        ),
+        (
+            "#[state] ctx: &JobContext",
+            "the job's context is not shared state: each attempt has its own",
+            "remove `#[state]`",
+        ),
+        ("ctx: Option<&JobContext>", context, "take `&JobContext`; clone it to keep it"),
         (
             "#[state] x: &dyn Db",
             "state cannot be a `dyn` type: it is looked up by its type, which must be `Sized`",

@@ -1,4 +1,5 @@
-//! The building blocks of generated code: `emit!`, the path of the runtime, identifiers, and spans.
+//! The building blocks of generated code: `emit!`, the path of the runtime, identifiers, and spans. Also
+//! recognizes a text that is written without quotes.
 //!
 //! Knows no option and no parameter: what is generated is decided in `expand`.
 //!
@@ -15,7 +16,8 @@
 //! - A user's expression is emitted unwrapped, not inside a cast or a closure. A type error then points at
 //!   the expression itself.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::Token;
 
 /// `quote!` at `mixed_site`.
@@ -44,6 +46,35 @@ pub(crate) fn end_spans(tokens: &TokenStream) -> (Span, Span) {
     (end(spans.first()), end(spans.last()))
 }
 
+/// The type `<ty as Bound>::Item`, whose first and last token have these spans.
+pub(crate) fn projection(
+    private: &TokenStream,
+    ty: &TokenStream,
+    (first, last): (Span, Span),
+    bound: &str,
+    item: &str,
+) -> TokenStream {
+    let item = qualified(private, ty, (first, last), bound, item);
+    // The name of the item has another span, so an empty list of type arguments is the end.
+    let (open, close) = (Token![<](last), Token![>](last));
+    emit!(#item #open #close)
+}
+
+/// `<ty>::function(arguments)`, with errors at the tokens from the first to the second span. The span of
+/// `arguments` must be the second one.
+pub(crate) fn spanned_call(
+    ty: TokenStream,
+    function: &str,
+    arguments: Group,
+    (first, last): (Span, Span),
+) -> TokenStream {
+    let function = local(function);
+    // The path ends with an empty list of type arguments, since the name of the function has another span.
+    let (open, close) = (Token![<](first), Token![>](last));
+    let (dots, end_open, end_close) = (Token![::](last), Token![<](last), Token![>](last));
+    emit!(#open #ty #close::#function #dots #end_open #end_close #arguments)
+}
+
 /// `<ty as Bound>::item`, with errors at the tokens from the first to the second span.
 pub(crate) fn qualified(
     private: &TokenStream,
@@ -55,4 +86,19 @@ pub(crate) fn qualified(
     let (bound, item) = (local(bound), local(item));
     let (open, close, dots) = (Token![<](first), Token![>](last), Token![::](last));
     emit!(#open #ty as #private::#bound #close #dots #item)
+}
+
+/// The text of an expression that consists of words in lower case: `mail`, `mail-slow`, `mail::slow`. The
+/// style lints of rustc exclude that it is a constant, so quotes are missing.
+pub(crate) fn words_without_quotes(value: &impl ToTokens) -> Option<String> {
+    let is_word = |token: &TokenTree| match token {
+        TokenTree::Ident(word) => word.to_string().starts_with(char::is_lowercase),
+        TokenTree::Punct(sign) => ".:/-".contains(sign.as_char()),
+        _ => false,
+    };
+    let tokens: Vec<TokenTree> = value.to_token_stream().into_iter().collect();
+    let is_keyword =
+        |word: &Ident| ["crate", "self", "super", "true", "false"].iter().any(|known| word == known);
+    let begins = matches!(tokens.first(), Some(TokenTree::Ident(first)) if !is_keyword(first));
+    (begins && tokens.iter().all(is_word)).then(|| tokens.iter().map(TokenTree::to_string).collect())
 }

@@ -149,8 +149,8 @@ pub use rusqlite;
 /// of its own. The compiler names them in errors.
 pub mod bounds {
     pub use crate::task::{
-        IntoTaskError, Own, ParamInfo, State, StateInfo, TaskOptions, TaskOutput, TaskParam, TaskReturn,
-        ViaBox, ViaStd,
+        IntoTaskError, ParamInfo, State, StateByValue, StateInfo, TaskContext, TaskFailure, TaskOptions,
+        TaskOutput, TaskParam, TaskReturn,
     };
 }
 

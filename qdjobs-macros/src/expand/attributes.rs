@@ -16,6 +16,19 @@ pub(super) fn attributes_named(attrs: &[Attribute], words: &[&str]) -> Vec<Token
     attrs.iter().filter(wanted).map(ToTokens::to_token_stream).collect()
 }
 
+/// The lints that are allowed at one of `attrs`, as attributes for generated items. An `expect` becomes an
+/// `allow`: the lint need not occur in each item.
+pub(super) fn allowed_lints(attrs: &[Attribute]) -> Vec<TokenStream> {
+    let allowed = |attr: &Attribute| match &attr.meta {
+        Meta::List(list) if list.path.is_ident("allow") || list.path.is_ident("expect") => {
+            let lints = &list.tokens;
+            Some(emit!(#[allow(#lints)]))
+        }
+        _ => None,
+    };
+    attrs.iter().filter_map(allowed).collect()
+}
+
 /// The doc comments `docs`, or `default` if there are none.
 pub(super) fn docs_or(docs: Vec<TokenStream>, default: String) -> Vec<TokenStream> {
     if docs.is_empty() { vec![emit!(#[doc = #default])] } else { docs }

@@ -25,7 +25,7 @@ use proc_macro2::TokenStream;
 pub(crate) use input::Input;
 
 use crate::tokens::{emit, private_alias};
-use attributes::attributes_named;
+use attributes::{allowed_lints, attributes_named};
 use params_struct::{inherent_impl, params_struct};
 use registration::registration;
 use run_function::run_function;
@@ -36,9 +36,11 @@ use task_impl::task_impl;
 /// All items that are emitted beside the function.
 pub(crate) fn expand(input: &Input<'_>) -> TokenStream {
     let cfg = attributes_named(&input.function.attrs, &["cfg"]);
-    let (params_struct, inherent_impl) = (params_struct(input), inherent_impl(input));
+    let allowed = allowed_lints(&input.function.attrs);
+    let params_struct = params_struct(input);
     let (path, alias) = (input.private_path(), private_alias());
     let parts = [
+        inherent_impl(input),
         serde_impls(input),
         std_impls(input),
         task_impl(input),
@@ -47,11 +49,12 @@ pub(crate) fn expand(input: &Input<'_>) -> TokenStream {
     ];
     emit! {
         #params_struct
-        #inherent_impl
         #(#cfg)*
-        #[allow(deprecated, unexpected_cfgs)]
+        #(#allowed)*
+        #[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+        #[allow(clippy::too_many_arguments, clippy::new_without_default)]
         const _: () = {
-            use #path as #alias;
+            use #path::{self as #alias, OtherError as _, Plain as _};
             #(#parts)*
         };
     }

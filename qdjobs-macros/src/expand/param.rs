@@ -4,10 +4,11 @@
 //!
 //! Depends on `signature` and `tokens`.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::Token;
 
 use crate::signature::{Default, OwnedType, PassBy, StoredParam, StoredType};
-use crate::tokens::{emit, local, qualified};
+use crate::tokens::{emit, local, projection, qualified};
 
 impl StoredParam {
     /// The name of the function that returns the value of `#[default(expression)]`.
@@ -20,7 +21,7 @@ impl StoredParam {
         match self.default.as_ref()? {
             Default::Value(_) => {
                 let name = self.default_name();
-                Some(emit!(Self::#name))
+                Some(emit!(#name))
             }
             Default::OfType => Some(self.ty.qualified(private, "Default", "default")),
         }
@@ -43,20 +44,30 @@ impl StoredParam {
 impl StoredType {
     /// `<type as Bound>::item`, with errors at the type as written.
     pub(super) fn qualified(&self, private: &TokenStream, bound: &str, item: &str) -> TokenStream {
-        qualified(private, &self.owned.tokens(private), self.spans, bound, item)
+        qualified(private, &self.owned.bound_tokens(private, self.spans), self.spans, bound, item)
     }
 }
 
 impl OwnedType {
+    /// The type as tokens, of which the first and the last have these spans: an error about a bound on the type
+    /// points at the type from its first to its last token.
+    fn bound_tokens(&self, private: &TokenStream, (first, last): (Span, Span)) -> TokenStream {
+        match self {
+            OwnedType::Vec(item) => projection(private, &emit!([#item]), (first, last), "Slice", "List"),
+            other => other.tokens(private),
+        }
+    }
+
+    /// The type as tokens.
     pub(super) fn tokens(&self, private: &TokenStream) -> TokenStream {
         match self {
             OwnedType::AsWritten(ty) => ty.clone(),
             OwnedType::String => emit!(#private::String),
             OwnedType::Vec(item) => emit!(#private::Vec<#item>),
             OwnedType::ToOwned(ty) => emit!(<#ty as #private::ToOwned>::Owned),
-            OwnedType::Option(option, inner) => {
-                let inner = inner.tokens(private);
-                emit!(#option<#inner>)
+            OwnedType::Option(option, inner, at) => {
+                let (inner, open, close) = (inner.tokens(private), Token![<](at.0), Token![>](at.1));
+                emit!(#option #open #inner #close)
             }
         }
     }

@@ -5,16 +5,16 @@
 //!
 //! Depends on `input`, `param` and `attributes`, and on `names`, `signature`, `function` and `tokens`.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::{Expr, Token};
 
-use super::attributes::{attributes_named, docs_or};
+use super::attributes::{allowed_lints, attributes_named, docs_or};
 use super::input::Input;
 use crate::function::Function;
 use crate::names;
 use crate::signature::{Default, StoredParam};
-use crate::tokens::{emit, end_spans};
+use crate::tokens::{emit, end_spans, private_alias};
 
 /// The struct, with one field for each stored parameter.
 pub(super) fn params_struct(input: &Input<'_>) -> TokenStream {
@@ -22,7 +22,10 @@ pub(super) fn params_struct(input: &Input<'_>) -> TokenStream {
     let private = &input.private_path();
     let function = names::plain(&input.signature.name);
     let cfg = attributes_named(attrs, &["cfg"]);
-    let kept = attributes_named(attrs, &["cfg", "allow", "deprecated"]);
+    let kept = attributes_named(attrs, &["cfg", "deprecated"]);
+    // rustc checks the name of a field with the lint levels of the struct.
+    let of_params = input.stored().flat_map(|param| allowed_lints(&param.lints));
+    let allowed: Vec<TokenStream> = allowed_lints(attrs).into_iter().chain(of_params).collect();
     let docs = attributes_named(attrs, &["doc"]);
     let docs = docs_or(docs, format!("The parameters of the task [`{function}`]."));
     let fields = input.stored().map(|param| {
@@ -34,26 +37,48 @@ pub(super) fn params_struct(input: &Input<'_>) -> TokenStream {
     // Without parameters the name of the struct is also a value: `Cleanup.enqueue(&queue)`. It is not a unit
     // struct, because the JSON of a unit struct is `null`. `{}` stays valid when a parameter is added.
     let value = input.stored().next().is_none().then(|| {
+        let vis = respanned(vis, name.span());
+        let (keyword, end) = (Token![const](name.span()), Token![;](name.span()));
         emit! {
             #(#cfg)*
+            #(#allowed)*
             #[doc(hidden)]
             #[allow(non_upper_case_globals, deprecated, dead_code)]
-            #vis const #name: #name = #name {};
+            #vis #keyword #name: #name = #name {} #end
         }
     });
+    // If another item has this name, the error covers the item from its first to its last token.
+    let (vis, keyword) = (respanned(vis, name.span()), Token![struct](name.span()));
+    let mut fields = Group::new(Delimiter::Brace, emit!(#(#fields),*));
+    fields.set_span(name.span());
     emit! {
         #(#kept)*
+        #(#allowed)*
         #(#docs)*
         #[must_use = "a job does nothing until it is enqueued"]
-        #vis struct #name { #(#fields),* }
+        #vis #keyword #name #fields
         #value
     }
 }
 
+/// The same tokens at another place.
+fn respanned(tokens: &impl ToTokens, span: Span) -> TokenStream {
+    let moved = |mut token: TokenTree| {
+        if let TokenTree::Group(group) = &token {
+            token = TokenTree::Group(Group::new(group.delimiter(), respanned(&group.stream(), span)));
+        }
+        token.set_span(span);
+        token
+    };
+    tokens.to_token_stream().into_iter().map(moved).collect()
+}
+
 /// `new` and `enqueue`. They are inherent methods, so that callers need no import.
+///
+/// The functions for `#[default(expression)]` are beside the impl and not in it: an editor would offer them
+/// as methods of the struct.
 pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
-    let (private, vis, name) = (&input.private_path(), &input.function.vis, &input.name);
-    let cfg = attributes_named(&input.function.attrs, &["cfg"]);
+    let (private, vis, name) = (&private_alias(), &input.function.vis, &input.name);
     let new = Ident::new("new", input.signature.name.span());
     let enqueue = Ident::new("enqueue", input.signature.name.span());
     let required = input.stored().filter(|param| !param.is_optional());
@@ -67,11 +92,10 @@ pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
     let new_doc = format!("Makes a job that calls [`{function}`] with these parameters once it is enqueued.");
     // The answer contains the task's result. An invalid return type is an error here as well as in the `Task`
     // impl. With the spans of the return type both errors have the same place, and rustc prints one.
-    let (first, last) = end_spans(&input.signature.output);
+    let (first, last) = end_spans(&input.signature.output.ty);
     let (open, close) = (Token![<](first), Token![>](last));
     emit! {
-        #(#cfg)*
-        #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::new_without_default)]
+        #(#defaults)*
         impl #name {
             #[doc = #new_doc]
             #vis fn #new(#(#arguments),*) -> Self {
@@ -84,7 +108,6 @@ pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
             ) -> #open Q as #private::Enqueue>::Answer<<Self as #private::Task>::Output #close {
                 #private::enqueue(self, target)
             }
-            #(#defaults)*
         }
     }
 }
@@ -93,11 +116,12 @@ pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
 /// underlines the whole parameter.
 fn new_argument(private: &TokenStream, param: &StoredParam) -> TokenStream {
     let (name, ty) = (&param.name, param.ty.owned.tokens(private));
+    let allowed = allowed_lints(&param.lints);
     if !param.ty.into {
-        return emit!(#name: #ty);
+        return emit!(#(#allowed)* #name: #ty);
     }
     let (open, close) = (Token![<](param.ty.spans.1), Token![>](param.ty.spans.1));
-    emit!(#name: impl #private::Into #open #ty #close)
+    emit!(#(#allowed)* #name: impl #private::Into #open #ty #close)
 }
 
 /// The value that `new` assigns to a field.
@@ -117,10 +141,7 @@ fn default_function(private: &TokenStream, param: &StoredParam) -> Option<TokenS
     let (name, ty) = (param.default_name(), param.ty.owned.tokens(private));
     // A string literal is the usual default of a `String`.
     let value = if param.ty.into { converted(private, value) } else { value.to_token_stream() };
-    Some(emit! {
-        #[doc(hidden)]
-        fn #name() -> #ty { #value }
-    })
+    Some(emit!(fn #name() -> #ty { #value }))
 }
 
 /// The expression, converted with `Into`. The parentheses have the span of the expression, where an error

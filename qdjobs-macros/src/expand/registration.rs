@@ -15,7 +15,7 @@ use crate::tokens::{emit, private_alias};
 
 /// The entry for workers, and one guard for each name of the task.
 pub(super) fn registration(input: &Input<'_>) -> TokenStream {
-    let (private, name) = (&private_alias(), &input.name);
+    let private = &private_alias();
     let guards = input.options.name.iter().chain(&input.options.aliases).map(guard);
     // On hover over an option, an editor shows the documentation of the item that is imported here.
     let hints: Vec<_> = input.options.keys.iter().filter(|key| *key != "crate").collect();
@@ -27,7 +27,7 @@ pub(super) fn registration(input: &Input<'_>) -> TokenStream {
     });
     emit! {
         #private::inventory::submit! {
-            #private::Linked(<#name as #private::Task>::DEF)
+            #private::Linked(__DEF)
         }
         #(#guards)*
         #hints
@@ -39,11 +39,14 @@ pub(super) fn registration(input: &Input<'_>) -> TokenStream {
 /// completion.
 fn guard(name: &LitStr) -> TokenStream {
     let guard = names::of_guard(name);
-    quote_spanned! {name.span()=>
+    // Only the macro has the span of the literal: on hover over the literal, an editor would show the
+    // documentation of each attribute.
+    let guard = quote_spanned!(name.span()=> macro_rules! #guard { () => {} });
+    emit! {
         #[cfg(not(rust_analyzer))]
         #[doc(hidden)]
         #[allow(non_local_definitions)]
         #[macro_export]
-        macro_rules! #guard { () => {} }
+        #guard
     }
 }

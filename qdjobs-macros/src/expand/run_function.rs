@@ -6,36 +6,47 @@
 //! Depends on `input` and `param`, and on `signature` and `tokens`.
 
 use proc_macro2::{Delimiter, Group, TokenStream};
-use syn::Token;
+use quote::ToTokens;
 
 use super::input::Input;
 use crate::signature::{Param, StateParam};
-use crate::tokens::{emit, end_spans, private_alias, qualified};
+use crate::tokens::{emit, end_spans, local, private_alias, projection, qualified, spanned_call};
 
 /// The function `__run`.
 pub(super) fn run_function(input: &Input<'_>) -> TokenStream {
-    let (private, name, signature) = (&private_alias(), &input.name, input.signature);
+    let (private, signature) = (&private_alias(), input.signature);
     let ctx = if signature.is_async { emit!(&ctx) } else { emit!(ctx) };
     let arguments = signature.params.iter().map(|param| match param {
         Param::Stored(param) => param.argument(private),
-        Param::Context => ctx.clone(),
+        Param::Context(None) => ctx.clone(),
+        Param::Refused => TokenStream::new(),
+        Param::Context(Some(marked)) => {
+            let of = qualified(private, &marked.ty, marked.spans, "TaskContext", "of");
+            emit!(#of(#ctx))
+        }
         Param::State(state) => state_argument(private, state, &ctx),
     });
     let function = &signature.name;
     let call = emit!(#function(#(#arguments),*));
     let awaited = signature.is_async.then(|| emit!(.await));
     let finish = finish(input, emit!(#call #awaited));
+    let alias = signature.output.is_result.then(|| {
+        let ty = &signature.output.ty;
+        emit!(type __R = #ty;)
+    });
     if signature.is_async {
         emit! {
+            #alias
             async fn __run(ctx: #private::JobContext, json: #private::String) -> #private::Outcome {
-                let params = #private::decode_owned(json, <#name as #private::Task>::DEF, #name::__read)?;
+                let params = #private::decode_owned(json, <#name as #private::Task>::DEF, __read)?;
                 #finish
             }
         }
     } else {
         emit! {
+            #alias
             fn __run(ctx: &#private::JobContext, json: &str) -> #private::Outcome {
-                let params = #private::decode(json, <#name as #private::Task>::DEF, #name::__read)?;
+                let params = #private::decode(json, <#name as #private::Task>::DEF, __read)?;
                 #finish
             }
         }
@@ -44,25 +55,34 @@ pub(super) fn run_function(input: &Input<'_>) -> TokenStream {
 
 /// The shared value for one `#[state]` parameter, or a clone of it.
 fn state_argument(private: &TokenStream, state: &StateParam, ctx: &TokenStream) -> TokenStream {
-    let get = qualified(private, &state.ty, state.spans, "State", "get");
-    let found = emit!(#get(#ctx)?);
-    if !state.cloned {
-        return found;
-    }
-    let clone = qualified(private, &state.ty, state.spans, "Clone", "clone");
-    emit!(#clone(#found))
+    let (bound, item) = if state.cloned { ("StateByValue", "clone_of") } else { ("State", "get") };
+    let get = qualified(private, &state.ty, state.spans, bound, item);
+    emit!(#get(#ctx)?)
 }
 
-/// The outcome of `call`. It needs a valid return type, a value that can be stored, and a valid error type;
-/// errors about each of them point at the return type.
+/// The outcome of `call`. It needs a value that can be stored, and a valid error type; errors about each of
+/// them point at the return type.
 fn finish(input: &Input<'_>, call: TokenStream) -> TokenStream {
     let (private, output) = (&private_alias(), &input.signature.output);
-    let (first, last) = end_spans(output);
-    let into_result = qualified(private, output, (first, last), "TaskReturn", "into_result");
-    // These errors point at the argument of `finish`. Its path begins at the first token of the return type,
-    // so its call must end at the last one.
-    let (dots, open, close) = (Token![::](last), Token![<](last), Token![>](last));
-    let mut call = Group::new(Delimiter::Parenthesis, call);
-    call.set_span(last);
-    emit!(#private::finish(#into_result #dots #open #close #call))
+    let whole = end_spans(&output.ty);
+    if !output.is_result {
+        let outcome = qualified(private, &output.ty, whole, "TaskOutput", "outcome");
+        return emit!(#outcome(&#call));
+    }
+    // The type is written once: an error about a name in it would occur at each place.
+    let written = local("__R").into_token_stream();
+    let into_result = qualified(private, &written, whole, "TaskReturn", "into_result");
+    let value = projection(private, &written, output.value_spans, "TaskReturn", "Output");
+    let outcome = qualified(private, &value, output.value_spans, "TaskOutput", "outcome");
+    // An error about the type of the error points at the argument of `failed`, from its first to its last
+    // token.
+    let mut caught = Group::new(Delimiter::Parenthesis, emit!(#private::Caught(it)));
+    caught.set_span(output.error_spans.1);
+    let unsend = spanned_call(emit!(#private::ErrorOf<#written>), "unsend", caught, output.error_spans);
+    emit! {
+        match #into_result(#call) {
+            #private::Ok(it) => #outcome(&it),
+            #private::Err(it) => #private::TaskFailure::failed(#unsend),
+        }
+    }
 }

@@ -8,8 +8,8 @@ use proc_macro2::{Ident, Literal, TokenStream};
 
 use super::attributes::doc_text;
 use super::input::Input;
-use crate::signature::StoredParam;
-use crate::tokens::{emit, local, private_alias};
+use crate::signature::{StoredParam, StoredType};
+use crate::tokens::{emit, local, private_alias, qualified};
 
 /// The serde impls, written through `TaskParam` and not derived: they compile in a quarter of the time of a
 /// derive, a type that cannot be stored is one error instead of seven, and run-time errors name the
@@ -26,11 +26,9 @@ pub(super) fn serde_impls(input: &Input<'_>) -> TokenStream {
     });
     emit! {
         const __PARAMS: &[#private::ParamInfo] = &[#(#infos),*];
-        impl #name {
-            fn __read(object: &mut #private::Object) -> #private::Option<Self> {
-                #(#takes)*
-                #private::Some(Self { #(#fields),* })
-            }
+        fn __read(object: &mut #private::Object) -> #private::Option<#name> {
+            #(#takes)*
+            #private::Some(#name { #(#fields),* })
         }
         impl #private::Serialize for #name {
             fn serialize<S: #private::Serializer>(
@@ -46,7 +44,7 @@ pub(super) fn serde_impls(input: &Input<'_>) -> TokenStream {
             fn deserialize<D: #private::Deserializer<'de>>(
                 deserializer: D,
             ) -> #private::Result<Self, D::Error> {
-                #private::read(deserializer, Self::__read)
+                #private::read(deserializer, __read)
             }
         }
     }
@@ -70,10 +68,20 @@ fn put(private: &TokenStream, param: &StoredParam) -> TokenStream {
         Some(path) => emit! {
             #private::put_with(#path::serialize(&self.#name, #private::ValueSerializer), #key, &mut object)?;
         },
-        None => {
-            let put = param.ty.qualified(private, "TaskParam", "put");
-            emit!(#put(&self.#name, #key, &mut object)?;)
-        }
+        None => match &param.ty.large_array {
+            None => {
+                let put = param.ty.qualified(private, "TaskParam", "put");
+                emit!(#put(&self.#name, #key, &mut object)?;)
+            }
+            Some(item) if param.ty.optional => {
+                let put = qualified(private, item, param.ty.spans, "TaskParam", "put_array_option");
+                emit!(#put(#private::items(&self.#name), #key, &mut object)?;)
+            }
+            Some(item) => {
+                let put = qualified(private, item, param.ty.spans, "TaskParam", "put_array");
+                emit!(#put(&self.#name, #key, &mut object)?;)
+            }
+        },
     }
 }
 
@@ -94,15 +102,23 @@ fn take(private: &TokenStream, at: usize, param: &StoredParam) -> TokenStream {
             emit!(#private::take_with(object, &__PARAMS[#at], |raw| #path::deserialize(raw)))
         }
         (None, Some(default)) => {
-            let take = param.ty.qualified(private, "TaskParam", "take_or");
+            let take = bound_of_take(private, &param.ty, ["take_or", "take_array_or", "take_array_option"]);
             emit!(#take(object, &__PARAMS[#at], #default))
         }
         (None, None) => {
-            let take = param.ty.qualified(private, "TaskParam", "take");
+            let take = bound_of_take(private, &param.ty, ["take", "take_array", "take_array_option"]);
             emit!(#take(object, &__PARAMS[#at]))
         }
     };
     emit!(let #local = #value;)
+}
+
+/// The function that reads a value, a large array, or an optional large array.
+fn bound_of_take(private: &TokenStream, ty: &StoredType, names: [&str; 3]) -> TokenStream {
+    match &ty.large_array {
+        None => ty.qualified(private, "TaskParam", names[0]),
+        Some(item) => qualified(private, item, ty.spans, "TaskParam", names[if ty.optional { 2 } else { 1 }]),
+    }
 }
 
 fn nth_local(at: usize) -> Ident {

@@ -4,27 +4,32 @@
 //!
 //! Depends on `input` and `attributes`, and on `names`, `options`, `signature` and `tokens`.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use syn::{LitStr, Token};
 
 use super::attributes::doc_text;
 use super::input::Input;
 use crate::names;
-use crate::options::Options;
-use crate::signature::StateParam;
-use crate::tokens::{emit, end_spans, local, private_alias, qualified};
+use crate::options::{Check, Options};
+use crate::signature::{StateParam, type_text};
+use crate::tokens::{emit, end_spans, local, private_alias, projection, qualified, spanned_call};
 
 /// The `Task` impl.
 pub(super) fn task_impl(input: &Input<'_>) -> TokenStream {
     let (private, name, options) = (&private_alias(), &input.name, input.options);
     let function = LitStr::new(&names::plain(&input.signature.name), Span::mixed_site());
     let task_name = options.name.as_ref().unwrap_or(&function);
-    let (first, last) = end_spans(&input.signature.output);
-    let output = qualified(private, &input.signature.output, (first, last), "TaskReturn", "Output");
+    let written = &input.signature.output;
+    let (first, last) = end_spans(&written.ty);
+    let output = match written.is_result {
+        true => projection(private, &emit!(__R), (first, last), "TaskReturn", "Output"),
+        false => written.ty.clone(),
+    };
+    let alias_check = written.may_be_alias.then(|| alias_check(private, &written.ty));
+    let checks = options.checks.iter().map(|check| option_check(private, check));
     // An error about the type points at the whole path or at the whole line. rustc computes that place from
     // the first and the last token, so both have spans of the return type.
-    let (keyword, open, close, end) =
-        (Token![type](first), Token![<](last), Token![>](last), Token![;](last));
+    let (keyword, end) = (Token![type](first), Token![;](last));
     let doc = doc_text(&input.function.attrs).map(|text| emit!(.doc(#text)));
     let aliases = &options.aliases;
     let aliases = (!aliases.is_empty()).then(|| emit!(.aliases(&[#(#aliases),*])));
@@ -36,23 +41,67 @@ pub(super) fn task_impl(input: &Input<'_>) -> TokenStream {
     let set = (!set.is_empty()).then(|| emit!(.options(#private::TaskOptions::DEFAULT #(#set)*)));
     let run = run_value(input);
     emit! {
+        #(#checks)*
+        #alias_check
         #state_list
+        const __DEF: &#private::TaskDef = &#private::TaskDef::new(
+            #task_name,
+            __PARAMS,
+            |object| #private::check(object, __PARAMS, __read),
+            #run,
+        )
+        .declared(
+            #private::file!(),
+            #private::line!(),
+            #private::module_path!(),
+        )
+        #doc #aliases #state #set;
         impl #private::Task for #name {
-            #keyword Output = #output #open #close #end
-            const DEF: &'static #private::TaskDef = &#private::TaskDef::new(
-                #task_name,
-                __PARAMS,
-                |object| #private::check(object, __PARAMS, Self::__read),
-                #run,
-            )
-            .declared(
-                #private::file!(),
-                #private::line!(),
-                #private::module_path!(),
-            )
-            #doc #aliases #state #set;
+            #keyword Output = #output #end
+            const DEF: &'static #private::TaskDef = __DEF;
         }
     }
+}
+
+/// The constant of an option that is not a literal, and its check.
+fn option_check(private: &TokenStream, check: &Check) -> TokenStream {
+    let Check { name, ty, value, spans, problem } = check;
+    let (ty, problem) = (ty.tokens(private), local(problem));
+    let refusal = refusal(private, *spans, emit!(problem));
+    emit! {
+        const #name: #ty = #value;
+        const _: () = if let #private::Some(problem) = #private::#problem(#name) { #refusal };
+    }
+}
+
+/// The check that a return type which is not written as `Result` is none.
+fn alias_check(private: &TokenStream, ty: &TokenStream) -> TokenStream {
+    let text = format!(
+        "`{0}` hides a `Result`, so its error would be stored as a success\nhelp: write `Result<..>` as the \
+         return type",
+        type_text(ty.clone())
+    );
+    let refusal = refusal(private, end_spans(ty), emit!(#text));
+    // If the type cannot be stored, that is the only error: the compiler does not evaluate a constant with a
+    // type error.
+    let outcome = qualified(private, ty, end_spans(ty), "TaskOutput", "outcome");
+    emit! {
+        const _: () = {
+            let _ = #outcome;
+            if #private::Written::<#ty>::IS_RESULT { #refusal }
+        };
+    }
+}
+
+/// An expression that fails at compile time with this message, at the tokens from the first to the second
+/// span.
+///
+/// Not `panic!`: its first token is an identifier, for which an editor would offer the definition of `panic`
+/// at the place of the user's token.
+fn refusal(private: &TokenStream, (first, last): (Span, Span), message: TokenStream) -> TokenStream {
+    let mut arguments = Group::new(Delimiter::Parenthesis, emit!(#private::None, #message));
+    arguments.set_span(last);
+    spanned_call(emit!(#private::Option<()>), "expect", arguments, (first, last))
 }
 
 /// The options that the attribute sets, as calls on the default options.
@@ -70,7 +119,8 @@ fn option_values(options: &Options) -> impl Iterator<Item = (Ident, &TokenStream
 /// The `StateInfo` of one shared value.
 fn state_info(private: &TokenStream, state: &StateParam) -> TokenStream {
     let (param, ty) = (&state.param, &state.text);
-    let type_id = qualified(private, &state.ty, state.spans, "State", "type_id");
+    let bound = if state.cloned { "StateByValue" } else { "State" };
+    let type_id = qualified(private, &state.ty, state.spans, bound, "type_id");
     emit!(#private::StateInfo::new(#param, #ty, #type_id))
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Includes planned options and the names that other frameworks use. Reads no value: `values` does.
 //!
-//! Depends on `diagnostics` for suggestions.
+//! Depends on `diagnostics` for suggestions, and on `names`.
 
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
 
 use crate::diagnostics::suggest;
+use crate::names::camel_case;
 
 /// The supported options, each with an example.
 pub(super) const OPTIONS: [(&str, &str); 8] = [
@@ -25,13 +26,12 @@ pub(super) const OPTIONS: [(&str, &str); 8] = [
 const PLANNED: [&str; 3] = ["concurrency", "unique", "cron"];
 
 /// The names that other frameworks use for these options.
-const SYNONYMS: [(&str, &str); 24] = [
+const SYNONYMS: [(&str, &str); 23] = [
     ("alias", "aliases"),
     ("attempts", "retries"),
     ("channel", "queue"),
     ("debounce", "unique"),
     ("dedup", "unique"),
-    ("delay", "backoff"),
     ("every", "cron"),
     ("limit", "concurrency"),
     ("max_attempts", "retries"),
@@ -52,12 +52,53 @@ const SYNONYMS: [(&str, &str); 24] = [
     ("weight", "priority"),
 ];
 
+/// What callers set for one job, with the words for it: the method of the params struct.
+const OF_A_JOB: [(&str, &str); 13] = [
+    ("at", "at"),
+    ("delay", "delay"),
+    ("delay_for", "delay"),
+    ("display_name", "display_name"),
+    ("idempotency_key", "idempotency_key"),
+    ("job_key", "idempotency_key"),
+    ("key", "idempotency_key"),
+    ("meta", "metadata"),
+    ("metadata", "metadata"),
+    ("run_at", "at"),
+    ("run_in", "delay"),
+    ("scheduled_at", "at"),
+    ("start_at", "at"),
+];
+
+/// The attributes of parameters.
+const OF_A_PARAMETER: [&str; 4] = ["ctx", "default", "state", "with"];
+
+/// The words for the task's name, which has no key.
+const NAMES: [&str; 4] = ["id", "name", "task", "task_name"];
+
+/// Whether this is a word for the task's name.
+pub(super) fn is_name(word: &str) -> bool {
+    NAMES.contains(&word)
+}
+
 /// The message for a key that is not a supported option.
 pub(super) fn unknown_option(word: &str, function: &Ident) -> String {
+    if let Some((_, method)) = OF_A_JOB.iter().find(|(theirs, _)| *theirs == word) {
+        return format!(
+            "the option `{word}` belongs to one job, and not to its task\nhelp: set it when you enqueue the job: \
+             {}::new(..).{method}(..)",
+            camel_case(function)
+        );
+    }
+    if OF_A_PARAMETER.contains(&word) {
+        return format!(
+            "`{word}` is an attribute of a parameter, and not an option of the task\nhelp: write `#[{word}]` before \
+             the parameter"
+        );
+    }
     if PLANNED.contains(&word) {
         return format!("the option `{word}` is not supported yet\nhelp: remove it");
     }
-    if word == "name" {
+    if is_name(word) {
         return format!(
             "the first argument of `task` is the task's name, without a key\nhelp: #[task(\"{}\")]",
             function.unraw()

@@ -23,11 +23,14 @@ use crate::diagnostics::Errors;
 use crate::names;
 use crate::tokens::{emit, private_alias};
 use backoff::backoff;
-use known::{OPTIONS, unknown_option};
+use known::{OPTIONS, is_name, unknown_option};
+pub(crate) use values::Check;
 use values::{integer, queue, timeout};
 
 /// The options of one task. Values are constant expressions, ready to emit.
 pub(crate) struct Options {
+    /// The constants behind values that are not literals, with their checks.
+    pub(crate) checks: Vec<Check>,
     /// `None` after an error.
     pub(crate) name: Option<LitStr>,
     pub(crate) aliases: Vec<LitStr>,
@@ -49,6 +52,7 @@ impl Options {
     pub(crate) fn read(tokens: TokenStream, function: &Ident, errors: &mut Errors) -> Options {
         let runtime = runtime_path(&tokens).unwrap_or_else(|| emit!(::qdjobs));
         let mut options = Options {
+            checks: Vec::new(),
             name: None,
             aliases: Vec::new(),
             queue: None,
@@ -77,32 +81,54 @@ impl Options {
     /// Reads the name, which is the first argument and has no key.
     fn read_name(&mut self, input: ParseStream<'_>, function: &Ident, errors: &mut Errors) {
         let help = format!("#[task(\"{}\")]", function.unraw());
+        let missing = "the first argument of `task` must be the task's name, as a string literal: stored jobs refer \
+                       to it";
         match input.parse::<Option<Lit>>() {
-            Ok(Some(Lit::Str(name))) => {
+            Ok(Some(Lit::Str(name))) if name.suffix().is_empty() => {
                 names::check("task", &name, errors);
                 self.name = Some(name);
+                expect_comma(input, errors);
+            }
+            Ok(Some(Lit::Str(name))) => {
+                errors.add_with_help(
+                    &name,
+                    "the task's name must be a string literal without a suffix",
+                    help,
+                );
                 expect_comma(input, errors);
             }
             Ok(Some(other)) => {
                 errors.add_with_help(&other, "the task's name must be a string literal", help);
                 expect_comma(input, errors);
             }
-            // `read_option` reports `name = ".."`.
-            _ if input.peek(syn::Ident) && input.fork().parse::<Ident>().is_ok_and(|key| key == "name") => {}
-            _ => errors.push(syn::Error::new(
-                input.span(),
-                format_args!(
-                    "the first argument of `task` must be the task's name, as a string literal: stored jobs \
-                     refer to it\nhelp: {help}"
-                ),
-            )),
+            _ if is_option(input) => {
+                // `read_option` reports `name = ".."`.
+                let key = input.fork().call(Ident::parse_any);
+                if !key.is_ok_and(|key| is_name(&key.to_string())) {
+                    errors.push(syn::Error::new(input.span(), format_args!("{missing}\nhelp: {help}")));
+                }
+            }
+            _ => {
+                errors.push(syn::Error::new(input.span(), format_args!("{missing}\nhelp: {help}")));
+                skip_to_comma(input);
+                let _ = input.parse::<Token![,]>();
+            }
         }
     }
 
     /// Reads one `key = value` or `key(values)`.
     fn read_option(&mut self, input: ParseStream<'_>, function: &Ident, errors: &mut Errors) {
         let Ok(key) = input.call(Ident::parse_any) else {
-            errors.push(input.error("expected an option, such as `retries = 5`"));
+            match (input.parse::<Option<LitStr>>(), &self.name) {
+                // The name behind an option: `read_name` has reported that the first argument is none.
+                (Ok(Some(_)), None) => {}
+                (Ok(Some(second)), Some(_)) => errors.add_with_help(
+                    &second,
+                    "a task has one name",
+                    format_args!("for an earlier name write aliases({})", second.to_token_stream()),
+                ),
+                _ => errors.push(input.error("expected an option, such as `retries = 5`")),
+            }
             return skip_to_comma(input);
         };
         let word = key.to_string();
@@ -134,38 +160,62 @@ impl Options {
         errors: &mut Errors,
     ) -> syn::Result<()> {
         let listed = input.peek(syn::token::Paren);
-        if listed != (word == "aliases") || !(listed || input.peek(Token![=])) {
-            let what = if input.is_empty() || input.peek(Token![,]) {
-                "needs a value"
-            } else {
-                "has the wrong form"
-            };
-            return Err(syn::Error::new(key.span(), format!("the option `{word}` {what}\nhelp: {example}")));
+        let assigned = input.peek(Token![=]) && !input.peek(Token![==]);
+        let problem = |what: &str| {
+            Err(syn::Error::new(key.span(), format!("the option `{word}` {what}\nhelp: {example}")))
+        };
+        if input.is_empty() || input.peek(Token![,]) {
+            return problem("needs a value");
+        }
+        if listed != (word == "aliases") || !(listed || assigned) {
+            return problem("has the wrong form");
         }
         if listed {
-            return self.read_aliases(input, errors);
+            return self.read_aliases(key, example, input, errors);
         }
         input.parse::<Token![=]>()?;
+        if input.is_empty() || input.peek(Token![,]) {
+            return problem("needs a value");
+        }
+        let (private, checks) = (&private_alias(), &mut self.checks);
         match word {
             "params" => self.params = Some(struct_name(input, example)?),
             // Read before all other options, see `runtime_path`.
-            "crate" => drop(input.parse::<Path>()?),
-            "queue" => self.queue = queue(input.parse()?, errors),
+            "crate" => drop(path_of_crate(input, example)?),
+            "queue" => self.queue = queue(input.parse()?, checks, errors),
             "priority" => {
                 let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
                 self.priority = integer(word, input.parse()?, range, errors);
             }
             "retries" => self.retries = integer(word, input.parse()?, 0..=i64::from(u32::MAX), errors),
-            "timeout" => self.timeout = timeout(&private_alias(), input.parse()?, errors),
-            _ => self.backoff = backoff(&private_alias(), input.parse::<Expr>()?, errors),
+            "timeout" => self.timeout = timeout(private, input.parse()?, checks, errors),
+            _ => self.backoff = backoff(private, input.parse::<Expr>()?, checks, errors),
         }
         Ok(())
     }
 
-    fn read_aliases(&mut self, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<()> {
+    fn read_aliases(
+        &mut self,
+        key: &Ident,
+        example: &str,
+        input: ParseStream<'_>,
+        errors: &mut Errors,
+    ) -> syn::Result<()> {
         let content;
         syn::parenthesized!(content in input);
-        for alias in Punctuated::<LitStr, Token![,]>::parse_terminated(&content)? {
+        if content.is_empty() {
+            return Err(syn::Error::new(
+                key.span(),
+                format!("the option `aliases` needs a name\nhelp: {example}"),
+            ));
+        }
+        let aliases = Punctuated::<LitStr, Token![,]>::parse_terminated(&content);
+        // Read to its end: what is left would be a second error.
+        let _ = content.parse::<TokenStream>();
+        let aliases = aliases.map_err(|error| {
+            syn::Error::new(error.span(), format!("an alias must be a string literal\nhelp: {example}"))
+        })?;
+        for alias in aliases {
             names::check("task", &alias, errors);
             let taken = self.name.iter().chain(&self.aliases).any(|name| name.value() == alias.value());
             if taken {
@@ -218,8 +268,32 @@ fn skip_to_comma(input: ParseStream<'_>) {
     }
 }
 
+/// Whether the next tokens are `key = ..` or the list of an option.
+fn is_option(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    let Ok(key) = ahead.call(Ident::parse_any) else { return false };
+    let is_known = OPTIONS.iter().any(|(known, _)| key == known) || is_name(&key.to_string());
+    ahead.peek(Token![=]) || (is_known && ahead.peek(syn::token::Paren))
+}
+
+/// The name of the params struct.
 fn struct_name(input: ParseStream<'_>, example: &str) -> syn::Result<Ident> {
-    input.parse().map_err(|error| {
-        syn::Error::new(error.span(), format!("expected the name of the params struct\nhelp: {example}"))
+    let error = |span| {
+        syn::Error::new(
+            span,
+            format!("expected the name of the params struct, without a path\nhelp: {example}"),
+        )
+    };
+    let name: Ident = input.parse().map_err(|wrong: syn::Error| error(wrong.span()))?;
+    if input.peek(Token![::]) || input.peek(Token![<]) {
+        return Err(error(name.span()));
+    }
+    Ok(name)
+}
+
+/// The path of the runtime crate.
+fn path_of_crate(input: ParseStream<'_>, example: &str) -> syn::Result<Path> {
+    input.parse().map_err(|error: syn::Error| {
+        syn::Error::new(error.span(), format!("expected the path of the crate qdjobs\nhelp: {example}"))
     })
 }

@@ -1,20 +1,73 @@
 //! Reads the values of the options: queue names, integers, durations.
 //!
 //! The value of `backoff` is read in `backoff`, the keys are in `known`. A literal is checked; any other
-//! expression is emitted as written.
+//! expression becomes a constant, which [`Check`] lets the compiler check.
 //!
 //! Depends on `duration`, `names`, `diagnostics` and `tokens`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::{Expr, Lit, UnOp};
 
 use crate::diagnostics::Errors;
-use crate::tokens::emit;
+use crate::tokens::{emit, end_spans, local, words_without_quotes};
 use crate::{duration, names};
+
+/// A constant for the value of an option that is not a literal, and the function of the runtime that returns
+/// what is wrong with it (`task/option_checks.rs`).
+pub(crate) struct Check {
+    pub(crate) name: Ident,
+    pub(crate) ty: OptionType,
+    pub(crate) value: TokenStream,
+    /// The spans of the first and the last token of the value as written.
+    pub(crate) spans: (Span, Span),
+    pub(crate) problem: &'static str,
+}
+
+/// An option whose value can be a constant.
+#[derive(Clone, Copy)]
+pub(crate) enum OptionType {
+    Queue,
+    Timeout,
+    Factor,
+    Backoff,
+}
+
+impl OptionType {
+    /// The type of the value.
+    pub(crate) fn tokens(self, private: &TokenStream) -> TokenStream {
+        match self {
+            OptionType::Queue => emit!(&'static str),
+            OptionType::Timeout => emit!(#private::Duration),
+            OptionType::Factor => emit!(f64),
+            OptionType::Backoff => emit!(#private::Backoff),
+        }
+    }
+}
+
+impl Check {
+    /// The check of `value`, which is written as `written`.
+    pub(super) fn new(ty: OptionType, value: &impl ToTokens, written: &impl ToTokens) -> Check {
+        let (name, problem) = match ty {
+            OptionType::Queue => ("__QUEUE", "queue_problem"),
+            OptionType::Timeout => ("__TIMEOUT", "timeout_problem"),
+            OptionType::Factor => ("__FACTOR", "factor_problem"),
+            OptionType::Backoff => ("__BACKOFF", "backoff_problem"),
+        };
+        let (value, spans) = (value.to_token_stream(), end_spans(&written.to_token_stream()));
+        Check { name: local(name), ty, value, spans, problem }
+    }
+
+    /// Adds the check, and returns the name of its constant.
+    pub(super) fn add_to(self, checks: &mut Vec<Check>) -> TokenStream {
+        let name = self.name.to_token_stream();
+        checks.push(self);
+        name
+    }
+}
 
 /// The literal of an expression, without the invisible groups that `macro_rules!` adds.
 pub(super) fn literal(value: &Expr) -> Option<&Lit> {
@@ -25,16 +78,44 @@ pub(super) fn literal(value: &Expr) -> Option<&Lit> {
     }
 }
 
-pub(super) fn queue(value: Expr, errors: &mut Errors) -> Option<TokenStream> {
+pub(super) fn queue(value: Expr, checks: &mut Vec<Check>, errors: &mut Errors) -> Option<TokenStream> {
+    let message = "the queue's name must be a string";
     match literal(&value) {
-        Some(Lit::Str(name)) => names::check("queue", name, errors),
-        Some(other) => {
-            errors.add_with_help(other, "the queue's name must be a string", "queue = \"mail\"");
-            return None;
+        Some(Lit::Str(name)) => {
+            names::check("queue", name, errors);
+            return Some(value.into_token_stream());
         }
-        None => {}
+        Some(other) => errors.add_with_help(other, message, "queue = \"mail\""),
+        None => match (&value, words_without_quotes(&value)) {
+            (_, Some(words)) => {
+                errors.add_with_help(&value, message, format_args!("queue = \"{words}\""));
+            }
+            (Expr::Array(_) | Expr::Tuple(_), _) => {
+                errors.add_with_help(&value, "a task has one queue", "queue = \"mail\"");
+            }
+            (value, _) if is_made_at_run_time(value) => {
+                errors.add_with_help(value, message, "queue = \"mail\", without a conversion");
+            }
+            _ => return Some(Check::new(OptionType::Queue, &value, &value).add_to(checks)),
+        },
     }
-    Some(value.into_token_stream())
+    None
+}
+
+/// Whether the expression makes a `String` or an `Option` of a literal, as no constant does.
+fn is_made_at_run_time(value: &Expr) -> bool {
+    match value {
+        Expr::MethodCall(call) => matches!(literal(&call.receiver), Some(Lit::Str(_))),
+        Expr::Macro(call) => call.mac.path.is_ident("format"),
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(path) => path.path.segments.last().is_some_and(|last| {
+                let is_conversion = ["from", "new", "Some"].iter().any(|known| last.ident == known);
+                is_conversion && call.args.iter().any(|arg| matches!(literal(arg), Some(Lit::Str(_))))
+            }),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// An integer. `range` is the range of the type that the runtime uses for it.
@@ -49,32 +130,41 @@ pub(super) fn integer(
         other => (false, literal(other)),
     };
     let message = match digits {
-        None => return Some(value.into_token_stream()),
+        None if words_without_quotes(&value).is_none() => return Some(value.into_token_stream()),
         Some(Lit::Int(digits)) => match digits.base10_parse::<i64>() {
             Ok(size) if range.contains(&if negative { -size } else { size }) => {
                 return Some(value.into_token_stream());
             }
             _ => format!("`{word}` must be between {} and {}", range.start(), range.end()),
         },
-        Some(_) => format!("`{word}` must be an integer"),
+        _ => format!("`{word}` must be an integer"),
     };
     errors.add_with_help(&value, message, format_args!("{word} = 5"));
     None
 }
 
 /// A duration: a string such as `"30s"`, or any expression of type `Duration`. The second value is the
-/// length, if a literal gives it.
+/// length, if a literal gives it. `example` is shown for a value that is no text.
 pub(super) fn duration(
     private: &TokenStream,
     value: &Expr,
+    example: &str,
     errors: &mut Errors,
 ) -> Option<(TokenStream, Option<Duration>)> {
+    let message = "a duration must be a string";
     let parsed = match literal(value) {
+        None if words_without_quotes(value).is_some() => Err(format!("{message}\nhelp: {example}")),
         None => return Some((value.to_token_stream(), None)),
         Some(Lit::Str(text)) => duration::parse(&text.value()),
         Some(Lit::Int(digits)) if digits.suffix().is_empty() => duration::parse(digits.base10_digits()),
-        Some(other) => duration::parse(&other.to_token_stream().to_string())
-            .and(Err(format!("a duration must be a string\nhelp: write \"{}\"", other.to_token_stream()))),
+        Some(other) => {
+            // `30s` and `1h30m` are numbers with a suffix.
+            let text = other.to_token_stream().to_string();
+            Err(match duration::parse(&text) {
+                Ok(_) => format!("{message}\nhelp: write \"{text}\""),
+                Err(_) => format!("{message}\nhelp: {example}"),
+            })
+        }
     };
     match parsed {
         Ok(length) => {
@@ -88,15 +178,23 @@ pub(super) fn duration(
     }
 }
 
-pub(super) fn timeout(private: &TokenStream, value: Expr, errors: &mut Errors) -> Option<TokenStream> {
-    let (tokens, length) = duration(private, &value, errors)?;
-    if length.is_some_and(|length| length.is_zero()) {
-        errors.add_with_help(
-            &value,
-            "a timeout of zero would end every attempt immediately",
-            "for no timeout, remove the option",
-        );
-        return None;
+pub(super) fn timeout(
+    private: &TokenStream,
+    value: Expr,
+    checks: &mut Vec<Check>,
+    errors: &mut Errors,
+) -> Option<TokenStream> {
+    let (tokens, length) = duration(private, &value, "timeout = \"30s\"", errors)?;
+    match length {
+        Some(length) if length.is_zero() => {
+            errors.add_with_help(
+                &value,
+                "a timeout of zero would end every attempt immediately",
+                "for no timeout, remove the option",
+            );
+            None
+        }
+        Some(_) => Some(tokens),
+        None => Some(Check::new(OptionType::Timeout, &value, &value).add_to(checks)),
     }
-    Some(tokens)
 }

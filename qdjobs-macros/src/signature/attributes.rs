@@ -17,7 +17,7 @@ pub(crate) enum Default {
     /// `#[default]`: the default of the type.
     OfType,
     /// `#[default(expression)]`
-    Value(Expr),
+    Value(Box<Expr>),
 }
 
 /// All attributes of one parameter.
@@ -29,30 +29,46 @@ pub(super) struct ParamAttributes {
     pub(super) default: Option<(Attribute, Default)>,
     pub(super) aliases: Vec<LitStr>,
     pub(super) with: Option<Path>,
+    /// The lint levels, which stay on the parameter.
+    pub(super) lints: Vec<Attribute>,
 }
 
 /// The attributes of this macro, for suggestions.
 const PARAM_ATTRIBUTES: [&str; 5] = ["state", "ctx", "default", "alias", "with"];
 
+/// The names that other frameworks use for these attributes.
+const SYNONYMS: [(&str, &str); 6] = [
+    ("context", "ctx"),
+    ("data", "state"),
+    ("inject", "state"),
+    ("optional", "default"),
+    ("rename", "alias"),
+    ("serde_as", "with"),
+];
+
 /// Removes the attributes of this macro and the doc comments, which rustc rejects on a parameter. Keeps lint
 /// levels.
 pub(super) fn read_attributes(param: &mut PatType, errors: &mut Errors) -> ParamAttributes {
     let mut found = ParamAttributes::default();
-    let mut kept = Vec::new();
     for attr in std::mem::take(&mut param.attrs) {
         let word = attr.path().get_ident().map(Ident::to_string).unwrap_or_default();
+        if found.has(&word) {
+            let message = format_args!("the attribute `#[{word}]` is set more than once");
+            errors.add_with_help(&attr, message, "remove all but one");
+            continue;
+        }
         let read = match word.as_str() {
             "doc" => {
                 found.docs.push(attr);
                 Ok(())
             }
-            "state" => without_arguments(&attr).map(|()| found.state = Some(attr)),
-            "ctx" => without_arguments(&attr).map(|()| found.ctx = Some(attr)),
+            "state" => without_arguments(&attr, "state").map(|()| found.state = Some(attr)),
+            "ctx" => without_arguments(&attr, "ctx").map(|()| found.ctx = Some(attr)),
             "default" => read_default(&attr).map(|default| found.default = Some((attr, default))),
             "alias" => read_aliases(&attr).map(|aliases| found.aliases.extend(aliases)),
             "with" => read_with(&attr).map(|path| found.with = Some(path)),
             "allow" | "expect" | "warn" | "deny" | "forbid" => {
-                kept.push(attr);
+                found.lints.push(attr);
                 Ok(())
             }
             _ => Err(unknown_attribute(&attr, &word)),
@@ -61,8 +77,21 @@ pub(super) fn read_attributes(param: &mut PatType, errors: &mut Errors) -> Param
             errors.push(error);
         }
     }
-    param.attrs = kept;
+    param.attrs.clone_from(&found.lints);
     found
+}
+
+impl ParamAttributes {
+    /// Whether the attribute, of which a parameter can have one, was read already.
+    fn has(&self, word: &str) -> bool {
+        match word {
+            "state" => self.state.is_some(),
+            "ctx" => self.ctx.is_some(),
+            "default" => self.default.is_some(),
+            "with" => self.with.is_some(),
+            _ => false,
+        }
+    }
 }
 
 fn unknown_attribute(attr: &Attribute, word: &str) -> syn::Error {
@@ -84,7 +113,8 @@ fn unknown_attribute(attr: &Attribute, word: &str) -> syn::Error {
         _ => {}
     }
     let shown = attr.path().to_token_stream().to_string();
-    match suggest(word, PARAM_ATTRIBUTES) {
+    let synonym = SYNONYMS.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours);
+    match synonym.or_else(|| suggest(word, PARAM_ATTRIBUTES)) {
         Some(meant) => error(
             attr,
             format_args!("unknown attribute `{shown}`"),
@@ -101,14 +131,23 @@ fn unknown_attribute(attr: &Attribute, word: &str) -> syn::Error {
     }
 }
 
-fn without_arguments(attr: &Attribute) -> syn::Result<()> {
-    attr.meta.require_path_only().map(drop)
+fn without_arguments(attr: &Attribute, word: &str) -> syn::Result<()> {
+    match &attr.meta {
+        Meta::Path(_) => Ok(()),
+        _ => Err(error(attr, format_args!("`#[{word}]` has no value"), format_args!("write `#[{word}]`"))),
+    }
 }
 
 fn read_default(attr: &Attribute) -> syn::Result<Default> {
     match &attr.meta {
         Meta::Path(_) => Ok(Default::OfType),
-        Meta::List(list) => list.parse_args().map(Default::Value),
+        Meta::List(list) => list.parse_args().map(|value| Default::Value(Box::new(value))).map_err(|_| {
+            error(
+                attr,
+                "`#[default(..)]` takes one expression",
+                "#[default(\"en\")], or #[default] for the default of the type",
+            )
+        }),
         Meta::NameValue(_) => {
             Err(error(attr, "the value of `#[default]` must be in parentheses", "#[default(\"en\")]"))
         }
@@ -116,13 +155,18 @@ fn read_default(attr: &Attribute) -> syn::Result<Default> {
 }
 
 fn read_aliases(attr: &Attribute) -> syn::Result<Punctuated<LitStr, Token![,]>> {
-    attr.parse_args_with(Punctuated::parse_separated_nonempty).map_err(|_| {
+    let read = attr.parse_args_with(Punctuated::<LitStr, Token![,]>::parse_separated_nonempty);
+    let aliases = read.map_err(|_| {
         error(
             attr,
             "`#[alias]` needs an earlier name of the parameter, as a string literal",
             "#[alias(\"old_name\")]",
         )
-    })
+    })?;
+    match aliases.iter().find(|alias| alias.value().is_empty()) {
+        Some(alias) => Err(error(alias, "an earlier name cannot be empty", "#[alias(\"old_name\")]")),
+        None => Ok(aliases),
+    }
 }
 
 fn read_with(attr: &Attribute) -> syn::Result<Path> {

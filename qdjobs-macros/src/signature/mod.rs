@@ -16,12 +16,16 @@ mod param;
 mod stored_type;
 mod types;
 
-use proc_macro2::{Ident, TokenStream};
+use std::collections::HashSet;
+
+use proc_macro2::Ident;
 use syn::{FnArg, GenericParam, Safety};
 
 pub(crate) use attributes::Default;
+pub(crate) use output::Output;
 pub(crate) use param::{Param, StateParam, StoredParam};
 pub(crate) use stored_type::{OwnedType, PassBy, StoredType};
+pub(crate) use types::type_text;
 
 use crate::diagnostics::Errors;
 use output::read_output;
@@ -33,8 +37,12 @@ pub(crate) struct Signature {
     pub(crate) name: Ident,
     pub(crate) is_async: bool,
     pub(crate) params: Vec<Param>,
-    /// The return type as written; `()` if there is none.
-    pub(crate) output: TokenStream,
+    pub(crate) output: Output,
+    /// Whether rustc reports an error of the signature, so that nothing may be generated from it.
+    pub(crate) is_refused: bool,
+    /// Whether the function must not be emitted, since rustc would report an error of its signature a second
+    /// time.
+    pub(crate) is_hidden: bool,
 }
 
 /// Reads a signature, and removes the macro's attributes from its parameters: rustc does not know them.
@@ -56,8 +64,26 @@ pub(crate) fn read(sig: &mut syn::Signature, struct_name: &Ident, errors: &mut E
         }
     }
     check_keys(&params, errors);
-    let output = read_output(&sig.output, errors);
-    Signature { name: sig.ident.clone(), is_async: sig.asyncness.is_some(), params, output }
+    let (output, flaws) = read_output(&sig.output, errors);
+    Signature {
+        name: sig.ident.clone(),
+        is_async: sig.asyncness.is_some(),
+        is_refused: flaws.is_of_rustc || has_flaw_of_rustc(&params),
+        params,
+        output,
+        is_hidden: flaws.is_twice,
+    }
+}
+
+/// Whether rustc reports two parameters of one name, or a type that is not written.
+fn has_flaw_of_rustc(params: &[Param]) -> bool {
+    let mut names = HashSet::new();
+    params.iter().any(|param| match param {
+        Param::Refused => true,
+        Param::Stored(param) => !names.insert(param.key.clone()),
+        Param::State(param) => !names.insert(param.param.clone()),
+        Param::Context(_) => false,
+    })
 }
 
 /// A worker calls a task from safe code, by an ordinary call, with the values of one job.

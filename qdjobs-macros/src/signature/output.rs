@@ -1,73 +1,270 @@
-//! Refuses return types that no task can have: a borrow, `impl Trait`, `!`. Returns the type as it is
-//! written.
+//! Decides from the written return type whether a task returns a `Result`, and refuses types that no task can
+//! return: a borrow, `impl Trait`, `dyn`, `!`, a `TaskError` alone.
 //!
 //! Whether the value can be stored is decided by the compiler, with the requirements in the runtime's
-//! `task/output.rs`.
+//! `task/output.rs`. It also refuses an alias that hides a `Result`.
 //!
-//! Depends on `types` and `diagnostics`.
+//! Depends on `types`, `diagnostics` and `tokens`.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{ReturnType, Type};
+use syn::{GenericArgument, PathArguments, ReturnType, Type, TypeTraitObject};
 
-use super::types::ungrouped;
+use super::types::{
+    Part, is_large, is_no_key, is_refused_by_rustc, last_segment, map_arguments, type_text, ungrouped,
+    unsized_type, walk,
+};
 use crate::diagnostics::{Errors, error};
+use crate::tokens::end_spans;
 
-/// The return type as written; `()` if there is none.
-pub(super) fn read_output(output: &ReturnType, errors: &mut Errors) -> TokenStream {
-    let ReturnType::Type(_, ty) = output else { return quote!(()) };
-    if let Err(error) = check_output(ty) {
+/// The return type of a task.
+pub(crate) struct Output {
+    /// The type as written; `()` if there is none.
+    pub(crate) ty: TokenStream,
+    /// Whether it is written as `Result`: the last segment of its path has this name.
+    pub(crate) is_result: bool,
+    /// Whether it is another path, so that it can be an alias of a `Result`.
+    pub(crate) may_be_alias: bool,
+    /// The spans of the first and the last token of the value's type, if it is written; else of the whole.
+    pub(crate) value_spans: (Span, Span),
+    /// As `value_spans`, for the type of the error.
+    pub(crate) error_spans: (Span, Span),
+}
+
+/// What a return type contains that only rustc or nobody reports well.
+#[derive(Default)]
+pub(super) struct Flaws {
+    /// rustc reports the same error at the function.
+    pub(super) is_of_rustc: bool,
+    /// rustc would report the error a second time, at the function.
+    pub(super) is_twice: bool,
+}
+
+/// Reads the return type.
+pub(super) fn read_output(output: &ReturnType, errors: &mut Errors) -> (Output, Flaws) {
+    let mut flaws = Flaws::default();
+    let ReturnType::Type(_, ty) = output else {
+        let ty = quote!(());
+        let spans = end_spans(&ty);
+        return (
+            Output { ty, is_result: false, may_be_alias: false, value_spans: spans, error_spans: spans },
+            flaws,
+        );
+    };
+    let ty = ungrouped(ty);
+    let arguments = result_arguments(ty);
+    let is_result = arguments.is_some();
+    let (value, error) = arguments.unwrap_or_default();
+    let checked = match (is_result, value) {
+        (false, _) => check_value(ty, ty, &mut flaws),
+        (true, Some(value)) => check_value(value, ty, &mut flaws),
+        (true, None) => Ok(()),
+    };
+    let checked = checked.and_then(|()| error.map_or(Ok(()), |error| check_error(error, &mut flaws)));
+    if let Err(error) = checked {
         errors.push(error);
     }
-    ty.to_token_stream()
+    let spans = |part: Option<&Type>| end_spans(&part.unwrap_or(ty).to_token_stream());
+    let output = Output {
+        ty: ty.to_token_stream(),
+        is_result,
+        may_be_alias: !is_result && matches!(ty, Type::Path(_) | Type::Macro(_)),
+        value_spans: spans(value),
+        error_spans: spans(error),
+    };
+    (output, flaws)
 }
 
-fn check_output(ty: &Type) -> syn::Result<()> {
-    if let Type::Never(_) = ungrouped(ty) {
-        return Err(error(
-            ty,
+/// For a type that is written as `Result`: its value and its error, as far as they are written.
+fn result_arguments(ty: &Type) -> Option<(Option<&Type>, Option<&Type>)> {
+    let (word, arguments) = last_segment(ty)?;
+    if word != "Result" {
+        return None;
+    }
+    let PathArguments::AngleBracketed(arguments) = arguments else { return Some((None, None)) };
+    let mut types = arguments.args.iter().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    Some((types.next(), types.next()))
+}
+
+/// Checks the type of the value. `whole` is the return type.
+fn check_value(ty: &Type, whole: &Type, flaws: &mut Flaws) -> syn::Result<()> {
+    walk(ty, &mut |part| match part {
+        Part::Lifetime(lifetime) if lifetime.ident != "static" => Err(borrowed_error(lifetime)),
+        Part::Lifetime(_) => Ok(true),
+        Part::Type(part, behind_pointer) => check_part(part, behind_pointer, ty, whole, flaws),
+    })
+}
+
+fn check_part(
+    part: &Type,
+    behind_pointer: bool,
+    ty: &Type,
+    whole: &Type,
+    flaws: &mut Flaws,
+) -> syn::Result<bool> {
+    if !behind_pointer && let Some((_, owned)) = unsized_type(part) {
+        flaws.is_twice = true;
+        return Err(unsized_error(part, &owned));
+    }
+    match part {
+        Type::Never(_) if std::ptr::eq(part, ungrouped(whole)) => Err(error(
+            part,
             "a task cannot return `!`: it would occupy a slot of its worker forever",
             "return `()`",
-        ));
-    }
-    check_tokens(ty.to_token_stream())
-}
-
-fn check_tokens(tokens: TokenStream) -> syn::Result<()> {
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        match &token {
-            TokenTree::Group(group) => check_tokens(group.stream())?,
-            TokenTree::Ident(word) if word == "impl" => {
-                return Err(error(
-                    word,
-                    "the result of a task cannot be `impl Trait`: it must have a named type",
-                    "write the type; for a future use `async fn`",
-                ));
-            }
-            TokenTree::Punct(sign) if sign.as_char() == '&' => {
-                let is_lifetime =
-                    |next: &TokenTree| matches!(next, TokenTree::Punct(tick) if tick.as_char() == '\'');
-                if !tokens.peek().is_some_and(is_lifetime) {
-                    return Err(borrowed_error(&token));
-                }
-            }
-            TokenTree::Punct(sign) if sign.as_char() == '\'' => {
-                let Some(TokenTree::Ident(lifetime)) = tokens.next() else { continue };
-                if lifetime != "static" {
-                    return Err(borrowed_error(&quote!(#token #lifetime)));
-                }
-            }
-            _ => {}
+        )),
+        Type::ImplTrait(_) => Err(error(
+            part,
+            "the result of a task cannot be `impl Trait`: it must have a named type",
+            "write the type; for a future use `async fn`",
+        )),
+        Type::TraitObject(object) => {
+            flaws.is_twice |= !behind_pointer;
+            Err(dyn_error(object, ty))
         }
+        Type::Reference(reference) => {
+            let is_static = reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
+            Err(if is_static {
+                static_error(reference.and_token)
+            } else {
+                borrowed_error(reference.and_token)
+            })
+        }
+        Type::Ptr(_) => Err(error(
+            part,
+            "the result of a task cannot be a pointer: it is not valid in another process",
+            "return the value itself",
+        )),
+        Type::FnPtr(_) => Err(error(
+            part,
+            "the result of a task cannot be a function: it is stored as JSON",
+            "return a value that identifies the function",
+        )),
+        part if is_refused_by_rustc(part) => {
+            flaws.is_of_rustc = true;
+            Ok(false)
+        }
+        part => check_limits(part),
     }
-    Ok(())
 }
 
-fn borrowed_error(at: &impl ToTokens) -> syn::Error {
+/// Refuses what serde or serde_json cannot write, and a `TaskError` alone.
+fn check_limits(part: &Type) -> syn::Result<bool> {
+    match part {
+        Type::Array(array) if is_large(array) && matches!(array.len, syn::Expr::Lit(_)) => {
+            let item = type_text(array.elem.to_token_stream());
+            Err(error(
+                part,
+                "the result of a task cannot be an array of more than 32 items, which serde does not write",
+                format_args!("return `Vec<{item}>`"),
+            ))
+        }
+        Type::Path(_) if impossible_key(part).is_some() => Err(error(
+            impossible_key(part),
+            "the key of a stored map must be a text or a number: it is a key of a JSON object",
+            "return a `Vec` of pairs",
+        )),
+        Type::Path(_) if last_segment(part).is_some_and(|(word, _)| word == "TaskError") => Err(error(
+            part,
+            "a task cannot return a `TaskError` alone: it does not say when the task has succeeded",
+            "return `Result<(), TaskError>`, or `Result<T, TaskError>` for a task with a result",
+        )),
+        _ => Ok(true),
+    }
+}
+
+/// For a map: its key, if serde_json cannot write it.
+fn impossible_key(ty: &Type) -> Option<&Type> {
+    map_arguments(ty).map(|(key, _)| key).filter(|key| is_no_key(key))
+}
+
+/// Checks the type of the error.
+fn check_error(ty: &Type, flaws: &mut Flaws) -> syn::Result<()> {
+    walk(ty, &mut |part| match part {
+        Part::Lifetime(lifetime) if lifetime.ident != "static" => Err(borrowed_error(lifetime)),
+        Part::Type(Type::Reference(reference), _) => match &reference.lifetime {
+            Some(lifetime) if lifetime.ident == "static" => Ok(true),
+            _ => Err(borrowed_error(reference.and_token)),
+        },
+        Part::Type(part, _) if is_refused_by_rustc(part) => {
+            flaws.is_of_rustc = true;
+            Ok(false)
+        }
+        Part::Type(part @ Type::ImplTrait(_), _) => Err(error(
+            part,
+            "the error of a task cannot be `impl Trait`: it must have a named type",
+            "write the type, or `Box<dyn std::error::Error>`",
+        )),
+        Part::Type(part @ Type::TraitObject(_), false) => {
+            flaws.is_twice = true;
+            let text = type_text(part.to_token_stream());
+            Err(error(
+                part,
+                format_args!("the error of a task cannot be `{text}`, whose size is not known"),
+                format_args!("write `Box<{text}>`"),
+            ))
+        }
+        Part::Type(part, false) => match unsized_type(part) {
+            Some((_, owned)) => {
+                flaws.is_twice = true;
+                Err(unsized_error(part, &owned))
+            }
+            None => Ok(true),
+        },
+        _ => Ok(true),
+    })
+}
+
+/// The error for `dyn` in the value. `ty` is the type of the value.
+fn dyn_error(object: &TypeTraitObject, ty: &Type) -> syn::Error {
+    let bounds = type_text(object.bounds.to_token_stream());
+    let name =
+        bounds.split(['<', ' ', '+']).next().and_then(|path| path.rsplit("::").next()).unwrap_or_default();
+    let text = type_text(ty.to_token_stream());
+    match name {
+        "Future" => error(
+            ty,
+            "the result of a task cannot be a `dyn` future: a worker does not poll it",
+            "write `async fn`, and return what the future returns",
+        ),
+        "Error" => error(
+            ty,
+            "the result of a task cannot be `dyn`: it is read back as one concrete type",
+            format_args!("for an error return `Result<(), {text}>`"),
+        ),
+        _ => error(
+            ty,
+            "the result of a task cannot be `dyn`: it is read back as one concrete type",
+            "return a concrete type, such as an `enum`",
+        ),
+    }
+}
+
+fn unsized_error(ty: &Type, owned: &TokenStream) -> syn::Error {
+    let text = type_text(ty.to_token_stream());
+    error(
+        ty,
+        format_args!("a task cannot return `{text}`, whose size is not known"),
+        format_args!("return the owned type, `{}`", type_text(owned.clone())),
+    )
+}
+
+const OWNED_HELP: &str = "return an owned value: `String` for `&str`, `Vec<_>` for `&[_]`";
+
+fn static_error(at: impl ToTokens) -> syn::Error {
+    error(
+        at,
+        "the result of a task cannot be a reference: a caller that waits for it reads a value of its own",
+        OWNED_HELP,
+    )
+}
+
+fn borrowed_error(at: impl ToTokens) -> syn::Error {
     error(
         at,
         "the result of a task cannot borrow from its parameters: it is stored after the call",
-        "return an owned value: `String` for `&str`, `Vec<_>` for `&[_]`",
+        OWNED_HELP,
     )
 }

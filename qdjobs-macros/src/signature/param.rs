@@ -8,22 +8,32 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::{Attribute, LitStr, Pat, PatType, Path, Type, TypeReference};
+use syn::{Attribute, Lifetime, LitStr, Pat, PatType, Path, Type, TypeReference};
 
-use super::attributes::{Default, check_not_stored, read_attributes};
-use super::stored_type::{StoredType, stored_type};
-use super::types::{is_named, type_text, ungrouped};
+use super::attributes::{Default, ParamAttributes, check_not_stored, read_attributes};
+use super::stored_type::{StoredType, stored_type, with_known_size};
+use super::types::{
+    Part, is_named, is_refused_by_rustc, option_of, type_text, ungrouped, unsized_type, walk,
+};
 use crate::diagnostics::{Errors, error};
-use crate::tokens::end_spans;
+use crate::tokens::{end_spans, words_without_quotes};
 
 /// One parameter.
 pub(crate) enum Param {
     /// Stored with the job: a field of the params struct and a key of the stored JSON.
     Stored(Box<StoredParam>),
-    /// `ctx: &JobContext`
-    Context,
+    /// `ctx: &JobContext`, or a parameter that is marked with `#[ctx]`, whose type the compiler checks.
+    Context(Option<MarkedContext>),
     /// `#[state] db: &Db` or `#[state] db: Arc<Db>`
     State(StateParam),
+    /// A parameter whose type rustc refuses, with an error of its own.
+    Refused,
+}
+
+/// The type behind the reference of a parameter that is marked with `#[ctx]`.
+pub(crate) struct MarkedContext {
+    pub(crate) ty: TokenStream,
+    pub(crate) spans: (Span, Span),
 }
 
 impl Param {
@@ -42,6 +52,8 @@ pub(crate) struct StoredParam {
     pub(crate) key: String,
     pub(crate) aliases: Vec<LitStr>,
     pub(crate) docs: Vec<Attribute>,
+    /// The lint levels, which the field repeats.
+    pub(crate) lints: Vec<Attribute>,
     pub(crate) ty: StoredType,
     pub(crate) default: Option<Default>,
     /// `#[with(path)]`: the module that serializes and deserializes it instead of serde.
@@ -75,25 +87,80 @@ pub(super) fn read_param(
 ) -> syn::Result<Param> {
     let attributes = read_attributes(param, errors);
     let name = param_name(&param.pat, struct_name)?;
+    if has_flaw_of_rustc(&param.ty) {
+        return Ok(Param::Refused);
+    }
     let ty = ungrouped(&param.ty);
     if attributes.ctx.is_some() || is_context(ty) {
         check_not_stored(&attributes, "the job's context", errors);
-        return context(ty, attributes.ctx.is_some());
+        return context(ty, &attributes);
     }
     if attributes.state.is_some() {
         check_not_stored(&attributes, "shared state", errors);
-        return state(&name, ty).map(Param::State);
+        let state = state(&name, ty);
+        // rustc would report a type without a known size a second time.
+        if state.is_err() && (unsized_type(ty).is_some() || matches!(ty, Type::TraitObject(_))) {
+            *param.ty = syn::parse_quote!(&(#ty));
+        }
+        return state.map(Param::State);
     }
-    let ty = stored_type(ty)?;
+    check_not_of_worker(ty)?;
+    let ty = match stored_type(ty, attributes.with.is_some()) {
+        Ok(ty) => ty,
+        Err(error) => {
+            if let Some(sized) = with_known_size(&param.ty) {
+                *param.ty = sized;
+            }
+            return Err(error);
+        }
+    };
+    if let Some((_, Default::Value(value))) = &attributes.default
+        && let Some(words) = words_without_quotes(value).filter(|_| ty.is_text())
+    {
+        errors.add_with_help(
+            value,
+            "the default of a text must be a string",
+            format_args!("#[default(\"{words}\")]"),
+        );
+    }
     Ok(Param::Stored(Box::new(StoredParam {
         key: name.unraw().to_string(),
         name,
         aliases: attributes.aliases,
         docs: attributes.docs,
+        lints: attributes.lints,
         ty,
         default: attributes.default.map(|(_, default)| default),
         with: attributes.with,
     })))
+}
+
+/// Whether rustc refuses a part of the type, such as `_`.
+fn has_flaw_of_rustc(ty: &Type) -> bool {
+    let mut found = false;
+    let _ = walk(ty, &mut |part| {
+        found |= matches!(part, Part::Type(part, _) if is_refused_by_rustc(part));
+        Ok(true)
+    });
+    found
+}
+
+/// Refuses the context and the queue inside a type that would be stored.
+fn check_not_of_worker(ty: &Type) -> syn::Result<()> {
+    walk(ty, &mut |part| {
+        let Part::Type(part, _) = part else { return Ok(true) };
+        if is_named(part, &["JobContext"]) {
+            return Err(context_error(ty, false));
+        }
+        if is_named(part, &["JobQueue", "AsyncQueue"]) {
+            return Err(error(
+                ty,
+                "a queue cannot be stored with a job",
+                "take `ctx: &JobContext`, and call `ctx.queue()`; another queue is state: mark it with `#[state]`",
+            ));
+        }
+        Ok(true)
+    })
 }
 
 /// The name of a parameter. Other patterns have none.
@@ -117,18 +184,40 @@ fn is_context(ty: &Type) -> bool {
     }
 }
 
-fn context(ty: &Type, marked: bool) -> syn::Result<Param> {
-    match ty {
-        Type::Reference(reference) if reference.mutability.is_none() => Ok(Param::Context),
-        ty => {
-            let named = if marked { "a reference" } else { "`&JobContext`" };
-            Err(error(
-                ty,
-                "the job's context must be a shared reference: it belongs to the worker",
-                format_args!("take {named}; clone it to keep it"),
-            ))
-        }
+fn context(ty: &Type, attributes: &ParamAttributes) -> syn::Result<Param> {
+    if let (Some(state), None) = (&attributes.state, &attributes.ctx) {
+        return Err(error(
+            state,
+            "the job's context is not shared state: each attempt has its own",
+            "remove `#[state]`",
+        ));
     }
+    let marked = attributes.ctx.is_some();
+    let Type::Reference(reference) = ty else { return Err(context_error(ty, marked)) };
+    if reference.mutability.is_some() {
+        return Err(context_error(ty, marked));
+    }
+    if let Some(lifetime) = static_lifetime(reference) {
+        return Err(error(
+            lifetime,
+            "the job's context is borrowed for one attempt",
+            "take `&JobContext`; clone it to keep it",
+        ));
+    }
+    if !marked {
+        return Ok(Param::Context(None));
+    }
+    let ty = ungrouped(&reference.elem).to_token_stream();
+    Ok(Param::Context(Some(MarkedContext { spans: end_spans(&ty), ty })))
+}
+
+fn context_error(ty: &Type, marked: bool) -> syn::Error {
+    let named = if marked { "a reference" } else { "`&JobContext`" };
+    error(
+        ty,
+        "the job's context must be a shared reference: it belongs to the worker",
+        format_args!("take {named}; clone it to keep it"),
+    )
 }
 
 fn state(name: &Ident, ty: &Type) -> syn::Result<StateParam> {
@@ -150,6 +239,16 @@ fn state(name: &Ident, ty: &Type) -> syn::Result<StateParam> {
             "register an `Arc<dyn ..>`, and take `Arc<dyn ..>` here",
         ));
     }
+    if let Type::Reference(reference) = ty
+        && let Some(lifetime) = static_lifetime(reference)
+    {
+        return Err(error(
+            lifetime,
+            "state is borrowed from the worker for one attempt",
+            "remove `'static`; to keep the value, take an `Arc<..>`",
+        ));
+    }
+    check_state(owned)?;
     Ok(StateParam {
         param: name.unraw().to_string(),
         ty: owned.to_token_stream(),
@@ -157,4 +256,45 @@ fn state(name: &Ident, ty: &Type) -> syn::Result<StateParam> {
         text: type_text(owned.to_token_stream()),
         cloned,
     })
+}
+
+/// Refuses state that a worker cannot own, or that has no known size. `owned` is the type without the outer
+/// reference.
+fn check_state(owned: &Type) -> syn::Result<()> {
+    if let Some((_, sized)) = unsized_type(owned) {
+        let (text, sized) = (type_text(owned.to_token_stream()), type_text(sized));
+        return Err(error(
+            owned,
+            format_args!("state cannot be `{text}`: it is looked up by its type, which must be `Sized`"),
+            format_args!("register the owned type, and take `&{sized}` here"),
+        ));
+    }
+    let message = "state cannot contain a reference: the worker owns it, and looks it up by its type";
+    walk(owned, &mut |part| match part {
+        Part::Type(Type::ImplTrait(_), _) => Err(error(
+            owned,
+            "state must have a concrete type: it is looked up by its type",
+            "write the type; for a trait object take `Arc<dyn ..>`",
+        )),
+        Part::Type(Type::Reference(reference), _) if static_lifetime(reference).is_none() => {
+            let target = type_text(reference.elem.to_token_stream());
+            let optional = "a worker that lacks the state does not start, so it need not be optional";
+            let help = match owned {
+                Type::Reference(_) => format!("write one `&`: `&{target}`"),
+                _ if option_of(owned).is_some() => format!("take `&{target}`; {optional}"),
+                _ => format!("take `&{target}`, or store an owned value"),
+            };
+            Err(error(reference.and_token, message, help))
+        }
+        Part::Lifetime(lifetime) if lifetime.ident != "static" => Err(error(
+            lifetime,
+            "state cannot have a lifetime: the worker owns it, and looks it up by its type",
+            "use a type that owns its data, or `'static`",
+        )),
+        _ => Ok(true),
+    })
+}
+
+fn static_lifetime(reference: &TypeReference) -> Option<&Lifetime> {
+    reference.lifetime.as_ref().filter(|lifetime| lifetime.ident == "static")
 }

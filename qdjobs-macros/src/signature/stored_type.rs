@@ -5,11 +5,14 @@
 //!
 //! Depends on `types`, `diagnostics` and `tokens`.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
 use syn::{GenericArgument, PathArguments, Type, TypeReference};
 
-use super::types::{is_named, last_segment, option_of, type_text, ungrouped};
+use super::types::{
+    Part, is_large, is_named, is_no_key, last_segment, map_arguments, option_of, type_text, ungrouped,
+    unsized_type, walk,
+};
 use crate::diagnostics::error;
 use crate::tokens::end_spans;
 
@@ -25,7 +28,17 @@ pub(crate) struct StoredType {
     pub(crate) into: bool,
     /// Whether it is an `Option`.
     pub(crate) optional: bool,
+    /// For an array of more than 32 items, also in an `Option`: the type of an item. serde does not implement
+    /// its traits for such arrays.
+    pub(crate) large_array: Option<TokenStream>,
     pub(crate) pass_by: PassBy,
+}
+
+impl StoredType {
+    /// Whether a string literal is a value of it.
+    pub(super) fn is_text(&self) -> bool {
+        self.into && !matches!(self.owned, OwnedType::Vec(_))
+    }
 }
 
 /// The owned type of a parameter.
@@ -39,8 +52,9 @@ pub(crate) enum OwnedType {
     /// `<T as ToOwned>::Owned` of this type: `Path` may be the one of the standard library or a type of the
     /// user.
     ToOwned(TokenStream),
-    /// `Option` of the second, where the first is the path of `Option` as written.
-    Option(TokenStream, Box<OwnedType>),
+    /// `Option` of the second, where the first is the path of `Option` as written. The spans are those of the
+    /// first and the last token of the whole type.
+    Option(TokenStream, Box<OwnedType>, (Span, Span)),
 }
 
 /// How the owned value becomes the argument of the function.
@@ -57,49 +71,70 @@ pub(crate) enum PassBy {
     Borrow(TokenStream),
 }
 
-/// Decides how a parameter of type `ty` is stored and passed.
-pub(super) fn stored_type(ty: &Type) -> syn::Result<StoredType> {
+/// Decides how a parameter of type `ty` is stored and passed. `custom` is whether functions of the user write
+/// and read it, which can store more than serde.
+pub(super) fn stored_type(ty: &Type, custom: bool) -> syn::Result<StoredType> {
     if let Some((option, inner)) = option_of(ty) {
-        return stored_option(ty, option, inner);
+        return stored_option(ty, option, inner, custom);
     }
     let (owned, pass_by) = match ty {
-        Type::Reference(reference) => match owned_of(reference)? {
+        Type::Reference(reference) => match owned_of(reference, custom)? {
             (owned, PassBy::Borrow(_)) => (owned, PassBy::Ref),
             other => other,
         },
-        ty => (as_written(ty)?, PassBy::Move),
+        ty => (as_written(ty, custom)?, PassBy::Move),
     };
+    let written = unreferenced(ty);
     let into = match &owned {
-        OwnedType::String | OwnedType::ToOwned(_) => true,
-        OwnedType::AsWritten(_) => is_string_like(match ty {
-            Type::Reference(reference) => &reference.elem,
-            ty => ty,
-        }),
-        OwnedType::Vec(_) | OwnedType::Option(..) => false,
+        OwnedType::String | OwnedType::Vec(_) | OwnedType::ToOwned(_) => true,
+        OwnedType::AsWritten(_) => is_string_like(written),
+        OwnedType::Option(..) => false,
     };
     let (spans, text) = (end_spans(&ty.to_token_stream()), owned.text());
-    Ok(StoredType { owned, spans, text, into, optional: false, pass_by })
+    Ok(StoredType { owned, spans, text, into, optional: false, large_array: large_array(written), pass_by })
 }
 
 /// As [`stored_type`], for an `Option` of `inner`.
-fn stored_option(ty: &Type, option: TokenStream, inner: &Type) -> syn::Result<StoredType> {
-    let (inner, pass_by) = match ungrouped(inner) {
-        Type::Reference(reference) => owned_of(reference)?,
-        inner => (as_written(inner)?, PassBy::Move),
+fn stored_option(ty: &Type, option: TokenStream, inner: &Type, custom: bool) -> syn::Result<StoredType> {
+    let inner = ungrouped(inner);
+    if let Some((borrowed, _)) = unsized_type(inner) {
+        let help = format!("take `Option<{}>`", type_text(borrowed));
+        return Err(unsized_error(inner, help));
+    }
+    let (owned, pass_by) = match inner {
+        Type::Reference(reference) => owned_of(reference, custom)?,
+        inner => (as_written(inner, custom)?, PassBy::Move),
     };
-    let pass_by = match (pass_by, &inner) {
+    let pass_by = match (pass_by, &owned) {
         (PassBy::Move, _) => PassBy::Move,
         (PassBy::Borrow(ty), _) => PassBy::Borrow(ty),
         (_, OwnedType::String | OwnedType::Vec(_)) => PassBy::Deref,
         _ => PassBy::AsRef,
     };
-    let owned = OwnedType::Option(option, Box::new(inner));
-    let (spans, text) = (end_spans(&ty.to_token_stream()), owned.text());
-    Ok(StoredType { owned, spans, text, into: false, optional: true, pass_by })
+    let spans = end_spans(&ty.to_token_stream());
+    let owned = OwnedType::Option(option, Box::new(owned), spans);
+    let (text, large_array) = (owned.text(), large_array(unreferenced(inner)));
+    Ok(StoredType { owned, spans, text, into: false, optional: true, large_array, pass_by })
+}
+
+/// The type behind the outer reference, if there is one.
+fn unreferenced(ty: &Type) -> &Type {
+    match ty {
+        Type::Reference(reference) => ungrouped(&reference.elem),
+        ty => ty,
+    }
+}
+
+/// The type of an item, for an array that serde does not write.
+fn large_array(ty: &Type) -> Option<TokenStream> {
+    match ty {
+        Type::Array(array) if is_large(array) => Some(array.elem.to_token_stream()),
+        _ => None,
+    }
 }
 
 /// The owned type for a reference, and how a reference to the value is passed.
-fn owned_of(reference: &TypeReference) -> syn::Result<(OwnedType, PassBy)> {
+fn owned_of(reference: &TypeReference, custom: bool) -> syn::Result<(OwnedType, PassBy)> {
     if let Some(lifetime) = reference.lifetime.as_ref().filter(|lifetime| lifetime.ident == "static") {
         return Err(error(
             lifetime,
@@ -123,14 +158,31 @@ fn owned_of(reference: &TypeReference) -> syn::Result<(OwnedType, PassBy)> {
         return Ok((OwnedType::ToOwned(target.clone()), PassBy::Borrow(target)));
     }
     if let Type::Slice(slice) = target {
-        check_storable(&slice.elem)?;
+        check_storable(&slice.elem, custom)?;
         return Ok((OwnedType::Vec(slice.elem.to_token_stream()), PassBy::Ref));
     }
-    Ok((as_written(target)?, PassBy::Ref))
+    if let Type::Reference(inner) = target {
+        return Err(error(
+            inner.and_token,
+            "a parameter cannot be a reference to a reference: the stored value is passed as one reference",
+            "write one `&`",
+        ));
+    }
+    if let Some((_, inner)) = option_of(target)
+        && let Type::Reference(inner) = ungrouped(inner)
+    {
+        return Err(error(
+            inner.and_token,
+            "a reference to an `Option` of a reference cannot be a parameter: parameters are decoded from the \
+             stored job",
+            format_args!("take `Option<{}>`", type_text(inner.to_token_stream())),
+        ));
+    }
+    Ok((as_written(target, custom)?, PassBy::Ref))
 }
 
-fn as_written(ty: &Type) -> syn::Result<OwnedType> {
-    check_storable(ty)?;
+fn as_written(ty: &Type, custom: bool) -> syn::Result<OwnedType> {
+    check_storable(ty, custom)?;
     Ok(OwnedType::AsWritten(ty.to_token_stream()))
 }
 
@@ -147,62 +199,153 @@ fn is_string_like(ty: &Type) -> bool {
     }
 }
 
-/// Reports a type that cannot be stored, at the first token that shows it.
-fn check_storable(ty: &Type) -> syn::Result<()> {
-    check_tokens(ty.to_token_stream(), ty)
-}
-
-fn check_tokens(tokens: TokenStream, whole: &Type) -> syn::Result<()> {
-    let mut tokens = tokens.into_iter();
-    while let Some(token) = tokens.next() {
-        match &token {
-            TokenTree::Group(group) => check_tokens(group.stream(), whole)?,
-            TokenTree::Punct(sign) if sign.as_char() == '&' => return Err(inner_borrow_error(&token)),
-            TokenTree::Punct(sign) if sign.as_char() == '*' => {
-                return Err(error(
-                    whole,
-                    "a pointer cannot be stored: it is not valid in another process",
-                    "store the value itself, or its id",
-                ));
-            }
-            TokenTree::Punct(sign) if sign.as_char() == '\'' => {
-                let Some(TokenTree::Ident(lifetime)) = tokens.next() else { continue };
-                if lifetime != "static" {
-                    return Err(inner_borrow_error(&quote!(#token #lifetime)));
-                }
-            }
-            TokenTree::Ident(word) => check_word(word, whole)?,
-            _ => {}
+/// Reports a type that cannot be stored, at the first part that shows it.
+fn check_storable(ty: &Type, custom: bool) -> syn::Result<()> {
+    walk(ty, &mut |part| match part {
+        Part::Lifetime(lifetime) if lifetime.ident != "static" => Err(inner_borrow_error(lifetime)),
+        Part::Lifetime(_) => Ok(true),
+        Part::Type(part, behind_pointer) => {
+            check_part(part, behind_pointer, ty)?;
+            if custom { Ok(true) } else { check_limits_of_serde(part, ty) }
         }
-    }
-    Ok(())
+    })
 }
 
-fn check_word(word: &Ident, whole: &Type) -> syn::Result<()> {
-    match word.to_string().as_str() {
-        "impl" => Err(generic_error(whole, "a parameter must have a concrete type")),
-        "dyn" => Err(error(
+/// Checks a part of the type `whole`.
+fn check_part(part: &Type, behind_pointer: bool, whole: &Type) -> syn::Result<()> {
+    if !behind_pointer && let Some((borrowed, owned)) = unsized_type(part) {
+        let help = match std::ptr::eq(part, ungrouped(whole)) {
+            true => format!("take `{}`, or the owned type, `{}`", type_text(borrowed), type_text(owned)),
+            false => format!("use the owned type, `{}`", type_text(owned)),
+        };
+        return Err(unsized_error(part, help));
+    }
+    match part {
+        Type::Reference(reference) => Err(inner_borrow_error(&reference.and_token)),
+        Type::Ptr(_) => Err(error(
+            whole,
+            "a pointer cannot be stored: it is not valid in another process",
+            "store the value itself, or its id",
+        )),
+        Type::ImplTrait(_) => Err(generic_error(whole, "a parameter must have a concrete type")),
+        Type::TraitObject(_) => Err(error(
             whole,
             "a parameter cannot be `dyn`: a stored value is decoded as one concrete type",
             "use a concrete type; for a shared object use `#[state]` and `Arc<dyn ..>`",
         )),
-        "fn" => Err(error(
+        Type::FnPtr(_) => Err(error(
             whole,
             "a function cannot be stored",
             "store a value that identifies the function, and select it in the body",
         )),
-        "u128" | "i128" => Err(error(
+        Type::Path(_) => check_counted(part),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a pointer that stays on its thread.
+fn check_counted(ty: &Type) -> syn::Result<()> {
+    match last_segment(ty) {
+        Some((word, PathArguments::AngleBracketed(_))) if word == "Rc" || word == "Weak" => Err(error(
             word,
-            format_args!("a parameter cannot be `{word}`: a stored JSON number has at most 64 bits"),
-            "take a `String`, and parse it in the body",
-        )),
-        "_" => Err(error(
-            whole,
-            "the type of a parameter cannot be inferred: it is part of the stored job",
-            "write the type",
+            format_args!(
+                "a parameter cannot be an `{word}`: a job can be made and enqueued on different threads"
+            ),
+            "use `Arc`, or the value itself",
         )),
         _ => Ok(()),
     }
+}
+
+/// Refuses what serde or serde_json cannot write or read. Returns whether to look into the part.
+fn check_limits_of_serde(part: &Type, whole: &Type) -> syn::Result<bool> {
+    match part {
+        Type::Array(array) if is_large(array) && !std::ptr::eq(part, ungrouped(whole)) => Err(error(
+            part,
+            "an array of more than 32 items cannot be a part of a parameter, since serde does not write it",
+            format_args!("use `Vec<{}>`", type_text(array.elem.to_token_stream())),
+        )),
+        Type::Path(_) => check_path(part),
+        _ => Ok(true),
+    }
+}
+
+fn check_path(ty: &Type) -> syn::Result<bool> {
+    let Some((word, _)) = last_segment(ty) else { return Ok(true) };
+    if is_wide(ty) {
+        return Err(error(
+            word,
+            format_args!("a parameter cannot be `{word}`: a stored JSON number has at most 64 bits"),
+            "take a `String`, and parse it in the body",
+        ));
+    }
+    // The key of a JSON object is a text, so it can be a number of any size.
+    match map_arguments(ty) {
+        Some((key, value)) if is_wide(key) => check_storable(value, false).map(|()| false),
+        Some((key, _)) if is_no_key(key) => Err(error(
+            key,
+            "the key of a stored map must be a text or a number: it is a key of a JSON object",
+            "use a `Vec` of pairs, or `#[with(path)]`",
+        )),
+        _ => Ok(true),
+    }
+}
+
+/// Whether the type is an integer of more than 64 bits.
+fn is_wide(ty: &Type) -> bool {
+    is_named(ty, &["u128", "i128"])
+}
+
+/// The type with a known size that stands for `ty` in the emitted function after an error: rustc would report
+/// the error a second time.
+pub(super) fn with_known_size(ty: &Type) -> Option<Type> {
+    let ty = ungrouped(ty);
+    if let Some((borrowed, _)) = unsized_type(ty) {
+        return syn::parse2(borrowed).ok();
+    }
+    if let Type::TraitObject(_) = ty {
+        return Some(syn::parse_quote!(&(#ty)));
+    }
+    let mut changed = ty.clone();
+    make_sized(&mut changed).then_some(changed)
+}
+
+/// Replaces each type without a known size inside of `ty`. Returns whether there was one.
+fn make_sized(ty: &mut Type) -> bool {
+    let inner: Vec<&mut Type> = match ty {
+        Type::Group(group) => vec![&mut group.elem],
+        Type::Paren(paren) => vec![&mut paren.elem],
+        Type::Slice(slice) => vec![&mut slice.elem],
+        Type::Array(array) => vec![&mut array.elem],
+        Type::Tuple(tuple) => tuple.elems.iter_mut().collect(),
+        Type::Reference(reference) => match &mut *reference.elem {
+            Type::Slice(slice) => vec![&mut slice.elem],
+            _ => return false,
+        },
+        Type::Path(path) => {
+            let Some(last) = path.path.segments.last_mut() else { return false };
+            let PathArguments::AngleBracketed(arguments) = &mut last.arguments else { return false };
+            let types = arguments.args.iter_mut().filter_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            });
+            types.collect()
+        }
+        _ => return false,
+    };
+    let mut changed = false;
+    for ty in inner {
+        match unsized_type(ungrouped(ty)).and_then(|(_, owned)| syn::parse2(owned).ok()) {
+            Some(owned) => (*ty, changed) = (owned, true),
+            None => changed |= make_sized(ty),
+        }
+    }
+    changed
+}
+
+fn unsized_error(ty: &Type, help: String) -> syn::Error {
+    let text = type_text(ty.to_token_stream());
+    error(ty, format_args!("a parameter cannot be `{text}`, whose size is not known"), help)
 }
 
 /// The error for a type parameter of the function and for `impl Trait` in a parameter, which is one.
@@ -234,7 +377,7 @@ impl OwnedType {
                 Some("OsStr") => "OsString".to_owned(),
                 _ => "CString".to_owned(),
             },
-            OwnedType::Option(_, inner) => format!("Option<{}>", inner.text()),
+            OwnedType::Option(_, inner, _) => format!("Option<{}>", inner.text()),
         }
     }
 }

@@ -1,12 +1,13 @@
-//! Helpers for types as they are written: without invisible groups, by the last path segment, as text.
+//! Helpers for types as they are written: without invisible groups, by the last path segment, as text, and a
+//! walk through their parts.
 //!
 //! Decides nothing about parameters and reports no errors.
 //!
 //! Depends on syn only.
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
-use quote::ToTokens;
-use syn::{GenericArgument, PathArguments, Type};
+use quote::{ToTokens, quote};
+use syn::{Expr, GenericArgument, Lifetime, Lit, PathArguments, Type, TypeArray};
 
 /// The type without parentheses and without the invisible groups that `macro_rules!` adds.
 pub(super) fn ungrouped(ty: &Type) -> &Type {
@@ -48,9 +49,140 @@ pub(super) fn option_of(ty: &Type) -> Option<(TokenStream, &Type)> {
     }
 }
 
+/// A part of a type, in the order in which it is written.
+pub(super) enum Part<'a> {
+    /// The type itself or a type inside it, and whether it is behind a pointer: it need not be `Sized` there.
+    Type(&'a Type, bool),
+    /// A lifetime argument.
+    Lifetime(&'a Lifetime),
+}
+
+/// Calls `visit` for each part of `ty`, from the outside in.
+///
+/// `visit` returns whether to look into the part. What is inside of `dyn Trait`, `fn(..)` and `impl Trait` is
+/// no part: a reference there is not stored.
+pub(super) fn walk<'a>(
+    ty: &'a Type,
+    visit: &mut impl FnMut(Part<'a>) -> syn::Result<bool>,
+) -> syn::Result<()> {
+    walk_behind(ty, false, visit)
+}
+
+fn walk_behind<'a>(
+    ty: &'a Type,
+    pointer: bool,
+    visit: &mut impl FnMut(Part<'a>) -> syn::Result<bool>,
+) -> syn::Result<()> {
+    let ty = ungrouped(ty);
+    if !visit(Part::Type(ty, pointer))? {
+        return Ok(());
+    }
+    match ty {
+        Type::Reference(reference) => walk_behind(&reference.elem, true, visit),
+        Type::Ptr(pointer) => walk_behind(&pointer.elem, true, visit),
+        Type::Slice(slice) => walk_behind(&slice.elem, false, visit),
+        Type::Array(array) => walk_behind(&array.elem, false, visit),
+        Type::Tuple(tuple) => tuple.elems.iter().try_for_each(|item| walk_behind(item, false, visit)),
+        Type::Path(path) => {
+            if let Some(qself) = &path.qself {
+                walk_behind(&qself.ty, true, visit)?;
+            }
+            let is_pointer = last_segment(ty).is_some_and(|(word, _)| is_pointer(word));
+            for segment in &path.path.segments {
+                let PathArguments::AngleBracketed(arguments) = &segment.arguments else { continue };
+                for argument in &arguments.args {
+                    match argument {
+                        GenericArgument::Type(inner) => walk_behind(inner, is_pointer, visit)?,
+                        GenericArgument::Lifetime(lifetime) => drop(visit(Part::Lifetime(lifetime))?),
+                        _ => {}
+                    }
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether rustc refuses the type in the signature of a function, with an error of its own: `_`, and `Self`
+/// outside of an impl.
+pub(super) fn is_refused_by_rustc(ty: &Type) -> bool {
+    match ty {
+        Type::Infer(_) => true,
+        Type::Path(path) => path.path.segments.first().is_some_and(|first| first.ident == "Self"),
+        _ => false,
+    }
+}
+
+/// Whether a type of this name owns a value that need not be `Sized`.
+fn is_pointer(word: &Ident) -> bool {
+    ["Box", "Arc", "Rc", "Cow", "Weak", "Mutex", "RwLock", "RefCell", "PhantomData"]
+        .iter()
+        .any(|known| word == known)
+}
+
+/// The key and the value of a map.
+pub(super) fn map_arguments(ty: &Type) -> Option<(&Type, &Type)> {
+    let (word, PathArguments::AngleBracketed(arguments)) = last_segment(ty)? else { return None };
+    if !["HashMap", "BTreeMap", "IndexMap"].iter().any(|known| word == known) {
+        return None;
+    }
+    let mut types = arguments.args.iter().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ungrouped(ty)),
+        _ => None,
+    });
+    types.next().zip(types.next())
+}
+
+/// Whether serde_json cannot write the type as the key of a map, judged by how it is written.
+pub(super) fn is_no_key(ty: &Type) -> bool {
+    match ty {
+        Type::Tuple(_) | Type::Array(_) | Type::Slice(_) => true,
+        ty => last_segment(ty).is_some_and(|(word, _)| {
+            ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet"]
+                .iter()
+                .any(|known| word == known)
+        }),
+    }
+}
+
+/// For a type without a known size: the borrowed type, and the owned one.
+pub(super) fn unsized_type(ty: &Type) -> Option<(TokenStream, TokenStream)> {
+    if let Type::Slice(slice) = ty {
+        let item = &slice.elem;
+        return Some((quote!(&#ty), quote!(Vec<#item>)));
+    }
+    let (word, arguments) = last_segment(ty)?;
+    let Type::Path(path) = ty else { return None };
+    if !arguments.is_none() || path.qself.is_some() {
+        return None;
+    }
+    let is_of_std = path.path.segments.len() > 1;
+    let owned = match word.to_string().as_str() {
+        "str" => quote!(String),
+        // A type of the user can have this name.
+        "Path" if is_of_std && path.path.segments[0].ident == "std" => quote!(std::path::PathBuf),
+        "OsStr" => quote!(std::ffi::OsString),
+        "CStr" => quote!(std::ffi::CString),
+        _ => return None,
+    };
+    Some((quote!(&#ty), owned))
+}
+
+/// Whether serde does not implement its traits for the array: it has more than 32 items, or an unknown number.
+pub(super) fn is_large(array: &TypeArray) -> bool {
+    match &array.len {
+        Expr::Lit(length) => match &length.lit {
+            Lit::Int(length) => length.base10_parse::<u64>().is_ok_and(|length| length > 32),
+            _ => true,
+        },
+        _ => true,
+    }
+}
+
 /// The usual spelling of a type. It is the same with every compiler, because it is compared with the text of
 /// an earlier build.
-pub(super) fn type_text(tokens: TokenStream) -> String {
+pub(crate) fn type_text(tokens: TokenStream) -> String {
     let mut text = String::new();
     let mut after_word = false;
     for token in tokens {

@@ -17,6 +17,7 @@ use super::job_queue::JobQueue;
 use super::request::JobRequest;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{JobId, NewJob};
+use crate::store::enqueue::enqueue_through_references;
 use crate::store::{Enqueue, Foreign, Pending, SqlStatement};
 
 impl Enqueue for &JobQueue {
@@ -37,12 +38,28 @@ impl Enqueue for &AsyncQueue {
     }
 }
 
+enqueue_through_references!(JobQueue => Result<JobHandle<R>>, AsyncQueue => EnqueueFuture<R>);
+
 /// Enqueueing in bulk.
 impl JobQueue {
     /// Stores many jobs in one transaction, all or none, and returns their ids in the given order.
     ///
     /// If the same job already holds an [idempotency key](JobRequest::idempotency_key), its id is returned in
     /// that place. If another job holds the key, all jobs of the call are refused.
+    ///
+    /// For jobs of tasks with different results, use [`JobRequest::any_result`]:
+    ///
+    /// ```
+    /// # use qdjobs::prelude::*;
+    /// # #[task("enqueue_all.add")] fn add(a: u8, b: u8) -> u8 { a + b }
+    /// # #[task("enqueue_all.greet")] fn greet(name: &str) -> String { name.to_owned() }
+    /// # fn main() -> qdjobs::Result<()> {
+    /// # let queue = JobQueue::in_memory();
+    /// let jobs = [Add::new(1, 2).request().any_result(), Greet::new("Ann").delay(WAIT).any_result()];
+    /// assert_eq!(queue.enqueue_all(jobs)?.len(), 2);
+    /// # Ok(()) }
+    /// # const WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+    /// ```
     pub fn enqueue_all<R>(
         &self,
         jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>,
@@ -90,6 +107,35 @@ impl AsyncQueue {
     ) -> EnqueueAllFuture {
         let queue = self.to_blocking();
         EnqueueAllFuture { ids: submit(&queue, new_jobs(jobs)), _queue: queue }
+    }
+}
+
+/// The argument of `queue.enqueue(..)`. No type implements it: a job is enqueued by its own method, which also
+/// accepts transactions. The method of the queue exists for its compile error.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a queue has no method that enqueues one job: call `enqueue` on the job",
+    label = "call `.enqueue(&queue)` on this",
+    note = "write `job.enqueue(&queue)`, for example `SendEmail::new(..).enqueue(&queue)`",
+    note = "`queue.enqueue_all(jobs)` stores many jobs in one transaction"
+)]
+pub trait EnqueuedByQueue {
+    fn never<A>(self) -> A;
+}
+
+impl JobQueue {
+    /// See [`EnqueuedByQueue`].
+    #[doc(hidden)]
+    pub fn enqueue<T: EnqueuedByQueue>(&self, job: T) -> Result<JobHandle<()>> {
+        job.never()
+    }
+}
+
+impl AsyncQueue {
+    /// See [`EnqueuedByQueue`].
+    #[doc(hidden)]
+    pub fn enqueue<T: EnqueuedByQueue>(&self, job: T) -> EnqueueFuture<()> {
+        job.never()
     }
 }
 

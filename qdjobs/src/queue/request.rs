@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::model::clock::Timestamp;
 use crate::model::error::{Error, ErrorKind, Result};
@@ -144,6 +145,12 @@ impl<R> JobRequest<R> {
     /// [`ErrorKind::Conflict`]. A key is free again when its job is deleted.
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         self.set(|job| job.idempotency_key = Some(key.into()))
+    }
+
+    /// The same request, with a result of any JSON. So jobs of tasks with different results can be collected
+    /// for [`JobQueue::enqueue_all`](crate::JobQueue::enqueue_all).
+    pub fn any_result(self) -> JobRequest<Value> {
+        JobRequest { job: self.job, result: PhantomData }
     }
 
     /// Stores the job. [`Enqueue`] lists the targets and what each returns.

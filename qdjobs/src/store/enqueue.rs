@@ -29,12 +29,13 @@ use crate::model::job::NewJob;
 /// [`JobQueue::insert_statement`](crate::JobQueue::insert_statement).
 ///
 /// A target is passed by value. So a driver that uses transactions by `&mut` can implement it. A reference to
-/// a target is not converted: if you have `tx: &mut rusqlite::Transaction`, pass `&*tx`.
+/// a target, or to an `Arc`, `Rc` or `Box` of it, is a target, too: write `&queue` for `queue: &JobQueue` and
+/// for `queue: Arc<JobQueue>`. If you have `tx: &mut rusqlite::Transaction`, pass `&tx` or `&*tx`.
 #[diagnostic::on_unimplemented(
     message = "cannot enqueue a job on `{Self}`",
     label = "expected `&JobQueue`, `&AsyncQueue`, or `&rusqlite::Transaction`",
     note = "pass a reference to the queue or to the transaction: `job.enqueue(&queue)`, `job.enqueue(&tx)`",
-    note = "a `&mut Transaction` named `tx` is passed as `&*tx`"
+    note = "a `&mut Transaction` named `tx` is passed as `&*tx`; inside a task pass `ctx.queue()`"
 )]
 pub trait Enqueue: Sized {
     /// What `enqueue` returns for a job whose result is `R`.
@@ -54,6 +55,31 @@ pub trait EnqueueAt: Enqueue {
     #[doc(hidden)]
     fn accept_at<R>(self, job: Result<NewJob>, now: Timestamp) -> Self::Answer<R>;
 }
+
+/// Makes a reference to a reference, or to a smart pointer, to these types the target to which it leads. So
+/// `&queue` is right for `queue: JobQueue`, for `queue: &JobQueue` and for `queue: Arc<JobQueue>`.
+///
+/// One implementation for all targets would make the compiler look for a target behind any number of `&`.
+macro_rules! enqueue_through_references {
+    ($($target:ty => $answer:ty),*) => {$(
+        $crate::store::enqueue::enqueue_through_references!(
+            @ $target => $answer:
+            &$target, &mut $target, std::sync::Arc<$target>, std::rc::Rc<$target>, Box<$target>
+        );
+    )*};
+    (@ $target:ty => $answer:ty: $($pointer:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl $crate::store::Enqueue for &$pointer {
+            type Answer<R> = $answer;
+
+            fn accept<R>(self, job: Result<NewJob>) -> Self::Answer<R> {
+                let target: &$target = self;
+                target.accept::<R>(job)
+            }
+        }
+    )*};
+}
+pub(crate) use enqueue_through_references;
 
 /// A transaction of a driver, with the clock of a queue. Made by [`JobQueue::on`](crate::JobQueue::on).
 #[derive(Clone, Debug)]

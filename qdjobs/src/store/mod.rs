@@ -60,7 +60,7 @@ mod completion;
     allow(dead_code, reason = "parts of it are for stores with a writer thread")
 )]
 pub(crate) mod engine;
-mod enqueue;
+pub(crate) mod enqueue;
 mod health;
 pub mod memory;
 mod progress;

@@ -51,20 +51,31 @@
 /// begins with a letter or a digit.
 ///
 /// Two tasks with the same name in one crate are a compile error. Two in different crates are an error when a
-/// worker starts; the error gives both places. To rename a task, keep the old name in the option `aliases`.
+/// worker starts; the error gives both places.
+///
+/// # Rename
+///
+/// | to rename | do |
+/// |---|---|
+/// | the task | change the name, and keep the old one: `#[task("new", aliases("old"))]` |
+/// | the function | rename it in the editor. The struct has its name: also rename the struct where it is used, or keep its name with `params = SendEmail` |
+/// | the struct alone | set its name: `params = SendMail`, and rename it where it is used |
+/// | a parameter | rename it in the editor, which also changes struct literals, and keep the old key: `#[alias("old")]` |
 ///
 /// # Parameters
 ///
 /// Parameters are stored with the job as JSON and passed to the function when the job runs. A parameter can
-/// have any owned type that implements serde's `Serialize` and `Deserialize`. A reference is stored as an
-/// owned value and passed as a reference. `&str` is stored as `String`, `&[T]` as `Vec<T>`, `&Path` as
-/// `PathBuf`, `&T` as `T`, and `Option<&str>` as `Option<String>`.
+/// have any owned type that implements serde's `Serialize` and `Deserialize`, and arrays of any length. A
+/// reference is stored as an owned value and passed as a reference. `&str` is stored as `String`, `&[T]` as
+/// `Vec<T>`, `&Path` as `PathBuf`, `&T` as `T`, and `Option<&str>` as `Option<String>`. For texts, paths and
+/// `&[T]`, `new` takes anything that converts to the owned type: `"text"`, `[1, 2]`, `&list[..]`. A value whose
+/// type Rust infers from the parameter, such as `.collect()`, needs its type there: `.collect::<Vec<_>>()`.
 ///
 /// | attribute | effect |
 /// |---|---|
 /// | `#[default]`, `#[default("en")]` | optional; a job stored without the parameter gets the default |
 /// | `#[alias("old")]` | also read from this key, for jobs stored before a rename |
-/// | `#[with(path)]` | serialized and deserialized by `path::serialize` and `path::deserialize` |
+/// | `#[with(path)]` | serialized and deserialized by `path::serialize` and `path::deserialize`, for what serde cannot store |
 /// | `#[state]` | not stored: a value of the worker, passed by reference (`&Db`) or cloned (`Arc<Db>`) |
 /// | `#[ctx]` | not stored: the job's context, if its type is not named `JobContext` |
 ///
@@ -105,12 +116,16 @@
 ///
 /// # Return type
 ///
-/// A task returns `()`, a plain value, or a `Result`. The error of the `Result` can be any standard error, a
-/// string, a boxed error, an `anyhow::Error`, or a [`TaskError`](crate::TaskError). After an error, the job
-/// waits for its backoff and is then retried. A `TaskError` can set another wait, fail the job without a
-/// retry, or cancel it.
+/// A task returns a value, or a `Result`. The value can have any owned type that implements serde's `Serialize`
+/// and `Deserialize`. It is stored as JSON, and callers that wait for the job receive it with its type.
 ///
-/// The value is stored as JSON. Callers that wait for the job receive it with its type.
+/// The error of the `Result` can be any standard error, a string, a boxed error, an `anyhow::Error`, or a
+/// [`TaskError`](crate::TaskError). After an error, the job waits for its backoff and is then retried. A
+/// `TaskError` can set another wait, fail the job without a retry, or cancel it.
+///
+/// A return type is a `Result` if it is written by this name: `Result<..>`, `io::Result<..>`,
+/// `anyhow::Result<..>`. An alias of another name that hides a `Result` is a compile error, since an `Err`
+/// would be stored as a success.
 ///
 /// # Async tasks
 ///
@@ -144,9 +159,10 @@
 /// | `params = SendMail` | the function's name in CamelCase | the name of the struct |
 /// | `crate = path` | `::qdjobs` | the path of this crate, if another crate re-exports it |
 ///
-/// The compiler checks the values. A duration is a string of integers with the units `ms`, `s`, `m`, `h` or
-/// `d`, such as `"1h30m"`. Instead of a literal, a value can be a constant expression of the right type:
-/// `priority = URGENT`, `timeout = Duration::from_secs(TTL)`.
+/// The compiler checks the values. A duration is a string of integers with the units `d`, `h`, `m`, `s` or
+/// `ms`, in this order and without spaces, such as `"1h30m"`. Instead of a literal, a value can be a constant
+/// expression of the right type, which is checked in the same way: `queue = QUEUE`, `priority = URGENT`,
+/// `timeout = Duration::from_secs(TTL)`.
 ///
 /// A backoff is one of these:
 ///
@@ -164,6 +180,7 @@
 /// visibility of the function. It has the methods `new` and `enqueue`, and implements [`Task`](crate::Task)
 /// (with the option methods), `Serialize` and `Deserialize`. It implements `Clone`, `Debug` and `PartialEq`
 /// if all parameters do. The struct of a task without parameters is also a value: `Cleanup.enqueue(&queue)`.
+/// A lint that is allowed on the function, or on a parameter, is also allowed in what is generated from it.
 ///
 /// A worker finds the tasks of every crate that is linked into the program. Rust does not link a crate that
 /// the program depends on but does not name. To link it, write `use that_crate as _;`.

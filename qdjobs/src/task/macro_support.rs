@@ -14,7 +14,7 @@ pub use std::convert::Into;
 pub use std::default::Default;
 pub use std::fmt::{Debug, Formatter, Result as FmtResult};
 pub use std::option::Option::{self, None, Some};
-pub use std::result::Result;
+pub use std::result::Result::{self, Err, Ok};
 pub use std::string::String;
 pub use std::time::Duration;
 pub use std::vec::Vec;
@@ -27,12 +27,14 @@ pub use serde_json::value::Serializer as ValueSerializer;
 pub use super::check_params::check_params;
 pub use super::def::{LocalFuture, ParamInfo, Run, SharedFuture, StateInfo, TaskDef, TaskOptions};
 pub use super::future_kind::{Boxed, Probe, ProbeLocal, run_async};
-pub use super::output::{TaskReturn, finish};
+pub use super::option_checks::{backoff_problem, factor_problem, queue_problem, timeout_problem};
+pub use super::output::{Caught, ErrorOf, OtherError, Plain, TaskFailure, TaskOutput, TaskReturn, Written};
 pub use super::param::{
-    Object, TaskParam, check, decode, decode_owned, lend, object, put_with, read, take_with, take_with_or,
+    Object, Slice, TaskParam, check, decode, decode_owned, items, lend, object, put_with, read, take_with,
+    take_with_or,
 };
 pub use super::registry::Linked;
-pub use super::state::State;
+pub use super::state::{State, StateByValue, TaskContext};
 pub use super::task_trait::Task;
 pub use crate::context::JobContext;
 pub use crate::model::outcome::Outcome;

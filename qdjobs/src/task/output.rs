@@ -1,31 +1,27 @@
 //! Decides which return types a task may have: [`TaskReturn`], [`TaskOutput`] and [`IntoTaskError`].
 //!
-//! [`TaskReturn`] splits the return type into result and error. The other two are the requirements on these.
+//! [`TaskReturn`] splits a `Result` into result and error. The other two are the requirements on these. The
+//! macro decides by the written type whether a task returns a `Result` (`qdjobs-macros/src/signature/output.rs`).
 //! What a failure means for the job is decided in `model/retry.rs`.
 //!
 //! Depends on serde and on the model.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::convert::Infallible;
 use std::error::Error as StdError;
-use std::path::PathBuf;
+use std::marker::PhantomData;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::model::clock::Timestamp;
-use crate::model::job::JobId;
 use crate::model::outcome::{Outcome, result_json};
 use crate::model::task_error::TaskError;
 
-/// A type that a task can return: `Result`, or a plain type that means success.
+/// The return type of a task that is written as `Result<..>`.
 ///
-/// Only the listed types implement it. `Result` implements `Serialize`, too: if every `Serialize` type were
-/// accepted, an `Err` would be stored as a success. For a type of your own, return `Result<MyType, MyError>`.
+/// Implemented for the standard `Result` only. Every other return type is the result itself.
 #[diagnostic::on_unimplemented(
-    message = "a task cannot return `{Self}`",
-    label = "neither a `Result` nor one of the plain types",
-    note = "for your own type return `Result<{Self}, E>`: it says whether the job succeeded",
-    note = "plain types are `()`, `bool`, numbers, `String`, `Option`, `Vec`, maps, sets, tuples and `serde_json::Value`"
+    message = "`{Self}` is named `Result`, but it is not the standard `Result`",
+    label = "expected `std::result::Result`",
+    note = "return `std::result::Result<T, E>`, or rename your type"
 )]
 pub trait TaskReturn {
     /// The result, which a caller that waits for the job receives.
@@ -46,90 +42,127 @@ impl<T, E> TaskReturn for Result<T, E> {
     }
 }
 
-macro_rules! plain_returns {
-    ($([$($param:ident)*] $ty:ty,)*) => {$(
-        impl<$($param),*> TaskReturn for $ty {
-            type Output = Self;
-            type Error = Infallible;
-
-            fn into_result(self) -> Result<Self, Infallible> {
-                Ok(self)
-            }
-        }
-    )*};
-}
-
-plain_returns! {
-    [] (), [] bool, [] char, [] String, [] PathBuf, [] serde_json::Value, [] JobId, [] Timestamp,
-    [] u8, [] u16, [] u32, [] u64, [] usize, [] i8, [] i16, [] i32, [] i64, [] isize, [] f32, [] f64,
-    [T] Option<T>, [T] Box<T>, [T] Vec<T>, [T] VecDeque<T>, [T S] HashSet<T, S>, [T] BTreeSet<T>,
-    [K V S] HashMap<K, V, S>, [K V] BTreeMap<K, V>,
-    [A] (A,), [A B] (A, B), [A B C] (A, B, C), [A B C D] (A, B, C, D),
-}
-
-/// A type that can be the result of a task: it is stored as JSON. Implemented for every `Serialize` type.
+/// A type that can be the result of a task: it is stored as JSON, and read back by callers that wait for the
+/// job. Implemented for every owned type that implements `Serialize` and `Deserialize`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a task",
-    label = "stored with the job, so it must be written to JSON",
-    note = "for a type of your own add `#[derive(serde::Serialize)]`, and `Deserialize` for callers that wait for it"
+    label = "stored with the job, so it must be written to JSON and read back",
+    note = "for a type of your own add `#[derive(serde::Serialize, serde::Deserialize)]`; its texts are `String`, not `&'static str`",
+    note = "for a type of another crate enable the `serde` feature of that crate",
+    note = "if it is an error, return `Result<(), {Self}>`; if it is an alias of a `Result`, write `Result<..>`"
 )]
-pub trait TaskOutput: Serialize {}
+pub trait TaskOutput: Sized {
+    #[doc(hidden)]
+    fn outcome(&self) -> Outcome;
+}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize> TaskOutput for T {}
+impl<T: Serialize + DeserializeOwned> TaskOutput for T {
+    fn outcome(&self) -> Outcome {
+        // Permanent: another attempt would return the same.
+        result_json(self).map_err(TaskError::permanent)
+    }
+}
+
+/// A return type that is not written as `Result<..>`.
+///
+/// `Result` implements `Serialize`, too: behind an alias, an `Err` would be stored as a success. A macro does
+/// not see what an alias stands for. So the generated code reads `IS_RESULT`, which exists twice: as an
+/// inherent constant for `Result`, and in [`Plain`] for every type. Rust prefers the inherent one.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Written<T>(PhantomData<T>);
+
+impl<T, E> Written<Result<T, E>> {
+    pub const IS_RESULT: bool = true;
+}
+
+/// See [`Written`].
+#[doc(hidden)]
+pub trait Plain {
+    const IS_RESULT: bool = false;
+}
+
+impl<T> Plain for Written<T> {}
 
 /// A type that can be the error of a task: any standard error, a text, a boxed error, an `anyhow::Error`, or
 /// a [`TaskError`].
 ///
-/// For another error type, implement `IntoTaskError` without a type argument. The parameter `Via` keeps the
-/// implementations from overlapping; the compiler infers it.
+/// For an error type of your own that is not a standard error, implement it yourself.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a task",
     label = "stored with the failed attempt, so it must be an error or a text",
     note = "implement `std::error::Error` for it, or return `qdjobs::TaskError`"
 )]
-pub trait IntoTaskError<Via = Own> {
+pub trait IntoTaskError {
     /// Converts the error to a [`TaskError`].
     fn into_task_error(self) -> TaskError;
 }
 
-/// The `Via` of types that implement [`IntoTaskError`] themselves.
-#[derive(Debug)]
-pub enum Own {}
-
-/// The `Via` of standard errors, texts, and everything else that converts to a `Box<dyn Error>`.
-#[derive(Debug)]
-pub enum ViaStd {}
-
-/// The `Via` of boxed errors that are also `Send`, which the standard library does not convert.
-#[derive(Debug)]
-pub enum ViaBox {}
-
 #[diagnostic::do_not_recommend]
-impl<E: Into<Box<dyn StdError>>> IntoTaskError<ViaStd> for E {
+impl<E: Into<Box<dyn StdError>>> IntoTaskError for E {
     fn into_task_error(self) -> TaskError {
         TaskError::from_error(&*self.into())
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl IntoTaskError<ViaBox> for Box<dyn StdError + Send + Sync> {
-    fn into_task_error(self) -> TaskError {
-        TaskError::from_error(&*self)
-    }
+/// The requirement on the error of a task, as the compiler names it: every [`IntoTaskError`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a task",
+    label = "stored with the failed attempt, so it must be an error or a text",
+    note = "implement `std::error::Error` for it, or return `qdjobs::TaskError`",
+    note = "a text is a `String` or a `&'static str`; a boxed error is a `Box<dyn std::error::Error>`"
+)]
+pub trait TaskFailure {
+    #[doc(hidden)]
+    fn failed(self) -> Outcome;
 }
 
 #[diagnostic::do_not_recommend]
-impl IntoTaskError<ViaBox> for Box<dyn StdError + Send> {
-    fn into_task_error(self) -> TaskError {
-        TaskError::from_error(&*self)
+impl<E: IntoTaskError> TaskFailure for E {
+    fn failed(self) -> Outcome {
+        Err(self.into_task_error())
     }
 }
 
-/// The return value of a task as the outcome of its attempt.
+/// An error, before it is converted.
+///
+/// A boxed error that is `Send` is not convertible to a `Box<dyn Error>` for the compiler, and an
+/// implementation of its own would overlap with the one for all errors. So the generated code calls `unsend`,
+/// which exists twice: as an inherent method for such boxes, and in [`OtherError`] for every type. Rust
+/// prefers the inherent one.
 #[doc(hidden)]
-pub fn finish<R: TaskOutput, E: IntoTaskError<Via>, Via>(result: Result<R, E>) -> Outcome {
-    let result = result.map_err(E::into_task_error)?;
-    // Permanent: another attempt would return the same.
-    result_json(&result).map_err(TaskError::permanent)
+#[derive(Debug)]
+pub struct Caught<E>(pub E);
+
+/// The error that a task with this return type returned.
+#[doc(hidden)]
+pub type ErrorOf<R> = Caught<<R as TaskReturn>::Error>;
+
+impl Caught<Box<dyn StdError + Send + Sync>> {
+    pub fn unsend(self) -> Box<dyn StdError> {
+        self.0
+    }
+}
+
+impl Caught<Box<dyn StdError + Send>> {
+    pub fn unsend(self) -> Box<dyn StdError> {
+        self.0
+    }
+}
+
+/// See [`Caught`].
+#[doc(hidden)]
+pub trait OtherError {
+    type Error;
+
+    fn unsend(self) -> Self::Error;
+}
+
+impl<E> OtherError for Caught<E> {
+    type Error = E;
+
+    fn unsend(self) -> E {
+        self.0
+    }
 }

@@ -34,7 +34,9 @@ use crate::model::task_error::TaskError;
     message = "`{Self}` cannot be a task parameter",
     label = "stored with the job, so it must be written to JSON and read back",
     note = "for a type of your own add `#[derive(serde::Serialize, serde::Deserialize)]`",
-    note = "for a connection, a client or other shared state mark the parameter with `#[state]`"
+    note = "for a type of another crate enable the `serde` feature of that crate, or use `#[with(path)]`",
+    note = "for a connection, a client or other shared state mark the parameter with `#[state]`",
+    note = "the job's context is `&JobContext`; under another name mark it with `#[ctx]`"
 )]
 pub trait TaskParam: Sized {
     #[doc(hidden)]
@@ -45,6 +47,35 @@ pub trait TaskParam: Sized {
 
     #[doc(hidden)]
     fn take_or(object: &mut Object, info: &'static ParamInfo, default: fn() -> Self) -> Option<Self>;
+
+    // Arrays of more than 32 items, which serde does not write. The macro calls these for the type of an item.
+
+    #[doc(hidden)]
+    fn put_array<M: SerializeMap>(items: &[Self], key: &'static str, map: &mut M) -> Result<(), M::Error>;
+
+    #[doc(hidden)]
+    fn put_array_option<M: SerializeMap>(
+        items: Option<&[Self]>,
+        key: &'static str,
+        map: &mut M,
+    ) -> Result<(), M::Error>;
+
+    #[doc(hidden)]
+    fn take_array<const N: usize>(object: &mut Object, info: &'static ParamInfo) -> Option<[Self; N]>;
+
+    #[doc(hidden)]
+    fn take_array_or<const N: usize>(
+        object: &mut Object,
+        info: &'static ParamInfo,
+        default: fn() -> [Self; N],
+    ) -> Option<[Self; N]>;
+
+    #[doc(hidden)]
+    fn take_array_option<const N: usize>(
+        object: &mut Object,
+        info: &'static ParamInfo,
+        default: fn() -> Option<[Self; N]>,
+    ) -> Option<Option<[Self; N]>>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -60,6 +91,49 @@ impl<T: Serialize + DeserializeOwned> TaskParam for T {
     fn take_or(object: &mut Object, info: &'static ParamInfo, default: fn() -> T) -> Option<T> {
         take_with_or(object, info, from_raw, default)
     }
+
+    fn put_array<M: SerializeMap>(items: &[T], key: &'static str, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(key, items)
+    }
+
+    fn put_array_option<M: SerializeMap>(
+        items: Option<&[T]>,
+        key: &'static str,
+        map: &mut M,
+    ) -> Result<(), M::Error> {
+        map.serialize_entry(key, &items)
+    }
+
+    fn take_array<const N: usize>(object: &mut Object, info: &'static ParamInfo) -> Option<[T; N]> {
+        take_with(object, info, array)
+    }
+
+    fn take_array_or<const N: usize>(
+        object: &mut Object,
+        info: &'static ParamInfo,
+        default: fn() -> [T; N],
+    ) -> Option<[T; N]> {
+        take_with_or(object, info, array, default)
+    }
+
+    fn take_array_option<const N: usize>(
+        object: &mut Object,
+        info: &'static ParamInfo,
+        default: fn() -> Option<[T; N]>,
+    ) -> Option<Option<[T; N]>> {
+        let read = |value: Value| if value.is_null() { Ok(None) } else { array(value).map(Some) };
+        take_with_or(object, info, read, default)
+    }
+}
+
+/// Reads an array of any length.
+fn array<T: DeserializeOwned, const N: usize>(value: Value) -> Result<[T; N], serde_json::Error> {
+    let items: Vec<T> = serde_json::from_value(value)?;
+    let found = items.len();
+    items.try_into().map_err(|_| {
+        let message = format_args!("invalid length {found}, expected an array of length {N}");
+        <serde_json::Error as serde::de::Error>::custom(message)
+    })
 }
 
 /// The params of one job while they are read. Each parameter takes its value out, or records a flaw.
@@ -195,6 +269,22 @@ pub fn put_with<M: SerializeMap>(
     map: &mut M,
 ) -> Result<(), M::Error> {
     map.serialize_entry(key, &value.map_err(M::Error::custom)?)
+}
+
+/// The type that is stored for a slice, under a name that the macro can write with the spans of the slice.
+#[doc(hidden)]
+pub trait Slice {
+    type List;
+}
+
+impl<T> Slice for [T] {
+    type List = Vec<T>;
+}
+
+/// The items of an optional array.
+#[doc(hidden)]
+pub fn items<T, const N: usize>(array: &Option<[T; N]>) -> Option<&[T]> {
+    array.as_ref().map(<[T; N]>::as_slice)
 }
 
 /// Starts the JSON object of a params struct.

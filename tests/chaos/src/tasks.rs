@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::history::{Fact, History, TaskEnd};
 
-type Fallible<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+type Fallible<T = ()> = Result<T, AnyError>;
 
 /// The parameter of every task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +130,7 @@ fn slow(work: Work, ctx: &JobContext, #[state] state: &TaskState) {
 
 /// Works, and ends early when `should_stop` is true.
 #[task("patient", retries = 0)]
-fn patient(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Fallible {
+fn patient(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Result<(), AnyError> {
     state.begun(ctx, &work);
     for _ in 0..work.millis / 5 {
         pause(5);
@@ -174,7 +175,7 @@ async fn nap_local(work: Work, ctx: &JobContext, #[state] state: &TaskState) {
 
 /// Fails a few times, then succeeds.
 #[task("flaky", retries = 4, backoff = fixed("150ms"))]
-fn flaky(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Fallible {
+fn flaky(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Result<(), AnyError> {
     state.begun(ctx, &work);
     if ctx.retry_count() < work.times {
         state.ended(ctx, TaskEnd::Error);
@@ -246,7 +247,7 @@ async fn overdue_async(work: Work, ctx: &JobContext, #[state] state: &TaskState)
 /// Its row, a follow-up job and its completion in one transaction, slow enough to be hit at any point.
 /// Sometimes it fails afterwards: what was committed stays, what was not is done again.
 #[task("effect", retries = 50, backoff = fixed("200ms"))]
-fn effect(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Fallible {
+fn effect(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Result<(), AnyError> {
     state.begun(ctx, &work);
     // Some for longer than a lease: the process may have been stopped meanwhile, and have lost the job.
     pause(work.millis);
@@ -283,7 +284,7 @@ fn in_one_transaction(work: &Work, ctx: &JobContext, state: &TaskState) -> Falli
 }
 
 #[task("follow", retries = 50, backoff = fixed("200ms"))]
-fn follow(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Fallible {
+fn follow(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Result<(), AnyError> {
     state.begun(ctx, &work);
     let committed = effect_alone(&work, ctx, state);
     state.ended(ctx, if committed.is_ok() { TaskEnd::Committed } else { TaskEnd::NotCommitted });
@@ -293,7 +294,7 @@ fn follow(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Fallible 
 /// Begins its transaction when its timeout has passed and the job is no longer its own: the first time,
 /// nothing of it may stay.
 #[task("overdue_effect", retries = 3, timeout = "300ms", backoff = fixed("100ms"))]
-fn overdue_effect(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Fallible {
+fn overdue_effect(work: Work, ctx: &JobContext, #[state] state: &TaskState) -> Result<(), AnyError> {
     state.begun(ctx, &work);
     pause(if ctx.retry_count() == 0 { 600 } else { 0 });
     let committed = effect_alone(&work, ctx, state);

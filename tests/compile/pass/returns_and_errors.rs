@@ -1,4 +1,4 @@
-//! Aliases of `Result` by any name, all the sorts of errors, futures that stay on their thread.
+//! Aliases named `Result`, all the sorts of errors, futures that stay on their thread.
 use std::borrow::Cow;
 use std::error::Error;
 use std::rc::Rc;
@@ -7,7 +7,9 @@ use qdjobs::prelude::*;
 use qdjobs::__private::Run;
 use qdjobs::bounds::IntoTaskError;
 
-type Answer<T> = std::result::Result<T, std::io::Error>;
+mod answer {
+    pub type Result<T> = std::result::Result<T, std::io::Error>;
+}
 
 struct Mine;
 impl IntoTaskError for Mine {
@@ -17,7 +19,7 @@ impl IntoTaskError for Mine {
 }
 
 #[task("alias")]
-fn alias() -> Answer<u8> {
+fn alias() -> answer::Result<u8> {
     Ok(1)
 }
 #[task("io")]

@@ -21,8 +21,11 @@ fn count(number: u32, #[state] log: &Log) -> u32 {
     number
 }
 
+/// The macro refuses such a map if it sees it.
+type OddKeys = BTreeMap<(u8, u8), u8>;
+
 #[task("faults.return_odd_keys")]
-fn return_odd_keys() -> BTreeMap<(u8, u8), u8> {
+fn return_odd_keys() -> OddKeys {
     BTreeMap::from([((1, 2), 3)])
 }
 

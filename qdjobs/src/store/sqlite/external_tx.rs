@@ -13,6 +13,7 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::idempotency::check_all;
 use crate::model::job::{JobId, NewJob};
 use crate::model::retry::Verdict;
+use crate::store::enqueue::enqueue_through_references;
 use crate::store::sqlite::connection::{error, migrate};
 use crate::store::sqlite::queries::{self, sql};
 use crate::store::{
@@ -39,6 +40,9 @@ macro_rules! enqueue_targets {
 }
 
 enqueue_targets!(Connection, Transaction<'_>, Savepoint<'_>);
+enqueue_through_references!(
+    Connection => Result<JobId>, Transaction<'_> => Result<JobId>, Savepoint<'_> => Result<JobId>
+);
 
 fn insert(conn: &Connection, job: Result<NewJob>, now: Timestamp) -> Result<JobId> {
     let job = job?;

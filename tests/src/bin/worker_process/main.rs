@@ -30,7 +30,8 @@ use std::io::BufRead;
 use std::sync::mpsc;
 use std::time::Duration;
 
-type Fallible<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+type Fallible<T = ()> = Result<T, AnyError>;
 
 fn main() -> Fallible {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use qdjobs::rusqlite::{Connection, TransactionBehavior};
 use qdjobs::{JobContext, task};
 
-use crate::Fallible;
 use crate::shared::{Shared, file_is_there, pause, wait_for_file};
+use crate::{AnyError, Fallible};
 
 #[task("noop")]
 pub(crate) fn noop(n: u64, ctx: &JobContext, #[state] shared: &Shared) {
@@ -29,7 +29,7 @@ pub(crate) fn slow(ms: u64, ctx: &JobContext, #[state] shared: &Shared) {
 
 /// Checks between its steps whether it should stop, and then reports that it has not finished.
 #[task("patient", retries = 0)]
-fn patient(ms: u64, ctx: &JobContext, #[state] shared: &Shared) -> Fallible {
+fn patient(ms: u64, ctx: &JobContext, #[state] shared: &Shared) -> Result<(), AnyError> {
     shared.begun(ctx);
     for _ in 0..ms / 5 {
         pause(Duration::from_millis(5));
@@ -61,7 +61,7 @@ async fn sleepy_local(ms: u64, ctx: &JobContext, #[state] shared: &Shared) {
 
 /// Its row, a follow-up job and its completion in one transaction, slow enough to be killed at any point.
 #[task("effect", retries = 0)]
-pub(crate) fn effect(micros: u64, ctx: &JobContext, #[state] shared: &Shared) -> Fallible {
+pub(crate) fn effect(micros: u64, ctx: &JobContext, #[state] shared: &Shared) -> Result<(), AnyError> {
     shared.begun(ctx);
     let mut conn = shared.connect()?;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -79,7 +79,7 @@ pub(crate) fn effect(micros: u64, ctx: &JobContext, #[state] shared: &Shared) ->
 }
 
 #[task("follow", retries = 0)]
-fn follow(of: i64, ctx: &JobContext, #[state] shared: &Shared) -> Fallible {
+fn follow(of: i64, ctx: &JobContext, #[state] shared: &Shared) -> Result<(), AnyError> {
     let _ = of;
     shared.begun(ctx);
     let mut conn = shared.connect()?;
@@ -141,7 +141,7 @@ fn gated_timed(ctx: &JobContext, #[state] shared: &Shared) {
 
 /// Waits for its gate, then commits its row and its completion.
 #[task("gated_effect", retries = 0)]
-fn gated_effect(ctx: &JobContext, #[state] shared: &Shared) -> Fallible<u32> {
+fn gated_effect(ctx: &JobContext, #[state] shared: &Shared) -> Result<u32, AnyError> {
     shared.begun(ctx);
     wait_for_file(&shared.gate(ctx));
     let mut conn = shared.connect()?;

@@ -1,0 +1,1 @@
+//! Empty: the programs of the corpus are compiled one by one.
