@@ -8,23 +8,27 @@ struct Fetch {
     ///The `url` parameter of [`fetch`].
     url: ::qdjobs::__private::String,
 }
-#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
-#[allow(clippy::too_many_arguments, clippy::new_without_default)]
-const _: () = {
-    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
-    impl Fetch {
-        ///Makes a job that calls [`fetch`] with these parameters once it is enqueued.
-        fn new(url: impl __q::Into<__q::String>) -> Self {
-            Self { url: __q::Into::into(url) }
-        }
-        /// Enqueues the job with the task's default options. The return type depends on the target.
-        fn enqueue<Q: __q::Enqueue>(
-            self,
-            target: Q,
-        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
-            __q::enqueue(self, target)
+#[allow(dead_code, deprecated)]
+impl Fetch {
+    ///Makes a job that calls [`fetch`] with these parameters once it is enqueued.
+    fn new(url: impl ::qdjobs::__private::Into<::qdjobs::__private::String>) -> Self {
+        Self {
+            url: ::qdjobs::__private::Into::into(url),
         }
     }
+    /// Enqueues the job with the task's default options. The return type depends on the target.
+    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
+        self,
+        target: Q,
+    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
+        <Self as ::qdjobs::__private::Task>::Output,
+    > {
+        ::qdjobs::__private::enqueue(self, target)
+    }
+}
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+const _: () = {
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
     const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("url", "String")];
     fn __read(object: &mut __q::Object) -> __q::Option<Fetch> {
         let p0 = <__q::String as __q::TaskParam>::take(object, &__PARAMS[0]);
@@ -99,9 +103,7 @@ const _: () = {
             __q::Ok(it) => {
                 <<__R as __q::TaskReturn>::Output as __q::TaskOutput>::outcome(&it)
             }
-            __q::Err(it) => {
-                __q::TaskFailure::failed(<__q::ErrorOf<__R>>::unsend(__q::Caught(it)))
-            }
+            __q::Err(it) => __q::TaskFailure::failed(<__q::ErrorOf<__R>>::unsend(it)),
         }
     }
     __q::inventory::submit! {

@@ -32,37 +32,41 @@ struct SendEmail {
     ///The `home` parameter of [`send_email`].
     home: Option<Address>,
 }
-#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
-#[allow(clippy::too_many_arguments, clippy::new_without_default)]
-const _: () = {
-    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
-    impl SendEmail {
-        ///Makes a job that calls [`send_email`] with these parameters once it is enqueued.
-        fn new(
-            to: impl __q::Into<__q::String>,
-            file: impl __q::Into<<Path as __q::ToOwned>::Owned>,
-            tags: impl __q::Into<__q::Vec<String>>,
-            address: Address,
-        ) -> Self {
-            Self {
-                to: __q::Into::into(to),
-                file: __q::Into::into(file),
-                tags: __q::Into::into(tags),
-                address: address,
-                cc: __q::None,
-                copy: __q::None,
-                words: __q::None,
-                home: __q::None,
-            }
-        }
-        /// Enqueues the job with the task's default options. The return type depends on the target.
-        fn enqueue<Q: __q::Enqueue>(
-            self,
-            target: Q,
-        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
-            __q::enqueue(self, target)
+#[allow(dead_code, deprecated)]
+impl SendEmail {
+    ///Makes a job that calls [`send_email`] with these parameters once it is enqueued.
+    fn new(
+        to: impl ::qdjobs::__private::Into<::qdjobs::__private::String>,
+        file: impl ::qdjobs::__private::Into<
+            <Path as ::qdjobs::__private::ToOwned>::Owned,
+        >,
+        tags: impl ::qdjobs::__private::Into<::qdjobs::__private::Vec<String>>,
+        address: Address,
+    ) -> Self {
+        Self {
+            to: ::qdjobs::__private::Into::into(to),
+            file: ::qdjobs::__private::Into::into(file),
+            tags: ::qdjobs::__private::Into::into(tags),
+            address: address,
+            cc: ::qdjobs::__private::None,
+            copy: ::qdjobs::__private::None,
+            words: ::qdjobs::__private::None,
+            home: ::qdjobs::__private::None,
         }
     }
+    /// Enqueues the job with the task's default options. The return type depends on the target.
+    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
+        self,
+        target: Q,
+    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
+        <Self as ::qdjobs::__private::Task>::Output,
+    > {
+        ::qdjobs::__private::enqueue(self, target)
+    }
+}
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+const _: () = {
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
     const __PARAMS: &[__q::ParamInfo] = &[
         __q::ParamInfo::required("to", "String"),
         __q::ParamInfo::required("file", "PathBuf"),
@@ -242,9 +246,7 @@ const _: () = {
             __q::Ok(it) => {
                 <<__R as __q::TaskReturn>::Output as __q::TaskOutput>::outcome(&it)
             }
-            __q::Err(it) => {
-                __q::TaskFailure::failed(<__q::ErrorOf<__R>>::unsend(__q::Caught(it)))
-            }
+            __q::Err(it) => __q::TaskFailure::failed(<__q::ErrorOf<__R>>::unsend(it)),
         }
     }
     __q::inventory::submit! {

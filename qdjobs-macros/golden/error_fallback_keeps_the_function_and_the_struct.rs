@@ -12,23 +12,27 @@ struct SendEmail {
     ///The `to` parameter of [`send_email`].
     to: ::qdjobs::__private::String,
 }
-#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
-#[allow(clippy::too_many_arguments, clippy::new_without_default)]
-const _: () = {
-    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
-    impl SendEmail {
-        ///Makes a job that calls [`send_email`] with these parameters once it is enqueued.
-        fn new(to: impl __q::Into<__q::String>) -> Self {
-            Self { to: __q::Into::into(to) }
-        }
-        /// Enqueues the job with the task's default options. The return type depends on the target.
-        fn enqueue<Q: __q::Enqueue>(
-            self,
-            target: Q,
-        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
-            __q::enqueue(self, target)
+#[allow(dead_code, deprecated)]
+impl SendEmail {
+    ///Makes a job that calls [`send_email`] with these parameters once it is enqueued.
+    fn new(to: impl ::qdjobs::__private::Into<::qdjobs::__private::String>) -> Self {
+        Self {
+            to: ::qdjobs::__private::Into::into(to),
         }
     }
+    /// Enqueues the job with the task's default options. The return type depends on the target.
+    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
+        self,
+        target: Q,
+    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
+        <Self as ::qdjobs::__private::Task>::Output,
+    > {
+        ::qdjobs::__private::enqueue(self, target)
+    }
+}
+#[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
+const _: () = {
+    use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
     const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("to", "String")];
     fn __read(object: &mut __q::Object) -> __q::Option<SendEmail> {
         let p0 = <__q::String as __q::TaskParam>::take(object, &__PARAMS[0]);

@@ -6,23 +6,26 @@ struct Cleanup {}
 #[doc(hidden)]
 #[allow(non_upper_case_globals, deprecated, dead_code)]
 const Cleanup: Cleanup = Cleanup {};
+#[allow(dead_code, deprecated)]
+#[allow(clippy::new_without_default)]
+impl Cleanup {
+    ///Makes a job that calls [`cleanup`] with these parameters once it is enqueued.
+    fn new() -> Self {
+        Self {}
+    }
+    /// Enqueues the job with the task's default options. The return type depends on the target.
+    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
+        self,
+        target: Q,
+    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
+        <Self as ::qdjobs::__private::Task>::Output,
+    > {
+        ::qdjobs::__private::enqueue(self, target)
+    }
+}
 #[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
-#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
     use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
-    impl Cleanup {
-        ///Makes a job that calls [`cleanup`] with these parameters once it is enqueued.
-        fn new() -> Self {
-            Self {}
-        }
-        /// Enqueues the job with the task's default options. The return type depends on the target.
-        fn enqueue<Q: __q::Enqueue>(
-            self,
-            target: Q,
-        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
-            __q::enqueue(self, target)
-        }
-    }
     const __PARAMS: &[__q::ParamInfo] = &[];
     fn __read(object: &mut __q::Object) -> __q::Option<Cleanup> {
         __q::Some(Cleanup {})

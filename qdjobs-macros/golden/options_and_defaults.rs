@@ -15,33 +15,41 @@ struct MakeReport {
     ///The `wait` parameter of [`report`].
     wait: Duration,
 }
+#[allow(dead_code, deprecated)]
+impl MakeReport {
+    ///Makes a job that calls [`report`] with these parameters once it is enqueued.
+    fn new(day: impl crate::jobs::__private::Into<String>, wait: Duration) -> Self {
+        Self {
+            day: crate::jobs::__private::Into::into(day),
+            lang: <Self as crate::jobs::__private::ParamDefault<1>>::value(),
+            draft: <bool as crate::jobs::__private::Default>::default(),
+            pages: <Self as crate::jobs::__private::ParamDefault<3>>::value(),
+            wait: wait,
+        }
+    }
+    /// Enqueues the job with the task's default options. The return type depends on the target.
+    fn enqueue<Q: crate::jobs::__private::Enqueue>(
+        self,
+        target: Q,
+    ) -> <Q as crate::jobs::__private::Enqueue>::Answer<
+        <Self as crate::jobs::__private::Task>::Output,
+    > {
+        crate::jobs::__private::enqueue(self, target)
+    }
+}
 #[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
-#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
     use crate::jobs::__private::{self as __q, OtherError as _, Plain as _};
-    fn __default_lang() -> __q::String {
-        __q::Into::into("en")
-    }
-    fn __default_pages() -> u32 {
-        10
-    }
-    impl MakeReport {
-        ///Makes a job that calls [`report`] with these parameters once it is enqueued.
-        fn new(day: impl __q::Into<String>, wait: Duration) -> Self {
-            Self {
-                day: __q::Into::into(day),
-                lang: __default_lang(),
-                draft: <bool as __q::Default>::default(),
-                pages: __default_pages(),
-                wait: wait,
-            }
+    impl __q::ParamDefault<1> for MakeReport {
+        type Value = __q::String;
+        fn value() -> __q::String {
+            __q::Into::into("en")
         }
-        /// Enqueues the job with the task's default options. The return type depends on the target.
-        fn enqueue<Q: __q::Enqueue>(
-            self,
-            target: Q,
-        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
-            __q::enqueue(self, target)
+    }
+    impl __q::ParamDefault<3> for MakeReport {
+        type Value = u32;
+        fn value() -> u32 {
+            10
         }
     }
     const __PARAMS: &[__q::ParamInfo] = &[
@@ -56,15 +64,19 @@ const _: () = {
         let p1 = <__q::String as __q::TaskParam>::take_or(
             object,
             &__PARAMS[1],
-            __default_lang,
+            <MakeReport as __q::ParamDefault<1>>::value,
         );
         let p2 = <bool as __q::TaskParam>::take_or(
             object,
             &__PARAMS[2],
             <bool as __q::Default>::default,
         );
-        let p3 = <u32 as __q::TaskParam>::take_or(object, &__PARAMS[3], __default_pages);
-        let p4 = __q::take_with(object, &__PARAMS[4], seconds::deserialize);
+        let p3 = <u32 as __q::TaskParam>::take_or(
+            object,
+            &__PARAMS[3],
+            <MakeReport as __q::ParamDefault<3>>::value,
+        );
+        let p4 = __q::take_with(object, &__PARAMS[4], |raw| seconds::deserialize(raw));
         __q::Some(MakeReport {
             day: p0?,
             lang: p1?,
@@ -83,11 +95,22 @@ const _: () = {
             <__q::String as __q::TaskParam>::put(&self.lang, "lang", &mut object)?;
             <bool as __q::TaskParam>::put(&self.draft, "draft", &mut object)?;
             <u32 as __q::TaskParam>::put(&self.pages, "pages", &mut object)?;
-            __q::put_with(
-                seconds::serialize(&self.wait, __q::ValueSerializer),
-                "wait",
-                &mut object,
-            )?;
+            {
+                struct With<'a>(&'a Duration);
+                impl __q::Serialize for With<'_> {
+                    fn serialize<S: __q::Serializer>(
+                        &self,
+                        serializer: S,
+                    ) -> __q::Result<S::Ok, S::Error> {
+                        seconds::serialize(self.0, serializer)
+                    }
+                }
+                __q::SerializeMap::serialize_entry(
+                    &mut object,
+                    "wait",
+                    &With(&self.wait),
+                )?;
+            }
             __q::SerializeMap::end(object)
         }
     }
@@ -174,7 +197,7 @@ const _: () = {
         const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, __read)?;
+        let params = __q::decode(json, <MakeReport as __q::Task>::DEF, __read)?;
         <() as __q::TaskOutput>::outcome(
             &report(params.day, &params.lang, params.draft, params.pages, params.wait),
         )

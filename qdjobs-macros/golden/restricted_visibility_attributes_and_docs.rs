@@ -13,23 +13,26 @@ pub(super) struct Old {
     pub(super) n: u8,
 }
 #[cfg(unix)]
+#[allow(dead_code, deprecated)]
+impl Old {
+    ///Makes a job that calls [`old`] with these parameters once it is enqueued.
+    pub(super) fn new(n: u8) -> Self {
+        Self { n: n }
+    }
+    /// Enqueues the job with the task's default options. The return type depends on the target.
+    pub(super) fn enqueue<Q: ::qdjobs::__private::Enqueue>(
+        self,
+        target: Q,
+    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
+        <Self as ::qdjobs::__private::Task>::Output,
+    > {
+        ::qdjobs::__private::enqueue(self, target)
+    }
+}
+#[cfg(unix)]
 #[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
-#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
     use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
-    impl Old {
-        ///Makes a job that calls [`old`] with these parameters once it is enqueued.
-        pub(super) fn new(n: u8) -> Self {
-            Self { n: n }
-        }
-        /// Enqueues the job with the task's default options. The return type depends on the target.
-        pub(super) fn enqueue<Q: __q::Enqueue>(
-            self,
-            target: Q,
-        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
-            __q::enqueue(self, target)
-        }
-    }
     const __PARAMS: &[__q::ParamInfo] = &[
         __q::ParamInfo::required("n", "u8").doc("How many."),
     ];

@@ -6,23 +6,25 @@ struct SyncAll {
     ///The `n` parameter of [`sync_all`].
     n: u8,
 }
+#[allow(dead_code, deprecated)]
+impl SyncAll {
+    ///Makes a job that calls [`sync_all`] with these parameters once it is enqueued.
+    fn new(n: u8) -> Self {
+        Self { n: n }
+    }
+    /// Enqueues the job with the task's default options. The return type depends on the target.
+    fn enqueue<Q: ::qdjobs::__private::Enqueue>(
+        self,
+        target: Q,
+    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
+        <Self as ::qdjobs::__private::Task>::Output,
+    > {
+        ::qdjobs::__private::enqueue(self, target)
+    }
+}
 #[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
-#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
     use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
-    impl SyncAll {
-        ///Makes a job that calls [`sync_all`] with these parameters once it is enqueued.
-        fn new(n: u8) -> Self {
-            Self { n: n }
-        }
-        /// Enqueues the job with the task's default options. The return type depends on the target.
-        fn enqueue<Q: __q::Enqueue>(
-            self,
-            target: Q,
-        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
-            __q::enqueue(self, target)
-        }
-    }
     const __PARAMS: &[__q::ParamInfo] = &[__q::ParamInfo::required("n", "u8")];
     fn __read(object: &mut __q::Object) -> __q::Option<SyncAll> {
         let p0 = <u8 as __q::TaskParam>::take(object, &__PARAMS[0]);

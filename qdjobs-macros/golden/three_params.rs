@@ -13,23 +13,25 @@ pub struct Add {
     ///The `c` parameter of [`add`].
     pub c: u64,
 }
+#[allow(dead_code, deprecated)]
+impl Add {
+    ///Makes a job that calls [`add`] with these parameters once it is enqueued.
+    pub fn new(a: u64, b: u64, c: u64) -> Self {
+        Self { a: a, b: b, c: c }
+    }
+    /// Enqueues the job with the task's default options. The return type depends on the target.
+    pub fn enqueue<Q: ::qdjobs::__private::Enqueue>(
+        self,
+        target: Q,
+    ) -> <Q as ::qdjobs::__private::Enqueue>::Answer<
+        <Self as ::qdjobs::__private::Task>::Output,
+    > {
+        ::qdjobs::__private::enqueue(self, target)
+    }
+}
 #[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
-#[allow(clippy::too_many_arguments, clippy::new_without_default)]
 const _: () = {
     use ::qdjobs::__private::{self as __q, OtherError as _, Plain as _};
-    impl Add {
-        ///Makes a job that calls [`add`] with these parameters once it is enqueued.
-        pub fn new(a: u64, b: u64, c: u64) -> Self {
-            Self { a: a, b: b, c: c }
-        }
-        /// Enqueues the job with the task's default options. The return type depends on the target.
-        pub fn enqueue<Q: __q::Enqueue>(
-            self,
-            target: Q,
-        ) -> <Q as __q::Enqueue>::Answer<<Self as __q::Task>::Output> {
-            __q::enqueue(self, target)
-        }
-    }
     const __PARAMS: &[__q::ParamInfo] = &[
         __q::ParamInfo::required("a", "u64"),
         __q::ParamInfo::required("b", "u64"),

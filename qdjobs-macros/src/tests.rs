@@ -183,7 +183,7 @@ fn the_params_struct_has_no_methods_but_new_and_enqueue() {
     let file: syn::File = syn::parse2(expand_task(r#""a""#.parse().unwrap(), item.parse().unwrap())).unwrap();
     let text = prettyplease::unparse(&file);
     let (_, methods) = text.split_once("impl SendEmail {").unwrap();
-    let (methods, _) = methods.split_once("\n    }\n").unwrap();
+    let (methods, _) = methods.split_once("\n}\n").unwrap();
     let names: Vec<&str> =
         methods.split("fn ").skip(1).map(|rest| rest.split(['(', '<']).next().unwrap()).collect();
     assert_eq!(names, ["new", "enqueue"], "{methods}");

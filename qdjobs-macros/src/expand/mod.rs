@@ -26,7 +26,7 @@ pub(crate) use input::Input;
 
 use crate::tokens::{emit, private_alias};
 use attributes::{allowed_lints, attributes_named};
-use params_struct::{inherent_impl, params_struct};
+use params_struct::{default_impls, inherent_impl, params_struct};
 use registration::registration;
 use run_function::run_function;
 use serde_impls::serde_impls;
@@ -37,10 +37,10 @@ use task_impl::task_impl;
 pub(crate) fn expand(input: &Input<'_>) -> TokenStream {
     let cfg = attributes_named(&input.function.attrs, &["cfg"]);
     let allowed = allowed_lints(&input.function.attrs);
-    let params_struct = params_struct(input);
+    let (params_struct, inherent_impl) = (params_struct(input), inherent_impl(input));
     let (path, alias) = (input.private_path(), private_alias());
     let parts = [
-        inherent_impl(input),
+        default_impls(input),
         serde_impls(input),
         std_impls(input),
         task_impl(input),
@@ -49,10 +49,10 @@ pub(crate) fn expand(input: &Input<'_>) -> TokenStream {
     ];
     emit! {
         #params_struct
+        #inherent_impl
         #(#cfg)*
         #(#allowed)*
         #[allow(dead_code, deprecated, unexpected_cfgs, unreachable_code, unused_imports)]
-        #[allow(clippy::too_many_arguments, clippy::new_without_default)]
         const _: () = {
             use #path::{self as #alias, OtherError as _, Plain as _};
             #(#parts)*

@@ -4,24 +4,24 @@
 //!
 //! Depends on `signature` and `tokens`.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Literal, Span, TokenStream};
 use syn::Token;
 
 use crate::signature::{Default, OwnedType, PassBy, StoredParam, StoredType};
-use crate::tokens::{emit, local, projection, qualified};
+use crate::tokens::{emit, projection, qualified};
 
 impl StoredParam {
-    /// The name of the function that returns the value of `#[default(expression)]`.
-    pub(super) fn default_name(&self) -> Ident {
-        local(&format!("__default_{}", self.key))
+    /// The number of the parameter, as a literal.
+    pub(super) fn at(&self) -> Literal {
+        Literal::usize_unsuffixed(self.at)
     }
 
-    /// The function that returns the value of `#[default]`.
-    pub(super) fn default_fn(&self, private: &TokenStream) -> Option<TokenStream> {
+    /// The function that returns the value of `#[default]`. `of` is the params struct.
+    pub(super) fn default_fn(&self, private: &TokenStream, of: &TokenStream) -> Option<TokenStream> {
         match self.default.as_ref()? {
             Default::Value(_) => {
-                let name = self.default_name();
-                Some(emit!(#name))
+                let at = self.at();
+                Some(emit!(<#of as #private::ParamDefault<#at>>::value))
             }
             Default::OfType => Some(self.ty.qualified(private, "Default", "default")),
         }

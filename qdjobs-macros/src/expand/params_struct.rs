@@ -75,19 +75,24 @@ fn respanned(tokens: &impl ToTokens, span: Span) -> TokenStream {
 
 /// `new` and `enqueue`. They are inherent methods, so that callers need no import.
 ///
-/// The functions for `#[default(expression)]` are beside the impl and not in it: an editor would offer them
-/// as methods of the struct.
+/// The impl is outside of the generated block: in errors, rustc would name its methods by the block.
 pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
-    let (private, vis, name) = (&private_alias(), &input.function.vis, &input.name);
+    let (private, vis, name) = (&input.private_path(), &input.function.vis, &input.name);
+    let cfg = attributes_named(&input.function.attrs, &["cfg"]);
+    let allowed = allowed_lints(&input.function.attrs);
     let new = Ident::new("new", input.signature.name.span());
     let enqueue = Ident::new("enqueue", input.signature.name.span());
     let required = input.stored().filter(|param| !param.is_optional());
-    let arguments = required.map(|param| new_argument(private, param));
+    let arguments: Vec<TokenStream> = required.map(|param| new_argument(private, param)).collect();
+    let style = match arguments.len() {
+        0 => Some(emit!(#[allow(clippy::new_without_default)])),
+        1..=7 => None,
+        _ => Some(emit!(#[allow(clippy::too_many_arguments)])),
+    };
     let fields = input.stored().map(|param| {
         let (name, value) = (&param.name, initial_value(private, param));
         emit!(#name: #value)
     });
-    let defaults = input.stored().filter_map(|param| default_function(private, param));
     let function = names::plain(&input.signature.name);
     let new_doc = format!("Makes a job that calls [`{function}`] with these parameters once it is enqueued.");
     // The answer contains the task's result. An invalid return type is an error here as well as in the `Task`
@@ -95,7 +100,10 @@ pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
     let (first, last) = end_spans(&input.signature.output.ty);
     let (open, close) = (Token![<](first), Token![>](last));
     emit! {
-        #(#defaults)*
+        #(#cfg)*
+        #(#allowed)*
+        #[allow(dead_code, deprecated)]
+        #style
         impl #name {
             #[doc = #new_doc]
             #vis fn #new(#(#arguments),*) -> Self {
@@ -127,7 +135,7 @@ fn new_argument(private: &TokenStream, param: &StoredParam) -> TokenStream {
 /// The value that `new` assigns to a field.
 fn initial_value(private: &TokenStream, param: &StoredParam) -> TokenStream {
     let name = &param.name;
-    match param.default_fn(private) {
+    match param.default_fn(private, &emit!(Self)) {
         Some(default) => emit!(#default()),
         None if param.ty.optional => emit!(#private::None),
         None if param.ty.into => emit!(#private::Into::into(#name)),
@@ -135,13 +143,24 @@ fn initial_value(private: &TokenStream, param: &StoredParam) -> TokenStream {
     }
 }
 
-/// The function that returns the expression of `#[default(expression)]`.
-fn default_function(private: &TokenStream, param: &StoredParam) -> Option<TokenStream> {
-    let Some(Default::Value(value)) = &param.default else { return None };
-    let (name, ty) = (param.default_name(), param.ty.owned.tokens(private));
-    // A string literal is the usual default of a `String`.
-    let value = if param.ty.into { converted(private, value) } else { value.to_token_stream() };
-    Some(emit!(fn #name() -> #ty { #value }))
+/// The expressions of `#[default(expression)]`, each in a function of its own.
+///
+/// The functions belong to a trait: an editor would offer inherent ones as methods of the struct.
+pub(super) fn default_impls(input: &Input<'_>) -> TokenStream {
+    let (private, name) = (&private_alias(), &input.name);
+    let impls = input.stored().filter_map(|param| {
+        let Some(Default::Value(value)) = &param.default else { return None };
+        let (ty, at) = (param.ty.owned.tokens(private), param.at());
+        // A string literal is the usual default of a `String`.
+        let value = if param.ty.into { converted(private, value) } else { value.to_token_stream() };
+        Some(emit! {
+            impl #private::ParamDefault<#at> for #name {
+                type Value = #ty;
+                fn value() -> #ty { #value }
+            }
+        })
+    });
+    impls.collect()
 }
 
 /// The expression, converted with `Into`. The parentheses have the span of the expression, where an error

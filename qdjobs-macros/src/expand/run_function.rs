@@ -76,9 +76,9 @@ fn finish(input: &Input<'_>, call: TokenStream) -> TokenStream {
     let outcome = qualified(private, &value, output.value_spans, "TaskOutput", "outcome");
     // An error about the type of the error points at the argument of `failed`, from its first to its last
     // token.
-    let mut caught = Group::new(Delimiter::Parenthesis, emit!(#private::Caught(it)));
-    caught.set_span(output.error_spans.1);
-    let unsend = spanned_call(emit!(#private::ErrorOf<#written>), "unsend", caught, output.error_spans);
+    let mut argument = Group::new(Delimiter::Parenthesis, emit!(it));
+    argument.set_span(output.error_spans.1);
+    let unsend = spanned_call(emit!(#private::ErrorOf<#written>), "unsend", argument, output.error_spans);
     emit! {
         match #into_result(#call) {
             #private::Ok(it) => #outcome(&it),

@@ -4,7 +4,8 @@
 //!
 //! Depends on `input`, `param` and `attributes`, and on `signature` and `tokens`.
 
-use proc_macro2::{Ident, Literal, TokenStream};
+use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens;
 
 use super::attributes::doc_text;
 use super::input::Input;
@@ -19,9 +20,9 @@ pub(super) fn serde_impls(input: &Input<'_>) -> TokenStream {
     let count = input.stored().count();
     let infos = input.stored().map(|param| param_info(private, param));
     let puts = input.stored().map(|param| put(private, param));
-    let takes = input.stored().enumerate().map(|(at, param)| take(private, at, param));
-    let fields = input.stored().enumerate().map(|(at, param)| {
-        let (name, local) = (&param.name, nth_local(at));
+    let takes = input.stored().map(|param| take(private, &name.to_token_stream(), param));
+    let fields = input.stored().map(|param| {
+        let (name, local) = (&param.name, nth_local(param.at));
         emit!(#name: #local?)
     });
     emit! {
@@ -87,10 +88,9 @@ fn put(private: &TokenStream, param: &StoredParam) -> TokenStream {
 
 /// The statement that deserializes one field into a local variable. All fields are read before any error
 /// returns, so that one check reports every invalid parameter.
-fn take(private: &TokenStream, at: usize, param: &StoredParam) -> TokenStream {
-    let local = nth_local(at);
-    let at = Literal::usize_unsuffixed(at);
-    let default = match param.default_fn(private) {
+fn take(private: &TokenStream, of: &TokenStream, param: &StoredParam) -> TokenStream {
+    let (local, at) = (nth_local(param.at), param.at());
+    let default = match param.default_fn(private, of) {
         Some(default) => Some(default),
         None => param.ty.optional.then(|| emit!(|| #private::None)),
     };

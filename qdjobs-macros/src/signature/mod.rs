@@ -63,6 +63,11 @@ pub(crate) fn read(sig: &mut syn::Signature, struct_name: &Ident, errors: &mut E
             },
         }
     }
+    let stored = params.iter_mut().filter_map(|param| match param {
+        Param::Stored(stored) => Some(stored),
+        _ => None,
+    });
+    stored.enumerate().for_each(|(at, param)| param.at = at);
     check_keys(&params, errors);
     let (output, flaws) = read_output(&sig.output, errors);
     Signature {

@@ -48,6 +48,8 @@ impl Param {
 /// A parameter that is stored with the job.
 pub(crate) struct StoredParam {
     pub(crate) name: Ident,
+    /// Its number among the stored parameters.
+    pub(crate) at: usize,
     /// The key in the JSON.
     pub(crate) key: String,
     pub(crate) aliases: Vec<LitStr>,
@@ -126,6 +128,8 @@ pub(super) fn read_param(
     Ok(Param::Stored(Box::new(StoredParam {
         key: name.unraw().to_string(),
         name,
+        // Set when all parameters are read.
+        at: 0,
         aliases: attributes.aliases,
         docs: attributes.docs,
         lints: attributes.lints,

@@ -22,15 +22,14 @@ pub use std::vec::Vec;
 pub use inventory;
 pub use serde::de::{Deserialize, Deserializer};
 pub use serde::ser::{Serialize, SerializeMap, Serializer};
-pub use serde_json::value::Serializer as ValueSerializer;
 
 pub use super::check_params::check_params;
 pub use super::def::{LocalFuture, ParamInfo, Run, SharedFuture, StateInfo, TaskDef, TaskOptions};
 pub use super::future_kind::{Boxed, Probe, ProbeLocal, run_async};
 pub use super::option_checks::{backoff_problem, factor_problem, queue_problem, timeout_problem};
-pub use super::output::{Caught, ErrorOf, OtherError, Plain, TaskFailure, TaskOutput, TaskReturn, Written};
+pub use super::output::{ErrorOf, OtherError, Plain, TaskFailure, TaskOutput, TaskReturn, Written};
 pub use super::param::{
-    Object, Slice, TaskParam, check, decode, decode_owned, items, lend, object, put_with, read, take_with,
+    Object, ParamDefault, Slice, TaskParam, check, decode, decode_owned, items, lend, object, read, take_with,
     take_with_or,
 };
 pub use super::registry::Linked;

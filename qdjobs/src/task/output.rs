@@ -125,29 +125,29 @@ impl<E: IntoTaskError> TaskFailure for E {
     }
 }
 
-/// An error, before it is converted.
+/// A type of errors.
 ///
 /// A boxed error that is `Send` is not convertible to a `Box<dyn Error>` for the compiler, and an
 /// implementation of its own would overlap with the one for all errors. So the generated code calls `unsend`,
-/// which exists twice: as an inherent method for such boxes, and in [`OtherError`] for every type. Rust
+/// which exists twice: as an inherent function for such boxes, and in [`OtherError`] for every type. Rust
 /// prefers the inherent one.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Caught<E>(pub E);
+pub struct Caught<E>(PhantomData<E>);
 
-/// The error that a task with this return type returned.
+/// The type of the errors of a task with this return type.
 #[doc(hidden)]
 pub type ErrorOf<R> = Caught<<R as TaskReturn>::Error>;
 
 impl Caught<Box<dyn StdError + Send + Sync>> {
-    pub fn unsend(self) -> Box<dyn StdError> {
-        self.0
+    pub fn unsend(error: Box<dyn StdError + Send + Sync>) -> Box<dyn StdError> {
+        error
     }
 }
 
 impl Caught<Box<dyn StdError + Send>> {
-    pub fn unsend(self) -> Box<dyn StdError> {
-        self.0
+    pub fn unsend(error: Box<dyn StdError + Send>) -> Box<dyn StdError> {
+        error
     }
 }
 
@@ -156,13 +156,13 @@ impl Caught<Box<dyn StdError + Send>> {
 pub trait OtherError {
     type Error;
 
-    fn unsend(self) -> Self::Error;
+    fn unsend(error: Self::Error) -> Self::Error;
 }
 
 impl<E> OtherError for Caught<E> {
     type Error = E;
 
-    fn unsend(self) -> E {
-        self.0
+    fn unsend(error: E) -> E {
+        error
     }
 }

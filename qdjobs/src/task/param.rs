@@ -13,7 +13,7 @@ use std::borrow::Borrow;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
-use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -121,14 +121,17 @@ impl<T: Serialize + DeserializeOwned> TaskParam for T {
         info: &'static ParamInfo,
         default: fn() -> Option<[T; N]>,
     ) -> Option<Option<[T; N]>> {
-        let read = |value: Value| if value.is_null() { Ok(None) } else { array(value).map(Some) };
+        let read = |value: &RawValue| match value.get() {
+            "null" => Ok(None),
+            _ => array(value).map(Some),
+        };
         take_with_or(object, info, read, default)
     }
 }
 
 /// Reads an array of any length.
-fn array<T: DeserializeOwned, const N: usize>(value: Value) -> Result<[T; N], serde_json::Error> {
-    let items: Vec<T> = serde_json::from_value(value)?;
+fn array<T: DeserializeOwned, const N: usize>(value: &RawValue) -> Result<[T; N], serde_json::Error> {
+    let items: Vec<T> = from_raw(value)?;
     let found = items.len();
     items.try_into().map_err(|_| {
         let message = format_args!("invalid length {found}, expected an array of length {N}");
@@ -261,14 +264,12 @@ fn from_raw<T: DeserializeOwned>(value: &RawValue) -> Result<T, serde_json::Erro
     serde_json::from_str(value.get())
 }
 
-/// Writes one parameter that a function of the user has converted to JSON.
+/// The expression of `#[default(expression)]` of the parameter with this number.
 #[doc(hidden)]
-pub fn put_with<M: SerializeMap>(
-    value: Result<Value, serde_json::Error>,
-    key: &'static str,
-    map: &mut M,
-) -> Result<(), M::Error> {
-    map.serialize_entry(key, &value.map_err(M::Error::custom)?)
+pub trait ParamDefault<const AT: usize> {
+    type Value;
+
+    fn value() -> Self::Value;
 }
 
 /// The type that is stored for a slice, under a name that the macro can write with the spans of the slice.

@@ -432,30 +432,31 @@ impl StdError for Outer {
 
 #[test]
 fn every_kind_of_error_becomes_a_task_error_with_its_causes() {
-    use super::macro_support::{Caught, OtherError as _, TaskFailure};
+    use std::borrow::Cow;
+
+    use super::macro_support::{ErrorOf, OtherError as _, TaskFailure};
     fn kind_and_text(failed: impl TaskFailure) -> (TaskErrorKind, String) {
         failure(failed.failed())
     }
-    // As the generated code converts an error: the method that `unsend` names depends on the type.
+    // As the generated code converts an error: the function that `unsend` names depends on the type.
     macro_rules! converted {
-        ($error:expr) => {
-            kind_and_text(Caught($error).unsend())
+        ($ty:ty, $error:expr) => {
+            kind_and_text(<ErrorOf<Result<(), $ty>>>::unsend($error))
         };
     }
     let io = || std::io::Error::other("no route");
-    assert_eq!(converted!("text"), (TaskErrorKind::Retry, "text".into()));
-    assert_eq!(converted!("text".to_owned()).1, "text");
-    assert_eq!(converted!(std::borrow::Cow::Borrowed("text")).1, "text");
-    assert_eq!(converted!(io()).1, "no route");
-    assert_eq!(converted!(Box::<dyn StdError>::from("boxed")).1, "boxed");
-    assert_eq!(converted!(Box::<dyn StdError + Send + Sync>::from("boxed")).1, "boxed");
-    let sent: Box<dyn StdError + Send> = Box::new(io());
-    assert_eq!(converted!(sent).1, "no route");
-    assert_eq!(converted!(Outer(Some(io().into()))).1, "while sending: no route");
-    assert_eq!(converted!(TaskError::permanent("no")), (TaskErrorKind::Permanent, "no".into()));
+    assert_eq!(converted!(&str, "text"), (TaskErrorKind::Retry, "text".into()));
+    assert_eq!(converted!(String, "text".to_owned()).1, "text");
+    assert_eq!(converted!(Cow<'static, str>, Cow::Borrowed("text")).1, "text");
+    assert_eq!(converted!(std::io::Error, io()).1, "no route");
+    assert_eq!(converted!(Box<dyn StdError>, "boxed".into()).1, "boxed");
+    assert_eq!(converted!(Box<dyn StdError + Send + Sync>, "boxed".into()).1, "boxed");
+    assert_eq!(converted!(Box<dyn StdError + Send>, Box::new(io())).1, "no route");
+    assert_eq!(converted!(Outer, Outer(Some(io().into()))).1, "while sending: no route");
+    assert_eq!(converted!(TaskError, TaskError::permanent("no")), (TaskErrorKind::Permanent, "no".into()));
     // The kind of a task error stays when a caller adds context.
     let wrapped = Outer(Some(TaskError::permanent("no such user").into()));
-    assert_eq!(converted!(wrapped), (TaskErrorKind::Permanent, "while sending: no such user".into()));
+    assert_eq!(converted!(Outer, wrapped), (TaskErrorKind::Permanent, "while sending: no such user".into()));
 }
 
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
