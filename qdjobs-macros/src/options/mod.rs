@@ -101,17 +101,14 @@ impl Options {
                 errors.add_with_help(&other, "the task's name must be a string literal", help);
                 expect_comma(input, errors);
             }
-            _ if is_option(input) => {
-                // `read_option` reports `name = ".."`.
-                let key = input.fork().call(Ident::parse_any);
-                if !key.is_ok_and(|key| is_name(&key.to_string())) {
-                    errors.push(syn::Error::new(input.span(), format_args!("{missing}\nhelp: {help}")));
-                }
-            }
+            // `read_option` reports `name = ".."`, also behind other options.
+            _ if is_option(input) && has_name_with_key(input) => {}
             _ => {
                 errors.push(syn::Error::new(input.span(), format_args!("{missing}\nhelp: {help}")));
-                skip_to_comma(input);
-                let _ = input.parse::<Token![,]>();
+                if !is_option(input) {
+                    skip_to_comma(input);
+                    let _ = input.parse::<Token![,]>();
+                }
             }
         }
     }
@@ -274,6 +271,19 @@ fn is_option(input: ParseStream<'_>) -> bool {
     let Ok(key) = ahead.call(Ident::parse_any) else { return false };
     let is_known = OPTIONS.iter().any(|(known, _)| key == known) || is_name(&key.to_string());
     ahead.peek(Token![=]) || (is_known && ahead.peek(syn::token::Paren))
+}
+
+/// Whether one of the options is the task's name, with a key.
+fn has_name_with_key(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    while !ahead.is_empty() {
+        if ahead.fork().call(Ident::parse_any).is_ok_and(|key| is_name(&key.to_string())) {
+            return true;
+        }
+        skip_to_comma(&ahead);
+        let _ = ahead.parse::<Token![,]>();
+    }
+    false
 }
 
 /// The name of the params struct.

@@ -18,7 +18,8 @@ mod types;
 
 use std::collections::HashSet;
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{FnArg, GenericParam, Safety};
 
 pub(crate) use attributes::Default;
@@ -76,8 +77,21 @@ pub(crate) fn read(sig: &mut syn::Signature, struct_name: &Ident, errors: &mut E
         is_refused: flaws.is_of_rustc || has_flaw_of_rustc(&params),
         params,
         output,
-        is_hidden: flaws.is_twice,
+        is_hidden: flaws.is_twice || (flaws.is_elided && references(sig) != 1),
     }
+}
+
+/// The number of references in the parameters. With exactly one, rustc knows the lifetime of the result.
+fn references(sig: &syn::Signature) -> usize {
+    fn count(tokens: TokenStream) -> usize {
+        let one = |token| match token {
+            TokenTree::Group(group) => count(group.stream()),
+            TokenTree::Punct(sign) => usize::from(sign.as_char() == '&'),
+            _ => 0,
+        };
+        tokens.into_iter().map(one).sum()
+    }
+    count(sig.inputs.to_token_stream())
 }
 
 /// Whether rustc reports two parameters of one name, or a type that is not written.

@@ -38,6 +38,8 @@ pub(super) struct Flaws {
     pub(super) is_of_rustc: bool,
     /// rustc would report the error a second time, at the function.
     pub(super) is_twice: bool,
+    /// A reference has no lifetime: rustc reports it, too, unless the parameters have exactly one.
+    pub(super) is_elided: bool,
 }
 
 /// Reads the return type.
@@ -126,6 +128,7 @@ fn check_part(
         }
         Type::Reference(reference) => {
             let is_static = reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
+            flaws.is_elided = reference.lifetime.is_none();
             Err(if is_static {
                 static_error(reference.and_token)
             } else {
@@ -186,7 +189,10 @@ fn check_error(ty: &Type, flaws: &mut Flaws) -> syn::Result<()> {
         Part::Lifetime(lifetime) if lifetime.ident != "static" => Err(borrowed_error(lifetime)),
         Part::Type(Type::Reference(reference), _) => match &reference.lifetime {
             Some(lifetime) if lifetime.ident == "static" => Ok(true),
-            _ => Err(borrowed_error(reference.and_token)),
+            lifetime => {
+                flaws.is_elided = lifetime.is_none();
+                Err(borrowed_error(reference.and_token))
+            }
         },
         Part::Type(part, _) if is_refused_by_rustc(part) => {
             flaws.is_of_rustc = true;

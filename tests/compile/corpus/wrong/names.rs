@@ -101,6 +101,11 @@ fn send_it() {}
 //     ^^^^^^^ the first argument
 fn send_it() {}
 
+//# name_with_a_key_behind_an_option
+#[task(queue = "mail", name = "send")]
+//                     ^^^^ without a key
+fn send_it() {}
+
 //# name_in_parentheses_of_an_option
 #[task(name("send"))]
 //     ^^^^ without a key

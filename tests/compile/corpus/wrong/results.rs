@@ -134,6 +134,21 @@ fn send_it(to: &str) -> &str {
     to
 }
 
+//# borrowed_from_nothing
+#[task("send")]
+fn send_it(n: u8) -> Result<Vec<&u8>, String> {
+//                              ^ `Vec<_>`
+    let _ = n;
+    Ok(vec![])
+}
+
+//# borrowed_from_two
+#[task("send")]
+fn send_it(to: &str, body: &str) -> &str {
+//                                  ^ `String`
+    if to.is_empty() { to } else { body }
+}
+
 //# borrowed_in_a_result
 #[task("send")]
 fn send_it(to: &str) -> Result<&str, String> {
