@@ -98,7 +98,7 @@ const _: () = {
     }
     type __R = Result<String, Error>;
     async fn __run(ctx: __q::JobContext, json: __q::String) -> __q::Outcome {
-        let params = __q::decode_owned(json, __read)?;
+        let params = __q::decode_owned(json, <Fetch as __q::Task>::DEF, __read)?;
         match <__R as __q::TaskReturn>::into_result(fetch(&params.url, &ctx).await) {
             __q::Ok(it) => {
                 <<__R as __q::TaskReturn>::Output as __q::TaskOutput>::outcome(&it)

@@ -230,7 +230,7 @@ const _: () = {
     }
     type __R = Result<(), io::Error>;
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, __read)?;
+        let params = __q::decode(json, __DEF, __read)?;
         match <__R as __q::TaskReturn>::into_result(
             send_email(
                 &params.to,

@@ -197,7 +197,7 @@ const _: () = {
         const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, <MakeReport as __q::Task>::DEF, __read)?;
+        let params = __q::decode(json, __DEF, __read)?;
         <() as __q::TaskOutput>::outcome(
             &report(params.day, &params.lang, params.draft, params.pages, params.wait),
         )

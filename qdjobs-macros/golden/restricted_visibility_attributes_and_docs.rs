@@ -96,7 +96,7 @@ const _: () = {
         const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, __read)?;
+        let params = __q::decode(json, __DEF, __read)?;
         <() as __q::TaskOutput>::outcome(&old(params.n))
     }
     __q::inventory::submit! {

@@ -120,7 +120,7 @@ const _: () = {
         const DEF: &'static __q::TaskDef = __DEF;
     }
     fn __run(ctx: &__q::JobContext, json: &str) -> __q::Outcome {
-        let params = __q::decode(json, __read)?;
+        let params = __q::decode(json, __DEF, __read)?;
         <u64 as __q::TaskOutput>::outcome(&add(params.a, params.b, params.c))
     }
     __q::inventory::submit! {

@@ -14,7 +14,7 @@ use crate::tokens::{emit, end_spans, local, private_alias, projection, qualified
 
 /// The function `__run`.
 pub(super) fn run_function(input: &Input<'_>) -> TokenStream {
-    let (private, signature) = (&private_alias(), input.signature);
+    let (private, name, signature) = (&private_alias(), &input.name, input.signature);
     let ctx = if signature.is_async { emit!(&ctx) } else { emit!(ctx) };
     let arguments = signature.params.iter().map(|param| match param {
         Param::Stored(param) => param.argument(private),
@@ -35,6 +35,7 @@ pub(super) fn run_function(input: &Input<'_>) -> TokenStream {
         emit!(type __R = #ty;)
     });
     if signature.is_async {
+        // `__DEF` contains the type of this function, which the compiler does not know yet.
         emit! {
             #alias
             async fn __run(ctx: #private::JobContext, json: #private::String) -> #private::Outcome {
@@ -46,7 +47,7 @@ pub(super) fn run_function(input: &Input<'_>) -> TokenStream {
         emit! {
             #alias
             fn __run(ctx: &#private::JobContext, json: &str) -> #private::Outcome {
-                let params = #private::decode(json, <#name as #private::Task>::DEF, __read)?;
+                let params = #private::decode(json, __DEF, __read)?;
                 #finish
             }
         }

@@ -66,9 +66,25 @@ fn param_info(private: &TokenStream, param: &StoredParam) -> TokenStream {
 fn put(private: &TokenStream, param: &StoredParam) -> TokenStream {
     let (name, key) = (&param.name, &param.key);
     match &param.with {
-        Some(path) => emit! {
-            #private::put_with(#path::serialize(&self.#name, #private::ValueSerializer), #key, &mut object)?;
-        },
+        Some(path) => {
+            let ty = param.ty.owned.tokens(private);
+            // A value of its own, so that the function writes into the text and not into a value of serde_json,
+            // which would lose the order of a map.
+            emit! {
+                {
+                    struct With<'a>(&'a #ty);
+                    impl #private::Serialize for With<'_> {
+                        fn serialize<S: #private::Serializer>(
+                            &self,
+                            serializer: S,
+                        ) -> #private::Result<S::Ok, S::Error> {
+                            #path::serialize(self.0, serializer)
+                        }
+                    }
+                    #private::SerializeMap::serialize_entry(&mut object, #key, &With(&self.#name))?;
+                }
+            }
+        }
         None => match &param.ty.large_array {
             None => {
                 let put = param.ty.qualified(private, "TaskParam", "put");

@@ -23,7 +23,7 @@ pub enum Event<'a> {
         tasks: &'a [&'a str],
     },
     /// An attempt of a job has started.
-    Started {
+    AttemptStarted {
         /// The number of the job.
         id: JobId,
         /// The name of its task.

@@ -18,8 +18,8 @@ pub type Outcome = Result<String, TaskError>;
 /// The JSON text of a task's result; an error if it cannot be written or exceeds the size limit of a row.
 pub(crate) fn result_json<R: Serialize + ?Sized>(result: &R) -> Result<String> {
     let text = json::write(result).map_err(|refused| {
-        let at = if refused.path.is_empty() { String::new() } else { format!(" at `{}`", refused.path) };
-        let message = format!("the task is done, but its result cannot be stored{at}: {}", refused.flaw);
+        let place = if refused.path.is_empty() { String::new() } else { format!("`{}`: ", refused.path) };
+        let message = format!("the task is done, but its result cannot be stored: {place}{}", refused.flaw);
         Error::new(ErrorKind::InvalidInput, message).help(refused.flaw.help())
     })?;
     if text.len() > JSON_BYTES_MAX {

@@ -181,7 +181,7 @@ fn params_by_name_that_would_be_read_as_other_values_are_refused_by_their_place(
         (line("1", "1e300", "1"), "lines", "out of range"),
         (of("", "9007199254740993"), "factor", "would be read as another number"),
         (of("", "-99999999999999999999"), "factor", "more than 64 bits"),
-        (format!("{{\"lines\": [], \"lines\": [], \"factor\": 1}}"), "lines", "given twice"),
+        (r#"{"lines": [], "lines": [], "factor": 1}"#.to_owned(), "lines", "given twice"),
     ] {
         let refused = check_params(Total::DEF, &json).map(drop).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidParams);
@@ -225,6 +225,7 @@ fn raw_json_and_the_order_of_a_map_are_read_back_as_they_were_written() {
     }
 
     #[crate::task("tests.ordered", params = Ordered_)]
+    #[expect(clippy::boxed_local, reason = "only the box of raw JSON can be a parameter")]
     fn ordered(map: Ordered, raw: Box<serde_json::value::RawValue>) -> String {
         format!("{:?} {}", map.0, raw.get())
     }
@@ -239,7 +240,7 @@ fn raw_json_and_the_order_of_a_map_are_read_back_as_they_were_written() {
 fn a_result_that_cannot_be_stored_is_a_permanent_error() {
     let (kind, text) = failure(run(MapOfPairs::DEF, "{}"));
     assert_eq!(kind, TaskErrorKind::Permanent);
-    assert!(text.contains("its result cannot be stored at `[1,2]`: key must be a string"), "{text}");
+    assert!(text.contains("its result cannot be stored: `[1,2]`: key must be a string"), "{text}");
     let (kind, text) = failure(run(Large::DEF, "{}"));
     assert_eq!(kind, TaskErrorKind::Permanent);
     assert!(text.contains("1048578 bytes of JSON, more than 1048576"), "{text}");
@@ -501,7 +502,7 @@ fn a_result_that_would_be_read_back_as_another_value_fails_at_once() {
     fn odd_result(kind: u8) -> Vec<Option<Option<f64>>> {
         vec![None, Some([None, Some(f64::NAN), Some(1.5)][usize::from(kind)])]
     }
-    for (kind, words) in [(0, "at `[1]`: `Some` of an empty value"), (1, "at `[1]`: a NaN")] {
+    for (kind, words) in [(0, "stored: `[1]`: `Some` of an empty value"), (1, "stored: `[1]`: a NaN")] {
         let failed = failure(stored_and_run(OddResult::new(kind)).unwrap());
         assert_eq!(failed.0, TaskErrorKind::Permanent);
         assert!(

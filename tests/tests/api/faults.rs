@@ -121,7 +121,7 @@ fn a_result_that_cannot_be_stored_fails_the_job_at_once() {
     let ids = [ReturnOddKeys.enqueue(&queue).unwrap().id(), ReturnMuch.enqueue(&queue).unwrap().id()];
     for (id, words) in ids
         .into_iter()
-        .zip(["its result cannot be stored at `[1,2]`: key must be a string", "its result has 1048578 bytes"])
+        .zip(["its result cannot be stored: `[1,2]`: key must be a string", "its result has 1048578 bytes"])
     {
         let error = queue.handle::<serde_json::Value>(id).soon().unwrap_err().to_string();
         assert!(error.contains("the task is done, but") && error.contains(words), "{error}");

@@ -115,7 +115,7 @@ impl From<&Event<'_>> for OwnedEvent {
             Event::WorkerStarted { tasks, .. } => {
                 OwnedEvent::WorkerStarted(tasks.iter().map(ToString::to_string).collect())
             }
-            Event::Started { id, queue, attempt, .. } => {
+            Event::AttemptStarted { id, queue, attempt, .. } => {
                 OwnedEvent::Started { id, queue: queue.into(), attempt }
             }
             Event::Completed { id, .. } => OwnedEvent::Completed(id),

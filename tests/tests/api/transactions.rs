@@ -502,7 +502,7 @@ fn a_task_commits_its_rows_a_follow_up_and_its_completion_at_once() {
         let handle = Order::new(how).enqueue(&queue).unwrap();
         // What the function returns afterwards changes nothing.
         assert_eq!(handle.soon().unwrap(), format!("{how} in the transaction"));
-        let finished = events.until(|event| !matches!(event, OwnedEvent::WorkerStarted(_)));
+        let finished = events.until(is_end);
         assert_eq!(finished, OwnedEvent::Completed(handle.id()));
         let done = handle.job().unwrap();
         assert_eq!(
@@ -522,7 +522,7 @@ fn a_statement_completes_the_job_once_and_the_worker_takes_no_other_result() {
     let (_worker, events) = start_with_events(worker);
     let handle = ByStatement::new().enqueue(&queue).unwrap();
     assert_eq!(handle.soon().unwrap(), "by the statement");
-    let finished = events.until(|event| !matches!(event, OwnedEvent::WorkerStarted(_)));
+    let finished = events.until(is_end);
     assert_eq!(finished, OwnedEvent::Completed(handle.id()));
     let changed: Vec<i64> = {
         let mut statement = conn.prepare("SELECT job FROM orders ORDER BY rowid").unwrap();
@@ -649,4 +649,9 @@ fn a_job_completed_in_a_transaction_is_never_reported_as_discarded_though_the_le
     let event =
         events.until(|event| matches!(event, OwnedEvent::Completed(_) | OwnedEvent::ResultDiscarded { .. }));
     assert_eq!(event, OwnedEvent::Completed(handle.id()));
+}
+
+/// Whether the event reports the end of an attempt.
+fn is_end(event: &OwnedEvent) -> bool {
+    !matches!(event, OwnedEvent::WorkerStarted(_) | OwnedEvent::Started { .. })
 }

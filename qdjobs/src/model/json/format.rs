@@ -8,8 +8,8 @@ use std::io;
 
 use serde_json::ser::Formatter;
 
+use super::flaw::{Flaw, Found};
 use super::text::depth;
-use super::{Flaw, Found};
 use crate::model::job::JSON_DEPTH_MAX;
 
 /// The formatter of JSON without spaces. It stops at nesting that is too deep, at an integer that is too wide, and

@@ -9,42 +9,18 @@
 //! values are found while they are written, at the cost of a comparison: a second pass over the text would cost as
 //! much as the first.
 
+mod flaw;
 mod format;
 mod strict;
 mod text;
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
-
 use serde::Serialize;
 
+use self::flaw::Found;
+pub(crate) use self::flaw::Unstorable;
 use self::format::Compact;
 use self::strict::Strict;
 pub(crate) use self::text::{compact, depth, lost_integer, wide_integer};
-
-/// A value that cannot be stored: where it is in the whole, and why.
-#[derive(Debug)]
-pub(crate) struct Unstorable {
-    /// The names of members and the positions in arrays that lead to the value, for example `lines[2].price`.
-    /// Empty for the whole.
-    pub(crate) path: String,
-    pub(crate) flaw: Flaw,
-}
-
-/// Why a value cannot be stored.
-#[derive(Debug)]
-pub(crate) enum Flaw {
-    /// A NaN or an infinity, by its name.
-    NotFinite(&'static str),
-    /// `Some` of a value that is written as `null`, and would be read as `None`.
-    SomeNull,
-    /// An integer that does not fit into 64 bits.
-    TooWide(String),
-    /// Nested deeper than every reader accepts.
-    TooDeep,
-    /// serde_json or the `Serialize` implementation of a type refuses it.
-    Other(serde_json::Error),
-}
 
 /// The JSON text of a value, without spaces.
 pub(crate) fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
@@ -53,81 +29,7 @@ pub(crate) fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorab
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, Compact::new(&found));
     let written = value.serialize(Strict::new(&mut serializer, &found));
     let written = written.and_then(|()| String::from_utf8(text).map_err(serde::ser::Error::custom));
-    written.map_err(|error| Unstorable {
-        path: found.path(),
-        flaw: found.flaw.take().unwrap_or(Flaw::Other(error)),
-    })
-}
-
-/// The most steps of a path that are shown.
-const STEPS_SHOWN: usize = 8;
-
-/// What was found while a value is written.
-#[derive(Default)]
-struct Found {
-    /// The first flaw, which stops the serializer with an error that is never shown.
-    flaw: Cell<Option<Flaw>>,
-    /// The raw JSON that is written next is in a `Some`.
-    raw_in_some: Cell<bool>,
-    /// The way to the value that was refused, from the inside out: it is only known as the error passes.
-    steps: RefCell<Vec<String>>,
-}
-
-impl Found {
-    fn stop<E: serde::ser::Error>(&self, flaw: Flaw) -> E {
-        self.flaw.set(Some(flaw));
-        E::custom("a value that cannot be stored")
-    }
-
-    /// Records that the error has passed a member or an element.
-    fn passed<T, E>(&self, written: Result<T, E>, step: impl FnOnce() -> String) -> Result<T, E> {
-        if written.is_err() {
-            self.steps.borrow_mut().push(step());
-        }
-        written
-    }
-
-    fn path(&self) -> String {
-        let steps = self.steps.borrow();
-        let mut path: String = steps.iter().rev().take(STEPS_SHOWN).map(String::as_str).collect();
-        if steps.len() > STEPS_SHOWN {
-            path.push('…');
-        }
-        path.strip_prefix('.').map(str::to_owned).unwrap_or(path)
-    }
-}
-
-impl fmt::Display for Flaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Flaw::NotFinite(name) => write!(f, "{name} cannot be stored: JSON has only finite numbers"),
-            Flaw::SomeNull => {
-                f.write_str("`Some` of an empty value cannot be stored: it would be read back as `None`")
-            }
-            Flaw::TooWide(number) => write!(f, "{number} is an integer of more than 64 bits"),
-            Flaw::TooDeep => {
-                write!(f, "nested deeper than {} levels", crate::model::job::JSON_DEPTH_MAX)
-            }
-            Flaw::Other(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Flaw {
-    /// What to do about it.
-    pub(crate) fn help(&self) -> &'static str {
-        match self {
-            Flaw::NotFinite(_) => "use an `Option`, with `None` for a number that is missing",
-            Flaw::SomeNull => "use an enum with one variant for each case",
-            Flaw::TooWide(_) => {
-                "pass it as a string and parse it in the task: JSON integers are read with 64 bits"
-            }
-            Flaw::TooDeep => "store the data in a file or a table of your own and pass its name or id",
-            Flaw::Other(_) => {
-                "use strings as map keys; otherwise check the `Serialize` implementation of this type"
-            }
-        }
-    }
+    written.map_err(|error| found.into_unstorable(error))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::{Flaw, Found};
+use super::flaw::{Flaw, Found};
 
 /// The start of the names by which types of serde_json make themselves known to its serializer.
 const SERDE_PRIVATE: &str = "$serde_json::private::";

@@ -6,6 +6,7 @@
 //! Depends on the model.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::model::availability::Availability;
 use crate::model::clock::{Timestamp, after_at_latest};
@@ -80,6 +81,11 @@ impl<'a> Leaving<'a> {
             outcome: Some(outcome),
             error,
         };
+        let due_after = |wait: Duration| {
+            let at = after_at_latest(now, wait);
+            let availability = Availability::of(at, now, ticket.suspected);
+            Next::Pending { scheduled_at: Some(at), availability }
+        };
         match verdict {
             Verdict::Complete { result } => {
                 leaving(Next::Completed { result }, AttemptOutcome::Completed, None)
@@ -91,17 +97,11 @@ impl<'a> Leaving<'a> {
                 leaving(Next::Ended(Status::Cancelled), AttemptOutcome::Cancelled, Some(clip_error(reason)))
             }
             Verdict::Retry { wait, error } => {
-                let at = after_at_latest(now, *wait);
-                let availability = Availability::of(at, now, ticket.suspected);
-                let next = Next::Pending { scheduled_at: Some(at), availability };
-                let retry = leaving(next, AttemptOutcome::Failed, Some(clip_error(error)));
+                let retry = leaving(due_after(*wait), AttemptOutcome::Failed, Some(clip_error(error)));
                 Leaving { counts: Counted::Retry, ..retry }
             }
             Verdict::Postpone { wait, error } => {
-                let at = after_at_latest(now, *wait);
-                let availability = Availability::of(at, now, ticket.suspected);
-                let next = Next::Pending { scheduled_at: Some(at), availability };
-                let postponed = leaving(next, AttemptOutcome::Released, Some(clip_error(error)));
+                let postponed = leaving(due_after(*wait), AttemptOutcome::Released, Some(clip_error(error)));
                 Leaving { counts: Counted::ErrorAlone, ..postponed }
             }
             Verdict::Release { wait, started } => {

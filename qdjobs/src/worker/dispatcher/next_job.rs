@@ -106,7 +106,7 @@ impl Dispatcher {
     /// Reports the start of a job. Called without the lock, since a listener is user code.
     pub(super) fn emit_start(&self, execution: &Execution) {
         let job = execution.ctx.job();
-        self.shared.emit(&Event::Started {
+        self.shared.emit(&Event::AttemptStarted {
             id: job.claim.id,
             task_name: execution.task.name,
             queue: &job.queue,

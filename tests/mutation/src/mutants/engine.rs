@@ -203,7 +203,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: LEAVE_RUNNING,
         old: "let availability = Availability::of(at, now, ticket.suspected);",
         new: "let at = if wait.is_zero() { at } else { Timestamp::MAX };
-                let availability = Availability::of(at, now, ticket.suspected);",
+            let availability = Availability::of(at, now, ticket.suspected);",
         killed_by: contract("sqlite::in_a_file::finish::a_wait_shorter_than_an_instant_can_tell_is_none"),
     },
     Mutant {

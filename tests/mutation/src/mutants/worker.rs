@@ -104,8 +104,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "panic-ends-the-thread",
         breaks: "a task that panics costs no thread",
         file: WORKER_EXECUTION,
-        old: "catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))",
-        new: "if std::thread::panicking() { Err(panicked(&\"\")) } else { run() }",
+        old: "caught(run).unwrap_or_else(|panic| Err(panicked(&panic)))",
+        new: "if std::thread::panicking() { Err(panicked(\"\")) } else { run() }",
         killed_by: api("worker::a_panic_in_every_slot_fails_each_job_with_its_message_and_costs_no_slot"),
     },
 ];

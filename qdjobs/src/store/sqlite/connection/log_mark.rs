@@ -17,7 +17,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::store::sqlite::connection::open;
+use crate::store::sqlite::connection::immutable;
 use crate::store::sqlite::files::log::Pages;
 use crate::store::sqlite::files::names::log_of;
 
@@ -117,7 +117,7 @@ fn id_in_database(path: &Path) -> Option<LogId> {
         // The tables are in the log, or in no file at all.
         return Some(LogId::default());
     }
-    let conn = open::without_log(path).ok()?;
+    let conn = immutable::without_log(path).ok()?;
     let mark = "SELECT mark FROM qdjobs_log WHERE id = 1";
     let mark: Vec<u8> = conn.query_row(mark, [], |row| row.get(0)).ok()?;
     ids(&mark).map(|[id, _]| id)
@@ -143,6 +143,7 @@ mod tests {
     use crate::store::sqlite::SqliteOptions;
     #[cfg(target_os = "linux")]
     use crate::store::sqlite::connection::error;
+    use crate::store::sqlite::connection::open;
 
     fn conn(path: &Path) -> Connection {
         open::writer(path, &SqliteOptions::default()).unwrap()

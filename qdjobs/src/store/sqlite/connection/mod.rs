@@ -10,6 +10,7 @@
 pub(super) mod error;
 pub(super) mod file_names;
 pub(super) mod fork_guard;
+pub(super) mod immutable;
 pub(super) mod log_mark;
 pub(super) mod migrate;
 pub(super) mod network_fs;

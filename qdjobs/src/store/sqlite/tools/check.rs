@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::model::error::{Error, Result};
 use crate::store::sqlite::connection::open::{SqliteOptions, read_first, refuse_special};
-use crate::store::sqlite::connection::{error, log_mark, open};
+use crate::store::sqlite::connection::{error, immutable, log_mark};
 use crate::store::sqlite::files::names::log_of;
 
 /// The result of a [`check`].
@@ -104,7 +104,7 @@ pub fn check(path: impl AsRef<Path>) -> Result<Findings> {
 /// As [`check`], and calls `meanwhile` during each pass, for a test.
 fn check_while(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
     if log_mark::is_log_foreign(path) {
-        let mut findings = inspect(&ready(open::without_log(path))?, &mut meanwhile);
+        let mut findings = inspect(&ready(immutable::without_log(path))?, &mut meanwhile);
         findings.problems.insert(0, first_line(&log_mark::foreign(path)));
         return Ok(findings);
     }
@@ -181,7 +181,7 @@ pub(in crate::store::sqlite) fn read_only(path: &Path) -> Result<Connection> {
     refuse_special(path)?;
     let log = log_of(path).exists();
     ready(if !log && path.exists() && path.to_str().is_some() {
-        open::without_log(path)
+        immutable::without_log(path)
     } else {
         Connection::open_with_flags(path, READ_ONLY)
     })

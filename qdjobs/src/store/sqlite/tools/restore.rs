@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 
 use super::swap::{Place, replaced_name};
 use super::{backup, check};
@@ -126,12 +126,6 @@ fn prepare(copy: &Path, last_id: i64) -> Result<u64> {
     let jobs = done.map_err(error::before_commit)?;
     conn.close().map_err(|(_, error)| error::before_commit(error))?;
     Ok(u64::try_from(jobs).unwrap_or(0))
-}
-
-/// The highest id that a job of this database has had; 0 if that cannot be told.
-pub(super) fn last_id(conn: &Connection) -> i64 {
-    let last = "SELECT seq FROM sqlite_sequence WHERE name = 'qdjobs_jobs'";
-    conn.query_row(last, [], |row| row.get(0)).optional().ok().flatten().unwrap_or(0)
 }
 
 /// SQLite has the row only once a job was stored.

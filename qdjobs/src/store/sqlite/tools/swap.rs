@@ -13,9 +13,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::restore::last_id;
 use crate::model::clock::Clock;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::open::{self, Machine, SqliteOptions};
@@ -226,4 +225,10 @@ fn cannot(path: &Path, error: std::io::Error) -> Error {
              database is in its place",
         )
         .caused_by(error)
+}
+
+/// The highest id that a job of this database has had; 0 if that cannot be told.
+fn last_id(conn: &Connection) -> i64 {
+    let last = "SELECT seq FROM sqlite_sequence WHERE name = 'qdjobs_jobs'";
+    conn.query_row(last, [], |row| row.get(0)).optional().ok().flatten().unwrap_or(0)
 }
