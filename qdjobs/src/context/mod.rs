@@ -17,6 +17,7 @@ pub use self::stop_signal::{StopReason, Stopped};
 use crate::model::clock::Timestamp;
 use crate::model::error::Result;
 use crate::model::job::{JobId, Progress};
+use crate::model::json;
 use crate::model::outcome::result_json;
 use crate::model::retry::Verdict;
 use crate::queue::JobQueue;
@@ -212,7 +213,7 @@ impl JobContext {
             claim: self.0.job.claim,
             ticket: self.0.job.ticket,
             began_after: self.0.began_after,
-            verdict: Verdict::Complete { result: result_json(result)? },
+            verdict: Verdict::Complete { result: result_json(json::write(result))? },
         };
         Completion::new(&**self.0.queue.store(), &finished)
     }

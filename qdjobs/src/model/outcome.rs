@@ -5,19 +5,17 @@
 //!
 //! Depends on `json/`, the limits of `job/checks.rs` and the task's error.
 
-use serde::Serialize;
-
 use super::error::{Error, ErrorKind, Result};
 use super::job::JSON_BYTES_MAX;
-use super::json;
+use super::json::Unstorable;
 use super::task_error::TaskError;
 
 /// How an attempt ended: the result as JSON text, or the failure.
 pub type Outcome = Result<String, TaskError>;
 
 /// The JSON text of a task's result; an error if it cannot be written or exceeds the size limit of a row.
-pub(crate) fn result_json<R: Serialize + ?Sized>(result: &R) -> Result<String> {
-    let text = json::write(result).map_err(|refused| {
+pub(crate) fn result_json(written: std::result::Result<String, Unstorable>) -> Result<String> {
+    let text = written.map_err(|refused| {
         let place = if refused.path.is_empty() { String::new() } else { format!("`{}`: ", refused.path) };
         let message = format!("the task is done, but its result cannot be stored: {place}{}", refused.flaw);
         Error::new(ErrorKind::InvalidInput, message).help(refused.flaw.help())

@@ -138,16 +138,18 @@ pub struct RetryBudget {
 /// The wait before a job whose params cannot be read is claimed again: at first, and at most. It doubles each time.
 const UNREADABLE_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
-/// After this many attempts that used no retry, a job whose params cannot be read fails. With the waits above, that
-/// is after 58 minutes: as long as the workers of two versions may run side by side.
+/// At each attempt of this number, counted without those that used a retry, a job whose params cannot be read fails.
+/// With the waits above, that is after 58 minutes: as long as the workers of two versions may run side by side. After a
+/// retry by hand, it begins anew.
 const UNREADABLE_MAX: u32 = 20;
 
 /// What happens to a job whose params this worker cannot read.
 fn left_to_others(uncounted: u32, error: String) -> Verdict {
-    if uncounted.saturating_add(1) >= UNREADABLE_MAX {
+    let tries = uncounted % UNREADABLE_MAX;
+    if tries + 1 == UNREADABLE_MAX {
         return Verdict::Fail { error };
     }
-    let wait = UNREADABLE_WAITS.0.saturating_mul(1 << uncounted.min(16)).min(UNREADABLE_WAITS.1);
+    let wait = UNREADABLE_WAITS.0.saturating_mul(1 << tries).min(UNREADABLE_WAITS.1);
     Verdict::Postpone { wait, error }
 }
 
@@ -240,9 +242,12 @@ mod tests {
             }
         }
         assert_eq!(waited, Duration::from_secs(58 * 60 + 31));
-        let outcome = Err(TaskError::unreadable("new".into()));
-        let many = RetryBudget { uncounted: u32::MAX - 1, ..budget(0, 0) };
-        assert_eq!(Verdict::of(outcome, many, 0.5), Verdict::Fail { error: "new".into() });
+        // A retry by hand after it has failed, with a worker of the old version still there.
+        for uncounted in [20, 40, u32::MAX] {
+            let outcome = Err(TaskError::unreadable("new".into()));
+            let verdict = Verdict::of(outcome, RetryBudget { uncounted, ..budget(0, 0) }, 0.5);
+            assert!(matches!(verdict, Verdict::Postpone { .. }), "{uncounted}: {verdict:?}");
+        }
     }
 
     #[test]

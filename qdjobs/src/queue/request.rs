@@ -17,7 +17,7 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{NewJob, RunAt};
 use crate::model::json;
 use crate::store::Enqueue;
-use crate::task::encode::encode;
+use crate::task::encode::encode_by_name;
 use crate::task::registry::Registry;
 use crate::task::{Task, TaskDef, check_params};
 
@@ -74,7 +74,7 @@ impl<R> JobRequest<R> {
     pub fn by_name(name: &str, params: &(impl Serialize + ?Sized)) -> Result<JobRequest<R>> {
         let linked = Registry::linked();
         let def = linked.get(name).ok_or_else(|| linked.unknown_here(name, REGISTER_HELP))?;
-        let text = encode(def, params)?;
+        let text = encode_by_name(def, params)?;
         Ok(JobRequest::new(def, Ok(check_params(def, &text)?)))
     }
 
@@ -110,7 +110,7 @@ impl<R> JobRequest<R> {
 
     /// Stores the caller's own data with the job: any value that serializes to a JSON object.
     pub fn metadata(mut self, metadata: impl Serialize) -> Self {
-        let text = json::write(&metadata).map_err(|refused| match &*refused.path {
+        let text = json::write_as_it_is(&metadata).map_err(|refused| match &*refused.path {
             "" => refused.flaw.to_string(),
             path => format!("`{path}`: {}", refused.flaw),
         });

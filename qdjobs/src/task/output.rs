@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::model::json;
 use crate::model::outcome::{Outcome, result_json};
 use crate::model::task_error::TaskError;
 
@@ -60,7 +61,7 @@ pub trait TaskOutput: Sized {
 impl<T: Serialize + DeserializeOwned> TaskOutput for T {
     fn outcome(&self) -> Outcome {
         // Permanent: another attempt would return the same.
-        result_json(self).map_err(TaskError::permanent)
+        result_json(json::write_and_read(self)).map_err(TaskError::permanent)
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::def::{ParamInfo, TaskDef};
-use crate::model::error::ParamProblem;
+use crate::model::error::{Error, ErrorKind, ParamProblem};
 use crate::model::job::NAME_BYTES_MAX;
 use crate::model::json::{self, Unstorable};
 use crate::model::suggest::suggest;
@@ -154,7 +154,7 @@ pub struct Object {
 enum Flaw {
     Missing { ty: &'static str },
     Wrong(serde_json::Error),
-    Twice(&'static str),
+    Twice(String),
 }
 
 /// The members of a JSON object in the order of the text, also those that it has twice.
@@ -192,15 +192,14 @@ impl Object {
 
     /// The value under the parameter's name or one of its earlier names.
     fn value(&mut self, info: &'static ParamInfo) -> Option<Box<RawValue>> {
-        let mut found = None;
-        for name in std::iter::once(info.name).chain(info.aliases.iter().copied()) {
-            while let Some(at) = self.members.iter().position(|(member, _)| member == name) {
-                let (_, value) = self.members.remove(at);
-                if found.replace(value).is_some() {
-                    self.flaws.push((info.name, Flaw::Twice(name)));
-                }
+        let is_own = |member: &str| member == info.name || info.aliases.contains(&member);
+        let (mut found, mut twice) = (None, None);
+        for (name, value) in self.members.extract_if(.., |(member, _)| is_own(member)) {
+            if found.replace(value).is_some() {
+                twice.get_or_insert(name);
             }
         }
+        self.flaws.extend(twice.map(|name| (info.name, Flaw::Twice(name))));
         found
     }
 
@@ -337,15 +336,14 @@ pub fn decode_owned<P>(
 /// The error of a job whose params do not fit: every problem, where the task is, and what mends it.
 #[cold]
 fn misfit(def: &TaskDef, json: &str) -> String {
-    let mut text = format!("the params do not fit the task `{}` at {}", def.name, def.place());
-    for problem in (def.check)(json) {
-        text.push_str(&format!("\n  {}: {}", problem.param, problem.problem));
-    }
-    text.push_str(
-        "\nhelp: a worker of another version may fit. To run the job with this version, add `#[default]` to a \
-         parameter that is missing, add `#[alias(\"old\")]` to one that was renamed, and keep one that was removed",
-    );
-    text
+    let message = format!("the params do not fit the task `{}` at {}", def.name, def.place());
+    Error::new(ErrorKind::InvalidParams, message)
+        .with_problems((def.check)(json))
+        .help(
+            "a worker of another version may fit. To run the job with this version, add `#[default]` to a parameter \
+             that is missing, add `#[alias(\"old\")]` to one that was renamed, and keep one that was removed",
+        )
+        .to_string()
 }
 
 /// Borrows the value of an optional parameter as the type that the function takes.

@@ -496,6 +496,31 @@ fn params_that_would_be_read_back_as_other_values_are_refused_by_their_place() {
     assert_eq!(stored_and_run(sound()).unwrap().unwrap(), "1.5");
 }
 
+/// As in a request that changes some members, sets others to nothing, and leaves out the rest.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Patch {
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    name: Option<Option<String>>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    serde::Deserialize::deserialize(deserializer).map(Some)
+}
+
+#[task("tests.patch", params = Patch_)]
+fn patch(patch: Patch) -> Patch {
+    patch
+}
+
+#[test]
+fn a_type_with_three_states_is_stored_and_read_back_in_each_of_them() {
+    for (name, expected) in
+        [(None, "{}"), (Some(None), r#"{"name":null}"#), (Some(Some("Ann".to_owned())), r#"{"name":"Ann"}"#)]
+    {
+        assert_eq!(stored_and_run(Patch_::new(Patch { name })).unwrap().unwrap(), expected);
+    }
+}
+
 #[test]
 fn a_result_that_would_be_read_back_as_another_value_fails_at_once() {
     #[crate::task("tests.odd_result")]

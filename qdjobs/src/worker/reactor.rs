@@ -37,8 +37,8 @@ impl Reactor {
         if given.as_ref().is_some_and(is_undriven) {
             return Err(Error::new(
                 ErrorKind::Config,
-                "the runtime given to the worker is a current-thread runtime, which no thread drives while its thread \
-                 waits for jobs",
+                "the runtime given to the worker is a current-thread runtime, which makes progress only while a thread is \
+                 inside of its `block_on`",
             )
             .help(
                 "pass the handle of a multi-thread runtime, or do not call `Worker::runtime`: the worker then has a \

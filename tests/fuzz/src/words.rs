@@ -37,21 +37,15 @@ fn read_duration(text: &str) {
     }
 }
 
-/// The grammar written a second time, by runs of letters: a number and a unit, repeated, with blanks between
-/// them.
+/// The grammar written a second time, by runs of letters: a number and a unit, repeated, each unit shorter than the
+/// one before it.
 fn millis(text: &str) -> Option<u128> {
-    let kind = |letter: char| match letter {
-        '0'..='9' => 'n',
-        _ if letter.is_alphabetic() => 'u',
-        _ if letter.is_whitespace() => ' ',
-        _ => '?',
-    };
-    let letters: Vec<char> = text.trim().chars().collect();
-    let runs = letters.chunk_by(|left, right| kind(*left) == kind(*right));
-    let mut runs = runs.map(|run| (kind(run[0]), run.iter().collect::<String>())).peekable();
-    let mut sum = 0_u128;
-    loop {
-        let (('n', number), ('u', unit)) = (runs.next()?, runs.next()?) else { return None };
+    let letters: Vec<char> = text.chars().collect();
+    let runs = letters.chunk_by(|left, right| left.is_ascii_digit() == right.is_ascii_digit());
+    let runs: Vec<String> = runs.map(String::from_iter).collect();
+    let (mut sum, mut last) = (0_u128, u128::MAX);
+    for run in runs.chunks(2) {
+        let [number, unit] = run else { return None };
         let size = match unit.as_str() {
             "ms" => 1,
             "s" => 1_000,
@@ -61,11 +55,8 @@ fn millis(text: &str) -> Option<u128> {
             _ => return None,
         };
         let millis = number.parse::<u128>().ok()?.checked_mul(size)?;
-        sum = sum.checked_add(millis).filter(|sum| *sum <= u128::from(u64::MAX))?;
-        match runs.peek() {
-            None => return Some(sum),
-            Some((' ', _)) => drop(runs.next()),
-            Some(_) => {}
-        }
+        sum = sum.checked_add(millis).filter(|sum| *sum <= u128::from(u64::MAX) && size < last)?;
+        last = size;
     }
+    (!runs.is_empty()).then_some(sum)
 }

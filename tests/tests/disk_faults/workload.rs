@@ -246,6 +246,11 @@ impl Workload {
             return self.heartbeat();
         }
         let Some(worker) = self.any_worker() else { return self.register_worker() };
+        if self.waiting.as_ref().is_some_and(|(waits, ..)| *waits != worker) {
+            // One waiting claim is kept. If it were dropped, its next job would be given back at a moment that
+            // the seed does not determine.
+            return self.heartbeat();
+        }
         let claim = self.want(worker, true);
         let expected = self.reference.claim(claim.clone());
         let response = self.stores[0].claim(claim);

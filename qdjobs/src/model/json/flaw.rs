@@ -40,6 +40,8 @@ const STEPS_SHOWN: usize = 8;
 pub(super) struct Found {
     /// The first flaw, which stops the serializer with an error that is never shown.
     pub(super) flaw: Cell<Option<Flaw>>,
+    /// Whether `Some` of a value that is written as `null` is no flaw.
+    pub(super) takes_null: bool,
     /// The raw JSON that is written next is in a `Some`.
     pub(super) raw_in_some: Cell<bool>,
     /// The way to the value that was refused, from the inside out: it is only known as the error passes.
@@ -47,6 +49,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// For data whose reader decides what `null` means.
+    pub(super) fn taking_null() -> Found {
+        Found { takes_null: true, ..Found::default() }
+    }
+
     pub(super) fn stop<E: serde::ser::Error>(&self, flaw: Flaw) -> E {
         self.flaw.set(Some(flaw));
         E::custom("a value that cannot be stored")

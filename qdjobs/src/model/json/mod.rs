@@ -15,16 +15,40 @@ mod strict;
 mod text;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use self::flaw::Found;
 pub(crate) use self::flaw::Unstorable;
+use self::flaw::{Flaw, Found};
 use self::format::Compact;
 use self::strict::Strict;
 pub(crate) use self::text::{compact, depth, lost_integer, wide_integer};
 
 /// The JSON text of a value, without spaces.
 pub(crate) fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
-    let found = Found::default();
+    write_into(value, Found::default())
+}
+
+/// As [`write`](fn@write), and accepts `Some` of a value that is written as `null`, if the type reads it back as such:
+/// a type with three states, which leaves the member out for `None`.
+pub(crate) fn write_and_read<T: Serialize + DeserializeOwned>(value: &T) -> Result<String, Unstorable> {
+    let refused = match write(value) {
+        Err(refused) if matches!(refused.flaw, Flaw::SomeNull) => refused,
+        written => return written,
+    };
+    let text = write_as_it_is(value)?;
+    let read_back: Option<T> = serde_json::from_str(&text).ok();
+    match read_back.map(|value| write(&value)) {
+        Some(Err(again)) if matches!(again.flaw, Flaw::SomeNull) && again.path == refused.path => Ok(text),
+        _ => Err(refused),
+    }
+}
+
+/// As [`write`](fn@write), for data whose reader decides what `null` means.
+pub(crate) fn write_as_it_is<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
+    write_into(value, Found::taking_null())
+}
+
+fn write_into<T: Serialize + ?Sized>(value: &T, found: Found) -> Result<String, Unstorable> {
     let mut text = Vec::with_capacity(128);
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, Compact::new(&found));
     let written = value.serialize(Strict::new(&mut serializer, &found));

@@ -6,6 +6,8 @@
 //! Depends on the standard library. A value of serde_json would have lost what is looked for: it holds a large
 //! integer as a float, sorts the members of an object, and its parser has a limit of depth.
 
+use std::collections::HashMap;
+
 /// A piece of JSON text outside of strings: a string, a number, or another byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token<'t> {
@@ -98,13 +100,22 @@ pub(crate) fn wide_integer(json: &str) -> Option<(String, String)> {
 }
 
 /// The first integer in `given` that became another number in `read_back`, the text of the values that were read:
-/// a float holds large integers only roughly.
+/// a float holds large integers only roughly. A number that has gone, or has become a text, is no such number.
 pub(crate) fn lost_integer(given: &str, read_back: &str) -> Option<(String, String)> {
+    let rough: Vec<_> = numbers(given).filter(|(_, number)| is_rough_as_float(number)).collect();
+    if rough.is_empty() {
+        return None;
+    }
+    let found: HashMap<String, &str> = numbers(read_back).collect();
+    let is_lost = |(path, number): &(String, &str)| found.get(path).is_some_and(|found| found != number);
+    rough.into_iter().find(is_lost).map(|(path, number)| (path, number.to_owned()))
+}
+
+/// The numbers of a text with the paths to them.
+fn numbers(json: &str) -> impl Iterator<Item = (String, &str)> {
     let mut place = Place::default();
-    Tokens(given).find_map(|token| match token {
-        Token::Number(number) if is_rough_as_float(number) && !contains(read_back, number) => {
-            Some((place.path(), number.to_owned()))
-        }
+    Tokens(json).filter_map(move |token| match token {
+        Token::Number(number) => Some((place.path(), number)),
         token => {
             place.pass(token);
             None
@@ -116,15 +127,6 @@ pub(crate) fn lost_integer(given: &str, read_back: &str) -> Option<(String, Stri
 fn is_rough_as_float(number: &str) -> bool {
     let exact: Result<i128, _> = number.parse();
     exact.is_ok_and(|exact| number.parse().is_ok_and(|float: f64| float as i128 != exact))
-}
-
-/// Whether the number is a token of the text, also as a string.
-fn contains(json: &str, number: &str) -> bool {
-    Tokens(json).any(|token| match token {
-        Token::Number(found) => found == number,
-        Token::Text(text) => text.trim_matches('"') == number,
-        Token::Other(_) => false,
-    })
 }
 
 fn is_wide_integer(number: &str) -> bool {
@@ -225,12 +227,20 @@ mod tests {
         for (given, read_back, path) in [
             (r#"{"a": [9007199254740993]}"#, r#"{"a":[9007199254740992.0]}"#, Some("a[0]")),
             (r#"{"a": [9007199254740993]}"#, r#"{"a":[9007199254740993]}"#, None),
-            (r#"{"a": [9007199254740993]}"#, r#"{"a":["9007199254740993"]}"#, None),
+            (r#"{"a": [9007199254740993]}"#, r#"{"a":["0x20000000000001"]}"#, None),
+            (r#"{"a": [1], "b": 9007199254740993}"#, r#"{"a":[1]}"#, None),
             // A power of two, and a number that was given as a float.
             (r#"{"a": 18014398509481984, "b": 9007199254740993.0}"#, r#"{"a":0.5,"b":0.5}"#, None),
         ] {
             let found = path.map(|path| (path.to_owned(), odd.to_owned()));
             assert_eq!(lost_integer(given, read_back), found, "{given}");
         }
+    }
+    #[test]
+    fn a_hundred_thousand_large_numbers_are_compared_in_one_pass() {
+        let list = |end: &str| format!("[{}{end}]", "1234567890123456789,".repeat(50_000));
+        assert_eq!(lost_integer(&list("7"), &list("7")), None);
+        let (path, _) = lost_integer(&list("9007199254740993"), &list("9007199254740992.0")).unwrap();
+        assert_eq!(path, "[50000]");
     }
 }

@@ -11,6 +11,7 @@ mod system;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc;
 
 use self::system::Requests;
 use super::Worker;
@@ -30,21 +31,17 @@ impl Worker {
         // Before the signals are caught, which cannot be undone: if the start fails, a signal must still end the
         // program that tries again.
         let worker = self.start()?;
-        let mut requests = match Requests::catch() {
+        let requests = match Requests::catch() {
             Ok(requests) => requests,
             Err(error) => return worker.stop().and(Err(not_caught(error))),
         };
-        requests.next();
-        let (hurry, close, second) = (worker.hurry(), requests.closer(), Arc::new(AtomicI32::new(0)));
-        let seen = second.clone();
-        let watcher = spawn("qdjobs-signals", move || {
-            while let Some(signal) = requests.next() {
-                if seen.swap(signal, Ordering::AcqRel) != 0 {
-                    std::process::exit(SIGNAL_STATUS + signal);
-                }
-                hurry();
-            }
-        })?;
+        let (close, second, (stop, stopping)) =
+            (requests.closer(), Arc::new(AtomicI32::new(0)), mpsc::channel());
+        let (seen, hurry) = (second.clone(), worker.hurry());
+        // On a thread of its own, since the caller's may be one of a runtime.
+        let watcher = spawn("qdjobs-signals", move || watch(requests, &stop, &seen, hurry))?;
+        // Fails only if the thread has ended, and then no request would be seen any more.
+        let _ = stopping.recv();
         let stopped = worker.stop();
         close();
         let _ = watcher.join();
@@ -52,6 +49,21 @@ impl Worker {
             0 => stopped,
             signal => std::process::exit(SIGNAL_STATUS + signal),
         }
+    }
+}
+
+/// Stops the worker at the first request, hurries at the second, and ends the process at the third.
+fn watch(mut requests: Requests, stop: &mpsc::Sender<()>, second: &AtomicI32, hurry: impl Fn()) {
+    let mut is_stopping = false;
+    while let Some(signal) = requests.next() {
+        if !std::mem::replace(&mut is_stopping, true) {
+            let _ = stop.send(());
+            continue;
+        }
+        if second.swap(signal, Ordering::AcqRel) != 0 {
+            std::process::exit(SIGNAL_STATUS + signal);
+        }
+        hurry();
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Restored {
 /// the old database or the whole backup. The backup stays as it is.
 ///
 /// Stop every program that uses the database first. If one still has it open, also in this process, the error is
-/// of kind [`Busy`](ErrorKind::Busy). The backup is checked, and after every error the database is still in its
-/// place.
+/// of kind [`Busy`](ErrorKind::Busy). The backup is checked. After an error, the database is still in its place,
+/// unless the error says that only the sync of the directory has failed.
 ///
 /// The replaced database keeps its jobs under a new name beside it. If it is damaged, or if the log beside it
 /// belongs to another file, it is moved away with its log, without a lock. Then make sure yourself that no program

@@ -9,7 +9,6 @@
 //! first name. A power failure or a crash in between leaves the old database in its place.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
@@ -48,11 +47,13 @@ impl Place {
         let is_foreign = log_mark::is_log_foreign(&path);
         match lock(&conn, is_foreign) {
             Ok(is_sound) => Ok(Place { path, conn, is_new, is_sound }),
+            // Another program has opened the file that this call has just created: it is that program's now.
+            Err(error) if error.kind() == ErrorKind::Busy => Err(in_use(&path)),
             Err(error) => {
                 if is_new {
                     let _ = std::fs::remove_file(&path);
                 }
-                Err(if error.kind() == ErrorKind::Busy { in_use(&path) } else { error })
+                Err(error)
             }
         }
     }
@@ -111,10 +112,12 @@ impl Place {
             // The close removes the log that the lock has created.
             let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         }
-        drop(self.conn);
+        // Removed under the lock, where that is possible: afterwards the file may be another program's.
+        let lock = cfg!(unix).then_some(self.conn);
         if self.is_new {
             let _ = std::fs::remove_file(&self.path);
         }
+        drop(lock);
     }
 
     /// Puts `copy` into the place, and gives the old database the name `replaced`.
@@ -146,7 +149,7 @@ impl Place {
             return Err(cannot(&path, error));
         }
         drop(lock);
-        sync_directory_of(&path).map_err(|error| cannot(&path, error))
+        sync_directory_of(&path).map_err(|error| not_synced(&path, error))
     }
 }
 
@@ -204,7 +207,7 @@ pub(super) fn replaced_name(path: &Path) -> PathBuf {
 #[cfg(unix)]
 fn sync_directory_of(path: &Path) -> std::io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(dir)?.sync_all()
+    std::fs::File::open(dir)?.sync_all()
 }
 
 /// Other systems sync names by themselves.
@@ -216,6 +219,17 @@ fn sync_directory_of(_: &Path) -> std::io::Result<()> {
 fn in_use(path: &Path) -> Error {
     Error::new(ErrorKind::Busy, format!("`{}` is in use, so it cannot be replaced", path.display()))
         .help("stop every program that has the database open, and restore again; nothing was changed")
+}
+
+fn not_synced(path: &Path, error: std::io::Error) -> Error {
+    Error::new(
+        ErrorKind::Storage,
+        format!("`{}` is restored, but its directory cannot be synced: {error}", path.display()),
+    )
+    .help(
+        "after a power failure the old database may be in its place again: check the disk, and restore again",
+    )
+    .caused_by(error)
 }
 
 fn cannot(path: &Path, error: std::io::Error) -> Error {
