@@ -38,7 +38,7 @@ fn eight_processes_create_one_file_at_the_same_moment() {
         assert_eq!(one("SELECT count(*) FROM qdjobs_jobs"), 40);
         assert_eq!(one("SELECT count(*) FROM qdjobs_jobs WHERE status NOT IN ('pending', 'completed')"), 0);
         assert_eq!(one("SELECT count(*) FROM qdjobs_workers"), 0);
-        assert_eq!(one("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'qdjobs%' AND type = 'table'"), 6);
+        assert_eq!(one("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'qdjobs%' AND type = 'table'"), 7);
         let check: String = sql.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(check, "ok");
         // Workers that stopped in good order leave no file beside the database.

@@ -102,7 +102,8 @@ fn when_eight_processes_claim_at_once_each_job_runs_exactly_once() {
     tx.execute(
         "WITH RECURSIVE job (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM job WHERE n < ?1)
          INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, params)
-         SELECT iif(n % 5 = 0, 'sleepy', 'noop'), iif(n % 2 = 0, 'even', 'odd'), n % 3 = 0, 0, json_object('n', n, 'ms', 1)
+         SELECT iif(n % 5 = 0, 'sleepy', 'noop'), iif(n % 2 = 0, 'even', 'odd'), n % 3 = 0, 0,
+             iif(n % 5 = 0, json_object('ms', 1), json_object('n', n))
          FROM job",
         [jobs as i64],
     )

@@ -211,7 +211,7 @@ impl Workspace {
     fn table(&self) -> Vec<String> {
         self.all(
             "SELECT id || ' ' || task_name || ' ' || status || ' attempt ' || attempt || ' worker '
-                 || coalesce(worker, '-') || ' ' || coalesce(error, '')
+                 || coalesce(worker_id, '-') || ' ' || coalesce(error, '')
              FROM qdjobs_jobs WHERE status <> 'completed' LIMIT 20",
             [],
         )
