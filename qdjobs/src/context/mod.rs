@@ -213,7 +213,7 @@ impl JobContext {
             claim: self.0.job.claim,
             ticket: self.0.job.ticket,
             began_after: self.0.began_after,
-            verdict: Verdict::Complete { result: result_json(json::write(result))? },
+            verdict: Verdict::Complete { result: result_json(json::write_result_unread(result))? },
         };
         Completion::new(&**self.0.queue.store(), &finished)
     }

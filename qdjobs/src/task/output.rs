@@ -61,7 +61,7 @@ pub trait TaskOutput: Sized {
 impl<T: Serialize + DeserializeOwned> TaskOutput for T {
     fn outcome(&self) -> Outcome {
         // Permanent: another attempt would return the same.
-        result_json(json::write_and_read(self)).map_err(TaskError::permanent)
+        result_json(json::write_result(self)).map_err(TaskError::permanent)
     }
 }
 

@@ -35,13 +35,21 @@ pub(crate) enum Flaw {
 /// The most steps of a path that are shown.
 const STEPS_SHOWN: usize = 8;
 
+/// What is no flaw, although it is one in most places.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rules {
+    /// `Some` of a value that is written as `null`.
+    pub(super) takes_null: bool,
+    /// An integer that does not fit into 64 bits.
+    pub(super) takes_wide: bool,
+}
+
 /// What was found while a value is written.
 #[derive(Default)]
 pub(super) struct Found {
     /// The first flaw, which stops the serializer with an error that is never shown.
     pub(super) flaw: Cell<Option<Flaw>>,
-    /// Whether `Some` of a value that is written as `null` is no flaw.
-    pub(super) takes_null: bool,
+    pub(super) rules: Rules,
     /// The raw JSON that is written next is in a `Some`.
     pub(super) raw_in_some: Cell<bool>,
     /// The way to the value that was refused, from the inside out: it is only known as the error passes.
@@ -49,9 +57,8 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// For data whose reader decides what `null` means.
-    pub(super) fn taking_null() -> Found {
-        Found { takes_null: true, ..Found::default() }
+    pub(super) fn by(rules: Rules) -> Found {
+        Found { rules, ..Found::default() }
     }
 
     pub(super) fn stop<E: serde::ser::Error>(&self, flaw: Flaw) -> E {

@@ -55,7 +55,7 @@ impl Compact<'_> {
         fits: bool,
     ) -> io::Result<()> {
         let number = number.to_string();
-        if fits || self.in_key {
+        if fits || self.in_key || self.found.rules.takes_wide {
             return writer.write_all(number.as_bytes());
         }
         self.stop(Flaw::TooWide(number))

@@ -18,37 +18,56 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::flaw::Unstorable;
-use self::flaw::{Flaw, Found};
+use self::flaw::{Flaw, Found, Rules};
 use self::format::Compact;
 use self::strict::Strict;
 pub(crate) use self::text::{compact, depth, lost_integer, wide_integer};
 
 /// The JSON text of a value, without spaces.
 pub(crate) fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
-    write_into(value, Found::default())
+    write_by(value, Rules::default())
 }
 
-/// As [`write`](fn@write), and accepts `Some` of a value that is written as `null`, if the type reads it back as such:
-/// a type with three states, which leaves the member out for `None`.
+/// As [`write`](fn@write), for a value that is read back as its own type.
 pub(crate) fn write_and_read<T: Serialize + DeserializeOwned>(value: &T) -> Result<String, Unstorable> {
-    let refused = match write(value) {
+    write_and_read_by(value, Rules::default())
+}
+
+/// As [`write`](fn@write), for data whose reader decides what `null` means.
+pub(crate) fn write_as_it_is<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
+    write_by(value, Rules { takes_null: true, ..Rules::default() })
+}
+
+/// The rules of a result, whose integers may have any size: only its own type reads it.
+const RESULT: Rules = Rules { takes_null: false, takes_wide: true };
+
+/// The JSON text of a result that is read back as its own type.
+pub(crate) fn write_result<T: Serialize + DeserializeOwned>(value: &T) -> Result<String, Unstorable> {
+    write_and_read_by(value, RESULT)
+}
+
+/// The JSON text of a result whose type may not be readable.
+pub(crate) fn write_result_unread<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
+    write_by(value, RESULT)
+}
+
+/// Accepts `Some` of a value that is written as `null`, if the type reads it back as such: a type with three states,
+/// which leaves the member out for `None`.
+fn write_and_read_by<T: Serialize + DeserializeOwned>(value: &T, rules: Rules) -> Result<String, Unstorable> {
+    let refused = match write_by(value, rules) {
         Err(refused) if matches!(refused.flaw, Flaw::SomeNull) => refused,
         written => return written,
     };
-    let text = write_as_it_is(value)?;
+    let text = write_by(value, Rules { takes_null: true, ..rules })?;
     let read_back: Option<T> = serde_json::from_str(&text).ok();
-    match read_back.map(|value| write(&value)) {
+    match read_back.map(|value| write_by(&value, rules)) {
         Some(Err(again)) if matches!(again.flaw, Flaw::SomeNull) && again.path == refused.path => Ok(text),
         _ => Err(refused),
     }
 }
 
-/// As [`write`](fn@write), for data whose reader decides what `null` means.
-pub(crate) fn write_as_it_is<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
-    write_into(value, Found::taking_null())
-}
-
-fn write_into<T: Serialize + ?Sized>(value: &T, found: Found) -> Result<String, Unstorable> {
+fn write_by<T: Serialize + ?Sized>(value: &T, rules: Rules) -> Result<String, Unstorable> {
+    let found = Found::by(rules);
     let mut text = Vec::with_capacity(128);
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, Compact::new(&found));
     let written = value.serialize(Strict::new(&mut serializer, &found));

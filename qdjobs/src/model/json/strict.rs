@@ -33,7 +33,7 @@ impl<'f, S> Strict<'f, S> {
 impl<'f, S: Serializer> Strict<'f, S> {
     /// Passes on a value that is written as `null`.
     fn empty(self, write: impl FnOnce(S) -> Result<S::Ok, S::Error>) -> Result<S::Ok, S::Error> {
-        if self.in_some && !self.found.takes_null {
+        if self.in_some && !self.found.rules.takes_null {
             Err(self.found.stop(Flaw::SomeNull))
         } else {
             write(self.inner)
@@ -184,7 +184,7 @@ impl<'f, S: Serializer> Serializer for Strict<'f, S> {
 
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
         // serde_json writes a `RawValue` as a struct with a name of its own.
-        self.found.raw_in_some.set(self.in_some && !self.found.takes_null);
+        self.found.raw_in_some.set(self.in_some && !self.found.rules.takes_null);
         self.compound(|inner| inner.serialize_struct(name, len))
     }
 
