@@ -1,5 +1,5 @@
 //! Why a value cannot be stored as JSON, and where it is: [`Flaw`], [`Unstorable`]; and what is found while a value is
-//! written: [`Found`].
+//! written by which [`Rules`]: [`Found`].
 //!
 //! What is a flaw is decided in `strict.rs` and `format.rs`.
 //!

@@ -38,8 +38,8 @@ pub struct Restored {
 /// unless the error says that only the sync of the directory has failed.
 ///
 /// The replaced database keeps its jobs under a new name beside it. If it is damaged, or if the log beside it
-/// belongs to another file, it is moved away with its log, without a lock. Then make sure yourself that no program
-/// uses it.
+/// belongs to another file, it is moved away with its log. A damaged database may not be lockable: then make sure
+/// yourself that no program uses it.
 ///
 /// Jobs that were enqueued after the backup are not in it, and jobs that ended after it run again. A job that was
 /// running is pending, and no crash is counted for it. If the replaced database can be read, no job gets an id

@@ -6,7 +6,8 @@
 //!
 //! The order makes each step safe on its own. The log is first written back into the old database, so that it is
 //! complete in one file. Then this file gets a second name, and only then one rename puts the new file under the
-//! first name. A power failure or a crash in between leaves the old database in its place.
+//! first name. A power failure or a crash in between leaves the old database in its place. Only a log that cannot be
+//! written back is moved before that rename: the damaged or foreign database is then left without it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct LogMarker {
     path: PathBuf,
-    /// Opened at the first commit.
+    /// Opened when it is first read, and kept open.
     log: Option<File>,
     /// The salts of the log that has a mark.
     marked: Option<Salts>,
