@@ -36,7 +36,7 @@
 //! | `sqlite` | yes | `JobQueue::open`, and enqueue inside a rusqlite transaction. Without it, all queues are in memory | rusqlite, inotify on Linux |
 //! | `bundled` | yes | SQLite, compiled into the program. Without it, the system's SQLite is linked | one C compilation |
 //! | `tokio` | yes | `async fn` tasks, thousands of them on a few threads | tokio with its I/O and timers |
-//! | `signals` | yes | `Worker::run` (Unix), which stops the worker on SIGINT, SIGTERM or SIGQUIT | signal-hook |
+//! | `signals` | yes | `Worker::run`, which stops the worker on SIGINT, SIGTERM or SIGQUIT; on Windows, with the feature `tokio`, on Ctrl-C, Ctrl-Break or the close of the console | signal-hook |
 //!
 //! # Guides
 //!
@@ -67,11 +67,15 @@
 //! one dispatcher thread, which claims their jobs.
 //!
 //! The other `async fn` tasks have a dispatcher thread of their own, at least two threads that run the
-//! futures, and one thread that starts another such thread when futures block all of them. If you pass no
-//! runtime to `Worker::runtime`, the worker starts a tokio runtime with one thread.
+//! futures, and one thread that watches them: if futures block all threads that run futures, it starts one
+//! more of those.
 //!
-//! If it runs a worker, a queue on SQLite also has threads that wake this process when another process stores
-//! a job: two on Linux, one on other Unix systems. The guide to workers lists the threads by name.
+//! A worker with `async fn` tasks of either kind starts a tokio runtime with one thread, unless you pass one to
+//! `Worker::runtime`.
+//!
+//! A queue on SQLite whose process runs a worker on it also has threads that wake this process when another
+//! process stores a job: two on Linux, one on other Unix systems. The guide to workers lists the threads by
+//! name.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

@@ -1,7 +1,8 @@
-//! Decides whether a pending job may be claimed, from its due time and its crash count: [`Availability`].
+//! Decides whether a pending job may be claimed, from its due time and from whether it is suspected:
+//! [`Availability`].
 //!
-//! Does not choose among the jobs that may be claimed: see `store/sqlite/queries/claim.rs`. Whether a crash
-//! is counted is decided in `crash_count.rs`.
+//! Does not choose among the jobs that may be claimed: see `store/sqlite/queries/claim.rs`. Whether a job
+//! is a suspected poison job is decided in `crash_count.rs`.
 //!
 //! Depends on the clock's types. Reads no clock and no storage: a store writes the decided value into the
 //! job's row.
@@ -15,7 +16,7 @@ pub(crate) enum Availability {
     Scheduled = 0,
     /// The job may be claimed.
     Available = 1,
-    /// The job may be claimed and is a suspected poison job. A worker holds at most one at a time.
+    /// The job may be claimed and is a suspected poison job. A worker holds a limited number of them together.
     Suspected = 2,
 }
 

@@ -180,10 +180,12 @@ impl Error {
         &self.0.problems
     }
 
-    /// Whether the write may be stored in spite of the error.
+    /// Whether the write of the queue may be stored in spite of the error: the jobs of an enqueue, a retry, a
+    /// cancellation, a deletion.
     ///
     /// It is `true` only after a failure during a commit ([`ErrorKind::Indeterminate`]). After every other
-    /// error nothing was stored.
+    /// error of such a call nothing was stored. The tools on whole files (`restore`, `salvage`, `backup`) and the
+    /// start of a worker make several steps; their texts say what was done.
     ///
     /// If the call has an [`idempotency_key`](crate::JobRequest::idempotency_key), you can safely repeat it
     /// until it returns an answer: the job is stored once.

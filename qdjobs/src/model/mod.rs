@@ -8,7 +8,7 @@
 //! | Does an enqueue repeat an earlier one? | `idempotency.rs` |
 //! | Is a failed job retried, and after which wait? | `retry.rs` |
 //! | Is a silent worker presumed dead? | `lease.rs` |
-//! | For which jobs of a dead worker is a crash counted? | `crash_count.rs` |
+//! | What does the death of a worker mean for its jobs? | `crash_count.rs` |
 //! | What may a task return? | `outcome.rs`, `task_error.rs` |
 //! | Which errors does this crate return? | `error.rs` |
 //! | What does a worker report? | `event.rs` |

@@ -139,8 +139,9 @@ pub struct RetryBudget {
 const UNREADABLE_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// At each attempt of this number, counted without those that used a retry, a job whose params cannot be read fails.
-/// With the waits above, that is after 58 minutes: as long as the workers of two versions may run side by side. After a
-/// retry by hand, it begins anew.
+/// With the waits above, that is after 58 minutes: as long as the workers of two versions may run side by side. Earlier
+/// attempts that were released or crashed make it less. After a retry by hand of a job that had used no retry, it
+/// begins anew.
 const UNREADABLE_MAX: u32 = 20;
 
 /// What happens to a job whose params this worker cannot read.

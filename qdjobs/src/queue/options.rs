@@ -31,8 +31,11 @@ pub struct QueueOptions {
 
 /// Options of every store.
 impl QueueOptions {
-    /// Sets the number of worker crashes after which a job is `failed`; [`Job::CRASHES_MAX`] by default, and
+    /// Sets the number of worker crashes at which a job becomes `failed`; [`Job::CRASHES_MAX`] by default, and
     /// at least 1.
+    ///
+    /// A job fails at this crash if its worker held no other job. Otherwise, the search for the job that is the
+    /// cause takes more crashes: see the guide *Retries and errors*.
     ///
     /// The limit of the process that detects the crash applies, so use the same value in all processes.
     ///

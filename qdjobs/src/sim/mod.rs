@@ -51,7 +51,7 @@ const SEEN: &[&str] = &[
     "died with jobs",
     "ended after its timeout",
     "ended when asked to stop",
-    "failed after three crashes",
+    "failed by its crashes",
     "insert indeterminate",
     "insert refused",
     "inserted again, and was stored",

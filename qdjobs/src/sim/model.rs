@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::trace::{Trace, note};
 use crate::store::sqlite::testing::snapshot::{JobRow, Snapshot as StoredState};
 
-/// After so many deaths of its worker, a job is failed.
+/// At so many deaths of its worker, a job can fail.
 const CRASHES_MAX: i64 = crate::model::crash_count::CRASHES_MAX as i64;
 
 /// The error says which check failed.
@@ -195,14 +195,7 @@ impl Model {
     ) -> Check {
         let orphans = state.orphans();
         ensure!(orphans.is_empty(), "running under workers that are not registered: {orphans:?}");
-        let mut suspected = BTreeSet::new();
-        for (id, job) in state.jobs.iter().filter(|(_, job)| job.status == "running" && job.crashes > 0) {
-            ensure!(
-                suspected.insert(job.worker_id),
-                "job {id} is the second suspected poison job of worker {:?}",
-                job.worker_id
-            );
-        }
+        check_suspected(&state)?;
         self.check_identities(&state)?;
         for (id, job) in &state.jobs {
             match self.state.jobs.get(id) {
@@ -285,6 +278,9 @@ impl Model {
             "failed" => {
                 trace.saw("failed");
                 check_failed(id, job, run, record, trace)?;
+                if record == Some("crashed") {
+                    self.check_is_poison(id, before, state)?;
+                }
             }
             "cancelled" => {
                 let by_task = run.is_some_and(|run| run.end == Some(TaskEnd::Cancelled));
@@ -327,7 +323,6 @@ impl Model {
             before.attempt,
             job.attempt
         );
-        ensure!(job.crashes >= before.crashes || by_hand, "job {id} has fewer crashes than before");
         ensure!(job.retries >= before.retries || by_hand, "job {id} has fewer retries than before");
         Ok(())
     }
@@ -353,16 +348,52 @@ impl Model {
         );
         let count = |outcome| records.iter().filter(|(_, it)| *it == outcome).count() as i64;
         if !self.retried_by_hand.contains(&id) {
-            ensure!(
-                job.crashes == count("crashed"),
-                "job {id} counts {} crashes of {}",
-                job.crashes,
-                count("crashed")
-            );
+            self.check_crashes(id, job, count("crashed"), state)?;
             let by_crash = state.attempts.get(&(id, job.attempt)).is_some_and(|(_, it)| it == "crashed");
             let failures = count("failed") - i64::from(job.status == "failed" && !by_crash);
             ensure!(job.retries == failures, "job {id} counts {} retries of {failures}", job.retries);
         }
+        Ok(())
+    }
+
+    /// Each crash is counted, except for those that another job has caused that has failed by them. They are not
+    /// subtracted from a job that had ended before.
+    fn check_crashes(&self, id: i64, job: &JobRow, recorded: i64, state: &StoredState) -> Check {
+        let poison = state.jobs.iter().filter(|(other, row)| {
+            let last = state.attempts.get(&(**other, row.attempt));
+            **other != id && row.status == "failed" && last.is_some_and(|(_, outcome)| outcome == "crashed")
+        });
+        let its = crashes_of(state, id);
+        let shared = |(other, row): (&i64, &JobRow)| {
+            let counted = crashes_of(state, *other).into_iter().rev().take(row.crashes as usize);
+            counted.filter(|worker| its.contains(worker)).count() as i64
+        };
+        let shared: Vec<i64> = poison.map(shared).collect();
+        let most = recorded - shared.iter().max().filter(|_| !job.has_ended()).unwrap_or(&0);
+        let least = recorded - shared.iter().sum::<i64>();
+        // What a job explained that was retried or deleted since is not known.
+        let is_known = self.retried_by_hand.is_empty() && self.deleted_by_hand.is_empty();
+        ensure!(
+            job.crashes <= most && (job.crashes >= least || !is_known),
+            "job {id} counts {} crashes of {recorded}, of which others explain {shared:?}",
+            job.crashes
+        );
+        Ok(())
+    }
+
+    /// The job has failed by its last crash. No other job was with its worker, or that one was the only suspected
+    /// job at two deaths before.
+    fn check_is_poison(&self, id: i64, before: Option<&JobRow>, state: &StoredState) -> Check {
+        let Some(worker) = crashes_of(state, id).pop() else { return Ok(()) };
+        let others = self.state.jobs.iter().filter(|(other, row)| {
+            let crashed = state.attempts.get(&(**other, row.attempt)).is_some_and(|it| it.1 == "crashed");
+            **other != id && crashed && row.worker_id == Some(worker)
+        });
+        let others: Vec<i64> = others.map(|(other, _)| *other).collect();
+        ensure!(
+            others.is_empty() || before.is_some_and(|it| it.max_suspected.is_some_and(|max| max < 0)),
+            "job {id} has failed by its crashes beside the jobs {others:?}"
+        );
         Ok(())
     }
 
@@ -434,6 +465,26 @@ impl Model {
     }
 }
 
+/// The workers that have died with a job, oldest first.
+fn crashes_of(state: &StoredState, id: i64) -> Vec<i64> {
+    let attempts = state.attempts.range((id, 0)..(id + 1, 0));
+    attempts.filter(|(_, (_, outcome))| outcome == "crashed").map(|(_, (worker, _))| *worker).collect()
+}
+
+/// A worker holds no more suspected jobs than each of them allows.
+fn check_suspected(state: &StoredState) -> Check {
+    let mut held: BTreeMap<i64, Vec<(i64, i64)>> = BTreeMap::new();
+    for (id, job) in state.jobs.iter().filter(|(_, job)| job.status == "running" && job.is_suspected()) {
+        let most = job.max_suspected.unwrap_or(1).max(1);
+        held.entry(job.worker_id.unwrap_or(0)).or_default().push((*id, most));
+    }
+    for (worker, jobs) in held {
+        let most = jobs.iter().map(|(_, most)| *most).min().unwrap_or(1);
+        ensure!(jobs.len() as i64 <= most, "worker {worker} holds the suspected jobs {jobs:?}");
+    }
+    Ok(())
+}
+
 /// A completed job has the result of the attempt that returned it.
 fn check_completed(id: i64, job: &JobRow, run: Option<&AttemptRun>) -> Check {
     let Some(AttemptRun { worker, end: Some(TaskEnd::Ok(result)) }) = run else {
@@ -463,7 +514,7 @@ fn check_failed(
     let failed = run.is_some_and(|run| run.end == Some(TaskEnd::Failed));
     let crashed = record == Some("crashed") && job.crashes >= CRASHES_MAX;
     if crashed {
-        trace.saw("failed after three crashes");
+        trace.saw("failed by its crashes");
     }
     ensure!(
         crashed || permanent || (spent && (failed || timed_out)),

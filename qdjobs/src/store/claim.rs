@@ -113,14 +113,12 @@ pub struct Ticket {
     /// The instant of the claim by the store's clock, in microseconds since 1970: half the size of a
     /// `Timestamp`.
     claimed_at: i64,
-    /// Whether the job is a suspected poison job.
-    pub(crate) suspected: bool,
 }
 
 impl Ticket {
-    /// A ticket with the instant of the claim. `suspected` is true if a crash is counted for the job.
-    pub fn new(claimed_at: Timestamp, suspected: bool) -> Ticket {
-        Ticket { claimed_at: claimed_at.as_microsecond(), suspected }
+    /// A ticket with the instant of the claim.
+    pub fn new(claimed_at: Timestamp) -> Ticket {
+        Ticket { claimed_at: claimed_at.as_microsecond() }
     }
 
     /// The instant at which the task started, by the store's clock. It is never after `now`, although the

@@ -137,8 +137,9 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// queues and tasks. A claim may skip jobs that another transaction has locked, so it may return fewer
     /// jobs or none. The order holds among the rest.
     ///
-    /// A worker holds at most one *suspected poison job*: a job with a crash counted. Others are skipped
-    /// until that job has ended or was released, which wakes a waiting claim.
+    /// A worker holds a limited number of *suspected poison jobs* together: jobs with at least two crashes. They
+    /// are claimed in the claim order, up to the first one that the worker may not hold with the others, until
+    /// one of those has ended or was released, which wakes a waiting claim.
     ///
     /// A request with [`wait`](ClaimRequest::wait) that finishes nothing and finds no job becomes a *waiting
     /// claim*. It is checked again when a job becomes ready, an earlier due instant is stored, its worker is
@@ -188,12 +189,13 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// If the worker itself stops, no job counts as failed. The store does not know which tasks have started,
     /// so it records each attempt as released and keeps its number. The jobs keep their `scheduled_at`.
     ///
-    /// If the worker is dead and one of its jobs is a suspected poison job, a crash is counted only for that
-    /// job. The others are released as above; their recorded attempts name that job. Without such a job, a
-    /// crash is counted for each job.
+    /// If the worker is dead, a crash is counted for each job. It loses no retry and keeps its `scheduled_at`.
+    /// With its second crash, a job becomes a suspected poison job: a worker holds at most half as many suspected
+    /// jobs together as this one then held, and half of that again after each further death.
     ///
-    /// A job for which a crash is counted is due now, as a suspected poison job, and loses no retry. If its
-    /// crash count reaches the limit of the store, it fails.
+    /// A job whose crash count has reached the limit of the store fails if the worker held no other job, or if
+    /// this is its third death as the only job that was suspected before. The crashes that it shared with pending
+    /// and running jobs are then no longer counted for them.
     fn release_worker(&self, worker: WorkerId, why: Release) -> Pending<Released>;
 
     /// Changes one job by hand. The answer is the changed job; for a deletion, the job as it was.

@@ -97,7 +97,7 @@ pub enum Release {
 pub struct Released {
     /// The number of jobs that the worker held; 0 if another process has already released it.
     pub jobs: usize,
-    /// The jobs among them that have failed, because their crash count has reached its limit.
+    /// The job among them that has failed by its crashes, if one has.
     pub failed: Vec<Job>,
 }
 

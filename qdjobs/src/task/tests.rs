@@ -67,7 +67,7 @@ async fn stays() -> u8 {
 fn context(states: States) -> JobContext {
     let epoch = Timestamp::UNIX_EPOCH;
     let job = ClaimedJob {
-        ticket: Ticket::new(epoch, false),
+        ticket: Ticket::new(epoch),
         claim: Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) },
         task_name: "tests".to_owned(),
         params: String::new(),

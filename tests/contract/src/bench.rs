@@ -163,7 +163,7 @@ impl Bench {
     /// A finished job whose task started just now. A claim that nobody was given has a ticket that says
     /// nothing.
     pub(crate) fn finish_of(&self, claim: Claim, verdict: Verdict) -> FinishedJob {
-        let unknown = || (Ticket::new(self.now(), false), self.now());
+        let unknown = || (Ticket::new(self.now()), self.now());
         let known = self.tickets.lock().unwrap().get(&claim).copied();
         let (ticket, claimed_at) = known.unwrap_or_else(unknown);
         let began_after = self.now().duration_since(claimed_at).try_into().unwrap_or_default();

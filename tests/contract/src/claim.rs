@@ -19,7 +19,7 @@ pub(crate) fn a_claim_is_the_token_of_the_running_job(bench: &Bench) {
     let now = bench.now();
     let expected = ClaimedJob {
         claim: Claim { id, attempt: 1, worker: ANN },
-        ticket: Ticket::new(now, false),
+        ticket: Ticket::new(now),
         task_name: "mail".into(),
         params: new.params,
         name: new.name,

@@ -282,17 +282,23 @@ promises! { $
         a_release_by_the_worker_answers_its_waiting_claim_with_nothing
     }
     poison {
-        a_worker_holds_one_suspected_job_at_a_time_beside_others
+        after_one_death_all_jobs_run_again_together_and_in_their_places
+        after_a_second_death_a_worker_holds_half_of_those_that_were_held_at_both
+        each_further_death_halves_the_group_for_those_that_were_held
+        a_job_that_does_not_fit_the_group_is_not_passed_by_others
         suspected_jobs_are_claimed_in_the_order_of_all_jobs
         a_suspected_job_behind_the_limit_is_not_claimed
         suspected_jobs_are_claimed_over_all_tasks_and_queues_wanted_and_no_others
-        a_crash_is_counted_for_the_suspected_job_of_a_dead_worker_alone
+        a_job_that_fails_by_its_crashes_clears_those_that_crashed_with_it
+        a_job_that_was_retried_by_hand_clears_only_what_crashed_with_it_since
+        the_search_for_poison_jobs_takes_about_log_n_deaths_and_fails_no_other_job
         a_job_is_failed_with_its_third_crash_and_says_so
         a_retry_by_hand_ends_the_suspicion
         a_suspected_job_stays_suspected_through_a_retry_or_a_release
         a_waiting_claim_is_answered_when_its_worker_may_hold_the_next_suspected_job
         a_waiting_claim_is_answered_when_another_dispatcher_of_its_worker_completes_a_suspected_job
-        suspected_jobs_that_are_released_wake_each_worker_that_holds_none
+        suspected_jobs_that_are_released_wake_each_worker_that_may_hold_one
+        a_suspected_job_that_leaves_the_line_keeps_no_waiting_claim_back
     }
     command {
         a_failed_or_cancelled_job_is_retried_by_hand_with_a_fresh_budget
@@ -410,7 +416,7 @@ const BY_THE_SYSTEM_CLOCK: &[&str] = &[
     "suspected_jobs_are_claimed_over_all_tasks_and_queues_wanted_and_no_others",
     "a_waiting_claim_is_answered_when_its_worker_may_hold_the_next_suspected_job",
     "a_waiting_claim_is_answered_when_another_dispatcher_of_its_worker_completes_a_suspected_job",
-    "suspected_jobs_that_are_released_wake_each_worker_that_holds_none",
+    "suspected_jobs_that_are_released_wake_each_worker_that_may_hold_one",
     "a_job_that_is_due_running_or_completed_is_not_retried",
     "a_job_that_runs_or_has_ended_is_not_cancelled_by_hand",
     "a_command_for_a_missing_job_is_refused",

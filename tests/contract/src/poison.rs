@@ -1,33 +1,129 @@
-//! The promises about suspected poison jobs: those with which a worker has died.
+//! The promises about poison jobs, with which each worker dies, and about the search for them.
+
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::bench::*;
 
-/// A job with which a worker has died, of each of `jobs`.
-fn suspected(bench: &Bench, jobs: Vec<NewJob>) -> Vec<JobId> {
-    const DEAD: WorkerId = WorkerId(0xdead);
-    let stored = bench.insert(jobs);
-    bench.register_worker(DEAD);
+/// Registers a worker that claims up to `limit` jobs of `mail` and `ping`, and returns their ids.
+fn hold(bench: &Bench, worker: WorkerId, limit: usize) -> Vec<JobId> {
+    bench.register_worker(worker);
     let tasks = Arc::new(TaskSet::new(["mail", "ping"]));
-    assert_eq!(bench.claim(DEAD, ClaimRequest { tasks, ..want(stored.len()) }).len(), stored.len());
-    assert_eq!(answer(bench.store.release_worker(DEAD, Release::ProvenDead)).unwrap().jobs, stored.len());
-    assert!(stored.iter().all(|id| bench.job(*id).crash_count == 1));
+    ids(&bench.claim(worker, ClaimRequest { tasks, ..want(limit) }))
+}
+
+/// A worker dies. Returns the jobs that have failed by it.
+fn die(bench: &Bench, worker: WorkerId) -> Vec<JobId> {
+    let released = answer(bench.store.release_worker(worker, Release::ProvenDead)).unwrap();
+    released.failed.iter().map(|job| job.id).collect()
+}
+
+/// A worker that there was not before, as every real one.
+fn new_worker() -> WorkerId {
+    static LAST: AtomicI64 = AtomicI64::new(0xdead);
+    WorkerId(LAST.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A worker takes `limit` jobs and dies. Returns them.
+fn die_with(bench: &Bench, limit: usize) -> Vec<JobId> {
+    let worker = new_worker();
+    let held = hold(bench, worker, limit);
+    assert_eq!(die(bench, worker), []);
+    held
+}
+
+fn crash_counts(bench: &Bench, jobs: &[JobId]) -> Vec<u32> {
+    jobs.iter().map(|id| bench.job(*id).crash_count).collect()
+}
+
+/// Jobs of which a worker holds one at a time: as many workers as necessary have died with them.
+fn suspected(bench: &Bench, jobs: Vec<NewJob>) -> Vec<JobId> {
+    let stored = bench.insert(jobs);
+    assert_eq!(die_with(bench, stored.len()).len(), stored.len());
+    let mut together = stored.len();
+    while together > 1 {
+        let workers: Vec<WorkerId> = (0..stored.len().div_ceil(together)).map(|_| new_worker()).collect();
+        workers.iter().for_each(|worker| _ = hold(bench, *worker, stored.len()));
+        workers.iter().for_each(|worker| assert_eq!(die(bench, *worker), []));
+        together /= 2;
+    }
+    if stored.len() == 1 {
+        die_with(bench, 1);
+    }
+    assert!(crash_counts(bench, &stored).into_iter().all(|count| count >= 2));
     stored
 }
 
-pub(crate) fn a_worker_holds_one_suspected_job_at_a_time_beside_others(bench: &Bench) {
-    let jobs = suspected(bench, vec![job(); 3]);
-    bench.register_worker(BOB);
-    bench.register_worker(CAT);
+pub(crate) fn after_one_death_all_jobs_run_again_together_and_in_their_places(bench: &Bench) {
+    let jobs = bench.insert(vec![job(); 5]);
+    let stored_at = bench.now();
+    assert_eq!(die_with(bench, 4), jobs[..4]);
     bench.advance(SECOND);
+    bench.register_worker(ANN);
+    let held = bench.claim(ANN, want(9));
+    assert_eq!(ids(&held), jobs, "those that crashed are still first");
+    for (id, crash_count) in jobs.iter().zip([1, 1, 1, 1, 0]) {
+        let job = bench.job(*id);
+        assert_eq!((job.crash_count, job.retry_count, job.scheduled_at), (crash_count, 0, stored_at));
+    }
+    for job in held {
+        bench.finish(job.claim, complete());
+    }
+    assert_eq!(crash_counts(bench, &jobs), [1, 1, 1, 1, 0]);
+}
+
+pub(crate) fn after_a_second_death_a_worker_holds_half_of_those_that_were_held_at_both(bench: &Bench) {
+    let jobs = bench.insert(vec![job(); 8]);
+    die_with(bench, 8);
+    die_with(bench, 8);
+    assert_eq!(crash_counts(bench, &jobs), [2; 8]);
     let others = bench.insert(vec![job(), job()]);
-    let claimed = bench.claim(BOB, want(9));
-    assert_eq!(ids(&claimed), [jobs[0], others[0], others[1]]);
-    assert_eq!(bench.claim(BOB, want(9)), []);
-    assert_eq!(ids(&bench.claim(CAT, want(9))), [jobs[1]], "another worker may hold one too");
-    let finish = bench.finish_of(claimed[1].claim, complete());
-    assert_eq!(answer(bench.ask(BOB, vec![finish], want(9))).unwrap().claimed, [], "that was none");
-    let finish = bench.finish_of(claimed[0].claim, complete());
-    assert_eq!(given(bench.ask(BOB, vec![finish], want(9))), [jobs[2]]);
+    bench.register_worker(BOB);
+    let held = bench.claim(BOB, want(99));
+    assert_eq!(ids(&held), [&jobs[..4], &others[..]].concat(), "others are claimed beside them");
+    assert_eq!(bench.claim(BOB, want(99)), []);
+    let finish = bench.finish_of(held[0].claim, complete());
+    assert_eq!(given(bench.ask(BOB, vec![finish], want(99))), [jobs[4]]);
+    bench.register_worker(CAT);
+    assert_eq!(ids(&bench.claim(CAT, want(2))), jobs[5..7], "another worker, too");
+    assert_eq!(ids(&bench.claim(CAT, want(99))), jobs[7..]);
+}
+
+pub(crate) fn each_further_death_halves_the_group_for_those_that_were_held(bench: &Bench) {
+    let jobs = bench.insert(vec![job(); 8]);
+    die_with(bench, 8);
+    die_with(bench, 8);
+    assert_eq!(hold(bench, BOB, 99), jobs[..4]);
+    assert_eq!(die_with(bench, 99), jobs[4..]);
+    bench.register_worker(CAT);
+    let held = bench.claim(CAT, want(99));
+    assert_eq!(ids(&held), jobs[4..6]);
+    bench.finish(held[0].claim, complete());
+    bench.finish(held[1].claim, complete());
+    answer(bench.store.release_worker(BOB, Release::ByWorker)).unwrap();
+    // Four of them may be held together, two of the others, and two of both.
+    assert_eq!(ids(&bench.claim(CAT, want(3))), jobs[..3]);
+    assert_eq!(bench.claim(CAT, want(1))[0].claim.id, jobs[3]);
+    assert_eq!(bench.claim(CAT, want(9)), []);
+    assert_eq!(die(bench, CAT), []);
+    assert_eq!(hold(bench, BOB, 9), jobs[..2]);
+}
+
+pub(crate) fn a_job_that_does_not_fit_the_group_is_not_passed_by_others(bench: &Bench) {
+    let ranked = |priority| with(|job| job.priority = priority);
+    let jobs = bench.insert(vec![ranked(2), ranked(0), ranked(0), ranked(0)]);
+    assert_eq!((die_with(bench, 4), die_with(bench, 4)), (jobs.clone(), jobs.clone()));
+    hold(bench, BOB, 9);
+    hold(bench, CAT, 9);
+    let closest = suspected(bench, vec![ranked(1)])[0];
+    for worker in [BOB, CAT] {
+        answer(bench.store.release_worker(worker, Release::ByWorker)).unwrap();
+    }
+    bench.register_worker(ANN);
+    let first = bench.claim_one(ANN);
+    assert_eq!(first.id, jobs[0]);
+    assert_eq!(bench.claim(ANN, want(9)), [], "one of the others would fit");
+    bench.finish(first, complete());
+    assert_eq!(ids(&bench.claim(ANN, want(9))), [closest]);
 }
 
 pub(crate) fn suspected_jobs_are_claimed_in_the_order_of_all_jobs(bench: &Bench) {
@@ -70,33 +166,6 @@ pub(crate) fn suspected_jobs_are_claimed_over_all_tasks_and_queues_wanted_and_no
     assert_eq!(ids(&bench.claim(ANN, from(&["a", "b"]))), [jobs[2]]);
 }
 
-pub(crate) fn a_crash_is_counted_for_the_suspected_job_of_a_dead_worker_alone(bench: &Bench) {
-    let jobs = suspected(bench, vec![job(), job()]);
-    bench.register_worker(BOB);
-    bench.advance(SECOND);
-    let others = bench.insert(vec![job(), job()]);
-    assert_eq!(ids(&bench.claim(BOB, want(9))), [jobs[0], others[0], others[1]]);
-    let stored_at = bench.now();
-    bench.advance(SECOND);
-    assert_eq!(answer(bench.store.release_worker(BOB, Release::ProvenDead)).unwrap().jobs, 3);
-    let counted = bench.job(jobs[0]);
-    assert_eq!((counted.status, counted.crash_count, counted.retry_count), (Status::Pending, 2, 0));
-    assert_eq!((counted.scheduled_at, counted.worker_id), (bench.now(), None));
-    assert_eq!(bench.outcomes(jobs[0]), [(1, AttemptOutcome::Crashed), (2, AttemptOutcome::Crashed)]);
-    for id in &others {
-        let job = bench.job(*id);
-        assert_eq!((job.status, job.crash_count, job.retry_count, job.error), (Status::Pending, 0, 0, None));
-        assert_eq!((job.scheduled_at, job.attempt, job.worker_id), (stored_at, 1, None), "in its place");
-        let attempt = bench.attempts(*id).pop().unwrap();
-        assert_eq!((attempt.attempt, attempt.outcome), (1, AttemptOutcome::Released));
-        let error = attempt.error.unwrap();
-        assert!(error.contains("the worker died") && error.contains(&format!("job {}", jobs[0])), "{error}");
-    }
-    // So they are claimed at once, together, beside one suspected job.
-    bench.register_worker(CAT);
-    assert_eq!(ids(&bench.claim(CAT, want(9))), [jobs[1], others[0], others[1]]);
-}
-
 pub(crate) fn a_job_is_failed_with_its_third_crash_and_says_so(bench: &Bench) {
     let id = bench.insert_one(job());
     let wait = bench.store.wait_for(id);
@@ -132,15 +201,15 @@ pub(crate) fn a_retry_by_hand_ends_the_suspicion(bench: &Bench) {
     bench.command(JobCommand::Cancel(jobs[1])).unwrap();
     for id in &jobs[..2] {
         let job = bench.command(JobCommand::Retry(*id)).unwrap();
-        assert_eq!((job.crash_count, job.attempt), (0, 1 + u32::from(*id == held.id)));
+        assert_eq!((job.crash_count, job.attempt), (0, 2 + u32::from(*id == held.id)));
     }
     assert_eq!(
         ids(&bench.claim(ANN, want(9))),
         jobs,
         "one suspected job, and two that are not suspected any more"
     );
-    answer(bench.store.release_worker(ANN, Release::ProvenDead)).unwrap();
-    assert_eq!(jobs.iter().map(|id| bench.job(*id).crash_count).collect::<Vec<_>>(), [0, 0, 2]);
+    assert_eq!(die(bench, ANN), [], "another one may be the cause");
+    assert_eq!(crash_counts(bench, &jobs), [1, 1, 3]);
 }
 
 pub(crate) fn a_suspected_job_stays_suspected_through_a_retry_or_a_release(bench: &Bench) {
@@ -204,17 +273,152 @@ pub(crate) fn a_waiting_claim_is_answered_when_another_dispatcher_of_its_worker_
     assert_eq!(given(mails), [jobs[1]]);
 }
 
-pub(crate) fn suspected_jobs_that_are_released_wake_each_worker_that_holds_none(bench: &Bench) {
-    bench.register_worker(CAT);
-    let stored = bench.insert(vec![job(); 3]);
-    bench.claim(CAT, want(3));
-    bench.register_worker(ANN);
-    bench.register_worker(BOB);
+pub(crate) fn suspected_jobs_that_are_released_wake_each_worker_that_may_hold_one(bench: &Bench) {
+    let stored = suspected(bench, vec![job(); 3]);
+    let held = [ANN, BOB, CAT].map(|worker| {
+        bench.register_worker(worker);
+        bench.claim_one(worker)
+    });
+    assert_eq!(held.map(|claim| claim.id), stored[..]);
+    bench.finish(held[0], complete());
+    bench.finish(held[1], complete());
     let waiting_claims = [bench.wait_to_claim(ANN, waiting()), bench.wait_to_claim(BOB, waiting())];
-    answer(bench.store.release_worker(CAT, Release::ProvenDead)).unwrap();
-    assert_eq!(waiting_claims.map(given), [[stored[0]], [stored[1]]]);
-    let waiting_claim = bench.wait_to_claim(ANN, waiting());
+    answer(bench.store.release_worker(CAT, Release::ByWorker)).unwrap();
+    let [first, second] = waiting_claims;
+    assert_eq!(given(first), [stored[2]]);
+    bench.still_waits(&second);
+}
+
+pub(crate) fn a_job_that_fails_by_its_crashes_clears_those_that_crashed_with_it(bench: &Bench) {
+    let elsewhere = suspected(bench, vec![job()])[0];
+    bench.register_worker(BOB);
+    assert_eq!(bench.claim_one(BOB).id, elsewhere);
+    let jobs = bench.insert(vec![job(); 5]);
+    die_with(bench, 5);
+    die_with(bench, 5);
+    assert_eq!(die_with(bench, 9), jobs[..2]);
+    assert_eq!(crash_counts(bench, &jobs), [3, 3, 2, 2, 2]);
+    // One of them has ended, and one runs.
+    bench.command(JobCommand::Cancel(jobs[4])).unwrap();
+    assert_eq!(hold(bench, ANN, 1), jobs[..1]);
     bench.register_worker(CAT);
-    assert_eq!(ids(&bench.claim(CAT, want(9))), [stored[2]]);
-    bench.still_waits(&waiting_claim);
+    let held = bench.claim(CAT, want(9));
+    assert_eq!(ids(&held), jobs[1..2]);
+    let waiting_claim = bench.wait_to_claim(CAT, ClaimRequest { limit: 9, ..waiting() });
+    assert_eq!(die(bench, ANN), jobs[..1]);
+    assert_eq!(given(waiting_claim), jobs[2..4], "they may be held together again");
+    assert_eq!(crash_counts(bench, &jobs), [4, 0, 0, 0, 2]);
+    assert_eq!(bench.outcomes(jobs[1]), [1, 2, 3].map(|attempt| (attempt, AttemptOutcome::Crashed)));
+    // Also those that ran meanwhile are suspected no more.
+    bench.finish(held[0].claim, release(Duration::ZERO, true));
+    answer(bench.store.release_worker(CAT, Release::ByWorker)).unwrap();
+    assert_eq!(hold(bench, CAT, 9), jobs[1..4]);
+    // This one has crashed with other workers.
+    assert_eq!(crash_counts(bench, &[elsewhere]), [2]);
+}
+
+pub(crate) fn a_job_that_was_retried_by_hand_clears_only_what_crashed_with_it_since(bench: &Bench) {
+    let jobs = bench.insert(vec![job(); 2]);
+    die_with(bench, 2);
+    die_with(bench, 2);
+    bench.command(JobCommand::Cancel(jobs[0])).unwrap();
+    bench.command(JobCommand::Retry(jobs[0])).unwrap();
+    bench.register_worker(BOB);
+    let held = bench.claim(BOB, want(9));
+    assert_eq!(ids(&held), jobs);
+    bench.finish(held[0].claim, release(Duration::ZERO, false));
+    die_with(bench, 1);
+    die_with(bench, 1);
+    assert_eq!(hold(bench, ANN, 1), jobs[..1]);
+    assert_eq!(die(bench, ANN), jobs[..1]);
+    assert_eq!(crash_counts(bench, &jobs), [3, 2]);
+}
+
+/// Workers take jobs and die of the poison jobs among them, until all jobs have ended. Returns the deaths.
+fn search(bench: &Bench, workers: usize, limit: usize, poison: &[JobId]) -> usize {
+    let mut deaths = 0;
+    loop {
+        let names: Vec<WorkerId> = (0..workers).map(|_| new_worker()).collect();
+        let held: Vec<Vec<ClaimedJob>> = names
+            .iter()
+            .map(|name| {
+                bench.register_worker(*name);
+                bench.claim(*name, want(limit))
+            })
+            .collect();
+        if held.iter().all(Vec::is_empty) {
+            return deaths;
+        }
+        for (worker, held) in names.into_iter().zip(held) {
+            if held.iter().any(|job| poison.contains(&job.claim.id)) {
+                let failed = die(bench, worker);
+                assert!(failed.iter().all(|id| poison.contains(id)), "{failed:?} of {poison:?} have failed");
+                deaths += 1;
+                continue;
+            }
+            let finished = held.iter().map(|job| bench.finish_of(job.claim, complete())).collect();
+            answer(bench.ask(worker, finished, want(0))).unwrap();
+            answer(bench.store.release_worker(worker, Release::ByWorker)).unwrap();
+        }
+    }
+}
+
+pub(crate) fn the_search_for_poison_jobs_takes_about_log_n_deaths_and_fails_no_other_job(bench: &Bench) {
+    for (workers, limit, number, places) in [
+        (1, 64, 64, &[0][..]),
+        (1, 64, 64, &[41]),
+        (1, 64, 64, &[63]),
+        (1, 9, 64, &[30]),
+        (3, 20, 64, &[40]),
+        (1, 64, 64, &[0, 1]),
+        (1, 64, 64, &[7, 60]),
+        (2, 32, 64, &[31, 32]),
+        (1, 8, 64, &[5, 20, 21]),
+        (4, 16, 64, &[0, 17, 34, 51]),
+        // The first job is beside one of them, and then beside the other.
+        (1, 2, 3, &[1, 2]),
+        (1, 2, 30, &[3, 17]),
+        (1, 3, 12, &[1, 3]),
+    ] {
+        let jobs = bench.insert(vec![job(); number]);
+        let poison: Vec<JobId> = places.iter().map(|place| jobs[*place]).collect();
+        let deaths = search(bench, workers, limit, &poison);
+        for id in jobs {
+            let wanted = if poison.contains(&id) { Status::Failed } else { Status::Completed };
+            assert_eq!(bench.job(id).status, wanted, "job {id} beside {poison:?}");
+        }
+        // Two to be suspected, six halves to be the only one, and the last; two more if others are beside it.
+        assert!(deaths <= 11 * poison.len(), "{deaths} deaths: {workers} workers, {limit} jobs, {places:?}");
+    }
+}
+
+pub(crate) fn a_suspected_job_that_leaves_the_line_keeps_no_waiting_claim_back(bench: &Bench) {
+    let ranked = |priority| with(|job| job.priority = priority);
+    for leaves_by in ["cancel", "claim"] {
+        let jobs = bench.insert(vec![ranked(2), ranked(0), ranked(0), ranked(0)]);
+        assert_eq!((die_with(bench, 4), die_with(bench, 4)), (jobs.clone(), jobs.clone()));
+        hold(bench, BOB, 9);
+        hold(bench, CAT, 9);
+        let closest = suspected(bench, vec![ranked(1)])[0];
+        for worker in [BOB, CAT] {
+            answer(bench.store.release_worker(worker, Release::ByWorker)).unwrap();
+        }
+        bench.register_worker(ANN);
+        assert_eq!(bench.claim_one(ANN).id, jobs[0]);
+        let waiting_claim = bench.wait_to_claim(ANN, ClaimRequest { limit: 1, ..waiting() });
+        if leaves_by == "cancel" {
+            bench.command(JobCommand::Cancel(closest)).unwrap();
+        } else {
+            assert_eq!(hold(bench, BOB, 1), [closest]);
+        }
+        assert_eq!(given(waiting_claim), [jobs[1]], "{leaves_by}");
+        for worker in [ANN, BOB] {
+            answer(bench.store.release_worker(worker, Release::ByWorker)).unwrap();
+        }
+        for id in jobs.into_iter().chain([closest]) {
+            if bench.job(id).status == Status::Pending {
+                bench.command(JobCommand::Cancel(id)).unwrap();
+            }
+        }
+    }
 }

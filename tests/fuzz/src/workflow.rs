@@ -344,7 +344,7 @@ fn finish(bytes: &mut Unstructured<'_>, claims: &[(Claim, Ticket)]) -> Generated
     let made = claims.iter().find(|(made, _)| *made == claim);
     Ok(FinishedJob {
         claim,
-        ticket: made.map_or(Ticket::new(START, false), |(_, ticket)| *ticket),
+        ticket: made.map_or(Ticket::new(START), |(_, ticket)| *ticket),
         began_after: Duration::ZERO,
         verdict,
     })

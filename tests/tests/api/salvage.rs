@@ -288,15 +288,15 @@ fn a_running_job_is_pending_after_salvage_and_a_suspected_one_stays_suspected() 
     let conn = workspace.connection();
     conn.execute_batch(
         "UPDATE qdjobs_jobs SET status = 'running', worker_id = 7, attempt = 1 WHERE id IN (9, 10);
-         UPDATE qdjobs_jobs SET attempt = 2, crash_count = 1, availability = 2 WHERE id = 10;
-         INSERT INTO qdjobs_attempts VALUES (10, 1, 1, 1, 1, 'crashed', 'it died')",
+         UPDATE qdjobs_jobs SET attempt = 3, crash_count = 2, max_suspected = 5, availability = 2 WHERE id = 10;
+         INSERT INTO qdjobs_attempts VALUES (10, 1, 1, 1, 1, 'crashed', 'it died'), (10, 2, 1, 1, 2, 'crashed', 'it died')",
     )
     .unwrap();
     drop(conn);
     let new = workspace.dir().join("new.db");
     assert_eq!(salvage(workspace.db(), &new).unwrap().jobs, ids.len() as u64);
     let queue = JobQueue::open(&new).unwrap();
-    for (id, attempt, ready) in [(9, 1, 1), (10, 2, 2)] {
+    for (id, attempt, ready) in [(9, 1, 1), (10, 3, 2)] {
         let saved = job(&queue, JobId(id));
         assert_eq!((saved.status, saved.attempt, saved.worker_id), (Status::Pending, attempt, None));
         let found: i64 = Connection::open(&new)

@@ -159,7 +159,7 @@ impl Fixture {
     fn finish(&self, claim: Claim, verdict: Verdict) -> FinishedJob {
         FinishedJob {
             claim,
-            ticket: Ticket::new(self.workspace.clock.now(), false),
+            ticket: Ticket::new(self.workspace.clock.now()),
             began_after: Duration::ZERO,
             verdict,
         }

@@ -40,12 +40,7 @@ fn ten_kills_of_the_only_worker_lose_no_job_and_leave_none_running() {
         let killed = Instant::now();
         let left: Vec<i64> = workspace.all(RUNNING, []);
         assert!(left.contains(&gated));
-        let suspected: Vec<i64> =
-            workspace.all("SELECT id FROM qdjobs_jobs WHERE status = 'running' AND crash_count > 0", []);
-        assert!(suspected.len() <= 1, "a worker holds one suspected job at a time: {suspected:?}");
-        for id in if suspected.is_empty() { &left } else { &suspected } {
-            *crashes.entry(*id).or_default() += 1;
-        }
+        left.iter().for_each(|id| *crashes.entry(*id).or_default() += 1);
         let attempts: BTreeMap<i64, i64> = left
             .iter()
             .map(|&id| (id, workspace.one("SELECT attempt FROM qdjobs_jobs WHERE id = ?1", [id])))
@@ -63,7 +58,7 @@ fn ten_kills_of_the_only_worker_lose_no_job_and_leave_none_running() {
     workspace.assert_all_completed();
     assert_eq!(acked.len(), 460);
     assert_eq!(acked, workspace.all("SELECT id FROM qdjobs_jobs", []).into_iter().collect());
-    // Exactly those that ran when a worker was killed, or the suspected job among them, and as often as that.
+    // Exactly those that ran when a worker was killed, and as often as that.
     let counted: BTreeMap<i64, i64> = {
         let ids: Vec<i64> = workspace.all("SELECT id FROM qdjobs_jobs WHERE crash_count > 0 ORDER BY id", []);
         let counts =
@@ -194,23 +189,25 @@ fn a_task_that_aborts_the_process_loses_no_other_job() {
     let crash_count =
         |id: i64| -> i64 { workspace.one("SELECT crash_count FROM qdjobs_jobs WHERE id = ?1", [id]) };
     assert_eq!(crash_count(poison), 2);
-    assert!(bystanders.iter().all(|&id| crash_count(id) <= 1));
+    assert!(bystanders.iter().all(|&id| crash_count(id) <= 2));
 }
 
 #[test]
-fn a_job_that_always_aborts_has_failed_after_three_crashes_and_twenty_other_jobs_complete() {
+fn a_job_that_always_aborts_is_found_among_twenty_others_which_complete() {
     let workspace = Workspace::new();
     let bystanders = workspace.insert(&[("slow", r#"{"ms": 50}"#); 20]);
     let poison = workspace.insert(&[("abort", r#"{"times": 1000}"#)])[0];
-    // Once the poison job is suspected, these run beside it until the process ends.
+    // Two that come while the poison job is searched.
     let mut fresh = Vec::new();
     let deaths = count_deaths(&workspace, poison, |deaths| {
         if deaths == 2 {
             fresh = workspace.insert(&[("gated", "{}"); 2]);
-            fresh.iter().for_each(|&id| workspace.open_gate(id, 2));
+            let attempts = fresh.iter().flat_map(|&id| (1..9).map(move |attempt| (id, attempt)));
+            attempts.for_each(|(id, attempt)| workspace.open_gate(id, attempt));
         }
     });
-    assert_eq!(deaths, 3);
+    // Two until it is suspected, one for each half of a half, and two more beside others.
+    assert!((3..=9).contains(&deaths), "{deaths}");
     workspace.assert_sound();
     let (status, crash_count, retry_count): (String, i64, i64) = workspace
         .sql
@@ -220,23 +217,13 @@ fn a_job_that_always_aborts_has_failed_after_three_crashes_and_twenty_other_jobs
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .unwrap();
-    assert_eq!((status.as_str(), crash_count, retry_count), ("failed", 3, 0));
+    assert_eq!((status.as_str(), crash_count, retry_count), ("failed", deaths as i64, 0));
     let error: String = workspace.one("SELECT error FROM qdjobs_jobs WHERE id = ?1", [poison]);
-    assert!(error.starts_with("the worker died 3 times while it ran this job"), "{error}");
-    let crash_count = |id: i64| -> i64 {
-        let completed =
-            "SELECT crash_count FROM qdjobs_jobs WHERE id = ?1 AND status = 'completed' AND retry_count = 0";
-        workspace.one(completed, [id])
-    };
-    assert!(
-        bystanders.iter().all(|&id| crash_count(id) <= 1),
-        "each may have crashed with it once, and only once"
-    );
-    for id in fresh {
-        assert_eq!(crash_count(id), 0);
-        let error: String = workspace
-            .one("SELECT error FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'released'", [id]);
-        assert!(error.contains(&format!("the crash is counted for job {poison}")), "{error}");
+    assert!(error.starts_with(&format!("the worker died {deaths} times while it ran this job")), "{error}");
+    let completed =
+        "SELECT count(*) FROM qdjobs_jobs WHERE id = ?1 AND status = 'completed' AND retry_count = 0";
+    for id in bystanders.into_iter().chain(fresh) {
+        assert_eq!(workspace.one::<i64>(completed, [id]), 1, "job {id}");
     }
 }
 

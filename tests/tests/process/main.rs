@@ -36,6 +36,7 @@ mod kill;
 mod latency;
 mod open;
 mod panics;
+mod poison;
 mod rng;
 mod share;
 #[cfg(unix)]

@@ -177,12 +177,13 @@ fn a_stop_that_is_killed_midway_loses_no_job() {
     let workspace = Workspace::new();
     let mut rng = Rng::new();
     let mut killed = 0;
+    // The first jobs in the line may be killed more than three times here, and must not fail for it.
+    let options = ["--concurrency", "3", "--shutdown-timeout", "40", "--max-crashes", "100"];
     for _ in 0..12 {
         let jobs =
             [[("slow", r#"{"ms": 30}"#); 4], [("patient", r#"{"ms": 60}"#); 4], [("noop", r#"{"n": 1}"#); 4]];
         workspace.insert_once(&jobs.concat());
-        let mut worker =
-            WorkerProcess::worker(&workspace, ["--concurrency", "3", "--shutdown-timeout", "40"]);
+        let mut worker = WorkerProcess::worker(&workspace, options);
         worker.wait("jobs to run", |line| line.is("start"));
         worker.signal(Signal::TERM);
         std::thread::sleep(Duration::from_micros(rng.below(120_000)));

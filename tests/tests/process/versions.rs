@@ -21,6 +21,40 @@ const EXPAND: &str = "
 /// From now on only programs of a later version may write here.
 const CONTRACT: &str = "UPDATE qdjobs_meta SET version = version + 1, min_writer = version + 1";
 
+/// A rolling deployment and its way back: the later version of a task has another parameter. Each worker leaves
+/// the jobs of the other version alone.
+#[test]
+fn workers_of_two_versions_run_the_jobs_that_each_can_read_and_no_retry_is_used() {
+    let workspace = Workspace::new();
+    let later = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_later_version"));
+        WorkerProcess::worker_by(&mut command, &workspace, [])
+    };
+    let visible = "SELECT count(*) FROM qdjobs_jobs WHERE status = 'pending' AND error LIKE '%label%'";
+    let mut before = WorkerProcess::worker(&workspace, ["--concurrency", "2"]);
+    let new = workspace.insert(&[("noop", r#"{"n": 1, "label": "blue"}"#); 10]);
+    before.wait_nth(10, "it to leave them to others", |line| line.is("postponed"));
+    workspace.wait(visible, [], 10);
+    let mut after = later();
+    after.wait("its worker to start", |line| line.is("started"));
+    before.signal(Signal::TERM);
+    before.wait_success();
+    workspace.wait_drained();
+
+    let old = workspace.insert(&[("noop", r#"{"n": 2}"#); 10]);
+    after.wait_nth(10, "it to leave them to others", |line| line.is("postponed") && line.number(0) >= old[0]);
+    workspace.wait(visible, [], 10);
+    let _before = WorkerProcess::worker(&workspace, ["--concurrency", "2"]);
+    after.kill();
+    workspace.wait_drained();
+    workspace.assert_all_completed();
+    let results = "SELECT DISTINCT coalesce(result, 'none') FROM qdjobs_jobs WHERE id BETWEEN ?1 AND ?2";
+    assert_eq!(workspace.all::<String>(results, [new[0], new[9]]), [r#""1 blue""#]);
+    assert_eq!(workspace.all::<String>(results, [old[0], old[9]]), ["null"]);
+    let retried = "SELECT count(*) FROM qdjobs_jobs WHERE retry_count > 0";
+    assert_eq!(workspace.one::<i64>(retried, []), 0);
+}
+
 #[test]
 fn a_later_version_that_expands_the_schema_disturbs_neither_running_nor_new_processes() {
     let workspace = Workspace::new();

@@ -20,7 +20,7 @@ pub enum AttemptOutcome {
     Failed,
     /// The task cancelled the job.
     Cancelled,
-    /// The job was released before the task was done: its worker stopped, or crashed because of another job.
+    /// The job was released before the task was done: its worker stopped, or its params did not fit the task.
     Released,
     /// The worker crashed while it ran this job, which may be the cause.
     Crashed,

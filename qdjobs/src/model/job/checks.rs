@@ -30,7 +30,7 @@ pub(crate) const NAME_BYTES_MAX: usize = 100;
 /// The longest idempotency key, in bytes.
 pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
 
-/// The number of worker crashes after which a job is failed, unless the queue sets another.
+/// The number of worker crashes at which a job fails, at the earliest, unless the queue sets another.
 pub(crate) const CRASHES_MAX: u32 = 3;
 
 /// Checks the name of a task or a queue: 1 to 100 bytes of `A-Z a-z 0-9 _ . : / -`, beginning with a letter

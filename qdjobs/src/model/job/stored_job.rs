@@ -47,7 +47,8 @@ pub struct Job {
     pub retry_count: u32,
     /// The number of retries allowed.
     pub max_retries: u32,
-    /// The number of worker crashes counted for this job since it was last retried by hand.
+    /// The number of worker crashes counted for this job since it was last retried by hand. A crash that another
+    /// job has caused is no longer counted once that job has failed.
     pub crash_count: u32,
     /// When the job is or was due.
     pub scheduled_at: Timestamp,
@@ -97,7 +98,7 @@ impl Job {
     /// The longest idempotency key, in bytes: 200.
     pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = checks::IDEMPOTENCY_KEY_BYTES_MAX;
 
-    /// The number of worker crashes after which a job is failed, unless
+    /// The number of worker crashes at which a job fails, at the earliest, unless
     /// [`QueueOptions::max_crashes`](crate::QueueOptions::max_crashes) sets another: 3.
     pub const CRASHES_MAX: u32 = checks::CRASHES_MAX;
 }
@@ -117,11 +118,6 @@ impl Job {
     /// Whether the job is pending and has failed before.
     pub fn is_retrying(&self) -> bool {
         self.status == Status::Pending && self.retry_count > 0
-    }
-
-    /// Whether the job is a suspected poison job: a crash is counted for it. A worker holds at most one.
-    pub(crate) fn is_suspected(&self) -> bool {
-        self.crash_count > 0
     }
 
     /// The parameters as JSON values by name.

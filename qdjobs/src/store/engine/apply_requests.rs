@@ -1,7 +1,7 @@
 //! The verbs *finish*, *release* and *command*, the same in every store: which finishes are repetitions and
 //! which are lost.
 //!
-//! Does not decide for which jobs of a dead worker a crash is counted: it passes them to `model/crash_count.rs`.
+//! Does not decide what a death means for the jobs of its worker: it passes them to `model/crash_count.rs`.
 //! The new values of a row are in `leave_running.rs`. Which commands are allowed is decided in
 //! `store/command.rs`. Answers nobody.
 //!
@@ -9,7 +9,7 @@
 
 use super::leave_running::Leaving;
 use super::transaction::{Effects, Transaction};
-use crate::model::crash_count::attribute_crash;
+use crate::model::crash_count::{SUSPECTED_FROM, count_crash};
 use crate::model::error::Result;
 use crate::model::job::{Job, Status, WorkerId};
 use crate::store::{FinishedJob, JobCommand, Release, Released, not_found};
@@ -87,23 +87,23 @@ pub(super) fn release_worker<T: Transaction>(
     }
     let mut held = tx.held_by(worker)?;
     held.sort_unstable_by_key(|job| job.claim.id);
-    let now = tx.now();
-    let attribution = is_dead.then(|| {
-        let counted: Vec<_> = held.iter().map(|job| (job.claim.id, job.crash_count)).collect();
-        attribute_crash(&counted, tx.crashes_max())
-    });
     let mut released = Released { jobs: held.len(), failed: Vec::new() };
-    for job in &held {
-        let id = job.claim.id;
-        let crash = attribution.as_ref().and_then(|it| it.crashes.get(&id));
-        let leaving = match crash {
-            Some(crash) => Leaving::crashed(job, crash, now),
-            None => Leaving::released(job, attribution.as_ref().map(|it| it.released_note.as_str())),
-        };
-        leave(tx, &leaving, effects)?;
-        if crash.is_some_and(|crash| crash.is_last) {
-            released.failed.extend(tx.job(id)?);
+    if !is_dead {
+        for job in &held {
+            leave(tx, &Leaving::released(job), effects)?;
         }
+        return Ok(released);
+    }
+    let suspicions: Vec<_> = held.iter().map(|job| (job.claim.id, job.suspicion)).collect();
+    // In the order of the ids, as `held`.
+    let crashes = count_crash(&suspicions, tx.crashes_max());
+    for (job, crash) in held.iter().zip(crashes.values()) {
+        leave(tx, &Leaving::crashed(job, crash), effects)?;
+    }
+    // After all crashes are recorded: this death, too, is shared.
+    for (id, _) in crashes.iter().filter(|(_, crash)| crash.suspicion.is_none()) {
+        effects.ready += tx.clear_crashes_shared_with(*id)?;
+        released.failed.extend(tx.job(*id)?);
     }
     Ok(released)
 }
@@ -111,7 +111,7 @@ pub(super) fn release_worker<T: Transaction>(
 /// Releases running jobs that no registered worker holds, as a person in a database shell can make them.
 pub(super) fn release_orphans<T: Transaction>(tx: &mut T, effects: &mut Effects) -> Result<()> {
     for orphan in tx.orphans()? {
-        let leaving = Leaving { outcome: None, ..Leaving::released(&orphan, None) };
+        let leaving = Leaving { outcome: None, ..Leaving::released(&orphan) };
         leave(tx, &leaving, effects)?;
     }
     Ok(())
@@ -134,7 +134,9 @@ pub(super) fn command<T: Transaction>(tx: &mut T, command: JobCommand, effects: 
     tx.command(command)?;
     // Check the waiters of this job again: the job may have ended or been deleted.
     effects.ended.push(id);
-    effects.ready += usize::from(matches!(command, JobCommand::Retry(_)));
+    // A suspected poison job that leaves the line no longer keeps those behind it.
+    let left_line = job.status == Status::Pending && job.crash_count >= SUSPECTED_FROM;
+    effects.ready += usize::from(matches!(command, JobCommand::Retry(_)) || left_line);
     if matches!(command, JobCommand::Delete(_)) {
         return Ok(job);
     }

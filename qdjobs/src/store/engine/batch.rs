@@ -45,7 +45,7 @@ pub(crate) struct Batch {
     pub(crate) refused: Vec<WorkerId>,
     /// The claim requests. They claim after all requests were applied, so they see what these stored.
     pub(super) claims: Vec<Claiming>,
-    /// Whether a job was finished. If it was a suspected poison job, its worker may now hold another one.
+    /// Whether a job was finished. If it was a suspected poison job, its worker may now hold others.
     pub(super) spent: bool,
 }
 

@@ -8,9 +8,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::model::availability::Availability;
 use crate::model::clock::{Timestamp, after_at_latest};
-use crate::model::crash_count::Crash;
+use crate::model::crash_count::{Crash, Suspicion};
 use crate::model::job::{AttemptOutcome, Status, clip_error};
 use crate::model::retry::Verdict;
 use crate::store::{Claim, FinishedJob, Ticket};
@@ -46,8 +45,8 @@ pub(crate) enum Next<'a> {
     Pending {
         /// When it is due. `None` keeps its `scheduled_at` and thus its place in the queue.
         scheduled_at: Option<Timestamp>,
-        /// Whether it may be claimed at once.
-        availability: Availability,
+        /// Whether it is due. The store decides from its crash count whether it is a suspected poison job.
+        is_due: bool,
     },
 }
 
@@ -58,14 +57,17 @@ pub(crate) enum Counted {
     Nothing,
     ErrorAlone,
     Retry,
-    Crash,
+    /// A crash. A job that stays suspected keeps this `max_suspected` or gets it.
+    Crash {
+        max_suspected: Option<i64>,
+    },
 }
 
 /// A running job of a worker that is released.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     pub(crate) claim: Claim,
-    pub(crate) crash_count: u32,
+    pub(crate) suspicion: Suspicion,
     pub(crate) started_at: Timestamp,
 }
 
@@ -83,8 +85,7 @@ impl<'a> Leaving<'a> {
         };
         let due_after = |wait: Duration| {
             let at = after_at_latest(now, wait);
-            let availability = Availability::of(at, now, ticket.suspected);
-            Next::Pending { scheduled_at: Some(at), availability }
+            Next::Pending { scheduled_at: Some(at), is_due: at <= now }
         };
         match verdict {
             Verdict::Complete { result } => {
@@ -107,10 +108,7 @@ impl<'a> Leaving<'a> {
             Verdict::Release { wait, started } => {
                 let at = (!wait.is_zero()).then(|| after_at_latest(now, *wait));
                 // A claimed job was due. Without a wait, it is still due.
-                let availability = at.map_or(Availability::due(ticket.suspected), |at| {
-                    Availability::of(at, now, ticket.suspected)
-                });
-                let next = Next::Pending { scheduled_at: at, availability };
+                let next = Next::Pending { scheduled_at: at, is_due: at.is_none_or(|at| at <= now) };
                 let release = leaving(next, AttemptOutcome::Released, None);
                 Leaving { outcome: release.outcome.filter(|_| *started), ..release }
             }
@@ -125,42 +123,40 @@ impl<'a> Leaving<'a> {
 
     /// Undoes a claim that no worker knows of.
     pub(crate) fn unclaimed(claim: Claim, ticket: Ticket) -> Leaving<'a> {
-        let availability = Availability::due(ticket.suspected);
         Leaving {
             claim,
             started_at: ticket.claimed_at(),
-            next: Next::Pending { scheduled_at: None, availability },
+            next: Next::Pending { scheduled_at: None, is_due: true },
             counts: Counted::Nothing,
             outcome: None,
             error: None,
         }
     }
 
-    /// Releases the job with its worker, without a failure. `why` is recorded with the attempt.
-    pub(crate) fn released(held: &Held, why: Option<&'a str>) -> Leaving<'a> {
-        let availability = Availability::due(held.crash_count > 0);
+    /// Releases the job with its worker, without a failure.
+    pub(crate) fn released(held: &Held) -> Leaving<'a> {
         Leaving {
             claim: held.claim,
             started_at: held.started_at,
-            next: Next::Pending { scheduled_at: None, availability },
+            next: Next::Pending { scheduled_at: None, is_due: true },
             counts: Counted::Nothing,
             outcome: Some(AttemptOutcome::Released),
-            error: why.map(Cow::Borrowed),
+            error: None,
         }
     }
 
-    /// Releases the job of a dead worker and counts a crash for it.
-    pub(crate) fn crashed(held: &Held, crash: &'a Crash, now: Timestamp) -> Leaving<'a> {
-        let next = if crash.is_last {
-            Next::Ended(Status::Failed)
-        } else {
-            Next::Pending { scheduled_at: Some(now), availability: Availability::due(true) }
+    /// Releases the job of a dead worker and counts a crash for it. The job keeps its place in the queue.
+    pub(crate) fn crashed(held: &Held, crash: &'a Crash) -> Leaving<'a> {
+        let next = match crash.suspicion {
+            Some(_) => Next::Pending { scheduled_at: None, is_due: true },
+            None => Next::Ended(Status::Failed),
         };
+        let max_suspected = crash.suspicion.and_then(|it| it.max_suspected);
         Leaving {
             claim: held.claim,
             started_at: held.started_at,
             next,
-            counts: Counted::Crash,
+            counts: Counted::Crash { max_suspected },
             outcome: Some(AttemptOutcome::Crashed),
             error: Some(Cow::Borrowed(&crash.error)),
         }

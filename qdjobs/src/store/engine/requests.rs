@@ -510,7 +510,7 @@ mod tests {
         let request_queue = RequestQueue::default();
         for _ in 0..2 {
             let claim = Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) };
-            let ticket = Ticket::new(Timestamp::UNIX_EPOCH, false);
+            let ticket = Ticket::new(Timestamp::UNIX_EPOCH);
             let verdict = Verdict::Complete { result: "null".into() };
             let finished = FinishedJob { claim, ticket, began_after: Duration::ZERO, verdict };
             let request = ClaimRequest {

@@ -21,7 +21,7 @@ pub(crate) trait Transaction {
     /// The instant of this transaction, read once.
     fn now(&self) -> Timestamp;
 
-    /// The crash count with which a job fails.
+    /// The crash count at which a job fails, at the earliest.
     fn crashes_max(&self) -> u32;
 
     /// Whether the transaction still exists after `error`. If not, the database would commit each further
@@ -91,6 +91,11 @@ pub(crate) trait Transaction {
     /// The jobs that a worker holds. No other transaction changes them before the commit.
     fn held_by(&mut self, worker: WorkerId) -> Result<Vec<Held>>;
 
+    /// Subtracts the crashes that pending and running jobs share with `poison`, a job that has failed by its
+    /// last crash: those of workers that held both. A job that is then no longer suspected is available again.
+    /// Returns how many jobs were changed.
+    fn clear_crashes_shared_with(&mut self, poison: JobId) -> Result<usize>;
+
     /// Writes a command. The caller has checked that the job's status permits it.
     fn command(&mut self, command: JobCommand) -> Result<()>;
 
@@ -142,8 +147,8 @@ pub(crate) struct Mark {
 
 impl Effects {
     /// Records that a pending job was stored or became pending again.
-    pub(crate) fn is_pending(&mut self, availability: Availability, scheduled_at: Option<Timestamp>) {
-        if availability.is_ready() {
+    pub(crate) fn is_pending(&mut self, is_due: bool, scheduled_at: Option<Timestamp>) {
+        if is_due {
             self.ready += 1;
         } else {
             self.due = self.due.into_iter().chain(scheduled_at).min();
@@ -153,7 +158,7 @@ impl Effects {
     /// Records that a job was stored.
     pub(crate) fn is_stored(&mut self, id: JobId, availability: Availability, scheduled_at: Timestamp) {
         self.stored_from = Some(self.stored_from.map_or(id, |from| from.min(id)));
-        self.is_pending(availability, Some(scheduled_at));
+        self.is_pending(availability.is_ready(), Some(scheduled_at));
     }
 
     /// Records that jobs were claimed.
@@ -167,7 +172,7 @@ impl Effects {
     pub(crate) fn has_left(&mut self, leaving: &Leaving<'_>) {
         match leaving.next {
             Next::Completed { .. } | Next::Ended(_) => self.ended.push(leaving.claim.id),
-            Next::Pending { scheduled_at, availability } => self.is_pending(availability, scheduled_at),
+            Next::Pending { scheduled_at, is_due } => self.is_pending(is_due, scheduled_at),
         }
     }
 

@@ -50,6 +50,7 @@ pub(crate) fn run<T: Transaction>(
     batch.promoted = batch.effects.ready - ready;
     claim_for_waiting(tx, waiters, batch)?;
     claim_for_requests(tx, requests, batch)?;
+    claim_behind_suspected(tx, waiters, batch)?;
     collect_ends(tx, requests, waiters, batch)?;
     let next_due = tx.next_due()?;
     // Due jobs that could not be made ready are locked by another transaction, or the disk is full.
@@ -210,8 +211,7 @@ fn finish_jobs<T: Transaction>(
 
 /// Claims for the waiting claims, oldest first. Refuses those whose worker is no longer registered.
 fn claim_for_waiting<T: Transaction>(tx: &mut T, waiters: &mut Waiters, batch: &mut Batch) -> Result<()> {
-    // After a finish, its worker may be allowed to hold a suspected poison job that it could not claim
-    // before.
+    // After a finish, its worker may be allowed to hold suspected poison jobs that it could not claim before.
     let may_have_more = batch.effects.ready > 0
         || batch.look
         || (batch.spent && waiters.has_claims() && tx.has_suspected()?);
@@ -221,6 +221,19 @@ fn claim_for_waiting<T: Transaction>(tx: &mut T, waiters: &mut Waiters, batch: &
     // Also without a look: the news that another process has released a worker may come late.
     waiters.refuse_unregistered(tx)?;
     waiters.claim(tx, &mut batch.effects)
+}
+
+/// Claims for the waiting claims again if suspected poison jobs wait and a request has claimed: a job that kept
+/// those behind it may be gone from the line.
+fn claim_behind_suspected<T: Transaction>(
+    tx: &mut T,
+    waiters: &mut Waiters,
+    batch: &mut Batch,
+) -> Result<()> {
+    if batch.effects.claimed > 0 && waiters.has_claims() && tx.has_suspected()? {
+        waiters.claim(tx, &mut batch.effects)?;
+    }
+    Ok(())
 }
 
 /// Claims for the requests of this batch, after the waiting claims. A request that must wait gets no answer.

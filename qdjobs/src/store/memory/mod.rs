@@ -58,7 +58,7 @@ impl MemoryStore {
         MemoryStore::with_max_crashes(clock, CRASHES_MAX)
     }
 
-    /// An empty store in which a job fails with crash number `max_crashes`.
+    /// An empty store in which a job fails at crash number `max_crashes`, at the earliest.
     pub fn with_max_crashes(clock: Clock, max_crashes: u32) -> Arc<MemoryStore> {
         let (inner, next_look_changed) = (Mutex::default(), Condvar::new());
         let shared = Arc::new(Shared { clock, max_crashes, inner, next_look_changed });

@@ -7,11 +7,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem;
 use std::ops::Bound;
 
 use crate::model::availability::Availability;
 use crate::model::clock::{Timestamp, whole_micros};
+use crate::model::crash_count::{SuspectedGroup, Suspicion};
 use crate::model::error::{Error, Result};
 use crate::model::idempotency::Holder;
 use crate::model::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
@@ -44,6 +44,8 @@ struct Row {
     own_name: Option<String>,
     /// Whether the job may be claimed, while it is pending.
     availability: Availability,
+    /// The most suspected poison jobs that a worker holds together with this one.
+    max_suspected: Option<i64>,
     /// The attempts that have ended, oldest first.
     history: Vec<Attempt>,
 }
@@ -171,7 +173,7 @@ impl Transaction for MemoryTransaction<'_> {
         while let Some(&(_, id)) = self.state.scheduled.first().filter(|(due, _)| *due <= self.now) {
             let now = self.now;
             self.state.change(id, |row| {
-                row.availability = Availability::of(row.job.scheduled_at, now, row.job.is_suspected());
+                row.availability = Availability::of(row.job.scheduled_at, now, row.is_suspected());
             });
             effects.ready += 1;
         }
@@ -189,10 +191,28 @@ impl Transaction for MemoryTransaction<'_> {
     fn held_by(&mut self, worker: WorkerId) -> Result<Vec<Held>> {
         let held = |row: &Row| Held {
             claim: Claim { id: row.job.id, attempt: row.job.attempt, worker },
-            crash_count: row.job.crash_count,
+            suspicion: row.suspicion(),
             started_at: row.job.started_at.unwrap_or(self.now),
         };
         Ok(self.state.held_by(worker).map(held).collect())
+    }
+
+    fn clear_crashes_shared_with(&mut self, poison: JobId) -> Result<usize> {
+        let deaths = self.state.rows.get(&poison).map(Row::counted_deaths).unwrap_or_default();
+        let shared = |row: &Row| {
+            let is_shared = |attempt: &&Attempt| {
+                attempt.outcome == AttemptOutcome::Crashed && deaths.contains(&attempt.worker_id)
+            };
+            row.history.iter().filter(is_shared).count() as u32
+        };
+        let others = self.state.rows.values().filter(|row| {
+            row.job.id != poison && !row.job.status.is_ended() && row.job.crash_count > 0 && shared(row) > 0
+        });
+        let others: Vec<(JobId, u32)> = others.map(|row| (row.job.id, shared(row))).collect();
+        for &(id, crashes) in &others {
+            self.state.change(id, |row| row.subtract_crashes(crashes));
+        }
+        Ok(others.len())
     }
 
     fn command(&mut self, command: JobCommand) -> Result<()> {
@@ -257,7 +277,8 @@ impl State {
         self.keys.extend(job.idempotency_key.clone().map(|key| (key, id)));
         let availability = Availability::of(scheduled_at, now, false);
         effects.is_stored(id, availability, scheduled_at);
-        self.rows.insert(id, Row { job, own_name: new.name.clone(), availability, history: Vec::new() });
+        let (own_name, history) = (new.name.clone(), Vec::new());
+        self.rows.insert(id, Row { job, own_name, availability, max_suspected: None, history });
         self.enter_line(id);
         id
     }
@@ -265,13 +286,19 @@ impl State {
 
 // claim
 impl State {
-    /// The first jobs in claim order that the request can claim, with at most one suspected poison job.
+    /// The first jobs in claim order that the request can claim. Of the suspected poison jobs: those up to the
+    /// first one that the worker may not hold together with the others.
     fn first_ready(&self, wanted: &ClaimRequest) -> Vec<JobId> {
         // Computed only when a suspected poison job is found, which is rare.
-        let mut has_one = false;
+        let mut group = None;
+        let mut is_full = false;
         let mut may_hold = |row: &Row| {
-            row.availability != Availability::Suspected
-                || (!mem::replace(&mut has_one, true) && !self.holds_suspected(wanted.worker))
+            if row.availability != Availability::Suspected {
+                return true;
+            }
+            let group = group.get_or_insert_with(|| self.held_suspected(wanted.worker));
+            is_full = is_full || !group.add(row.max_suspected);
+            !is_full
         };
         let is_wanted = |place: &&Place| {
             self.rows
@@ -290,7 +317,7 @@ impl State {
             job.progress = None;
             ClaimedJob {
                 claim: Claim { id, attempt: job.attempt, worker },
-                ticket: Ticket::new(now, job.is_suspected()),
+                ticket: Ticket::new(now),
                 task_name: job.task_name.clone(),
                 params: job.params.clone(),
                 name: own_name.clone(),
@@ -307,8 +334,9 @@ impl State {
         })
     }
 
-    fn holds_suspected(&self, worker: WorkerId) -> bool {
-        self.held_by(worker).any(|row| row.job.is_suspected())
+    fn held_suspected(&self, worker: WorkerId) -> SuspectedGroup {
+        let held = || self.held_by(worker).filter(|row| row.is_suspected());
+        SuspectedGroup::new(held().count(), held().map(|row| row.max_suspected.unwrap_or(1)).min())
     }
 
     fn held_by(&self, worker: WorkerId) -> impl Iterator<Item = &Row> {
@@ -336,7 +364,10 @@ impl Row {
         let job = &mut self.job;
         job.started_at = Some(whole_micros(leaving.started_at));
         job.retry_count += u32::from(leaving.counts == Counted::Retry);
-        job.crash_count += u32::from(leaving.counts == Counted::Crash);
+        if let Counted::Crash { max_suspected } = leaving.counts {
+            job.crash_count += 1;
+            self.max_suspected = max_suspected.or(self.max_suspected);
+        }
         match leaving.outcome {
             Some(outcome) => self.record(outcome, leaving, now),
             None => self.unclaim(leaving),
@@ -351,8 +382,10 @@ impl Row {
                 }
             }
             Next::Ended(status) => self.end(status, error, now),
-            Next::Pending { scheduled_at, availability } => {
+            Next::Pending { scheduled_at, is_due } => {
                 self.job.error = error.or_else(|| self.job.error.take());
+                let due = Availability::due(self.is_suspected());
+                let availability = if is_due { due } else { Availability::Scheduled };
                 self.give_back(scheduled_at.unwrap_or(self.job.scheduled_at), availability);
             }
         }
@@ -404,7 +437,7 @@ impl Row {
     /// Makes the job due now, with its retry count and crash count at 0. The error stays until an attempt
     /// replaces it.
     fn renew(&mut self, now: Timestamp) {
-        (self.job.retry_count, self.job.crash_count) = (0, 0);
+        (self.job.retry_count, self.job.crash_count, self.max_suspected) = (0, 0, None);
         self.give_back(now, Availability::due(false));
         self.job.completed_at = None;
         self.job.result = None;
@@ -480,6 +513,33 @@ impl State {
 }
 
 impl Row {
+    fn suspicion(&self) -> Suspicion {
+        Suspicion { crash_count: self.job.crash_count, max_suspected: self.max_suspected }
+    }
+
+    fn is_suspected(&self) -> bool {
+        self.suspicion().is_suspected()
+    }
+
+    /// The dead workers whose crashes are counted for this job: the last ones, since those before a retry by hand
+    /// are not.
+    fn counted_deaths(&self) -> Vec<WorkerId> {
+        let crashed = self.history.iter().rev().filter(|attempt| attempt.outcome == AttemptOutcome::Crashed);
+        crashed.take(self.job.crash_count as usize).map(|attempt| attempt.worker_id).collect()
+    }
+
+    /// Counts fewer crashes for a job that has not ended.
+    fn subtract_crashes(&mut self, crashes: u32) {
+        self.job.crash_count = self.job.crash_count.saturating_sub(crashes);
+        self.max_suspected = self.max_suspected.map(|max| max.max(1));
+        if !self.is_suspected() {
+            self.max_suspected = None;
+            if self.availability == Availability::Suspected {
+                self.availability = Availability::Available;
+            }
+        }
+    }
+
     fn place(&self) -> Place {
         let Job { id, priority, scheduled_at, .. } = self.job;
         Place { priority: Reverse(priority), scheduled_at, id }

@@ -236,7 +236,7 @@ fn connect(
 /// a newer one, until `cargo update` runs.
 const UPDATE_SQLITE: &str = "link SQLite 3.51.3 or later: enable the feature `bundled`, replace sqlx 0.8, diesel 2.2 or \
                              sea-orm 1 by sqlx 0.9, diesel 2.3 or sea-orm 2, then run `cargo update`. With this version, \
-                             connections of your own must not write to the file, not even in the same process";
+                             connections of your own and other programs must not write to the file, not even in the same process";
 
 /// Locks the database for this process. Without the lock, the linked SQLite could lose data.
 fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {

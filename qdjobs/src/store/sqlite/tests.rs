@@ -186,7 +186,7 @@ fn the_search_for_jobs_does_not_step_over_the_jobs_of_a_pair() {
         conn.execute_batch(include_str!("connection/migrations/0001_jobs.sql")).unwrap();
         let fill = "WITH RECURSIVE job (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM job WHERE n < ?1)
             INSERT INTO qdjobs_jobs (task_name, queue, priority, max_retries, scheduled_at, crash_count, availability)
-            SELECT 'a', 'default', 0, 3, n, ?2 - 1, ?2 FROM job";
+            SELECT 'a', 'default', 0, 3, n, 2 * (?2 - 1), ?2 FROM job";
         conn.execute(fill, [jobs, ready]).unwrap();
         let mut next = conn.prepare(next).unwrap();
         assert!(next.exists(["", ""]).unwrap());

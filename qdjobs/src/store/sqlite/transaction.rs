@@ -31,7 +31,7 @@ const PROMOTE_ROUNDS: usize = 4;
 pub(super) struct SqliteTransaction<'c> {
     conn: &'c Connection,
     now: Timestamp,
-    /// The crash count with which a job fails.
+    /// The crash count at which a job fails, at the earliest.
     pub(super) crashes_max: u32,
     /// The socket that wakes this process, for workers that register.
     pub(super) wake_socket: Option<String>,
@@ -216,6 +216,10 @@ impl Transaction for SqliteTransaction<'_> {
         queries::workers::held_by(self.conn, worker, self.now).map_err(error::before_commit)
     }
 
+    fn clear_crashes_shared_with(&mut self, poison: JobId) -> Result<usize> {
+        queries::workers::clear_crashes_shared_with(self.conn, poison).map_err(error::before_commit)
+    }
+
     fn command(&mut self, command: JobCommand) -> Result<()> {
         queries::command::command(self.conn, command, self.now).map_err(error::before_commit)
     }
@@ -233,6 +237,7 @@ mod tests {
     use super::*;
     use crate::model::availability::Availability;
     use crate::model::clock::Clock;
+    use crate::model::crash_count::Suspicion;
     use crate::model::job::RunAt;
     use crate::store::engine::batch::Batch;
     use crate::store::engine::requests::{Call, Request};
@@ -260,16 +265,17 @@ mod tests {
             let plain = "INSERT INTO qdjobs_jobs (task_name, scheduled_at) VALUES ('a', ?1)";
             conn.execute(plain, [at.as_microsecond()]).unwrap();
             assert_eq!(availability_of(&conn, id), Availability::of(at, now, false) as i64);
-            for crash_count in [0, 1, 7] {
+            for crash_count in [0_u32, 1, 2, 7] {
                 // By the promotion.
                 id += 1;
                 let scheduled = "
                     INSERT INTO qdjobs_jobs
                         (task_name, queue, priority, max_retries, scheduled_at, availability, crash_count)
                     VALUES ('a', 'default', 0, 3, ?1, 0, ?2)";
-                conn.execute(scheduled, [at.as_microsecond(), crash_count]).unwrap();
+                conn.execute(scheduled, [at.as_microsecond(), crash_count.into()]).unwrap();
                 queries::finish::promote(&conn, now, 10).unwrap();
-                let decided = Availability::of(at, now, crash_count > 0);
+                let decided =
+                    Availability::of(at, now, Suspicion { crash_count, max_suspected: None }.is_suspected());
                 assert_eq!(availability_of(&conn, id), decided as i64, "{crash_count}");
             }
         }

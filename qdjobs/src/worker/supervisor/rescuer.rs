@@ -2,7 +2,7 @@
 //!
 //! Does not decide whether a worker is dead. A free lock file proves it
 //! (`store/sqlite/files/worker_locks.rs`); without that proof, missing heartbeats for a whole lease do
-//! (`model/lease.rs`). For which jobs a crash is counted is decided in `model/crash_count.rs`.
+//! (`model/lease.rs`). What a death means for the jobs is decided in `model/crash_count.rs`.
 //!
 //! Depends on the store's contract and on `model/lease.rs`.
 

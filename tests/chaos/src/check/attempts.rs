@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use qdjobs::Status;
 
 use super::{Case, Findings, Timeline};
-use crate::evidence::{Change, State};
-use crate::tasks::{CRASHES_MAX, completes_itself, expected_end, has_timeout};
+use crate::evidence::State;
+use crate::tasks::{completes_itself, expected_end, has_timeout};
 
 /// A claim of a job by a worker, from the log.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +85,15 @@ impl Timeline {
             (_, None) => self.by_command.push((old, None)),
             (_, Some(new)) => self.invalid.push(format!("transition {seq} leads from {old:?} to {new:?}")),
         }
+    }
+
+    /// Applies a transition that counts fewer crashes, because another job has caused them.
+    pub(super) fn explain(&mut self, seq: i64, old: State, new: State) {
+        if self.last.is_none_or(|last| last != old) {
+            self.invalid.push(format!("transition {seq} begins at {old:?}, after {:?}", self.last));
+        }
+        self.last = Some(new);
+        self.crashes = new.crash_count;
     }
 
     fn claim(&mut self, seq: i64, old: State, new: State) {
@@ -247,43 +256,4 @@ pub(super) fn effects_are_exactly_once(case: &Case<'_>, findings: &mut Findings)
         }
     }
     findings.expect(effects.is_empty(), || format!("effects of jobs that are not known: {effects:?}"));
-}
-
-/// S1
-pub(super) fn suspected_jobs_are_isolated(case: &Case<'_>, findings: &mut Findings) {
-    let mut held: HashMap<i64, Vec<i64>> = HashMap::new();
-    // Of each worker that died: the jobs whose crash was counted, with their crashes before.
-    let mut counted: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();
-    for step in &case.evidence.log {
-        let Change::Update { job, old, new } = step.change else { continue };
-        match (old.worker, new.worker) {
-            (None, Some(worker)) if new.status == Status::Running && new.crash_count > 0 => {
-                let suspected = held.entry(worker).or_default();
-                suspected.push(job);
-                findings.expect(suspected.len() == 1, || {
-                    format!("worker {worker} holds the suspected jobs {suspected:?}")
-                });
-            }
-            (Some(worker), _) if old.status == Status::Running => {
-                held.entry(worker).or_default().retain(|held| *held != job);
-                if new.crash_count > old.crash_count {
-                    counted.entry(worker).or_default().push((job, old.crash_count));
-                    let ends = new.status == Status::Failed;
-                    findings.expect(ends == (new.crash_count >= i64::from(CRASHES_MAX)), || {
-                        format!(
-                            "job {job} is {} after {} crashes, the limit is {CRASHES_MAX}",
-                            new.status, new.crash_count
-                        )
-                    });
-                }
-            }
-            _ => {}
-        }
-    }
-    for (worker, jobs) in counted {
-        let suspected = jobs.iter().filter(|(_, crashes)| *crashes > 0).count();
-        findings.expect(suspected == 0 || jobs.len() == 1, || {
-            format!("worker {worker} died with a suspected job, but these crashes were counted, with the crashes before: {jobs:?}")
-        });
-    }
 }

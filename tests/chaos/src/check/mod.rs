@@ -6,6 +6,7 @@
 mod attempts;
 mod claims;
 mod final_state;
+mod poison;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::history::{Fact, Signal, Verb};
 use crate::summary::Spread;
 use attempts::{Claim, Outcome};
 pub(crate) use final_state::DRAIN_MAX;
+use poison::Search;
 
 /// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +115,8 @@ pub(crate) const RULES: &[Rule] = &[
     ),
     rule(
         "S1",
-        "a worker holds one suspected job at a time; if it dies, that crash alone is counted; the last crash fails the job",
-        attempts::suspected_jobs_are_isolated,
+        "a death counts one crash for each job of the worker; a job fails by its crashes only if no other suspected job was with it",
+        poison::only_poison_jobs_fail_by_crashes,
     ),
     rule("E1", "a process ends only on request", final_state::no_process_ends_unasked),
 ];
@@ -169,6 +171,8 @@ pub(crate) struct Case<'e> {
     asked: HashSet<(Verb, i64)>,
     /// When a process was first killed, or began to abort.
     fatal: HashMap<u32, u64>,
+    /// The search for poison jobs, from the log.
+    search: Search,
 }
 
 /// The transitions of a job, from the log.
@@ -221,11 +225,15 @@ impl<'e> Case<'e> {
             calls: HashMap::new(),
             asked: HashSet::new(),
             fatal: HashMap::new(),
+            search: Search::through(&evidence.log),
         };
         for step in &evidence.log {
             match step.change {
                 Change::Insert { job, mark, new } => {
                     case.timelines.insert(job, Timeline { mark, last: Some(new), ..Timeline::default() });
+                }
+                Change::Update { job, old, new } if case.search.explained.contains(&step.seq) => {
+                    case.timelines.entry(job).or_default().explain(step.seq, old, new);
                 }
                 Change::Update { job, old, new } => {
                     case.timelines.entry(job).or_default().advance(step.seq, step.wall, old, Some(new));

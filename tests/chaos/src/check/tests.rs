@@ -5,7 +5,7 @@ use qdjobs::Status;
 use super::{Findings, RULES, check};
 use crate::evidence::{AttemptRow, Change, Effect, Evidence, FileFacts, JobRow, State, Step};
 use crate::history::{Fact, Line, Role, Signal, TaskEnd, Verb};
-use crate::tasks::{CRASHES_MAX, FOLLOWS, KEYED, completes_itself};
+use crate::tasks::{FOLLOWS, KEYED, completes_itself};
 
 const PARENT: u32 = 0;
 const WORKER: u32 = 1;
@@ -585,70 +585,6 @@ fn i16_a_job_that_disappears_without_a_deletion_is_found() {
     run.done(8);
     run.0.jobs.remove(&8);
     found_by("I16", run);
-}
-
-/// A run in which the first worker has died with these jobs, and the second holds them.
-fn after_a_crash(jobs: [i64; 2], crash: impl Fn(&mut State)) -> SampleRun {
-    let mut run = good();
-    for job in jobs {
-        run.store(job, job as u64 * 10, "slow");
-        run.claim(job, FIRST);
-        run.start(job);
-    }
-    run.kill_first(&[]);
-    jobs.into_iter().for_each(|job| run.record(job, Status::Pending, "crashed", &crash));
-    run
-}
-
-#[test]
-fn s1_two_suspected_jobs_with_one_worker_are_found() {
-    let mut run = after_a_crash([8, 9], |it| it.crash_count += 1);
-    run.claim(8, SECOND);
-    run.start(8);
-    let mut one_by_one = run.clone();
-    one_by_one.complete(8);
-    one_by_one.claim(9, SECOND);
-    one_by_one.start(9);
-    one_by_one.complete(9);
-    assert_eq!(broken(&one_by_one.end()), Vec::<&str>::new());
-    run.claim(9, SECOND);
-    run.start(9);
-    run.complete(8);
-    run.complete(9);
-    found_by("S1", run);
-}
-
-#[test]
-fn s1_a_crash_counted_for_another_job_beside_a_suspected_one_is_found() {
-    let mut run = after_a_crash([8, 9], |it| it.crash_count += 1);
-    run.claim(8, SECOND);
-    run.start(8);
-    run.store(11, 110, "slow");
-    run.claim(11, SECOND);
-    run.start(11);
-    run.step(Change::Forget { worker: SECOND });
-    run.record(8, Status::Pending, "crashed", |it| it.crash_count += 1);
-    run.record(11, Status::Pending, "crashed", |it| it.crash_count += 1);
-    found_by("S1", run);
-}
-
-#[test]
-fn s1_a_failure_before_or_after_the_crash_limit_is_found() {
-    let mut run = good();
-    run.store(8, 80, "slow");
-    run.claim(8, FIRST);
-    run.start(8);
-    run.kill_first(&[]);
-    run.record(8, Status::Failed, "crashed", |it| it.crash_count += 1);
-    found_by("S1", run);
-    let mut run = good();
-    run.store(8, 80, "slow");
-    for _ in 0..CRASHES_MAX {
-        run.claim(8, FIRST);
-        run.start(8);
-        run.record(8, Status::Pending, "crashed", |it| it.crash_count += 1);
-    }
-    found_by("S1", run);
 }
 
 #[test]

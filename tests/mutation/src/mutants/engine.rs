@@ -14,8 +14,6 @@ const ENDS_AFTER_COMMIT: &str =
     "store::sqlite::writer::tests::the_end_of_a_job_is_answered_only_when_it_is_committed";
 const PROGRESS_ONCE: &str =
     "store::sqlite::transaction::tests::of_a_transaction_that_runs_again_the_latest_progress_is_stored_once";
-const STAYS_SUSPECTED: &str =
-    "sqlite::in_a_file::poison::a_suspected_job_stays_suspected_through_a_retry_or_a_release";
 const GIVEN_BACK: &str = "store::sqlite::writer::tests::\
     what_a_commit_with_an_unknown_result_has_claimed_and_registered_is_given_back";
 
@@ -201,26 +199,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "short-wait-not-due",
         breaks: "a wait below one microsecond is none",
         file: LEAVE_RUNNING,
-        old: "let availability = Availability::of(at, now, ticket.suspected);",
-        new: "let at = if wait.is_zero() { at } else { Timestamp::MAX };
-            let availability = Availability::of(at, now, ticket.suspected);",
+        old: "Next::Pending { scheduled_at: Some(at), is_due: at <= now }",
+        new: "Next::Pending { scheduled_at: Some(at), is_due: at <= now && wait.is_zero() }",
         killed_by: contract("sqlite::in_a_file::finish::a_wait_shorter_than_an_instant_can_tell_is_none"),
-    },
-    Mutant {
-        name: "suspected-flag-lost-in-a-retry",
-        breaks: "a suspected poison job that is retried stays suspected",
-        file: LEAVE_RUNNING,
-        old: "let availability = Availability::of(at, now, ticket.suspected);",
-        new: "let availability = Availability::of(at, now, false);",
-        killed_by: contract(STAYS_SUSPECTED),
-    },
-    Mutant {
-        name: "suspected-flag-lost-in-a-release",
-        breaks: "a suspected poison job that its worker releases stays suspected",
-        file: LEAVE_RUNNING,
-        old: "let availability = at.map_or(Availability::due(ticket.suspected), |at| {",
-        new: "let availability = at.map_or(Availability::due(false), |at| {",
-        killed_by: contract(STAYS_SUSPECTED),
     },
     Mutant {
         name: "unconfirmed-claim-kept",

@@ -3,6 +3,9 @@
 use super::{Mutant, contract, unit};
 
 const LEASE: &str = "qdjobs/src/model/lease.rs";
+const CRASH_COUNT: &str = "qdjobs/src/model/crash_count.rs";
+const SEARCH: &str =
+    "sqlite::in_a_file::poison::the_search_for_poison_jobs_takes_about_log_n_deaths_and_fails_no_other_job";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -26,29 +29,45 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "crash-limit-removed",
         breaks: "a job whose worker died three times is failed",
-        file: "qdjobs/src/model/crash_count.rs",
-        old: "if crash_count < crashes_max {",
-        new: "if crash_count < crashes_max.max(1_000) {",
+        file: CRASH_COUNT,
+        old: "then.crash_count >= crashes_max && (",
+        new: "then.crash_count >= crashes_max.max(1_000) && (",
         killed_by: contract("sqlite::in_a_file::poison::a_job_is_failed_with_its_third_crash_and_says_so"),
     },
     Mutant {
-        name: "crash-counted-for-all",
-        breaks: "a crash is counted only for the suspected job of a dead worker",
-        file: "qdjobs/src/model/crash_count.rs",
-        old: "suspected.is_none() || crash_count > 0;",
-        new: "suspected.is_none() || crash_count < u32::MAX;",
+        name: "suspected-from-the-first-crash",
+        breaks: "after one death, all jobs of the worker run together again",
+        file: CRASH_COUNT,
+        old: "pub(crate) const SUSPECTED_FROM: u32 = 2;",
+        new: "pub(crate) const SUSPECTED_FROM: u32 = 1;",
+        killed_by: unit("model::crash_count::tests::nobody_is_suspected_after_one_death"),
+    },
+    Mutant {
+        name: "fails-beside-other-jobs",
+        breaks: "a job fails by its crashes only if no other job can be the cause",
+        file: CRASH_COUNT,
+        old: "(held.len() == 1 || is_only_one)",
+        new: "(held.len() >= 1 || is_only_one)",
+        killed_by: contract(SEARCH),
+    },
+    Mutant {
+        name: "group-not-halved",
+        breaks: "each death halves how many suspected jobs are held together",
+        file: CRASH_COUNT,
+        old: "Some(max) => Some((max.min(before as i64) / 2).max(1)),",
+        new: "Some(max) => Some(max.min(before as i64).max(1)),",
         killed_by: contract(
-            "sqlite::in_a_file::poison::a_crash_is_counted_for_the_suspected_job_of_a_dead_worker_alone",
+            "sqlite::in_a_file::poison::each_further_death_halves_the_group_for_those_that_were_held",
         ),
     },
     Mutant {
-        name: "suspected-flag-ignored",
-        breaks: "a suspected poison job that is due again is marked as suspected",
-        file: "qdjobs/src/model/availability.rs",
-        old: "Availability::Scheduled } else { Availability::due(suspected) }",
-        new: "Availability::Scheduled } else { Availability::due(suspected && at > now) }",
-        killed_by: contract(
-            "sqlite::in_a_file::poison::a_suspected_job_stays_suspected_through_a_retry_or_a_release",
+        name: "never-fails-beside-other-jobs",
+        breaks: "after three deaths as the only suspected job, a job fails whatever else was held",
+        file: CRASH_COUNT,
+        old: "&& deaths_as_only_one >= DEATHS_AS_ONLY_ONE;",
+        new: "&& deaths_as_only_one >= 1_000 * DEATHS_AS_ONLY_ONE;",
+        killed_by: unit(
+            "model::crash_count::tests::beside_jobs_that_were_not_suspected_it_takes_three_deaths",
         ),
     },
     Mutant {

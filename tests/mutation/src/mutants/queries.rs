@@ -3,6 +3,8 @@
 use super::{Mutant, api, contract};
 
 const SQL: &str = "qdjobs/src/store/sqlite/queries/sql.rs";
+const STAYS_SUSPECTED: &str =
+    "sqlite::in_a_file::poison::a_suspected_job_stays_suspected_through_a_retry_or_a_release";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -45,8 +47,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "priority-ignored",
         breaks: "higher priority goes first",
         file: "qdjobs/src/store/sqlite/queries/claim.rs",
-        old: "heads.push((Reverse(priority),",
-        new: "heads.push((Reverse(0 * priority),",
+        old: "Ok((Reverse(priority), at, row.get(2)?))",
+        new: "Ok((Reverse(0 * priority), at, row.get(2)?))",
         killed_by: contract(
             "sqlite::in_a_file::claim::a_limit_cuts_the_line_behind_the_first_of_all_queues_and_tasks",
         ),
@@ -57,11 +59,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: SQL,
         old: "ORDER BY priority DESC, scheduled_at, id LIMIT ?3\";
 
-/// As [`FIRST_READY`], for suspected poison jobs.
+/// As [`READY`], for suspected poison jobs; max_suspected follows.
 ",
         new: "ORDER BY scheduled_at, id LIMIT ?3\";
 
-/// As [`FIRST_READY`], for suspected poison jobs.
+/// As [`READY`], for suspected poison jobs; max_suspected follows.
 ",
         killed_by: contract(
             "sqlite::in_a_file::claim::higher_priority_goes_first_then_earlier_due_then_lower_id",
@@ -74,6 +76,52 @@ pub(super) const MUTANTS: &[Mutant] = &[
         old: "if marked != claimed.len() - before {",
         new: "if marked > claimed.len() - before {",
         killed_by: api("faults::a_job_that_cannot_be_marked_as_running_is_not_started"),
+    },
+    Mutant {
+        name: "suspicion-lost-when-given-back",
+        breaks: "a suspected poison job that is retried or released stays suspected",
+        file: SQL,
+        old: "1 + (crash_count + ?10 > 1) ELSE 0 END",
+        new: "1 + (crash_count + ?10 > 1000) ELSE 0 END",
+        killed_by: contract(STAYS_SUSPECTED),
+    },
+    Mutant {
+        name: "suspicion-lost-when-due",
+        breaks: "a suspected poison job whose wait is over stays suspected",
+        file: SQL,
+        old: "SET availability = 1 + (crash_count > 1) WHERE id IN",
+        new: "SET availability = 1 + (crash_count > 1000) WHERE id IN",
+        killed_by: contract(STAYS_SUSPECTED),
+    },
+    Mutant {
+        name: "held-suspected-jobs-not-counted",
+        breaks: "a claim counts the suspected poison jobs that its worker holds",
+        file: SQL,
+        old: "WHERE status = 'running' AND worker_id = ?1 AND availability = 2\";",
+        new: "WHERE status = 'running' AND worker_id = ?1 AND availability = 3\";",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::after_a_second_death_a_worker_holds_half_of_those_that_were_held_at_both",
+        ),
+    },
+    Mutant {
+        name: "shared-crashes-kept",
+        breaks: "the crashes that a poison job has caused no longer count for the others",
+        file: SQL,
+        old: "WHERE qdjobs_jobs.id = shared.job_id AND",
+        new: "WHERE qdjobs_jobs.id = -shared.job_id AND",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::a_job_that_fails_by_its_crashes_clears_those_that_crashed_with_it",
+        ),
+    },
+    Mutant {
+        name: "earlier-crashes-explained",
+        breaks: "a poison job explains only the crashes since it was last retried by hand",
+        file: SQL,
+        old: "ORDER BY attempt DESC LIMIT (SELECT crash_count FROM qdjobs_jobs WHERE id = ?1)),",
+        new: "ORDER BY attempt DESC LIMIT 1000 + (SELECT crash_count FROM qdjobs_jobs WHERE id = ?1)),",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::a_job_that_was_retried_by_hand_clears_only_what_crashed_with_it_since",
+        ),
     },
     Mutant {
         name: "promoted-too-early",

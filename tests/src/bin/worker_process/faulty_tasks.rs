@@ -157,6 +157,13 @@ fn abort(times: u32, ctx: &JobContext, #[state] shared: &Shared) {
     }
 }
 
+#[task("abort_async", retries = 0)]
+async fn abort_async(ms: u64, ctx: &JobContext, #[state] shared: &Shared) {
+    shared.begun(ctx);
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    std::process::abort();
+}
+
 #[task("overflow")]
 fn overflow(times: u32, ctx: &JobContext, #[state] shared: &Shared) {
     shared.begun(ctx);

@@ -83,7 +83,7 @@ impl Driver {
         let now = self.clock.now();
         let finish = |(claim, verdict): &(Claim, Verdict)| {
             let claim = Claim { id: self.real(claim.id), ..*claim };
-            let unknown = || (Ticket::new(now, false), now);
+            let unknown = || (Ticket::new(now), now);
             let (ticket, claimed_at) = self.tickets.get(&claim).copied().unwrap_or_else(unknown);
             let began_after = now.duration_since(claimed_at).try_into().unwrap_or_default();
             FinishedJob { claim, ticket, began_after, verdict: verdict.clone() }

@@ -211,5 +211,9 @@ pub(super) trait Player {
 /// Fewer than usual, so that games come to it.
 pub(super) const MAX_CRASHES: u32 = 2;
 
-pub(super) const LAST_CRASH: &str = "the worker died 2 times while it ran this job, so the job has failed: find what \
-    ends the process (an abort, a stack overflow, too much memory), then retry the job by hand";
+pub(super) fn last_crash(crash_count: u32) -> String {
+    format!(
+        "the worker died {crash_count} times while it ran this job, so the job has failed: find what ends the \
+         process (an abort, a stack overflow, too much memory), then retry the job by hand"
+    )
+}

@@ -101,8 +101,8 @@ impl Referee<'_> {
                 if !before.workers.contains_key(worker) {
                     self.count("a claim of an unregistered worker".into());
                 }
-                let waits = |job: &RefJob| job.status == Status::Pending && job.crash_count > 0;
-                if before.holds_suspected(*worker) && before.jobs.values().any(waits) {
+                let waits = |job: &RefJob| job.status == Status::Pending && job.crash_count > 1;
+                if !before.suspected_with(*worker).is_empty() && before.jobs.values().any(waits) {
                     self.count("a suspected job is skipped".into());
                 }
             }
@@ -142,15 +142,24 @@ impl Referee<'_> {
     pub(super) fn count_crashes(&self, worker: WorkerId, before: &Reference) {
         let held =
             before.jobs.values().filter(|job| (job.status, job.worker_id) == (Status::Running, Some(worker)));
-        let crash_counts: Vec<u32> = held.map(|job| job.crash_count).collect();
-        if crash_counts.len() > 1 && crash_counts.iter().all(|count| *count == 0) {
+        let held: Vec<&RefJob> = held.collect();
+        let suspected = held.iter().filter(|job| job.crash_count > 1).count();
+        if held.len() > 1 && suspected == 0 {
             self.count("a crash of several without a suspected job".into());
         }
-        if crash_counts.contains(&0) && crash_counts.iter().any(|count| *count > 0) {
+        if suspected > 0 && held.len() > suspected {
             self.count("a crash of a suspected job and others".into());
         }
-        if crash_counts.contains(&(MAX_CRASHES - 1)) {
+        if let [job] = held[..]
+            && job.crash_count >= MAX_CRASHES - 1
+        {
             self.count("a crash for the last time".into());
+            let shares =
+                |other: &&RefJob| other.crashes().iter().any(|worker| job.crashes().contains(worker));
+            let others = before.jobs.values().filter(|other| *other != job && !other.status.is_ended());
+            if others.filter(shares).any(|other| other.crash_count > 0) {
+                self.count("a job whose crashes are explained".into());
+            }
         }
     }
 
@@ -211,6 +220,7 @@ pub(super) const REACHED: &[&str] = &[
     "a crash of several without a suspected job",
     "a crash of a suspected job and others",
     "a crash for the last time",
+    "a job whose crashes are explained",
     "a suspected job is skipped",
     "release of a dead worker idle",
     "release of a dead worker unknown",

@@ -10,7 +10,7 @@ use qdjobs::store::{Claim, JobCommand};
 use qdjobs::{Attempt, AttemptOutcome, ErrorKind, Job, JobId, Status, Timestamp, WorkerId};
 use qdjobs_contract::START;
 
-use super::ops::{Answers, Draft, LAST_CRASH, MAX_CRASHES, Move, Player, Said, Wish};
+use super::ops::{Answers, Draft, MAX_CRASHES, Move, Player, Said, Wish, last_crash};
 
 /// The contract once more, in as few words as it takes.
 pub(super) struct Reference {
@@ -38,6 +38,9 @@ pub(super) struct RefJob {
     pub(super) attempt: u32,
     pub(super) retry_count: u32,
     pub(super) crash_count: u32,
+    /// How many suspected jobs may be with one worker together with this one; 0 once it was the only one when
+    /// its worker died, and one less each further time.
+    pub(super) together: i64,
     /// The attempts that have ended: number, worker and outcome.
     pub(super) history: Vec<(u32, WorkerId, AttemptOutcome)>,
     pub(super) error: Option<String>,
@@ -55,6 +58,11 @@ impl Reference {
             waits: Vec::new(),
             answers: Answers::new(),
         }
+    }
+
+    /// The jobs as a store shows them.
+    pub(super) fn sketch(&self) -> BTreeMap<JobId, RefJob> {
+        self.jobs.iter().map(|(id, job)| (*id, RefJob { together: i64::MAX, ..job.clone() })).collect()
     }
 
     pub(super) fn status(&self, id: JobId) -> Option<Status> {
@@ -107,6 +115,7 @@ impl Reference {
                 attempt: 0,
                 retry_count: 0,
                 crash_count: 0,
+                together: i64::MAX,
                 history: Vec::new(),
                 error: None,
                 progress: None,
@@ -116,11 +125,11 @@ impl Reference {
         Said::Stored(ids)
     }
 
-    /// One job with a crash counted a worker; the others wait until it is over with that one.
-    pub(super) fn holds_suspected(&self, worker: WorkerId) -> bool {
-        self.jobs
-            .values()
-            .any(|job| (job.status, job.worker_id) == (Status::Running, Some(worker)) && job.crash_count > 0)
+    /// Of the jobs with two crashes that a worker holds: how many may be together.
+    pub(super) fn suspected_with(&self, worker: WorkerId) -> Vec<i64> {
+        let holds_it = |job: &&RefJob| (job.status, job.worker_id) == (Status::Running, Some(worker));
+        let held = self.jobs.values().filter(holds_it).filter(|job| job.crash_count > 1);
+        held.map(|job| job.together.max(1)).collect()
     }
 
     pub(super) fn claim(&mut self, worker: WorkerId, wish: Wish) -> Vec<Claim> {
@@ -131,11 +140,16 @@ impl Reference {
         let mut line: Vec<JobId> =
             self.jobs.iter().filter(|(_, job)| due(job) && wanted(job)).map(|(id, _)| *id).collect();
         line.sort_by_key(|id| (-self.jobs[id].priority, self.jobs[id].run_at, *id));
-        let mut suspected_jobs = usize::from(self.holds_suspected(worker));
+        // Of the suspected ones, the first ones, as long as all of them agree.
+        let mut suspected = self.suspected_with(worker);
+        let mut is_full = false;
         line.retain(|id| {
-            let suspected = usize::from(self.jobs[id].crash_count > 0);
-            suspected_jobs += suspected;
-            suspected == 0 || suspected_jobs == 1
+            let job = &self.jobs[id];
+            if job.crash_count > 1 {
+                suspected.push(job.together.max(1));
+                is_full |= suspected.iter().any(|together| *together < suspected.len() as i64);
+            }
+            job.crash_count < 2 || !is_full
         });
         line.truncate(wish.limit);
         line.into_iter()
@@ -228,35 +242,67 @@ impl Reference {
     }
 
     pub(super) fn release_worker(&mut self, worker: WorkerId, crashed: bool) -> Said {
-        let (now, mut released) = (self.now, 0);
-        let suspected = self.holds_suspected(worker);
-        for job in self
-            .jobs
-            .values_mut()
-            .filter(|job| job.status == Status::Running && job.worker_id == Some(worker))
-        {
-            released += 1;
-            let is_spared = !crashed || (suspected && job.crash_count == 0);
-            let outcome = if is_spared { AttemptOutcome::Released } else { AttemptOutcome::Crashed };
+        let holds_it = |job: &RefJob| job.status == Status::Running && job.worker_id == Some(worker);
+        let held: Vec<JobId> = self.jobs.iter().filter(|(_, job)| holds_it(job)).map(|(id, _)| *id).collect();
+        let outcome = if crashed { AttemptOutcome::Crashed } else { AttemptOutcome::Released };
+        for id in &held {
+            let job = self.jobs.get_mut(id).unwrap();
             job.history.push((job.attempt, worker, outcome));
-            if is_spared {
-                job.waits(job.run_at);
-                continue;
-            }
-            job.crash_count += 1;
-            let mut error = "the worker died while it ran this job".to_owned();
-            if job.crash_count < MAX_CRASHES {
-                job.waits(now);
-            } else {
-                job.status = Status::Failed;
-                error = LAST_CRASH.into();
-            }
-            job.error = Some(error);
+            job.waits(job.run_at);
+        }
+        if crashed {
+            self.count_crash(&held);
         }
         self.workers.remove(&worker);
         let answer = if crashed { Said::Refused(ErrorKind::LeaseLost) } else { nothing_claimed() };
         self.end_waiting(|holder, _| holder == worker, answer);
-        Said::Released(released)
+        Said::Released(held.len())
+    }
+
+    /// A worker has died with these jobs.
+    fn count_crash(&mut self, held: &[JobId]) {
+        let suspected = |jobs: &Self| held.iter().filter(|id| jobs.jobs[id].crash_count > 1).count() as i64;
+        let before = suspected(self);
+        held.iter().for_each(|id| self.jobs.get_mut(id).unwrap().crash_count += 1);
+        let (after, mut poison) = (suspected(self), None);
+        for id in held {
+            let job = self.jobs.get_mut(id).unwrap();
+            job.error = Some("the worker died while it ran this job".into());
+            let was_only_one = before == 1 && job.crash_count > 2;
+            let third_time = was_only_one && job.together == -1;
+            job.together = match job.crash_count {
+                1 => i64::MAX,
+                2 => (after / 2).max(1),
+                _ if job.together <= 1 => job.together - 1,
+                _ => (before.min(job.together) / 2).max(1),
+            };
+            if job.crash_count >= MAX_CRASHES && (held.len() == 1 || third_time) {
+                job.status = Status::Failed;
+                job.worker_id = job.history.last().map(|(_, worker, _)| *worker);
+                job.error = Some(last_crash(job.crash_count));
+                poison = Some(*id);
+            }
+        }
+        if let Some(poison) = poison {
+            self.clear(poison);
+        }
+    }
+
+    /// This job is the cause of its crashes: they are not counted for those that it took with it.
+    fn clear(&mut self, poison: JobId) {
+        let its = self.jobs[&poison].crashes();
+        let its = &its[its.len() - self.jobs[&poison].crash_count as usize..];
+        for job in self.jobs.values_mut().filter(|job| !job.status.is_ended()) {
+            let shared = job.crashes().iter().filter(|worker| its.contains(worker)).count() as u32;
+            job.crash_count = job.crash_count.saturating_sub(shared);
+            job.together = if job.crash_count < 2 {
+                i64::MAX
+            } else if shared > 0 {
+                job.together.max(1)
+            } else {
+                job.together
+            };
+        }
     }
 
     pub(super) fn command(&mut self, command: JobCommand) -> Said {
@@ -267,7 +313,7 @@ impl Reference {
             (JobCommand::Retry(_), Status::Pending) if overdue => return Said::Refused(ErrorKind::Conflict),
             (JobCommand::Retry(_), Status::Pending | Status::Failed | Status::Cancelled) => {
                 job.waits(now);
-                (job.retry_count, job.crash_count, job.progress) = (0, 0, None);
+                (job.retry_count, job.crash_count, job.together, job.progress) = (0, 0, i64::MAX, None);
             }
             (JobCommand::Cancel(_), Status::Pending) => (job.status, job.error) = (Status::Cancelled, None),
             (JobCommand::Delete(_), status) if status != Status::Running => {
@@ -304,6 +350,12 @@ impl RefJob {
         (self.status, self.worker_id, self.run_at) = (Status::Pending, None, due);
     }
 
+    /// The workers that have died with it, oldest first.
+    pub(super) fn crashes(&self) -> Vec<WorkerId> {
+        let crashed = self.history.iter().filter(|(.., outcome)| *outcome == AttemptOutcome::Crashed);
+        crashed.map(|(_, worker, _)| *worker).collect()
+    }
+
     pub(super) fn of(job: &Job, attempts: &[Attempt]) -> RefJob {
         let ended = |it: &Attempt| (it.attempt, it.worker_id, it.outcome);
         RefJob {
@@ -318,6 +370,7 @@ impl RefJob {
             attempt: job.attempt,
             retry_count: job.retry_count,
             crash_count: job.crash_count,
+            together: i64::MAX,
             history: attempts.iter().map(ended).collect(),
             error: job.error.clone(),
             progress: job.progress.as_ref().map(|progress| (progress.fraction * 100.0).round() as u8),

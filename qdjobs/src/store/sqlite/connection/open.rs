@@ -46,7 +46,9 @@ pub struct SqliteOptions {
     pub durability: Durability,
     /// How long a write waits for the write lock of another connection.
     pub busy_timeout: Duration,
-    /// A job that has crashed its worker process this many times is marked `failed`.
+    /// The crash count at which a job fails, at the earliest: see [`QueueOptions::max_crashes`].
+    ///
+    /// [`QueueOptions::max_crashes`]: crate::QueueOptions::max_crashes
     pub max_crashes: u32,
     /// Bytes of disk space reserved beside the database while workers run, so that they can finish their jobs
     /// when the disk is full. 0 reserves nothing.
@@ -267,8 +269,8 @@ fn begin_log(conn: &Connection) -> Result<()> {
     begun().map_err(error::before_commit)
 }
 
-/// Whether this version of SQLite can lose committed data when two connections write and checkpoint at the
-/// same time. This is the WAL-reset bug of 3.7.0 to 3.51.2, fixed in 3.51.3, 3.50.7 and 3.44.6 (sqlite.org,
+/// Whether this version of SQLite can lose committed data when it checkpoints while another connection commits and
+/// begins the log anew. The fault is in the checkpoint, so the version of the other connection does not matter. This is the WAL-reset bug of 3.7.0 to 3.51.2, fixed in 3.51.3, 3.50.7 and 3.44.6 (sqlite.org,
 /// "WAL-mode file format", and its change log).
 pub(in crate::store::sqlite) fn has_wal_reset_bug(version: i32) -> bool {
     !matches!(version, 3_051_003..|3_050_007..3_051_000| 3_044_006..3_045_000)

@@ -33,7 +33,10 @@ impl<'c> LeaveWriter<'c> {
     ) -> SqlResult<bool> {
         let Claim { id, attempt, worker } = leaving.claim;
         let (started, ended) = (leaving.started_at.as_microsecond(), now.as_microsecond());
-        let crashes = i64::from(leaving.counts == Counted::Crash);
+        let (crashes, max_suspected) = match leaving.counts {
+            Counted::Crash { max_suspected } => (1_i64, max_suspected),
+            _ => (0, None),
+        };
         let changed = match &leaving.next {
             Next::Completed { result } => {
                 self.complete.execute(params![id.0, attempt, worker.0, result, started, ended])?
@@ -52,7 +55,7 @@ impl<'c> LeaveWriter<'c> {
                     crashes
                 ])?
             }
-            Next::Pending { scheduled_at, availability } => {
+            Next::Pending { scheduled_at, is_due } => {
                 let at = scheduled_at.map(Timestamp::as_microsecond);
                 let retries = i64::from(leaving.counts == Counted::Retry);
                 let is_begun = leaving.outcome.is_some();
@@ -64,10 +67,11 @@ impl<'c> LeaveWriter<'c> {
                     leaving.job_error(),
                     started,
                     at,
-                    *availability as i64,
+                    is_due,
                     is_begun,
                     retries,
                     crashes,
+                    max_suspected,
                 ])?
             }
         };

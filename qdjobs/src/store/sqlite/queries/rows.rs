@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::sql;
 use crate::model::clock::Timestamp;
+use crate::model::crash_count::Suspicion;
 use crate::model::idempotency::Holder;
 use crate::model::job::{
     Attempt, AttemptOutcome, DEFAULT_QUEUE, DEFAULT_RETRIES, Job, JobId, NewJob, Progress, RunAt, Status,
@@ -235,8 +236,8 @@ pub(in crate::store::sqlite) fn held(row: &Row<'_>, now: Timestamp) -> rusqlite:
     let worker = WorkerId(row.get::<_, Option<i64>>(2)?.unwrap_or(0));
     Ok(Held {
         claim: Claim { id: JobId(row.get(0)?), attempt: count(row.get(1)?), worker },
-        crash_count: count(row.get(3)?),
-        started_at: row.get::<_, Option<i64>>(4)?.map_or(now, time),
+        suspicion: Suspicion { crash_count: count(row.get(3)?), max_suspected: row.get(4)? },
+        started_at: row.get::<_, Option<i64>>(5)?.map_or(now, time),
     })
 }
 

@@ -11,8 +11,8 @@
 //! index.
 //!
 //! Whether a pending job may be claimed is decided by
-//! [`Availability`](crate::model::availability::Availability) and bound. The one statement that computes it
-//! for many rows is [`PROMOTE`]; a test compares the two.
+//! [`Availability`](crate::model::availability::Availability) and bound. [`PROMOTE`] and [`GIVE_BACK`] compute it
+//! from the crash count of the row; tests compare them with the model.
 
 // -- insert
 
@@ -97,7 +97,7 @@ pub(in crate::store::sqlite) const NEXT_READY_PAIR: &str = "
         WHERE status = 'pending' AND availability = 1 AND task_name > ?1 ORDER BY task_name, queue LIMIT 1)
     LIMIT 1";
 
-/// As [`NEXT_READY_PAIR`], for suspected poison jobs: those with a crash counted.
+/// As [`NEXT_READY_PAIR`], for suspected poison jobs.
 pub(in crate::store::sqlite) const NEXT_SUSPECTED_PAIR: &str = "
     SELECT * FROM (
         SELECT task_name, queue FROM qdjobs_jobs INDEXED BY qdjobs_suspected
@@ -112,9 +112,10 @@ pub(in crate::store::sqlite) const NEXT_SUSPECTED_PAIR: &str = "
 pub(in crate::store::sqlite) const HAS_SUSPECTED: &str = "
     SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_suspected WHERE status = 'pending' AND availability = 2 LIMIT 1";
 
-/// Binds worker. One row if it holds a suspected poison job.
-pub(in crate::store::sqlite) const HOLDS_SUSPECTED: &str = "
-    SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_running WHERE status = 'running' AND worker_id = ?1 AND availability = 2 LIMIT 1";
+/// Binds worker; returns how many suspected poison jobs it holds, and the smallest max_suspected among them.
+pub(in crate::store::sqlite) const HELD_SUSPECTED: &str = "
+    SELECT count(*), min(coalesce(max_suspected, 1)) FROM qdjobs_jobs INDEXED BY qdjobs_running
+    WHERE status = 'running' AND worker_id = ?1 AND availability = 2";
 
 /// Binds task_name, queue, limit; returns priority, scheduled_at, id in claim order. Reads only qdjobs_ready.
 pub(in crate::store::sqlite) const READY: &str = "
@@ -131,13 +132,17 @@ pub(in crate::store::sqlite) const FIRST_READY: &str = "
     WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
 
-/// As [`FIRST_READY`], for suspected poison jobs.
-pub(in crate::store::sqlite) const FIRST_SUSPECTED: &str = "
-    SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
-           name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, idempotency_key
-    FROM qdjobs_jobs INDEXED BY qdjobs_suspected
+/// As [`READY`], for suspected poison jobs; max_suspected follows.
+pub(in crate::store::sqlite) const SUSPECTED: &str = "
+    SELECT priority, scheduled_at, id, max_suspected FROM qdjobs_jobs INDEXED BY qdjobs_suspected
     WHERE status = 'pending' AND availability = 2 AND task_name = ?1 AND queue = ?2
     ORDER BY priority DESC, scheduled_at, id LIMIT ?3";
+
+/// As [`FIRST_READY`], for the job with the bound id.
+pub(in crate::store::sqlite) const READY_JOB: &str = "
+    SELECT id, attempt, coalesce(params, (SELECT params FROM qdjobs_params WHERE job_id = qdjobs_jobs.id), 'null'),
+           name, priority, retry_count, max_retries, created_at, scheduled_at, metadata, idempotency_key
+    FROM qdjobs_jobs WHERE id = ?1";
 
 /// Binds task_name, queue, limit, worker, now; claims the jobs of [`FIRST_READY`]. A single statement with
 /// RETURNING would cost a fifth more, because it first builds a table of its rows.
@@ -148,7 +153,7 @@ pub(in crate::store::sqlite) const CLAIM: &str = "
                  WHERE status = 'pending' AND availability = 1 AND task_name = ?1 AND queue = ?2
                  ORDER BY priority DESC, scheduled_at, id LIMIT ?3)";
 
-/// Binds id, worker, now; claims one job that [`FIRST_READY`] or [`FIRST_SUSPECTED`] has returned.
+/// Binds id, worker, now; claims one job that [`FIRST_READY`] or [`READY_JOB`] has returned.
 pub(in crate::store::sqlite) const CLAIM_ONE: &str = "
     UPDATE qdjobs_jobs
     SET status = 'running', attempt = attempt + 1, worker_id = ?2, started_at = ?3, progress = NULL, progress_message = NULL
@@ -160,11 +165,11 @@ pub(in crate::store::sqlite) const CLAIM_ONE: &str = "
 pub(in crate::store::sqlite) const HEARTBEAT: &str =
     "UPDATE qdjobs_workers SET heartbeats = heartbeats + 1 WHERE id = ?1";
 
-/// Returns id, attempt, worker_id, crash_count, started_at of running jobs whose worker is not registered. No
+/// Returns id, attempt, worker_id, crash_count, max_suspected, started_at of running jobs whose worker is not registered. No
 /// code of this crate leaves such jobs; a change by hand in a database shell can. Reads qdjobs_running, which
 /// contains only running jobs.
 pub(in crate::store::sqlite) const ORPHANS: &str = "
-    SELECT id, attempt, worker_id, crash_count, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
+    SELECT id, attempt, worker_id, crash_count, max_suspected, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND (worker_id IS NULL OR worker_id NOT IN (SELECT id FROM qdjobs_workers))";
 
 // -- progress
@@ -202,13 +207,14 @@ pub(in crate::store::sqlite) const END: &str = "
     SET status = ?7, error = ?4, started_at = ?5, completed_at = ?6, crash_count = crash_count + ?8
     WHERE id = ?1 AND status = 'running' AND attempt = ?2 AND worker_id = ?3";
 
-/// Makes a job pending again. Binds error (NULL keeps it), started_at, scheduled_at (NULL keeps it),
-/// availability, begun, retries, crashes. `begun` is 1 if the attempt counts, and 0 if its number is used
+/// Makes a job pending again. Binds error (NULL keeps it), started_at, scheduled_at (NULL keeps it), due, begun,
+/// retries, crashes, max_suspected (NULL keeps it). `begun` is 1 if the attempt counts, and 0 if its number is used
 /// again; an orphan that was never claimed keeps 0. For an orphan without a worker, the worker is 0.
 pub(in crate::store::sqlite) const GIVE_BACK: &str = "
     UPDATE qdjobs_jobs
     SET status = 'pending', attempt = max(attempt - (1 - ?8), 0), retry_count = retry_count + ?9, crash_count = crash_count + ?10,
-        error = coalesce(?4, error), scheduled_at = coalesce(?6, scheduled_at), availability = ?7,
+        error = coalesce(?4, error), scheduled_at = coalesce(?6, scheduled_at),
+        availability = CASE WHEN ?7 THEN 1 + (crash_count + ?10 > 1) ELSE 0 END, max_suspected = coalesce(?11, max_suspected),
         started_at = CASE WHEN ?8 THEN ?5 ELSE
             (SELECT started_at FROM qdjobs_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT 1) END,
         worker_id = NULL
@@ -234,7 +240,7 @@ pub(in crate::store::sqlite) const HAS_ATTEMPT: &str = "
 
 /// Binds now, limit. Reads qdjobs_scheduled up to now.
 pub(in crate::store::sqlite) const PROMOTE: &str = "
-    UPDATE qdjobs_jobs SET availability = 1 + (crash_count > 0) WHERE id IN (
+    UPDATE qdjobs_jobs SET availability = 1 + (crash_count > 1) WHERE id IN (
         SELECT id FROM qdjobs_jobs INDEXED BY qdjobs_scheduled
         WHERE status = 'pending' AND availability = 0 AND scheduled_at <= ?1 ORDER BY scheduled_at LIMIT ?2)";
 
@@ -248,17 +254,34 @@ pub(in crate::store::sqlite) const NEXT_DUE: &str = "
 /// Binds worker. The transaction that deletes the row also releases the jobs of the worker.
 pub(in crate::store::sqlite) const REMOVE_WORKER: &str = "DELETE FROM qdjobs_workers WHERE id = ?1";
 
-/// Binds worker; returns id, attempt, worker_id, crash_count, started_at of the jobs that it holds.
+/// Binds worker; returns id, attempt, worker_id, crash_count, max_suspected, started_at of the jobs that it holds.
 pub(in crate::store::sqlite) const HELD_BY: &str = "
-    SELECT id, attempt, worker_id, crash_count, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
+    SELECT id, attempt, worker_id, crash_count, max_suspected, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND worker_id = ?1";
+
+/// Binds the id of a job that has failed by its last crash. For each other pending or running job, subtracts the
+/// crashes that both share. Those of the failed job are its last ones, as many as its crash count: earlier ones
+/// were counted before it was retried by hand. What a job's deaths as the only suspected one have shown is forgotten.
+pub(in crate::store::sqlite) const CLEAR_SHARED_CRASHES: &str = "
+    WITH death (worker_id) AS (
+            SELECT worker_id FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'crashed'
+            ORDER BY attempt DESC LIMIT (SELECT crash_count FROM qdjobs_jobs WHERE id = ?1)),
+        shared (job_id, crashes) AS (
+            SELECT job_id, count(*) FROM qdjobs_attempts INDEXED BY qdjobs_crashed
+            WHERE outcome = 'crashed' AND worker_id IN (SELECT worker_id FROM death) AND job_id <> ?1 GROUP BY job_id)
+    UPDATE qdjobs_jobs SET
+        crash_count = max(crash_count - shared.crashes, 0),
+        availability = CASE WHEN crash_count - shared.crashes > 1 THEN availability ELSE min(availability, 1) END,
+        max_suspected = CASE WHEN crash_count - shared.crashes > 1 THEN max(max_suspected, 1) END
+    FROM shared
+    WHERE qdjobs_jobs.id = shared.job_id AND status IN ('pending', 'running') AND crash_count > 0";
 
 // -- command. All bind id. The caller has checked that the job's status permits the command.
 
 /// Binds id, now, availability.
 pub(in crate::store::sqlite) const RETRY_BY_HAND: &str = "
     UPDATE qdjobs_jobs
-    SET status = 'pending', availability = ?3, scheduled_at = ?2, retry_count = 0, crash_count = 0, completed_at = NULL,
+    SET status = 'pending', availability = ?3, scheduled_at = ?2, retry_count = 0, crash_count = 0, max_suspected = NULL, completed_at = NULL,
         worker_id = NULL, result = NULL, progress = NULL, progress_message = NULL
     WHERE id = ?1";
 
@@ -310,8 +333,9 @@ pub(in crate::store::sqlite) const HOT: &[(&str, &str)] = &[
     (FIRST_READY, "INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (NEXT_SUSPECTED_PAIR, "COVERING INDEX qdjobs_suspected (task_name=? AND queue>?)"),
     (HAS_SUSPECTED, "COVERING INDEX qdjobs_suspected"),
-    (HOLDS_SUSPECTED, "COVERING INDEX qdjobs_running (worker_id=? AND availability=?)"),
-    (FIRST_SUSPECTED, "INDEX qdjobs_suspected (task_name=? AND queue=?)"),
+    (HELD_SUSPECTED, "COVERING INDEX qdjobs_running (worker_id=? AND availability=?)"),
+    (SUSPECTED, "INDEX qdjobs_suspected (task_name=? AND queue=?)"),
+    (READY_JOB, "INTEGER PRIMARY KEY"),
     (CLAIM_ONE, "INTEGER PRIMARY KEY"),
     (CLAIM, "COVERING INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (REPORT_PROGRESS, "INTEGER PRIMARY KEY"),

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{SqlResult, rows, sql};
 use crate::model::clock::Timestamp;
-use crate::model::job::WorkerId;
+use crate::model::job::{JobId, WorkerId};
 use crate::store::engine::leave_running::Held;
 use crate::store::{WorkerInfo, WorkerState};
 
@@ -65,6 +65,14 @@ pub(in crate::store::sqlite) fn held_by(
 ) -> SqlResult<Vec<Held>> {
     let mut held = conn.prepare_cached(sql::HELD_BY)?;
     held.query_map([worker.0], |row| rows::held(row, now))?.collect()
+}
+
+/// Subtracts the crashes that pending and running jobs share with `poison`. Returns how many jobs were changed.
+pub(in crate::store::sqlite) fn clear_crashes_shared_with(
+    conn: &Connection,
+    poison: JobId,
+) -> SqlResult<usize> {
+    conn.prepare_cached(sql::CLEAR_SHARED_CRASHES)?.execute([poison.0])
 }
 
 /// Running jobs whose worker is not registered.

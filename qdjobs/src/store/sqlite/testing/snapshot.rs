@@ -35,9 +35,15 @@ pub(crate) struct JobRow {
     pub(crate) result: Option<String>,
     pub(crate) error: Option<String>,
     pub(crate) completed_at: Option<i64>,
+    pub(crate) max_suspected: Option<i64>,
 }
 
 impl JobRow {
+    /// Whether a worker holds a limited number of such jobs together.
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.crashes > 1
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.status.as_str(), "completed" | "failed" | "cancelled")
     }
@@ -76,7 +82,7 @@ impl SnapshotReader {
         let mut snapshot = Snapshot::default();
         let mut jobs = tx.prepare_cached(
             "SELECT id, task_name, params, status, attempt, retry_count, max_retries, crash_count,
-                    scheduled_at, availability, worker_id, result, error, completed_at
+                    scheduled_at, availability, worker_id, result, error, completed_at, max_suspected
              FROM qdjobs_jobs",
         )?;
         let mut rows = jobs.query([])?;
@@ -95,6 +101,7 @@ impl SnapshotReader {
                 result: row.get(11)?,
                 error: row.get(12)?,
                 completed_at: row.get(13)?,
+                max_suspected: row.get(14)?,
             };
             snapshot.jobs.insert(row.get(0)?, job);
         }

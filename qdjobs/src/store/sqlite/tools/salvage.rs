@@ -39,13 +39,14 @@ pub struct Salvage {
 /// How many ids after the last readable job are tried if the file does not record the highest id.
 const IDS_BEYOND: i64 = 100_000;
 
-/// Binds id. Reduces crash_count to the recorded crashes. A job without one is no longer a suspected poison
-/// job.
+/// Binds id. Reduces crash_count to the recorded crashes. A job with at most one is no longer a suspected
+/// poison job.
 const RECOUNT_CRASHES: &str = "
     UPDATE qdjobs_jobs
-    SET (crash_count, availability) =
+    SET (crash_count, availability, max_suspected) =
         (SELECT min(crash_count, count(*)),
-                CASE WHEN count(*) = 0 THEN min(availability, 1) ELSE availability END
+                CASE WHEN min(crash_count, count(*)) > 1 THEN availability ELSE min(availability, 1) END,
+                CASE WHEN min(crash_count, count(*)) > 1 THEN max_suspected END
          FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'crashed')
     WHERE id = ?1";
 
@@ -104,7 +105,7 @@ fn copy(old: &Connection, new: &Connection) -> Result<Salvage> {
     copy.jobs()?;
     copy.tasks_and_sequence();
     new.execute_batch(
-        "UPDATE qdjobs_jobs SET status = 'pending', availability = 1 + (crash_count > 0), worker_id = NULL
+        "UPDATE qdjobs_jobs SET status = 'pending', availability = 1 + (crash_count > 1), worker_id = NULL
              WHERE status = 'running';
          COMMIT;
          PRAGMA wal_checkpoint(TRUNCATE)",

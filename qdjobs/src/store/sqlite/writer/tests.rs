@@ -415,7 +415,7 @@ fn a_suspected_job_that_cannot_be_marked_is_not_claimed() {
     let (mut writer, dir) = writer("unmarked", NEVER);
     register_worker(&mut writer, WorkerId(1));
     insert(&mut writer);
-    let ignore = "UPDATE qdjobs_jobs SET availability = 2, crash_count = 1;
+    let ignore = "UPDATE qdjobs_jobs SET availability = 2, crash_count = 2;
         CREATE TRIGGER ignore BEFORE UPDATE ON qdjobs_jobs BEGIN SELECT RAISE(IGNORE); END";
     writer.conn.execute_batch(ignore).unwrap();
     let (request, response) = claim_request(WorkerId(1), 1, false);

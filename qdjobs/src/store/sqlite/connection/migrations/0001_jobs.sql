@@ -32,6 +32,9 @@ CREATE TABLE qdjobs_jobs (
     retry_count  INTEGER NOT NULL DEFAULT 0 CHECK (retry_count BETWEEN 0 AND 4294967295),
     max_retries  INTEGER CONSTRAINT "max_retries is not negative" CHECK (max_retries BETWEEN 0 AND 4294967295),
     crash_count  INTEGER NOT NULL DEFAULT 0 CHECK (crash_count BETWEEN 0 AND 4294967295),
+    -- The most suspected poison jobs that a worker holds together, this one included; NULL if it was never
+    -- suspected. Below 1, it stands for 1, and counts the deaths as the only suspected one.
+    max_suspected INTEGER,
     scheduled_at INTEGER CONSTRAINT "scheduled_at is microseconds between 1970 and 9999"
                          CHECK (scheduled_at BETWEEN 0 AND 253402207200999999),
     -- julianday and not unixepoch('subsec'): the SQLite of the inserting program computes it, and that may be
@@ -50,7 +53,7 @@ CREATE TABLE qdjobs_jobs (
     -- Whether a pending job may be claimed. One number, so that jobs that may not be claimed cost no time:
     --   0      scheduled: scheduled_at is in the future
     --   1      available
-    --   2      available, and a suspected poison job (crash_count is above 0): a worker claims at most one at a time
+    --   2      available, and a suspected poison job (crash_count is above 1): a worker holds at most max_suspected
     --   3..15  reserved for later versions: blocked by a limit, waiting for another job, paused
     -- qdjobs sets it. It keeps its last value while the job runs and after the job has ended.
     availability INTEGER CHECK (availability BETWEEN 0 AND 15)
@@ -70,9 +73,8 @@ CREATE INDEX qdjobs_suspected ON qdjobs_jobs (task_name, queue, priority DESC, s
 -- For the timer: the first entry is the next instant at which a job is due.
 CREATE INDEX qdjobs_scheduled ON qdjobs_jobs (scheduled_at) WHERE status = 'pending' AND availability = 0;
 
--- The jobs that a worker runs, for their release and rescue, and whether one of them is a suspected poison
--- job.
-CREATE INDEX qdjobs_running ON qdjobs_jobs (worker_id, availability) WHERE status = 'running';
+-- The jobs that a worker runs, for their release and rescue, and how many of them are suspected poison jobs.
+CREATE INDEX qdjobs_running ON qdjobs_jobs (worker_id, availability, max_suspected) WHERE status = 'running';
 
 -- The rare final statuses, which people search for among millions of completed jobs.
 CREATE INDEX qdjobs_failed ON qdjobs_jobs (id) WHERE status = 'failed';
@@ -161,6 +163,9 @@ CREATE TABLE qdjobs_attempts (
     error        TEXT,
     PRIMARY KEY (job_id, attempt)
 ) STRICT, WITHOUT ROWID;
+
+-- The jobs that crashed together, by their worker.
+CREATE INDEX qdjobs_crashed ON qdjobs_attempts (worker_id) WHERE outcome = 'crashed';
 
 -- A trigger and not a foreign key: it also holds for a DELETE from a database shell, where foreign keys are
 -- off.
