@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::immutable;
-use crate::store::sqlite::files::log::Pages;
+use crate::store::sqlite::files::log::{Pages, salts};
 use crate::store::sqlite::files::names::log_of;
 
 /// The number of a log. 0 is that of the first log, in which the tables were created.
@@ -65,13 +65,16 @@ pub(in crate::store::sqlite) fn is_log_foreign(path: &Path) -> bool {
     if !std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return false;
     }
+    let begun = || std::fs::File::open(&log).ok().and_then(|log| salts(&log));
     for _ in 0..TRIES {
         let Some(before) = id_in_database(path) else { return false };
+        let salts = begun();
         if !Pages::open(&log).is_some_and(|pages| is_foreign(pages, before)) {
             return false;
         }
-        // If other programs use the file, a later log may have been begun since the database was read.
-        if id_in_database(path) == Some(before) {
+        // If other programs use the file, a later log may have been begun since the database was read. And the
+        // log may have been cut or begun anew while it was read, so that its last marks were not seen.
+        if id_in_database(path) == Some(before) && begun() == salts {
             return true;
         }
     }
@@ -139,6 +142,8 @@ pub(in crate::store::sqlite) fn foreign(path: &Path) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
     use crate::store::sqlite::SqliteOptions;
     #[cfg(target_os = "linux")]
@@ -189,6 +194,37 @@ mod tests {
             drop(conn);
             std::fs::remove_dir_all(&dir).unwrap();
         }
+    }
+
+    /// A log with several marks, of which the database has the last one, is cut or begun anew while it is read.
+    #[test]
+    fn a_log_that_another_program_cuts_or_begins_anew_meanwhile_is_not_foreign() {
+        let dir = crate::store::sqlite::scratch("mark-race");
+        let path = dir.join("jobs.db");
+        drop(conn(&path));
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let conn = conn(&path);
+                let insert = "INSERT INTO qdjobs_jobs (task_name, params) VALUES ('a', ?1)";
+                // More than a reader reads at once.
+                let params = format!("{{\"x\": \"{}\"}}", "x".repeat(300_000));
+                for mode in ["TRUNCATE", "RESTART"].into_iter().cycle() {
+                    write(&conn).unwrap();
+                    conn.execute(insert, [&params]).unwrap();
+                    write(&conn).unwrap();
+                    let checkpoint = format!("DELETE FROM qdjobs_jobs; PRAGMA wal_checkpoint({mode})");
+                    conn.execute_batch(&checkpoint).unwrap();
+                    if ended.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            let foreign = (0..3_000).filter(|_| is_log_foreign(&path)).count();
+            ended.store(true, Ordering::Relaxed);
+            assert_eq!(foreign, 0);
+        });
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     /// Each step that the log takes, with crashes and power failures in between: the log that is found is always
