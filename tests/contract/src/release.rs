@@ -16,7 +16,7 @@ pub(crate) fn the_jobs_of_a_dead_worker_are_due_again_with_a_crash_counted(bench
     let job = bench.job(claim.id);
     assert_eq!((job.status, job.attempt, job.worker_id), (Status::Pending, 1, None));
     assert_eq!((job.crash_count, job.retry_count), (1, 0));
-    assert_eq!((job.scheduled_at, job.started_at), (bench.now(), Some(START)));
+    assert_eq!((job.scheduled_at, job.started_at), (START, Some(START)), "in its place");
     let attempt = bench.attempts(claim.id).pop().unwrap();
     assert_eq!((attempt.attempt, attempt.worker_id, attempt.outcome), (1, ANN, AttemptOutcome::Crashed));
     assert_eq!((attempt.started_at, attempt.ended_at), (START, bench.now()));

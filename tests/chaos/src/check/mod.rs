@@ -115,7 +115,7 @@ pub(crate) const RULES: &[Rule] = &[
     ),
     rule(
         "S1",
-        "a death counts one crash for each job of the worker; a job fails by its crashes only if no other suspected job was with it",
+        "a death counts a crash for each job of the worker; suspected jobs are held in groups that are halved; what a poison job explains no longer counts",
         poison::only_poison_jobs_fail_by_crashes,
     ),
     rule("E1", "a process ends only on request", final_state::no_process_ends_unasked),
