@@ -21,7 +21,7 @@ pub(super) struct Search {
     violations: Vec<String>,
     /// How many deaths and claims of suspected jobs were checked.
     checked: usize,
-    jobs: HashMap<i64, Suspect>,
+    jobs: HashMap<i64, KnownJob>,
     /// The jobs of the worker that was just released as dead, with their states before and after.
     dead: Vec<(i64, State, State)>,
     /// Of each job that has failed by its crashes: those that crashed with it, and how often.
@@ -29,7 +29,7 @@ pub(super) struct Search {
 }
 
 #[derive(Debug)]
-struct Suspect {
+struct KnownJob {
     state: State,
     /// The workers that have died with it.
     crashes: Vec<i64>,
@@ -66,8 +66,8 @@ impl Search {
         self.end_death();
         match step.change {
             Change::Insert { job, new, .. } => {
-                let suspect = Suspect { state: new, crashes: Vec::new(), together: i64::MAX, alone: 0 };
-                self.jobs.insert(job, suspect);
+                let known = KnownJob { state: new, crashes: Vec::new(), together: i64::MAX, alone: 0 };
+                self.jobs.insert(job, known);
             }
             Change::Update { job, old, new } => self.update(step.seq, job, old, new),
             Change::Delete { job, .. } => {
@@ -80,13 +80,13 @@ impl Search {
 
     fn update(&mut self, seq: i64, job: i64, old: State, new: State) {
         let clearing = self.to_clear.iter_mut().find_map(|jobs| jobs.remove(&job));
-        let Some(suspect) = self.jobs.get_mut(&job) else { return };
-        suspect.state = new;
+        let Some(known) = self.jobs.get_mut(&job) else { return };
+        known.state = new;
         if new.crash_count < SUSPECTED_FROM {
-            (suspect.together, suspect.alone) = (i64::MAX, 0);
+            (known.together, known.alone) = (i64::MAX, 0);
         }
         if let Some(shared) = clearing {
-            suspect.alone = 0;
+            known.alone = 0;
             let wanted = State { crash_count: (old.crash_count - shared).max(0), ..old };
             if new == wanted {
                 self.explained.insert(seq);
@@ -121,17 +121,17 @@ impl Search {
         let before = dead.iter().filter(|(_, old, _)| old.crash_count >= SUSPECTED_FROM).count() as i64;
         let after = dead.iter().filter(|(_, _, new)| new.crash_count >= SUSPECTED_FROM).count() as i64;
         for &(job, old, new) in &dead {
-            let Some(suspect) = self.jobs.get_mut(&job) else { continue };
-            suspect.state = new;
-            suspect.crashes.extend(old.worker);
-            suspect.alone += u32::from(suspect.together <= 1);
-            suspect.together = match suspect.together {
+            let Some(known) = self.jobs.get_mut(&job) else { continue };
+            known.state = new;
+            known.crashes.extend(old.worker);
+            known.alone += u32::from(known.together <= 1);
+            known.together = match known.together {
                 _ if new.crash_count < SUSPECTED_FROM => i64::MAX,
                 i64::MAX => (after / 2).max(1),
                 together => (together.min(before) / 2).max(1),
             };
             let is_poison =
-                new.crash_count >= i64::from(CRASHES_MAX) && (dead.len() == 1 || suspect.alone >= 3);
+                new.crash_count >= i64::from(CRASHES_MAX) && (dead.len() == 1 || known.alone >= 3);
             if is_poison != (new.status == Status::Failed) {
                 self.violations.push(format!(
                     "job {job} is {} after {} crashes, the last with {dead:?}; the limit is {CRASHES_MAX}",
@@ -146,9 +146,9 @@ impl Search {
 
     /// A job has failed by its crashes.
     fn clear_for(&mut self, poison: i64) {
-        let Some(suspect) = self.jobs.get(&poison) else { return };
+        let Some(known) = self.jobs.get(&poison) else { return };
         let its: Vec<i64> =
-            suspect.crashes.iter().rev().take(suspect.state.crash_count as usize).copied().collect();
+            known.crashes.iter().rev().take(known.state.crash_count as usize).copied().collect();
         let others = self.jobs.iter().filter(|(job, it)| {
             let is_live = matches!(it.state.status, Status::Pending | Status::Running);
             **job != poison && is_live && it.state.crash_count > 0
