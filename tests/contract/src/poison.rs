@@ -108,7 +108,9 @@ pub(crate) fn each_further_death_halves_the_group_for_those_that_were_held(bench
     assert_eq!(hold(bench, BOB, 9), jobs[..2]);
 }
 
-pub(crate) fn a_job_that_does_not_fit_the_group_is_not_passed_by_others(bench: &Bench) {
+/// Four jobs of which two may be held together, and behind the first of them one that may be held with no other.
+/// Returns them, and the claim of the first one by [`ANN`].
+fn closest_in_the_middle(bench: &Bench) -> (Vec<JobId>, JobId, Claim) {
     let ranked = |priority| with(|job| job.priority = priority);
     let jobs = bench.insert(vec![ranked(2), ranked(0), ranked(0), ranked(0)]);
     assert_eq!((die_with(bench, 4), die_with(bench, 4)), (jobs.clone(), jobs.clone()));
@@ -121,6 +123,11 @@ pub(crate) fn a_job_that_does_not_fit_the_group_is_not_passed_by_others(bench: &
     bench.register_worker(ANN);
     let first = bench.claim_one(ANN);
     assert_eq!(first.id, jobs[0]);
+    (jobs, closest, first)
+}
+
+pub(crate) fn a_job_that_does_not_fit_the_group_is_not_passed_by_others(bench: &Bench) {
+    let (_, closest, first) = closest_in_the_middle(bench);
     assert_eq!(bench.claim(ANN, want(9)), [], "one of the others would fit");
     bench.finish(first, complete());
     assert_eq!(ids(&bench.claim(ANN, want(9))), [closest]);
@@ -393,18 +400,8 @@ pub(crate) fn the_search_for_poison_jobs_takes_about_log_n_deaths_and_fails_no_o
 }
 
 pub(crate) fn a_suspected_job_that_leaves_the_line_keeps_no_waiting_claim_back(bench: &Bench) {
-    let ranked = |priority| with(|job| job.priority = priority);
     for leaves_by in ["cancel", "claim"] {
-        let jobs = bench.insert(vec![ranked(2), ranked(0), ranked(0), ranked(0)]);
-        assert_eq!((die_with(bench, 4), die_with(bench, 4)), (jobs.clone(), jobs.clone()));
-        hold(bench, BOB, 9);
-        hold(bench, CAT, 9);
-        let closest = suspected(bench, vec![ranked(1)])[0];
-        for worker in [BOB, CAT] {
-            answer(bench.store.release_worker(worker, Release::ByWorker)).unwrap();
-        }
-        bench.register_worker(ANN);
-        assert_eq!(bench.claim_one(ANN).id, jobs[0]);
+        let (jobs, closest, _) = closest_in_the_middle(bench);
         let waiting_claim = bench.wait_to_claim(ANN, ClaimRequest { limit: 1, ..waiting() });
         if leaves_by == "cancel" {
             bench.command(JobCommand::Cancel(closest)).unwrap();
