@@ -11,8 +11,9 @@
 //! index.
 //!
 //! Whether a pending job may be claimed is decided by
-//! [`Availability`](crate::model::availability::Availability) and bound. [`PROMOTE`] and [`GIVE_BACK`] compute it
-//! from the crash count of the row; tests compare them with the model.
+//! [`Availability`](crate::model::availability::Availability) and bound. [`PROMOTE`], [`GIVE_BACK`] and
+//! [`CLEAR_SHARED_CRASHES`] compute it from the crash count of the row, whose limit is `SUSPECTED_FROM`. A test
+//! compares the first with the model; for the others, the contract compares this store with the one in memory.
 
 // -- insert
 
