@@ -139,7 +139,7 @@ impl<'t> World<'t> {
     fn recover(&mut self) -> Check {
         self.end_disruptions();
         let deadline = self.drained_by();
-        while !(self.model.is_drained() && self.is_answered() && self.dead_workers().is_empty()) {
+        while !(self.model.is_drained() && self.is_answered() && self.has_only_live_workers()) {
             self.round()?;
             if self.now > deadline || self.steps > STEPS_MAX {
                 return Err(format!(

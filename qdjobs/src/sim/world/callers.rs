@@ -238,6 +238,14 @@ impl World<'_> {
         self.processes.iter().filter_map(|process| process.live.as_ref()).all(|live| live.calls.is_empty())
     }
 
+    /// Whether every registered worker lives and goes on. One that stops may have met a full disk when it removed
+    /// itself. Its row then stays until another worker notices that it is dead.
+    pub(super) fn has_only_live_workers(&self) -> bool {
+        let live = self.processes.iter().filter_map(|process| process.live.as_ref());
+        let mut workers = live.filter_map(|live| live.worker.as_ref());
+        self.dead_workers().is_empty() && !workers.any(|worker| worker.is_stopping())
+    }
+
     /// Registered workers whose process is dead.
     pub(super) fn dead_workers(&self) -> Vec<i64> {
         let lives = |worker: i64| {
