@@ -73,7 +73,7 @@
 //! A worker with `async fn` tasks of either kind starts a tokio runtime with one thread, unless you pass one to
 //! `Worker::runtime`.
 //!
-//! A queue on SQLite whose process runs a worker on it also has threads that wake this process when another
+//! While a worker runs on a SQLite queue, the queue has further threads, which wake the process when another
 //! process stores a job: two on Linux, one on other Unix systems. The guide to workers lists the threads by
 //! name.
 

@@ -71,14 +71,15 @@ fn a_worker_finds_them_after_full_optimization_too() {
 #[test]
 fn a_worker_that_names_no_crate_of_tasks_gets_an_error_with_the_fix() {
     let told = "tasks: \nno task is linked into this program\nhelp: if your tasks are in another crate, add `use \
-                that_crate as _;` to this program\n";
+                that_crate as _;` to this program; where the linker cannot collect tasks, call `Worker::register` for \
+                each\n";
     assert_eq!(link("forgets_the_crate", &[]), told);
 }
 
 #[test]
 fn a_task_name_in_two_crates_is_an_error_with_both_locations() {
     let text = link("links_a_twin", &[]);
-    assert!(text.contains("two tasks are named `top`:\n"), "{text}");
+    assert!(text.contains("two tasks have the name or alias `top`:\n"), "{text}");
     assert!(text.contains("tasks/src/lib.rs:") && text.contains("(crate link_tasks)"), "{text}");
     assert!(text.contains("twin/src/lib.rs:") && text.contains("(crate link_twin)"), "{text}");
 }

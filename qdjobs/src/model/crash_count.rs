@@ -128,12 +128,13 @@ pub(crate) fn count_crash(held: &[(JobId, Suspicion)], crashes_max: u32) -> BTre
 
 fn error_of(crash_count: u32, is_last: bool) -> String {
     if !is_last {
-        return "the worker died while it ran this job".into();
+        return "the worker that held this job died or was presumed dead".into();
     }
     let times = if crash_count == 1 { "once".to_owned() } else { format!("{crash_count} times") };
     format!(
-        "the worker died {times} while it ran this job, so the job has failed: find what ends the process (an \
-         abort, a stack overflow, too much memory), then retry the job by hand"
+        "the worker that held this job died or was presumed dead {times}, so the job has failed: find what ends or \
+         freezes the process (an abort, a stack overflow, too much memory, a suspended machine), then call \
+         `queue.retry(id)`"
     )
 }
 
@@ -228,9 +229,9 @@ mod tests {
 
     #[test]
     fn the_error_of_the_last_crash_says_how_many_there_were() {
-        assert!(error_of(3, true).starts_with("the worker died 3 times while it ran this job"));
-        assert!(error_of(1, true).starts_with("the worker died once while it ran this job"));
-        assert_eq!(error_of(2, false), "the worker died while it ran this job");
+        assert!(error_of(3, true).contains("died or was presumed dead 3 times, so the job has failed"));
+        assert!(error_of(1, true).contains("died or was presumed dead once, so the job has failed"));
+        assert_eq!(error_of(2, false), "the worker that held this job died or was presumed dead");
         assert_eq!(counted(&[job(1, u32::MAX, 1)], 3), [(1, None)]);
     }
 }

@@ -25,6 +25,8 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
+    /// The path of the database that the message is about, unless the message names it.
+    database: Option<Box<str>>,
     help: Option<Cow<'static, str>>,
     problems: Vec<ParamProblem>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -116,11 +118,30 @@ impl Error {
         Error(Box::new(Inner {
             kind,
             message: message.into(),
+            database: None,
             help: None,
             problems: Vec::new(),
             source: None,
             fatal: false,
         }))
+    }
+
+    /// Adds the path of the database that the message is about. The text then begins with it.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "the memory store has no file"))]
+    pub(crate) fn in_database(mut self, path: Option<&str>) -> Error {
+        self.0.database = path.map(Into::into);
+        self
+    }
+
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "the memory store has no file"))]
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.0.database.as_deref()
+    }
+
+    /// What is wrong, without the path of the database and the help.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "the memory store never halts"))]
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
     }
 
     /// Adds the help line: what to do about the error.
@@ -158,6 +179,7 @@ impl Error {
         Error(Box::new(Inner {
             kind: self.0.kind,
             message: self.0.message.clone(),
+            database: self.0.database.clone(),
             help: self.0.help.clone(),
             problems: self.0.problems.clone(),
             source,
@@ -197,6 +219,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut plain = Plain(f);
+        if let Some(path) = &self.0.database {
+            write!(plain, "`{path}`: ")?;
+        }
         let message = &self.0.message;
         let mut shown = message.len().min(SHOWN_BYTES_MAX);
         while !message.is_char_boundary(shown) {

@@ -17,14 +17,12 @@ pub type Outcome = Result<String, TaskError>;
 pub(crate) fn result_json(written: std::result::Result<String, Unstorable>) -> Result<String> {
     let text = written.map_err(|refused| {
         let place = if refused.path.is_empty() { String::new() } else { format!("`{}`: ", refused.path) };
-        let message = format!("the task is done, but its result cannot be stored: {place}{}", refused.flaw);
+        let message = format!("the result of the task cannot be stored: {place}{}", refused.flaw);
         Error::new(ErrorKind::InvalidInput, message).help(refused.flaw.help())
     })?;
     if text.len() > JSON_BYTES_MAX {
-        let message = format!(
-            "the task is done, but its result has {} bytes of JSON, more than {JSON_BYTES_MAX}",
-            text.len()
-        );
+        let message =
+            format!("the result of the task has {} bytes of JSON, more than {JSON_BYTES_MAX}", text.len());
         let help = "store the data in a file or a table of your own and return its name or id";
         return Err(Error::new(ErrorKind::TooLarge, message).help(help));
     }

@@ -45,9 +45,12 @@ impl JobQueue {
             Some(store) => store.backup(to.as_ref()),
             None => Err(Error::new(
                 ErrorKind::Config,
-                "this queue is not on a SQLite file, so it cannot be backed up",
+                "the store of this queue is not the SQLite store of qdjobs, so `backup` cannot copy it",
             )
-            .help("open the queue with `JobQueue::open(path)`")),
+            .help(
+                "jobs in memory cannot be backed up; for jobs in a file, call `backup` on a queue that was opened with \
+                 `JobQueue::open(path)`",
+            )),
         }
     }
 }

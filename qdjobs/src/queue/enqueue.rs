@@ -196,7 +196,10 @@ fn new_jobs<R>(jobs: impl IntoIterator<Item = impl Into<JobRequest<R>>>) -> Resu
 
 fn only<T>(answers: Vec<T>) -> Result<T> {
     answers.into_iter().next().ok_or_else(|| {
-        Error::new(ErrorKind::Storage, "the store returned no id for the job")
-            .help("report this bug of the store; check whether the job is stored before you repeat the call")
+        Error::new(
+            ErrorKind::Indeterminate,
+            "the store returned no id for the job; the job may or may not be stored",
+        )
+        .help("report this bug of the store; check whether the job is stored before you repeat the call")
     })
 }

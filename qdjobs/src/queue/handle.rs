@@ -81,7 +81,7 @@ impl<R> JobHandle<R> {
     }
 
     /// As [`wait`](JobHandle::wait), for at most `limit`. Then it returns an error of kind
-    /// [`Timeout`](ErrorKind::Timeout), and the job continues.
+    /// [`Timeout`](ErrorKind::Timeout). The job stays as it is, pending or running.
     pub fn wait_timeout(&self, limit: Duration) -> Result<R>
     where
         R: DeserializeOwned,
@@ -90,7 +90,10 @@ impl<R> JobHandle<R> {
             Ok(job) => typed_result(job?),
             Err(_still_pending) => {
                 Err(Error::new(ErrorKind::Timeout, format!("job {} has not ended within {limit:?}", self.id))
-                    .help("the job continues; wait again, or check its status with `job()`"))
+                    .help(
+                    "the job was not changed: look at it with `job()`. If it is pending, check that it is due and that a \
+                     worker serves its queue and its task; if it is running, wait again",
+                ))
             }
         }
     }
@@ -136,7 +139,10 @@ fn typed_result<R: DeserializeOwned>(job: Job) -> Result<R> {
                 ErrorKind::ResultType,
                 format!("the result of job {} does not have the requested type: {error}", job.id),
             )
-            .help("request the type that the task returns, or read `job.result` as JSON")
+            .help(
+                "request the type that was stored, by the return value or by `complete_in`; the task may have changed since. \
+                 Or read `handle.job()?.result` as JSON",
+            )
         }),
         Status::Cancelled => {
             let why = job.error.map(|error| format!(": {error}")).unwrap_or_default();

@@ -17,6 +17,10 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{NewJob, RunAt};
 use crate::model::json;
 use crate::store::Enqueue;
+
+/// What to do about metadata that is not a JSON object.
+const OBJECT_HELP: &str =
+    "pass a struct with named fields, a map with text keys, or `serde_json::json!({ … })`";
 use crate::task::encode::encode_by_name;
 use crate::task::registry::Registry;
 use crate::task::{Task, TaskDef, check_params};
@@ -111,22 +115,22 @@ impl<R> JobRequest<R> {
     /// Stores the caller's own data with the job: any value that serializes to a JSON object.
     pub fn metadata(mut self, metadata: impl Serialize) -> Self {
         let text = json::write_as_it_is(&metadata).map_err(|refused| match &*refused.path {
-            "" => refused.flaw.to_string(),
-            path => format!("`{path}`: {}", refused.flaw),
+            "" => (refused.flaw.to_string(), refused.flaw.help()),
+            path => (format!("`{path}`: {}", refused.flaw), refused.flaw.help()),
         });
         let object = text.and_then(|text| match text.trim_ascii_start().starts_with('{') {
             true => Ok(text),
-            false => Err("it is not a JSON object".to_owned()),
+            false => Err(("it is not a JSON object".to_owned(), OBJECT_HELP)),
         });
         match object {
             Ok(text) => self.set(|job| job.metadata = Some(text)),
-            Err(why) => {
+            Err((why, help)) => {
                 if self.job.is_ok() {
                     self.job = Err(Error::new(
                         ErrorKind::InvalidInput,
                         format!("the metadata cannot be stored: {why}"),
                     )
-                    .help("pass a struct, a map with text keys, or `serde_json::json!({ … })`"));
+                    .help(help));
                 }
                 self
             }

@@ -39,8 +39,14 @@ impl JobCommand {
             (JobCommand::Cancel(_), Status::Running) => {
                 (true, "only its task can cancel a running job, with `TaskError::cancel`")
             }
-            (JobCommand::Retry(_), Status::Pending) => (due, "the job is ready and waits for a free worker"),
-            (JobCommand::Retry(_), Status::Completed) => (true, "to do the work again, enqueue a new job"),
+            (JobCommand::Retry(_), Status::Pending) => (
+                due,
+                "a job that is due needs no retry; if it does not start, check that a worker runs that serves its queue and \
+                 its task",
+            ),
+            (JobCommand::Retry(_), Status::Completed) => {
+                (true, "to do the work again, enqueue a new job, without the idempotency key of this one")
+            }
             (JobCommand::Cancel(_), status) => {
                 (status != Status::Pending, "only a pending job can be cancelled")
             }
@@ -62,5 +68,8 @@ impl JobCommand {
 /// The error for a job that is not stored.
 pub(crate) fn not_found(id: JobId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no job {id}"))
-        .help("check the id and `JobQueue::location()`; the job may also have been deleted")
+        .help(
+        "check the id and `JobQueue::location()`; the job may also have been deleted, or the transaction that enqueued it \
+         is not committed",
+    )
 }

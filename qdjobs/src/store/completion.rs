@@ -71,8 +71,14 @@ impl Completion {
     pub fn lost(&self) -> Error {
         Error::new(
             ErrorKind::LeaseLost,
-            format!("this attempt no longer holds job {}, so it cannot complete the job", self.claim.id),
+            format!(
+                "in the database of this transaction, this attempt does not hold job {}, so it cannot complete the job",
+                self.claim.id
+            ),
         )
-        .help("return this error, so that your transaction is rolled back; another attempt does the work")
+        .help(
+            "return this error, so that your transaction is rolled back; if every attempt gets it, check that the \
+             transaction is on the file that `JobQueue::location()` names",
+        )
     }
 }

@@ -17,7 +17,7 @@ pub struct Health {
     /// Whether the store operates normally.
     #[serde(flatten)]
     pub state: HealthState,
-    /// The last transaction that failed as a whole.
+    /// The last transaction or checkpoint that failed as a whole.
     pub last_error: Option<Failure>,
     /// Facts about the SQLite file; `None` for every other store.
     pub sqlite: Option<SqliteHealth>,
@@ -63,14 +63,14 @@ pub enum HealthState {
     },
 }
 
-/// The last transaction that failed as a whole.
+/// The last transaction or checkpoint that failed as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Failure {
     /// When it failed.
     #[serde(serialize_with = "serialize_wire_time")]
     pub at: Timestamp,
-    /// The error that its requests returned.
+    /// Its error. The requests of a failed transaction returned it.
     pub error: String,
 }
 

@@ -142,12 +142,12 @@ impl<T> Drop for Reply<T> {
                 // It is unknown whether the thread panicked before or after the commit.
                 Error::new(
                     ErrorKind::Indeterminate,
-                    "the thread that should answer has panicked; the write may or may not be stored",
+                    "a thread panicked before this call was answered; if the call was a write, it may or may not be stored",
                 )
-                .help("check whether the job is stored before you repeat the request, and report the panic")
+                .help("report the panic, and restart the program; before you repeat a write, check whether it is stored")
             } else {
                 Error::new(ErrorKind::Closed, "the queue was closed before it could answer")
-                    .help("keep the `JobQueue` until every answer has arrived")
+                    .help("keep the `JobQueue` until every answer has arrived; if you did, look for the message of a panic, and report it")
             };
             deliver(&slot, Err(unanswered));
         }

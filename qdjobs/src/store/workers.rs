@@ -117,5 +117,6 @@ pub struct TaskDefaults {
 /// The error for a worker that is not registered: it was presumed dead, was released, or never registered.
 pub(crate) fn lease_lost(worker: WorkerId) -> Error {
     Error::new(ErrorKind::LeaseLost, format!("worker {worker} is not registered; its lease may have expired"))
-        .help("a `Worker` registers again by itself; other callers register a new worker under another id")
+        .help("a `Worker` registers again by itself; a program that calls the `Store` itself has to register a worker under a \
+               new id")
 }

@@ -24,7 +24,8 @@ pub(crate) fn encode_by_name<P: Serialize + ?Sized>(def: &TaskDef, params: &P) -
 
 fn cannot_store(def: &TaskDef, refused: Unstorable) -> Error {
     let help = refused.flaw.help();
+    let place = if refused.path.is_empty() { "params".to_owned() } else { refused.path };
     Error::new(ErrorKind::InvalidParams, format!("the params of `{}` cannot be stored", def.name))
-        .with_problems(vec![ParamProblem::new(refused.path, refused.flaw.to_string())])
+        .with_problems(vec![ParamProblem::new(place, refused.flaw.to_string())])
         .help(help)
 }

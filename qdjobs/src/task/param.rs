@@ -316,10 +316,12 @@ pub fn read<'de, D: Deserializer<'de>, P>(
 #[doc(hidden)]
 pub fn decode<P>(json: &str, def: &TaskDef, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
     // No version of a task reads anything but an object.
-    let Ok(mut object) = Object::parse(json) else { return Err(TaskError::permanent(misfit(def, json))) };
+    let Ok(mut object) = Object::parse(json) else {
+        return Err(TaskError::permanent(misfit(def, json, NO_OBJECT_HELP)));
+    };
     match read(&mut object) {
         Some(params) if object.flaws.is_empty() && object.members.is_empty() => Ok(params),
-        _ => Err(TaskError::unreadable(misfit(def, json))),
+        _ => Err(TaskError::unreadable(misfit(def, json, MISFIT_HELP))),
     }
 }
 
@@ -333,17 +335,21 @@ pub fn decode_owned<P>(
     decode(&json, def, read)
 }
 
+/// What to do if a worker of another version may be able to read the params.
+const MISFIT_HELP: &str = "workers of other versions may be able to read these params, so the job is left to them for \
+                           about an hour. To run it with this version, add `#[default]` to a parameter that is missing, \
+                           add `#[alias(\"old\")]` to one that was renamed, and keep one that was removed as an `Option`. \
+                           If the job has failed meanwhile, then call `queue.retry(id)`";
+
+/// What to do if no version of a task can read the params.
+const NO_OBJECT_HELP: &str =
+    "no version of the task can read these params, so the job has failed: delete it, and enqueue it again";
+
 /// The error of a job whose params do not fit: every problem, where the task is, and what mends it.
 #[cold]
-fn misfit(def: &TaskDef, json: &str) -> String {
+fn misfit(def: &TaskDef, json: &str, help: &'static str) -> String {
     let message = format!("the params do not fit the task `{}` at {}", def.name, def.place());
-    Error::new(ErrorKind::InvalidParams, message)
-        .with_problems((def.check)(json))
-        .help(
-            "a worker of another version may fit. To run the job with this version, add `#[default]` to a parameter \
-             that is missing, add `#[alias(\"old\")]` to one that was renamed, and keep one that was removed",
-        )
-        .to_string()
+    Error::new(ErrorKind::InvalidParams, message).with_problems((def.check)(json)).help(help).to_string()
 }
 
 /// Borrows the value of an optional parameter as the type that the function takes.
@@ -354,7 +360,7 @@ pub fn lend<T: ToOwned + ?Sized>(owned: &Option<T::Owned>) -> Option<&T> {
 
 /// All problems with a text as the params of a task.
 #[doc(hidden)]
-pub fn check<P: Serialize>(
+pub fn check<P: Serialize + DeserializeOwned>(
     json: &str,
     params: &'static [ParamInfo],
     read: fn(&mut Object) -> Option<P>,
@@ -363,7 +369,7 @@ pub fn check<P: Serialize>(
         Ok(object) => object,
         Err(error) => return vec![ParamProblem::new("params", format!("not a JSON object: {error}"))],
     };
-    let read_back = read(&mut object).map(|params| json::write(&params));
+    let read_back = read(&mut object).map(|params| json::write_and_read(&params));
     let mut problems = object.problems(params);
     if problems.is_empty() {
         problems.extend(read_back.and_then(|read_back| change(json, read_back)));
@@ -378,7 +384,10 @@ fn change(given: &str, read_back: Result<String, Unstorable>) -> Option<ParamPro
         Err(refused) => Some(ParamProblem::new(refused.path, refused.flaw.to_string())),
         Ok(read_back) => json::lost_integer(given, &read_back).map(|(path, number)| {
             let problem =
-                format!("{number} would be read as another number, because a float holds it only roughly");
+                format!(
+                    "{number} would be read as another number: the type of the parameter, for example a float, does \
+                     not hold it exactly; pass a number that it holds"
+                );
             ParamProblem::new(path, problem)
         }),
     }

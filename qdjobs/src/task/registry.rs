@@ -110,14 +110,16 @@ impl Registry {
             let line_break = if message.is_empty() { "" } else { "\n" };
             let count = if group.len() == 2 { "two".to_owned() } else { group.len().to_string() };
             // Writing to a String cannot fail.
-            let _ = write!(message, "{line_break}{count} tasks are named `{}`:", group[0].0);
+            let _ = write!(message, "{line_break}{count} tasks have the name or alias `{}`:", group[0].0);
             for (_, task) in group {
                 let _ = write!(message, "\n  {}", task.place());
             }
         }
         (!message.is_empty()).then(|| {
             Error::new(ErrorKind::Config, message).help(
-                "rename all but one of these tasks; stored jobs of this name run the task that keeps it",
+                "keep the name in one task: rename the others, or remove it from their `aliases`; stored jobs of this \
+                 name then run the task that keeps it. If the places are in two versions of one crate, use one version \
+                 (`cargo tree -d` lists them)",
             )
         })
     }
@@ -147,7 +149,11 @@ impl Registry {
 /// Why the list is empty, and what to do.
 fn none() -> (&'static str, &'static str) {
     if Registry::linked().is_empty() {
-        ("no task is linked into this program", LINK_HELP)
+        (
+            "no task is linked into this program",
+            "if your tasks are in another crate, add `use that_crate as _;` to this program; where the linker cannot \
+             collect tasks, call `Worker::register` for each",
+        )
     } else {
         (
             "none of the tasks of this program was chosen",

@@ -153,7 +153,11 @@ fn of_params_that_do_not_fit_the_error_names_every_problem_the_place_and_the_rem
         let [first, found @ .., help] = &lines[..] else { panic!("{text}") };
         assert_eq!(*first, format!("the params do not fit the task `tests.greet` at {}", Greet::DEF.place()));
         assert_eq!(found.iter().map(|line| line.trim()).collect::<Vec<_>>(), problems);
-        assert!(help.contains("#[default]") && help.contains("#[alias("), "{help}");
+        if is_object {
+            assert!(help.contains("#[default]") && help.contains("#[alias("), "{help}");
+        } else {
+            assert!(help.contains("delete it"), "{help}");
+        }
     }
 }
 
@@ -240,7 +244,10 @@ fn raw_json_and_the_order_of_a_map_are_read_back_as_they_were_written() {
 fn a_result_that_cannot_be_stored_is_a_permanent_error() {
     let (kind, text) = failure(run(MapOfPairs::DEF, "{}"));
     assert_eq!(kind, TaskErrorKind::Permanent);
-    assert!(text.contains("its result cannot be stored: `[1,2]`: key must be a string"), "{text}");
+    assert!(
+        text.contains("the result of the task cannot be stored: `[1,2]`: key must be a string"),
+        "{text}"
+    );
     let (kind, text) = failure(run(Large::DEF, "{}"));
     assert_eq!(kind, TaskErrorKind::Permanent);
     assert!(text.contains("1048578 bytes of JSON, more than 1048576"), "{text}");
@@ -278,7 +285,7 @@ fn params_by_name_must_be_an_object_within_the_limits_of_depth_and_size() {
     for (json, kind, words) in [
         ("[1]".to_owned(), ErrorKind::InvalidParams, "are an array and not a JSON object"),
         ("null".to_owned(), ErrorKind::InvalidParams, "are null and not a JSON object"),
-        ("{".to_owned(), ErrorKind::InvalidParams, "are not JSON: EOF"),
+        ("{".to_owned(), ErrorKind::InvalidParams, "cannot be read as JSON: EOF"),
         (
             format!("{{\"a\": {}{}}}", "[".repeat(64), "]".repeat(64)),
             ErrorKind::InvalidParams,
@@ -402,7 +409,7 @@ fn the_error_for_two_tasks_of_one_name_or_alias_contains_both_places() {
     let registry: Registry = [Greet::DEF, Cleanup::DEF, &TWIN].into_iter().collect();
     let text = registry.duplicates().unwrap().to_string();
     let place = Cleanup::DEF.place();
-    assert!(text.starts_with("two tasks are named `tests.sweep`:\n  "), "{text}");
+    assert!(text.starts_with("two tasks have the name or alias `tests.sweep`:\n  "), "{text}");
     assert!(
         text.contains(&format!("\n  {place}")) && text.contains("\n  src/twin.rs:3 (crate shop)"),
         "{text}"
@@ -518,6 +525,8 @@ fn a_type_with_three_states_is_stored_and_read_back_in_each_of_them() {
         [(None, "{}"), (Some(None), r#"{"name":null}"#), (Some(Some("Ann".to_owned())), r#"{"name":"Ann"}"#)]
     {
         assert_eq!(stored_and_run(Patch_::new(Patch { name })).unwrap().unwrap(), expected);
+        let by_name = format!("{{\"patch\":{expected}}}");
+        assert_eq!(check_params(Patch_::DEF, &by_name).unwrap(), by_name, "the same by name");
     }
 }
 
@@ -527,13 +536,12 @@ fn a_result_that_would_be_read_back_as_another_value_fails_at_once() {
     fn odd_result(kind: u8) -> Vec<Option<Option<f64>>> {
         vec![None, Some([None, Some(f64::NAN), Some(1.5)][usize::from(kind)])]
     }
-    for (kind, words) in [(0, "stored: `[1]`: `Some` of an empty value"), (1, "stored: `[1]`: a NaN")] {
+    for (kind, words) in
+        [(0, "stored: `[1]`: `Some` of a value that JSON writes as `null`"), (1, "stored: `[1]`: a NaN")]
+    {
         let failed = failure(stored_and_run(OddResult::new(kind)).unwrap());
         assert_eq!(failed.0, TaskErrorKind::Permanent);
-        assert!(
-            failed.1.contains("the task is done, but its result cannot be stored")
-                && failed.1.contains(words)
-        );
+        assert!(failed.1.contains("the result of the task cannot be stored") && failed.1.contains(words));
     }
     assert_eq!(stored_and_run(OddResult::new(2)).unwrap().unwrap(), "[null,1.5]");
 }

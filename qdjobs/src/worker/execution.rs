@@ -133,10 +133,14 @@ impl Execution {
             backoff: self.task.options.backoff,
             uncounted: job.claim.attempt.saturating_sub(1).saturating_sub(job.retry_count),
         };
+        let failure = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
         // A custom backoff is user code.
         let decided = caught(|| Verdict::of(outcome, budget, shared.rng.fraction()));
         decided.unwrap_or_else(|panic| Verdict::Fail {
-            error: format!("the backoff function panicked: {panic}"),
+            error: format!(
+                "the attempt failed: {failure}; then the backoff function of the task panicked, so the job has \
+                 failed: {panic}; correct the function, then call `queue.retry(id)`"
+            ),
         })
     }
 

@@ -52,7 +52,10 @@ impl Reactor {
             Builder::new_multi_thread().worker_threads(1).thread_name("qdjobs-reactor").enable_all().build();
         let own = built.map_err(|error| {
             Error::new(ErrorKind::Config, format!("the runtime for async tasks cannot be started: {error}"))
-                .help("pass a runtime of your own to `Worker::runtime`")
+                .help(
+                    "check the limits of threads and open files, or pass a runtime that the program already has to \
+                     `Worker::runtime`",
+                )
         })?;
         Ok(Reactor { handle: ReactorHandle { runtime: Some(own.handle().clone()) }, own: Some(own) })
     }

@@ -92,8 +92,8 @@ impl Worker {
         let limits = [("concurrency", self.concurrency), ("async_concurrency", self.async_concurrency)];
         if let Some((setting, _)) = limits.into_iter().find(|(_, jobs)| *jobs == 0) {
             return refuse(
-                format!("a worker whose `{setting}` is 0 would never run a job"),
-                "set it to at least 1",
+                format!("the `{setting}` of the worker is 0; the least is 1"),
+                "set it to at least 1; to leave out tasks of one kind, choose the others with `Worker::task`",
             );
         }
         if self.concurrency > CONCURRENCY_MAX {
@@ -102,7 +102,8 @@ impl Worker {
                     "a `concurrency` of {} needs as many threads; the most is {CONCURRENCY_MAX}",
                     self.concurrency
                 ),
-                "for more jobs at once, make the tasks `async fn`: their limit is `async_concurrency`",
+                "for more jobs at once, make the tasks `async fn` with futures that are `Send`: their limit is \
+                 `async_concurrency`",
             );
         }
         if self.lease < Duration::from_secs(1) {

@@ -23,7 +23,7 @@ pub(crate) fn measure(workspace: &Workspace) -> Result<Table> {
     let note = format!(
         "{jobs} jobs a round, one at a time, 10 to 40 ms apart, for an idle worker of {SLOTS} slots. \
          `To start` is from the call that stores the job to the first statement of its handler, the commit \
-         included. Bare is the bare engine in the first row, a plain INSERT without any worker in the others."
+         included. Bare commit is a plain INSERT without any worker; bare to start, in the first row, is the bare engine."
     );
     let columns = [
         "stored by",

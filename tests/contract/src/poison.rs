@@ -190,7 +190,7 @@ pub(crate) fn a_job_is_failed_with_its_third_crash_and_says_so(bench: &Bench) {
     assert_eq!((job.status, job.crash_count, job.retry_count, job.attempt), (Status::Failed, 3, 0, 3));
     assert_eq!((job.completed_at, job.worker_id), (Some(bench.now()), Some(CAT)));
     let error = job.error.unwrap();
-    assert!(error.starts_with("the worker died 3 times while it ran this job"), "{error}");
+    assert!(error.contains("died or was presumed dead 3 times, so the job has failed"), "{error}");
     let attempts = bench.attempts(id);
     assert!(attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::Crashed));
     assert_eq!((attempts.len(), attempts[2].error.as_ref()), (3, Some(&error)));

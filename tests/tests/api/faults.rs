@@ -119,12 +119,11 @@ fn a_result_that_cannot_be_stored_fails_the_job_at_once() {
     let (_room, queue) = Workspace::with_queue();
     let _worker = Worker::new(&queue).task::<ReturnOddKeys>().task::<ReturnMuch>().start().unwrap();
     let ids = [ReturnOddKeys.enqueue(&queue).unwrap().id(), ReturnMuch.enqueue(&queue).unwrap().id()];
-    for (id, words) in ids
-        .into_iter()
-        .zip(["its result cannot be stored: `[1,2]`: key must be a string", "its result has 1048578 bytes"])
+    for (id, words) in
+        ids.into_iter().zip(["cannot be stored: `[1,2]`: key must be a string", "has 1048578 bytes"])
     {
         let error = queue.handle::<serde_json::Value>(id).soon().unwrap_err().to_string();
-        assert!(error.contains("the task is done, but") && error.contains(words), "{error}");
+        assert!(error.contains("the result of the task") && error.contains(words), "{error}");
         assert_eq!((job(&queue, id).attempt, job(&queue, id).retry_count), (1, 0));
     }
 }
@@ -143,10 +142,16 @@ fn a_long_error_is_stored_with_its_beginning_and_its_end() {
 
 // -- the file
 
-/// The error of opening; it names the path and has a help line.
+fn assert_named_once(error: &qdjobs::Error, path: &Path) {
+    let text = error.to_string();
+    assert_eq!(text.matches(&format!("`{}`", path.display())).count(), 1, "{text}");
+}
+
+/// The error of opening; it names the path once and has a help line.
 fn refused(path: &Path) -> (ErrorKind, String) {
     let error = JobQueue::open(path).unwrap_err();
     assert!(error.suggestion().is_some_and(|help| !help.is_empty()), "{error}");
+    assert_named_once(&error, path);
     (error.kind(), error.to_string())
 }
 
@@ -225,6 +230,7 @@ fn a_lock_that_is_held_too_long_refuses_the_write_and_stores_nothing() {
     let error = Count::new(1).enqueue(&queue).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy);
     assert!(!error.may_be_stored() && error.to_string().contains("nothing was stored"), "{error}");
+    assert_named_once(&error, &workspace.db());
     assert_eq!(queue.enqueue_all([Count::new(2), Count::new(3)]).unwrap_err().kind(), ErrorKind::Busy);
     assert_eq!(queue.counts().unwrap().total(), 0);
     conn.execute_batch("COMMIT").unwrap();
@@ -309,7 +315,12 @@ fn a_job_that_cannot_be_marked_as_running_is_not_started() {
         matches!(event, OwnedEvent::StoreError(ErrorKind::Corrupt) | OwnedEvent::StoreHalted(_)),
         "{event:?}"
     );
-    assert_eq!(Count::new(2).enqueue(&queue).unwrap_err().kind(), ErrorKind::StoreHalted);
+    let halted = Count::new(2).enqueue(&queue).unwrap_err();
+    assert_eq!(halted.kind(), ErrorKind::StoreHalted);
+    let told = halted.to_string();
+    assert!(told.contains("a trigger of this database ignores the change"), "{told}");
+    assert!(told.contains("look for a trigger with RAISE(IGNORE)"), "{told}");
+    assert_named_once(&halted, &workspace.db());
     let status: String = conn.query_row("SELECT status FROM qdjobs_jobs", [], |row| row.get(0)).unwrap();
     assert_eq!((log.lines().len(), status.as_str()), (0, "pending"));
 }

@@ -154,15 +154,20 @@ fn a_job_that_cannot_be_stored_is_refused_by_the_call_and_nothing_is_stored() {
     let refused = [
         (Plain.delay(Duration::MAX), ErrorKind::InvalidInput, "after the year 9999"),
         (Plain.at(Timestamp::MIN), ErrorKind::InvalidInput, "before 1970"),
-        (Plain.delay(seconds(8_000 * 366 * 86_400)), ErrorKind::InvalidInput, "check the unit"),
+        (Plain.delay(seconds(8_000 * 366 * 86_400)), ErrorKind::InvalidInput, "check the value and its unit"),
         (Plain.queue(""), ErrorKind::InvalidInput, "cannot be the name of a queue"),
-        (Plain.queue("q".repeat(101)), ErrorKind::InvalidInput, "cannot be the name of a queue"),
+        (Plain.queue("q".repeat(101)), ErrorKind::InvalidInput, "q…` cannot be the name of a queue"),
         (Plain.display_name(""), ErrorKind::InvalidInput, "1 to 100 bytes"),
         (Plain.display_name("ü".repeat(51)), ErrorKind::InvalidInput, "it has 102"),
         (Plain.idempotency_key(""), ErrorKind::InvalidInput, "must have 1 to 200 bytes, but it has 0"),
         (Plain.idempotency_key("k".repeat(201)), ErrorKind::InvalidInput, "1 to 200 bytes"),
-        (Plain.metadata(7), ErrorKind::InvalidInput, "not a JSON object"),
+        (Plain.metadata(7), ErrorKind::InvalidInput, "not a JSON object\nhelp: pass a struct"),
         (Plain.metadata(BTreeMap::from([((1, 2), 3)])), ErrorKind::InvalidInput, "metadata cannot be stored"),
+        (
+            Plain.metadata(BTreeMap::from([("a", u128::MAX)])),
+            ErrorKind::InvalidInput,
+            "64 bits\nhelp: use a string",
+        ),
         (
             Plain.metadata(json!({"big": mebibyte})),
             ErrorKind::TooLarge,
@@ -325,10 +330,7 @@ fn a_command_that_does_not_apply_is_a_conflict_with_a_help_line() {
         assert!(words.iter().all(|words| error.to_string().contains(words)), "{error}");
     };
     let due = Plain.enqueue(&queue).unwrap().id();
-    conflict(
-        queue.retry(due),
-        &["is pending and cannot be retried", "the job is ready and waits for a free worker"],
-    );
+    conflict(queue.retry(due), &["is pending and cannot be retried", "a job that is due needs no retry"]);
 
     let running = End::new("well").enqueue(&queue).unwrap();
     arrivals.next();

@@ -143,6 +143,10 @@ fn a_check_finds_nothing_in_a_sound_file_and_reports_contradictions_in_others() 
     ] {
         assert!(problems.iter().any(|problem| problem.starts_with(words)), "{words}: {problems:?}");
     }
+    let foreign = workspace.dir().join("application.db");
+    let tables = "CREATE TABLE orders (id INTEGER PRIMARY KEY)";
+    Connection::open(&foreign).unwrap().execute_batch(tables).unwrap();
+    assert_eq!(check(&foreign).unwrap().problems, ["the file has no tables of qdjobs"]);
     assert_eq!(check(workspace.dir().join("none.db")).unwrap_err().kind(), ErrorKind::Storage);
     assert!(!workspace.dir().join("none.db").exists());
     std::fs::write(workspace.dir().join("letter"), "Dear SQLite, ".repeat(100)).unwrap();

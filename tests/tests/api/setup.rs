@@ -69,8 +69,11 @@ fn two_states_of_one_type_are_refused() {
 
 #[test]
 fn options_that_would_never_run_a_job_are_refused() {
-    assert!(refused(|it| it.task::<Stateless>().concurrency(0)).contains("`concurrency` is 0"));
-    assert!(refused(|it| it.task::<Stateless>().async_concurrency(0)).contains("`async_concurrency` is 0"));
+    assert!(refused(|it| it.task::<Stateless>().concurrency(0)).contains("`concurrency` of the worker is 0"));
+    assert!(
+        refused(|it| it.task::<Stateless>().async_concurrency(0))
+            .contains("`async_concurrency` of the worker is 0")
+    );
     let many = refused(|it| it.task::<Stateless>().concurrency(1_000_000));
     assert!(many.contains("`concurrency` of 1000000") && many.contains("async_concurrency"), "{many}");
     assert!(refused(|it| it.task::<Stateless>().lease(std::time::Duration::ZERO)).contains("lease"));

@@ -169,6 +169,7 @@ fn a_transaction_that_did_not_begin_with_immediate_is_told_so_when_it_cannot_enq
         assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::Busy, false));
         assert!(error.to_string().contains("begin the transaction with IMMEDIATE"), "{error}");
         assert!(!error.to_string().contains("enqueue(&tx)"), "that is what the caller did: {error}");
+        assert_eq!(error.to_string().matches("jobs.db`").count(), 1, "{error}");
     };
 
     // Another connection has committed since the first read.
@@ -206,7 +207,31 @@ fn a_database_without_the_tables_of_the_queue_is_an_error_with_the_fix() {
     let conn = Connection::open_in_memory().unwrap();
     let error = Square::new(1).enqueue(&conn).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("open the same file with `JobQueue::open` first"), "{error}");
+    assert!(error.to_string().contains("`JobQueue::open` creates the tables"), "{error}");
+    assert!(!error.to_string().contains("SELECT"), "{error}");
+}
+
+#[test]
+fn a_statement_whose_rows_are_still_read_is_named_as_what_keeps_the_enqueue_from_storing() {
+    let (workspace, queue) = Workspace::with_queue();
+    let mut conn = workspace.connection();
+    conn.execute_batch("CREATE TABLE orders (id INTEGER PRIMARY KEY)").unwrap();
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    let mut insert = tx.prepare("INSERT INTO orders (id) VALUES (1), (2) RETURNING id").unwrap();
+    let mut rows = insert.query([]).unwrap();
+    rows.next().unwrap().unwrap();
+    let error = Square::new(1).enqueue(&tx).unwrap_err();
+    assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::Busy, false), "{error}");
+    assert!(
+        error.to_string().contains("has not ended") && error.to_string().contains("read all rows"),
+        "{error}"
+    );
+    while rows.next().unwrap().is_some() {}
+    drop(rows);
+    drop(insert);
+    Square::new(1).enqueue(&tx).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(queue.counts().unwrap().total(), 1);
 }
 
 #[test]

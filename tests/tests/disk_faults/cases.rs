@@ -65,6 +65,8 @@ pub(crate) struct Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
+        // Every error of the disk tells whose disk it is.
+        assert_eq!(error.to_string().matches(".db`").count(), 1, "{error}");
         Refusal { kind: error.kind(), may_be_stored: error.may_be_stored(), text: error.to_string() }
     }
 }

@@ -184,7 +184,7 @@ impl Workspace {
                  FROM qdjobs_jobs)
              SELECT id FROM qdjobs_jobs JOIN recorded USING (id)
              WHERE crash_count > crashes OR (crash_count < crashes AND NOT EXISTS (
-                 SELECT 1 FROM qdjobs_jobs WHERE status = 'failed' AND error LIKE 'the worker died%'))",
+                 SELECT 1 FROM qdjobs_jobs WHERE status = 'failed' AND error LIKE 'the worker that held this job died or was presumed dead%'))",
             [],
         );
         assert!(wrong.is_empty(), "crashes without an attempt row: {wrong:?}");

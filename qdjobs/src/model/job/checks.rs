@@ -43,9 +43,10 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
         return Ok(());
     }
     let shown: String = name.chars().take(NAME_BYTES_MAX).collect();
+    let more = if shown.len() < name.len() { "…" } else { "" };
     Err(Error::new(
         ErrorKind::InvalidInput,
-        format!("`{}` cannot be the name of a {what}", shown.escape_debug()),
+        format!("`{}{more}` cannot be the name of a {what}", shown.escape_debug()),
     )
     .help(format!(
         "use 1 to {NAME_BYTES_MAX} of the characters A-Z a-z 0-9 _ . : / - and begin with a letter or a digit"

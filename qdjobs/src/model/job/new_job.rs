@@ -95,7 +95,9 @@ impl NewJob {
                 ErrorKind::InvalidInput,
                 "a job cannot be scheduled before 1970 or after the year 9999",
             )
-            .help("check the unit: a delay is a duration from now, and `at` takes an instant")
+            .help(
+                "check the value and its unit: `delay` takes the time from now to the start, and `at` an instant",
+            )
         })
     }
 }

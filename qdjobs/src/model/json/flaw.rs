@@ -94,7 +94,10 @@ impl fmt::Display for Flaw {
         match self {
             Flaw::NotFinite(name) => write!(f, "{name} cannot be stored: JSON has only finite numbers"),
             Flaw::SomeNull => {
-                f.write_str("`Some` of an empty value cannot be stored: it would be read back as `None`")
+                f.write_str(
+                "`Some` of a value that JSON writes as `null`, such as `None` or `()`, cannot be stored: it would be \
+                 read back as `None`",
+            )
             }
             Flaw::TooWide(number) => write!(f, "{number} is an integer of more than 64 bits"),
             Flaw::TooDeep => {
@@ -105,18 +108,23 @@ impl fmt::Display for Flaw {
     }
 }
 
+/// What to do about data that is too large or nested too deep for a job.
+pub(crate) const KEEP_ELSEWHERE: &str =
+    "keep the data in a file or a table of your own, and store only its name or id with the job";
+
 impl Flaw {
     /// What to do about it.
     pub(crate) fn help(&self) -> &'static str {
         match self {
-            Flaw::NotFinite(_) => "use an `Option`, with `None` for a number that is missing",
-            Flaw::SomeNull => "use an enum with one variant for each case",
-            Flaw::TooWide(_) => {
-                "pass it as a string and parse it in the task: JSON integers are read with 64 bits"
+            Flaw::NotFinite(_) => {
+                "find out why the number is not finite; if it may be missing, use an `Option` with `None`"
             }
-            Flaw::TooDeep => "store the data in a file or a table of your own and pass its name or id",
+            Flaw::SomeNull => "use an enum with one variant for each case",
+            Flaw::TooWide(_) => "use a string: JSON integers are read with 64 bits",
+            Flaw::TooDeep => KEEP_ELSEWHERE,
             Flaw::Other(_) => {
-                "use strings as map keys; otherwise check the `Serialize` implementation of this type"
+                "use a value that its type can serialize; the keys of a map must be strings; `#[with(path)]` sets another \
+                 format for a parameter"
             }
         }
     }

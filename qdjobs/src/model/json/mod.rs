@@ -1,4 +1,5 @@
-//! Writes a value as the JSON text to store, and refuses what would not be read back as it was: [`write`].
+//! Writes a value as the JSON text to store, and refuses what would not be read back as it was:
+//! [`write_and_read`].
 //!
 //! What a task may return is decided in `outcome.rs`. What is written of params, and how they are read, is in
 //! `task/`. Text that others have written is looked into in `text.rs`.
@@ -17,23 +18,18 @@ mod text;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::flaw::Unstorable;
 use self::flaw::{Flaw, Found, Rules};
+pub(crate) use self::flaw::{KEEP_ELSEWHERE, Unstorable};
 use self::format::Compact;
 use self::strict::Strict;
 pub(crate) use self::text::{compact, depth, lost_integer, wide_integer};
 
-/// The JSON text of a value, without spaces.
-pub(crate) fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
-    write_by(value, Rules::default())
-}
-
-/// As [`write`](fn@write), for a value that is read back as its own type.
+/// The JSON text of a value that is read back as its own type, without spaces.
 pub(crate) fn write_and_read<T: Serialize + DeserializeOwned>(value: &T) -> Result<String, Unstorable> {
     write_and_read_by(value, Rules::default())
 }
 
-/// As [`write`](fn@write), for data whose reader decides what `null` means.
+/// The JSON text of data whose reader decides what `null` means.
 pub(crate) fn write_as_it_is<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
     write_by(value, Rules { takes_null: true, ..Rules::default() })
 }
@@ -109,6 +105,10 @@ mod tests {
     enum Untagged<T> {
         One(T),
         Nothing,
+    }
+
+    fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
+        write_by(value, Rules::default())
     }
 
     fn refused<T: Serialize>(value: T) -> String {

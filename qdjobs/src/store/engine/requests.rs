@@ -262,6 +262,9 @@ struct State {
     halted: Option<Error>,
 }
 
+/// Amounts of jobs in an error are rounded up: the sum of what waits and what is added exceeds the limit.
+const MIB: usize = 1 << 20;
+
 /// How long the writer thread sleeps when no request waits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sleep {
@@ -291,13 +294,14 @@ impl RequestQueue {
                 format!(
                     "{} MiB of jobs already wait to be written, and this call adds {} MiB; the limit is {} MiB; \
                      nothing was stored",
-                    state.bytes >> 20,
-                    bytes >> 20,
-                    self.bytes_max >> 20
+                    state.bytes.div_ceil(MIB),
+                    bytes.div_ceil(MIB),
+                    self.bytes_max.div_ceil(MIB)
                 ),
             )
             .help(
-                "repeat the call later; split a large call; if this happens often, find out why the disk is slow",
+                "repeat the call later, and split a large call; if this happens often, find out what delays the writes: a slow \
+                 disk, or another program that holds the write lock",
             ));
         }
         state.closed = matches!(request, Request::Close);
@@ -471,6 +475,9 @@ mod tests {
             push(&large).unwrap();
             let refused = push(&large).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Overloaded);
+            let told =
+                "1 MiB of jobs already wait to be written, and this call adds 1 MiB; the limit is 1 MiB";
+            assert!(refused.to_string().starts_with(told), "rounded up: {refused}");
             push(&job).unwrap();
             request_queue
                 .push(Request::CancelWaitingClaims(Call::new(WorkerId(1), Pending::new().0)))

@@ -70,14 +70,17 @@ impl CompletionTarget for &Savepoint<'_> {
 /// commits is refused.
 fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
     let synchronous: i64 =
-        tx.query_row("PRAGMA synchronous", [], |row| row.get(0)).map_err(error::before_commit)?;
+        tx.query_row("PRAGMA synchronous", [], |row| row.get(0)).map_err(error::before_commit(tx))?;
     if completion.is_durable() && synchronous < 2 {
         return Err(Error::new(
             ErrorKind::Config,
             "this connection does not sync its commits (`synchronous` is below FULL): a power failure could undo \
              the work of a completed job",
         )
-        .help("run `PRAGMA synchronous = FULL` on it, or open the queue with `Durability::Relaxed`"));
+        .help(
+            "run `PRAGMA synchronous = FULL` on the connection before the transaction begins, or open the queue with \
+             `Durability::Relaxed`",
+        ));
     }
     let SqlStatement { sql, json } = completion.statement();
     all_or_nothing(tx, |conn| {
@@ -88,11 +91,11 @@ fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
             while rows.next()?.is_some() {}
             Ok(held)
         });
-        if completed.map_err(error::before_commit)? {
+        if completed.map_err(error::before_commit(conn))? {
             return Ok(());
         }
         let claim = completion.claim();
-        match queries::finish::end_under(conn, claim).map_err(error::before_commit)? {
+        match queries::finish::end_under(conn, claim).map_err(error::before_commit(conn))? {
             Some(_) => Err(ended_before(claim)),
             None => Err(completion.lost()),
         }
@@ -116,18 +119,19 @@ fn ended_before(claim: Claim) -> Error {
 /// transaction that meets a lock did not begin with IMMEDIATE.
 fn all_or_nothing<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let step = |sql| {
-        conn.prepare_cached(sql).and_then(|mut step| step.execute([]).map(drop)).map_err(error::before_commit)
+        conn.prepare_cached(sql)
+            .and_then(|mut step| step.execute([]).map(drop))
+            .map_err(error::before_commit(conn))
     };
     let is_outermost = conn.is_autocommit();
     step("SAVEPOINT qdjobs")?;
     let written = write(conn).and_then(|written| {
         migrate::refuse_newer_schema(conn)?;
-        let mut release = conn.prepare_cached("RELEASE qdjobs").map_err(error::before_commit)?;
+        let mut release = conn.prepare_cached("RELEASE qdjobs").map_err(error::before_commit(conn))?;
         match release.execute([]) {
             Ok(_) => Ok(written),
-            // SQLite does not report whether the transaction is over: it keeps the empty savepoint.
-            Err(error) if is_outermost => Err(error::in_commit(error, false)),
-            Err(error) => Err(error::before_commit(error)),
+            Err(error) if is_outermost => Err(error::in_release(conn)(error)),
+            Err(error) => Err(error::before_commit(conn)(error)),
         }
     });
     // After some faults, SQLite has rolled back everything, including the savepoint.
@@ -141,7 +145,7 @@ fn all_or_nothing<T>(conn: &Connection, write: impl FnOnce(&Connection) -> Resul
         }
     }
     written.map_err(|error| match error.kind() {
-        ErrorKind::Busy if !is_outermost => error::begun_deferred(),
+        ErrorKind::Busy if !is_outermost => error::begun_deferred(conn),
         _ => error,
     })
 }

@@ -114,7 +114,7 @@ impl SqliteStore {
         let worker_locks = Arc::new(WorkerLocks::beside(&path));
         // Before the database is opened, because opening it writes to it.
         let exclusive_lock = if open::has_wal_reset_bug(machine.sqlite_version) {
-            Some(lock_exclusively(&worker_locks)?)
+            Some(lock_exclusively(&worker_locks).map_err(|error| error.in_database(path.to_str()))?)
         } else {
             None
         };
@@ -234,9 +234,9 @@ fn connect(
 
 /// How to link a SQLite without the WAL-reset bug. `Cargo.lock` keeps the old rusqlite even if a newer driver allows
 /// a newer one, until `cargo update` runs.
-const UPDATE_SQLITE: &str = "link SQLite 3.51.3 or later: enable the feature `bundled`, replace sqlx 0.8, diesel 2.2 or \
-                             sea-orm 1 by sqlx 0.9, diesel 2.3 or sea-orm 2, then run `cargo update`. With this version, \
-                             connections of your own and other programs must not write to the file, not even in the same process";
+const UPDATE_SQLITE: &str = "link SQLite 3.51.3 or later: enable the feature `bundled`; if the program uses sqlx 0.8, \
+                             diesel 2.2 or sea-orm 1, change to sqlx 0.9, diesel 2.3 or sea-orm 2; then run \
+                             `cargo update`";
 
 /// Locks the database for this process. Without the lock, the linked SQLite could lose data.
 fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
@@ -246,19 +246,26 @@ fn lock_exclusively(worker_locks: &WorkerLocks) -> Result<File> {
         Ok(None) => Err(Error::new(
             ErrorKind::Config,
             format!(
-                "another process has this database open, but SQLite {version} supports only one process \
-                 safely"
+                "this database is already open in another process, or by another `JobQueue` of this process, but \
+                 SQLite {version} is safe with only one"
             ),
         )
-        .help(format!("close the other process; to use several, {UPDATE_SQLITE}"))),
+        .help(format!(
+            "close the other one, or share one `JobQueue`, which can be cloned; to open several, {UPDATE_SQLITE}. While \
+             SQLite {version} is linked, only the queue may write to the file: no other program, and no connection of your \
+             own"
+        ))),
         Err(error) => Err(Error::new(
             ErrorKind::Config,
             format!(
-                "SQLite {version} supports only one process safely, and the database cannot be locked for this \
-                 process: {error}"
+                "SQLite {version} is safe with only one process, and the database cannot be locked for this one: \
+                 {error}"
             ),
         )
-        .help(format!("check that this user may write beside the database; or {UPDATE_SQLITE}"))),
+        .help(format!(
+            "check that this user may write in the folder of the name `<database>-workers`, that the disk has room, and \
+             that its file system has file locks; or {UPDATE_SQLITE}"
+        ))),
     }
 }
 
@@ -434,7 +441,11 @@ impl Drop for SqliteStore {
 /// A directory for one unit test, which removes it on success.
 #[cfg(test)]
 pub(crate) fn scratch(name: &str) -> PathBuf {
-    let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}", std::process::id()));
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    // Two tests may choose the same name.
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("qdjobs-{name}-{}-{number}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     dir
 }

@@ -93,7 +93,7 @@ impl Reader {
     }
 
     fn reply<T>(&self, read: rusqlite::Result<T>, reply: Reply<T>) {
-        let answer = self.files.check(true).and_then(|()| read.map_err(error::before_commit));
+        let answer = self.files.check(true).and_then(|()| read.map_err(error::before_commit(&self.conn)));
         if let Err(error) = &answer
             && error.is_fatal()
         {

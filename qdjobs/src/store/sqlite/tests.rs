@@ -130,7 +130,10 @@ fn a_sqlite_that_is_safe_for_one_process_only_is_refused_beside_another_before_i
     assert!(written[1] > 0, "an opening writes the log back and cuts it");
     let refused = open(3_051_002).err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::Config);
-    assert!(refused.to_string().contains("another process has this database open"), "{refused}");
+    assert!(
+        refused.to_string().contains("already open in another process, or by another `JobQueue`"),
+        "{refused}"
+    );
     assert!(
         refused.to_string().contains("then run `cargo update`"),
         "a lock file keeps the old one: {refused}"

@@ -62,7 +62,7 @@ impl<'c> SqliteTransaction<'c> {
 
     fn step(&self, sql: &str) -> Result<()> {
         let step = self.conn.prepare_cached(sql).and_then(|mut step| step.execute([]));
-        step.map(drop).map_err(error::before_commit)
+        step.map(drop).map_err(error::before_commit(self.conn))
     }
 }
 
@@ -74,7 +74,7 @@ fn writer_of<'a, 'c, W>(
 ) -> Result<&'a mut W> {
     let writer = match slot.take() {
         Some(writer) => writer,
-        None => on(conn).map_err(error::before_commit)?,
+        None => on(conn).map_err(error::before_commit(conn))?,
     };
     Ok(slot.insert(writer))
 }
@@ -128,24 +128,25 @@ impl Transaction for SqliteTransaction<'_> {
     }
 
     fn publish_tasks(&mut self, tasks: &[TaskDefaults]) -> Result<()> {
-        queries::insert::publish_tasks(self.conn, tasks).map_err(error::before_commit)
+        queries::insert::publish_tasks(self.conn, tasks).map_err(error::before_commit(self.conn))
     }
 
     fn register_worker(&mut self, worker: &WorkerInfo) -> Result<bool> {
         let socket = self.wake_socket.as_deref();
-        queries::workers::register_worker(self.conn, worker, socket, self.now).map_err(error::before_commit)
+        queries::workers::register_worker(self.conn, worker, socket, self.now)
+            .map_err(error::before_commit(self.conn))
     }
 
     fn is_registered(&mut self, worker: WorkerId) -> Result<bool> {
-        queries::workers::is_registered(self.conn, worker).map_err(error::before_commit)
+        queries::workers::is_registered(self.conn, worker).map_err(error::before_commit(self.conn))
     }
 
     fn has_suspected(&mut self) -> Result<bool> {
         if let Some(known) = self.has_suspected {
             return Ok(known);
         }
-        let found =
-            !self.is_full && queries::claim::has_suspected(self.conn).map_err(error::before_commit)?;
+        let found = !self.is_full
+            && queries::claim::has_suspected(self.conn).map_err(error::before_commit(self.conn))?;
         Ok(*self.has_suspected.insert(found))
     }
 
@@ -154,43 +155,44 @@ impl Transaction for SqliteTransaction<'_> {
             return Ok(Vec::new());
         }
         let suspected = self.has_suspected()?;
-        queries::claim::claim(self.conn, wanted, suspected, self.now).map_err(error::before_commit)
+        queries::claim::claim(self.conn, wanted, suspected, self.now).map_err(error::before_commit(self.conn))
     }
 
     fn heartbeat(&mut self, worker: WorkerId) -> Result<bool> {
-        queries::workers::heartbeat(self.conn, worker).map_err(error::before_commit)
+        queries::workers::heartbeat(self.conn, worker).map_err(error::before_commit(self.conn))
     }
 
     fn orphans(&mut self) -> Result<Vec<Held>> {
-        queries::workers::orphans(self.conn, self.now).map_err(error::before_commit)
+        queries::workers::orphans(self.conn, self.now).map_err(error::before_commit(self.conn))
     }
 
     fn heartbeats(&mut self, worker: WorkerId) -> Result<Option<u64>> {
-        queries::workers::heartbeats(self.conn, worker).map_err(error::before_commit)
+        queries::workers::heartbeats(self.conn, worker).map_err(error::before_commit(self.conn))
     }
 
     fn report_progress(&mut self, claim: Claim, progress: &Progress) -> Result<()> {
-        queries::progress::report_progress(self.conn, claim, progress).map_err(error::before_commit)
+        queries::progress::report_progress(self.conn, claim, progress)
+            .map_err(error::before_commit(self.conn))
     }
 
     fn leave_running(&mut self, leaving: &Leaving<'_>) -> Result<bool> {
         let leave = writer_of(&mut self.leave, self.conn, LeaveWriter::on)?;
-        leave.write(leaving, self.now).map_err(error::before_commit)
+        leave.write(leaving, self.now).map_err(error::before_commit(self.conn))
     }
 
     fn end_under(&mut self, claim: Claim) -> Result<Option<Status>> {
-        queries::finish::end_under(self.conn, claim).map_err(error::before_commit)
+        queries::finish::end_under(self.conn, claim).map_err(error::before_commit(self.conn))
     }
 
     fn has_attempt(&mut self, claim: Claim, outcome: AttemptOutcome) -> Result<bool> {
-        queries::finish::has_attempt(self.conn, claim, outcome).map_err(error::before_commit)
+        queries::finish::has_attempt(self.conn, claim, outcome).map_err(error::before_commit(self.conn))
     }
 
     fn promote(&mut self, effects: &mut Effects) -> Result<()> {
         let rounds = if self.is_full { 0 } else { PROMOTE_ROUNDS };
         for _ in 0..rounds {
             let promoted = queries::finish::promote(self.conn, self.now, PROMOTE_MAX);
-            let promoted = promoted.map_err(error::before_commit)?;
+            let promoted = promoted.map_err(error::before_commit(self.conn))?;
             effects.ready += promoted;
             if promoted < PROMOTE_MAX {
                 break;
@@ -200,32 +202,34 @@ impl Transaction for SqliteTransaction<'_> {
     }
 
     fn next_due(&mut self) -> Result<Option<Timestamp>> {
-        queries::finish::next_due(self.conn).map_err(error::before_commit)
+        queries::finish::next_due(self.conn).map_err(error::before_commit(self.conn))
     }
 
     fn remove_worker(&mut self, worker: WorkerId, is_dead: bool) -> Result<bool> {
         if is_dead {
             // Read before its row is deleted.
-            let socket = queries::workers::wake_socket(self.conn, worker).map_err(error::before_commit)?;
+            let socket =
+                queries::workers::wake_socket(self.conn, worker).map_err(error::before_commit(self.conn))?;
             self.dead_sockets.extend(socket);
         }
-        queries::workers::remove_worker(self.conn, worker).map_err(error::before_commit)
+        queries::workers::remove_worker(self.conn, worker).map_err(error::before_commit(self.conn))
     }
 
     fn held_by(&mut self, worker: WorkerId) -> Result<Vec<Held>> {
-        queries::workers::held_by(self.conn, worker, self.now).map_err(error::before_commit)
+        queries::workers::held_by(self.conn, worker, self.now).map_err(error::before_commit(self.conn))
     }
 
     fn clear_crashes_shared_with(&mut self, poison: JobId) -> Result<usize> {
-        queries::workers::clear_crashes_shared_with(self.conn, poison).map_err(error::before_commit)
+        queries::workers::clear_crashes_shared_with(self.conn, poison)
+            .map_err(error::before_commit(self.conn))
     }
 
     fn command(&mut self, command: JobCommand) -> Result<()> {
-        queries::command::command(self.conn, command, self.now).map_err(error::before_commit)
+        queries::command::command(self.conn, command, self.now).map_err(error::before_commit(self.conn))
     }
 
     fn job(&mut self, id: JobId) -> Result<Option<Job>> {
-        rows::job_by_id(self.conn, id).map_err(error::before_commit)
+        rows::job_by_id(self.conn, id).map_err(error::before_commit(self.conn))
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "deferred-transaction-not-told",
         breaks: "a transaction that did not begin with IMMEDIATE is told so",
         file: "qdjobs/src/store/sqlite/external_tx.rs",
-        old: "ErrorKind::Busy if !is_outermost => error::begun_deferred(),",
-        new: "ErrorKind::Busy if is_outermost => error::begun_deferred(),",
+        old: "ErrorKind::Busy if !is_outermost => error::begun_deferred(conn),",
+        new: "ErrorKind::Busy if is_outermost => error::begun_deferred(conn),",
         killed_by: api(
             "transactions::a_transaction_that_did_not_begin_with_immediate_is_told_so_when_it_cannot_enqueue",
         ),

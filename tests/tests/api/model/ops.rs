@@ -213,7 +213,8 @@ pub(super) const MAX_CRASHES: u32 = 2;
 
 pub(super) fn last_crash(crash_count: u32) -> String {
     format!(
-        "the worker died {crash_count} times while it ran this job, so the job has failed: find what ends the \
-         process (an abort, a stack overflow, too much memory), then retry the job by hand"
+        "the worker that held this job died or was presumed dead {crash_count} times, so the job has failed: find what \
+         ends or freezes the process (an abort, a stack overflow, too much memory, a suspended machine), then call \
+         `queue.retry(id)`"
     )
 }

@@ -267,7 +267,7 @@ impl Reference {
         let (after, mut poison) = (suspected(self), None);
         for id in held {
             let job = self.jobs.get_mut(id).unwrap();
-            job.error = Some("the worker died while it ran this job".into());
+            job.error = Some("the worker that held this job died or was presumed dead".into());
             let was_only_one = before == 1 && job.crash_count > 2;
             let third_time = was_only_one && job.together == -1;
             job.together = match job.crash_count {

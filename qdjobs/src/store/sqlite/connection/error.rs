@@ -12,6 +12,7 @@
 //!   a commit record. For an error in the commit, see [`in_commit`].
 //! - **Can the store continue?** See [`is_fatal`].
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, ffi};
@@ -51,68 +52,177 @@ pub(in crate::store::sqlite) fn is_fatal(error: &rusqlite::Error) -> bool {
     }
 }
 
+/// Whether the error of a copy is about the file that is read. Otherwise it is about the file that is written.
+pub(in crate::store::sqlite) fn concerns_what_is_read(error: &rusqlite::Error) -> bool {
+    let reads = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_DATA];
+    is_damaged(error) || reads.contains(&extended(error))
+}
+
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    matches!(code(error), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
 /// Whether the disk is full. An error while the shared memory grows counts, too, because that memory is a
 /// file beside the database.
 fn is_full(error: &rusqlite::Error) -> bool {
     code(error) == Some(ErrorCode::DiskFull) || extended(error) == ffi::SQLITE_IOERR_SHMSIZE
 }
 
-/// An error before the commit, or while a file is opened. Nothing of the transaction is stored.
-pub(in crate::store::sqlite) fn before_commit(error: rusqlite::Error) -> Error {
+/// The error of a statement before the commit on this connection. Nothing of the transaction is stored.
+pub(in crate::store::sqlite) fn before_commit(conn: &Connection) -> impl Fn(rusqlite::Error) -> Error {
+    |error| not_stored(error).in_database(path(conn))
+}
+
+/// The error of a step on the database at `path`, before the commit.
+pub(in crate::store::sqlite) fn at(path: &Path) -> impl Fn(rusqlite::Error) -> Error {
+    |error| not_stored(error).in_database(path.to_str())
+}
+
+/// The path of the database, for an error. A temporary database has none.
+pub(in crate::store::sqlite) fn path(conn: &Connection) -> Option<&str> {
+    conn.path().filter(|path| !path.is_empty())
+}
+
+fn not_stored(error: rusqlite::Error) -> Error {
     let fatal = is_fatal(&error);
     let (kind, message, help): (_, String, &'static str) = match code(&error) {
-        _ if extended(&error) == ffi::SQLITE_BUSY_SNAPSHOT => return begun_deferred().caused_by(error),
+        _ if extended(&error) == ffi::SQLITE_BUSY_SNAPSHOT => return deferred().caused_by(error),
+        Some(ErrorCode::DatabaseBusy) if error.to_string().contains("SQL statements in progress") => (
+            ErrorKind::Busy,
+            "a writing statement of this connection has not ended, for example an INSERT .. RETURNING whose rows are \
+             still being read; nothing was stored"
+                .into(),
+            "read all rows of that statement first, then enqueue or complete the job",
+        ),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => return busy(),
         Some(ErrorCode::ReadOnly) => (
             ErrorKind::ReadOnly,
             "the database is not writable; nothing was stored".into(),
-            "check the owner and mode of the file and of its directory, and whether the disk is mounted \
-             read-only",
+            "check the owner and mode of the file and of its directory, and whether the disk is mounted read-only; a \
+             connection of your own must not be read-only (`SQLITE_OPEN_READ_ONLY`, `PRAGMA query_only`)",
         ),
         _ if is_full(&error) => return storage_full().caused_by(error),
+        Some(ErrorCode::DatabaseCorrupt) if error.to_string().contains(UNCLAIMABLE) => (
+            ErrorKind::Corrupt,
+            UNCLAIMABLE.into(),
+            "look for a trigger with RAISE(IGNORE) on qdjobs_jobs, and remove it; if there is none, call `check` on \
+             the file",
+        ),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (
             ErrorKind::Corrupt,
             format!("the file is damaged, or is not a SQLite database: {error}"),
-            "check the path and the disk; nothing was changed or deleted",
+            DAMAGED_HELP,
         ),
         Some(ErrorCode::CannotOpen) => (
             ErrorKind::Storage,
             format!("the database cannot be opened: {error}"),
-            "check that the directory exists and that this user may write there: SQLite creates two files \
-             beside the database",
+            "check that the file and its directory exist, that this user may write in the directory, where SQLite \
+             creates two more files, and that the process has not reached its limit of open files",
         ),
         Some(ErrorCode::SystemIoFailure) => (
             ErrorKind::Storage,
-            format!("the disk of the database failed: {error}; nothing was stored"),
-            "check the disk and the system log",
+            format!("a file operation on the database failed: {error} ({}); nothing was stored", extended(&error)),
+            "check the disk, its quota and the system log; a database on a shared file system belongs on a local disk",
         ),
         Some(ErrorCode::ConstraintViolation) => (
             ErrorKind::InvalidInput,
-            format!("a constraint of the database rejects these values: {error}"),
-            "change the values: the name of the constraint states the rule",
+            format!("a constraint or a trigger of the database refuses the write: {error}; nothing was stored"),
+            "if the values are yours, change them: the name of a constraint states its rule; otherwise look for \
+             triggers, indexes and foreign keys of your own on the tables of qdjobs",
         ),
         _ if error.to_string().contains("no such table: qdjobs_") => (
             ErrorKind::Config,
-            format!("this database has no qdjobs tables: {error}"),
-            "open the same file with `JobQueue::open` first, which creates them",
+            "this database has no tables of qdjobs".into(),
+            "check that this connection has the file open that `JobQueue::location()` names; in a new file, \
+             `JobQueue::open` creates the tables",
         ),
         _ => (
             ErrorKind::Storage,
-            format!("SQLite failed: {error}"),
+            format!("SQLite failed: {}", first_line(&error)),
             "retry; if the error persists, report it with this text",
         ),
     };
     Error::new(kind, message).help(help).caused_by(error).fatal(fatal)
 }
 
-/// The disk is full.
-pub(in crate::store::sqlite) fn storage_full() -> Error {
-    Error::new(ErrorKind::StorageFull, "the disk of the database is full; nothing was stored")
-        .help("free disk space; the queue then resumes automatically")
+/// What to do about a damaged file.
+pub(in crate::store::sqlite) const DAMAGED_HELP: &str = "nothing was changed or deleted. If the path is wrong, correct it. If the text says `malformed database schema`, link \
+     a newer SQLite. Otherwise stop every program that uses the file, copy its files to another disk, and restore a \
+     backup or call `salvage`";
+
+/// The text for a claim whose statement changes other rows than were read.
+pub(in crate::store::sqlite) const UNCLAIMABLE: &str = "jobs that are ready cannot be claimed: a trigger of this database ignores the change, or an index does not match \
+     its table";
+
+/// The message of SQLite without the statement, which rusqlite adds on further lines.
+fn first_line(error: &rusqlite::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_suffix(" in ").unwrap_or(line).to_owned()
 }
 
-/// An error of the commit itself, or of a statement that is its own transaction. `is_open` states whether the
-/// transaction is still open.
+/// The error of writing a copy of a database to `to`.
+pub(in crate::store::sqlite) fn copying_to(to: &Path) -> impl Fn(rusqlite::Error) -> Error {
+    |error| {
+        if is_damaged(&error) {
+            return at(to)(error);
+        }
+        let kind = not_stored_kind(&error);
+        Error::new(kind, format!("`{}` cannot be written: {error}", to.display()))
+            .help("check that its disk works and has room, then call this again; no partial copy is left")
+            .caused_by(error)
+    }
+}
+
+fn not_stored_kind(error: &rusqlite::Error) -> ErrorKind {
+    match code(error) {
+        Some(ErrorCode::ReadOnly) => ErrorKind::ReadOnly,
+        _ if is_full(error) => ErrorKind::StorageFull,
+        _ => ErrorKind::Storage,
+    }
+}
+
+/// The error of a checkpoint on this connection. The jobs in the log are stored; after a failed sync, that is no
+/// longer certain.
+pub(in crate::store::sqlite) fn in_checkpoint(conn: &Connection) -> impl Fn(rusqlite::Error) -> Error {
+    |error| {
+        let plain = not_stored(error);
+        let known = if plain.is_fatal() { "" } else { "; the jobs in the log are stored" };
+        let message = format!(
+            "the write-ahead log cannot be written back into the database: {}{known}",
+            plain.message()
+        );
+        Error::new(plain.kind(), message)
+            .in_database(path(conn))
+            .help("check the disk, its free space and the system log")
+            .fatal(plain.is_fatal())
+            .caused_by(plain)
+    }
+}
+
+/// The disk of this connection's database is full.
+pub(in crate::store::sqlite) fn disk_full(conn: &Connection) -> Error {
+    storage_full().in_database(path(conn))
+}
+
+fn storage_full() -> Error {
+    Error::new(ErrorKind::StorageFull, "the disk of the database is full; nothing was stored").help(
+        "free at least twice the disk reserve (16 MiB by default); the queue then resumes automatically",
+    )
+}
+
+/// The error of a commit on this connection, or of a statement that is its own transaction.
+pub(in crate::store::sqlite) fn in_commit(conn: &Connection) -> impl Fn(rusqlite::Error) -> Error {
+    |error| perhaps_stored(error, !conn.is_autocommit()).in_database(path(conn))
+}
+
+/// The error of the release of a savepoint that is a transaction of its own. SQLite does not tell whether the
+/// transaction is over: it keeps the empty savepoint.
+pub(in crate::store::sqlite) fn in_release(conn: &Connection) -> impl Fn(rusqlite::Error) -> Error {
+    |error| perhaps_stored(error, false).in_database(path(conn))
+}
+
+/// An error in the commit. `is_open` states whether the transaction is still open.
 ///
 /// If SQLite fails before it writes, it leaves the transaction open: a lock, a deferred constraint. Nothing
 /// is stored then.
@@ -125,7 +235,7 @@ pub(in crate::store::sqlite) fn storage_full() -> Error {
 /// find the record, so the outcome is unknown.
 ///
 /// All other errors belong to a statement before the commit.
-pub(in crate::store::sqlite) fn in_commit(error: rusqlite::Error, is_open: bool) -> Error {
+fn perhaps_stored(error: rusqlite::Error, is_open: bool) -> Error {
     let is_indeterminate = matches!(
         code(&error),
         Some(
@@ -139,17 +249,18 @@ pub(in crate::store::sqlite) fn in_commit(error: rusqlite::Error, is_open: bool)
         )
     );
     if is_open || !is_indeterminate {
-        return before_commit(error);
+        return not_stored(error);
     }
     let fatal = is_fatal(&error);
     let message = format!("the commit failed: {error}; the write may or may not be stored");
-    Error::new(ErrorKind::Indeterminate, message)
-        .help(
-            "repeat a call that has an idempotency key; otherwise check first whether the write is stored. Check \
-             the disk and the system log",
-        )
-        .caused_by(error)
-        .fatal(fatal)
+    let help = if fatal {
+        "check the disk and the system log, and restart the program; then repeat a call that has an idempotency key, and \
+         check first whether any other write is stored"
+    } else {
+        "repeat a call that has an idempotency key; otherwise check first whether the write is stored. Check the disk \
+         and the system log"
+    };
+    Error::new(ErrorKind::Indeterminate, message).help(help).caused_by(error).fatal(fatal)
 }
 
 /// The answer to every request after the error that halted the store.
@@ -157,30 +268,32 @@ pub(in crate::store::sqlite) fn halted(first: &Error) -> Error {
     if first.kind() == ErrorKind::StoreHalted {
         return first.repeat();
     }
-    let reason = first.to_string();
-    let reason = reason.lines().next().unwrap_or_default();
+    let reason = first.message().lines().next().unwrap_or_default();
+    // The help about an unconfirmed commit is for its callers.
+    let advice = first.suggestion().filter(|_| !first.may_be_stored());
+    let advice = advice.unwrap_or("check the disk and the system log first");
     Error::new(ErrorKind::StoreHalted, format!("the store has halted: an earlier operation failed: {reason}"))
-        .help(
-            "this call has stored nothing: check the disk and the system log, then restart the program. qdjobs \
-             has changed no file since the failure",
-        )
+        .in_database(first.database())
+        .help(format!(
+            "this call has stored nothing, and nothing more is written until you restart the program: {advice}"
+        ))
 }
 
 /// The writer thread panicked inside a transaction.
-pub(in crate::store::sqlite) fn panicked() -> Error {
-    Error::new(ErrorKind::Storage, "the writer thread of the database has panicked")
-        .help("restart the program, and report this error with the message of the panic")
+pub(in crate::store::sqlite) fn panicked(conn: &Connection) -> Error {
+    Error::new(ErrorKind::Storage, "a write to the database panicked")
+        .in_database(path(conn))
+        .help("restart the program, and report the message of the panic")
 }
 
 fn busy() -> Error {
     Error::new(
         ErrorKind::Busy,
-        "another connection held the database's write lock for longer than the busy timeout; nothing was \
-         stored",
+        "another connection held a lock of the database for longer than the busy timeout; nothing was stored",
     )
     .help(
-        "inside your own transaction use `enqueue(&tx)`; otherwise find the program that keeps a write \
-         transaction open, or raise the busy timeout",
+        "inside your own transaction use `enqueue(&tx)`; otherwise find the program that keeps a transaction open, or \
+         raise the busy timeout",
     )
 }
 
@@ -188,7 +301,11 @@ fn busy() -> Error {
 ///
 /// If the transaction has read before, SQLite refuses at once, whatever the busy timeout is: another connection
 /// writes now, or has committed since that read (`SQLITE_BUSY_SNAPSHOT`).
-pub(in crate::store::sqlite) fn begun_deferred() -> Error {
+pub(in crate::store::sqlite) fn begun_deferred(conn: &Connection) -> Error {
+    deferred().in_database(path(conn))
+}
+
+fn deferred() -> Error {
     Error::new(
         ErrorKind::Busy,
         "this transaction did not begin with IMMEDIATE, and cannot get the database's write lock: another \
@@ -204,7 +321,7 @@ pub(in crate::store::sqlite) fn begun_deferred() -> Error {
 /// attempt.
 pub(in crate::store::sqlite) fn begin_immediate(conn: &Connection) -> crate::Result<()> {
     let begun = conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
-    begun.map(drop).map_err(before_commit)
+    begun.map(drop).map_err(before_commit(conn))
 }
 
 /// Waits for a lock by repeating a step. The limit is in real time, also under a manual clock: the lock
@@ -276,31 +393,31 @@ mod tests {
     #[test]
     fn a_full_disk_is_reported_as_one_wherever_sqlite_meets_it() {
         for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
-            let error = before_commit(sqlite(code));
+            let error = not_stored(sqlite(code));
             assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::StorageFull, false), "{error}");
         }
-        let error = before_commit(sqlite(ffi::SQLITE_IOERR_WRITE));
+        let error = not_stored(sqlite(ffi::SQLITE_IOERR_WRITE));
         assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::Storage, false), "{error}");
     }
 
     #[test]
     fn each_cause_before_the_commit_has_its_kind_and_text() {
         for (code, kind, text) in [
-            (ffi::SQLITE_BUSY, ErrorKind::Busy, "held the database's write lock"),
+            (ffi::SQLITE_BUSY, ErrorKind::Busy, "held a lock of the database"),
             (ffi::SQLITE_BUSY_SNAPSHOT, ErrorKind::Busy, "begin the transaction with IMMEDIATE"),
             (ffi::SQLITE_READONLY_DIRECTORY, ErrorKind::ReadOnly, "not writable"),
             (ffi::SQLITE_NOTADB, ErrorKind::Corrupt, "is damaged, or is not a SQLite database"),
             (ffi::SQLITE_CANTOPEN_ISDIR, ErrorKind::Storage, "cannot be opened"),
-            (ffi::SQLITE_IOERR_READ, ErrorKind::Storage, "the disk of the database failed"),
-            (ffi::SQLITE_CONSTRAINT_CHECK, ErrorKind::InvalidInput, "a constraint of the database"),
+            (ffi::SQLITE_IOERR_READ, ErrorKind::Storage, "a file operation on the database failed"),
+            (ffi::SQLITE_CONSTRAINT_CHECK, ErrorKind::InvalidInput, "a constraint or a trigger"),
             (ffi::SQLITE_TOOBIG, ErrorKind::Storage, "SQLite failed"),
         ] {
-            let error = before_commit(sqlite(code));
+            let error = not_stored(sqlite(code));
             assert_eq!(error.kind(), kind, "{code}: {error}");
             assert!(error.to_string().contains(text), "{code}: {error}");
         }
         let elsewhere = Connection::open_in_memory().unwrap();
-        let error = before_commit(elsewhere.execute("DELETE FROM qdjobs_jobs", []).unwrap_err());
+        let error = before_commit(&elsewhere)(elsewhere.execute("DELETE FROM qdjobs_jobs", []).unwrap_err());
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     }
 
@@ -318,7 +435,7 @@ mod tests {
             (ffi::SQLITE_FULL, closed, ErrorKind::StorageFull),
             (ffi::SQLITE_CONSTRAINT_TRIGGER, closed, ErrorKind::InvalidInput),
         ] {
-            let error = in_commit(sqlite(code), is_open);
+            let error = perhaps_stored(sqlite(code), is_open);
             let is_unconfirmed = kind == ErrorKind::Indeterminate;
             assert_eq!((error.kind(), error.may_be_stored()), (kind, is_unconfirmed), "{code}: {error}");
         }
@@ -336,19 +453,19 @@ mod tests {
         ];
         for code in fatal {
             assert!(
-                before_commit(sqlite(code)).is_fatal() && in_commit(sqlite(code), false).is_fatal(),
+                not_stored(sqlite(code)).is_fatal() && perhaps_stored(sqlite(code), false).is_fatal(),
                 "{code}"
             );
         }
         for code in [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_READ, ffi::SQLITE_FULL, ffi::SQLITE_BUSY] {
-            assert!(!before_commit(sqlite(code)).is_fatal(), "{code}");
+            assert!(!not_stored(sqlite(code)).is_fatal(), "{code}");
         }
     }
 
     /// The first error may be about a write that is stored. Each later call certainly stores nothing.
     #[test]
     fn the_answer_of_a_halted_store_does_not_take_the_failed_write_for_that_of_its_caller() {
-        let first = in_commit(sqlite(ffi::SQLITE_IOERR_FSYNC), false);
+        let first = perhaps_stored(sqlite(ffi::SQLITE_IOERR_FSYNC), false);
         let later = halted(&first);
         assert_eq!((first.may_be_stored(), later.may_be_stored()), (true, false));
         let text = later.to_string();
@@ -372,7 +489,7 @@ mod tests {
             let mut runs = 0;
             let answer = BusyRetry::new(limit).retry(|| {
                 runs += 1;
-                if runs < 3 { Err(before_commit(sqlite(first))) } else { Ok(()) }
+                if runs < 3 { Err(not_stored(sqlite(first))) } else { Ok(()) }
             });
             assert_eq!((runs, answer.err().map(|error| error.kind())), (runs_expected, end), "{first}");
         }

@@ -22,10 +22,11 @@ pub(in crate::store::sqlite) fn refuse_second_name(path: &Path, mounts: Option<&
             ErrorKind::Config,
             format!("`{}` has {names} names (hard links)", path.display()),
         )
-        .help(
-            "a database must have one name, because SQLite keeps its log beside the name: remove the other \
-             names (`find -samefile` lists them), or make them symbolic links",
-        ));
+        .help(format!(
+            "a database must have one name, because SQLite keeps its log beside the name: remove the other names \
+             (`find / -samefile {}` lists them), or make them symbolic links",
+            path.display()
+        )));
     }
     if mounts.is_some_and(|mounts| mount_points(mounts).any(|(point, _)| Path::new(&point) == path)) {
         return Err(Error::new(

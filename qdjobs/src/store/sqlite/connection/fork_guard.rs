@@ -59,10 +59,10 @@ impl Drop for ForkGuard {
 fn forked(owner: u32, process: u32) -> Error {
     Error::new(
         ErrorKind::Forked,
-        format!("the queue was opened by process {owner}, but this is process {process}, a fork of it"),
+        format!("process {owner} had a queue open when it forked, and this is process {process}, a fork of it"),
     )
     .help(
-        "open the queue after the fork, or execute a program in the child: an open database does not \
-           survive a fork",
+        "drop every queue before the fork, or fork before the first queue is opened; then open one in each process. \
+         Executing another program in the child is safe, too",
     )
 }

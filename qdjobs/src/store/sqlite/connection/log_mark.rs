@@ -135,8 +135,9 @@ pub(in crate::store::sqlite) fn foreign(path: &Path) -> Error {
         format!("the log `{log}` does not belong to `{path}`, but to another file"),
     )
     .help(
-        "nothing was changed. If a backup was copied over the database, the log has jobs of the replaced \
-             file: put that file back, or use `restore`, which moves both away",
+        "nothing was changed. The log may have jobs of the file that was here before. To keep them, put that file back. \
+         To use a backup instead, call `restore` with a copy of it at another path, which moves this file and the log \
+         away. If there is no other copy, stop every program, and move the log away by hand",
     )
 }
 

@@ -30,18 +30,19 @@ pub(in crate::store::sqlite) fn check_schema(conn: &Connection) -> Result<()> {
     // The tables are read first. Tables and schema version are committed together, so a connection that sees
     // the tables also sees the version.
     let tables: Option<String> =
-        conn.query_row(OWN_TABLES, [], |row| row.get(0)).map_err(error::before_commit)?;
+        conn.query_row(OWN_TABLES, [], |row| row.get(0)).map_err(error::before_commit(conn))?;
     match (schema_version(conn)?, tables) {
         (0, Some(tables)) => Err(Error::new(
             ErrorKind::Corrupt,
             format!(
-                "the database has the tables {tables}, but no table qdjobs_meta with their schema \
-                     version"
+                "the database has the tables {tables}, but not their schema version: the table qdjobs_meta is missing \
+                 or empty"
             ),
         )
+        .in_database(error::path(conn))
         .help(
             "nothing was changed; if these tables are your own, rename them; if they are what is left of a \
-             queue, look for a copy of the file that has the table qdjobs_meta",
+             queue, look for a copy of the file whose table qdjobs_meta has a row",
         )),
         _ => Ok(()),
     }
@@ -61,7 +62,7 @@ pub(in crate::store::sqlite) fn migrate(conn: &Connection) -> Result<()> {
         return Ok(());
     }
     error::begin_immediate(conn)?;
-    let done = upgrade(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(error::before_commit));
+    let done = upgrade(conn).and_then(|()| conn.execute_batch("COMMIT").map_err(error::before_commit(conn)));
     if done.is_err() && !conn.is_autocommit() {
         // The error above is the one to return.
         let _ = conn.execute_batch("ROLLBACK");
@@ -76,19 +77,19 @@ fn upgrade(conn: &Connection) -> Result<()> {
              min_writer INTEGER NOT NULL    -- migrations that a program must know to write to this file
          ) STRICT",
     )
-    .map_err(error::before_commit)?;
+    .map_err(error::before_commit(conn))?;
     // Read again: another process may have migrated the database while this one waited for the lock.
     let applied = schema_version(conn)?;
     for migration in MIGRATIONS.iter().skip(applied) {
-        conn.execute_batch(migration).map_err(error::before_commit)?;
+        conn.execute_batch(migration).map_err(error::before_commit(conn))?;
     }
     if applied < MIGRATIONS.len() {
-        conn.execute("DELETE FROM qdjobs_meta", []).map_err(error::before_commit)?;
+        conn.execute("DELETE FROM qdjobs_meta", []).map_err(error::before_commit(conn))?;
         conn.execute(
             "INSERT INTO qdjobs_meta (version, min_writer) VALUES (?1, ?2)",
             (SCHEMA_VERSION, MIN_WRITER),
         )
-        .map_err(error::before_commit)?;
+        .map_err(error::before_commit(conn))?;
     }
     Ok(())
 }
@@ -103,7 +104,7 @@ pub(in crate::store::sqlite) fn refuse_newer_schema(conn: &Connection) -> Result
 /// too old for the schema.
 pub(in crate::store::sqlite) fn schema_version(conn: &Connection) -> Result<usize> {
     let has_meta = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'qdjobs_meta'";
-    if conn.query_row(has_meta, [], |row| row.get::<_, i64>(0)).map_err(error::before_commit)? == 0 {
+    if conn.query_row(has_meta, [], |row| row.get::<_, i64>(0)).map_err(error::before_commit(conn))? == 0 {
         return Ok(0);
     }
     read_version(conn)
@@ -116,8 +117,8 @@ fn read_version(conn: &Connection) -> Result<usize> {
         .prepare_cached("SELECT version, min_writer FROM qdjobs_meta")
         .and_then(|mut meta| meta.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .map_err(|error| match error {
-            rusqlite::Error::InvalidColumnType(..) => not_integers(error),
-            error => error::before_commit(error),
+            rusqlite::Error::InvalidColumnType(..) => not_integers(conn, error),
+            error => error::before_commit(conn)(error),
         })?;
     let Some((version, min_writer)) = row else { return Ok(0) };
     if min_writer > SCHEMA_VERSION {
@@ -128,18 +129,20 @@ fn read_version(conn: &Connection) -> Result<usize> {
                  {min_writer} to write to it, and this one knows schema {SCHEMA_VERSION}"
             ),
         )
+        .in_database(error::path(conn))
         .help("update this program; nothing was changed"));
     }
     Ok(usize::try_from(version).unwrap_or(0))
 }
 
 /// The table is STRICT, so SQLite stores only integers in it. Any other value was read from a damaged page.
-fn not_integers(error: rusqlite::Error) -> Error {
+fn not_integers(conn: &Connection, error: rusqlite::Error) -> Error {
     Error::new(
         ErrorKind::Corrupt,
         format!("the database file is damaged: qdjobs_meta does not contain integers: {error}"),
     )
-    .help("nothing was changed or deleted; check the disk")
+    .in_database(error::path(conn))
+    .help(error::DAMAGED_HELP)
     .caused_by(error)
     .fatal(true)
 }

@@ -109,8 +109,8 @@ pub(in crate::store::sqlite) fn reopen_writer(path: &Path, options: &SqliteOptio
     // `BusyRetry` waits for locks, with sleeps as short as a commit. SQLite's own busy handler sleeps for up
     // to 100 ms. With it, a process that opens a new file after others would wait until they have nothing
     // left to write.
-    conn.busy_timeout(Duration::ZERO).map_err(error::before_commit)?;
-    if is_read_only(&conn).map_err(error::before_commit)? {
+    conn.busy_timeout(Duration::ZERO).map_err(error::before_commit(&conn))?;
+    if is_read_only(&conn).map_err(error::before_commit(&conn))? {
         // Checked before the first read. Even a read makes SQLite create its two files beside the database.
         // Owned by this user and read-only, they would lock out the users who may write to the database.
         return Err(Error::new(
@@ -133,15 +133,16 @@ pub(in crate::store::sqlite) fn reopen_writer(path: &Path, options: &SqliteOptio
 /// process opens, migrates or closes the same file. Each step can be repeated.
 fn configure(conn: &Connection, path: &Path, options: &SqliteOptions, before: &OpenFiles) -> Result<()> {
     // The checks come before the first change: a file that is newer or not a SQLite database stays as it is.
-    read_first(conn).map_err(error::before_commit)?;
+    read_first(conn).map_err(error::before_commit(conn))?;
     migrate::check_schema(conn).inspect_err(|_| keep_log(conn, path))?;
 
-    let mode = switch_to_wal(conn).map_err(error::before_commit)?;
+    let mode = switch_to_wal(conn).map_err(error::before_commit(conn))?;
     if mode != "wal" {
         return Err(Error::new(
             ErrorKind::Storage,
-            format!("`{}`: SQLite kept the journal mode `{mode}`, but qdjobs needs `wal`", path.display()),
+            format!("SQLite kept the journal mode `{mode}`, but qdjobs needs `wal`"),
         )
+        .in_database(error::path(conn))
         .help(
             "if another program has the file open, close it and try again; otherwise put the database on a local \
              disk, because this file system may not support shared memory",
@@ -250,7 +251,7 @@ fn checkpoint_found_log(conn: &Connection, options: &SqliteOptions) -> Result<()
             _ => Ok(()),
         },
         Err(error) if error::code(&error) == Some(rusqlite::ErrorCode::SystemIoFailure) => {
-            Err(error::before_commit(error))
+            Err(error::before_commit(conn)(error))
         }
         _ => Ok(()),
     }
@@ -266,7 +267,7 @@ fn begin_log(conn: &Connection) -> Result<()> {
         log_mark::write(&tx)?;
         tx.commit()
     };
-    begun().map_err(error::before_commit)
+    begun().map_err(error::before_commit(conn))
 }
 
 /// Whether this version of SQLite can lose committed data when it checkpoints while another connection commits and
@@ -283,9 +284,9 @@ pub(in crate::store::sqlite) fn reader(path: &Path, options: &SqliteOptions) -> 
     // log.
     set_pragma(&conn, "query_only", 1)?;
     set_pragma(&conn, "trusted_schema", 0)?;
-    conn.busy_timeout(options.busy_timeout).map_err(error::before_commit)?;
+    conn.busy_timeout(options.busy_timeout).map_err(error::before_commit(&conn))?;
     // SQLite opens the log at the first read, by its name, which must still be that of this log.
-    read_first(&conn).map_err(error::before_commit)?;
+    read_first(&conn).map_err(error::before_commit(&conn))?;
     Ok(conn)
 }
 
@@ -298,7 +299,7 @@ pub(in crate::store::sqlite) fn read_first(conn: &Connection) -> rusqlite::Resul
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
     // Each connection is used by one thread at a time, so SQLite need not lock it.
     let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|error| with_path(path, error::before_commit(error)))?;
+        .map_err(error::at(path))?;
     conn.set_prepared_statement_cache_capacity(STATEMENT_CACHE_SIZE);
     Ok(conn)
 }
@@ -334,7 +335,7 @@ pub(in crate::store::sqlite) fn create(
                 _ => ErrorKind::Storage,
             };
             Err(Error::new(kind, format!("the database `{}` cannot be created: {error}", path.display()))
-                .help("check that its directory exists and that this user may write there")
+                .help("check that its directory exists, that this user may write there, and that the disk has room")
                 .caused_by(error))
         }
     }
@@ -350,8 +351,9 @@ fn refuse_orphaned_log(path: &Path) -> Result<()> {
     }
     let (path, log) = (path.display(), log.display());
     Err(Error::new(ErrorKind::Corrupt, format!("`{path}` is missing, but its log `{log}` exists")).help(
-        "the log may contain jobs: put the database back beside it; to begin with an empty database, move the log \
-         away; nothing was changed",
+        "nothing was changed. The log may contain jobs: if the database was moved or renamed, put this same file back \
+         beside it, and never a backup. Without that file, move the log away; then open an empty database, or restore a \
+         backup",
     ))
 }
 
@@ -366,13 +368,6 @@ fn refuse_place(path: &Path, options: &SqliteOptions, machine: &Machine) -> Resu
     }
 }
 
-/// Adds the path of the file to an error.
-fn with_path(path: &Path, error: Error) -> Error {
-    let kind = error.kind();
-    let help = error.suggestion().unwrap_or("check the path").to_owned();
-    Error::new(kind, format!("`{}`: {error}", path.display())).help(help).fatal(error.is_fatal())
-}
-
 /// Makes the close of the connection change no file. Otherwise the last connection to close checkpoints the
 /// log and deletes it.
 pub(in crate::store::sqlite) fn disable_close_checkpoint(conn: &Connection) {
@@ -382,10 +377,11 @@ pub(in crate::store::sqlite) fn disable_close_checkpoint(conn: &Connection) {
 
 /// Enables a setting and checks that SQLite has accepted it.
 fn enable(conn: &Connection, what: &str, setting: DbConfig) -> Result<()> {
-    if conn.set_db_config(setting, true).map_err(error::before_commit)? {
+    if conn.set_db_config(setting, true).map_err(error::before_commit(conn))? {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Storage, format!("SQLite did not enable {what}"))
+        .in_database(error::path(conn))
         .help("use the feature `bundled`: the linked SQLite may be built without this setting"))
 }
 
@@ -403,9 +399,10 @@ fn switch_to_wal(conn: &Connection) -> rusqlite::Result<String> {
 /// Sets a pragma and reads it back.
 pub(in crate::store::sqlite) fn set_pragma(conn: &Connection, pragma: &str, value: i64) -> Result<()> {
     // Some pragmas return their new value, some return nothing. Both are fine: the read below decides.
-    conn.execute_batch(&format!("PRAGMA {pragma} = {value}")).map_err(error::before_commit)?;
-    let now: i64 =
-        conn.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).map_err(error::before_commit)?;
+    conn.execute_batch(&format!("PRAGMA {pragma} = {value}")).map_err(error::before_commit(conn))?;
+    let now: i64 = conn
+        .query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0))
+        .map_err(error::before_commit(conn))?;
     if now == value {
         return Ok(());
     }
@@ -413,6 +410,7 @@ pub(in crate::store::sqlite) fn set_pragma(conn: &Connection, pragma: &str, valu
         ErrorKind::Storage,
         format!("SQLite kept the pragma `{pragma}` at {now}, but qdjobs needs {value}"),
     )
+    .in_database(error::path(conn))
     .help("use the feature `bundled`: the linked SQLite may be built without this setting"))
 }
 

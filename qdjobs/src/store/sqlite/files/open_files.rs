@@ -183,9 +183,9 @@ impl OpenFiles {
     fn changed(&self, message: String) -> Error {
         Error::new(ErrorKind::StoreHalted, message)
             .help(format!(
-                "nothing was stored. This program still has the old file open: `JobQueue::backup(path)` copies \
-                 its jobs. Then stop every program that uses `{}`, put the right file in its place, and start \
-                 them again",
+                "this program stores nothing more. It still has the old file open: `JobQueue::backup(path)` copies its \
+                 jobs. Then stop every program that uses `{}`. To go on with those jobs, put the copy in place with \
+                 `restore`; otherwise keep the file that is there now. Put no log (`-wal`) back",
                 self.database.display()
             ))
             .fatal(true)

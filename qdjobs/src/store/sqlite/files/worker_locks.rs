@@ -58,9 +58,11 @@ impl WorkerLocks {
         let file = created.map_err(|error| {
             Error::new(
                 ErrorKind::Storage,
-                format!("the lock file of a worker cannot be created in `{}`: {error}", self.dir.display()),
+                format!("the lock file of a worker cannot be created or locked in `{}`: {error}", self.dir.display()),
             )
-            .help("check that this user may write there: each worker locks a file while it runs")
+            .help(
+                "check that this user may write there, that the disk has room, and that its file system has file locks",
+            )
             .caused_by(error)
         })?;
         self.lock().insert(worker, file);

@@ -16,6 +16,7 @@ use super::{SqlResult, sql};
 use crate::model::clock::Timestamp;
 use crate::model::crash_count::SuspectedGroup;
 use crate::model::job::WorkerId;
+use crate::store::sqlite::connection::error::UNCLAIMABLE;
 use crate::store::{ClaimRequest, ClaimedJob, Ticket};
 
 /// Claims the first jobs in claim order over all requested tasks and queues. Looks for suspected poison jobs only
@@ -70,8 +71,7 @@ pub(in crate::store::sqlite) fn claim(
 /// The error if the statement that marks the jobs changes other rows than were read. A job would then start
 /// without a claim. A trigger of the application forbids the change, or the index does not match its table.
 fn unclaimable() -> rusqlite::Error {
-    let why = "jobs that are ready cannot be claimed: an index does not match its table, or a trigger refuses the change";
-    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(why.to_owned()))
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(UNCLAIMABLE.to_owned()))
 }
 
 /// The place of a job in the claim order.

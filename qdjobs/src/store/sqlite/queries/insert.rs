@@ -80,7 +80,7 @@ impl<'c> Insert<'c> {
             .conn
             .prepare_cached(sql::HOLDER)
             .and_then(|mut holder| holder.query_row([key], rows::holder).optional());
-        holder.map_err(error::before_commit)?.map(|holder| holder.answer_to(job)).transpose()
+        holder.map_err(error::before_commit(self.conn))?.map(|holder| holder.answer_to(job)).transpose()
     }
 
     /// Writes the rows of a job; `None` if its key is held or a trigger ignored the insert.
@@ -89,12 +89,12 @@ impl<'c> Insert<'c> {
         // The caller has checked it before. But the clock has advanced, so a long delay can now exceed the
         // calendar. Such a job must not run at once.
         let at = job.scheduled_at(now)?;
-        let written = self.row(job, inline, at, now).map_err(error::before_commit)?;
+        let written = self.row(job, inline, at, now).map_err(error::before_commit(self.conn))?;
         if written == 0 {
             return Ok(None);
         }
         let id = self.conn.last_insert_rowid();
-        if inline.is_none() && self.params(id, job).map_err(error::before_commit)? == 0 {
+        if inline.is_none() && self.params(id, job).map_err(error::before_commit(self.conn))? == 0 {
             return Err(ignored());
         }
         Ok(Some((JobId(id), Stored::at(at, now))))
@@ -174,7 +174,7 @@ pub(in crate::store::sqlite) fn is_one_row(jobs: &[NewJob]) -> bool {
 /// Stores one job in a caller's transaction. It writes before it reads: if a transaction has read an older
 /// state, SQLite never gives it the write lock.
 pub(in crate::store::sqlite) fn insert_in(conn: &Connection, job: &NewJob, now: Timestamp) -> Result<JobId> {
-    let mut insert = Insert::on(conn).map_err(error::before_commit)?;
+    let mut insert = Insert::on(conn).map_err(error::before_commit(conn))?;
     insert.write_first(job, now).map(|(id, _)| id)
 }
 

@@ -22,7 +22,7 @@ use crate::store::sqlite::files::names::log_of;
 /// Copies the database at `from` as [`copy`], on a read-only connection of its own.
 pub(in crate::store::sqlite) fn write(from: &Path, to: &Path) -> Result<()> {
     let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(from, access).map_err(error::before_commit)?;
+    let conn = Connection::open_with_flags(from, access).map_err(error::at(from))?;
     copy(&conn, from, to)
 }
 
@@ -34,15 +34,19 @@ pub(in crate::store::sqlite) fn copy(conn: &Connection, from: &Path, to: &Path) 
     let Some(name) = to.to_str() else {
         return Err(Error::new(
             ErrorKind::InvalidInput,
-            format!("the path `{}` of the backup is not valid Unicode", to.display()),
+            format!("the path `{}`, where the copy is to be written, is not valid Unicode", to.display()),
         )
-        .help("give the backup a path in Unicode"));
+        .help("choose a path in Unicode"));
     };
     refuse_log_of_another(to)?;
     let created = create(to)?;
-    let copied = conn.execute("VACUUM INTO ?1", [name]).map(drop).map_err(error::before_commit);
+    let copied = conn.execute("VACUUM INTO ?1", [name]).map(drop);
+    let copied = copied.map_err(|error| match error::concerns_what_is_read(&error) {
+        true => error::before_commit(conn)(error),
+        false => error::copying_to(to)(error),
+    });
     let copied = copied
-        .and_then(|()| mark(to).map_err(error::before_commit))
+        .and_then(|()| mark(to).map_err(error::copying_to(to)))
         .and_then(|()| check_copy(from, to))
         .and_then(|()| sync(&created, to).map_err(|error| write_error(to, error)));
     if copied.is_err() {
@@ -60,9 +64,11 @@ fn refuse_log_of_another(to: &Path) -> Result<()> {
     }
     Err(Error::new(
         ErrorKind::InvalidInput,
-        format!("the log of another database lies at `{}`, so no backup can be written there", log.display()),
+        format!("a log lies at `{}`, so no copy can be written beside it", log.display()),
     )
-    .help("choose a new name for the backup, for example with the date; the log may contain jobs"))
+    .help(
+        "choose another name for the copy, for example with the date, or move the log away; the log may contain jobs",
+    ))
 }
 
 fn create(to: &Path) -> Result<File> {
@@ -71,10 +77,13 @@ fn create(to: &Path) -> Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(to).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Error::new(ErrorKind::InvalidInput, format!("a file already exists at `{}`", to.display()))
-                .help("a backup never replaces a file; choose a new name, for example with the date")
-        }
+        std::io::ErrorKind::AlreadyExists => Error::new(
+            ErrorKind::InvalidInput,
+            format!("`{}` already exists", to.display()),
+        )
+        .help(
+            "pass the path of a new file, for example with the date in its name; a backup replaces nothing",
+        ),
         _ => write_error(to, error),
     })
 }
@@ -91,7 +100,7 @@ fn check_copy(from: &Path, to: &Path) -> Result<()> {
     let damage = match check::first_damage(to) {
         Ok(None) => return Ok(()),
         Ok(Some(damage)) => damage,
-        Err(error) if error.kind() == ErrorKind::Corrupt => error.to_string(),
+        Err(error) if error.kind() == ErrorKind::Corrupt => error.message().to_owned(),
         Err(error) => return Err(error),
     };
     Err(Error::new(
@@ -99,8 +108,8 @@ fn check_copy(from: &Path, to: &Path) -> Result<()> {
         format!("the copy of `{}` was damaged, so it was removed: {damage}", from.display()),
     )
     .help(
-        "keep the earlier backups, and check the database and its disk; `salvage` copies the rows that can \
-         be read",
+        "check that file, its disk and the disk of the copy; keep the earlier backups; `salvage` copies the rows that \
+         can be read",
     ))
 }
 
@@ -120,7 +129,7 @@ fn write_error(to: &Path, error: std::io::Error) -> Error {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
         _ => ErrorKind::Storage,
     };
-    Error::new(kind, format!("the backup `{}` cannot be written: {error}", to.display()))
-        .help("check that its directory exists, that this user may write there, and that the disk has room")
+    Error::new(kind, format!("`{}` cannot be written: {error}", to.display()))
+        .help("check that its directory exists, that this user may write there, and that the disk works and has room")
         .caused_by(error)
 }

@@ -38,7 +38,7 @@ const PROBLEMS_MAX: usize = 20;
 /// Rows that neither this library nor a plain INSERT can write, each with a statement that counts them.
 const IMPOSSIBLE: &[(&str, &str)] = &[
     (
-        "jobs without the defaults that an insert sets",
+        "jobs whose availability, queue, priority, max_retries or scheduled_at is NULL",
         "SELECT count(*) FROM qdjobs_jobs WHERE availability IS NULL OR queue IS NULL OR priority IS NULL
              OR max_retries IS NULL OR scheduled_at IS NULL",
     ),
@@ -104,7 +104,7 @@ pub fn check(path: impl AsRef<Path>) -> Result<Findings> {
 /// As [`check`], and calls `meanwhile` during each pass, for a test.
 fn check_while(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
     if log_mark::is_log_foreign(path) {
-        let mut findings = inspect(&ready(immutable::without_log(path))?, &mut meanwhile);
+        let mut findings = inspect(&ready(path, immutable::without_log(path))?, &mut meanwhile);
         findings.problems.insert(0, first_line(&log_mark::foreign(path)));
         return Ok(findings);
     }
@@ -117,7 +117,7 @@ fn check_while(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
     }
     // Another program has opened the file meanwhile. The first pass ignored the log, so it may have read
     // pages of different commits. The second pass reads the log, too.
-    let conn = ready(Connection::open_with_flags(path, READ_ONLY))?;
+    let conn = ready(path, Connection::open_with_flags(path, READ_ONLY))?;
     Ok(inspect(&conn, &mut meanwhile))
 }
 
@@ -131,11 +131,15 @@ fn unused_state(path: &Path) -> Option<(u64, Option<SystemTime>)> {
 fn inspect(conn: &Connection, meanwhile: &mut impl FnMut()) -> Findings {
     let mut findings = Findings::default();
     let integrity = lines(conn, &format!("PRAGMA integrity_check({PROBLEMS_MAX})"));
-    match integrity.map_err(error::before_commit) {
+    match integrity.map_err(error::before_commit(conn)) {
         Ok(lines) => findings.problems.extend(lines.into_iter().filter(|line| line != "ok")),
         Err(error) => findings.problems.push(first_line(&error)),
     }
     meanwhile();
+    if count(conn, "SELECT count(*) FROM sqlite_schema WHERE name = 'qdjobs_jobs'") == Ok(0) {
+        findings.problems.push("the file has no tables of qdjobs".into());
+        return findings;
+    }
     for (what, counts) in IMPOSSIBLE {
         match count(conn, counts) {
             Ok(0) => {}
@@ -156,13 +160,13 @@ pub(in crate::store::sqlite) fn first_damage(path: &Path) -> Result<Option<Strin
     let conn = read_only(path)?;
     match lines(&conn, "PRAGMA integrity_check(1)") {
         Ok(lines) => match lines.into_iter().find(|line| line != "ok") {
-            Some(line) => unreadable(&line).map_or(Ok(Some(line)), |error| Err(error::before_commit(error))),
+            Some(line) => unreadable(&line).map_or(Ok(Some(line)), |error| Err(error::at(path)(error))),
             None => Ok(None),
         },
         // A table of the application may need SQL functions that only the application registers. It cannot be
         // checked here.
         Err(error) if error::code(&error) == Some(ErrorCode::Unknown) => Ok(None),
-        Err(error) => Err(error::before_commit(error)),
+        Err(error) => Err(error::at(path)(error)),
     }
 }
 
@@ -180,23 +184,24 @@ const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::S
 pub(in crate::store::sqlite) fn read_only(path: &Path) -> Result<Connection> {
     refuse_special(path)?;
     let log = log_of(path).exists();
-    ready(if !log && path.exists() && path.to_str().is_some() {
+    let opened = if !log && path.exists() && path.to_str().is_some() {
         immutable::without_log(path)
     } else {
         Connection::open_with_flags(path, READ_ONLY)
-    })
+    };
+    ready(path, opened)
 }
 
-fn ready(opened: rusqlite::Result<Connection>) -> Result<Connection> {
-    let conn = opened.map_err(error::before_commit)?;
-    conn.busy_timeout(SqliteOptions::default().busy_timeout).map_err(error::before_commit)?;
-    read_first(&conn).map_err(error::before_commit)?;
+fn ready(path: &Path, opened: rusqlite::Result<Connection>) -> Result<Connection> {
+    let conn = opened.map_err(error::at(path))?;
+    conn.busy_timeout(SqliteOptions::default().busy_timeout).map_err(error::at(path))?;
+    read_first(&conn).map_err(error::at(path))?;
     Ok(conn)
 }
 
-/// The text of an error without its help, which is about a write.
+/// The message of an error, without its help, which is about a write.
 fn first_line(error: &Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+    error.message().lines().next().unwrap_or_default().to_owned()
 }
 
 fn lines(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {

@@ -84,7 +84,7 @@ fn open_backup(backup: &Path, path: &Path) -> Result<Connection> {
             ErrorKind::InvalidInput,
             format!("there is no backup at `{}`", backup.display()),
         )
-        .help("check the path: the backup is the file that `JobQueue::backup` has written"));
+        .help("check the path, and that this user may read it: the backup is the file that `JobQueue::backup` has written"));
     }
     let real = |path: &Path| std::fs::canonicalize(path).ok();
     if real(backup) == real(path) {
@@ -110,12 +110,12 @@ fn open_backup(backup: &Path, path: &Path) -> Result<Connection> {
 /// Makes a copy fit for its new place: no worker of the old place runs any more, and ids go on after `last_id`.
 /// Returns the number of jobs.
 fn prepare(copy: &Path, last_id: i64) -> Result<u64> {
-    let conn =
-        Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(error::before_commit)?;
+    let conn = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(error::copying_to(copy))?;
     migrate::migrate(&conn)?;
     error::begin_immediate(&conn)?;
     let workers: Vec<WorkerId> = queries::workers::workers(&conn)
-        .map_err(error::before_commit)?
+        .map_err(error::copying_to(copy))?
         .iter()
         .map(|worker| worker.id)
         .collect();
@@ -123,8 +123,8 @@ fn prepare(copy: &Path, last_id: i64) -> Result<u64> {
     let done = continue_ids(&conn, last_id)
         .and_then(|()| conn.query_row("SELECT count(*) FROM qdjobs_jobs", [], |row| row.get::<_, i64>(0)))
         .and_then(|jobs| conn.execute_batch("COMMIT").map(|()| jobs));
-    let jobs = done.map_err(error::before_commit)?;
-    conn.close().map_err(|(_, error)| error::before_commit(error))?;
+    let jobs = done.map_err(error::copying_to(copy))?;
+    conn.close().map_err(|(_, error)| error::copying_to(copy)(error))?;
     Ok(u64::try_from(jobs).unwrap_or(0))
 }
 

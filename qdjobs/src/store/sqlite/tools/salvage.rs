@@ -77,7 +77,8 @@ const NOT_JSON: &str = "
 /// ```
 pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> {
     let (from, to) = (from.as_ref(), to.as_ref());
-    let options = SqliteOptions::default();
+    // Whether the file system is fit for a queue is checked when the new file is opened as one.
+    let options = SqliteOptions { allow_network_filesystem: true, ..SqliteOptions::default() };
     refuse_special(to)?;
     log_mark::refuse_foreign_log(from)?;
     let old = check::read_only(from)?;
@@ -99,9 +100,14 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> 
     saved
 }
 
+/// The error of a write to the new file.
+fn not_written(new: &Connection) -> impl Fn(rusqlite::Error) -> Error {
+    error::copying_to(Path::new(new.path().unwrap_or_default()))
+}
+
 fn copy(old: &Connection, new: &Connection) -> Result<Salvage> {
-    let mut copy = Copy::between(old, new).map_err(error::before_commit)?;
-    new.execute_batch("BEGIN IMMEDIATE").map_err(error::before_commit)?;
+    let mut copy = Copy::between(old, new).map_err(error::before_commit(old))?;
+    new.execute_batch("BEGIN IMMEDIATE").map_err(not_written(new))?;
     copy.jobs()?;
     copy.tasks_and_sequence();
     new.execute_batch(
@@ -110,7 +116,7 @@ fn copy(old: &Connection, new: &Connection) -> Result<Salvage> {
          COMMIT;
          PRAGMA wal_checkpoint(TRUNCATE)",
     )
-    .map_err(error::before_commit)?;
+    .map_err(not_written(new))?;
     Ok(copy.saved)
 }
 
@@ -199,6 +205,7 @@ impl<'c> Copy<'c> {
     fn jobs(&mut self) -> Result<()> {
         if self.jobs.columns.first().is_none_or(|column| column != "id") {
             return Err(Error::new(ErrorKind::Corrupt, "the file has no readable table of jobs")
+                .in_database(error::path(self.jobs.old))
                 .help("check the path; if it is the right file, restore a backup; nothing was changed"));
         }
         let mut next = i64::MIN;
@@ -235,12 +242,12 @@ impl<'c> Copy<'c> {
                 .iter()
                 .zip(&values)
                 .any(|(column, value)| column == "params" && *value == Value::Null);
-            jobs.new.execute_batch("SAVEPOINT job").map_err(error::before_commit)?;
+            jobs.new.execute_batch("SAVEPOINT job").map_err(not_written(jobs.new))?;
             let stored = jobs.put(values).map_err(|error| error.to_string()).and_then(|_| {
                 let mut found = 0;
                 let read = params.each("job_id = ?1", id, |values| {
                     found += 1;
-                    params.put(values).map(drop).map_err(error::before_commit)
+                    params.put(values).map(drop).map_err(not_written(params.new))
                 });
                 match read {
                     Ok(Ok(())) if has_large_params && found == 0 => Err("its params do not exist".to_owned()),
@@ -249,18 +256,18 @@ impl<'c> Copy<'c> {
                         Err("its params or metadata are not JSON".to_owned())
                     }
                     Ok(_) => Ok(()),
-                    Err(error) => Err(error.to_string()),
+                    Err(error) => Err(error.message().to_owned()),
                 }
             });
             if let Err(why) = stored {
-                jobs.new.execute_batch("ROLLBACK TO job; RELEASE job").map_err(error::before_commit)?;
+                jobs.new.execute_batch("ROLLBACK TO job; RELEASE job").map_err(not_written(jobs.new))?;
                 saved.refused.push((id, why));
                 return Ok(());
             }
-            jobs.new.execute_batch("RELEASE job").map_err(error::before_commit)?;
+            jobs.new.execute_batch("RELEASE job").map_err(not_written(jobs.new))?;
             saved.jobs += 1;
             let history = attempts.each("job_id = ?1 ORDER BY attempt", id, |values| {
-                saved.attempts += attempts.put(values).map_err(error::before_commit)? as u64;
+                saved.attempts += attempts.put(values).map_err(not_written(attempts.new))? as u64;
                 Ok(())
             });
             if !matches!(history, Ok(Ok(()))) {
@@ -268,7 +275,7 @@ impl<'c> Copy<'c> {
                 jobs.new
                     .prepare_cached(RECOUNT_CRASHES)
                     .and_then(|mut recount| recount.execute([id]))
-                    .map_err(error::before_commit)?;
+                    .map_err(not_written(jobs.new))?;
             }
             Ok(())
         })
@@ -285,9 +292,9 @@ impl<'c> Copy<'c> {
     /// Copies what a queue does not need: the options of tasks, which the next worker publishes again. Also
     /// copies the id sequence, so that no id is used twice.
     fn tasks_and_sequence(&mut self) {
-        let _ = self
-            .tasks
-            .each("?1 = 0", 0, |values| self.tasks.put(values).map(drop).map_err(error::before_commit));
+        let _ = self.tasks.each("?1 = 0", 0, |values| {
+            self.tasks.put(values).map(drop).map_err(not_written(self.tasks.new))
+        });
         let end = self.last_id(0);
         let _ = self
             .jobs

@@ -42,7 +42,7 @@ impl Place {
         let is_new = open::create(path, &options, &Machine::current())?;
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(&path, access).map_err(error::before_commit)?;
+        let conn = Connection::open_with_flags(&path, access).map_err(error::at(&path))?;
         // A log that cannot be written back is kept.
         open::disable_close_checkpoint(&conn);
         let is_foreign = log_mark::is_log_foreign(&path);
@@ -158,13 +158,13 @@ impl Place {
 /// back: not if the database is damaged, or if its log is that of another file.
 fn lock(conn: &Connection, is_foreign: bool) -> Result<bool> {
     // In this mode the first access takes the lock, and it is kept after the end of a transaction.
-    conn.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(())).map_err(error::before_commit)?;
+    conn.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(())).map_err(error::before_commit(conn))?;
     let locked = open::read_first(conn).and_then(|()| match is_foreign {
         true => Ok(()),
         // A database without a log is only locked by a write.
         false => conn.execute_batch("BEGIN EXCLUSIVE; COMMIT"),
     });
-    match locked.map_err(error::before_commit) {
+    match locked.map_err(error::before_commit(conn)) {
         Ok(()) => Ok(!is_foreign),
         Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
         Err(error) => Err(error),
@@ -173,7 +173,7 @@ fn lock(conn: &Connection, is_foreign: bool) -> Result<bool> {
 
 /// Writes the log into the database, which is then one file.
 fn write_back(conn: &Connection) -> Result<()> {
-    conn.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(error::before_commit)
+    conn.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(error::before_commit(conn))
 }
 
 /// Gives the old database a second name that stays.
@@ -219,7 +219,10 @@ fn sync_directory_of(_: &Path) -> std::io::Result<()> {
 
 fn in_use(path: &Path) -> Error {
     Error::new(ErrorKind::Busy, format!("`{}` is in use, so it cannot be replaced", path.display()))
-        .help("stop every program that has the database open, and restore again; nothing was changed")
+        .help(
+            "stop every program that has the database open, and drop every queue and connection that this program has on \
+             it; then restore again. Nothing was changed",
+        )
 }
 
 fn not_synced(path: &Path, error: std::io::Error) -> Error {
@@ -228,7 +231,8 @@ fn not_synced(path: &Path, error: std::io::Error) -> Error {
         format!("`{}` is restored, but its directory cannot be synced: {error}", path.display()),
     )
     .help(
-        "after a power failure the old database may be in its place again: check the disk, and restore again",
+        "check the disk. The restored database can be used; restore it once more only if a power failure brings the old \
+         one back",
     )
     .caused_by(error)
 }
@@ -236,8 +240,8 @@ fn not_synced(path: &Path, error: std::io::Error) -> Error {
 fn cannot(path: &Path, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Storage, format!("`{}` cannot be replaced: {error}", path.display()))
         .help(
-            "check that this user may write in the directory, and that its file system supports hard links; the \
-             database is in its place",
+            "check that this user may write in the directory, and that its file system supports hard links; a \
+             database that was there is still in its place",
         )
         .caused_by(error)
 }

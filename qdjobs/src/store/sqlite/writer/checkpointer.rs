@@ -151,7 +151,7 @@ impl Checkpointer {
             .query_row(&step, [], |row| {
                 Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
             })
-            .map_err(error::before_commit)?;
+            .map_err(error::in_checkpoint(conn))?;
         // SQLite returns -1 if there is no log.
         let [pages, written_back] = [pages, written_back].map(|pages| u64::try_from(pages).unwrap_or(0));
         self.health.note_checkpoint(self.clock.now(), pages, written_back, busy);

@@ -54,7 +54,7 @@ impl Writer {
         if self.upkeep.refuses_jobs() {
             let is_insert = |request: &mut Request| matches!(request, Request::Insert(_));
             let mut inserts: Vec<Request> = requests.extract_if(.., is_insert).collect();
-            self.refuse(&mut inserts, &error::storage_full());
+            self.refuse(&mut inserts, &error::disk_full(&self.conn));
         }
         // A close needs the lock only to give back claims that nobody knows of.
         if !look && !self.must_recover() && requests.iter().all(|it| matches!(it, Request::Close)) {
@@ -91,7 +91,7 @@ impl Writer {
     ) -> Result<Vec<String>> {
         self.begin()?;
         self.read_others(batch)?;
-        self.upkeep.log_marker.mark(&self.conn).map_err(error::before_commit)?;
+        self.upkeep.log_marker.mark(&self.conn).map_err(error::before_commit(&self.conn))?;
         let mut tx = SqliteTransaction::on(&self.conn, now);
         tx.crashes_max = self.options.max_crashes;
         tx.is_full = self.upkeep.refuses_jobs();
@@ -105,7 +105,7 @@ impl Writer {
         // A program that removes the files later removes jobs that are confirmed or not confirmed yet.
         self.check_files()?;
         let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-        committed.map_err(|error| error::in_commit(error, !self.conn.is_autocommit()))?;
+        committed.map_err(error::in_commit(&self.conn))?;
         Ok(dead_sockets)
     }
 
@@ -121,7 +121,7 @@ impl Writer {
             // A later version of qdjobs may have upgraded the schema.
             migrate::refuse_newer_schema(&self.conn)?;
             // A process may have started or ended.
-            self.sockets.refresh(&self.conn).map_err(error::before_commit)?;
+            self.sockets.refresh(&self.conn).map_err(error::before_commit(&self.conn))?;
         }
         Ok(())
     }

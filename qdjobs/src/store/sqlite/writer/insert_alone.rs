@@ -55,8 +55,7 @@ impl Writer {
         let (files, thorough) = (self.files.clone(), self.looks_at_files());
         self.at_the_lock(|conn| {
             files.check(thorough)?;
-            queries::insert::insert_alone(conn, job, at, now)
-                .map_err(|error| error::in_commit(error, !conn.is_autocommit()))
+            queries::insert::insert_alone(conn, job, at, now).map_err(error::in_commit(conn))
         })
     }
 
@@ -88,9 +87,9 @@ impl Writer {
     /// reports the error.
     fn read_neighbors(&mut self) -> Result<()> {
         migrate::refuse_newer_schema(&self.conn)?;
-        let next_due = queries::finish::next_due(&self.conn).map_err(error::before_commit)?;
+        let next_due = queries::finish::next_due(&self.conn).map_err(error::before_commit(&self.conn))?;
         self.waiters.set_next_due(next_due);
-        self.sockets.refresh(&self.conn).map_err(error::before_commit)
+        self.sockets.refresh(&self.conn).map_err(error::before_commit(&self.conn))
     }
 }
 

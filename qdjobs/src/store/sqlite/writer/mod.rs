@@ -257,6 +257,11 @@ impl Writer {
         self.end_all();
     }
 
+    /// Halts the store after a panic inside a transaction.
+    pub(in crate::store::sqlite) fn halt_after_panic(&mut self) {
+        self.halt(&error::panicked(&self.conn));
+    }
+
     /// Ends every wait, since the store has halted.
     fn end_all(&mut self) {
         let Some(halted) = self.request_queue.halted() else { return };

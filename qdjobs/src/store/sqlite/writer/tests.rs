@@ -147,7 +147,7 @@ fn on_a_full_disk(name: &str, worker: WorkerId) -> (Writer, PathBuf) {
     writer.workers.locks.acquire(worker).unwrap();
     register_worker(&mut writer, worker);
     writer.leave_room_for_others();
-    writer.consider(&error::storage_full());
+    writer.consider(&error::disk_full(&writer.conn));
     assert!(writer.upkeep.refuses_jobs());
     (writer, dir)
 }
@@ -286,14 +286,17 @@ fn a_store_that_halts_refuses_those_who_wait_and_those_who_come_and_writes_nothi
     );
 
     writer.conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM qdjobs_jobs").unwrap();
-    writer.halt(&error::panicked());
+    writer.halt_after_panic();
     assert_eq!(job(&writer).0, "pending");
     assert_eq!(waiting_claim.wait().unwrap_err().kind(), ErrorKind::StoreHalted);
     assert_eq!(watching.wait().unwrap_err().kind(), ErrorKind::StoreHalted);
     let (reply, refused) = Pending::new();
     writer.write(vec![Request::Insert(Call::new(vec![NewJob::new("a", "{}")], reply))], false);
     let refused = refused.wait().unwrap_err();
-    assert!(!refused.may_be_stored() && refused.to_string().contains("has panicked"), "{refused}");
+    assert!(
+        !refused.may_be_stored() && refused.to_string().contains("a write to the database panicked"),
+        "{refused}"
+    );
     assert!(refused.suggestion().unwrap().contains("restart the program"));
     assert_eq!(writer.sleep().limit, None, "it does not spin");
     assert_eq!(writer.request_queue.push(Request::Look).unwrap_err().kind(), ErrorKind::StoreHalted);

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use crate::model::panic::caught;
 use crate::store::engine::batch::requests_that_fit;
 use crate::store::engine::requests::{Request, RequestQueue, Sleep};
-use crate::store::sqlite::connection::error;
 use crate::store::sqlite::writer::Writer;
 use crate::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -116,7 +115,7 @@ impl WriterHandle {
 /// was not finished. So the store halts, and every call gets that error.
 fn work(writer: &mut Writer, step: impl FnOnce(&mut Writer)) {
     if caught(|| step(&mut *writer)).is_err() {
-        writer.halt(&error::panicked());
+        writer.halt_after_panic();
     }
 }
 
