@@ -77,6 +77,9 @@ fn a_backup_is_a_complete_private_database_and_never_replaces_a_file() {
     let refused = queue.backup(&copy).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
     assert_eq!(std::fs::read(&copy).unwrap(), before);
+    // Not even the queue itself, whose log lies beside it.
+    let refused = queue.backup(workspace.db()).unwrap_err().to_string();
+    assert!(refused.contains("jobs.db` already exists"), "{refused}");
     queue.backup(workspace.dir().join("missing").join("copy.db")).unwrap_err();
     assert_eq!(
         JobQueue::in_memory().backup(workspace.dir().join("other.db")).unwrap_err().kind(),

@@ -59,7 +59,8 @@ pub(in crate::store::sqlite) fn copy(conn: &Connection, from: &Path, to: &Path) 
 /// Refuses a name beside which a log lies: SQLite would take it for the log of the copy, and delete it.
 fn refuse_log_of_another(to: &Path) -> Result<()> {
     let log = log_of(to);
-    if !log.exists() {
+    // A database with its log is refused as a file that exists.
+    if !log.exists() || to.exists() {
         return Ok(());
     }
     Err(Error::new(
@@ -67,7 +68,8 @@ fn refuse_log_of_another(to: &Path) -> Result<()> {
         format!("a log lies at `{}`, so no copy can be written beside it", log.display()),
     )
     .help(
-        "choose another name for the copy, for example with the date, or move the log away; the log may contain jobs",
+        "choose another name for the copy, for example with the date; the log may contain jobs of a database that was \
+         removed",
     ))
 }
 
