@@ -16,7 +16,8 @@ pub(crate) enum Availability {
     Scheduled = 0,
     /// The job may be claimed.
     Available = 1,
-    /// The job may be claimed and is a suspected poison job. A worker holds a limited number of them together.
+    /// The job may be claimed and is a suspected poison job. The workers of a process hold a limited number of them
+    /// together.
     Suspected = 2,
 }
 

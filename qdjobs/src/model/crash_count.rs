@@ -14,10 +14,10 @@
 //!
 //! 1. Most deaths are nobody's fault (a deployment, a power failure). After the first one, all jobs run again
 //!    as before.
-//! 2. A job with a second crash is a *suspected poison job*. A worker holds at most half as many suspected
-//!    jobs together as were suspected at that death. Each further death halves that number for those that were
+//! 2. A job with a second crash is a *suspected poison job*. The workers of a process hold at most half as many
+//!    suspected jobs together as were suspected at that death. Each further death halves that number for those that were
 //!    held, so the search among n jobs takes about log2(n) deaths.
-//! 3. A job that has reached the crash limit fails if the worker held no other job, or if this is its third
+//! 3. A job that has reached the crash limit fails if the process held no other job, or if this is its third
 //!    death as the only job that was suspected before. Then the deaths that other jobs shared with it are no
 //!    longer counted for them: see
 //!    [`Transaction::clear_crashes_shared_with`](crate::store::engine::transaction::Transaction::clear_crashes_shared_with).
@@ -65,7 +65,7 @@ impl Suspicion {
     }
 }
 
-/// The suspected jobs that a worker holds. A claim adds jobs to them.
+/// The suspected jobs that the workers of a process hold. A claim adds jobs to them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SuspectedGroup {
     count: usize,
@@ -108,15 +108,39 @@ pub(crate) struct Crash {
     pub(crate) suspicion: Option<Suspicion>,
 }
 
+/// The jobs of the other workers of a process, as they were when it died.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beside {
+    pub(crate) jobs: usize,
+    /// Those of them that were suspected before.
+    pub(crate) suspected: usize,
+    /// Those of them that have crashed before: they are suspected now.
+    pub(crate) crashed: usize,
+}
+
+impl Beside {
+    /// Counts one job by its crashes before this death.
+    pub(crate) fn add(&mut self, crash_count: u32) {
+        self.jobs += 1;
+        self.suspected += usize::from(crash_count >= SUSPECTED_FROM);
+        self.crashed += usize::from(crash_count.saturating_add(1) >= SUSPECTED_FROM);
+    }
+}
+
 /// Counts a crash for each job that a dead worker `held`, and decides whether one of them fails: with crash
-/// number `crashes_max` at the earliest. At most one does.
-pub(crate) fn count_crash(held: &[(JobId, Suspicion)], crashes_max: u32) -> BTreeMap<JobId, Crash> {
-    let before = held.iter().filter(|(_, job)| job.is_suspected()).count();
-    let after = held.iter().filter(|(_, job)| job.crash_count.saturating_add(1) >= SUSPECTED_FROM).count();
+/// number `crashes_max` at the earliest. At most one does. The jobs `beside` them can be the cause, too.
+pub(crate) fn count_crash(
+    held: &[(JobId, Suspicion)],
+    beside: Beside,
+    crashes_max: u32,
+) -> BTreeMap<JobId, Crash> {
+    let mut all = beside;
+    held.iter().for_each(|(_, job)| all.add(job.crash_count));
+    let (before, after) = (all.suspected, all.crashed);
     let is_poison = |job: Suspicion, then: Suspicion| {
         let deaths_as_only_one = 2_i64.saturating_sub(job.max_suspected.unwrap_or(1));
         let is_only_one = before == 1 && job.is_suspected() && deaths_as_only_one >= DEATHS_AS_ONLY_ONE;
-        then.crash_count >= crashes_max && (held.len() == 1 || is_only_one)
+        then.crash_count >= crashes_max && (all.jobs == 1 || is_only_one)
     };
     let crash = |&(id, job): &(JobId, Suspicion)| {
         let then = job.after_death(before, after);
@@ -152,7 +176,7 @@ mod tests {
 
     fn counted(held: &[(JobId, Suspicion)], crashes_max: u32) -> Vec<(i64, Counted)> {
         let pair = |it: Suspicion| (it.crash_count, it.max_suspected);
-        count_crash(held, crashes_max)
+        count_crash(held, Beside::default(), crashes_max)
             .into_iter()
             .map(|(id, crash)| (id.0, crash.suspicion.map(pair)))
             .collect()
@@ -212,6 +236,25 @@ mod tests {
         assert_eq!(counted(&[job(1, 7, -1), fresh], 3), [(1, None), (2, Some((2, Some(1))))]);
         // The limit still holds.
         assert_eq!(counted(&[job(1, 7, -1), fresh], 9)[0], (1, Some((8, Some(-2)))));
+    }
+
+    /// Both workers of the process are counted alike, in whatever order they are released.
+    #[test]
+    fn jobs_of_other_workers_of_the_process_count_as_if_one_worker_had_held_all() {
+        let all = [job(1, 2, 1), job(2, 3, 8), job(3, 1, 0), job(4, 0, 0)];
+        for split in 0..=all.len() {
+            let (held, others) = all.split_at(split);
+            let mut beside = Beside::default();
+            others.iter().for_each(|(_, job)| beside.add(job.crash_count));
+            let together = count_crash(&all, Beside::default(), 3);
+            for (id, crash) in count_crash(held, beside, 3) {
+                assert_eq!(crash, together[&id], "{split}");
+            }
+        }
+        let mut beside = Beside::default();
+        beside.add(0);
+        let crash = count_crash(&[job(1, 2, 1)], beside, 3).remove(&JobId(1)).unwrap();
+        assert!(crash.suspicion.is_some(), "the job of the other worker may be the cause");
     }
 
     #[test]

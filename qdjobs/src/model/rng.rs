@@ -7,6 +7,19 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// The number of this process and its process id, which tells a fork from it. 0 until it is drawn.
+static PROCESS: AtomicU64 = AtomicU64::new(0);
+
+/// A random number of 31 bits for this process, not 0.
+pub(crate) fn process_number() -> u32 {
+    let own = u64::from(std::process::id());
+    let drawn = (Rng::new().next() >> 33).max(1) << 32 | own;
+    let is_forked = |number: u64| number & 0xffff_ffff != own;
+    let before = PROCESS
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |number| is_forked(number).then_some(drawn));
+    (before.map_or_else(|number| number, |_| drawn) >> 32) as u32
+}
+
 /// A random number generator that threads can share: SplitMix64 (Steele, Lea, Flood 2014), whose state is one
 /// counter.
 #[derive(Debug)]
@@ -35,9 +48,9 @@ impl Rng {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A positive number of 63 bits, which fits the integers of databases and of most languages.
-    pub(crate) fn id(&self) -> i64 {
-        (self.next() >> 1).max(1) as i64
+    /// A number of 32 bits.
+    pub(crate) fn number(&self) -> u32 {
+        (self.next() >> 32) as u32
     }
 }
 
@@ -50,6 +63,8 @@ mod tests {
         let rng = Rng::seeded(1);
         let mean = (0..10_000).map(|_| rng.fraction()).sum::<f64>() / 10_000.0;
         assert!((mean - 0.5).abs() < 0.02, "{mean}");
-        assert_ne!(Rng::new().id(), Rng::new().id());
+        assert_ne!(Rng::new().next(), Rng::new().next());
+        assert_eq!(process_number(), process_number());
+        assert!((1..1 << 31).contains(&process_number()));
     }
 }

@@ -34,7 +34,7 @@ impl QueueOptions {
     /// Sets the number of worker crashes at which a job becomes `failed`; [`Job::CRASHES_MAX`] by default, and
     /// at least 1.
     ///
-    /// A job fails at this crash if its worker held no other job. Otherwise, the search for the job that is the
+    /// A job fails at this crash if its process held no other job. Otherwise, the search for the job that is the
     /// cause takes more crashes: see the guide *Retries and errors*.
     ///
     /// The limit of the process that detects the crash applies, so use the same value in all processes.

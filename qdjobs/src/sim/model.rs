@@ -363,10 +363,12 @@ impl Model {
             let last = state.attempts.get(&(**other, row.attempt));
             **other != id && row.status == "failed" && last.is_some_and(|(_, outcome)| outcome == "crashed")
         });
+        let process = |worker: i64| worker >> 32;
         let its = crashes_of(state, id);
         let shared = |(other, row): (&i64, &JobRow)| {
             let counted = crashes_of(state, *other).into_iter().rev().take(row.crashes as usize);
-            counted.filter(|worker| its.contains(worker)).count() as i64
+            let deaths: BTreeSet<i64> = counted.map(process).collect();
+            its.iter().filter(|worker| deaths.contains(&process(**worker))).count() as i64
         };
         let shared: Vec<i64> = poison.map(shared).collect();
         let most = recorded - shared.iter().max().filter(|_| !job.has_ended()).unwrap_or(&0);

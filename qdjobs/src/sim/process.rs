@@ -133,7 +133,7 @@ impl LiveProcess {
         let store = SteppedStore::open(path, options, clock.clone())?;
         let queue = JobQueue::with_store(store.store());
         let seed = rng.roll();
-        let info = WorkerInfo::new(WorkerId(Rng::seeded(seed).id()), "simulated", number);
+        let info = WorkerInfo::new(WorkerId((Rng::seeded(seed).next() >> 1) as i64), "simulated", number);
         let defaults = TASKS.iter().map(|task| TaskDefaults {
             name: task.name.to_owned(),
             queue: task.options.queue.to_owned(),

@@ -137,9 +137,10 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// queues and tasks. A claim may skip jobs that another transaction has locked, so it may return fewer
     /// jobs or none. The order holds among the rest.
     ///
-    /// A worker holds a limited number of *suspected poison jobs* together: jobs with at least two crashes. They
-    /// are claimed in the claim order, up to the first one that the worker may not hold with the others, until
-    /// one of those has ended or was released, which wakes a waiting claim.
+    /// The workers of a process hold a limited number of *suspected poison jobs* together: jobs with at least two
+    /// crashes. They are claimed in the claim order, up to the first one that may not be held with the others, until
+    /// one of those has ended or was released, which wakes a waiting claim. A process is the workers whose
+    /// [`WorkerId`] has the same upper half.
     ///
     /// A request with [`wait`](ClaimRequest::wait) that finishes nothing and finds no job becomes a *waiting
     /// claim*. It is checked again when a job becomes ready, an earlier due instant is stored, its worker is
@@ -190,10 +191,10 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// so it records each attempt as released and keeps its number. The jobs keep their `scheduled_at`.
     ///
     /// If the worker is dead, a crash is counted for each job. It loses no retry and keeps its `scheduled_at`.
-    /// With its second crash, a job becomes a suspected poison job: a worker holds at most half as many suspected
-    /// jobs together as this one then held, and half of that again after each further death.
+    /// With its second crash, a job becomes a suspected poison job: the workers of a process hold at most half as
+    /// many suspected jobs together as this one then held, and half of that again after each further death.
     ///
-    /// A job whose crash count has reached the limit of the store fails if the worker held no other job, or if
+    /// A job whose crash count has reached the limit of the store fails if the process held no other job, or if
     /// this is its third death as the only job that was suspected before. The crashes that it shared with pending
     /// and running jobs are then no longer counted for them.
     fn release_worker(&self, worker: WorkerId, why: Release) -> Pending<Released>;

@@ -53,7 +53,7 @@ impl WorkerShared {
     }
 
     pub(super) fn new_worker_id(&self) -> WorkerId {
-        WorkerId(self.rng.id())
+        self.worker_id().renewed(self.rng.number())
     }
 
     /// Calls the event listener.

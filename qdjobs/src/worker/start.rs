@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::event::Event;
 use crate::model::job::{WorkerId, check_name};
-use crate::model::rng::Rng;
+use crate::model::rng::{Rng, process_number};
 use crate::store::{Release, TaskDefaults, TaskSet, WorkerInfo};
 use crate::task::Run;
 use crate::task::registry::Registry;
@@ -38,13 +38,13 @@ impl Worker {
         let pools = self.pools(&registry, &reactor)?;
 
         let rng = Rng::new();
-        let info = WorkerInfo::new(WorkerId(rng.id()), host(), std::process::id());
+        let id = WorkerId::in_process(process_number(), rng.number());
+        let info = WorkerInfo::new(id, host(), std::process::id());
         let queue = self.queue;
         let store = queue.store().clone();
         store.publish_tasks(task_defaults(&registry)).wait()?;
         store.register_worker(info.clone()).wait()?;
 
-        let id = info.id;
         let shared =
             Arc::new(WorkerShared::new(queue.downgrade(), registry, self.states, id, self.listener, rng));
         let mut supervisor = Supervisor::new(shared.clone(), info, self.lease);

@@ -299,6 +299,8 @@ promises! { $
         a_waiting_claim_is_answered_when_another_dispatcher_of_its_worker_completes_a_suspected_job
         suspected_jobs_that_are_released_wake_each_worker_that_may_hold_one
         a_suspected_job_that_leaves_the_line_keeps_no_waiting_claim_back
+        a_job_does_not_fail_for_one_of_another_worker_of_its_process
+        jobs_of_all_workers_of_a_dead_process_can_be_its_cause
     }
     command {
         a_failed_or_cancelled_job_is_retried_by_hand_with_a_fresh_budget

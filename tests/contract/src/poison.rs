@@ -399,6 +399,70 @@ pub(crate) fn the_search_for_poison_jobs_takes_about_log_n_deaths_and_fails_no_o
     }
 }
 
+/// Two workers that there were not before, of one process.
+fn new_process() -> [WorkerId; 2] {
+    static LAST: AtomicI64 = AtomicI64::new(1);
+    let process = LAST.fetch_add(1, Ordering::Relaxed) << 32;
+    [1, 2].map(|number| WorkerId(process | number))
+}
+
+/// Each of the two workers serves one queue, in which it always finds the same job.
+pub(crate) fn a_job_does_not_fail_for_one_of_another_worker_of_its_process(bench: &Bench) {
+    let of = |queue: &str| {
+        let mut job = job();
+        job.queue = queue.into();
+        job
+    };
+    let from = |queue: &str| ClaimRequest { queues: Some(Arc::from([queue.to_owned()])), ..want(1) };
+    for first in [0, 1] {
+        let jobs = bench.insert(vec![of("poison"), of("innocent")]);
+        let mut deaths = 0;
+        while bench.job(jobs[0]).status != Status::Failed {
+            assert!(deaths < 4, "{:?} {:?}", bench.job(jobs[0]), bench.job(jobs[1]));
+            let workers = new_process();
+            workers.iter().for_each(|worker| bench.register_worker(*worker));
+            let held = [bench.claim(workers[0], from("poison")), bench.claim(workers[1], from("innocent"))];
+            assert!(held.iter().all(|held| held.len() <= 1));
+            assert_eq!(ids(&held[0]), jobs[..1]);
+            deaths += 1;
+            // Released in either order.
+            let failed = [workers[first], workers[1 - first]].map(|worker| die(bench, worker)).concat();
+            assert!(failed.iter().all(|id| *id == jobs[0]), "{failed:?}");
+        }
+        assert_eq!(
+            deaths, 3,
+            "two with both, and one alone: the suspected jobs of a process are counted together"
+        );
+        let innocent = bench.job(jobs[1]);
+        assert_eq!((innocent.status, innocent.crash_count), (Status::Pending, 0));
+        bench.command(JobCommand::Cancel(jobs[1])).unwrap();
+    }
+}
+
+pub(crate) fn jobs_of_all_workers_of_a_dead_process_can_be_its_cause(bench: &Bench) {
+    let jobs = bench.insert(vec![task("mail"), task("ping")]);
+    let only = |name: &str| ClaimRequest { tasks: Arc::new(TaskSet::new([name])), ..want(1) };
+    // The first one has died twice, so that the next death would be its last, were it alone.
+    for _ in 0..2 {
+        let worker = new_worker();
+        bench.register_worker(worker);
+        assert_eq!(ids(&bench.claim(worker, only("mail"))), jobs[..1]);
+        assert_eq!(die(bench, worker), []);
+    }
+    // Released in either order, and at last alone.
+    for (order, alone) in [([0, 1], false), ([1, 0], false), ([0, 1], true)] {
+        let workers = new_process();
+        workers.iter().for_each(|worker| bench.register_worker(*worker));
+        assert_eq!(ids(&bench.claim(workers[0], only("mail"))), jobs[..1]);
+        if !alone {
+            assert_eq!(ids(&bench.claim(workers[1], only("ping"))), jobs[1..]);
+        }
+        let failed = order.map(|at| die(bench, workers[at])).concat();
+        assert_eq!(failed, if alone { &jobs[..1] } else { &[] }, "alone: {alone}");
+    }
+    assert_eq!(bench.job(jobs[1]).crash_count, 0, "explained");
+}
+
 pub(crate) fn a_suspected_job_that_leaves_the_line_keeps_no_waiting_claim_back(bench: &Bench) {
     for leaves_by in ["cancel", "claim"] {
         let (jobs, closest, _) = closest_in_the_middle(bench);

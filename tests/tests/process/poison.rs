@@ -43,6 +43,30 @@ fn a_thousand_jobs_of_a_killed_process_are_done_within_seconds_of_its_restart() 
     assert_eq!(crashes, [1]);
 }
 
+/// Each of the two workers of a process always finds the same job. Each death is one of both jobs.
+#[test]
+fn a_job_that_is_alone_in_its_worker_does_not_fail_for_one_of_another_worker_of_its_process() {
+    let workspace = Workspace::alone();
+    workspace.insert(&[("sleepy", JOB), ("abort_async", POISON)]);
+    let start = || WorkerProcess::worker_soon(&workspace, ["--tasks", "abort_async", "--beside", "sleepy"]);
+    let (mut worker, mut deaths) = (start(), 0);
+    while workspace.one::<i64>(UNFINISHED, []) > 0 {
+        if worker.has_ended() {
+            deaths += 1;
+            worker = start();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    workspace.assert_sound();
+    let ended =
+        "SELECT group_concat(task_name || ' ' || status, ', ') FROM (SELECT * FROM qdjobs_jobs ORDER BY id)";
+    assert_eq!(workspace.one::<String>(ended, []), "sleepy completed, abort_async failed");
+    // Two until both are suspected, if both were running, and one alone.
+    assert!((3..=5).contains(&deaths), "{deaths}");
+}
+
+const UNFINISHED: &str = "SELECT count(*) FROM qdjobs_jobs WHERE status IN ('pending', 'running')";
+
 /// `processes` workers share 1,000 jobs, of which those at `places` end their process. Each process is started
 /// again when it ends. Returns the deaths, how long the rest took after the last one, and how long all took.
 fn search(processes: usize, places: &[usize]) -> (usize, Duration, Duration) {
@@ -55,8 +79,7 @@ fn search(processes: usize, places: &[usize]) -> (usize, Duration, Duration) {
         (0..processes).map(|_| start(&workspace, 1_000 / processes)).collect();
     let begun = Instant::now();
     let (mut deaths, mut restarted) = (0, begun);
-    let left = "SELECT count(*) FROM qdjobs_jobs WHERE status IN ('pending', 'running')";
-    while workspace.one::<i64>(left, []) > 0 {
+    while workspace.one::<i64>(UNFINISHED, []) > 0 {
         for worker in &mut workers {
             if !worker.has_ended() {
                 continue;

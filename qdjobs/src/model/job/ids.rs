@@ -6,6 +6,7 @@
 //! Depends on serde.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
@@ -32,9 +33,30 @@ impl FromStr for JobId {
 
 /// The number of a worker. It is random at each start, so a restarted worker is a different worker.
 ///
+/// The upper 32 bits are the same for all workers of one process: they die together. If they are 0, the id tells
+/// nothing about a process.
+///
 /// Texts and JSON have it as 16 hexadecimal digits, since many JSON readers hold large integers only roughly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub i64);
+
+impl WorkerId {
+    /// An id with the number of a process as its upper half.
+    pub(crate) fn in_process(process: u32, number: u32) -> WorkerId {
+        WorkerId(i64::from(process & 0x7fff_ffff) << 32 | i64::from(number))
+    }
+
+    /// Another id of the same process.
+    pub(crate) fn renewed(self, number: u32) -> WorkerId {
+        WorkerId(self.0 >> 32 << 32 | i64::from(number))
+    }
+
+    /// The ids that the workers of the same process have.
+    pub(crate) fn process(self) -> RangeInclusive<i64> {
+        let first = self.0 >> 32 << 32;
+        if first <= 0 { self.0..=self.0 } else { first..=first | 0xffff_ffff }
+    }
+}
 
 impl fmt::Display for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,6 +87,21 @@ impl<'de> Deserialize<'de> for WorkerId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn workers_of_one_process_have_ids_of_one_range_and_others_have_none_of_it() {
+        let (ann, bob) = (WorkerId::in_process(7, 1), WorkerId::in_process(7, u32::MAX));
+        assert_eq!(ann.process(), bob.process());
+        assert!(ann.process().contains(&ann.0) && ann.process().contains(&bob.0));
+        assert_eq!(ann.renewed(u32::MAX), bob);
+        for stranger in [WorkerId::in_process(6, u32::MAX), WorkerId::in_process(8, 0)] {
+            assert!(!ann.process().contains(&stranger.0), "{stranger}");
+        }
+        assert!(WorkerId::in_process(u32::MAX, 1).0 > 0);
+        for alone in [0, 7, -1, i64::MIN].map(WorkerId) {
+            assert_eq!(alone.process(), alone.0..=alone.0);
+        }
+    }
 
     #[test]
     fn a_worker_id_is_read_back_from_its_text() {

@@ -9,7 +9,7 @@
 
 use super::leave_running::Leaving;
 use super::transaction::{Effects, Transaction};
-use crate::model::crash_count::{SUSPECTED_FROM, count_crash};
+use crate::model::crash_count::{Beside, SUSPECTED_FROM, count_crash};
 use crate::model::error::Result;
 use crate::model::job::{Job, Status, WorkerId};
 use crate::store::{FinishedJob, JobCommand, Release, Released, not_found};
@@ -95,8 +95,9 @@ pub(super) fn release_worker<T: Transaction>(
         return Ok(released);
     }
     let suspicions: Vec<_> = held.iter().map(|job| (job.claim.id, job.suspicion)).collect();
+    let beside = if held.is_empty() { Beside::default() } else { tx.held_beside(worker)? };
     // In the order of the ids, as `held`.
-    let crashes = count_crash(&suspicions, tx.crashes_max());
+    let crashes = count_crash(&suspicions, beside, tx.crashes_max());
     for (job, crash) in held.iter().zip(crashes.values()) {
         leave(tx, &Leaving::crashed(job, crash), effects)?;
     }

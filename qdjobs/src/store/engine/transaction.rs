@@ -9,6 +9,7 @@
 use super::leave_running::{Held, Leaving, Next};
 use crate::model::availability::Availability;
 use crate::model::clock::Timestamp;
+use crate::model::crash_count::Beside;
 use crate::model::error::Result;
 use crate::model::job::{AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
 use crate::store::{Claim, ClaimRequest, ClaimedJob, JobCommand, TaskDefaults, WorkerInfo};
@@ -91,8 +92,11 @@ pub(crate) trait Transaction {
     /// The jobs that a worker holds. No other transaction changes them before the commit.
     fn held_by(&mut self, worker: WorkerId) -> Result<Vec<Held>>;
 
+    /// The jobs that the other workers of its process hold, or held when they were released as dead.
+    fn held_beside(&mut self, worker: WorkerId) -> Result<Beside>;
+
     /// Subtracts the crashes that pending and running jobs share with `poison`, a job that has failed by its
-    /// last crash: those of workers that held both. A job that is then no longer suspected is available again.
+    /// last crash: those of processes that held both. A job that is then no longer suspected is available again.
     /// Returns how many jobs were changed.
     fn clear_crashes_shared_with(&mut self, poison: JobId) -> Result<usize>;
 

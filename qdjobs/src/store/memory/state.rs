@@ -11,7 +11,7 @@ use std::ops::Bound;
 
 use crate::model::availability::Availability;
 use crate::model::clock::{Timestamp, whole_micros};
-use crate::model::crash_count::{SuspectedGroup, Suspicion};
+use crate::model::crash_count::{Beside, SuspectedGroup, Suspicion};
 use crate::model::error::{Error, Result};
 use crate::model::idempotency::Holder;
 use crate::model::job::{Attempt, AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
@@ -197,11 +197,31 @@ impl Transaction for MemoryTransaction<'_> {
         Ok(self.state.held_by(worker).map(held).collect())
     }
 
+    fn held_beside(&mut self, worker: WorkerId) -> Result<Beside> {
+        let is_beside = |other: WorkerId| other != worker && worker.process().contains(&other.0);
+        let mut beside = Beside::default();
+        let is_own = |job: &Job| job.status == Status::Running && job.worker_id == Some(worker);
+        for row in self.state.rows.values().filter(|row| !is_own(&row.job)) {
+            let crashed = |attempt: &&Attempt| {
+                attempt.outcome == AttemptOutcome::Crashed && is_beside(attempt.worker_id)
+            };
+            // The counts before that death.
+            let before = row.job.crash_count.saturating_sub(1);
+            row.history.iter().filter(crashed).for_each(|_| beside.add(before));
+            if row.job.status == Status::Running && row.job.worker_id.is_some_and(is_beside) {
+                beside.add(row.job.crash_count);
+            }
+        }
+        Ok(beside)
+    }
+
     fn clear_crashes_shared_with(&mut self, poison: JobId) -> Result<usize> {
         let deaths = self.state.rows.get(&poison).map(Row::counted_deaths).unwrap_or_default();
+        let deaths: Vec<_> = deaths.into_iter().map(WorkerId::process).collect();
         let shared = |row: &Row| {
             let is_shared = |attempt: &&Attempt| {
-                attempt.outcome == AttemptOutcome::Crashed && deaths.contains(&attempt.worker_id)
+                attempt.outcome == AttemptOutcome::Crashed
+                    && deaths.iter().any(|process| process.contains(&attempt.worker_id.0))
             };
             row.history.iter().filter(is_shared).count() as u32
         };
@@ -334,8 +354,13 @@ impl State {
         })
     }
 
+    /// The suspected poison jobs that the workers of its process hold.
     fn held_suspected(&self, worker: WorkerId) -> SuspectedGroup {
-        let held = || self.held_by(worker).filter(|row| row.is_suspected());
+        let process = worker.process();
+        let holds = |job: &Job| {
+            job.status == Status::Running && job.worker_id.is_some_and(|other| process.contains(&other.0))
+        };
+        let held = || self.rows.values().filter(|row| holds(&row.job) && row.is_suspected());
         SuspectedGroup::new(held().count(), held().map(|row| row.max_suspected.unwrap_or(1)).min())
     }
 

@@ -14,7 +14,7 @@ use super::queries::finish::LeaveWriter;
 use super::queries::insert::Insert;
 use super::queries::{self, rows};
 use crate::model::clock::Timestamp;
-use crate::model::crash_count::CRASHES_MAX;
+use crate::model::crash_count::{Beside, CRASHES_MAX};
 use crate::model::error::{Error, Result};
 use crate::model::job::{AttemptOutcome, Job, JobId, NewJob, Progress, Status, WorkerId};
 use crate::store::engine::leave_running::{Held, Leaving};
@@ -217,6 +217,10 @@ impl Transaction for SqliteTransaction<'_> {
 
     fn held_by(&mut self, worker: WorkerId) -> Result<Vec<Held>> {
         queries::workers::held_by(self.conn, worker, self.now).map_err(error::before_commit(self.conn))
+    }
+
+    fn held_beside(&mut self, worker: WorkerId) -> Result<Beside> {
+        queries::workers::held_beside(self.conn, worker).map_err(error::before_commit(self.conn))
     }
 
     fn clear_crashes_shared_with(&mut self, poison: JobId) -> Result<usize> {

@@ -114,12 +114,32 @@ impl Search {
         }
     }
 
+    /// The crash counts before its death of the jobs that other workers of a process held. A worker that lost its
+    /// lease was another one before.
+    fn beside(&self, dead: &[(i64, State, State)]) -> Vec<i64> {
+        let Some(worker) = dead.first().and_then(|(_, old, _)| old.worker) else { return Vec::new() };
+        let is_beside = |other: i64| other != worker && other >> 32 == worker >> 32 && worker >> 32 > 0;
+        let others = self.jobs.iter().filter(|(job, _)| !dead.iter().any(|(held, ..)| held == *job));
+        let counts = others.flat_map(|(_, it)| {
+            let crashed = it
+                .crashes
+                .iter()
+                .filter(|other| is_beside(**other))
+                .map(|_| (it.state.crash_count - 1).max(0));
+            let runs = it.state.status == Status::Running && it.state.worker.is_some_and(is_beside);
+            crashed.chain(runs.then_some(it.state.crash_count))
+        });
+        counts.collect()
+    }
+
     /// All jobs of a dead worker were seen.
     fn end_death(&mut self) {
         let dead = std::mem::take(&mut self.dead);
         self.checked += usize::from(!dead.is_empty());
-        let before = dead.iter().filter(|(_, old, _)| old.crash_count >= SUSPECTED_FROM).count() as i64;
-        let after = dead.iter().filter(|(_, _, new)| new.crash_count >= SUSPECTED_FROM).count() as i64;
+        let mut counts = self.beside(&dead);
+        counts.extend(dead.iter().map(|(_, old, _)| old.crash_count));
+        let before = counts.iter().filter(|count| **count >= SUSPECTED_FROM).count() as i64;
+        let after = counts.iter().filter(|count| **count + 1 >= SUSPECTED_FROM).count() as i64;
         for &(job, old, new) in &dead {
             let Some(known) = self.jobs.get_mut(&job) else { continue };
             known.state = new;
@@ -131,7 +151,7 @@ impl Search {
                 together => (together.min(before) / 2).max(1),
             };
             let is_poison =
-                new.crash_count >= i64::from(CRASHES_MAX) && (dead.len() == 1 || known.alone >= 3);
+                new.crash_count >= i64::from(CRASHES_MAX) && (counts.len() == 1 || known.alone >= 3);
             if is_poison != (new.status == Status::Failed) {
                 self.violations.push(format!(
                     "job {job} is {} after {} crashes, the last with {dead:?}; the limit is {CRASHES_MAX}",
@@ -147,14 +167,17 @@ impl Search {
     /// A job has failed by its crashes.
     fn clear_for(&mut self, poison: i64) {
         let Some(known) = self.jobs.get(&poison) else { return };
+        // A worker without a process is its own.
+        let process = |worker: &i64| if worker >> 32 > 0 { worker >> 32 << 32 } else { *worker };
         let its: Vec<i64> =
-            known.crashes.iter().rev().take(known.state.crash_count as usize).copied().collect();
+            known.crashes.iter().rev().take(known.state.crash_count as usize).map(process).collect();
         let others = self.jobs.iter().filter(|(job, it)| {
             let is_live = matches!(it.state.status, Status::Pending | Status::Running);
             **job != poison && is_live && it.state.crash_count > 0
         });
-        let shared = others
-            .map(|(job, it)| (*job, it.crashes.iter().filter(|worker| its.contains(worker)).count() as i64));
+        let shared = others.map(|(job, it)| {
+            (*job, it.crashes.iter().filter(|worker| its.contains(&process(worker))).count() as i64)
+        });
         self.to_clear.push(shared.filter(|(_, shared)| *shared > 0).collect());
     }
 }
@@ -282,6 +305,23 @@ mod tests {
         log.change(1, |it| (it.status, it.crash_count) = (Status::Failed, it.crash_count + 1));
         log.change(2, |it| (it.status, it.crash_count) = (Status::Pending, it.crash_count + 1));
         log.is_bad("the limit is");
+    }
+
+    #[test]
+    fn a_failure_beside_the_job_of_another_worker_of_the_process_is_found() {
+        let process = 7 << 32;
+        for (neighbor, is_good) in [(process | 2, false), (8 << 32, true)] {
+            let mut log = Log::after(1..17, 2);
+            // The groups are halved, so that the first job is the only suspected one at its last death alone.
+            [8, 4, 2].into_iter().enumerate().for_each(|(at, most)| log.die(10 + at as i64, 1..=most));
+            let new = Log::after(17..18, 0);
+            log.steps.extend(new.steps);
+            log.states.extend(new.states);
+            log.claim(neighbor, [17]);
+            log.fail(process | 1, 1);
+            let violations = Search::through(&log.steps).violations;
+            assert_eq!(violations.iter().any(|it| it.contains("the limit is")), !is_good, "{violations:?}");
+        }
     }
 
     #[test]

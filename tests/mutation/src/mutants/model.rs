@@ -46,9 +46,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "fails-beside-other-jobs",
         breaks: "a job fails by its crashes only if no other job can be the cause",
         file: CRASH_COUNT,
-        old: "(held.len() == 1 || is_only_one)",
-        new: "(held.len() >= 1 || is_only_one)",
+        old: "(all.jobs == 1 || is_only_one)",
+        new: "(all.jobs >= 1 || is_only_one)",
         killed_by: contract(SEARCH),
+    },
+    Mutant {
+        name: "jobs-of-the-same-process-ignored",
+        breaks: "a job of another worker of the process can be the cause of its death",
+        file: CRASH_COUNT,
+        old: "    let mut all = beside;",
+        new: "    let mut all = Beside { jobs: beside.jobs.min(0), ..Beside::default() };",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::jobs_of_all_workers_of_a_dead_process_can_be_its_cause",
+        ),
     },
     Mutant {
         name: "group-not-halved",

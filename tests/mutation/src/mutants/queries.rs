@@ -97,10 +97,40 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "held-suspected-jobs-not-counted",
         breaks: "a claim counts the suspected poison jobs that its worker holds",
         file: SQL,
-        old: "WHERE status = 'running' AND worker_id = ?1 AND availability = 2\";",
-        new: "WHERE status = 'running' AND worker_id = ?1 AND availability = 3\";",
+        old: "AND worker_id BETWEEN ?1 AND ?2 AND availability = 2\";",
+        new: "AND worker_id BETWEEN ?1 AND ?2 AND availability = 3\";",
         killed_by: contract(
             "sqlite::in_a_file::poison::after_a_second_death_a_worker_holds_half_of_those_that_were_held_at_both",
+        ),
+    },
+    Mutant {
+        name: "suspected-jobs-of-one-worker-counted",
+        breaks: "the workers of a process count the suspected poison jobs that they hold together",
+        file: SQL,
+        old: "AND worker_id BETWEEN ?1 AND ?2 AND availability = 2\";",
+        new: "AND worker_id = ?1 AND worker_id = ?2 AND availability = 2\";",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::a_job_does_not_fail_for_one_of_another_worker_of_its_process",
+        ),
+    },
+    Mutant {
+        name: "released-neighbors-ignored",
+        breaks: "the jobs of a worker that was released first can be the cause of the death of its process",
+        file: SQL,
+        old: "AND qdjobs_attempts.worker_id <> ?3\n        AND",
+        new: "AND qdjobs_attempts.worker_id = ?3\n        AND",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::jobs_of_all_workers_of_a_dead_process_can_be_its_cause",
+        ),
+    },
+    Mutant {
+        name: "shared-crashes-of-one-worker-cleared",
+        breaks: "a poison job explains the crashes that another worker of its process counted",
+        file: SQL,
+        old: "THEN worker_id | 4294967295 ELSE",
+        new: "THEN worker_id ELSE",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::a_job_does_not_fail_for_one_of_another_worker_of_its_process",
         ),
     },
     Mutant {

@@ -58,7 +58,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "worker-number-reused",
         breaks: "a worker whose lease expired registers under a new number",
         file: WORKER_SHARED,
-        old: "WorkerId(self.rng.id())",
+        old: "self.worker_id().renewed(self.rng.number())",
         new: "self.worker_id()",
         killed_by: api(
             "worker::a_worker_whose_lease_expired_continues_under_a_new_number_and_its_late_result_is_discarded",

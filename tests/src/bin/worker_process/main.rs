@@ -4,6 +4,7 @@
 //! ```text
 //! worker_process work       <db> [--log file] [--concurrency n] [--async-concurrency n] [--lease ms]
 //!                           [--shutdown-timeout ms] [--tasks a,b] [--until signal|stop] [--max-crashes n]
+//!                           [--beside c,d]               a second worker, of these tasks
 //! worker_process enqueue    <db> <task> <n> [gap ms]     through qdjobs, one by one
 //! worker_process insert     <db> <task> <n> [gap ms]     by a plain connection, without qdjobs
 //! worker_process write-rows <db> <n> [held ms]           rows of its own, by a plain connection that reads

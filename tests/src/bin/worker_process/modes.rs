@@ -20,6 +20,7 @@ pub(crate) fn work(db: &str, options: &[&str], input: &mpsc::Receiver<String>) -
     let queue = JobQueue::options().max_crashes(max_crashes).open(db)?;
     let mut worker = Worker::new(&queue);
     let mut until = "signal";
+    let mut beside = None;
     for option in options.chunks(2) {
         worker = match *option {
             ["--log", path] => {
@@ -32,6 +33,10 @@ pub(crate) fn work(db: &str, options: &[&str], input: &mpsc::Receiver<String>) -
             ["--lease", ms] => worker.lease(Duration::from_millis(ms.parse()?)),
             ["--shutdown-timeout", ms] => worker.shutdown_timeout(Duration::from_millis(ms.parse()?)),
             ["--tasks", names] => worker.task_names(names.split(',')),
+            ["--beside", names] => {
+                beside = Some(Worker::new(&queue).task_names(names.split(',')));
+                worker
+            }
             // An option of the queue, which is open already.
             ["--max-crashes", _] => worker,
             ["--until", what] => {
@@ -43,6 +48,8 @@ pub(crate) fn work(db: &str, options: &[&str], input: &mpsc::Receiver<String>) -
     }
     let reporter = shared.clone();
     let worker = worker.state(shared.clone()).on_event(move |event| reporter.report_event(event));
+    // A second worker of this process. It stops when it is dropped.
+    let _beside = beside.map(|worker| worker.state(shared.clone()).start()).transpose()?;
     match until {
         "signal" => worker.run()?,
         _ => {

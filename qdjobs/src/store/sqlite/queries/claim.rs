@@ -118,10 +118,11 @@ fn place(row: &Row<'_>) -> SqlResult<Place> {
     Ok((Reverse(priority), at, row.get(2)?))
 }
 
-/// The suspected poison jobs that a worker holds.
+/// The suspected poison jobs that the workers of its process hold.
 fn held_suspected(conn: &Connection, worker: WorkerId) -> SqlResult<SuspectedGroup> {
     let mut held = conn.prepare_cached(sql::HELD_SUSPECTED)?;
-    held.query_row([worker.0], |row| {
+    let process = worker.process();
+    held.query_row([*process.start(), *process.end()], |row| {
         let count: i64 = row.get(0)?;
         Ok(SuspectedGroup::new(count as usize, row.get(1)?))
     })

@@ -31,7 +31,7 @@ pub(in crate::store::sqlite) fn time(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-fn count(value: i64) -> u32 {
+pub(in crate::store::sqlite) fn count(value: i64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 

@@ -113,10 +113,11 @@ pub(in crate::store::sqlite) const NEXT_SUSPECTED_PAIR: &str = "
 pub(in crate::store::sqlite) const HAS_SUSPECTED: &str = "
     SELECT 1 FROM qdjobs_jobs INDEXED BY qdjobs_suspected WHERE status = 'pending' AND availability = 2 LIMIT 1";
 
-/// Binds worker; returns how many suspected poison jobs it holds, and the smallest max_suspected among them.
+/// Binds the first and the last worker id of a process; returns how many suspected poison jobs its workers hold, and
+/// the smallest max_suspected among them.
 pub(in crate::store::sqlite) const HELD_SUSPECTED: &str = "
     SELECT count(*), min(coalesce(max_suspected, 1)) FROM qdjobs_jobs INDEXED BY qdjobs_running
-    WHERE status = 'running' AND worker_id = ?1 AND availability = 2";
+    WHERE status = 'running' AND worker_id BETWEEN ?1 AND ?2 AND availability = 2";
 
 /// Binds task_name, queue, limit; returns priority, scheduled_at, id in claim order. Reads only qdjobs_ready.
 pub(in crate::store::sqlite) const READY: &str = "
@@ -260,16 +261,35 @@ pub(in crate::store::sqlite) const HELD_BY: &str = "
     SELECT id, attempt, worker_id, crash_count, max_suspected, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND worker_id = ?1";
 
+/// Binds the first and the last worker id of a process, and a worker; returns for each job that another worker of the
+/// process holds, or held when it was released as dead, the crash count before that death. Leaves out the jobs that
+/// the worker itself holds.
+pub(in crate::store::sqlite) const HELD_BESIDE: &str = "
+    SELECT crash_count FROM qdjobs_jobs INDEXED BY qdjobs_running
+    WHERE status = 'running' AND worker_id BETWEEN ?1 AND ?2 AND worker_id <> ?3
+    UNION ALL
+    SELECT max(crash_count - 1, 0)
+    FROM qdjobs_attempts INDEXED BY qdjobs_crashed CROSS JOIN qdjobs_jobs ON qdjobs_jobs.id = job_id
+    WHERE outcome = 'crashed' AND qdjobs_attempts.worker_id BETWEEN ?1 AND ?2 AND qdjobs_attempts.worker_id <> ?3
+        AND (status <> 'running' OR qdjobs_jobs.worker_id IS NOT ?3)";
+
 /// Binds the id of a job that has failed by its last crash. For each other pending or running job, subtracts the
 /// crashes that both share. Those of the failed job are its last ones, as many as its crash count: earlier ones
 /// were counted before it was retried by hand. What a job's deaths as the only suspected one have shown is forgotten.
 pub(in crate::store::sqlite) const CLEAR_SHARED_CRASHES: &str = "
-    WITH death (worker_id) AS (
+    WITH crash (worker_id) AS (
             SELECT worker_id FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'crashed'
             ORDER BY attempt DESC LIMIT (SELECT crash_count FROM qdjobs_jobs WHERE id = ?1)),
+        -- The ids of each process, as `WorkerId::process`.
+        death (first, last) AS (
+            SELECT DISTINCT
+                CASE WHEN worker_id >> 32 > 0 THEN worker_id >> 32 << 32 ELSE worker_id END,
+                CASE WHEN worker_id >> 32 > 0 THEN worker_id | 4294967295 ELSE worker_id END
+            FROM crash),
         shared (job_id, crashes) AS (
-            SELECT job_id, count(*) FROM qdjobs_attempts INDEXED BY qdjobs_crashed
-            WHERE outcome = 'crashed' AND worker_id IN (SELECT worker_id FROM death) AND job_id <> ?1 GROUP BY job_id)
+            SELECT job_id, count(*)
+            FROM death CROSS JOIN qdjobs_attempts INDEXED BY qdjobs_crashed ON worker_id BETWEEN first AND last
+            WHERE outcome = 'crashed' AND job_id <> ?1 GROUP BY job_id)
     UPDATE qdjobs_jobs SET
         crash_count = max(crash_count - shared.crashes, 0),
         availability = CASE WHEN crash_count - shared.crashes > 1 THEN availability ELSE min(availability, 1) END,
@@ -334,7 +354,8 @@ pub(in crate::store::sqlite) const HOT: &[(&str, &str)] = &[
     (FIRST_READY, "INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (NEXT_SUSPECTED_PAIR, "COVERING INDEX qdjobs_suspected (task_name=? AND queue>?)"),
     (HAS_SUSPECTED, "COVERING INDEX qdjobs_suspected"),
-    (HELD_SUSPECTED, "COVERING INDEX qdjobs_running (worker_id=? AND availability=?)"),
+    (HELD_SUSPECTED, "COVERING INDEX qdjobs_running (worker_id>? AND worker_id<?)"),
+    (HELD_BESIDE, "qdjobs_crashed (worker_id>? AND worker_id<?)"),
     (SUSPECTED, "INDEX qdjobs_suspected (task_name=? AND queue=?)"),
     (READY_JOB, "INTEGER PRIMARY KEY"),
     (CLAIM_ONE, "INTEGER PRIMARY KEY"),

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{SqlResult, rows, sql};
 use crate::model::clock::Timestamp;
+use crate::model::crash_count::Beside;
 use crate::model::job::{JobId, WorkerId};
 use crate::store::engine::leave_running::Held;
 use crate::store::{WorkerInfo, WorkerState};
@@ -65,6 +66,18 @@ pub(in crate::store::sqlite) fn held_by(
 ) -> SqlResult<Vec<Held>> {
     let mut held = conn.prepare_cached(sql::HELD_BY)?;
     held.query_map([worker.0], |row| rows::held(row, now))?.collect()
+}
+
+/// The jobs that the other workers of its process hold, or held when they were released as dead.
+pub(in crate::store::sqlite) fn held_beside(conn: &Connection, worker: WorkerId) -> SqlResult<Beside> {
+    let process = worker.process();
+    let mut held = conn.prepare_cached(sql::HELD_BESIDE)?;
+    let mut rows = held.query([*process.start(), *process.end(), worker.0])?;
+    let mut beside = Beside::default();
+    while let Some(row) = rows.next()? {
+        beside.add(rows::count(row.get(0)?));
+    }
+    Ok(beside)
 }
 
 /// Subtracts the crashes that pending and running jobs share with `poison`. Returns how many jobs were changed.
