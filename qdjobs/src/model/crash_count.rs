@@ -79,6 +79,7 @@ impl SuspectedGroup {
         SuspectedGroup { count, most: if count == 0 { usize::MAX } else { most_together(least) } }
     }
 
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "the memory store tries each job"))]
     pub(crate) fn is_full(self) -> bool {
         self.count >= self.most
     }
