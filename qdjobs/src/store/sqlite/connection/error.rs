@@ -52,14 +52,21 @@ pub(in crate::store::sqlite) fn is_fatal(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Whether the error of a copy is about the file that is read. Otherwise it is about the file that is written.
-pub(in crate::store::sqlite) fn concerns_what_is_read(error: &rusqlite::Error) -> bool {
-    let reads = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_DATA];
-    is_damaged(error) || reads.contains(&extended(error))
-}
-
-fn is_damaged(error: &rusqlite::Error) -> bool {
-    matches!(code(error), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+/// Whether the error of a copy is about the file that is written. Otherwise it is about the database that is read.
+pub(in crate::store::sqlite) fn concerns_the_copy(error: &rusqlite::Error) -> bool {
+    let writes = [
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_FSYNC,
+        ffi::SQLITE_IOERR_DIR_FSYNC,
+        ffi::SQLITE_IOERR_TRUNCATE,
+        ffi::SQLITE_IOERR_FSTAT,
+        ffi::SQLITE_IOERR_DELETE,
+        ffi::SQLITE_IOERR_CLOSE,
+    ];
+    match code(error) {
+        Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => true,
+        _ => writes.contains(&extended(error)),
+    }
 }
 
 /// Whether the disk is full. An error while the shared memory grows counts, too, because that memory is a
@@ -75,7 +82,7 @@ pub(in crate::store::sqlite) fn before_commit(conn: &Connection) -> impl Fn(rusq
 
 /// The error of a step on the database at `path`, before the commit.
 pub(in crate::store::sqlite) fn at(path: &Path) -> impl Fn(rusqlite::Error) -> Error {
-    |error| not_stored(error).in_database(path.to_str())
+    |error| not_stored(error).in_database(Some(&path.to_string_lossy()))
 }
 
 /// The path of the database, for an error. A temporary database has none.
@@ -164,22 +171,17 @@ fn first_line(error: &rusqlite::Error) -> String {
 /// The error of writing a copy of a database to `to`.
 pub(in crate::store::sqlite) fn copying_to(to: &Path) -> impl Fn(rusqlite::Error) -> Error {
     |error| {
-        if is_damaged(&error) {
-            return at(to)(error);
-        }
-        let kind = not_stored_kind(&error);
-        Error::new(kind, format!("`{}` cannot be written: {error}", to.display()))
+        let kind = not_stored(copy_of(&error)).kind();
+        Error::new(kind, format!("`{}` cannot be written: {}", to.display(), first_line(&error)))
             .help("check that its disk works and has room, then call this again; no partial copy is left")
             .caused_by(error)
     }
 }
 
-fn not_stored_kind(error: &rusqlite::Error) -> ErrorKind {
-    match code(error) {
-        Some(ErrorCode::ReadOnly) => ErrorKind::ReadOnly,
-        _ if is_full(error) => ErrorKind::StorageFull,
-        _ => ErrorKind::Storage,
-    }
+/// The same code, for a second look at it.
+fn copy_of(error: &rusqlite::Error) -> rusqlite::Error {
+    let code = ffi::Error::new(extended(error));
+    rusqlite::Error::SqliteFailure(code, Some(error.to_string()))
 }
 
 /// The error of a checkpoint on this connection. The jobs in the log are stored; after a failed sync, that is no
@@ -187,14 +189,16 @@ fn not_stored_kind(error: &rusqlite::Error) -> ErrorKind {
 pub(in crate::store::sqlite) fn in_checkpoint(conn: &Connection) -> impl Fn(rusqlite::Error) -> Error {
     |error| {
         let plain = not_stored(error);
+        let why = plain.message().trim_end_matches("; nothing was stored");
         let known = if plain.is_fatal() { "" } else { "; the jobs in the log are stored" };
-        let message = format!(
-            "the write-ahead log cannot be written back into the database: {}{known}",
-            plain.message()
-        );
+        let help = match plain.kind() {
+            ErrorKind::Corrupt => DAMAGED_HELP,
+            _ => "check the disk, its free space and the system log",
+        };
+        let message = format!("the write-ahead log cannot be written back into the database: {why}{known}");
         Error::new(plain.kind(), message)
             .in_database(path(conn))
-            .help("check the disk, its free space and the system log")
+            .help(help)
             .fatal(plain.is_fatal())
             .caused_by(plain)
     }
@@ -419,6 +423,33 @@ mod tests {
         let elsewhere = Connection::open_in_memory().unwrap();
         let error = before_commit(&elsewhere)(elsewhere.execute("DELETE FROM qdjobs_jobs", []).unwrap_err());
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    }
+
+    #[test]
+    fn the_error_of_a_checkpoint_does_not_say_that_nothing_was_stored() {
+        let conn = Connection::open_in_memory().unwrap();
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CORRUPT]
+        {
+            let (plain, error) = (not_stored(sqlite(code)), in_checkpoint(&conn)(sqlite(code)));
+            assert_eq!((error.kind(), error.is_fatal()), (plain.kind(), plain.is_fatal()), "{error}");
+            assert!(!error.to_string().contains("nothing was stored"), "{error}");
+            let is_stored = error.to_string().contains("the jobs in the log are stored");
+            assert_eq!(is_stored, !error.is_fatal(), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_copy_is_about_the_file_that_failed() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_READONLY, ffi::SQLITE_CANTOPEN] {
+            assert!(concerns_the_copy(&sqlite(code)), "{code}");
+        }
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_CORRUPT]
+        {
+            assert!(!concerns_the_copy(&sqlite(code)), "{code}");
+        }
+        let error = copying_to(Path::new("copy.db"))(sqlite(ffi::SQLITE_FULL));
+        assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+        assert!(error.to_string().starts_with("`copy.db` cannot be written: "), "{error}");
     }
 
     #[test]

@@ -41,9 +41,9 @@ pub(in crate::store::sqlite) fn copy(conn: &Connection, from: &Path, to: &Path) 
     refuse_log_of_another(to)?;
     let created = create(to)?;
     let copied = conn.execute("VACUUM INTO ?1", [name]).map(drop);
-    let copied = copied.map_err(|error| match error::concerns_what_is_read(&error) {
-        true => error::before_commit(conn)(error),
-        false => error::copying_to(to)(error),
+    let copied = copied.map_err(|error| match error::concerns_the_copy(&error) {
+        true => error::copying_to(to)(error),
+        false => error::before_commit(conn)(error),
     });
     let copied = copied
         .and_then(|()| mark(to).map_err(error::copying_to(to)))

@@ -102,7 +102,7 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> 
 
 /// The error of a write to the new file.
 fn not_written(new: &Connection) -> impl Fn(rusqlite::Error) -> Error {
-    error::copying_to(Path::new(new.path().unwrap_or_default()))
+    error::copying_to(Path::new(new.path().unwrap_or("the new database")))
 }
 
 fn copy(old: &Connection, new: &Connection) -> Result<Salvage> {
