@@ -459,6 +459,23 @@ mod tests {
     }
 
     #[test]
+    fn a_queued_request_wakes_the_thread_that_sleeps_without_a_limit() {
+        let request_queue = std::sync::Arc::new(RequestQueue::default());
+        let (woken, wakes) = std::sync::mpsc::channel();
+        let sleeper = request_queue.clone();
+        let thread = std::thread::spawn(move || {
+            sleeper.wait(Sleep::default());
+            woken.send(()).unwrap();
+        });
+        while !request_queue.is_quiet() {
+            std::thread::yield_now();
+        }
+        request_queue.push(Request::Look).unwrap();
+        wakes.recv_timeout(Duration::from_secs(60)).expect("it is woken");
+        thread.join().unwrap();
+    }
+
+    #[test]
     fn waiting_jobs_are_counted_with_all_their_texts_and_too_many_bytes_are_refused_at_once() {
         let request_queue = RequestQueue { bytes_max: 10_000, ..RequestQueue::default() };
         let push = |job: &NewJob| {

@@ -146,8 +146,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
             drop(state);",
         new: "if state.closed && std::mem::take(&mut state.asleep) {
             drop(state);",
-        killed_by: contract(
-            "sqlite::in_a_file::heartbeat::a_heartbeat_counts_and_every_worker_is_read_oldest_first",
+        killed_by: unit(
+            "store::engine::requests::tests::a_queued_request_wakes_the_thread_that_sleeps_without_a_limit",
         ),
     },
     Mutant {
