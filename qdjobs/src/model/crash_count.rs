@@ -41,7 +41,8 @@ const DEATHS_AS_ONLY_ONE: i64 = 3;
 pub(crate) struct Suspicion {
     /// The crashes that are counted for the job.
     pub(crate) crash_count: u32,
-    /// The column `max_suspected`: the most suspected jobs, this one included, that a worker holds together.
+    /// The column `max_suspected`: the most suspected jobs, this one included, that the workers of a process hold
+    /// together.
     /// `None` for a job that was never suspected. Below 1, it stands for 1, and each number below 1 for a death
     /// as the only suspected job.
     pub(crate) max_suspected: Option<i64>,
@@ -107,6 +108,8 @@ pub(crate) struct Crash {
     pub(crate) error: String,
     /// What becomes of the job; `None` if it fails.
     pub(crate) suspicion: Option<Suspicion>,
+    /// Whether the crash is counted. It is not if a job of another worker of the process has just failed by it.
+    pub(crate) is_counted: bool,
 }
 
 /// The jobs of the other workers of a process, as they were when it died.
@@ -117,6 +120,8 @@ pub(crate) struct Beside {
     pub(crate) suspected: usize,
     /// Those of them that have crashed before: they are suspected now.
     pub(crate) crashed: usize,
+    /// One of them has failed by this death, so it is the cause.
+    pub(crate) has_failed: bool,
 }
 
 impl Beside {
@@ -135,18 +140,19 @@ pub(crate) fn count_crash(
     beside: Beside,
     crashes_max: u32,
 ) -> BTreeMap<JobId, Crash> {
+    let is_counted = !beside.has_failed;
     let mut all = beside;
     held.iter().for_each(|(_, job)| all.add(job.crash_count));
     let (before, after) = (all.suspected, all.crashed);
     let is_poison = |job: Suspicion, then: Suspicion| {
         let deaths_as_only_one = 2_i64.saturating_sub(job.max_suspected.unwrap_or(1));
         let is_only_one = before == 1 && job.is_suspected() && deaths_as_only_one >= DEATHS_AS_ONLY_ONE;
-        then.crash_count >= crashes_max && (all.jobs == 1 || is_only_one)
+        is_counted && then.crash_count >= crashes_max && (all.jobs == 1 || is_only_one)
     };
     let crash = |&(id, job): &(JobId, Suspicion)| {
-        let then = job.after_death(before, after);
+        let then = if is_counted { job.after_death(before, after) } else { job };
         let suspicion = Some(then).filter(|_| !is_poison(job, then));
-        (id, Crash { error: error_of(then.crash_count, suspicion.is_none()), suspicion })
+        (id, Crash { error: error_of(then.crash_count, suspicion.is_none()), suspicion, is_counted })
     };
     held.iter().map(crash).collect()
 }
@@ -252,6 +258,9 @@ mod tests {
                 assert_eq!(crash, together[&id], "{split}");
             }
         }
+        let failed = Beside { has_failed: true, ..Beside::default() };
+        let crash = count_crash(&[job(1, 2, 1)], failed, 3).remove(&JobId(1)).unwrap();
+        assert_eq!((crash.suspicion, crash.is_counted), (Some(job(1, 2, 1).1), false), "it has the cause");
         let mut beside = Beside::default();
         beside.add(0);
         let crash = count_crash(&[job(1, 2, 1)], beside, 3).remove(&JobId(1)).unwrap();

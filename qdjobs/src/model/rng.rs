@@ -28,7 +28,10 @@ pub(crate) struct Rng(AtomicU64);
 impl Rng {
     /// A generator seeded by the operating system, through the hash keys of the standard library.
     pub(crate) fn new() -> Rng {
-        Rng::seeded(RandomState::new().build_hasher().finish())
+        let mut hasher = RandomState::new().build_hasher();
+        // A fork continues with the hash keys of its parent, as its siblings do.
+        hasher.write_u32(std::process::id());
+        Rng::seeded(hasher.finish())
     }
 
     pub(crate) fn seeded(seed: u64) -> Rng {

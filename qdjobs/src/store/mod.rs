@@ -140,7 +140,7 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// The workers of a process hold a limited number of *suspected poison jobs* together: jobs with at least two
     /// crashes. They are claimed in the claim order, up to the first one that may not be held with the others, until
     /// one of those has ended or was released, which wakes a waiting claim. A process is the workers whose
-    /// [`WorkerId`] has the same upper half.
+    /// [`WorkerId`] has the same upper half, unless that is 0.
     ///
     /// A request with [`wait`](ClaimRequest::wait) that finishes nothing and finds no job becomes a *waiting
     /// claim*. It is checked again when a job becomes ready, an earlier due instant is stored, its worker is

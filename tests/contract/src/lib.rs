@@ -127,6 +127,8 @@ pub fn check_that_due_jobs_are_claimed_on_time(factory: impl Fn(Clock) -> Subjec
             let tasks = Arc::new(TaskSet::new(["mail"]));
             let request = ClaimRequest { wait: true, ..ClaimRequest::new(worker, tasks, 1) };
             let waiting_claim = subject.store.claim(request);
+            // A store that looks by a timer sleeps by now until the far job. No event tells when it does.
+            std::thread::sleep(DELAY);
             let mut job = NewJob::new("mail", "{}");
             job.run_at = RunAt::After(DELAY);
             answer(subject.store.insert(vec![job])).unwrap();
@@ -301,6 +303,8 @@ promises! { $
         a_suspected_job_that_leaves_the_line_keeps_no_waiting_claim_back
         a_job_does_not_fail_for_one_of_another_worker_of_its_process
         jobs_of_all_workers_of_a_dead_process_can_be_its_cause
+        a_death_before_the_job_began_is_not_one_of_its_process
+        the_death_by_which_a_job_fails_counts_for_no_job_of_its_process
     }
     command {
         a_failed_or_cancelled_job_is_retried_by_hand_with_a_fresh_budget

@@ -463,6 +463,56 @@ pub(crate) fn jobs_of_all_workers_of_a_dead_process_can_be_its_cause(bench: &Ben
     assert_eq!(bench.job(jobs[1]).crash_count, 0, "explained");
 }
 
+/// A worker that was presumed dead goes on in the same process, under another id.
+pub(crate) fn a_death_before_the_job_began_is_not_one_of_its_process(bench: &Bench) {
+    let jobs = bench.insert(vec![job(), job()]);
+    let process = new_process()[0].0;
+    let worker = |number: i64| WorkerId(process | (number << 8));
+    assert_eq!(hold(bench, worker(1), 2), jobs);
+    bench.advance(SECOND);
+    assert_eq!(die(bench, worker(1)), []);
+    bench.advance(SECOND);
+    assert_eq!(hold(bench, worker(2), 2), jobs);
+    let neighbor = Claim { id: jobs[1], attempt: 2, worker: worker(2) };
+    bench.finish(neighbor, complete());
+    bench.advance(SECOND);
+    assert_eq!(die(bench, worker(2)), []);
+    bench.advance(SECOND);
+    assert_eq!(hold(bench, worker(3), 2), jobs[..1]);
+    bench.advance(SECOND);
+    assert_eq!(die(bench, worker(3)), jobs[..1], "alone, at its third crash");
+}
+
+pub(crate) fn the_death_by_which_a_job_fails_counts_for_no_job_of_its_process(bench: &Bench) {
+    for order in [[0, 1], [1, 0]] {
+        let jobs = bench.insert(vec![task("mail"), task("ping")]);
+        let only = |name: &str| ClaimRequest { tasks: Arc::new(TaskSet::new([name])), ..want(1) };
+        let mut deaths = 0;
+        while bench.job(jobs[0]).status != Status::Failed {
+            // The neighbor is a new one each time, so it is never suspected.
+            let neighbor = bench.insert_one(task("fresh"));
+            let workers = new_process();
+            workers.iter().for_each(|worker| bench.register_worker(*worker));
+            assert_eq!(ids(&bench.claim(workers[0], only("mail"))), jobs[..1]);
+            assert_eq!(ids(&bench.claim(workers[1], only("fresh"))), [neighbor]);
+            let failed = order.map(|at| die(bench, workers[at])).concat();
+            deaths += 1;
+            assert!(deaths <= 5 && failed.iter().all(|id| *id == jobs[0]), "{failed:?}");
+            let (found, is_last) = (bench.job(neighbor), !failed.is_empty());
+            assert_eq!(
+                (found.status, found.crash_count),
+                (Status::Pending, u32::from(!is_last)),
+                "{order:?}"
+            );
+            let crashed = bench.attempts(neighbor).iter().map(|it| it.outcome).collect::<Vec<_>>();
+            assert_eq!(crashed, [AttemptOutcome::Crashed]);
+            bench.command(JobCommand::Cancel(neighbor)).unwrap();
+        }
+        assert_eq!(deaths, 5, "three as the only suspected one");
+        bench.command(JobCommand::Cancel(jobs[1])).unwrap();
+    }
+}
+
 pub(crate) fn a_suspected_job_that_leaves_the_line_keeps_no_waiting_claim_back(bench: &Bench) {
     for leaves_by in ["cancel", "claim"] {
         let (jobs, closest, _) = closest_in_the_middle(bench);

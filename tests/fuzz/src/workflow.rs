@@ -255,7 +255,12 @@ fn draw(bytes: &mut Unstructured<'_>, claims: &[(Claim, Ticket)]) -> Generated<S
 }
 
 fn worker(bytes: &mut Unstructured<'_>) -> Generated<WorkerId> {
-    Ok(WorkerId(bytes.int_in_range(1..=3)?))
+    Ok(numbered(bytes.int_in_range(1..=3)?))
+}
+
+/// Two workers of one process, and one of another.
+fn numbered(number: i64) -> WorkerId {
+    WorkerId(if number < 3 { 1 << 32 | number } else { number })
 }
 
 fn id(bytes: &mut Unstructured<'_>) -> Generated<JobId> {
@@ -299,10 +304,10 @@ fn job(bytes: &mut Unstructured<'_>) -> Generated<NewJob> {
 fn claim(bytes: &mut Unstructured<'_>, claims: &[(Claim, Ticket)]) -> Generated<Claim> {
     let recent = bytes.int_in_range(0..=5_usize)?;
     let made = claims.iter().rev().nth(recent % claims.len().max(1)).map(|(claim, _)| *claim);
-    let made = made.unwrap_or(Claim { id: JobId(1), attempt: 1, worker: WorkerId(1) });
+    let made = made.unwrap_or(Claim { id: JobId(1), attempt: 1, worker: numbered(1) });
     Ok(match bytes.int_in_range(0..=9)? {
         0 => Claim { attempt: made.attempt.wrapping_add(1), ..made },
-        1 => Claim { worker: WorkerId(made.worker.0 % 3 + 1), ..made },
+        1 => Claim { worker: numbered((made.worker.0 & 3) % 3 + 1), ..made },
         2 => Claim { id: id(bytes)?, ..made },
         3 => Claim { attempt: u32::arbitrary(bytes)?, ..made },
         _ => made,

@@ -33,8 +33,8 @@ impl FromStr for JobId {
 
 /// The number of a worker. It is random at each start, so a restarted worker is a different worker.
 ///
-/// The upper 32 bits are the same for all workers of one process: they die together. If they are 0, the id tells
-/// nothing about a process.
+/// The upper 32 bits are the same for all workers of one process: they die together. If they are 0 or
+/// negative, the id tells nothing about a process.
 ///
 /// Texts and JSON have it as 16 hexadecimal digits, since many JSON readers hold large integers only roughly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

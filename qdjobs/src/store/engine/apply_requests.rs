@@ -95,13 +95,17 @@ pub(super) fn release_worker<T: Transaction>(
         return Ok(released);
     }
     let suspicions: Vec<_> = held.iter().map(|job| (job.claim.id, job.suspicion)).collect();
-    let beside = if held.is_empty() { Beside::default() } else { tx.held_beside(worker)? };
+    let beside = match held.iter().map(|job| job.started_at).min() {
+        Some(since) => tx.held_beside(worker, since)?,
+        None => Beside::default(),
+    };
     // In the order of the ids, as `held`.
     let crashes = count_crash(&suspicions, beside, tx.crashes_max());
     for (job, crash) in held.iter().zip(crashes.values()) {
         leave(tx, &Leaving::crashed(job, crash), effects)?;
     }
-    // After all crashes are recorded: this death, too, is shared.
+    // After all crashes are recorded: this death, too, is shared. The jobs of the other workers of the process are
+    // released later, and then find the cause.
     for (id, _) in crashes.iter().filter(|(_, crash)| crash.suspicion.is_none()) {
         effects.ready += tx.clear_crashes_shared_with(*id)?;
         released.failed.extend(tx.job(*id)?);

@@ -152,11 +152,12 @@ impl<'a> Leaving<'a> {
             None => Next::Ended(Status::Failed),
         };
         let max_suspected = crash.suspicion.and_then(|it| it.max_suspected);
+        let counts = if crash.is_counted { Counted::Crash { max_suspected } } else { Counted::ErrorAlone };
         Leaving {
             claim: held.claim,
             started_at: held.started_at,
             next,
-            counts: Counted::Crash { max_suspected },
+            counts,
             outcome: Some(AttemptOutcome::Crashed),
             error: Some(Cow::Borrowed(&crash.error)),
         }

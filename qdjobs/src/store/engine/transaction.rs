@@ -92,11 +92,12 @@ pub(crate) trait Transaction {
     /// The jobs that a worker holds. No other transaction changes them before the commit.
     fn held_by(&mut self, worker: WorkerId) -> Result<Vec<Held>>;
 
-    /// The jobs that the other workers of its process hold, or held when they were released as dead.
-    fn held_beside(&mut self, worker: WorkerId) -> Result<Beside>;
+    /// The jobs that the other workers of its process hold, or held when they were released as dead after `since`:
+    /// an earlier death of one of them was another one, for example of a worker that lost its lease.
+    fn held_beside(&mut self, worker: WorkerId, since: Timestamp) -> Result<Beside>;
 
     /// Subtracts the crashes that pending and running jobs share with `poison`, a job that has failed by its
-    /// last crash: those of processes that held both. A job that is then no longer suspected is available again.
+    /// last crash: those of processes that held both at the same time. A job that is then no longer suspected is available again.
     /// Returns how many jobs were changed.
     fn clear_crashes_shared_with(&mut self, poison: JobId) -> Result<usize>;
 

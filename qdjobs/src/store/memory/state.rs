@@ -44,7 +44,7 @@ struct Row {
     own_name: Option<String>,
     /// Whether the job may be claimed, while it is pending.
     availability: Availability,
-    /// The most suspected poison jobs that a worker holds together with this one.
+    /// The most suspected poison jobs that the workers of a process hold together with this one.
     max_suspected: Option<i64>,
     /// The attempts that have ended, oldest first.
     history: Vec<Attempt>,
@@ -197,17 +197,21 @@ impl Transaction for MemoryTransaction<'_> {
         Ok(self.state.held_by(worker).map(held).collect())
     }
 
-    fn held_beside(&mut self, worker: WorkerId) -> Result<Beside> {
+    fn held_beside(&mut self, worker: WorkerId, since: Timestamp) -> Result<Beside> {
         let is_beside = |other: WorkerId| other != worker && worker.process().contains(&other.0);
         let mut beside = Beside::default();
         let is_own = |job: &Job| job.status == Status::Running && job.worker_id == Some(worker);
         for row in self.state.rows.values().filter(|row| !is_own(&row.job)) {
             let crashed = |attempt: &&Attempt| {
-                attempt.outcome == AttemptOutcome::Crashed && is_beside(attempt.worker_id)
+                attempt.outcome == AttemptOutcome::Crashed
+                    && is_beside(attempt.worker_id)
+                    && attempt.ended_at >= since
             };
-            // The counts before that death.
-            let before = row.job.crash_count.saturating_sub(1);
-            row.history.iter().filter(crashed).for_each(|_| beside.add(before));
+            for _ in row.history.iter().filter(crashed) {
+                // The count before that death.
+                beside.add(row.job.crash_count.saturating_sub(1));
+                beside.has_failed |= row.has_failed_by_a_crash();
+            }
             if row.job.status == Status::Running && row.job.worker_id.is_some_and(is_beside) {
                 beside.add(row.job.crash_count);
             }
@@ -217,11 +221,10 @@ impl Transaction for MemoryTransaction<'_> {
 
     fn clear_crashes_shared_with(&mut self, poison: JobId) -> Result<usize> {
         let deaths = self.state.rows.get(&poison).map(Row::counted_deaths).unwrap_or_default();
-        let deaths: Vec<_> = deaths.into_iter().map(WorkerId::process).collect();
         let shared = |row: &Row| {
             let is_shared = |attempt: &&Attempt| {
                 attempt.outcome == AttemptOutcome::Crashed
-                    && deaths.iter().any(|process| process.contains(&attempt.worker_id.0))
+                    && deaths.iter().any(|death| have_died_together(death, attempt))
             };
             row.history.iter().filter(is_shared).count() as u32
         };
@@ -546,11 +549,17 @@ impl Row {
         self.suspicion().is_suspected()
     }
 
-    /// The dead workers whose crashes are counted for this job: the last ones, since those before a retry by hand
-    /// are not.
-    fn counted_deaths(&self) -> Vec<WorkerId> {
+    fn has_failed_by_a_crash(&self) -> bool {
+        let is_last = |attempt: &Attempt| {
+            attempt.attempt == self.job.attempt && attempt.outcome == AttemptOutcome::Crashed
+        };
+        self.job.status == Status::Failed && self.history.last().is_some_and(is_last)
+    }
+
+    /// The attempts whose crashes are counted for this job: the last ones, since those before a retry by hand are not.
+    fn counted_deaths(&self) -> Vec<Attempt> {
         let crashed = self.history.iter().rev().filter(|attempt| attempt.outcome == AttemptOutcome::Crashed);
-        crashed.take(self.job.crash_count as usize).map(|attempt| attempt.worker_id).collect()
+        crashed.take(self.job.crash_count as usize).cloned().collect()
     }
 
     /// Counts fewer crashes for a job that has not ended.
@@ -569,6 +578,14 @@ impl Row {
         let Job { id, priority, scheduled_at, .. } = self.job;
         Place { priority: Reverse(priority), scheduled_at, id }
     }
+}
+
+/// Whether two attempts crashed by one death: with the same worker, or at the same time with workers of one process.
+fn have_died_together(one: &Attempt, other: &Attempt) -> bool {
+    one.worker_id == other.worker_id
+        || (one.worker_id.process().contains(&other.worker_id.0)
+            && one.started_at <= other.ended_at
+            && other.started_at <= one.ended_at)
 }
 
 fn fits(filter: &Filter, job: &Job, now: Timestamp) -> bool {

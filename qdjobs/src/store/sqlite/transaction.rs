@@ -219,8 +219,8 @@ impl Transaction for SqliteTransaction<'_> {
         queries::workers::held_by(self.conn, worker, self.now).map_err(error::before_commit(self.conn))
     }
 
-    fn held_beside(&mut self, worker: WorkerId) -> Result<Beside> {
-        queries::workers::held_beside(self.conn, worker).map_err(error::before_commit(self.conn))
+    fn held_beside(&mut self, worker: WorkerId, since: Timestamp) -> Result<Beside> {
+        queries::workers::held_beside(self.conn, worker, since).map_err(error::before_commit(self.conn))
     }
 
     fn clear_crashes_shared_with(&mut self, poison: JobId) -> Result<usize> {

@@ -24,6 +24,8 @@ pub(super) struct Search {
     jobs: HashMap<i64, KnownJob>,
     /// The jobs of the worker that was just released as dead, with their states before and after.
     dead: Vec<(i64, State, State)>,
+    /// The last transition of that release.
+    released_at: i64,
     /// Of each job that has failed by its crashes: those that crashed with it, and how often.
     to_clear: Vec<HashMap<i64, i64>>,
 }
@@ -31,12 +33,33 @@ pub(super) struct Search {
 #[derive(Debug)]
 struct KnownJob {
     state: State,
-    /// The workers that have died with it.
-    crashes: Vec<i64>,
+    /// The transition that last claimed it.
+    claimed: i64,
+    crashes: Vec<Crash>,
     /// How many suspected jobs a worker may hold together with it.
     together: i64,
     /// How often it was the only suspected job at a death, once no other one was allowed beside it.
     alone: u32,
+}
+
+/// A death with a job.
+#[derive(Clone, Copy, Debug)]
+struct Crash {
+    worker: i64,
+    /// The transitions of the claim and of the release.
+    during: (i64, i64),
+}
+
+impl Crash {
+    /// Whether both are one death: with the same worker, or at the same time with workers of one process.
+    fn is_shared_with(self, other: Crash) -> bool {
+        let process = |crash: Crash| crash.worker >> 32;
+        self.worker == other.worker
+            || (process(self) > 0
+                && process(self) == process(other)
+                && self.during.0 <= other.during.1
+                && other.during.0 <= self.during.1)
+    }
 }
 
 impl Search {
@@ -61,12 +84,14 @@ impl Search {
                 self.end_death();
             }
             self.dead.push((job, old, new));
+            self.released_at = step.seq;
             return;
         }
         self.end_death();
         match step.change {
             Change::Insert { job, new, .. } => {
-                let known = KnownJob { state: new, crashes: Vec::new(), together: i64::MAX, alone: 0 };
+                let known =
+                    KnownJob { state: new, claimed: 0, crashes: Vec::new(), together: i64::MAX, alone: 0 };
                 self.jobs.insert(job, known);
             }
             Change::Update { job, old, new } => self.update(step.seq, job, old, new),
@@ -97,6 +122,9 @@ impl Search {
             }
         }
         let is_claimed = new.status == Status::Running && old.status == Status::Pending;
+        if is_claimed {
+            known.claimed = seq;
+        }
         if is_claimed && new.crash_count >= SUSPECTED_FROM {
             self.checked += 1;
             self.check_held(new.worker);
@@ -119,12 +147,14 @@ impl Search {
     fn beside(&self, dead: &[(i64, State, State)]) -> Vec<i64> {
         let Some(worker) = dead.first().and_then(|(_, old, _)| old.worker) else { return Vec::new() };
         let is_beside = |other: i64| other != worker && other >> 32 == worker >> 32 && worker >> 32 > 0;
+        let claimed = |(job, ..): &(i64, State, State)| self.jobs.get(job).map(|known| known.claimed);
+        let since = dead.iter().filter_map(claimed).min().unwrap_or(0);
         let others = self.jobs.iter().filter(|(job, _)| !dead.iter().any(|(held, ..)| held == *job));
         let counts = others.flat_map(|(_, it)| {
             let crashed = it
                 .crashes
                 .iter()
-                .filter(|other| is_beside(**other))
+                .filter(|other| is_beside(other.worker) && other.during.1 >= since)
                 .map(|_| (it.state.crash_count - 1).max(0));
             let runs = it.state.status == Status::Running && it.state.worker.is_some_and(is_beside);
             crashed.chain(runs.then_some(it.state.crash_count))
@@ -143,7 +173,8 @@ impl Search {
         for &(job, old, new) in &dead {
             let Some(known) = self.jobs.get_mut(&job) else { continue };
             known.state = new;
-            known.crashes.extend(old.worker);
+            let during = (known.claimed, self.released_at);
+            known.crashes.extend(old.worker.map(|worker| Crash { worker, during }));
             known.alone += u32::from(known.together <= 1);
             known.together = match known.together {
                 _ if new.crash_count < SUSPECTED_FROM => i64::MAX,
@@ -167,16 +198,18 @@ impl Search {
     /// A job has failed by its crashes.
     fn clear_for(&mut self, poison: i64) {
         let Some(known) = self.jobs.get(&poison) else { return };
-        // A worker without a process is its own.
-        let process = |worker: &i64| if worker >> 32 > 0 { worker >> 32 << 32 } else { *worker };
-        let its: Vec<i64> =
-            known.crashes.iter().rev().take(known.state.crash_count as usize).map(process).collect();
+        let its: Vec<Crash> =
+            known.crashes.iter().rev().take(known.state.crash_count as usize).copied().collect();
         let others = self.jobs.iter().filter(|(job, it)| {
             let is_live = matches!(it.state.status, Status::Pending | Status::Running);
             **job != poison && is_live && it.state.crash_count > 0
         });
         let shared = others.map(|(job, it)| {
-            (*job, it.crashes.iter().filter(|worker| its.contains(&process(worker))).count() as i64)
+            (
+                *job,
+                it.crashes.iter().filter(|crash| its.iter().any(|own| own.is_shared_with(**crash))).count()
+                    as i64,
+            )
         });
         self.to_clear.push(shared.filter(|(_, shared)| *shared > 0).collect());
     }

@@ -61,6 +61,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ),
     },
     Mutant {
+        name: "explained-death-counted",
+        breaks: "a death by which a job of the process has failed counts for no other one",
+        file: CRASH_COUNT,
+        old: "let is_counted = !beside.has_failed;",
+        new: "let is_counted = !beside.has_failed || beside.jobs > 0;",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::the_death_by_which_a_job_fails_counts_for_no_job_of_its_process",
+        ),
+    },
+    Mutant {
         name: "group-not-halved",
         breaks: "each death halves how many suspected jobs are held together",
         file: CRASH_COUNT,

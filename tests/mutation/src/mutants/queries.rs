@@ -97,8 +97,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "held-suspected-jobs-not-counted",
         breaks: "a claim counts the suspected poison jobs that its worker holds",
         file: SQL,
-        old: "AND worker_id BETWEEN ?1 AND ?2 AND availability = 2\";",
-        new: "AND worker_id BETWEEN ?1 AND ?2 AND availability = 3\";",
+        old: "AND status = 'running' AND availability = 2\";",
+        new: "AND status = 'running' AND availability = 3\";",
         killed_by: contract(
             "sqlite::in_a_file::poison::after_a_second_death_a_worker_holds_half_of_those_that_were_held_at_both",
         ),
@@ -107,8 +107,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "suspected-jobs-of-one-worker-counted",
         breaks: "the workers of a process count the suspected poison jobs that they hold together",
         file: SQL,
-        old: "AND worker_id BETWEEN ?1 AND ?2 AND availability = 2\";",
-        new: "AND worker_id = ?1 AND worker_id = ?2 AND availability = 2\";",
+        old: "WHERE qdjobs_workers.id BETWEEN ?1 AND ?2 AND status",
+        new: "WHERE qdjobs_workers.id = ?1 AND qdjobs_workers.id = ?2 AND status",
         killed_by: contract(
             "sqlite::in_a_file::poison::a_job_does_not_fail_for_one_of_another_worker_of_its_process",
         ),
@@ -117,10 +117,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "released-neighbors-ignored",
         breaks: "the jobs of a worker that was released first can be the cause of the death of its process",
         file: SQL,
-        old: "AND qdjobs_attempts.worker_id <> ?3\n        AND",
-        new: "AND qdjobs_attempts.worker_id = ?3\n        AND",
+        old: "AND beside.worker_id <> ?3\n        AND",
+        new: "AND beside.worker_id = ?3\n        AND",
         killed_by: contract(
             "sqlite::in_a_file::poison::jobs_of_all_workers_of_a_dead_process_can_be_its_cause",
+        ),
+    },
+    Mutant {
+        name: "earlier-death-of-the-process",
+        breaks: "a death of a worker before a job began is not one of its process",
+        file: SQL,
+        old: "AND beside.ended_at >= ?4",
+        new: "AND ?4 IS NOT NULL",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::a_death_before_the_job_began_is_not_one_of_its_process",
         ),
     },
     Mutant {

@@ -116,8 +116,9 @@ pub(in crate::store::sqlite) const HAS_SUSPECTED: &str = "
 /// Binds the first and the last worker id of a process; returns how many suspected poison jobs its workers hold, and
 /// the smallest max_suspected among them.
 pub(in crate::store::sqlite) const HELD_SUSPECTED: &str = "
-    SELECT count(*), min(coalesce(max_suspected, 1)) FROM qdjobs_jobs INDEXED BY qdjobs_running
-    WHERE status = 'running' AND worker_id BETWEEN ?1 AND ?2 AND availability = 2";
+    SELECT count(*), min(coalesce(max_suspected, 1))
+    FROM qdjobs_workers CROSS JOIN qdjobs_jobs INDEXED BY qdjobs_running ON worker_id = qdjobs_workers.id
+    WHERE qdjobs_workers.id BETWEEN ?1 AND ?2 AND status = 'running' AND availability = 2";
 
 /// Binds task_name, queue, limit; returns priority, scheduled_at, id in claim order. Reads only qdjobs_ready.
 pub(in crate::store::sqlite) const READY: &str = "
@@ -261,35 +262,43 @@ pub(in crate::store::sqlite) const HELD_BY: &str = "
     SELECT id, attempt, worker_id, crash_count, max_suspected, started_at FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND worker_id = ?1";
 
-/// Binds the first and the last worker id of a process, and a worker; returns for each job that another worker of the
-/// process holds, or held when it was released as dead, the crash count before that death. Leaves out the jobs that
-/// the worker itself holds.
+/// Binds the first and the last worker id of a process, a worker and an instant; returns for each job that another
+/// worker of the process holds, or held when it was released as dead after that instant, the crash count before that
+/// death, and whether the job has failed by it. Leaves out the jobs that the worker itself holds.
 pub(in crate::store::sqlite) const HELD_BESIDE: &str = "
-    SELECT crash_count FROM qdjobs_jobs INDEXED BY qdjobs_running
+    SELECT crash_count, 0 FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND worker_id BETWEEN ?1 AND ?2 AND worker_id <> ?3
     UNION ALL
-    SELECT max(crash_count - 1, 0)
-    FROM qdjobs_attempts INDEXED BY qdjobs_crashed CROSS JOIN qdjobs_jobs ON qdjobs_jobs.id = job_id
-    WHERE outcome = 'crashed' AND qdjobs_attempts.worker_id BETWEEN ?1 AND ?2 AND qdjobs_attempts.worker_id <> ?3
+    SELECT max(crash_count - 1, 0),
+        status = 'failed' AND EXISTS (
+            SELECT 1 FROM qdjobs_attempts AS last
+            WHERE last.job_id = qdjobs_jobs.id AND last.attempt = qdjobs_jobs.attempt AND last.outcome = 'crashed')
+    FROM qdjobs_attempts AS beside INDEXED BY qdjobs_crashed CROSS JOIN qdjobs_jobs ON qdjobs_jobs.id = beside.job_id
+    WHERE beside.outcome = 'crashed' AND beside.worker_id BETWEEN ?1 AND ?2 AND beside.worker_id <> ?3
+        AND beside.ended_at >= ?4
         AND (status <> 'running' OR qdjobs_jobs.worker_id IS NOT ?3)";
 
 /// Binds the id of a job that has failed by its last crash. For each other pending or running job, subtracts the
 /// crashes that both share. Those of the failed job are its last ones, as many as its crash count: earlier ones
 /// were counted before it was retried by hand. What a job's deaths as the only suspected one have shown is forgotten.
 pub(in crate::store::sqlite) const CLEAR_SHARED_CRASHES: &str = "
-    WITH crash (worker_id) AS (
-            SELECT worker_id FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'crashed'
+    WITH crash (worker_id, started_at, ended_at) AS (
+            SELECT worker_id, started_at, ended_at FROM qdjobs_attempts WHERE job_id = ?1 AND outcome = 'crashed'
             ORDER BY attempt DESC LIMIT (SELECT crash_count FROM qdjobs_jobs WHERE id = ?1)),
-        -- The ids of each process, as `WorkerId::process`.
-        death (first, last) AS (
-            SELECT DISTINCT
+        -- The ids of its process, as `WorkerId::process`.
+        death (worker_id, started_at, ended_at, first, last) AS (
+            SELECT *,
                 CASE WHEN worker_id >> 32 > 0 THEN worker_id >> 32 << 32 ELSE worker_id END,
                 CASE WHEN worker_id >> 32 > 0 THEN worker_id | 4294967295 ELSE worker_id END
             FROM crash),
-        shared (job_id, crashes) AS (
-            SELECT job_id, count(*)
-            FROM death CROSS JOIN qdjobs_attempts INDEXED BY qdjobs_crashed ON worker_id BETWEEN first AND last
-            WHERE outcome = 'crashed' AND job_id <> ?1 GROUP BY job_id)
+        crashed (job_id, attempt) AS (
+            SELECT DISTINCT other.job_id, other.attempt
+            FROM death CROSS JOIN qdjobs_attempts AS other INDEXED BY qdjobs_crashed
+                ON other.worker_id BETWEEN death.first AND death.last
+            WHERE other.outcome = 'crashed' AND other.job_id <> ?1
+                AND (other.worker_id = death.worker_id
+                     OR (death.started_at <= other.ended_at AND other.started_at <= death.ended_at))),
+        shared (job_id, crashes) AS (SELECT job_id, count(*) FROM crashed GROUP BY job_id)
     UPDATE qdjobs_jobs SET
         crash_count = max(crash_count - shared.crashes, 0),
         availability = CASE WHEN crash_count - shared.crashes > 1 THEN availability ELSE min(availability, 1) END,
@@ -354,7 +363,7 @@ pub(in crate::store::sqlite) const HOT: &[(&str, &str)] = &[
     (FIRST_READY, "INDEX qdjobs_ready (task_name=? AND queue=?)"),
     (NEXT_SUSPECTED_PAIR, "COVERING INDEX qdjobs_suspected (task_name=? AND queue>?)"),
     (HAS_SUSPECTED, "COVERING INDEX qdjobs_suspected"),
-    (HELD_SUSPECTED, "COVERING INDEX qdjobs_running (worker_id>? AND worker_id<?)"),
+    (HELD_SUSPECTED, "COVERING INDEX qdjobs_running (worker_id=? AND availability=?)"),
     (HELD_BESIDE, "qdjobs_crashed (worker_id>? AND worker_id<?)"),
     (SUSPECTED, "INDEX qdjobs_suspected (task_name=? AND queue=?)"),
     (READY_JOB, "INTEGER PRIMARY KEY"),

@@ -68,14 +68,19 @@ pub(in crate::store::sqlite) fn held_by(
     held.query_map([worker.0], |row| rows::held(row, now))?.collect()
 }
 
-/// The jobs that the other workers of its process hold, or held when they were released as dead.
-pub(in crate::store::sqlite) fn held_beside(conn: &Connection, worker: WorkerId) -> SqlResult<Beside> {
+/// The jobs that the other workers of its process hold, or held when they were released as dead after `since`.
+pub(in crate::store::sqlite) fn held_beside(
+    conn: &Connection,
+    worker: WorkerId,
+    since: Timestamp,
+) -> SqlResult<Beside> {
     let process = worker.process();
     let mut held = conn.prepare_cached(sql::HELD_BESIDE)?;
-    let mut rows = held.query([*process.start(), *process.end(), worker.0])?;
+    let mut rows = held.query([*process.start(), *process.end(), worker.0, since.as_microsecond()])?;
     let mut beside = Beside::default();
     while let Some(row) = rows.next()? {
         beside.add(rows::count(row.get(0)?));
+        beside.has_failed |= row.get::<_, bool>(1)?;
     }
     Ok(beside)
 }

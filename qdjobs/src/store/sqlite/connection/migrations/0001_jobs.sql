@@ -32,7 +32,7 @@ CREATE TABLE qdjobs_jobs (
     retry_count  INTEGER NOT NULL DEFAULT 0 CHECK (retry_count BETWEEN 0 AND 4294967295),
     max_retries  INTEGER CONSTRAINT "max_retries is not negative" CHECK (max_retries BETWEEN 0 AND 4294967295),
     crash_count  INTEGER NOT NULL DEFAULT 0 CHECK (crash_count BETWEEN 0 AND 4294967295),
-    -- The most suspected poison jobs that a worker holds together, this one included; NULL if it was never
+    -- The most suspected poison jobs that the workers of a process hold together, this one included; NULL if it was never
     -- suspected. Below 1, it stands for 1, and counts the deaths as the only suspected one.
     max_suspected INTEGER,
     scheduled_at INTEGER CONSTRAINT "scheduled_at is microseconds between 1970 and 9999"
@@ -53,7 +53,7 @@ CREATE TABLE qdjobs_jobs (
     -- Whether a pending job may be claimed. One number, so that jobs that may not be claimed cost no time:
     --   0      scheduled: scheduled_at is in the future
     --   1      available
-    --   2      available, and a suspected poison job (crash_count is above 1): a worker holds at most max_suspected
+    --   2      available, and a suspected poison job (crash_count is above 1): a process holds at most max_suspected
     --   3..15  reserved for later versions: blocked by a limit, waiting for another job, paused
     -- qdjobs sets it. It keeps its last value while the job runs and after the job has ended.
     availability INTEGER CHECK (availability BETWEEN 0 AND 15)
