@@ -126,9 +126,8 @@ pub fn check_that_due_jobs_are_claimed_on_time(factory: impl Fn(Clock) -> Subjec
         .map(|_| {
             let tasks = Arc::new(TaskSet::new(["mail"]));
             let request = ClaimRequest { wait: true, ..ClaimRequest::new(worker, tasks, 1) };
-            let waiting_claim = subject.store.claim(request);
-            // A store that looks by a timer sleeps by now until the far job. No event tells when it does.
-            std::thread::sleep(DELAY);
+            // Afterwards, a store that looks by a timer sleeps until the far job.
+            let waiting_claim = subject.store.claim(request).wait_timeout(DELAY).expect_err("no job is due");
             let mut job = NewJob::new("mail", "{}");
             job.run_at = RunAt::After(DELAY);
             answer(subject.store.insert(vec![job])).unwrap();
@@ -299,6 +298,8 @@ promises! { $
         a_suspected_job_stays_suspected_through_a_retry_or_a_release
         a_waiting_claim_is_answered_when_its_worker_may_hold_the_next_suspected_job
         a_waiting_claim_is_answered_when_another_dispatcher_of_its_worker_completes_a_suspected_job
+        a_waiting_claim_is_answered_when_another_worker_of_its_process_completes_a_suspected_job
+        the_workers_of_a_process_hold_as_many_suspected_jobs_together_as_one_may
         suspected_jobs_that_are_released_wake_each_worker_that_may_hold_one
         a_suspected_job_that_leaves_the_line_keeps_no_waiting_claim_back
         a_job_does_not_fail_for_one_of_another_worker_of_its_process

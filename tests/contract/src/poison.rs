@@ -280,6 +280,32 @@ pub(crate) fn a_waiting_claim_is_answered_when_another_dispatcher_of_its_worker_
     assert_eq!(given(mails), [jobs[1]]);
 }
 
+pub(crate) fn a_waiting_claim_is_answered_when_another_worker_of_its_process_completes_a_suspected_job(
+    bench: &Bench,
+) {
+    let jobs = suspected(bench, vec![job(); 8]);
+    let workers = new_process();
+    workers.iter().for_each(|worker| bench.register_worker(*worker));
+    let held = bench.claim_one(workers[0]);
+    let waiting_claim = bench.wait_to_claim(workers[1], waiting());
+    bench.still_waits(&waiting_claim);
+    bench.finish(held, complete());
+    assert_eq!(given(waiting_claim), [jobs[1]], "one at a time in the process");
+    assert_eq!(bench.claim(workers[0], want(9)), []);
+}
+
+pub(crate) fn the_workers_of_a_process_hold_as_many_suspected_jobs_together_as_one_may(bench: &Bench) {
+    let jobs = bench.insert(vec![job(); 8]);
+    (0..2).for_each(|_| assert_eq!(die_with(bench, 8), jobs));
+    let workers = new_process();
+    workers.iter().for_each(|worker| bench.register_worker(*worker));
+    assert_eq!(ids(&bench.claim(workers[0], want(3))), jobs[..3]);
+    assert_eq!(ids(&bench.claim(workers[1], want(3))), jobs[3..4], "half of eight");
+    assert_eq!(workers.map(|worker| bench.claim(worker, want(3)).len()), [0, 0]);
+    bench.register_worker(ANN);
+    assert_eq!(ids(&bench.claim(ANN, want(9))), jobs[4..], "another process");
+}
+
 pub(crate) fn suspected_jobs_that_are_released_wake_each_worker_that_may_hold_one(bench: &Bench) {
     let stored = suspected(bench, vec![job(); 3]);
     let held = [ANN, BOB, CAT].map(|worker| {

@@ -460,7 +460,7 @@ mod tests {
 
     #[test]
     fn a_queued_request_wakes_the_thread_that_sleeps_without_a_limit() {
-        let request_queue = std::sync::Arc::new(RequestQueue::default());
+        let request_queue = Arc::new(RequestQueue::default());
         let (woken, wakes) = std::sync::mpsc::channel();
         let sleeper = request_queue.clone();
         let thread = std::thread::spawn(move || {
