@@ -18,7 +18,7 @@
 //!    suspected jobs together as were suspected at that death. Each further death halves that number for those that were
 //!    held, so the search among n jobs takes about log2(n) deaths.
 //! 3. A job that has reached the crash limit fails if the process held no other job, or if this is its third
-//!    death as the only job that was suspected before. Then the deaths that other jobs shared with it are no
+//!    death as the only job that was suspected before. This death counts for no job of the other workers. Then the deaths that other jobs shared with it are no
 //!    longer counted for them: see
 //!    [`Transaction::clear_crashes_shared_with`](crate::store::engine::transaction::Transaction::clear_crashes_shared_with).
 

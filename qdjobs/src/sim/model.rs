@@ -363,15 +363,17 @@ impl Model {
             let last = state.attempts.get(&(**other, row.attempt));
             **other != id && row.status == "failed" && last.is_some_and(|(_, outcome)| outcome == "crashed")
         });
-        let process = |worker: i64| worker >> 32;
         let its = crashes_of(state, id);
-        let shared = |(other, row): (&i64, &JobRow)| {
+        let shared = |(other, row): (&i64, &JobRow), part: fn(i64) -> i64| {
             let counted = crashes_of(state, *other).into_iter().rev().take(row.crashes as usize);
-            let deaths: BTreeSet<i64> = counted.map(process).collect();
-            its.iter().filter(|worker| deaths.contains(&process(**worker))).count() as i64
+            let deaths: BTreeSet<i64> = counted.map(part).collect();
+            its.iter().filter(|worker| deaths.contains(&part(**worker))).count() as i64
         };
-        let shared: Vec<i64> = poison.map(shared).collect();
-        let most = recorded - shared.iter().max().filter(|_| !job.has_ended()).unwrap_or(&0);
+        let poison: Vec<_> = poison.collect();
+        let shared = |part| poison.iter().map(|job| shared(*job, part)).collect::<Vec<_>>();
+        // Crashes with the same worker are shared. Those with workers of the same process are if they overlapped.
+        let most = recorded - shared(|worker| worker).iter().max().filter(|_| !job.has_ended()).unwrap_or(&0);
+        let shared = shared(|worker| worker >> 32);
         let least = recorded - shared.iter().sum::<i64>();
         // What a job explained that was retried or deleted since is not known.
         let is_known = self.retried_by_hand.is_empty() && self.deleted_by_hand.is_empty();

@@ -140,7 +140,7 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     /// The workers of a process hold a limited number of *suspected poison jobs* together: jobs with at least two
     /// crashes. They are claimed in the claim order, up to the first one that may not be held with the others, until
     /// one of those has ended or was released, which wakes a waiting claim. A process is the workers whose
-    /// [`WorkerId`] has the same upper half, unless that is 0.
+    /// [`WorkerId`] has the same upper half, unless that is 0 or negative.
     ///
     /// A request with [`wait`](ClaimRequest::wait) that finishes nothing and finds no job becomes a *waiting
     /// claim*. It is checked again when a job becomes ready, an earlier due instant is stored, its worker is
@@ -196,7 +196,8 @@ pub trait Store: Any + std::fmt::Debug + Send + Sync {
     ///
     /// A job whose crash count has reached the limit of the store fails if the process held no other job, or if
     /// this is its third death as the only job that was suspected before. The crashes that it shared with pending
-    /// and running jobs are then no longer counted for them.
+    /// and running jobs are then no longer counted for them: those with the same worker, and those at the same time
+    /// with workers of one process. This death counts for no job of the other workers, which are released later.
     fn release_worker(&self, worker: WorkerId, why: Release) -> Pending<Released>;
 
     /// Changes one job by hand. The answer is the changed job; for a deletion, the job as it was.

@@ -9,6 +9,7 @@
 
 use super::leave_running::Leaving;
 use super::transaction::{Effects, Transaction};
+use crate::model::clock::Timestamp;
 use crate::model::crash_count::{Beside, SUSPECTED_FROM, count_crash};
 use crate::model::error::Result;
 use crate::model::job::{Job, Status, WorkerId};
@@ -95,8 +96,10 @@ pub(super) fn release_worker<T: Transaction>(
         return Ok(released);
     }
     let suspicions: Vec<_> = held.iter().map(|job| (job.claim.id, job.suspicion)).collect();
-    let beside = match held.iter().map(|job| job.started_at).min() {
-        Some(since) => tx.held_beside(worker, since)?,
+    // All of them were claimed before this death. If the clock was set back, no time tells which death is which.
+    let beside = match held.iter().map(|job| job.started_at).max() {
+        Some(since) if since <= tx.now() => tx.held_beside(worker, since)?,
+        Some(_) => tx.held_beside(worker, Timestamp::MIN)?,
         None => Beside::default(),
     };
     // In the order of the ids, as `held`.

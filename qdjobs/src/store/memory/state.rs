@@ -207,10 +207,10 @@ impl Transaction for MemoryTransaction<'_> {
                     && is_beside(attempt.worker_id)
                     && attempt.ended_at >= since
             };
-            for _ in row.history.iter().filter(crashed) {
+            for attempt in row.history.iter().filter(crashed) {
                 // The count before that death.
                 beside.add(row.job.crash_count.saturating_sub(1));
-                beside.has_failed |= row.has_failed_by_a_crash();
+                beside.has_failed |= row.job.status == Status::Failed && row.job.attempt == attempt.attempt;
             }
             if row.job.status == Status::Running && row.job.worker_id.is_some_and(is_beside) {
                 beside.add(row.job.crash_count);
@@ -549,13 +549,6 @@ impl Row {
         self.suspicion().is_suspected()
     }
 
-    fn has_failed_by_a_crash(&self) -> bool {
-        let is_last = |attempt: &Attempt| {
-            attempt.attempt == self.job.attempt && attempt.outcome == AttemptOutcome::Crashed
-        };
-        self.job.status == Status::Failed && self.history.last().is_some_and(is_last)
-    }
-
     /// The attempts whose crashes are counted for this job: the last ones, since those before a retry by hand are not.
     fn counted_deaths(&self) -> Vec<Attempt> {
         let crashed = self.history.iter().rev().filter(|attempt| attempt.outcome == AttemptOutcome::Crashed);
@@ -582,10 +575,11 @@ impl Row {
 
 /// Whether two attempts crashed by one death: with the same worker, or at the same time with workers of one process.
 fn have_died_together(one: &Attempt, other: &Attempt) -> bool {
+    let overlap = one.started_at <= other.ended_at && other.started_at <= one.ended_at;
+    // The clock was set back.
+    let is_unknown = [one, other].iter().any(|attempt| attempt.ended_at < attempt.started_at);
     one.worker_id == other.worker_id
-        || (one.worker_id.process().contains(&other.worker_id.0)
-            && one.started_at <= other.ended_at
-            && other.started_at <= one.ended_at)
+        || (one.worker_id.process().contains(&other.worker_id.0) && (overlap || is_unknown))
 }
 
 fn fits(filter: &Filter, job: &Job, now: Timestamp) -> bool {

@@ -148,7 +148,7 @@ impl Search {
         let Some(worker) = dead.first().and_then(|(_, old, _)| old.worker) else { return Vec::new() };
         let is_beside = |other: i64| other != worker && other >> 32 == worker >> 32 && worker >> 32 > 0;
         let claimed = |(job, ..): &(i64, State, State)| self.jobs.get(job).map(|known| known.claimed);
-        let since = dead.iter().filter_map(claimed).min().unwrap_or(0);
+        let since = dead.iter().filter_map(claimed).max().unwrap_or(0);
         let others = self.jobs.iter().filter(|(job, _)| !dead.iter().any(|(held, ..)| held == *job));
         let counts = others.flat_map(|(_, it)| {
             let crashed = it

@@ -64,7 +64,7 @@ pub(in crate::store::sqlite) fn concerns_the_copy(error: &rusqlite::Error) -> bo
         ffi::SQLITE_IOERR_CLOSE,
     ];
     match code(error) {
-        Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => true,
+        Some(ErrorCode::DiskFull) => true,
         _ => writes.contains(&extended(error)),
     }
 }
@@ -192,7 +192,10 @@ pub(in crate::store::sqlite) fn in_checkpoint(conn: &Connection) -> impl Fn(rusq
         let why = plain.message().trim_end_matches("; nothing was stored");
         let known = if plain.is_fatal() { "" } else { "; the jobs in the log are stored" };
         let help = match plain.kind() {
-            ErrorKind::Corrupt => DAMAGED_HELP,
+            ErrorKind::Corrupt => {
+                "stop every program that uses the file, copy its files to another disk, and restore a backup or call \
+                 `salvage`"
+            }
             _ => "check the disk, its free space and the system log",
         };
         let message = format!("the write-ahead log cannot be written back into the database: {why}{known}");
@@ -440,11 +443,16 @@ mod tests {
 
     #[test]
     fn an_error_of_a_copy_is_about_the_file_that_failed() {
-        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_READONLY, ffi::SQLITE_CANTOPEN] {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC] {
             assert!(concerns_the_copy(&sqlite(code)), "{code}");
         }
-        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_CORRUPT]
-        {
+        for code in [
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_CANTOPEN,
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_IOERR_SHMSIZE,
+            ffi::SQLITE_CORRUPT,
+        ] {
             assert!(!concerns_the_copy(&sqlite(code)), "{code}");
         }
         let error = copying_to(Path::new("copy.db"))(sqlite(ffi::SQLITE_FULL));

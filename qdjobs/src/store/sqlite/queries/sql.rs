@@ -269,10 +269,7 @@ pub(in crate::store::sqlite) const HELD_BESIDE: &str = "
     SELECT crash_count, 0 FROM qdjobs_jobs INDEXED BY qdjobs_running
     WHERE status = 'running' AND worker_id BETWEEN ?1 AND ?2 AND worker_id <> ?3
     UNION ALL
-    SELECT max(crash_count - 1, 0),
-        status = 'failed' AND EXISTS (
-            SELECT 1 FROM qdjobs_attempts AS last
-            WHERE last.job_id = qdjobs_jobs.id AND last.attempt = qdjobs_jobs.attempt AND last.outcome = 'crashed')
+    SELECT max(crash_count - 1, 0), status = 'failed' AND qdjobs_jobs.attempt = beside.attempt
     FROM qdjobs_attempts AS beside INDEXED BY qdjobs_crashed CROSS JOIN qdjobs_jobs ON qdjobs_jobs.id = beside.job_id
     WHERE beside.outcome = 'crashed' AND beside.worker_id BETWEEN ?1 AND ?2 AND beside.worker_id <> ?3
         AND beside.ended_at >= ?4
@@ -297,7 +294,9 @@ pub(in crate::store::sqlite) const CLEAR_SHARED_CRASHES: &str = "
                 ON other.worker_id BETWEEN death.first AND death.last
             WHERE other.outcome = 'crashed' AND other.job_id <> ?1
                 AND (other.worker_id = death.worker_id
-                     OR (death.started_at <= other.ended_at AND other.started_at <= death.ended_at))),
+                     OR (death.started_at <= other.ended_at AND other.started_at <= death.ended_at)
+                     -- The clock was set back.
+                     OR death.ended_at < death.started_at OR other.ended_at < other.started_at)),
         shared (job_id, crashes) AS (SELECT job_id, count(*) FROM crashed GROUP BY job_id)
     UPDATE qdjobs_jobs SET
         crash_count = max(crash_count - shared.crashes, 0),
