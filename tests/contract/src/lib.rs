@@ -306,6 +306,8 @@ promises! { $
         jobs_of_all_workers_of_a_dead_process_can_be_its_cause
         a_death_before_the_job_began_is_not_one_of_its_process
         the_death_by_which_a_job_fails_counts_for_no_job_of_its_process
+        a_job_that_failed_elsewhere_explains_no_later_death_of_its_process
+        a_job_explains_no_death_of_its_process_at_another_time
     }
     command {
         a_failed_or_cancelled_job_is_retried_by_hand_with_a_fresh_budget

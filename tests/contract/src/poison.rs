@@ -539,6 +539,43 @@ pub(crate) fn the_death_by_which_a_job_fails_counts_for_no_job_of_its_process(be
     }
 }
 
+/// Only a job that failed by this very attempt is the cause of a death.
+pub(crate) fn a_job_that_failed_elsewhere_explains_no_later_death_of_its_process(bench: &Bench) {
+    let jobs = bench.insert(vec![task("mail"), task("ping")]);
+    let only = |name: &str| ClaimRequest { tasks: Arc::new(TaskSet::new([name])), ..want(1) };
+    let workers = new_process();
+    workers.iter().for_each(|worker| bench.register_worker(*worker));
+    assert_eq!(ids(&bench.claim(workers[0], only("mail"))), jobs[..1]);
+    assert_eq!(ids(&bench.claim(workers[1], only("ping"))), jobs[1..]);
+    // The first worker was presumed dead, and its job ends two other processes.
+    assert_eq!(die(bench, workers[0]), []);
+    for failed in [&[][..], &jobs[..1]] {
+        let elsewhere = new_worker();
+        bench.advance(SECOND);
+        assert_eq!(hold(bench, elsewhere, 1), jobs[..1]);
+        assert_eq!(die(bench, elsewhere), failed);
+    }
+    assert_eq!(die(bench, workers[1]), []);
+    assert_eq!(crash_counts(bench, &jobs), [3, 1]);
+}
+
+pub(crate) fn a_job_explains_no_death_of_its_process_at_another_time(bench: &Bench) {
+    let jobs = bench.insert(vec![task("mail"), task("ping")]);
+    let only = |name: &str| ClaimRequest { tasks: Arc::new(TaskSet::new([name])), ..want(1) };
+    let dies_with = |worker, name| {
+        bench.register_worker(worker);
+        bench.claim(worker, only(name));
+        bench.advance(SECOND);
+        die(bench, worker)
+    };
+    let workers = new_process();
+    assert_eq!(dies_with(workers[0], "ping"), []);
+    bench.advance(SECOND);
+    (0..2).for_each(|_| assert_eq!(dies_with(new_worker(), "mail"), []));
+    assert_eq!(dies_with(workers[1], "mail"), jobs[..1]);
+    assert_eq!(crash_counts(bench, &jobs), [3, 1]);
+}
+
 pub(crate) fn a_suspected_job_that_leaves_the_line_keeps_no_waiting_claim_back(bench: &Bench) {
     for leaves_by in ["cancel", "claim"] {
         let (jobs, closest, _) = closest_in_the_middle(bench);

@@ -49,14 +49,7 @@ fn a_job_that_is_alone_in_its_worker_does_not_fail_for_one_of_another_worker_of_
     let workspace = Workspace::alone();
     workspace.insert(&[("sleepy", JOB), ("abort_async", POISON)]);
     let start = || WorkerProcess::worker_soon(&workspace, ["--tasks", "abort_async", "--beside", "sleepy"]);
-    let (mut worker, mut deaths) = (start(), 0);
-    while workspace.one::<i64>(UNFINISHED, []) > 0 {
-        if worker.has_ended() {
-            deaths += 1;
-            worker = start();
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let (deaths, _) = restart_until_done(&workspace, &mut [start()], start);
     workspace.assert_sound();
     let ended =
         "SELECT group_concat(task_name || ' ' || status, ', ') FROM (SELECT * FROM qdjobs_jobs ORDER BY id)";
@@ -65,7 +58,27 @@ fn a_job_that_is_alone_in_its_worker_does_not_fail_for_one_of_another_worker_of_
     assert!((3..=5).contains(&deaths), "{deaths}");
 }
 
-const UNFINISHED: &str = "SELECT count(*) FROM qdjobs_jobs WHERE status IN ('pending', 'running')";
+/// Starts each process again when it has ended, until all jobs have ended. Returns how often that was, and when last.
+fn restart_until_done(
+    workspace: &Workspace,
+    workers: &mut [WorkerProcess],
+    start: impl Fn() -> WorkerProcess,
+) -> (usize, Instant) {
+    let (mut deaths, mut restarted) = (0, Instant::now());
+    let left = "SELECT count(*) FROM qdjobs_jobs WHERE status IN ('pending', 'running')";
+    while workspace.one::<i64>(left, []) > 0 {
+        for worker in workers.iter_mut() {
+            if !worker.has_ended() {
+                continue;
+            }
+            deaths += 1;
+            restarted = Instant::now();
+            *worker = start();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    (deaths, restarted)
+}
 
 /// `processes` workers share 1,000 jobs, of which those at `places` end their process. Each process is started
 /// again when it ends. Returns the deaths, how long the rest took after the last one, and how long all took.
@@ -78,18 +91,8 @@ fn search(processes: usize, places: &[usize]) -> (usize, Duration, Duration) {
     let mut workers: Vec<WorkerProcess> =
         (0..processes).map(|_| start(&workspace, 1_000 / processes)).collect();
     let begun = Instant::now();
-    let (mut deaths, mut restarted) = (0, begun);
-    while workspace.one::<i64>(UNFINISHED, []) > 0 {
-        for worker in &mut workers {
-            if !worker.has_ended() {
-                continue;
-            }
-            deaths += 1;
-            restarted = Instant::now();
-            *worker = start(&workspace, 1_000 / processes);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let (deaths, restarted) =
+        restart_until_done(&workspace, &mut workers, || start(&workspace, 1_000 / processes));
     let (done, all) = (restarted.elapsed(), begun.elapsed());
     workspace.assert_sound();
     let failed: Vec<i64> =

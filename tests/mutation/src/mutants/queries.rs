@@ -134,6 +134,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ),
     },
     Mutant {
+        name: "explained-by-another-attempt",
+        breaks: "only a job that failed by this very attempt is the cause of a death",
+        file: SQL,
+        old: "status = 'failed' AND qdjobs_jobs.attempt = beside.attempt",
+        new: "status = 'failed' AND qdjobs_jobs.attempt >= beside.attempt",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::a_job_that_failed_elsewhere_explains_no_later_death_of_its_process",
+        ),
+    },
+    Mutant {
+        name: "explained-at-another-time",
+        breaks: "a poison job explains only the crashes of its process at the same time",
+        file: SQL,
+        old: "death.started_at <= other.ended_at AND other.started_at <= death.ended_at",
+        new: "death.started_at <= other.ended_at OR other.started_at <= death.ended_at",
+        killed_by: contract(
+            "sqlite::in_a_file::poison::a_job_explains_no_death_of_its_process_at_another_time",
+        ),
+    },
+    Mutant {
         name: "shared-crashes-of-one-worker-cleared",
         breaks: "a poison job explains the crashes that another worker of its process counted",
         file: SQL,

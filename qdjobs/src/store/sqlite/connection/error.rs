@@ -171,17 +171,12 @@ fn first_line(error: &rusqlite::Error) -> String {
 /// The error of writing a copy of a database to `to`.
 pub(in crate::store::sqlite) fn copying_to(to: &Path) -> impl Fn(rusqlite::Error) -> Error {
     |error| {
-        let kind = not_stored(copy_of(&error)).kind();
-        Error::new(kind, format!("`{}` cannot be written: {}", to.display(), first_line(&error)))
+        let message = format!("`{}` cannot be written: {}", to.display(), first_line(&error));
+        let plain = not_stored(error);
+        Error::new(plain.kind(), message)
             .help("check that its disk works and has room, then call this again; no partial copy is left")
-            .caused_by(error)
+            .caused_by(plain)
     }
-}
-
-/// The same code, for a second look at it.
-fn copy_of(error: &rusqlite::Error) -> rusqlite::Error {
-    let code = ffi::Error::new(extended(error));
-    rusqlite::Error::SqliteFailure(code, Some(error.to_string()))
 }
 
 /// The error of a checkpoint on this connection. The jobs in the log are stored; after a failed sync, that is no
