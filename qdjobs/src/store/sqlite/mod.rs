@@ -114,7 +114,10 @@ impl SqliteStore {
         let worker_locks = Arc::new(WorkerLocks::beside(&path));
         // Before the database is opened, because opening it writes to it.
         let exclusive_lock = if open::has_wal_reset_bug(machine.sqlite_version) {
-            Some(lock_exclusively(&worker_locks).map_err(|error| error.in_database(path.to_str()))?)
+            Some(
+                lock_exclusively(&worker_locks)
+                    .map_err(|error| error.in_database(Some(&path.to_string_lossy())))?,
+            )
         } else {
             None
         };
@@ -222,14 +225,36 @@ fn connect(
     path: &Path,
     options: &SqliteOptions,
 ) -> Result<(rusqlite::Connection, rusqlite::Connection, OpenFiles)> {
-    let open = || Ok((open::reopen_writer(path, options)?, open::reader(path, options)?));
     let before = OpenFiles::of(name, path);
-    let (conn, read) = match open() {
-        // Some file systems give a file another identity when it is first opened for writing.
-        Err(_) if !OpenFiles::of(name, path).is_same_database(&before) => open()?,
-        opened => opened?,
-    };
-    Ok((conn, read, OpenFiles::of(name, path)))
+    match connect_once(name, path, options, || {}) {
+        // It was replaced. Or its file system gives a file another identity when it is first opened for writing.
+        Err(_) if !OpenFiles::of(name, path).is_same_database(&before) => {
+            connect_once(name, path, options, || {})
+        }
+        connected => connected,
+    }
+}
+
+/// As [`connect`]; an error if the file is replaced meanwhile. Calls `meanwhile` between the two connections, for a
+/// test.
+fn connect_once(
+    name: &Path,
+    path: &Path,
+    options: &SqliteOptions,
+    meanwhile: impl FnOnce(),
+) -> Result<(rusqlite::Connection, rusqlite::Connection, OpenFiles)> {
+    let before = OpenFiles::of(name, path);
+    let conn = open::reopen_writer(path, options)?;
+    meanwhile();
+    let read = open::reader(path, options)?;
+    let files = OpenFiles::of(name, path);
+    if !files.is_same_database(&before) {
+        // Both would otherwise write back and delete the log of the new file's name.
+        open::disable_close_checkpoint(&conn);
+        open::disable_close_checkpoint(&read);
+        return Err(open::replaced(path));
+    }
+    Ok((conn, read, files))
 }
 
 /// How to link a SQLite without the WAL-reset bug. `Cargo.lock` keeps the old rusqlite even if a newer driver allows

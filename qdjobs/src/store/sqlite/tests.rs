@@ -114,6 +114,24 @@ fn a_worker_that_is_refused_leaves_no_lock_file_and_a_registered_one_keeps_its_o
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
+/// Otherwise the jobs of this process would go into a file that no other program can see.
+#[cfg(unix)]
+#[test]
+fn a_database_that_is_replaced_between_its_connections_is_not_used() {
+    let dir = scratch("between");
+    let (path, other) = (dir.join("jobs.db"), dir.join("other.db"));
+    let options = SqliteOptions::default();
+    for path in [&path, &other] {
+        drop(open::writer(path, &options).unwrap());
+    }
+    let refused =
+        connect_once(&path, &path, &options, || std::fs::rename(&other, &path).unwrap()).unwrap_err();
+    assert!(refused.to_string().contains("was replaced while it was opened"), "{refused}");
+    let unchanged = connect_once(&path, &path, &options, || {});
+    assert!(unchanged.unwrap().2.check(true).is_ok());
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
 #[test]
 fn a_sqlite_that_is_safe_for_one_process_only_is_refused_beside_another_before_it_writes() {
     let dir = scratch("alone");

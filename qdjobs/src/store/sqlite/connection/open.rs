@@ -152,11 +152,7 @@ fn configure(conn: &Connection, path: &Path, options: &SqliteOptions, before: &O
     // would go into the log of another database.
     if !OpenFiles::of(path, path).is_same_database(before) {
         disable_close_checkpoint(conn);
-        return Err(Error::new(
-            ErrorKind::Storage,
-            format!("`{}` was replaced while it was opened", path.display()),
-        )
-        .help("find the program that replaces the file, and try again"));
+        return Err(replaced(path));
     }
     let synchronous = match options.durability {
         Durability::Full => 2,
@@ -366,6 +362,12 @@ fn refuse_place(path: &Path, options: &SqliteOptions, machine: &Machine) -> Resu
         Ok(found) => file_names::refuse_second_name(&found, machine.mounts.as_deref()),
         Err(_) => Ok(()),
     }
+}
+
+/// The error if the name of the database has come to another file while it was opened.
+pub(in crate::store::sqlite) fn replaced(path: &Path) -> Error {
+    Error::new(ErrorKind::Storage, format!("`{}` was replaced while it was opened", path.display()))
+        .help("find the program that replaces the file, and try again")
 }
 
 /// Makes the close of the connection change no file. Otherwise the last connection to close checkpoints the

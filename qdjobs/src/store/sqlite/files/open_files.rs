@@ -12,7 +12,7 @@
 
 use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::files::names::{log_index_of, log_of};
@@ -28,6 +28,8 @@ pub(in crate::store::sqlite) struct OpenFiles {
     link: Option<PathBuf>,
     /// The directory when all files were last looked up, if it had not changed for a while.
     seen: Mutex<Option<DirectoryState>>,
+    /// Since when the link is missing.
+    link_missing: Mutex<Option<Instant>>,
 }
 
 /// What stays the same as long as a file exists, whatever its name.
@@ -47,6 +49,12 @@ struct DirectoryState {
 /// The time of a change in a directory is as coarse as the clock ticks of the kernel, at most 10 ms. A later
 /// change in the same tick would leave the same time. So a time counts only if it is this old.
 const TICK_MAX: Duration = Duration::from_millis(100);
+
+/// The same for a file system that stores whole seconds, or even ones: ext4 with inodes of 128 bytes, HFS+, FAT.
+const COARSE_TICK_MAX: Duration = Duration::from_secs(3);
+
+/// How long a link may be missing while it is set anew.
+const LINK_SWAP_MAX: Duration = Duration::from_millis(400);
 
 /// No file has the name.
 struct Missing;
@@ -88,14 +96,14 @@ fn state_of(_: &Path) -> Option<DirectoryState> {
 }
 
 impl DirectoryState {
-    /// Whether a later change would leave another time.
-    #[expect(clippy::disallowed_methods, reason = "compared with a time that the kernel wrote")]
-    fn is_settled(&self) -> bool {
+    /// Whether a change at `now` or later would leave another time.
+    fn is_settled(&self, now: SystemTime) -> bool {
         let (Ok(seconds), Ok(nanos)) = (self.changed.0.try_into(), self.changed.1.try_into()) else {
             return false;
         };
         let changed = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
-        SystemTime::now().duration_since(changed).is_ok_and(|since| since >= TICK_MAX)
+        let tick = if nanos == 0 { COARSE_TICK_MAX } else { TICK_MAX };
+        now.duration_since(changed).is_ok_and(|since| since >= tick)
     }
 }
 
@@ -110,6 +118,7 @@ impl OpenFiles {
             files: own.into_iter().filter_map(found).collect(),
             link: (name != path).then(|| name.to_owned()),
             seen: Mutex::default(),
+            link_missing: Mutex::default(),
         }
     }
 
@@ -134,11 +143,13 @@ impl OpenFiles {
             Ok(found) => found.is_some_and(|found| found != *id),
             Err(Missing) => *path == self.database,
         };
-        self.check(true).is_err() && !self.is_link_changed() && !self.files.iter().any(is_changed)
+        let has_link = self.link.as_ref().is_none_or(|link| self.check_link(link).is_ok());
+        self.check(true).is_err() && has_link && !self.files.iter().any(is_changed)
     }
 
     /// An error if one of the files is no longer the one of its name. Unless `thorough`, the files are not
     /// looked up as long as no name in their directory has changed.
+    #[expect(clippy::disallowed_methods, reason = "compared with a time that the kernel wrote")]
     pub(in crate::store::sqlite) fn check(&self, thorough: bool) -> Result<()> {
         let dir = self.database.parent().and_then(state_of);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,7 +157,7 @@ impl OpenFiles {
             return Ok(());
         }
         // Read before the files: a later change is seen by the next call.
-        *seen = dir.filter(DirectoryState::is_settled);
+        *seen = dir.filter(|dir| dir.is_settled(SystemTime::now()));
         drop(seen);
         for (path, id) in &self.files {
             let shown = path.display();
@@ -163,31 +174,64 @@ impl OpenFiles {
             };
             return Err(self.changed(message));
         }
-        if let Some(link) = self.link.as_ref().filter(|_| self.is_link_changed()) {
-            let message = format!(
-                "the store has halted: the link `{}` leads to another file than when it was opened",
-                link.display()
-            );
-            return Err(self.changed(message));
-        }
-        Ok(())
+        self.link.as_ref().map_or(Ok(()), |link| self.check_link(link))
     }
 
-    /// Whether the link leads to another file. One that is missing for a moment is being set anew, and the
-    /// next look tells where it leads.
-    fn is_link_changed(&self) -> bool {
-        let led_to = self.link.as_ref().and_then(|link| id_of(link).ok().flatten());
-        led_to.is_some_and(|found| Some(found) != self.id_of_database())
+    /// An error if the link is missing or leads to another file. One that is missing for a moment is being set
+    /// anew, and a later look tells where it leads.
+    #[expect(clippy::disallowed_methods, reason = "a clock of a test does not set links anew")]
+    fn check_link(&self, link: &Path) -> Result<()> {
+        let mut missing = self.link_missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = link.display();
+        match id_of(link) {
+            Ok(Some(found)) if Some(found) != self.id_of_database() => Err(self.changed(format!(
+                "the store has halted: the link `{shown}` leads to another file than when it was opened"
+            ))),
+            Ok(_) => {
+                *missing = None;
+                Ok(())
+            }
+            Err(Missing) => {
+                if missing.get_or_insert_with(Instant::now).elapsed() < LINK_SWAP_MAX {
+                    return Ok(());
+                }
+                Err(self.changed(format!(
+                    "the store has halted: the link `{shown}` was removed while this program used it"
+                )))
+            }
+        }
     }
 
     fn changed(&self, message: String) -> Error {
         Error::new(ErrorKind::StoreHalted, message)
-            .help(format!(
+            .help(
                 "this program stores nothing more. It still has the old file open: `JobQueue::backup(path)` copies its \
-                 jobs. Then stop every program that uses `{}`. To go on with those jobs, put the copy in place with \
-                 `restore`; otherwise keep the file that is there now. Put no log (`-wal`) back",
-                self.database.display()
-            ))
+                 jobs. Then stop every program that uses the database. To go on with those jobs, put the copy in place \
+                 with `restore`; otherwise keep the file that is there now. Put no log (`-wal`) back",
+            )
             .fatal(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second change within the same second leaves the same time on a file system without fractions.
+    #[test]
+    fn a_directory_counts_as_unchanged_only_if_its_file_system_would_show_a_later_change() {
+        let id = FileId { device: 1, inode: 1 };
+        let changed_ago = |nanos: i64, ago: Duration| {
+            let changed = Duration::new(1_790_000_000, nanos.try_into().unwrap());
+            DirectoryState { id, changed: (1_790_000_000, nanos) }
+                .is_settled(SystemTime::UNIX_EPOCH + changed + ago)
+        };
+        for (nanos, ago, settled) in
+            [(7, 99, false), (7, 101, true), (0, 101, false), (0, 2_900, false), (0, 3_000, true)]
+        {
+            assert_eq!(changed_ago(nanos, Duration::from_millis(ago)), settled, "{nanos} {ago}");
+        }
+        let future = DirectoryState { id, changed: (1_790_000_000, 7) };
+        assert!(!future.is_settled(SystemTime::UNIX_EPOCH));
     }
 }
