@@ -77,6 +77,7 @@ fn complete(tx: &Connection, completion: &Completion) -> Result<()> {
             "this connection does not sync its commits (`synchronous` is below FULL): a power failure could undo \
              the work of a completed job",
         )
+        .in_database(error::path(tx))
         .help(
             "run `PRAGMA synchronous = FULL` on the connection before the transaction begins, or open the queue with \
              `Durability::Relaxed`",

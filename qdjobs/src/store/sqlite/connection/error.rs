@@ -122,7 +122,8 @@ fn not_stored(error: rusqlite::Error) -> Error {
         ),
         Some(ErrorCode::CannotOpen) => (
             ErrorKind::Storage,
-            format!("the database cannot be opened: {error}"),
+            // The text of the error ends with the path, which is added in front.
+            format!("the database cannot be opened: {}", ffi::code_to_str(extended(&error))),
             "check that the file and its directory exist, that this user may write in the directory, where SQLite \
              creates two more files, and that the process has not reached its limit of open files",
         ),

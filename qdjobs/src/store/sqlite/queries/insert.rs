@@ -70,7 +70,7 @@ impl<'c> Insert<'c> {
             return Ok((id, Some(stored)));
         }
         // The insert has taken the write lock, so the holder of the key cannot have been deleted since.
-        self.holder(job)?.map(|id| (id, None)).ok_or_else(ignored)
+        self.holder(job)?.map(|id| (id, None)).ok_or_else(|| ignored(self.conn))
     }
 
     /// The id of the stored job under this job's key, if it is the same job.
@@ -95,7 +95,7 @@ impl<'c> Insert<'c> {
         }
         let id = self.conn.last_insert_rowid();
         if inline.is_none() && self.params(id, job).map_err(error::before_commit(self.conn))? == 0 {
-            return Err(ignored());
+            return Err(ignored(self.conn));
         }
         Ok(Some((JobId(id), Stored::at(at, now))))
     }
@@ -117,8 +117,9 @@ impl<'c> Insert<'c> {
 }
 
 /// The error if no row was written although the key is not held.
-fn ignored() -> Error {
+fn ignored(conn: &Connection) -> Error {
     Error::new(ErrorKind::InvalidInput, "a trigger of this database ignores the insert; nothing was stored")
+        .in_database(error::path(conn))
         .help(
             "look for a trigger with RAISE(IGNORE) on qdjobs_jobs or qdjobs_params, and remove or change it",
         )
