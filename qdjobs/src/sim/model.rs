@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::trace::{Trace, note};
+use crate::model::job::WorkerId;
 use crate::store::sqlite::testing::snapshot::{JobRow, Snapshot as StoredState};
 
 /// At so many deaths of its worker, a job can fail.
@@ -475,16 +476,17 @@ fn crashes_of(state: &StoredState, id: i64) -> Vec<i64> {
     attempts.filter(|(_, (_, outcome))| outcome == "crashed").map(|(_, (worker, _))| *worker).collect()
 }
 
-/// A worker holds no more suspected jobs than each of them allows.
+/// The workers of a process hold no more suspected jobs together than each of them allows.
 fn check_suspected(state: &StoredState) -> Check {
     let mut held: BTreeMap<i64, Vec<(i64, i64)>> = BTreeMap::new();
     for (id, job) in state.jobs.iter().filter(|(_, job)| job.status == "running" && job.is_suspected()) {
         let most = job.max_suspected.unwrap_or(1).max(1);
-        held.entry(job.worker_id.unwrap_or(0)).or_default().push((*id, most));
+        let first = *WorkerId(job.worker_id.unwrap_or(0)).process().start();
+        held.entry(first).or_default().push((*id, most));
     }
-    for (worker, jobs) in held {
+    for (first, jobs) in held {
         let most = jobs.iter().map(|(_, most)| *most).min().unwrap_or(1);
-        ensure!(jobs.len() as i64 <= most, "worker {worker} holds the suspected jobs {jobs:?}");
+        ensure!(jobs.len() as i64 <= most, "the process of worker {first} holds the suspected jobs {jobs:?}");
     }
     Ok(())
 }

@@ -132,13 +132,16 @@ impl Search {
     }
 
     fn check_held(&mut self, worker: Option<i64>) {
+        let process =
+            |worker: Option<i64>| worker.map(|worker| if worker >> 32 > 0 { worker >> 32 } else { worker });
         let held = self.jobs.iter().filter(|(_, it)| {
-            (it.state.status, it.state.worker) == (Status::Running, worker)
+            (it.state.status, process(it.state.worker)) == (Status::Running, process(worker))
                 && it.state.crash_count >= SUSPECTED_FROM
         });
         let held: Vec<(i64, i64)> = held.map(|(job, it)| (*job, it.together)).collect();
         if held.iter().any(|(_, together)| *together < held.len() as i64) {
-            self.violations.push(format!("worker {worker:?} holds the suspected jobs {held:?}"));
+            self.violations
+                .push(format!("the process of worker {worker:?} holds the suspected jobs {held:?}"));
         }
     }
 
