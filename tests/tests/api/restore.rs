@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use qdjobs::prelude::*;
-use qdjobs::store::sqlite::{check, restore};
+use qdjobs::store::sqlite::{check, restore, salvage};
 use qdjobs::{ErrorKind, JobQueue, Status};
 
 use crate::support::{Gate, Workspace, connect, job};
@@ -56,6 +56,73 @@ fn a_backup_takes_the_place_of_a_database_which_keeps_its_jobs_under_another_nam
     let again = restore(&backup, workspace.db()).unwrap().replaced.unwrap();
     assert_ne!(again, replaced);
     assert!(!workspace.files().iter().any(|name| name.contains("-restoring")), "{:?}", workspace.files());
+}
+
+/// A crash between the second name of the old database and the rename of the backup leaves both.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_restore_says_so_at_the_next_open_and_the_next_restore_ends_it() {
+    let workspace = Workspace::new();
+    let backup = with_backup(&workspace, 5);
+    let second = workspace.dir().join("jobs.db-replaced-2026-11-25T101500");
+    std::fs::copy(&backup, workspace.dir().join("jobs.db-restoring")).unwrap();
+    std::fs::hard_link(workspace.db(), &second).unwrap();
+    let refused = JobQueue::open(workspace.db()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Config, "{refused}");
+    let says = |text: &str| assert!(refused.to_string().contains(text), "{refused}");
+    says("a restore was interrupted");
+    says("jobs.db-replaced-2026-11-25T101500`");
+    let replaced = restore(&backup, workspace.db()).unwrap().replaced.unwrap();
+    assert_eq!((total(&workspace.db()), total(&replaced)), (2, 5));
+    assert!(!second.exists() || second == replaced, "the old database has one name");
+
+    // Or the old database is kept.
+    std::fs::hard_link(workspace.db(), &second).unwrap();
+    std::fs::remove_file(&second).unwrap();
+    assert_eq!(total(&workspace.db()), 2);
+}
+
+/// A second name that no restore has left may be the one by which the log is found.
+#[cfg(unix)]
+#[test]
+fn a_database_with_a_second_name_of_another_origin_is_not_replaced() {
+    let workspace = Workspace::new();
+    let backup = with_backup(&workspace, 5);
+    let second = workspace.dir().join("elsewhere.db");
+    std::fs::hard_link(workspace.db(), &second).unwrap();
+    let refused = restore(&backup, workspace.db()).unwrap_err();
+    assert!(refused.to_string().contains("has 2 names"), "{refused}");
+    std::fs::rename(&second, workspace.dir().join("jobs.db-replaced-by-hand")).unwrap();
+    std::fs::write(workspace.dir().join("jobs.db-replaced-by-hand-wal"), "a log").unwrap();
+    let refused = restore(&backup, workspace.db()).unwrap_err();
+    assert!(refused.to_string().contains("has 2 names"), "{refused}");
+}
+
+/// The jobs in the log of the other name would silently be missing.
+#[cfg(unix)]
+#[test]
+fn a_second_name_of_a_database_is_neither_restored_nor_salvaged_and_one_of_a_backup_is() {
+    let (workspace, queue) = Workspace::with_queue();
+    let at = |name: &str| workspace.dir().join(name);
+    queue.backup(at("backup.db")).unwrap();
+    Note::new(1).enqueue(&queue).unwrap();
+    std::fs::hard_link(workspace.db(), at("second.db")).unwrap();
+    let problems = check(at("second.db")).unwrap().problems;
+    assert!(problems[0].contains("has 2 names"), "{problems:?}");
+    for refused in [
+        restore(at("second.db"), at("place.db")).map(drop).unwrap_err(),
+        salvage(at("second.db"), at("saved.db")).map(drop).unwrap_err(),
+    ] {
+        assert_eq!(refused.kind(), ErrorKind::Config);
+        assert!(refused.to_string().contains("has 2 names"), "{refused}");
+    }
+    assert!(!at("place.db").exists() && !at("saved.db").exists());
+
+    // Backup programs link what has not changed.
+    std::fs::hard_link(at("backup.db"), at("yesterday.db")).unwrap();
+    assert!(check(at("yesterday.db")).unwrap().is_sound());
+    assert_eq!(restore(at("yesterday.db"), at("place.db")).unwrap().jobs, 0);
+    assert_eq!(salvage(at("yesterday.db"), at("saved.db")).unwrap().jobs, 0);
 }
 
 #[test]

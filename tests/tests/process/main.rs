@@ -37,6 +37,7 @@ mod latency;
 mod open;
 mod panics;
 mod poison;
+mod restore;
 mod rng;
 mod share;
 #[cfg(unix)]

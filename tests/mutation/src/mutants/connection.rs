@@ -43,6 +43,62 @@ pub(super) const MUTANTS: &[Mutant] = &[
         killed_by: api("files::nothing_is_confirmed_in_a_file_that_is_not_the_one_of_its_name"),
     },
     Mutant {
+        name: "files-looked-at-too-seldom",
+        breaks: "an idle worker learns within a second that its file was replaced",
+        file: "qdjobs/src/store/sqlite/writer/mod.rs",
+        old: "const FILES_EVERY: Duration = Duration::from_millis(500);",
+        new: "const FILES_EVERY: Duration = Duration::from_secs(25);",
+        killed_by: api("files::an_idle_worker_notices_that_its_file_was_replaced"),
+    },
+    Mutant {
+        name: "missing-link-ignored",
+        breaks: "a link that is removed halts the queue that was opened by it",
+        file: "qdjobs/src/store/sqlite/files/open_files.rs",
+        old: ".elapsed() < LINK_SWAP_MAX {",
+        new: ".elapsed() < LINK_SWAP_MAX * 1_000_000 {",
+        killed_by: api("files::a_link_that_is_removed_halts_the_queue_that_was_opened_by_it"),
+    },
+    Mutant {
+        name: "coarse-directory-time-trusted",
+        breaks: "a directory without fractions of seconds counts as unchanged only after some seconds",
+        file: "qdjobs/src/store/sqlite/files/open_files.rs",
+        old: "let tick = if nanos == 0 { COARSE_TICK_MAX } else { TICK_MAX };",
+        new: "let tick = if nanos == 1 { COARSE_TICK_MAX } else { TICK_MAX };",
+        killed_by: unit(
+            "store::sqlite::files::open_files::tests::a_directory_counts_as_unchanged_only_if_its_file_system_would_show_a_later_change",
+        ),
+    },
+    Mutant {
+        name: "replaced-while-opened",
+        breaks: "a database that is replaced between the connections of a queue is not used",
+        file: "qdjobs/src/store/sqlite/mod.rs",
+        old: "    if !files.is_same_database(&before) {",
+        new: "    if false && !files.is_same_database(&before) {",
+        killed_by: unit(
+            "store::sqlite::tests::a_database_that_is_replaced_between_its_connections_is_not_used",
+        ),
+    },
+    Mutant {
+        name: "second-name-of-a-restore-stays",
+        breaks: "a restore ends an interrupted one",
+        file: "qdjobs/src/store/sqlite/tools/swap.rs",
+        old: "let second = file_names::left_by_restore(&found);",
+        new: "let second = file_names::left_by_restore(&found).filter(|_| false);",
+        killed_by: api(
+            "restore::an_interrupted_restore_says_so_at_the_next_open_and_the_next_restore_ends_it",
+        ),
+    },
+    Mutant {
+        name: "second-name-salvaged",
+        breaks: "a database by its second name is not salvaged without its log",
+        file: "qdjobs/src/store/sqlite/tools/check.rs",
+        old: r#"if mode == "wal" { refused } else { Ok(()) }"#,
+        new: r#"if mode == "off" { refused } else { Ok(()) }"#,
+        killed_by: api(
+            "restore::a_second_name_of_a_database_is_neither_restored_nor_salvaged_and_one_of_a_backup_is",
+        ),
+    },
+    Mutant {
         name: "pragma-not-read-back",
         breaks: "a pragma that SQLite does not set as requested is an error",
         file: OPEN,

@@ -11,6 +11,8 @@
 //! before it writes
 //! worker_process open       <db> <n>                     on a line of input: opens the file, enqueues, runs
 //! a worker
+//! worker_process restore    <backup> <db>                on a line of input: puts the backup into the place of
+//! the database
 //! worker_process try        <db>                         opens the file and enqueues one job, or reports the
 //! error
 //! ```
@@ -44,6 +46,7 @@ fn main() -> Fallible {
         ["insert", db, task, n, rest @ ..] => modes::insert(db, task, n.parse()?, milliseconds(rest)?),
         ["write-rows", db, n, rest @ ..] => modes::write_rows(db, n.parse()?, milliseconds(rest)?),
         ["open", db, n] => modes::open(db, n.parse()?, &input),
+        ["restore", backup, db] => modes::restore(backup, db, &input),
         ["try", db] => modes::try_enqueue(db),
         _ => Err("unknown arguments: see the header of worker_process/main.rs".into()),
     }

@@ -161,6 +161,16 @@ pub(crate) fn open(db: &str, n: u64, input: &mpsc::Receiver<String>) -> Fallible
     Ok(())
 }
 
+/// Restores a backup, once it is told to.
+pub(crate) fn restore(backup: &str, db: &str, input: &mpsc::Receiver<String>) -> Fallible {
+    let shared = Shared::of(db);
+    shared.report(format_args!("up"));
+    let _ = input.recv();
+    let restored = qdjobs::store::sqlite::restore(backup, db)?;
+    shared.report(format_args!("restored {}", restored.jobs));
+    Ok(())
+}
+
 /// Opens the file and enqueues one job, and reports the error if it may not.
 pub(crate) fn try_enqueue(db: &str) -> Fallible {
     let shared = Shared::of(db);

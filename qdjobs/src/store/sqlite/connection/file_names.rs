@@ -9,10 +9,11 @@
 //! finds no log, creates one beside that name, and locks another index. Both programs then damage the file.
 //! Names that are symbolic links are safe: they are resolved before the log is looked for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::network_fs::mount_points;
 use crate::model::error::{Error, ErrorKind, Result};
+use crate::store::sqlite::files::names::{REPLACED, log_of};
 
 /// Refuses the database at `path`, whose symbolic links are resolved, if it has a second name.
 pub(in crate::store::sqlite) fn refuse_second_name(path: &Path, mounts: Option<&str>) -> Result<()> {
@@ -22,11 +23,18 @@ pub(in crate::store::sqlite) fn refuse_second_name(path: &Path, mounts: Option<&
             ErrorKind::Config,
             format!("`{}` has {names} names (hard links)", path.display()),
         )
-        .help(format!(
-            "a database must have one name, because SQLite keeps its log beside the name: remove the other names \
-             (`find / -samefile {}` lists them), or make them symbolic links",
-            path.display()
-        )));
+        .help(match left_by_restore(path) {
+            Some(second) => format!(
+                "a restore was interrupted before the backup took the place of the database: restore again; or, to keep \
+                 the old database, remove its second name `{}` while no restore runs",
+                second.display()
+            ),
+            None => format!(
+                "a database must have one name, because SQLite keeps its log beside the name: remove the other names \
+                 (`find / -samefile {}` lists them), or make them symbolic links",
+                path.display()
+            ),
+        }));
     }
     if mounts.is_some_and(|mounts| mount_points(mounts).any(|(point, _)| Path::new(&point) == path)) {
         return Err(Error::new(
@@ -39,6 +47,33 @@ pub(in crate::store::sqlite) fn refuse_second_name(path: &Path, mounts: Option<&
         ));
     }
     Ok(())
+}
+
+/// The second name of the database at `path` that an interrupted restore has left.
+///
+/// The restore gives a database its second name after it has written back the log. So a name with a log beside it may
+/// be the right one, and is not returned.
+#[cfg(unix)]
+pub(in crate::store::sqlite) fn left_by_restore(path: &Path) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let database = std::fs::metadata(path).ok().filter(|file| file.is_file() && file.nlink() == 2)?;
+    let mut start = path.file_name()?.to_owned();
+    start.push(REPLACED);
+    let is_same = |second: &Path| {
+        let file = std::fs::symlink_metadata(second);
+        file.is_ok_and(|file| (file.dev(), file.ino()) == (database.dev(), database.ino()))
+    };
+    let names = std::fs::read_dir(path.parent()?).ok()?.flatten();
+    names
+        .filter(|name| name.file_name().as_encoded_bytes().starts_with(start.as_encoded_bytes()))
+        .map(|name| path.with_file_name(name.file_name()))
+        .find(|second| is_same(second) && !log_of(second).exists())
+}
+
+/// Second names are unknown on other platforms.
+#[cfg(not(unix))]
+pub(in crate::store::sqlite) fn left_by_restore(_: &Path) -> Option<PathBuf> {
+    None
 }
 
 #[cfg(unix)]

@@ -17,6 +17,9 @@ pub(in crate::store::sqlite) fn log_index_of(path: &Path) -> PathBuf {
     beside(path, "-shm")
 }
 
+/// What follows the name of a database in the name that a restore gives it.
+pub(in crate::store::sqlite) const REPLACED: &str = "-replaced-";
+
 /// The file beside the database at `path` whose name has this suffix.
 pub(in crate::store::sqlite) fn beside(path: &Path, suffix: impl AsRef<OsStr>) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();

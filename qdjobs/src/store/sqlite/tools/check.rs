@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::model::error::{Error, Result};
 use crate::store::sqlite::connection::open::{SqliteOptions, read_first, refuse_special};
-use crate::store::sqlite::connection::{error, immutable, log_mark};
+use crate::store::sqlite::connection::{error, file_names, immutable, log_mark};
 use crate::store::sqlite::files::names::log_of;
 
 /// The result of a [`check`].
@@ -102,7 +102,14 @@ pub fn check(path: impl AsRef<Path>) -> Result<Findings> {
 }
 
 /// As [`check`], and calls `meanwhile` during each pass, for a test.
-fn check_while(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
+fn check_while(path: &Path, meanwhile: impl FnMut()) -> Result<Findings> {
+    let second = refuse_second_log(path).err().as_ref().map(first_line);
+    let mut findings = look_at(path, meanwhile)?;
+    findings.problems.splice(0..0, second);
+    Ok(findings)
+}
+
+fn look_at(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
     if log_mark::is_log_foreign(path) {
         let mut findings = inspect(&ready(path, immutable::without_log(path))?, &mut meanwhile);
         findings.problems.insert(0, first_line(&log_mark::foreign(path)));
@@ -184,12 +191,27 @@ const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::S
 pub(in crate::store::sqlite) fn read_only(path: &Path) -> Result<Connection> {
     refuse_special(path)?;
     let log = log_of(path).exists();
-    let opened = if !log && path.exists() && path.to_str().is_some() {
+    let opened = if !log && path.exists() {
         immutable::without_log(path)
     } else {
         Connection::open_with_flags(path, READ_ONLY)
     };
     ready(path, opened)
+}
+
+/// Refuses a file with a second name that may have a log beside that name. A copy by `JobQueue::backup` has no log,
+/// so a backup program may link it.
+pub(in crate::store::sqlite) fn refuse_second_log(path: &Path) -> Result<()> {
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let refused = file_names::refuse_second_name(&real, None);
+    if refused.is_err() {
+        // A connection that ignores the log does not know the journal mode.
+        let conn = ready(path, Connection::open_with_flags(path, READ_ONLY))?;
+        let mode: String =
+            conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(error::at(path))?;
+        return if mode == "wal" { refused } else { Ok(()) };
+    }
+    Ok(())
 }
 
 fn ready(path: &Path, opened: rusqlite::Result<Connection>) -> Result<Connection> {

@@ -95,6 +95,7 @@ fn open_backup(backup: &Path, path: &Path) -> Result<Connection> {
         .help("give the path of the database as the second argument"));
     }
     log_mark::refuse_foreign_log(backup)?;
+    check::refuse_second_log(backup)?;
     let from = check::read_only(backup)?;
     migrate::check_schema(&from)?;
     if migrate::schema_version(&from)? == 0 {

@@ -81,6 +81,7 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvage> 
     let options = SqliteOptions { allow_network_filesystem: true, ..SqliteOptions::default() };
     refuse_special(to)?;
     log_mark::refuse_foreign_log(from)?;
+    check::refuse_second_log(from)?;
     let old = check::read_only(from)?;
     if !open::create(to, &options, &open::Machine::current())? {
         return Err(Error::new(

@@ -6,8 +6,9 @@
 //!
 //! The order makes each step safe on its own. The log is first written back into the old database, so that it is
 //! complete in one file. Then this file gets a second name, and only then one rename puts the new file under the
-//! first name. A power failure or a crash in between leaves the old database in its place. Only a log that cannot be
-//! written back is moved before that rename: the damaged or foreign database is then left without it.
+//! first name. A power failure or a crash in between leaves the old database in its place with a second name, which the
+//! next restore removes. Only a log that cannot be written back is moved before that rename: the damaged or foreign
+//! database is then left without it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use crate::model::clock::Clock;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::open::{self, Machine, SqliteOptions};
-use crate::store::sqlite::connection::{error, log_mark};
-use crate::store::sqlite::files::names::{beside, log_index_of, log_of};
+use crate::store::sqlite::connection::{error, file_names, log_mark};
+use crate::store::sqlite::files::names::{REPLACED, beside, log_index_of, log_of};
 
 /// The place of a database that no other program has open.
 pub(super) struct Place {
@@ -39,14 +40,21 @@ impl Place {
     pub(super) fn lock(path: &Path) -> Result<Place> {
         // Whether the file system is fit for a queue is checked when the database is opened.
         let options = SqliteOptions { allow_network_filesystem: true, ..SqliteOptions::default() };
-        let is_new = open::create(path, &options, &Machine::current())?;
-        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let found = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let second = file_names::left_by_restore(&found);
+        // A database that an interrupted restore has left with a second name exists, and is refused until it is removed.
+        let is_new = second.is_none() && open::create(path, &options, &Machine::current())?;
+        let path = std::fs::canonicalize(path).unwrap_or(found);
         let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(&path, access).map_err(error::at(&path))?;
         // A log that cannot be written back is kept.
         open::disable_close_checkpoint(&conn);
         let is_foreign = log_mark::is_log_foreign(&path);
-        match lock(&conn, is_foreign) {
+        let locked = lock(&conn, is_foreign).and_then(|is_sound| {
+            // Under the lock: a restore that is going on needs the name.
+            second.map_or(Ok(()), |second| remove_second_name(&path, &second)).map(|()| is_sound)
+        });
+        match locked {
             Ok(is_sound) => Ok(Place { path, conn, is_new, is_sound }),
             // Another program has opened the file that this call has just created: it is that program's now.
             Err(error) if error.kind() == ErrorKind::Busy => Err(in_use(&path)),
@@ -154,6 +162,13 @@ impl Place {
     }
 }
 
+/// Removes the name that an interrupted restore has given the database at `path`.
+fn remove_second_name(path: &Path, second: &Path) -> Result<()> {
+    let removed = std::fs::remove_file(second).and_then(|()| sync_directory_of(path));
+    removed.map_err(|error| cannot(second, error))?;
+    file_names::refuse_second_name(path, Machine::current().mounts.as_deref())
+}
+
 /// Locks the database against every other connection, and changes nothing. Returns whether its log can be written
 /// back: not if the database is damaged, or if its log is that of another file.
 fn lock(conn: &Connection, is_foreign: bool) -> Result<bool> {
@@ -195,7 +210,7 @@ pub(super) fn replaced_name(path: &Path) -> PathBuf {
     let stamp = Clock::system().now().to_string().replace(':', "");
     let seconds = stamp.split('.').next().unwrap_or_default();
     let named = |suffix: &str| {
-        let mut name = OsString::from(format!("-replaced-{}", seconds.trim_end_matches('Z')));
+        let mut name = OsString::from(format!("{REPLACED}{}", seconds.trim_end_matches('Z')));
         name.push(suffix);
         beside(path, &name)
     };
