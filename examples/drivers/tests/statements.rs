@@ -1,7 +1,9 @@
-//! What the guide says about the statements with sqlx and diesel: ids, keys, and transactions without IMMEDIATE.
+//! What the guide says about the statements with sqlx and diesel: ids, keys, changed rows, and transactions without
+//! IMMEDIATE.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, mpsc};
 
 use diesel::Connection as _;
 use diesel::prelude::*;
@@ -78,6 +80,65 @@ fn with_diesel_the_statement_returns_the_ids_of_new_jobs_and_of_those_that_held_
     }
     assert_eq!((seen[0][2], seen[1][2], seen[0][0]), (three.0, three.0, seen[1][0]), "{seen:?}");
     assert_eq!(queue.counts().unwrap().total(), 4);
+}
+
+/// Gets the number of rows that each execution of a completion has changed.
+type Changed = mpsc::Sender<u64>;
+
+/// Completes its job, and then once more: the attempt does not hold it any longer.
+#[task("complete.sqlx")]
+async fn complete_with_sqlx(
+    ctx: &JobContext,
+    #[state] pool: &SqlitePool,
+    #[state] changed: &Changed,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let completion = ctx.completion_statement(&())?;
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    for _ in 0..2 {
+        let complete = sqlx::query(AssertSqlSafe(completion.sql.clone())).bind(completion.json.clone());
+        changed.send(complete.execute(&mut *tx).await?.rows_affected())?;
+    }
+    Ok(tx.commit().await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_sqlx_a_completion_changes_one_row_and_none_when_the_attempt_has_lost_its_job() {
+    let (_dir, file, queue) = workspace();
+    let (changed, seen) = mpsc::channel::<u64>();
+    let worker = Worker::new(&queue).task::<CompleteWithSqlx>().state(pool(&file).await).state(changed);
+    let worker = worker.start().unwrap();
+    CompleteWithSqlx::new().enqueue(&queue.to_async()).await.unwrap().await.unwrap();
+    assert_eq!([seen.recv(), seen.recv()], [Ok(1), Ok(0)]);
+    worker.stop().unwrap();
+}
+
+/// As `complete.sqlx`.
+#[task("complete.diesel")]
+fn complete_with_diesel(
+    ctx: &JobContext,
+    #[state] db: &Mutex<SqliteConnection>,
+    #[state] changed: &Changed,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let completion = ctx.completion_statement(&())?;
+    db.lock().unwrap().immediate_transaction(|db| {
+        for _ in 0..2 {
+            let complete = diesel::sql_query(&*completion.sql).bind::<Text, _>(&completion.json);
+            changed.send(complete.execute(db)? as u64)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn with_diesel_a_completion_changes_one_row_and_none_when_the_attempt_has_lost_its_job() {
+    let (_dir, file, queue) = workspace();
+    let (changed, seen) = mpsc::channel::<u64>();
+    let db = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+    let worker = Worker::new(&queue).task::<CompleteWithDiesel>().state(Mutex::new(db)).state(changed);
+    let worker = worker.start().unwrap();
+    CompleteWithDiesel::new().enqueue(&queue).unwrap().wait().unwrap();
+    assert_eq!([seen.recv(), seen.recv()], [Ok(1), Ok(0)]);
+    worker.stop().unwrap();
 }
 
 /// `SQLITE_BUSY_SNAPSHOT`, the extended code of `database is locked`.

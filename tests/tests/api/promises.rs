@@ -29,7 +29,7 @@ fn tests_in(text: &str) -> Vec<String> {
                 found.extend(name.filter(|_| marked).map(str::to_owned));
                 marked = false;
             }
-            _ if line.starts_with("#[") => marked |= line == "#[test]",
+            _ if line.starts_with("#[") => marked |= line == "#[test]" || line.starts_with("#[tokio::test"),
             // Between the attribute and its function there may be further attributes, some over several
             // lines, and comments.
             _ if line.is_empty() || line == "}" => marked = false,
