@@ -25,8 +25,12 @@ impl JobQueue {
     /// returns an error of kind [`Config`](ErrorKind::Config).
     ///
     /// The call reads the database, writes the copy and reads the copy. Meanwhile, checkpoints cannot shorten
-    /// the write-ahead log. In async code, call it on a thread for blocking work. If you use the copy later,
-    /// the jobs that were running at its moment run again: their workers are presumed dead.
+    /// the write-ahead log. In async code, call it on a thread for blocking work.
+    ///
+    /// To use the copy later, pass it to [`restore`](crate::store::sqlite::restore()). The jobs that were running
+    /// at the moment of the backup are then pending at once, and no crash is counted for them. If the copy is
+    /// opened or put in place by other means, they run again when their workers are presumed dead, and a crash is
+    /// counted for each.
     ///
     /// ```
     /// # let dir = std::env::temp_dir().join(format!("qdjobs-doc-backup-{}", std::process::id()));
