@@ -1,6 +1,7 @@
 //! Programs with an older SQLite than that of qdjobs insert, read, dump and restore. Runs the ones of this machine:
 //! the shell `sqlite3`, Python, and the program that `QDJOBS_OLD_SQLITE` names, in the gate `tests/old_sqlite` with
-//! SQLite 3.37.0.
+//! SQLite 3.37.0. One that is not there is skipped. With `QDJOBS_NO_SKIPS`, it fails the test, and so does a program
+//! that `QDJOBS_OLD_SQLITE` names in vain.
 
 #![expect(clippy::print_stdout, reason = "the log names the versions that ran")]
 
@@ -41,31 +42,45 @@ else:
 struct Program {
     version: String,
     command: Vec<String>,
-    dumps: bool,
 }
 
 impl Program {
     fn all() -> Vec<Program> {
         let own = std::env::var("QDJOBS_OLD_SQLITE").ok();
-        let commands = [
-            (vec!["sqlite3".to_owned(), "-bail".to_owned()], true),
-            (vec!["python3".to_owned(), "-c".to_owned(), PYTHON.to_owned()], true),
-            (own.into_iter().collect(), false),
-        ];
-        let mut found = Vec::new();
-        for (command, dumps) in commands {
-            let Some(name) = command.first().cloned() else { continue };
-            let mut program = Program { version: String::new(), command, dumps };
-            match program.run(Path::new(":memory:"), None, "SELECT sqlite_version();\n") {
-                Some(answer) if answer.status.success() => {
-                    program.version = text(&answer.stdout).trim().to_owned();
-                    println!("{name} has SQLite {}", program.version);
-                    found.push(program);
-                }
-                _ => println!("skipped: `{name}` is not there"),
-            }
+        let programs = [Program::of(&["sqlite3", "-bail"]), Program::of(&["python3", "-c", PYTHON])];
+        let found = programs.into_iter().chain(own.as_deref().map(|own| Program::of(&[own])));
+        let found = found.filter(|program| program.is_there(own.as_deref())).collect();
+        if own.is_none() {
+            skip("QDJOBS_OLD_SQLITE names no program");
         }
         found
+    }
+
+    /// With the version that it answers; without one if it does not answer.
+    fn of(command: &[&str]) -> Program {
+        let command = command.iter().map(|&part| part.to_owned()).collect();
+        let program = Program { version: String::new(), command };
+        let answer = program.run(Path::new(":memory:"), None, "SELECT sqlite_version();\n");
+        let answer = answer.filter(|answer| answer.status.success());
+        let version = answer.map_or_else(String::new, |answer| text(&answer.stdout).trim().to_owned());
+        Program { version, ..program }
+    }
+
+    /// Whether it answers. The `wanted` one has to.
+    fn is_there(&self, wanted: Option<&str>) -> bool {
+        let (name, is_there) = (&self.command[0], !self.version.is_empty());
+        if is_there {
+            println!("{name} has SQLite {}", self.version);
+        } else {
+            assert_ne!(Some(name.as_str()), wanted, "QDJOBS_OLD_SQLITE names a program that does not run");
+            skip(&format!("`{name}` is not there"));
+        }
+        is_there
+    }
+
+    /// The name of its command, for the name of a file.
+    fn name(&self) -> String {
+        self.command[0].replace(['/', '\\', ':'], "-")
     }
 
     fn run(&self, file: &Path, argument: Option<&str>, sql: &str) -> Option<Output> {
@@ -98,6 +113,12 @@ impl Program {
         assert!(!answer.status.success(), "SQLite {} accepts {sql}", self.version);
         text(&answer.stderr).to_owned()
     }
+}
+
+/// Prints what is not tested. With `QDJOBS_NO_SKIPS`, the test fails instead.
+fn skip(reason: &str) {
+    assert!(std::env::var_os("QDJOBS_NO_SKIPS").is_none(), "may not be skipped: {reason}");
+    println!("skipped: {reason}");
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -205,11 +226,8 @@ fn a_dump_of_an_older_sqlite_is_restored_by_any_and_its_jobs_run() {
     let gone = Length::new("x").enqueue(&queue).unwrap().id();
     queue.delete(gone).unwrap();
 
-    for (from, into) in
-        programs.iter().filter(|it| it.dumps).flat_map(|from| programs.iter().map(move |it| (from, it)))
-    {
-        let restored =
-            workspace.dir().join(format!("{}-{}.db", from.command[0], into.command[0].replace('/', "-")));
+    for (from, into) in programs.iter().flat_map(|from| programs.iter().map(move |into| (from, into))) {
+        let restored = workspace.dir().join(format!("{}-{}.db", from.name(), into.name()));
         let dump = from.dump(&workspace.db());
         assert_eq!(into.lines(&restored, &dump), [] as [&str; 0]);
         assert_eq!(into.lines(&restored, SOUND), ["ok"]);
