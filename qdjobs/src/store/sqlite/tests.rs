@@ -179,6 +179,42 @@ fn a_database_on_a_network_file_system_is_refused_before_it_is_created_unless_th
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
+#[test]
+fn a_database_that_is_mounted_alone_is_refused_before_it_is_opened() {
+    let dir = scratch("mounted-alone");
+    let path = std::fs::canonicalize(&dir).unwrap().join("jobs.db");
+    std::fs::write(&path, "").unwrap();
+    let mounts = format!(
+        "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
+         31 22 254:0 /home/ann/jobs.db {} rw,relatime - ext4 /dev/vda rw\n",
+        path.display()
+    );
+    let machine = Machine { sqlite_version: 3_051_003, mounts: Some(mounts) };
+    let refused = SqliteStore::on(&machine, &path, SqliteOptions::default(), Clock::system()).err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Config);
+    assert!(refused.to_string().contains("is mounted as a single file"), "{refused}");
+    let files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|file| file.unwrap()).collect();
+    assert_eq!((files.len(), files[0].metadata().unwrap().len()), (1, 0), "{files:?}");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_sqlite_without_strict_tables_is_refused_before_the_database_is_created() {
+    let dir = scratch("too-old");
+    let open = |sqlite_version| {
+        let machine = Machine { sqlite_version, mounts: None };
+        SqliteStore::on(&machine, &dir.join("jobs.db"), SqliteOptions::default(), Clock::system())
+    };
+    let refused = open(3_034_001).err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Config);
+    for text in ["SQLite 3.34.1 is linked, but qdjobs needs 3.37 or later", "enable the feature `bundled`"] {
+        assert!(refused.to_string().contains(text), "{refused}");
+    }
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+    open(3_037_000).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
 /// A claim must cost the same with a million finished jobs in the table: no hot statement may read the
 /// whole table.
 #[test]

@@ -99,6 +99,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ),
     },
     Mutant {
+        name: "old-sqlite-opened",
+        breaks: "a SQLite without STRICT tables is refused in one sentence, before it creates a file",
+        file: OPEN,
+        old: "    system_sqlite::refuse_old(machine.sqlite_version)?;\n",
+        new: "    let _ = system_sqlite::refuse_old;\n",
+        killed_by: unit(
+            "store::sqlite::tests::a_sqlite_without_strict_tables_is_refused_before_the_database_is_created",
+        ),
+    },
+    Mutant {
+        name: "single-file-mounts-not-looked-at",
+        breaks: "a database that is mounted alone is refused",
+        file: OPEN,
+        old: "refuse_second_name(&found, machine.mounts.as_deref())",
+        new: "refuse_second_name(&found, None)",
+        killed_by: unit(
+            "store::sqlite::tests::a_database_that_is_mounted_alone_is_refused_before_it_is_opened",
+        ),
+    },
+    Mutant {
         name: "pragma-not-read-back",
         breaks: "a pragma that SQLite does not set as requested is an error",
         file: OPEN,

@@ -20,7 +20,7 @@ use super::migrate;
 use crate::model::crash_count::CRASHES_MAX;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::error::{self, BusyRetry};
-use crate::store::sqlite::connection::{file_names, log_mark, network_fs};
+use crate::store::sqlite::connection::{file_names, log_mark, network_fs, system_sqlite};
 use crate::store::sqlite::files::disk_reserve::RESERVE_BYTES;
 use crate::store::sqlite::files::names::log_of;
 use crate::store::sqlite::files::open_files::OpenFiles;
@@ -300,7 +300,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection> {
     Ok(conn)
 }
 
-/// Creates the file if there is none, and reports whether it did. Refuses it as [`refuse_place`].
+/// Creates the file if there is none, and reports whether it did. Refuses it as [`refuse_place`], and any file if
+/// the linked SQLite is too old.
 ///
 /// The file gets mode 0600 before SQLite opens it. SQLite copies the mode of the database to the log, which
 /// holds the same params. A mode that is changed later does not reach the log.
@@ -309,6 +310,7 @@ pub(in crate::store::sqlite) fn create(
     options: &SqliteOptions,
     machine: &Machine,
 ) -> Result<bool> {
+    system_sqlite::refuse_old(machine.sqlite_version)?;
     refuse_place(path, options, machine)?;
     refuse_orphaned_log(path)?;
     let mut options = OpenOptions::new();

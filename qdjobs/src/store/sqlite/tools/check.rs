@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::model::error::{Error, Result};
 use crate::store::sqlite::connection::open::{SqliteOptions, read_first, refuse_special};
-use crate::store::sqlite::connection::{error, file_names, immutable, log_mark};
+use crate::store::sqlite::connection::{error, file_names, immutable, log_mark, system_sqlite};
 use crate::store::sqlite::files::names::log_of;
 
 /// The result of a [`check`].
@@ -215,6 +215,7 @@ pub(in crate::store::sqlite) fn refuse_second_log(path: &Path) -> Result<()> {
 }
 
 fn ready(path: &Path, opened: rusqlite::Result<Connection>) -> Result<Connection> {
+    system_sqlite::refuse_old(rusqlite::version_number())?;
     let conn = opened.map_err(error::at(path))?;
     conn.busy_timeout(SqliteOptions::default().busy_timeout).map_err(error::at(path))?;
     read_first(&conn).map_err(error::at(path))?;
