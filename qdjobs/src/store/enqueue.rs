@@ -28,6 +28,10 @@ use crate::model::job::NewJob;
 /// For transactions of other drivers, see
 /// [`JobQueue::insert_statement`](crate::JobQueue::insert_statement).
 ///
+/// An enqueue in your own transaction does not notice that the database was removed, renamed or replaced while your
+/// connection had it open: the job is then stored in the old file, which no other program sees. An enqueue on a
+/// queue fails in that case.
+///
 /// A target is passed by value. So a driver that uses transactions by `&mut` can implement it. A reference to
 /// a target, or to an `Arc`, `Rc` or `Box` of it, is a target, too: write `&queue` for `queue: &JobQueue` and
 /// for `queue: Arc<JobQueue>`. If you have `tx: &mut rusqlite::Transaction`, pass `&tx` or `&*tx`.
