@@ -85,8 +85,8 @@ impl QueueOptions {
         self
     }
 
-    /// Allows a database on a network file system (NFS, SMB, virtiofs, …), or on one of a type that qdjobs does
-    /// not know as local. By default, both are refused.
+    /// Allows a database on a network file system (NFS, SMB, virtiofs, …; on Windows a UNC path), or on one of a
+    /// type that qdjobs does not know as local. By default, both are refused.
     ///
     /// SQLite's locks and shared memory do not work between machines. Use it only if no other machine opens
     /// the file.

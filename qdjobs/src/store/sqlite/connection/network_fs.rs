@@ -2,14 +2,14 @@
 //!
 //! The option that allows them is in `queue/options.rs`.
 //!
-//! Depends on std and on the mount table of Linux. On other platforms the type of the file system is unknown,
-//! and nothing is refused. SQLite never comes in.
+//! Depends on std and on the mount table of Linux. On Windows, the path tells a share. On other platforms the type
+//! of the file system is unknown, and nothing is refused. SQLite never comes in.
 //!
 //! SQLite's write-ahead log is not safe there. The index of the log is memory shared between processes. No
 //! network file system shares it between machines, and many do not lock reliably. Two machines that write to
 //! one file damage it within minutes.
 
-use std::path::Path;
+use std::path::{Component, Path, Prefix};
 
 use crate::model::error::{Error, ErrorKind, Result};
 
@@ -112,23 +112,28 @@ const NETWORK_FUSE_NAMES: &[&str] = &[
     "weed",
 ];
 
+/// Stands for the type of a share of another machine that Windows reaches by a UNC path.
+const SHARE: &str = "UNC";
+
 /// The mount table of this process. `None` on other platforms than Linux, and where `/proc` is hidden.
 pub(in crate::store::sqlite) fn mounts() -> Option<String> {
     std::fs::read_to_string("/proc/self/mountinfo").ok()
 }
 
-/// Refuses a database at `path` if that is on a network file system according to `mounts`.
-pub(in crate::store::sqlite) fn refuse(path: &Path, mounts: &str) -> Result<()> {
+/// Refuses a database at `path` if that is on a network file system according to `mounts`, or on a share of Windows.
+pub(in crate::store::sqlite) fn refuse(path: &Path, mounts: Option<&str>) -> Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // The file itself if it exists, since it may be a link. The open reports a directory that does not exist.
+    // The file itself if it exists, since it may be a link. The open reports a directory that does not exist. For a
+    // drive letter that stands for a share, Windows answers the path of the share.
     let Ok(place) = std::fs::canonicalize(path).or_else(|_| std::fs::canonicalize(dir)) else {
         return Ok(());
     };
     refuse_by(mounts, &place)
 }
 
-fn refuse_by(mounts: &str, place: &Path) -> Result<()> {
-    let Some(kind) = type_at(mounts, place).filter(|kind| !LOCAL_TYPES.contains(kind)) else { return Ok(()) };
+fn refuse_by(mounts: Option<&str>, place: &Path) -> Result<()> {
+    let kind = if is_share(place) { Some(SHARE) } else { mounts.and_then(|mounts| type_at(mounts, place)) };
+    let Some(kind) = kind.filter(|kind| !LOCAL_TYPES.contains(kind)) else { return Ok(()) };
     let place = place.display();
     let message = if is_network_type(kind) {
         format!("`{place}` is on a network file system ({kind})")
@@ -142,9 +147,16 @@ fn refuse_by(mounts: &str, place: &Path) -> Result<()> {
     ))
 }
 
+/// Whether the path is that of a share, `\\server\share`. Only Windows reads a path so.
+fn is_share(place: &Path) -> bool {
+    let first = place.components().next();
+    matches!(first, Some(Component::Prefix(it)) if matches!(it.kind(), Prefix::UNC(..) | Prefix::VerbatimUNC(..)))
+}
+
 fn is_network_type(kind: &str) -> bool {
     let served = kind.strip_prefix("fuse.").or_else(|| kind.strip_prefix("fuseblk."));
-    NETWORK_TYPES.contains(&kind)
+    kind == SHARE
+        || NETWORK_TYPES.contains(&kind)
         || served.is_some_and(|name| NETWORK_FUSE_NAMES.iter().any(|part| name.contains(part)))
 }
 
@@ -219,14 +231,30 @@ mod tests {
         for dir in
             ["/srv/jobs", "/mnt/my share", "/work", "/home/ann/cloud", "/media/psf", "/host", "/Users", "/s3"]
         {
-            let refused = refuse_by(MOUNTS, Path::new(dir)).unwrap_err();
+            let refused = refuse_by(Some(MOUNTS), Path::new(dir)).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Config, "{dir}");
             assert!(refused.to_string().contains("allow_network_filesystem"), "{refused}");
         }
         for dir in ["/", "/srv/jobs/local", "/mnt/stick", "/twice"] {
-            refuse_by(MOUNTS, Path::new(dir)).unwrap();
+            refuse_by(Some(MOUNTS), Path::new(dir)).unwrap();
         }
-        refuse_by("", Path::new("/")).unwrap();
-        refuse(&std::env::temp_dir().join("jobs.db"), &mounts().unwrap_or_default()).unwrap();
+        refuse_by(Some(""), Path::new("/")).unwrap();
+        refuse_by(None, Path::new("/")).unwrap();
+        refuse(&std::env::temp_dir().join("jobs.db"), mounts().as_deref()).unwrap();
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_share_of_windows_is_refused_and_a_drive_is_not() {
+        for place in
+            [r"\\files\jobs\jobs.db", r"\\?\UNC\files\jobs\jobs.db", r"\\wsl.localhost\Debian\jobs.db"]
+        {
+            let refused = refuse_by(None, Path::new(place)).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Config, "{place}");
+            assert!(refused.to_string().contains("is on a network file system (UNC)"), "{refused}");
+        }
+        for place in [r"C:\jobs.db", r"\\?\C:\jobs.db", r"jobs.db", r"\jobs.db"] {
+            refuse_by(None, Path::new(place)).unwrap();
+        }
     }
 }

@@ -357,8 +357,8 @@ fn refuse_orphaned_log(path: &Path) -> Result<()> {
 
 /// Refuses a network file system, and a file that has a second name.
 fn refuse_place(path: &Path, options: &SqliteOptions, machine: &Machine) -> Result<()> {
-    if let Some(mounts) = machine.mounts.as_ref().filter(|_| !options.allow_network_filesystem) {
-        network_fs::refuse(path, mounts)?;
+    if !options.allow_network_filesystem {
+        network_fs::refuse(path, machine.mounts.as_deref())?;
     }
     match std::fs::canonicalize(path) {
         Ok(found) => file_names::refuse_second_name(&found, machine.mounts.as_deref()),
