@@ -23,7 +23,7 @@
 //! |---|---|
 //! | **define tasks** | [`#[task]`](macro@task), [`Task`], [`JobContext`], [`StopReason`], [`TaskError`], [`TaskErrorKind`], [`Backoff`], [`TaskDef`], [`Registry`], [`bounds`] |
 //! | **enqueue** | [`JobQueue`], [`AsyncQueue`], [`JobRequest`], [`Enqueue`], [`JobHandle`], [`JobId`], [`futures`] |
-//! | **run** | [`Worker`], [`WorkerHandle`], [`Event`] |
+//! | **run** | [`Worker`], [`WorkerHandle`], [`Event`], [`RunningJob`] |
 //! | **inspect** | [`Job`], [`Status`], [`Attempt`], [`AttemptOutcome`], [`Progress`], [`Filter`], [`Page`], [`Counts`], [`WorkerState`], [`WorkerId`], [`Health`], [`HealthState`] |
 //! | **configure** | [`QueueOptions`], `Durability`, [`Clock`], [`Timestamp`] |
 //! | **errors** | [`Error`], [`ErrorKind`], [`ParamProblem`], [`Result`] |
@@ -123,7 +123,7 @@ pub use queue::{AsyncQueue, JobHandle, JobQueue};
 pub use store::Enqueue;
 
 // Run.
-pub use model::event::Event;
+pub use model::event::{Event, RunningJob};
 pub use worker::{Worker, WorkerHandle};
 
 // Inspect.

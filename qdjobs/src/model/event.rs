@@ -1,4 +1,4 @@
-//! What a worker reports to its event listener: [`Event`], about its jobs and about itself.
+//! What a worker reports to its event listener: [`Event`], about its jobs and about itself, and [`RunningJob`].
 //!
 //! Does not emit events: `worker/dispatcher/claims.rs` emits those of finished jobs, the supervisor and the
 //! start those of the worker. The event of a finished job is emitted after the store has answered, so a crash
@@ -21,8 +21,15 @@ pub enum Event<'a> {
         worker: WorkerId,
         /// The names of the tasks that it runs, sorted.
         tasks: &'a [&'a str],
+        /// The queues that it serves; `None` for all.
+        queues: Option<&'a [String]>,
     },
     /// An attempt of a job has started.
+    ///
+    /// One event follows when it has ended: [`Completed`](Event::Completed), [`Retrying`](Event::Retrying),
+    /// [`Postponed`](Event::Postponed), [`Failed`](Event::Failed), [`Cancelled`](Event::Cancelled),
+    /// [`Released`](Event::Released) or [`ResultDiscarded`](Event::ResultDiscarded). None follows if the end could not be
+    /// stored: the store has halted, or it failed until the worker had stopped.
     AttemptStarted {
         /// The number of the job.
         id: JobId,
@@ -39,6 +46,10 @@ pub enum Event<'a> {
         id: JobId,
         /// The name of its task.
         task_name: &'a str,
+        /// The queue of the job.
+        queue: &'a str,
+        /// The number of the attempt.
+        attempt: u32,
         /// How long the task ran.
         run_time: Duration,
     },
@@ -48,6 +59,8 @@ pub enum Event<'a> {
         id: JobId,
         /// The name of its task.
         task_name: &'a str,
+        /// The queue of the job.
+        queue: &'a str,
         /// The number of the attempt that failed.
         attempt: u32,
         /// The error of the attempt.
@@ -61,6 +74,8 @@ pub enum Event<'a> {
         id: JobId,
         /// The name of its task.
         task_name: &'a str,
+        /// The queue of the job.
+        queue: &'a str,
         /// The number of the attempt.
         attempt: u32,
         /// What does not fit.
@@ -70,12 +85,14 @@ pub enum Event<'a> {
     },
     /// A job has failed: its retries are used up, its error is permanent, or it crashed its worker too often.
     ///
-    /// The worker that rescued the job reports the last case.
+    /// The worker that rescued the job reports the last case, although the attempt started in another worker.
     Failed {
         /// The number of the job.
         id: JobId,
         /// The name of its task.
         task_name: &'a str,
+        /// The queue of the job.
+        queue: &'a str,
         /// The number of the last attempt.
         attempt: u32,
         /// The error of the job.
@@ -87,13 +104,33 @@ pub enum Event<'a> {
         id: JobId,
         /// The name of its task.
         task_name: &'a str,
+        /// The queue of the job.
+        queue: &'a str,
+        /// The number of the attempt.
+        attempt: u32,
         /// The reason that the task gave.
         reason: &'a str,
+    },
+    /// An attempt was released: the job is pending again and lost no retry, because the worker stops or its lease
+    /// may be lost.
+    Released {
+        /// The number of the job.
+        id: JobId,
+        /// The name of its task.
+        task_name: &'a str,
+        /// The queue of the job.
+        queue: &'a str,
+        /// The number of the attempt.
+        attempt: u32,
     },
     /// The result of an attempt was discarded: the attempt no longer held the job.
     ResultDiscarded {
         /// The number of the job.
         id: JobId,
+        /// The name of its task.
+        task_name: &'a str,
+        /// The queue of the job.
+        queue: &'a str,
         /// The number of the attempt.
         attempt: u32,
     },
@@ -130,8 +167,8 @@ pub enum Event<'a> {
     StopWaits {
         /// The number of the worker.
         worker: WorkerId,
-        /// The jobs, with the names of their tasks.
-        jobs: &'a [(JobId, &'a str)],
+        /// The jobs, in the order of their numbers: first those of `fn` tasks, then those of `async fn` tasks.
+        jobs: &'a [RunningJob<'a>],
         /// How long it waits at most from now on.
         left: Duration,
     },
@@ -142,4 +179,16 @@ pub enum Event<'a> {
         /// The number of jobs that it released unfinished.
         released: usize,
     },
+}
+
+/// A running job, as [`Event::StopWaits`] names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunningJob<'a> {
+    /// The number of the job.
+    pub id: JobId,
+    /// The name of its task.
+    pub task_name: &'a str,
+    /// The queue of the job.
+    pub queue: &'a str,
 }

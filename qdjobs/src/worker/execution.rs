@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::context::{JobContext, StopReason, StopSignal};
+use crate::model::event::RunningJob;
 use crate::model::job::JobId;
 use crate::model::panic::caught;
 use crate::model::retry::{Outcome, RetryBudget, Verdict};
@@ -26,7 +27,17 @@ use super::shared::WorkerShared;
 #[derive(Debug)]
 pub(super) struct FinishReport {
     pub(super) finish: FinishedJob,
+    pub(super) ended: EndedAttempt,
+}
+
+/// What the event of a finished job names, beside its claim and its verdict. Without the job itself: that would
+/// keep the queue open until the event.
+#[derive(Debug, Default)]
+pub(super) struct EndedAttempt {
+    /// Empty if the attempt never began.
     pub(super) task_name: &'static str,
+    /// Empty if the attempt never began, or if no listener would read it.
+    pub(super) queue: Box<str>,
     pub(super) run_time: Duration,
 }
 
@@ -87,6 +98,11 @@ impl Execution {
 
     pub(super) fn id(&self) -> JobId {
         self.ctx.job_id()
+    }
+
+    /// The job, as an event names it.
+    pub(super) fn named(&self) -> RunningJob<'_> {
+        RunningJob { id: self.id(), task_name: self.task.name, queue: &self.ctx.job().queue }
     }
 
     /// Whether the verdict is final.
@@ -179,8 +195,11 @@ impl Execution {
                 began_after: self.ctx.began_after(),
                 verdict,
             },
-            task_name: self.task.name,
-            run_time: shared.monotonic().saturating_sub(self.began),
+            ended: EndedAttempt {
+                task_name: self.task.name,
+                queue: shared.name_for_events(&self.ctx.job().queue),
+                run_time: shared.monotonic().saturating_sub(self.began),
+            },
         })
     }
 }
@@ -195,8 +214,7 @@ impl FinishReport {
                 began_after: Duration::ZERO,
                 verdict: Verdict::Release { wait, started: false },
             },
-            task_name: "",
-            run_time: Duration::ZERO,
+            ended: EndedAttempt::default(),
         }
     }
 }

@@ -6,10 +6,11 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use crate::model::error::Result;
 use crate::store::{ClaimRequest, ClaimResponse, Pending};
+
+use super::execution::EndedAttempt;
 
 /// The state of one claim request.
 #[derive(Default)]
@@ -28,9 +29,8 @@ pub(super) enum InFlight {
 pub(super) struct Sent {
     pub(super) pending: Pending<ClaimResponse>,
     pub(super) request: ClaimRequest,
-    /// The task name and the run time of each finished job in the request, for the event that follows the
-    /// commit.
-    pub(super) reports: Vec<(&'static str, Duration)>,
+    /// One for each finished job in the request, for the event that follows the commit.
+    pub(super) reports: Vec<EndedAttempt>,
 }
 
 impl InFlight {

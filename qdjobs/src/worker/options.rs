@@ -39,7 +39,7 @@ pub struct Worker {
     pub(super) duplicate_states: Vec<&'static str>,
     pub(super) shutdown_timeout: Duration,
     pub(super) lease: Duration,
-    pub(super) listener: EventListener,
+    pub(super) listener: Option<EventListener>,
     #[cfg(feature = "tokio")]
     pub(super) runtime: Option<tokio::runtime::Handle>,
 }
@@ -58,7 +58,7 @@ impl Worker {
             duplicate_states: Vec::new(),
             shutdown_timeout: SHUTDOWN_TIMEOUT,
             lease: LEASE,
-            listener: Arc::new(|_| {}),
+            listener: None,
             #[cfg(feature = "tokio")]
             runtime: None,
         }
@@ -131,7 +131,7 @@ impl Worker {
     /// The listener should return soon. It must not stop the worker: the stop would wait for the thread that
     /// the listener runs on.
     pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Worker {
-        self.listener = Arc::new(listener);
+        self.listener = Some(Arc::new(listener));
         self
     }
 

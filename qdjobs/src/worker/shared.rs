@@ -28,7 +28,7 @@ pub(super) struct WorkerShared {
     pub(super) rng: Rng,
     /// The current id. It changes when the worker has lost its lease and registers again.
     worker_id: AtomicI64,
-    listener: EventListener,
+    listener: Option<EventListener>,
 }
 
 impl WorkerShared {
@@ -37,7 +37,7 @@ impl WorkerShared {
         registry: Registry,
         states: States,
         worker: WorkerId,
-        listener: EventListener,
+        listener: Option<EventListener>,
         rng: Rng,
     ) -> WorkerShared {
         let worker_id = AtomicI64::new(worker.0);
@@ -58,8 +58,15 @@ impl WorkerShared {
 
     /// Calls the event listener.
     pub(super) fn emit(&self, event: &Event<'_>) {
-        // A listener is user code. Its panic must not end a thread of the worker.
-        let _ = caught(|| (self.listener)(event));
+        if let Some(listener) = &self.listener {
+            // A listener is user code. Its panic must not end a thread of the worker.
+            let _ = caught(|| listener(event));
+        }
+    }
+
+    /// A copy of a name for a later event. Without a listener it is empty: then a job costs no allocation for it.
+    pub(super) fn name_for_events(&self, name: &str) -> Box<str> {
+        if self.listener.is_some() { name.into() } else { Box::default() }
     }
 
     /// The queue's monotonic clock. A manual clock moves it.

@@ -58,7 +58,7 @@ impl Worker {
             let _ = store.release_worker(id, Release::ByWorker).wait();
         })?;
         let tasks: Vec<&str> = shared.registry.iter().map(|task| task.name).collect();
-        shared.emit(&Event::WorkerStarted { worker: id, tasks: &tasks });
+        shared.emit(&Event::WorkerStarted { worker: id, tasks: &tasks, queues: queues.as_deref() });
         RunningWorker {
             _queue: queue,
             shared,

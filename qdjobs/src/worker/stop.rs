@@ -131,11 +131,12 @@ fn wait_for_running(shared: &WorkerShared, dispatchers: &[Arc<Dispatcher>], limi
     loop {
         let report_at = until.min(shared.elapsed() + REPORT_EVERY);
         dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(report_at));
-        let jobs: Vec<_> = dispatchers.iter().flat_map(|dispatcher| dispatcher.waits_for()).collect();
+        let running: Vec<_> = dispatchers.iter().flat_map(|dispatcher| dispatcher.waits_for()).collect();
         let left = until.saturating_sub(shared.elapsed());
-        if jobs.is_empty() || left.is_zero() {
+        if running.is_empty() || left.is_zero() {
             return;
         }
+        let jobs: Vec<_> = running.iter().map(|execution| execution.named()).collect();
         shared.emit(&Event::StopWaits { worker: shared.worker_id(), jobs: &jobs, left });
     }
 }

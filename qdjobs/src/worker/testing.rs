@@ -102,7 +102,8 @@ impl SteppedWorker {
         pools: Vec<(TaskSet, SimulatedPool)>,
     ) -> SteppedWorker {
         let states = States::default();
-        let shared = Arc::new(WorkerShared::new(queue.downgrade(), registry, states, info.id, listener, rng));
+        let shared =
+            Arc::new(WorkerShared::new(queue.downgrade(), registry, states, info.id, Some(listener), rng));
         let mut supervisor = Supervisor::new(shared.clone(), info, lease);
         let dispatchers = pools.into_iter().map(|(tasks, pool)| {
             let pool = Pool::Simulated(pool);

@@ -107,7 +107,7 @@ fn tell(history: &History, event: &Event<'_>) {
         }
         Event::Failed { id, attempt, .. } => Fact::Failed { job: id.0, attempt },
         Event::Cancelled { id, .. } => Fact::Cancelled { job: id.0 },
-        Event::ResultDiscarded { id, attempt } => Fact::ResultDiscarded { job: id.0, attempt },
+        Event::ResultDiscarded { id, attempt, .. } => Fact::ResultDiscarded { job: id.0, attempt },
         Event::Rescued { worker, jobs } => Fact::Rescued { worker: worker.0, jobs },
         Event::LeaseLost { worker } => Fact::LeaseLost { worker: worker.0 },
         Event::StoreError { error } => Fact::StoreError { kind: kind_word(error.kind()) },

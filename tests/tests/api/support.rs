@@ -104,7 +104,7 @@ pub(crate) enum OwnedEvent {
     StoreError(ErrorKind),
     StoreHalted(ErrorKind),
     WorkerStopping,
-    StopWaits(Vec<(JobId, String)>),
+    StopWaits { jobs: Vec<(JobId, String, String)>, left: Duration },
     WorkerStopped { released: usize },
     Other,
 }
@@ -129,14 +129,15 @@ impl From<&Event<'_>> for OwnedEvent {
                 OwnedEvent::Failed { id, attempt, error: error.into() }
             }
             Event::Cancelled { id, reason, .. } => OwnedEvent::Cancelled { id, reason: reason.into() },
-            Event::ResultDiscarded { id, attempt } => OwnedEvent::ResultDiscarded { id, attempt },
+            Event::ResultDiscarded { id, attempt, .. } => OwnedEvent::ResultDiscarded { id, attempt },
             Event::Rescued { worker, jobs } => OwnedEvent::Rescued { worker, jobs },
             Event::LeaseLost { worker } => OwnedEvent::LeaseLost(worker),
             Event::StoreError { error } => OwnedEvent::StoreError(error.kind()),
             Event::StoreHalted { error } => OwnedEvent::StoreHalted(error.kind()),
             Event::WorkerStopping { .. } => OwnedEvent::WorkerStopping,
-            Event::StopWaits { jobs, .. } => {
-                OwnedEvent::StopWaits(jobs.iter().map(|(id, task)| (*id, (*task).to_owned())).collect())
+            Event::StopWaits { jobs, left, .. } => {
+                let named = jobs.iter().map(|job| (job.id, job.task_name.into(), job.queue.into()));
+                OwnedEvent::StopWaits { jobs: named.collect(), left }
             }
             Event::WorkerStopped { released, .. } => OwnedEvent::WorkerStopped { released },
             _ => OwnedEvent::Other,

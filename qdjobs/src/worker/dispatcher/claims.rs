@@ -7,7 +7,6 @@
 //! Depends on the store's contract and on the state of the [`Dispatcher`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::model::error::{ErrorKind, Result};
 use crate::model::event::Event;
@@ -16,7 +15,7 @@ use crate::store::{ClaimRequest, ClaimResponse, ClaimedJob, Pending};
 use crate::sync::MutexGuard;
 
 use super::super::abandoned::Place;
-use super::super::execution::{FinishReport, UnstartedJob};
+use super::super::execution::{EndedAttempt, FinishReport, UnstartedJob};
 use super::super::in_flight::{InFlight, Sent};
 use super::{Dispatcher, State};
 
@@ -59,8 +58,7 @@ impl Dispatcher {
         let finished = if wait { Vec::new() } else { std::mem::take(&mut state.finished) };
         *state.request(wait) = InFlight::Sending { limit };
         drop(state);
-        let (finishes, reports) =
-            finished.into_iter().map(|report| (report.finish, (report.task_name, report.run_time))).unzip();
+        let (finishes, reports) = finished.into_iter().map(|report| (report.finish, report.ended)).unzip();
         let request = ClaimRequest {
             worker: self.shared.worker_id(),
             finished: Arc::new(finishes),
@@ -114,11 +112,7 @@ impl Dispatcher {
                     self.shared.emit(&Event::StoreError { error: &error });
                 }
                 let unsent = request.finished.iter().zip(reports);
-                let unsent = unsent.map(|(finish, (task_name, run_time))| FinishReport {
-                    finish: finish.clone(),
-                    task_name,
-                    run_time,
-                });
+                let unsent = unsent.map(|(finish, ended)| FinishReport { finish: finish.clone(), ended });
                 let mut state = self.lock();
                 state.finished.extend(unsent);
                 state.backoff.failed(error, self.shared.elapsed());
@@ -190,30 +184,30 @@ impl Dispatcher {
     }
 
     /// Emits the events of finished jobs, now that they are stored.
-    fn emit_results(
-        &self,
-        request: &ClaimRequest,
-        reports: &[(&'static str, Duration)],
-        response: &ClaimResponse,
-    ) {
-        for (finish, &(task_name, run_time)) in request.finished.iter().zip(reports) {
+    fn emit_results(&self, request: &ClaimRequest, reports: &[EndedAttempt], response: &ClaimResponse) {
+        for (finish, ended) in request.finished.iter().zip(reports) {
+            let &EndedAttempt { task_name, ref queue, run_time } = ended;
             let (id, attempt) = (finish.claim.id, finish.claim.attempt);
             let event = match &finish.verdict {
                 // The task completed the job in its own transaction, so its return value does not count.
                 _ if response.completed.contains(&finish.claim) => {
-                    Event::Completed { id, task_name, run_time }
+                    Event::Completed { id, task_name, queue, attempt, run_time }
                 }
-                Verdict::Release { .. } => continue,
-                _ if response.lost.contains(&finish.claim) => Event::ResultDiscarded { id, attempt },
-                Verdict::Complete { .. } => Event::Completed { id, task_name, run_time },
+                // Its start was not reported either.
+                Verdict::Release { started: false, .. } => continue,
+                _ if response.lost.contains(&finish.claim) => {
+                    Event::ResultDiscarded { id, task_name, queue, attempt }
+                }
+                Verdict::Complete { .. } => Event::Completed { id, task_name, queue, attempt, run_time },
                 Verdict::Retry { wait, error } => {
-                    Event::Retrying { id, task_name, attempt, error, wait: *wait }
+                    Event::Retrying { id, task_name, queue, attempt, error, wait: *wait }
                 }
                 Verdict::Postpone { wait, error } => {
-                    Event::Postponed { id, task_name, attempt, error, wait: *wait }
+                    Event::Postponed { id, task_name, queue, attempt, error, wait: *wait }
                 }
-                Verdict::Fail { error } => Event::Failed { id, task_name, attempt, error },
-                Verdict::Cancel { reason } => Event::Cancelled { id, task_name, reason },
+                Verdict::Fail { error } => Event::Failed { id, task_name, queue, attempt, error },
+                Verdict::Cancel { reason } => Event::Cancelled { id, task_name, queue, attempt, reason },
+                Verdict::Release { .. } => Event::Released { id, task_name, queue, attempt },
             };
             self.shared.emit(&event);
         }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crate::context::StopReason;
 use crate::model::error::{Error, ErrorKind, Result};
-use crate::model::job::JobId;
 use crate::sync::PoisonError;
 
 use super::super::execution::Execution;
@@ -83,11 +82,10 @@ impl Dispatcher {
         drop(self.idle.wait_timeout_while(state, left, running).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The jobs that run, with the names of their tasks; empty if the stop waits for none of them.
-    pub(in crate::worker) fn waits_for(&self) -> Vec<(JobId, &'static str)> {
+    /// The jobs that run; empty if the stop waits for none of them.
+    pub(in crate::worker) fn waits_for(&self) -> Vec<Arc<Execution>> {
         let state = self.lock();
-        let running = if state.hurried { Vec::new() } else { state.running(|_| true) };
-        running.iter().map(|execution| (execution.id(), execution.task.name)).collect()
+        if state.hurried { Vec::new() } else { state.running(|_| true) }
     }
 
     /// Ends the waits for running jobs, now and later.

@@ -96,7 +96,7 @@ impl Dispatcher {
             let released = matches!(report.finish.verdict, Verdict::Release { started: true, .. });
             state.released += usize::from(released);
         }
-        state.claim_limit.job_ended(report.run_time);
+        state.claim_limit.job_ended(report.ended.run_time);
         state.finished.push(report);
         if state.running.is_empty() {
             self.idle.notify_all();

@@ -89,9 +89,10 @@ impl RescuerDuty {
                 Some(Ok(Released { jobs: 0, .. })) => {}
                 Some(Ok(Released { jobs, failed })) => {
                     worker.shared.emit(&Event::Rescued { worker: *dead, jobs });
-                    for Job { id, task_name, attempt, error, .. } in failed {
+                    for Job { id, task_name, queue, attempt, error, .. } in &failed {
                         let error = error.as_deref().unwrap_or_default();
-                        worker.shared.emit(&Event::Failed { id, task_name: &task_name, attempt, error });
+                        let (id, attempt) = (*id, *attempt);
+                        worker.shared.emit(&Event::Failed { id, task_name, queue, attempt, error });
                     }
                 }
                 Some(Err(error)) => worker.report(&error),

@@ -3,6 +3,7 @@
 use super::{Mutant, api, process};
 
 // Some mutants are listed twice: one test with a manual clock kills them, and one with real processes.
+const DISPATCHER_CLAIMS: &str = "qdjobs/src/worker/dispatcher/claims.rs";
 const WORKER_EXECUTION: &str = "qdjobs/src/worker/execution.rs";
 const WORKER_SHARED: &str = "qdjobs/src/worker/shared.rs";
 const WORKER_START: &str = "qdjobs/src/worker/start.rs";
@@ -99,6 +100,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         killed_by: process(
             "signals::a_worker_that_runs_its_last_job_for_five_leases_after_sigterm_is_not_presumed_dead",
         ),
+    },
+    Mutant {
+        name: "released-attempt-without-an-event",
+        breaks: "each attempt that starts ends with one event",
+        file: DISPATCHER_CLAIMS,
+        old: "Verdict::Release { started: false, .. } => continue,",
+        new: "Verdict::Release { .. } => continue,",
+        killed_by: api("events::each_attempt_that_starts_ends_with_one_event_that_names_its_task_and_its_queue"),
     },
     Mutant {
         name: "panic-ends-the-thread",

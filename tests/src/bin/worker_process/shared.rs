@@ -55,7 +55,9 @@ impl Shared {
                 self.report(format_args!("failed {id} {attempt} {error}"))
             }
             Event::Postponed { id, .. } => self.report(format_args!("postponed {id}")),
-            Event::ResultDiscarded { id, attempt } => self.report(format_args!("discarded {id} {attempt}")),
+            Event::ResultDiscarded { id, attempt, .. } => {
+                self.report(format_args!("discarded {id} {attempt}"))
+            }
             Event::Rescued { worker, jobs } => self.report(format_args!("rescued {} {jobs}", worker.0)),
             Event::LeaseLost { worker } => self.report(format_args!("lease-lost {}", worker.0)),
             Event::StoreError { error } => {
