@@ -97,7 +97,7 @@ pub enum ErrorKind {
 }
 
 /// One problem with one parameter, as found by the check of params that are enqueued by name.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ParamProblem {
     /// The name of the parameter: as the caller wrote it or, if it is missing, as the task declares it.

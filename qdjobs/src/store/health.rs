@@ -5,13 +5,15 @@
 //!
 //! Depends on the model. Reading a report submits no request, takes no lock of a database and does not wait.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::clock::Timestamp;
-use crate::model::job::{serialize_wire_time, serialize_wire_time_if_any};
+use crate::model::job::{
+    deserialize_wire_time, deserialize_wire_time_if_any, serialize_wire_time, serialize_wire_time_if_any,
+};
 
 /// The state of a store. See [`JobQueue::health`](crate::JobQueue::health).
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Health {
     /// Whether the store operates normally.
@@ -31,7 +33,7 @@ impl Health {
 }
 
 /// Whether a store operates normally.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HealthState {
@@ -42,7 +44,7 @@ pub enum HealthState {
     /// resumes automatically when space is free.
     StorageFull {
         /// When a write first found the disk full.
-        #[serde(serialize_with = "serialize_wire_time")]
+        #[serde(serialize_with = "serialize_wire_time", deserialize_with = "deserialize_wire_time")]
         since: Timestamp,
     },
     /// The database cannot be reached: every request gets
@@ -52,7 +54,7 @@ pub enum HealthState {
     /// A store on a server reports it. A SQLite store does not.
     Unreachable {
         /// When a request first failed to reach the database.
-        #[serde(serialize_with = "serialize_wire_time")]
+        #[serde(serialize_with = "serialize_wire_time", deserialize_with = "deserialize_wire_time")]
         since: Timestamp,
     },
     /// The store has halted in this process and writes nothing more. Check the disk, then restart the
@@ -64,18 +66,18 @@ pub enum HealthState {
 }
 
 /// The last transaction or checkpoint that failed as a whole.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Failure {
     /// When it failed.
-    #[serde(serialize_with = "serialize_wire_time")]
+    #[serde(serialize_with = "serialize_wire_time", deserialize_with = "deserialize_wire_time")]
     pub at: Timestamp,
     /// Its error. The requests of a failed transaction returned it.
     pub error: String,
 }
 
 /// Facts about a SQLite file: its write-ahead log and its permissions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SqliteHealth {
     /// The size of the write-ahead log. It grows while a reader with a long transaction blocks the
@@ -86,7 +88,10 @@ pub struct SqliteHealth {
     /// Since when a reader of this or another program blocks the checkpoint at the same point of the log.
     ///
     /// It is the time of the first checkpoint that was blocked there. The reader began earlier.
-    #[serde(serialize_with = "serialize_wire_time_if_any")]
+    #[serde(
+        serialize_with = "serialize_wire_time_if_any",
+        deserialize_with = "deserialize_wire_time_if_any"
+    )]
     pub checkpoint_blocked_since: Option<Timestamp>,
     /// Whether other users of this machine can read the database, including the params of every job.
     pub world_readable: bool,
@@ -99,11 +104,11 @@ pub struct SqliteHealth {
 }
 
 /// The result of a checkpoint, which copies the write-ahead log into the database.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Checkpoint {
     /// When it was made.
-    #[serde(serialize_with = "serialize_wire_time")]
+    #[serde(serialize_with = "serialize_wire_time", deserialize_with = "deserialize_wire_time")]
     pub at: Timestamp,
     /// The number of pages in the log.
     pub pages: u64,

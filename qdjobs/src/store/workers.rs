@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::model::clock::Timestamp;
 use crate::model::error::{Error, ErrorKind};
-use crate::model::job::{Job, WorkerId};
+use crate::model::job::{Job, WorkerId, deserialize_wire_time, serialize_wire_time};
 
 /// The default lease: how long a worker may send no heartbeat before other workers presume it dead. See
 /// `model/lease.rs`.
@@ -36,7 +36,7 @@ impl WorkerInfo {
 }
 
 /// A registered worker and its latest heartbeat.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct WorkerState {
     /// A random number, chosen when the worker started.
@@ -46,7 +46,7 @@ pub struct WorkerState {
     /// Its process id.
     pub pid: u32,
     /// When it registered.
-    #[serde(serialize_with = "crate::model::job::serialize_wire_time")]
+    #[serde(serialize_with = "serialize_wire_time", deserialize_with = "deserialize_wire_time")]
     pub started_at: Timestamp,
     /// The number of heartbeats. Only its growth has a meaning.
     pub heartbeats: u64,

@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod glossary;
 mod health;
+mod json;
 mod model;
 mod old_sqlite;
 mod panics;

@@ -26,4 +26,6 @@ pub use self::new_job::{NewJob, RunAt};
 pub use self::progress::Progress;
 pub use self::status::Status;
 pub use self::stored_job::Job;
-pub(crate) use self::wire_time::{serialize_wire_time, serialize_wire_time_if_any};
+pub(crate) use self::wire_time::{
+    deserialize_wire_time, deserialize_wire_time_if_any, serialize_wire_time, serialize_wire_time_if_any,
+};
