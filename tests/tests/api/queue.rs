@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use qdjobs::prelude::*;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
-use qdjobs::store::{Filter, Page, Store};
+use qdjobs::store::{Cursor, Filter, Page, Store};
 use qdjobs::{Clock, ErrorKind, JobId, JobRequest, Status, Timestamp};
 use serde_json::json;
 
-use crate::support::{DEADLINE, Gate, Workspace, block_on, filter, manual_clock, seconds, start_with_events};
+use crate::support::{DEADLINE, Gate, Workspace, block_on, manual_clock, seconds, start_with_events};
 
 #[task("queue.greet", queue = "letters", priority = 5, retries = 7)]
 fn greet(name: &str) -> String {
@@ -247,18 +247,18 @@ fn lists_are_newest_first_and_contain_the_jobs_that_meet_every_condition() {
     let gone = Greet::new("x").enqueue(&queue).unwrap().id();
     queue.cancel(gone).unwrap();
 
-    let list = |set: fn(&mut Filter)| ids(&queue.list(filter(set)).unwrap());
-    assert_eq!(list(|_| {}), [gone, later, plain, flaky]);
-    assert_eq!(list(|it| it.status = Some(Status::Cancelled)), [gone]);
-    assert_eq!(list(|it| it.status = Some(Status::Pending)), [later, plain, flaky]);
-    assert_eq!(list(|it| it.task_name = Some("queue.plain".into())), [later, plain]);
-    assert_eq!(list(|it| it.queue = Some("other".into())), [later]);
-    assert_eq!(list(|it| it.scheduled = true), [later, flaky]);
-    assert_eq!(list(|it| it.retrying = true), [flaky]);
-    assert_eq!(list(|it| (it.scheduled, it.retrying) = (true, true)), [flaky]);
-    assert_eq!(list(|it| (it.retrying, it.status) = (true, Some(Status::Failed))), []);
+    let list = |chosen: fn(Filter) -> Filter| ids(&queue.list(chosen(Filter::new())).unwrap());
+    assert_eq!(list(|it| it), [gone, later, plain, flaky]);
+    assert_eq!(list(|it| it.status(Status::Cancelled)), [gone]);
+    assert_eq!(list(|it| it.status(Status::Pending)), [later, plain, flaky]);
+    assert_eq!(list(|it| it.task_name("queue.plain")), [later, plain]);
+    assert_eq!(list(|it| it.queue("other")), [later]);
+    assert_eq!(list(|it| it.scheduled()), [later, flaky]);
+    assert_eq!(list(|it| it.retrying()), [flaky]);
+    assert_eq!(list(|it| it.scheduled().retrying()), [flaky]);
+    assert_eq!(list(|it| it.retrying().status(Status::Failed)), []);
     clock.advance(seconds(60));
-    assert_eq!(list(|it| it.scheduled = true), [flaky]);
+    assert_eq!(list(|it| it.scheduled()), [flaky]);
 
     let counts = queue.counts().unwrap();
     let of = Status::ALL.map(|status| counts.of(status));
@@ -269,7 +269,9 @@ fn lists_are_newest_first_and_contain_the_jobs_that_meet_every_condition() {
 fn pages_have_no_gap_and_no_repeat_while_jobs_are_enqueued() {
     let (_room, queue) = Workspace::with_queue();
     let mut stored = queue.enqueue_all((0..7).map(|_| Plain)).unwrap();
-    let page = |before| queue.list(filter(|it| (it.after, it.limit) = (before, Some(3)))).unwrap();
+    let page = |after: Option<Cursor>| {
+        queue.list(after.into_iter().fold(Filter::new().limit(3), Filter::after)).unwrap()
+    };
     let (mut seen, mut next) = (Vec::new(), None);
     loop {
         let page = page(next);

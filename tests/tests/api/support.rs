@@ -14,7 +14,6 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use qdjobs::rusqlite::Connection;
-use qdjobs::store::Filter;
 use qdjobs::{
     Clock, ErrorKind, Event, Job, JobContext, JobHandle, JobId, JobQueue, Timestamp, Worker, WorkerHandle,
     WorkerId,
@@ -289,13 +288,6 @@ pub(crate) fn eventually<T>(fact: impl Fn() -> Option<T>) -> T {
         assert!(clock.monotonic() < until, "the deadline has passed");
         std::thread::park_timeout(Duration::from_millis(1));
     }
-}
-
-/// A `Filter`, which can only be built from its default.
-pub(crate) fn filter(set: impl FnOnce(&mut Filter)) -> Filter {
-    let mut filter = Filter::default();
-    set(&mut filter);
-    filter
 }
 
 pub(crate) fn job(queue: &JobQueue, id: JobId) -> Job {

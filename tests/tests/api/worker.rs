@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use qdjobs::prelude::*;
 use qdjobs::store::sqlite::{SqliteOptions, SqliteStore};
-use qdjobs::store::{ClaimRequest, Release, Store, TaskSet, WorkerInfo};
+use qdjobs::store::{ClaimRequest, Filter, Release, Store, TaskSet, WorkerInfo};
 use qdjobs::{AttemptOutcome, Clock, JobId, JobQueue, Status, StopReason, WorkerId};
 
 use crate::store_proxy::{Asked, Questions, StoreProxy};
@@ -480,7 +480,7 @@ fn jobs_that_were_claimed_ahead_are_given_back_as_if_never_claimed() {
     stopping.join().unwrap().unwrap();
     events.expect(OwnedEvent::WorkerStopped { released: 0 });
     assert_eq!(handle.soon().unwrap(), 1);
-    let waiting = queue.list(crate::support::filter(|it| it.status = Some(Status::Pending))).unwrap().jobs;
+    let waiting = queue.list(Filter::new().status(Status::Pending)).unwrap().jobs;
     assert_eq!(waiting.len(), 5);
     for waits in waiting {
         assert_eq!((waits.attempt, waits.retry_count, waits.started_at, waits.worker_id), (0, 0, None, None));
