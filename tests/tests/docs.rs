@@ -131,24 +131,25 @@ fn the_lines_for_sqlx_and_diesel_in_the_guide_are_lines_of_the_programs_that_the
 
 /// The text of the product sources and migrations in `dirs`, with joined string literals and `…` for each placeholder.
 fn sources(dirs: &[&str]) -> String {
-    let mut text = String::new();
+    let mut texts = Vec::new();
     for dir in dirs {
-        gather(&Path::new(ROOT).join(dir), &mut text);
+        gather(&Path::new(ROOT).join(dir), &mut texts);
     }
-    text
+    texts.concat()
 }
 
-fn gather(dir: &Path, text: &mut String) {
+/// One text for each file.
+fn gather(dir: &Path, texts: &mut Vec<String>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path: PathBuf = entry.unwrap().path();
         if path.is_dir() {
-            gather(&path, text);
+            gather(&path, texts);
         } else if !path.ends_with("tests.rs")
             && path.extension().is_some_and(|kind| kind == "rs" || kind == "sql")
         {
             let whole = fs::read_to_string(&path).unwrap();
             let product = whole.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
-            text.push_str(&plain(product));
+            texts.push(plain(product));
         }
     }
 }
@@ -246,26 +247,116 @@ fn the_glossary_is_in_alphabetical_order() {
     assert_eq!(terms, sorted);
 }
 
+/// Where the pages of the repository are on the web. The README is also shown on crates.io, so its links are absolute.
+const REPOSITORY: &str = "https://github.com/qdjobs/qdjobs";
+
+/// Where the documentation of the crate is.
+const REFERENCE: &str = "https://docs.rs/qdjobs/latest/qdjobs/";
+
+/// Whether a link of `page` leads to something that exists; `None` if it cannot be checked here.
+fn leads_somewhere(page: &Path, target: &str, sources: &[String]) -> Option<bool> {
+    let (place, anchor) = target.split_once('#').unwrap_or((target, ""));
+    if let Some(path) = place.strip_prefix(REPOSITORY) {
+        let root = Path::new(ROOT);
+        return Some(match path.strip_prefix("/blob/main/") {
+            Some(file) => root.join(file).is_file(),
+            None => {
+                path.is_empty() || path.strip_prefix("/tree/main/").is_some_and(|dir| root.join(dir).is_dir())
+            }
+        });
+    }
+    if let Some(path) = place.strip_prefix(REFERENCE) {
+        return Some(is_documented(path.trim_end_matches(".html"), anchor, sources));
+    }
+    // The links of rustdoc's list are paths of Rust, which rustdoc checks. Other sites are not asked.
+    let is_file = !place.is_empty() && !place.contains(['`', ' ', ':']);
+    is_file.then(|| page.with_file_name(place).exists())
+}
+
+/// Whether rustdoc makes such a page: of a module of guides, or of a type, with the method of the anchor.
+fn is_documented(path: &str, anchor: &str, sources: &[String]) -> bool {
+    if let Some(guide) = path.strip_suffix("/index") {
+        let module = guide.rsplit('/').next().unwrap();
+        return sources.iter().any(|source| source.contains(&format!("pub mod {module}")));
+    }
+    let Some((kind, name)) = path.split_once('.') else { return false };
+    let begins = |source: &str, item: &str| {
+        source.match_indices(item).any(|(at, _)| {
+            !source[at + item.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '_')
+        })
+    };
+    let is_type = sources.iter().any(|source| begins(source, &format!("pub {kind} {name}")));
+    let has_method = |method: &str| {
+        sources.iter().any(|source| {
+            begins(source, &format!("impl {name}")) && begins(source, &format!("pub fn {method}"))
+        })
+    };
+    is_type && (anchor.is_empty() || anchor.strip_prefix("method.").is_some_and(has_method))
+}
+
 #[test]
-fn every_relative_link_of_the_pages_leads_to_a_file() {
+fn every_link_of_the_pages_leads_to_a_file_or_to_an_item_of_the_library() {
     let docs = fs::read_dir(Path::new(ROOT).join("qdjobs/docs")).unwrap().map(|entry| entry.unwrap().path());
-    let root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md"];
-    let pages = docs.chain(root.map(|page| Path::new(ROOT).join(page)));
-    let (mut dead, mut count) = (Vec::new(), 0);
+    let others = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "examples/README.md",
+        "tests/peers/README.md",
+        "tests/fuzz/libfuzzer/README.md",
+    ];
+    let pages = docs.chain(others.map(|page| Path::new(ROOT).join(page)));
+    let mut sources = Vec::new();
+    gather(&Path::new(ROOT).join("qdjobs/src"), &mut sources);
+    let (mut dead, mut relative, mut absolute) = (Vec::new(), 0, 0);
     for page in pages.filter(|page| page.extension().is_some_and(|kind| kind == "md")) {
         let text = fs::read_to_string(&page).unwrap();
-        // The links of rustdoc's list are paths of Rust, which rustdoc checks.
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = target.split('#').next().unwrap();
-            let is_file = !file.is_empty() && !file.contains("://") && !file.contains(['`', ' ', ':']);
-            count += usize::from(is_file);
-            if is_file && !page.with_file_name(file).exists() {
+            let Some(leads) = leads_somewhere(&page, target, &sources) else { continue };
+            *(if target.contains("://") { &mut absolute } else { &mut relative }) += 1;
+            if !leads {
                 dead.push(format!("{}: {target}", page.display()));
             }
         }
     }
-    assert!(count > 20, "{count} links");
+    assert!(relative > 20 && absolute > 20, "{relative} relative and {absolute} absolute links");
     assert!(dead.is_empty(), "{dead:#?}");
+}
+
+#[test]
+fn dead_links_are_found() {
+    let page = Path::new(ROOT).join("README.md");
+    let sources =
+        ["pub struct Queue;\nimpl Queue {\n    pub fn open(&self) {}\n}\npub mod glossary {}".to_owned()];
+    let leads = |target: &str| leads_somewhere(&page, target, &sources);
+    for (alive, dead) in [
+        (REPOSITORY.to_owned(), format!("{REPOSITORY}/wiki")),
+        (format!("{REPOSITORY}/blob/main/README.md#x"), format!("{REPOSITORY}/blob/main/READ.md")),
+        (format!("{REPOSITORY}/tree/main/qdjobs"), format!("{REPOSITORY}/blob/main/qdjobs")),
+        (format!("{REFERENCE}struct.Queue.html"), format!("{REFERENCE}struct.Que.html")),
+        (
+            format!("{REFERENCE}struct.Queue.html#method.open"),
+            format!("{REFERENCE}struct.Queue.html#method.op"),
+        ),
+        (format!("{REFERENCE}guide/glossary/index.html"), format!("{REFERENCE}guide/terms/index.html")),
+        ("CHANGELOG.md".to_owned(), "CHANGES.md".to_owned()),
+    ] {
+        assert_eq!((leads(&alive), leads(&dead)), (Some(true), Some(false)), "{alive} and {dead}");
+    }
+    assert_eq!(leads("https://example.com/README.md"), None);
+}
+
+#[test]
+fn the_dependency_line_of_the_readme_has_the_version_of_the_workspace() {
+    let read = |file: &str| fs::read_to_string(Path::new(ROOT).join(file)).unwrap();
+    let manifest = read("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("version = \"")).unwrap();
+    let compatible = version.rsplit_once('.').unwrap().0;
+    let readme = read("README.md");
+    let lines: Vec<&str> = readme.lines().filter(|line| line.starts_with("qdjobs = ")).collect();
+    assert_eq!(lines, [format!("qdjobs = \"{compatible}\"")]);
 }
 
 #[test]
