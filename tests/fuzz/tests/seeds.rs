@@ -45,6 +45,33 @@ fn check(target: &str, inputs: u64) {
     }
 }
 
+/// The names in a folder, sorted, without their extension.
+fn names(folder: &str) -> Vec<String> {
+    let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+    let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut names: Vec<String> = files.map(|file| name(file.unwrap().path())).collect();
+    names.sort();
+    names
+}
+
+/// libFuzzer's programs are not built here: they need a C++ compiler.
+#[test]
+fn each_target_has_a_program_for_libfuzzer_and_a_folder_of_seeds() {
+    let mut targets = TARGETS.map(|(name, _)| name.to_owned());
+    targets.sort();
+    assert_eq!(names("seeds"), targets);
+    assert_eq!(names("libfuzzer/fuzz_targets"), targets);
+    let manifest =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/libfuzzer/Cargo.toml")).unwrap();
+    for target in &targets {
+        let program = format!("[[bin]]\nname = \"{target}\"\npath = \"fuzz_targets/{target}.rs\"\n");
+        assert!(manifest.contains(&program), "{target}");
+        let path = format!("{}/libfuzzer/fuzz_targets/{target}.rs", env!("CARGO_MANIFEST_DIR"));
+        let source = std::fs::read_to_string(path).unwrap();
+        assert!(source.contains(&format!("qdjobs_fuzz::{target}")), "{source}");
+    }
+}
+
 /// Prints the input that broke a promise.
 #[expect(clippy::print_stderr, reason = "a failed test prints its input")]
 fn on_input(input: &str, run: impl FnOnce()) {
