@@ -65,6 +65,14 @@ impl WorkerHandle {
         self.running.take().map_or(Ok(()), RunningWorker::stop)
     }
 
+    /// Makes a stop of this worker release its running jobs after `limit`, if its shutdown timeout is longer.
+    #[cfg(all(feature = "signals", any(unix, all(windows, feature = "tokio"))))]
+    pub(super) fn limit_shutdown_timeout(&mut self, limit: Duration) {
+        if let Some(running) = &mut self.running {
+            running.shutdown_timeout = running.shutdown_timeout.min(limit);
+        }
+    }
+
     /// Makes a stop of this worker release its running jobs at once.
     #[cfg(all(feature = "signals", any(unix, all(windows, feature = "tokio"))))]
     pub(super) fn hurry(&self) -> impl Fn() + Send + use<> {

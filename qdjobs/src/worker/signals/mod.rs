@@ -1,7 +1,7 @@
 //! Runs a worker until the system or a person asks the process to end: `Worker::run`.
 //!
-//! It decides only when to stop, and when not to wait; `stop.rs` decides how. `unix.rs` and `windows.rs` catch
-//! the requests.
+//! It decides only when to stop, and how long to wait; `stop.rs` decides how. `unix.rs` and `windows.rs` catch
+//! the requests, and know how long the system waits.
 //!
 //! Depends on one of the two files beside it.
 
@@ -12,6 +12,7 @@ mod system;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use self::system::Requests;
 use super::Worker;
@@ -21,17 +22,29 @@ use crate::sync::spawn;
 /// The exit status of a process that a signal has ended is this, plus the number of the signal.
 const SIGNAL_STATUS: i32 = 128;
 
+/// A request that the process ends.
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    /// The number of the signal.
+    signal: i32,
+    /// How long a stop may wait for running jobs, if the system then ends the process.
+    wait_max: Option<Duration>,
+}
+
 impl Worker {
     /// Runs the worker until the process gets SIGINT, SIGTERM or SIGQUIT, then stops it gracefully. On Windows,
-    /// until Ctrl-C or Ctrl-Break, or until the console or the session is closed.
+    /// until Ctrl-C or Ctrl-Break, or until the console is closed; in a service also until a logoff or a shutdown.
+    ///
+    /// After the close of the console, a logoff or a shutdown, Windows ends the process within about 5 s. So the
+    /// stop then releases the jobs that still run after 3 s, if the shutdown timeout is longer.
     ///
     /// A second signal ends the wait for running jobs: they are released and lose no retry. Then the process
     /// ends, with the status 128 plus the number of the signal. A third signal ends the process at once.
     pub fn run(self) -> Result<()> {
         // Before the signals are caught, which cannot be undone: if the start fails, a signal must still end the
         // program that tries again.
-        let worker = self.start()?;
-        let requests = match Requests::catch() {
+        let mut worker = self.start()?;
+        let mut requests = match Requests::catch() {
             Ok(requests) => requests,
             Err(error) => return worker.stop().and(Err(not_caught(error))),
         };
@@ -39,9 +52,11 @@ impl Worker {
             (requests.closer(), Arc::new(AtomicI32::new(0)), mpsc::channel());
         let (seen, hurry) = (second.clone(), worker.hurry());
         // On a thread of its own, since the caller's may be one of a runtime.
-        let watcher = spawn("qdjobs-signals", move || watch(requests, &stop, &seen, hurry))?;
+        let watcher = spawn("qdjobs-signals", move || watch(|| requests.next(), &stop, &seen, hurry))?;
         // Fails only if the thread has ended, and then no request would be seen any more.
-        let _ = stopping.recv();
+        if let Ok(Request { wait_max: Some(limit), .. }) = stopping.recv() {
+            worker.limit_shutdown_timeout(limit);
+        }
         let stopped = worker.stop();
         close();
         let _ = watcher.join();
@@ -53,15 +68,20 @@ impl Worker {
 }
 
 /// Stops the worker at the first request, hurries at the second, and ends the process at the third.
-fn watch(mut requests: Requests, stop: &mpsc::Sender<()>, second: &AtomicI32, hurry: impl Fn()) {
+fn watch(
+    mut next: impl FnMut() -> Option<Request>,
+    stop: &mpsc::Sender<Request>,
+    second: &AtomicI32,
+    hurry: impl Fn(),
+) {
     let mut is_stopping = false;
-    while let Some(signal) = requests.next() {
+    while let Some(request) = next() {
         if !std::mem::replace(&mut is_stopping, true) {
-            let _ = stop.send(());
+            let _ = stop.send(request);
             continue;
         }
-        if second.swap(signal, Ordering::AcqRel) != 0 {
-            std::process::exit(SIGNAL_STATUS + signal);
+        if second.swap(request.signal, Ordering::AcqRel) != 0 {
+            std::process::exit(SIGNAL_STATUS + request.signal);
         }
         hurry();
     }
@@ -70,4 +90,52 @@ fn watch(mut requests: Requests, stop: &mpsc::Sender<()>, second: &AtomicI32, hu
 fn not_caught(error: std::io::Error) -> Error {
     Error::new(ErrorKind::Config, format!("the signals that end this process cannot be caught: {error}"))
         .help("call `Worker::start` instead of `run`, and `stop` when your program ends")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    #[task("tests.signals.idle")]
+    fn idle() {}
+
+    #[test]
+    fn the_first_request_limits_the_wait_of_the_stop_and_any_second_one_ends_it() {
+        let close = Request { signal: 2, wait_max: Some(Duration::from_secs(3)) };
+        let interrupt = Request { signal: 2, wait_max: None };
+        for (first, second) in [(close, interrupt), (interrupt, close)] {
+            let (stop, stopping) = mpsc::channel();
+            let (seen, hurried) = (AtomicI32::new(0), AtomicI32::new(0));
+            let mut requests = [first, second].into_iter();
+            watch(
+                || requests.next(),
+                &stop,
+                &seen,
+                || {
+                    assert_eq!(hurried.fetch_add(1, Ordering::Relaxed), 0);
+                },
+            );
+            assert_eq!(stopping.try_iter().map(|it| it.wait_max).collect::<Vec<_>>(), [first.wait_max]);
+            assert_eq!((seen.into_inner(), hurried.into_inner()), (2, 1));
+        }
+    }
+
+    #[test]
+    fn a_limit_shortens_the_shutdown_timeout_and_never_lengthens_it() {
+        let queue = JobQueue::in_memory();
+        for [timeout, limit, expected] in [[25, 3, 3], [1, 3, 1]].map(|it| it.map(Duration::from_secs)) {
+            let (sender, events) = mpsc::channel();
+            let worker =
+                Worker::new(&queue).task::<Idle>().shutdown_timeout(timeout).on_event(move |event| {
+                    if let crate::Event::WorkerStopping { left, .. } = event {
+                        sender.send(*left).ok();
+                    }
+                });
+            let mut worker = worker.start().unwrap();
+            worker.limit_shutdown_timeout(limit);
+            worker.stop().unwrap();
+            assert_eq!(events.recv(), Ok(expected));
+        }
+    }
 }

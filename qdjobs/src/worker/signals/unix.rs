@@ -7,6 +7,8 @@ use std::io;
 use signal_hook::consts::TERM_SIGNALS;
 use signal_hook::iterator::Signals;
 
+use super::Request;
+
 /// The signals that ask the process to end, one after the other.
 #[derive(Debug)]
 pub(super) struct Requests(Signals);
@@ -16,9 +18,9 @@ impl Requests {
         Signals::new(TERM_SIGNALS).map(Requests)
     }
 
-    /// Waits for the next signal and returns its number; `None` once they are closed.
-    pub(super) fn next(&mut self) -> Option<i32> {
-        self.0.forever().next()
+    /// Waits for the next signal; `None` once they are closed. The system sets no limit to the stop.
+    pub(super) fn next(&mut self) -> Option<Request> {
+        self.0.forever().next().map(|signal| Request { signal, wait_max: None })
     }
 
     /// Ends the wait for a signal.

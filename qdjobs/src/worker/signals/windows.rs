@@ -1,10 +1,12 @@
 //! Catches Ctrl-C, Ctrl-Break, and the end of the console, the session or the system: [`Requests`].
 //!
-//! Depends on tokio, whose handler gives the process time after the console was closed: Windows ends it some
-//! seconds later, or when the handler returns.
+//! Depends on tokio, whose handler gives the process time after the console was closed: Windows ends it about 5 s
+//! later, or when the handler returns. From tokio 1.44 on, the handler does not return.
 
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::windows::{
@@ -13,8 +15,14 @@ use tokio::signal::windows::{
 };
 use tokio::sync::Notify;
 
+use super::Request;
+
 /// The number of SIGINT, which C programs on Windows get after Ctrl-C.
 const INTERRUPT: i32 = 2;
+
+/// How long a stop waits for running jobs after the console was closed. Then it has to ask them to stop, and to
+/// store what becomes of them, before Windows ends the process.
+const WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// The requests to end the process, one after the other.
 #[derive(Debug)]
@@ -49,21 +57,23 @@ impl Requests {
     }
 
     /// Waits for the next request; `None` once they are closed.
-    pub(super) fn next(&mut self) -> Option<i32> {
+    pub(super) fn next(&mut self) -> Option<Request> {
         let Sources { interrupt, ctrl_break, console, session, system } = &mut self.sources;
         let closed = self.closed.clone();
         self.runtime.block_on(async move {
             let mut closed = std::pin::pin!(closed.notified());
             std::future::poll_fn(|cx| {
-                let is_asked = [
-                    interrupt.poll_recv(cx).is_ready(),
-                    ctrl_break.poll_recv(cx).is_ready(),
+                let is_asked = [interrupt.poll_recv(cx).is_ready(), ctrl_break.poll_recv(cx).is_ready()];
+                let is_ended = [
                     console.poll_recv(cx).is_ready(),
                     session.poll_recv(cx).is_ready(),
                     system.poll_recv(cx).is_ready(),
                 ];
+                if is_ended.contains(&true) {
+                    return Poll::Ready(Some(Request { signal: INTERRUPT, wait_max: Some(WAIT_MAX) }));
+                }
                 if is_asked.contains(&true) {
-                    return std::task::Poll::Ready(Some(INTERRUPT));
+                    return Poll::Ready(Some(Request { signal: INTERRUPT, wait_max: None }));
                 }
                 closed.as_mut().poll(cx).map(|()| None)
             })
