@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use qdjobs::prelude::*;
+use qdjobs::{Event, RunningJob};
 use qdjobs_examples::cli::{self, Command};
 use qdjobs_examples::email::Mailer;
 use qdjobs_examples::http::{Guard, Service, ServiceInfo, bind, router, serve};
@@ -21,6 +22,9 @@ use tokio::net::TcpListener;
 
 /// The number of jobs that run at the same time. It is small, since images take memory.
 const CONCURRENCY: usize = 4;
+
+/// The most running jobs that a line of the stop names.
+const NAMED_MAX: usize = 5;
 
 /// The default of `QDJOBS_LISTEN`.
 const LISTEN: &str = "127.0.0.1:5004";
@@ -89,6 +93,7 @@ async fn service() -> Result<(), String> {
         .state(mailer)
         .state(album)
         .state(archive)
+        .on_event(report)
         .start()
         .map_err(text)?;
     announce(&info, address).ok();
@@ -139,7 +144,7 @@ fn announce(info: &ServiceInfo, address: SocketAddr) -> io::Result<()> {
     writeln!(out, "  mail     {}", info.mail)?;
     writeln!(out, "  images   below {}", info.images)?;
     writeln!(out, "  reports  reports/, served at {}/reports/", info.url)?;
-    writeln!(out, "try it:\n  {}\n  curl {}/jobs/1", info.curl(), info.url)?;
+    writeln!(out, "try it:\n  {}\n  {}", info.curl(), info.curl_of("/jobs/1"))?;
     if !address.ip().is_loopback() {
         writeln!(
             out,
@@ -148,6 +153,25 @@ fn announce(info: &ServiceInfo, address: SocketAddr) -> io::Result<()> {
     }
     writeln!(out, "Ctrl-C stops the service when the running jobs are done")?;
     out.flush()
+}
+
+/// Prints what the operator of the service should see: what is wrong with the database, and for which jobs a stop
+/// waits.
+fn report(event: &Event<'_>) {
+    match event {
+        Event::StopWaits { jobs, left, .. } => say(&waits_for(jobs, left.as_millis().div_ceil(1000))),
+        Event::StoreError { error } | Event::StoreHalted { error } => {
+            writeln!(io::stderr(), "job_queue: {error}").ok();
+        }
+        _ => {}
+    }
+}
+
+fn waits_for(jobs: &[RunningJob<'_>], seconds: u128) -> String {
+    let named = jobs.iter().take(NAMED_MAX).map(|job| format!("job {} ({})", job.id, job.task_name));
+    let more = jobs.len().checked_sub(NAMED_MAX).filter(|more| *more > 0).map(|more| format!("{more} more"));
+    let names: Vec<String> = named.chain(more).collect();
+    format!("waiting for {}; at most {seconds} s more", names.join(", "))
 }
 
 fn say(text: &str) {
@@ -159,15 +183,24 @@ fn text(error: impl Display) -> String {
     error.to_string()
 }
 
-/// SIGINT (Ctrl-C) and SIGTERM.
+/// SIGINT (Ctrl-C) and SIGTERM; on Windows Ctrl-C and Ctrl-Break.
 #[cfg(unix)]
 struct Stop(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
 
-#[cfg(unix)]
+#[cfg(windows)]
+struct Stop(tokio::signal::windows::CtrlC, tokio::signal::windows::CtrlBreak);
+
 impl Stop {
+    #[cfg(unix)]
     fn new() -> io::Result<Stop> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Stop(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+    }
+
+    #[cfg(windows)]
+    fn new() -> io::Result<Stop> {
+        use tokio::signal::windows::{ctrl_break, ctrl_c};
+        Ok(Stop(ctrl_c()?, ctrl_break()?))
     }
 
     /// Resolves at the first signal. The second signal ends the process at once, whatever jobs run.
@@ -184,20 +217,5 @@ impl Stop {
             _ = self.0.recv() => {}
             _ = self.1.recv() => {}
         }
-    }
-}
-
-/// Ctrl-C.
-#[cfg(not(unix))]
-struct Stop;
-
-#[cfg(not(unix))]
-impl Stop {
-    fn new() -> io::Result<Stop> {
-        Ok(Stop)
-    }
-
-    async fn wait(self) {
-        tokio::signal::ctrl_c().await.ok();
     }
 }

@@ -67,7 +67,12 @@ impl ServiceInfo {
     /// The command that creates a job.
     pub fn curl(&self) -> String {
         let body = r#"{"task": "send_email", "params": {"to": "user@example.com", "subject": "Test", "body": "Hello World"}}"#;
-        format!("curl {}/jobs -H 'Content-Type: application/json' -d '{body}'", self.url)
+        format!("{} -H 'Content-Type: application/json' -d '{body}'", self.curl_of("/jobs"))
+    }
+
+    /// The command that gets a page. The URL is quoted: some shells expand the brackets of an IPv6 address.
+    pub fn curl_of(&self, path: &str) -> String {
+        format!("curl '{}{path}'", self.url)
     }
 }
 
@@ -195,11 +200,11 @@ fn card(page: &mut Html, task: &TaskDef) {
 fn endpoints(page: &mut Html, info: &ServiceInfo) {
     page.raw("<section><h2>Create a job</h2><pre><code>")
         .text(info.curl())
-        .raw("</code></pre><pre><code>curl ");
-    page.text(&info.url)
-        .raw("/jobs/1</code></pre><pre><code>curl ")
-        .text(&info.url)
-        .raw("/jobs</code></pre></section>");
+        .raw("</code></pre><pre><code>")
+        .text(info.curl_of("/jobs/1"))
+        .raw("</code></pre><pre><code>")
+        .text(info.curl_of("/jobs"))
+        .raw("</code></pre></section>");
     page.raw(
         "<section><h2>Endpoints</h2><div class=\"wide\"><table><thead><tr><th>Method</th><th>Endpoint</th>",
     );
@@ -221,4 +226,26 @@ fn clip(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().take(NOTE_LETTERS_MAX).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_of_the_page_are_the_same_in_every_shell() {
+        let info = ServiceInfo {
+            url: "http://[::1]:5004".to_owned(),
+            database: String::new(),
+            mail: String::new(),
+            images: String::new(),
+        };
+        assert_eq!(info.curl_of("/jobs?status=completed"), "curl 'http://[::1]:5004/jobs?status=completed'");
+        assert!(info.curl().starts_with("curl 'http://[::1]:5004/jobs' -H "), "{}", info.curl());
+        let page = index(&info, &qdjobs::JobQueue::in_memory().counts().unwrap(), &[]);
+        let commands: Vec<_> = page.match_indices("curl ").collect();
+        assert_eq!(commands.len(), 3);
+        // As HTML, with its quotes escaped.
+        assert!(commands.iter().all(|(at, _)| page[*at..].starts_with("curl &#39;http")), "{page}");
+    }
 }

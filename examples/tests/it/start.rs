@@ -163,6 +163,26 @@ fn after_a_signal_no_job_starts_though_a_client_stalls() {
     assert!(service.stored_jobs(&ids).iter().all(|job| job.status != qdjobs::Status::Running));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_stop_says_once_a_second_for_which_jobs_it_waits() {
+    let sink = Sink::start([Manner::Hold]);
+    let mut service = Service::start_with("start-waits", &[("SMTP_URL", &sink.url)]);
+    let id = service
+        .create("send_email", json!({"to": "user@example.com", "subject": "Test", "body": "Hello World"}));
+    sink.wait_for_session();
+    service.signal("TERM");
+    service.said("stopping");
+    // The job runs until the mail server answers, so the second line is for another second.
+    for _ in 0..2 {
+        service.said(&format!("waiting for job {id} (send_email); at most "));
+    }
+    sink.release();
+    let (status, said) = service.exit();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert_eq!(service.stored_jobs(&[id])[0].status, qdjobs::Status::Completed);
+}
+
 #[test]
 fn a_start_that_is_refused_leaves_an_existing_database_as_it_was() {
     let folder = Folder::new("start-kept");
