@@ -76,7 +76,7 @@ const _: () = {
             &__PARAMS[3],
             <MakeReport as __q::ParamDefault<3>>::value,
         );
-        let p4 = __q::take_with(object, &__PARAMS[4], |raw| seconds::deserialize(raw));
+        let p4 = __q::take_with(object, &__PARAMS[4], |from| seconds::deserialize(from));
         __q::Some(MakeReport {
             day: p0?,
             lang: p1?,
@@ -118,7 +118,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, __read)
+            __q::read(deserializer, __PARAMS, __read)
         }
     }
     impl __q::Clone for MakeReport

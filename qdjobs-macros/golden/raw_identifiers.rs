@@ -44,7 +44,7 @@ const _: () = {
         fn deserialize<D: __q::Deserializer<'de>>(
             deserializer: D,
         ) -> __q::Result<Self, D::Error> {
-            __q::read(deserializer, __read)
+            __q::read(deserializer, __PARAMS, __read)
         }
     }
     impl __q::Clone for Type

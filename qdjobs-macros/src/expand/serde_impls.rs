@@ -45,7 +45,7 @@ pub(super) fn serde_impls(input: &Input<'_>) -> TokenStream {
             fn deserialize<D: #private::Deserializer<'de>>(
                 deserializer: D,
             ) -> #private::Result<Self, D::Error> {
-                #private::read(deserializer, __read)
+                #private::read(deserializer, __PARAMS, __read)
             }
         }
     }
@@ -112,10 +112,10 @@ fn take(private: &TokenStream, of: &TokenStream, param: &StoredParam) -> TokenSt
     };
     let value = match (&param.with, default) {
         (Some(path), Some(default)) => {
-            emit!(#private::take_with_or(object, &__PARAMS[#at], |raw| #path::deserialize(raw), #default))
+            emit!(#private::take_with_or(object, &__PARAMS[#at], |from| #path::deserialize(from), #default))
         }
         (Some(path), None) => {
-            emit!(#private::take_with(object, &__PARAMS[#at], |raw| #path::deserialize(raw)))
+            emit!(#private::take_with(object, &__PARAMS[#at], |from| #path::deserialize(from)))
         }
         (None, Some(default)) => {
             let take = bound_of_take(private, &param.ty, ["take_or", "take_array_or", "take_array_option"]);

@@ -31,7 +31,8 @@ pub struct JobHandle<R> {
 
 impl JobQueue {
     /// A handle of a job that was stored elsewhere: in a transaction, by another process, or before a
-    /// restart. `R` is what its task returns.
+    /// restart. `R` is what its task returns. With another `R`, the result is read as that type reads it: a
+    /// `serde_json::Value` holds an integer of more than 64 bits as a float.
     pub fn handle<R>(&self, id: JobId) -> JobHandle<R> {
         JobHandle { id, queue: self.clone(), result: PhantomData }
     }

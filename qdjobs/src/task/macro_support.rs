@@ -29,8 +29,8 @@ pub use super::future_kind::{Boxed, Probe, ProbeLocal, run_async};
 pub use super::option_checks::{backoff_problem, factor_problem, queue_problem, timeout_problem};
 pub use super::output::{ErrorOf, OtherError, Plain, TaskFailure, TaskOutput, TaskReturn, Written};
 pub use super::param::{
-    Object, ParamDefault, Slice, TaskParam, check, decode, decode_owned, items, lend, object, read,
-    take_with, take_with_or,
+    Object, ParamDefault, ParamReader, Slice, TaskParam, check, decode, decode_owned, items, lend, object,
+    read, take_with, take_with_or,
 };
 pub use super::registry::Linked;
 pub use super::state::{State, StateByValue, TaskContext};

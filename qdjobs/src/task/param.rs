@@ -10,17 +10,17 @@
 //! rest is compiled once.
 
 use std::borrow::Borrow;
-use std::fmt;
+use std::collections::HashSet;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::de::StrRead;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::def::{ParamInfo, TaskDef};
 use crate::model::error::{Error, ErrorKind, ParamProblem};
 use crate::model::job::NAME_BYTES_MAX;
-use crate::model::json::{self, Unstorable};
+use crate::model::json::{self, AnyFormat, Members, Owner, Reader, UnknownField, UnknownFields, Unstorable};
 use crate::model::suggest::suggest;
 use crate::model::task_error::TaskError;
 
@@ -29,7 +29,8 @@ use crate::model::task_error::TaskError;
 /// Implemented for every owned type that implements `Serialize` and `Deserialize`. If a value would not be read
 /// back as it was, `enqueue` refuses it. Such values are an integer of more than 64 bits, a float that is not
 /// finite, `Some` of a value that is written as `null`, and data that is nested deeper than
-/// [`Job::JSON_DEPTH_MAX`](crate::Job::JSON_DEPTH_MAX).
+/// [`Job::JSON_DEPTH_MAX`](crate::Job::JSON_DEPTH_MAX). The written text is not read back, so a type must be able to
+/// read what it writes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a task parameter",
     label = "stored with the job, so it must be written to JSON and read back",
@@ -85,11 +86,11 @@ impl<T: Serialize + DeserializeOwned> TaskParam for T {
     }
 
     fn take(object: &mut Object, info: &'static ParamInfo) -> Option<T> {
-        take_with(object, info, from_raw)
+        take_with(object, info, |reader| T::deserialize(reader))
     }
 
     fn take_or(object: &mut Object, info: &'static ParamInfo, default: fn() -> T) -> Option<T> {
-        take_with_or(object, info, from_raw, default)
+        take_with_or(object, info, |reader| T::deserialize(reader), default)
     }
 
     fn put_array<M: SerializeMap>(items: &[T], key: &'static str, map: &mut M) -> Result<(), M::Error> {
@@ -121,23 +122,33 @@ impl<T: Serialize + DeserializeOwned> TaskParam for T {
         info: &'static ParamInfo,
         default: fn() -> Option<[T; N]>,
     ) -> Option<Option<[T; N]>> {
-        let read = |value: &RawValue| match value.get() {
-            "null" => Ok(None),
-            _ => array(value).map(Some),
-        };
-        take_with_or(object, info, read, default)
+        take_with_or(object, info, array_option, default)
     }
 }
 
 /// Reads an array of any length.
-fn array<T: DeserializeOwned, const N: usize>(value: &RawValue) -> Result<[T; N], serde_json::Error> {
-    let items: Vec<T> = from_raw(value)?;
+fn array<T: DeserializeOwned, const N: usize>(
+    reader: ParamReader<'_, '_>,
+) -> Result<[T; N], serde_json::Error> {
+    of_length(Vec::deserialize(reader)?)
+}
+
+fn array_option<T: DeserializeOwned, const N: usize>(
+    reader: ParamReader<'_, '_>,
+) -> Result<Option<[T; N]>, serde_json::Error> {
+    Option::deserialize(reader)?.map(of_length).transpose()
+}
+
+fn of_length<T, const N: usize>(items: Vec<T>) -> Result<[T; N], serde_json::Error> {
     let found = items.len();
     items.try_into().map_err(|_| {
-        let message = format_args!("invalid length {found}, expected an array of length {N}");
-        <serde_json::Error as serde::de::Error>::custom(message)
+        serde_json::Error::custom(format_args!("invalid length {found}, expected an array of length {N}"))
     })
 }
+
+/// Reads the text of one parameter, and notes the members of nested objects that are no fields of their types.
+#[doc(hidden)]
+pub type ParamReader<'r, 't> = Reader<'r, &'r mut serde_json::Deserializer<StrRead<'t>>>;
 
 /// The params of one job while they are read. Each parameter takes its value out, or records a flaw.
 ///
@@ -147,6 +158,9 @@ fn array<T: DeserializeOwned, const N: usize>(value: &RawValue) -> Result<[T; N]
 pub struct Object {
     members: Vec<(String, Box<RawValue>)>,
     flaws: Vec<(&'static str, Flaw)>,
+    unknown_fields: Vec<UnknownFieldIn>,
+    /// Unknown fields that are only counted.
+    further_fields: usize,
 }
 
 /// A problem with one parameter.
@@ -157,76 +171,96 @@ enum Flaw {
     Twice(String),
 }
 
-/// The members of a JSON object in the order of the text, also those that it has twice.
-struct Members(Vec<(String, Box<RawValue>)>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
-        struct MembersVisitor;
-
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(MembersVisitor)
-    }
+/// A member of a nested object that is no field of its type.
+#[derive(Debug)]
+struct UnknownFieldIn {
+    param: &'static str,
+    /// The name under which the parameter was given.
+    given: String,
+    field: UnknownField,
 }
 
 impl Object {
     fn parse(json: &str) -> Result<Object, serde_json::Error> {
         let Members(members) = serde_json::from_str(json)?;
-        Ok(Object { members, flaws: Vec::new() })
+        Ok(Object { members, flaws: Vec::new(), unknown_fields: Vec::new(), further_fields: 0 })
     }
 
     /// The value under the parameter's name or one of its earlier names.
-    fn value(&mut self, info: &'static ParamInfo) -> Option<Box<RawValue>> {
+    fn value(&mut self, info: &'static ParamInfo) -> Option<(String, Box<RawValue>)> {
         let is_own = |member: &str| member == info.name || info.aliases.contains(&member);
         let (mut found, mut twice) = (None, None);
         for (name, value) in self.members.extract_if(.., |(member, _)| is_own(member)) {
-            if found.replace(value).is_some() {
-                twice.get_or_insert(name);
+            if found.is_some() {
+                twice.get_or_insert_with(|| name.clone());
             }
+            found = Some((name, value));
         }
         self.flaws.extend(twice.map(|name| (info.name, Flaw::Twice(name))));
         found
     }
 
-    fn note<T>(&mut self, info: &'static ParamInfo, read: Result<T, serde_json::Error>) -> Option<T> {
-        read.map_err(|error| self.flaws.push((info.name, Flaw::Wrong(error)))).ok()
+    fn note_unknown_fields(&mut self, param: &'static str, given: &str, unknown: UnknownFields) {
+        let (fields, further) = unknown.into_fields();
+        self.further_fields += further;
+        let of = |field| UnknownFieldIn { param, given: given.to_owned(), field };
+        self.unknown_fields.extend(fields.into_iter().map(of));
     }
 
-    /// The first flaw, as one sentence.
-    fn first_flaw(&self) -> Option<String> {
-        self.flaws.first().map(|(name, flaw)| match flaw {
-            Flaw::Missing { .. } => format!("missing parameter `{name}`"),
-            flaw => format!("parameter `{name}`: {}", flaw.words()),
-        })
+    /// Whether everything was read. `own` returns the paths to all members that the params write themselves.
+    fn is_read_whole(&self, own: impl FnOnce() -> HashSet<String>) -> bool {
+        self.flaws.is_empty()
+            && self.members.is_empty()
+            && (self.unknown_fields.is_empty() || self.unknown_fields(&own()).next().is_none())
     }
 
-    /// All problems with the params of a task. At most [`UNKNOWN_MAX`] unknown members are listed.
-    fn problems(&self, params: &'static [ParamInfo]) -> Vec<ParamProblem> {
+    /// The unknown fields, without those that their own type writes.
+    fn unknown_fields(&self, own: &HashSet<String>) -> impl Iterator<Item = &UnknownFieldIn> {
+        self.unknown_fields.iter().filter(|it| !own.contains(&format!("{}{}", it.param, it.field.path)))
+    }
+
+    /// All problems with the params of a task. Of unknown members, at most [`UNKNOWN_MAX`] are listed.
+    fn problems(&self, params: &'static [ParamInfo], own: &HashSet<String>) -> Vec<ParamProblem> {
         let flaws = self.flaws.iter();
         let mut problems: Vec<ParamProblem> =
             flaws.map(|(name, flaw)| ParamProblem::new(*name, clip(&flaw.words(), LETTERS_MAX))).collect();
-        problems.extend(self.members.iter().take(UNKNOWN_MAX).map(|(key, _)| unknown(key, params)));
-        if let Some(more @ 1..) = self.members.len().checked_sub(UNKNOWN_MAX) {
+        let listed = |count: usize| (count.min(UNKNOWN_MAX), count.saturating_sub(UNKNOWN_MAX));
+        let (few, more) = listed(self.members.len());
+        problems.extend(self.members.iter().take(few).map(|(key, _)| unknown(key, params)));
+        if more > 0 {
             let more = format!("{more} further members are not parameters of the task");
+            problems.push(ParamProblem::new("…", more));
+        }
+        let fields: Vec<&UnknownFieldIn> = self.unknown_fields(own).collect();
+        let (few, more) = listed(fields.len());
+        problems.extend(fields.iter().take(few).map(|field| field.problem()));
+        if more > 0 {
+            let more =
+                format!("{} further members are not fields of their types", more + self.further_fields);
             problems.push(ParamProblem::new("…", more));
         }
         problems
     }
+}
+
+impl UnknownFieldIn {
+    fn problem(&self) -> ParamProblem {
+        let UnknownField { path, name, owner: Owner { type_name, is_variant, fields } } = &self.field;
+        let variant = if *is_variant { "this variant of " } else { "" };
+        let help = match suggest(name, fields.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if fields.is_empty() => "it has none".to_owned(),
+            None => format!("it has {}", fields.join(", ")),
+        };
+        let problem = format!("not a field of {variant}`{type_name}`; {help}");
+        ParamProblem::new(clip(&format!("{}{path}", self.given), LETTERS_MAX), clip(&problem, LETTERS_MAX))
+    }
+}
+
+/// The paths to all members that params write themselves. A type can write a member that it does not read.
+#[cold]
+fn own_members<P: Serialize>(params: &P) -> HashSet<String> {
+    json::write_loosely(params).map(|json| json::member_paths(&json)).unwrap_or_default()
 }
 
 /// Reads one parameter with a function of the user or of serde.
@@ -234,10 +268,10 @@ impl Object {
 pub fn take_with<T>(
     object: &mut Object,
     info: &'static ParamInfo,
-    read: impl FnOnce(&RawValue) -> Result<T, serde_json::Error>,
+    read: impl FnOnce(ParamReader<'_, '_>) -> Result<T, serde_json::Error>,
 ) -> Option<T> {
     match object.value(info) {
-        Some(value) => object.note(info, read(&value)),
+        Some((given, value)) => read_value(object, info, &given, &value, read),
         None => {
             object.flaws.push((info.name, Flaw::Missing { ty: info.ty }));
             None
@@ -250,17 +284,26 @@ pub fn take_with<T>(
 pub fn take_with_or<T>(
     object: &mut Object,
     info: &'static ParamInfo,
-    read: impl FnOnce(&RawValue) -> Result<T, serde_json::Error>,
+    read: impl FnOnce(ParamReader<'_, '_>) -> Result<T, serde_json::Error>,
     default: impl FnOnce() -> T,
 ) -> Option<T> {
     match object.value(info) {
-        Some(value) => object.note(info, read(&value)),
+        Some((given, value)) => read_value(object, info, &given, &value, read),
         None => Some(default()),
     }
 }
 
-fn from_raw<T: DeserializeOwned>(value: &RawValue) -> Result<T, serde_json::Error> {
-    serde_json::from_str(value.get())
+fn read_value<T>(
+    object: &mut Object,
+    info: &'static ParamInfo,
+    given: &str,
+    value: &RawValue,
+    read: impl FnOnce(ParamReader<'_, '_>) -> Result<T, serde_json::Error>,
+) -> Option<T> {
+    let unknown = UnknownFields::default();
+    let read = read(Reader::new(&mut serde_json::Deserializer::from_str(value.get()), &unknown));
+    object.note_unknown_fields(info.name, given, unknown);
+    read.map_err(|error| object.flaws.push((info.name, Flaw::Wrong(error)))).ok()
 }
 
 /// The expression of `#[default(expression)]` of the parameter with this number.
@@ -293,41 +336,42 @@ pub fn object<S: Serializer>(serializer: S, count: usize) -> Result<S::Serialize
     serializer.serialize_map(Some(count))
 }
 
-/// Reads a params struct from any format of serde.
+/// Reads a params struct from any format of serde, as strictly as the params of a job.
 #[doc(hidden)]
-pub fn read<'de, D: Deserializer<'de>, P>(
+pub fn read<'de, D: Deserializer<'de>, P: Serialize>(
     deserializer: D,
+    params: &'static [ParamInfo],
     read: fn(&mut Object) -> Option<P>,
 ) -> Result<P, D::Error> {
-    let values: Map<String, Value> = Deserialize::deserialize(deserializer)?;
-    let raw = |(name, value)| Ok((name, serde_json::value::to_raw_value(&value)?));
-    let members: Result<Vec<_>, serde_json::Error> = values.into_iter().map(raw).collect();
-    let mut object = Object { members: members.map_err(D::Error::custom)?, flaws: Vec::new() };
-    match (read(&mut object), object.first_flaw()) {
-        (Some(params), None) => Ok(params),
-        (_, flaw) => {
-            Err(D::Error::custom(flaw.unwrap_or_else(|| "the parameters could not be read".to_owned())))
-        }
-    }
+    let AnyFormat(json) = Deserialize::deserialize(deserializer)?;
+    // Written without reading it back, which would come here again.
+    read_whole(&json, params, read, json::write_loosely).map_err(|problems| {
+        let lines = problems.iter().map(|it| format!("parameter `{}`: {}", it.param, it.problem));
+        D::Error::custom(lines.collect::<Vec<_>>().join("\n"))
+    })
 }
 
 /// Reads the params of a job before its task runs. Params that do not fit as a whole are left to other workers,
 /// since a worker of another version may be able to read them.
 #[doc(hidden)]
-pub fn decode<P>(json: &str, def: &TaskDef, read: fn(&mut Object) -> Option<P>) -> Result<P, TaskError> {
+pub fn decode<P: Serialize>(
+    json: &str,
+    def: &TaskDef,
+    read: fn(&mut Object) -> Option<P>,
+) -> Result<P, TaskError> {
     // No version of a task reads anything but an object.
     let Ok(mut object) = Object::parse(json) else {
         return Err(TaskError::permanent(misfit(def, json, NO_OBJECT_HELP)));
     };
     match read(&mut object) {
-        Some(params) if object.flaws.is_empty() && object.members.is_empty() => Ok(params),
+        Some(params) if object.is_read_whole(|| own_members(&params)) => Ok(params),
         _ => Err(TaskError::unreadable(misfit(def, json, MISFIT_HELP))),
     }
 }
 
 /// As [`decode`], and frees the text before an async task waits.
 #[doc(hidden)]
-pub fn decode_owned<P>(
+pub fn decode_owned<P: Serialize>(
     json: String,
     def: &TaskDef,
     read: fn(&mut Object) -> Option<P>,
@@ -338,7 +382,8 @@ pub fn decode_owned<P>(
 /// What to do if a worker of another version may be able to read the params.
 const MISFIT_HELP: &str = "workers of other versions may be able to read these params, so the job is left to them for \
                            about an hour. To run it with this version, add `#[default]` to a parameter that is missing, \
-                           add `#[alias(\"old\")]` to one that was renamed, and keep one that was removed as an `Option`. \
+                           add `#[alias(\"old\")]` to one that was renamed, and keep one that was removed as an `Option`; \
+                           for a field of a type, use `#[serde(default)]` and `#[serde(alias = \"old\")]`. \
                            If the job has failed meanwhile, then call `queue.retry(id)`";
 
 /// What to do if no version of a task can read the params.
@@ -365,24 +410,48 @@ pub fn check<P: Serialize + DeserializeOwned>(
     params: &'static [ParamInfo],
     read: fn(&mut Object) -> Option<P>,
 ) -> Vec<ParamProblem> {
+    read_whole(json, params, read, json::write_exactly).err().unwrap_or_default()
+}
+
+/// Reads params of which nothing may be left out, and nothing may become another value.
+fn read_whole<P: Serialize>(
+    json: &str,
+    params: &'static [ParamInfo],
+    read: fn(&mut Object) -> Option<P>,
+    write: fn(&P) -> Result<String, Unstorable>,
+) -> Result<P, Vec<ParamProblem>> {
+    let refused = |problem: ParamProblem| Err(vec![problem]);
     let mut object = match Object::parse(json) {
         Ok(object) => object,
-        Err(error) => return vec![ParamProblem::new("params", format!("not a JSON object: {error}"))],
+        Err(error) => return refused(ParamProblem::new("params", format!("not a JSON object: {error}"))),
     };
-    let read_back = read(&mut object).map(|params| json::write_and_read(&params));
-    let mut problems = object.problems(params);
-    if problems.is_empty() {
-        problems.extend(read_back.and_then(|read_back| change(json, read_back)));
+    let values = read(&mut object);
+    let own = match &values {
+        Some(values) if !object.unknown_fields.is_empty() => own_members(values),
+        _ => HashSet::new(),
+    };
+    let problems = object.problems(params, &own);
+    match values {
+        Some(values) if problems.is_empty() => match change(json, params, write(&values)) {
+            None => Ok(values),
+            Some(problem) => refused(problem),
+        },
+        _ => Err(problems),
     }
-    problems
 }
 
 /// How the values that were read differ from what was given.
-fn change(given: &str, read_back: Result<String, Unstorable>) -> Option<ParamProblem> {
+fn change(
+    given: &str,
+    params: &'static [ParamInfo],
+    read_back: Result<String, Unstorable>,
+) -> Option<ParamProblem> {
+    let name_of =
+        |member: &str| params.iter().find(|param| param.aliases.contains(&member)).map(|param| param.name);
     match read_back {
         // A type can read a value that it cannot write.
         Err(refused) => Some(ParamProblem::new(refused.path, refused.flaw.to_string())),
-        Ok(read_back) => json::lost_integer(given, &read_back).map(|(path, number)| {
+        Ok(read_back) => json::lost_integer(given, &read_back, name_of).map(|(path, number)| {
             let problem =
                 format!(
                     "{number} would be read as another number: the type of the parameter, for example a float, does \

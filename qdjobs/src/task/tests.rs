@@ -237,7 +237,14 @@ fn raw_json_and_the_order_of_a_map_are_read_back_as_they_were_written() {
     let map = Ordered(["z", "a", "m"].into_iter().zip(0..).map(|(key, at)| (key.to_owned(), at)).collect());
     let raw = serde_json::value::RawValue::from_string("{\"b\" : 1.50,  \"a\":[ ]}".to_owned()).unwrap();
     let expected = serde_json::to_string(&format!("{:?} {}", map.0, raw.get())).unwrap();
-    assert_eq!(stored_and_run(Ordered_::new(map, raw)).unwrap().unwrap(), expected);
+    let params = Ordered_::new(map, raw);
+    let text = serde_json::to_string(&params).unwrap();
+    assert_eq!(stored_and_run(params).unwrap().unwrap(), expected);
+    // The same for a params struct that was read from JSON before it is enqueued.
+    let read: Ordered_ = serde_json::from_str(&text).unwrap();
+    assert_eq!(stored_and_run(read).unwrap().unwrap(), expected);
+    let read: Ordered_ = serde_json::from_slice(text.as_bytes()).unwrap();
+    assert_eq!(stored_and_run(read).unwrap().unwrap(), expected);
 }
 
 #[test]
@@ -630,5 +637,279 @@ fn a_float_is_read_back_exactly() {
             let text = serde_json::to_string(&Exact::new(x)).unwrap();
             assert_eq!(run(Exact::DEF, &text).unwrap(), format!("\"{bits}\""), "{x:e}");
         }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Letter {
+    to: String,
+    #[serde(default)]
+    copy: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+enum Event {
+    Sent(Letter),
+    Bounced { letter: Letter, reason: String },
+    Answered(Letter, Vec<Letter>),
+    Opened,
+}
+
+#[task("tests.letters")]
+fn letters(
+    #[alias("mail")] letter: Letter,
+    more: Option<Vec<Letter>>,
+    by_day: Option<HashMap<u8, Letter>>,
+    event: Option<Event>,
+) -> String {
+    format!("{letter:?} {more:?} {by_day:?} {event:?}")
+}
+
+#[test]
+fn a_member_that_a_nested_type_does_not_read_is_refused_and_left_to_other_workers_with_its_path() {
+    let old = r#"{"to": "ann", "cc": "bob"}"#;
+    for (params, path, problem) in [
+        (format!("{{\"letter\": {old}}}"), "letter.cc", "not a field of `Letter`; it has to, copy"),
+        (
+            r#"{"letter": {"to": "ann", "copi": null}}"#.to_owned(),
+            "letter.copi",
+            "not a field of `Letter`; did you mean `copy`?",
+        ),
+        (format!("{{\"mail\": {old}}}"), "mail.cc", "not a field of `Letter`; it has to, copy"),
+        (
+            format!("{{\"letter\": {{\"to\": \"x\"}}, \"more\": [{{\"to\": \"y\"}}, {old}, {old}]}}"),
+            "more[1].cc",
+            "not a field of `Letter`",
+        ),
+        (
+            format!("{{\"letter\": {{\"to\": \"x\"}}, \"by_day\": {{\"7\": {old}}}}}"),
+            "by_day.7.cc",
+            "not a field of `Letter`",
+        ),
+        (
+            format!("{{\"letter\": {{\"to\": \"x\"}}, \"event\": {{\"Sent\": {old}}}}}"),
+            "event.Sent.cc",
+            "not a field of `Letter`",
+        ),
+        (
+            r#"{"letter": {"to": "x"}, "event": {"Bounced": {"letter": {"to": "y"}, "reason": "", "code": 5}}}"#
+                .to_owned(),
+            "event.Bounced.code",
+            "not a field of this variant of `Event`; it has letter, reason",
+        ),
+        (
+            format!("{{\"letter\": {{\"to\": \"x\"}}, \"event\": {{\"Answered\": [{{\"to\": \"y\"}}, [{old}]]}}}}"),
+            "event.Answered[1][0].cc",
+            "not a field of `Letter`",
+        ),
+    ] {
+        let refused = check_params(Letters::DEF, &params).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidParams);
+        let [found] = refused.problems() else { panic!("{params}: {refused}") };
+        assert!(found.param == path && found.problem.starts_with(problem), "{params}: {refused}");
+        let (kind, text) = failure(run(Letters::DEF, &params));
+        assert_eq!(kind, TaskErrorKind::Unreadable);
+        assert!(text.contains(&format!("\n  {path}: {problem}")) && text.contains("#[serde(alias"), "{text}");
+    }
+    let known = r#"{"letter":{"to":"x","copy":null},"event":"Opened"}"#;
+    assert_eq!(check_params(Letters::DEF, known).unwrap(), known);
+    assert!(run(Letters::DEF, known).is_ok());
+}
+
+#[test]
+fn all_members_that_nested_types_do_not_read_are_named_at_once() {
+    let old = r#"{"too": "ann", "cc": "bob"}"#;
+    let params = format!("{{\"letter\": {old}, \"more\": [{old}], \"extra\": 1}}");
+    let refused = check_params(Letters::DEF, &params).unwrap_err();
+    let found: Vec<&str> = refused.problems().iter().map(|problem| problem.param.as_str()).collect();
+    let expected = ["letter", "more", "extra", "letter.too", "letter.cc", "more[0].too", "more[0].cc"];
+    assert_eq!(found, expected, "{refused}");
+    // However many there are, the error stays short.
+    let many: Vec<String> = (0..1_000).map(|n| format!("\"unknown {n}\": 1")).collect();
+    let params = format!("{{\"letter\": {{\"to\": \"x\", {}}}}}", many.join(", "));
+    let refused = check_params(Letters::DEF, &params).unwrap_err();
+    assert_eq!(refused.problems().len(), 20 + 1, "{refused}");
+    assert_eq!(refused.problems()[20].problem, "980 further members are not fields of their types");
+}
+
+mod ignoring {
+    //! Types that do not read every member of their JSON, on purpose.
+
+    use serde::de::IgnoredAny;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Known {
+        pub(super) n: u8,
+        #[serde(default, skip_serializing)]
+        pub(super) removed: IgnoredAny,
+    }
+
+    /// Writes a member that it does not read.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Derived {
+        pub(super) n: u8,
+        #[serde(skip_deserializing)]
+        pub(super) doubled: u8,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    pub(super) enum Tagged {
+        Dot { n: u8 },
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    pub(super) enum Untagged {
+        Known(Known),
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Flat {
+        #[serde(flatten)]
+        pub(super) known: Known,
+    }
+
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    pub(super) struct Loose {
+        pub(super) any: serde_json::Value,
+        pub(super) raw: Box<serde_json::value::RawValue>,
+    }
+}
+
+#[test]
+fn types_that_ignore_members_on_purpose_or_write_them_themselves_are_read() {
+    use self::ignoring::*;
+
+    #[crate::task("tests.ignoring", params = Ignoring)]
+    fn ignoring(
+        known: Option<Known>,
+        derived: Option<Vec<Derived>>,
+        tagged: Option<Tagged>,
+        untagged: Option<Untagged>,
+        flat: Option<Flat>,
+        loose: Option<Loose>,
+    ) -> String {
+        format!("{known:?} {derived:?} {tagged:?} {untagged:?} {flat:?} {loose:?}")
+    }
+
+    for params in [
+        r#"{"known":{"n":1,"removed":{"old":[1]}}}"#,
+        r#"{"derived":[{"n":1,"doubled":2}]}"#,
+        r#"{"tagged":{"kind":"Dot","n":1,"more":2}}"#,
+        r#"{"untagged":{"n":1,"more":2}}"#,
+        r#"{"flat":{"n":1,"more":2}}"#,
+        r#"{"loose":{"any":{"a":{"b":1}},"raw":{"b":1.50,"b":2}}}"#,
+    ] {
+        assert_eq!(check_params(Ignoring::DEF, params).unwrap(), params);
+        assert!(run(Ignoring::DEF, params).is_ok(), "{params}");
+    }
+    let derived = vec![Derived { n: 1, doubled: 2 }];
+    let outcome = stored_and_run(Ignoring { derived: Some(derived), ..Ignoring::new() }).unwrap();
+    assert!(outcome.unwrap().contains("Derived { n: 1, doubled: 0 }"), "it is not read back");
+    // Beside its own member, an unknown one is found.
+    let refused =
+        check_params(Ignoring::DEF, r#"{"derived": [{"n": 1, "doubled": 2, "more": 3}]}"#).unwrap_err();
+    assert_eq!(refused.problems().len(), 1, "{refused}");
+    assert_eq!(refused.problems()[0].param, "derived[0].more");
+}
+
+#[test]
+fn a_params_struct_is_read_as_strictly_as_the_params_of_a_job() {
+    for (text, problems) in [
+        (
+            r#"{"name": "a", "times": 1, "nam": 2, "color": 3}"#,
+            &[
+                "parameter `nam`: not a parameter of the task; did you mean `name`?",
+                "parameter `color`: not a parameter of the task; the task takes name, times, lang, note",
+            ][..],
+        ),
+        (
+            r#"{"name": "a", "times": 1, "lang": "x", "language": "y"}"#,
+            &["parameter `lang`: given twice, the second time as `language`"],
+        ),
+        (
+            r#"{"name": "a", "name": "b"}"#,
+            &[
+                "parameter `name`: given twice, the second time as `name`",
+                "parameter `times`: missing; expected u8",
+            ],
+        ),
+    ] {
+        let error = serde_json::from_str::<Greet>(text).unwrap_err().to_string();
+        let found: Vec<&str> = error.split('\n').collect();
+        assert_eq!(found.len(), problems.len(), "{error}");
+        for (found, problem) in found.iter().zip(problems) {
+            assert!(found.starts_with(problem), "{error}");
+        }
+    }
+    let nested = r#"{"letter": {"to": "ann", "cc": "bob"}}"#;
+    let error = serde_json::from_str::<Letters>(nested).unwrap_err().to_string();
+    assert!(error.contains("parameter `letter.cc`: not a field of `Letter`"), "{error}");
+    let rough = serde_json::from_str::<Rough>(r#"{"share": 16777217, "exact": 1}"#).unwrap_err().to_string();
+    assert!(rough.contains("parameter `share`: 16777217 would be read as another number"), "{rough}");
+}
+
+#[test]
+fn a_params_struct_is_read_through_other_formats_of_serde() {
+    #[derive(serde::Deserialize)]
+    struct Request {
+        priority: i32,
+        #[serde(flatten)]
+        greet: Greet,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Letters(Letters),
+        Greet(Greet),
+    }
+    let expected = Greet { note: Some("x".into()), ..Greet::new("Ann", 2) };
+    let text = r#"{"name": "Ann", "times": 2, "note": "x"}"#;
+    let value: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(serde_json::from_value::<Greet>(value.clone()).unwrap(), expected);
+    assert_eq!(<Greet as serde::Deserialize>::deserialize(&value).unwrap(), expected);
+    assert_eq!(serde_json::from_reader::<_, Greet>(text.as_bytes()).unwrap(), expected);
+    let request: Request = serde_json::from_str(&text.replacen('{', "{\"priority\": 3, ", 1)).unwrap();
+    assert_eq!((request.priority, request.greet), (3, expected.clone()));
+    assert!(matches!(serde_json::from_str(text), Ok(Either::Greet(greet)) if greet == expected));
+    let letters = r#"{"letter": {"to": "ann"}, "more": [{"to": "bob", "copy": "cid"}], "event": "Opened"}"#;
+    let Ok(Either::Letters(read)) = serde_json::from_str(letters) else { panic!("not read: {letters}") };
+    assert_eq!(read, serde_json::from_str::<Letters>(letters).unwrap());
+    serde_json::from_str::<Greet>("[]").unwrap_err();
+    serde_json::from_str::<Greet>("1").unwrap_err();
+}
+
+#[task("tests.rough")]
+fn rough(share: f32, #[alias("old", "older")] exact: f64, shares: Option<Vec<f32>>) -> String {
+    format!("{share} {exact} {shares:?}")
+}
+
+#[test]
+fn an_integer_that_a_float_of_the_task_does_not_hold_is_refused_under_every_name() {
+    for (json, place) in [
+        (r#"{"share": 16777217, "exact": 1}"#, "share"),
+        (r#"{"share": -16777217, "exact": 1}"#, "share"),
+        // It is printed like the `f32` beside it.
+        (r#"{"share": 123456790, "exact": 1}"#, "share"),
+        (r#"{"share": 1, "exact": 1, "shares": [0, 16777216, 16777217]}"#, "shares[2]"),
+        (r#"{"share": 1, "exact": 9007199254740993}"#, "exact"),
+        (r#"{"share": 1, "old": 9007199254740993}"#, "old"),
+        (r#"{"share": 1, "older": 9007199254740993}"#, "older"),
+    ] {
+        let refused = check_params(Rough::DEF, json).map(drop).unwrap_err();
+        let [problem] = refused.problems() else { panic!("{json}: {refused}") };
+        assert!(
+            problem.param == place && problem.problem.contains("would be read as another number"),
+            "{json}: {refused}"
+        );
+    }
+    for json in [
+        r#"{"share":16777216,"old":9007199254740992}"#,
+        r#"{"share":16777218,"exact":16777217}"#,
+        r#"{"share":0.1,"exact":1234567890123,"shares":[1099511627776,-33554432,1e30]}"#,
+    ] {
+        assert_eq!(check_params(Rough::DEF, json).unwrap(), json);
     }
 }

@@ -120,7 +120,8 @@ impl Job {
         self.status == Status::Pending && self.retry_count > 0
     }
 
-    /// The parameters as JSON values by name.
+    /// The parameters as JSON values by name. A value holds an integer of more than 64 bits as a float, and sorts the
+    /// members of an object. The field `params` has the exact text.
     pub fn params_map(&self) -> BTreeMap<String, Value> {
         serde_json::from_str(&self.params).unwrap_or_default()
     }

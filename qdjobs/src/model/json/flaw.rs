@@ -32,16 +32,24 @@ pub(crate) enum Flaw {
     Other(serde_json::Error),
 }
 
+/// The name of a float that is not finite.
+pub(super) fn name_of(float: f64) -> &'static str {
+    if float.is_nan() { "a NaN" } else { "an infinity" }
+}
+
 /// The most steps of a path that are shown.
 const STEPS_SHOWN: usize = 8;
 
-/// What is no flaw, although it is one in most places.
+/// What is no flaw, although it is one in most places, and how floats are written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
     /// `Some` of a value that is written as `null`.
     pub(super) takes_null: bool,
     /// An integer that does not fit into 64 bits.
     pub(super) takes_wide: bool,
+    /// Writes each digit of an `f32`, for a comparison. Usually it is written with as few digits as its type needs to
+    /// read it back, so 123456792 is written as 123456790.
+    pub(super) exact_floats: bool,
 }
 
 /// What was found while a value is written.

@@ -2,7 +2,8 @@
 //! [`write_and_read`].
 //!
 //! What a task may return is decided in `outcome.rs`. What is written of params, and how they are read, is in
-//! `task/`. Text that others have written is looked into in `text.rs`.
+//! `task/`. Text that others have written is looked into in `text.rs`. Which members are no fields of their type is noted
+//! in `reader.rs`.
 //!
 //! Depends on serde and serde_json.
 //!
@@ -10,19 +11,27 @@
 //! values are found while they are written, at the cost of a comparison: a second pass over the text would cost as
 //! much as the first.
 
+mod any_format;
 mod flaw;
 mod format;
+mod members;
+mod reader;
 mod strict;
 mod text;
+mod unknown_fields;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::any_format::AnyFormat;
 use self::flaw::{Flaw, Found, Rules};
 pub(crate) use self::flaw::{KEEP_ELSEWHERE, Unstorable};
 use self::format::Compact;
+pub(crate) use self::members::Members;
+pub(crate) use self::reader::Reader;
 use self::strict::Strict;
-pub(crate) use self::text::{compact, depth, lost_integer, wide_integer};
+pub(crate) use self::text::{compact, depth, lost_integer, member_paths, wide_integer};
+pub(crate) use self::unknown_fields::{Owner, UnknownField, UnknownFields};
 
 /// The JSON text of a value that is read back as its own type, without spaces.
 pub(crate) fn write_and_read<T: Serialize + DeserializeOwned>(value: &T) -> Result<String, Unstorable> {
@@ -34,8 +43,18 @@ pub(crate) fn write_as_it_is<T: Serialize + ?Sized>(value: &T) -> Result<String,
     write_by(value, Rules { takes_null: true, ..Rules::default() })
 }
 
+/// As [`write_and_read`], with each digit of an `f32`: not the text to store, but one to compare with.
+pub(crate) fn write_exactly<T: Serialize + DeserializeOwned>(value: &T) -> Result<String, Unstorable> {
+    write_and_read_by(value, Rules { exact_floats: true, ..Rules::default() })
+}
+
+/// As [`write_exactly`], with as few refusals as possible.
+pub(crate) fn write_loosely<T: Serialize + ?Sized>(value: &T) -> Result<String, Unstorable> {
+    write_by(value, Rules { takes_null: true, takes_wide: true, exact_floats: true })
+}
+
 /// The rules of a result, whose integers may have any size: only its own type reads it.
-const RESULT: Rules = Rules { takes_null: false, takes_wide: true };
+const RESULT: Rules = Rules { takes_null: false, takes_wide: true, exact_floats: false };
 
 /// The JSON text of a result that is read back as its own type.
 pub(crate) fn write_result<T: Serialize + DeserializeOwned>(value: &T) -> Result<String, Unstorable> {

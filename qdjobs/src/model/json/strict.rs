@@ -11,7 +11,7 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::flaw::{Flaw, Found};
+use super::flaw::{Flaw, Found, name_of};
 
 /// The start of the names by which types of serde_json make themselves known to its serializer.
 const SERDE_PRIVATE: &str = "$serde_json::private::";
@@ -93,15 +93,16 @@ impl<'f, S: Serializer> Serializer for Strict<'f, S> {
 
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
         match value.is_finite() {
+            true if self.found.rules.exact_floats => self.inner.serialize_f64(value.into()),
             true => self.inner.serialize_f32(value),
-            false => Err(self.found.stop(Flaw::NotFinite(name(value.is_nan())))),
+            false => Err(self.found.stop(Flaw::NotFinite(name_of(value.into())))),
         }
     }
 
     fn serialize_f64(self, value: f64) -> Result<S::Ok, S::Error> {
         match value.is_finite() {
             true => self.inner.serialize_f64(value),
-            false => Err(self.found.stop(Flaw::NotFinite(name(value.is_nan())))),
+            false => Err(self.found.stop(Flaw::NotFinite(name_of(value)))),
         }
     }
 
@@ -205,10 +206,6 @@ impl<'f, S: Serializer> Serializer for Strict<'f, S> {
     fn is_human_readable(&self) -> bool {
         self.inner.is_human_readable()
     }
-}
-
-fn name(is_nan: bool) -> &'static str {
-    if is_nan { "a NaN" } else { "an infinity" }
 }
 
 /// An array or an object while it is written.

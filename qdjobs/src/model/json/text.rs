@@ -1,12 +1,12 @@
 //! Looks into valid JSON text without reading it into values: [`depth`], [`compact`], [`wide_integer`],
-//! [`lost_integer`].
+//! [`lost_integer`], [`member_paths`].
 //!
 //! Which values are refused when they are written is decided in `strict.rs` and `format.rs`.
 //!
-//! Depends on the standard library. A value of serde_json would have lost what is looked for: it holds a large
+//! Depends on serde_json. A value of serde_json would have lost what is looked for: it holds a large
 //! integer as a float, sorts the members of an object, and its parser has a limit of depth.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A piece of JSON text outside of strings: a string, a number, or another byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,21 +101,29 @@ pub(crate) fn wide_integer(json: &str) -> Option<(String, String)> {
 
 /// The first integer in `given` that became another number in `read_back`, the text of the values that were read:
 /// a float holds large integers only roughly. A number that has gone, or has become a text, is no such number.
-pub(crate) fn lost_integer(given: &str, read_back: &str) -> Option<(String, String)> {
+/// `name_of` returns the name under which an outer member of `given` is in `read_back`.
+pub(crate) fn lost_integer(
+    given: &str,
+    read_back: &str,
+    name_of: impl Fn(&str) -> Option<&'static str>,
+) -> Option<(String, String)> {
     let rough: Vec<_> = numbers(given).filter(|(_, number)| is_rough_as_float(number)).collect();
     if rough.is_empty() {
         return None;
     }
-    let found: HashMap<String, &str> = numbers(read_back).collect();
-    let is_lost = |(path, number): &(String, &str)| found.get(path).is_some_and(|found| found != number);
-    rough.into_iter().find(is_lost).map(|(path, number)| (path, number.to_owned()))
+    let found: HashMap<String, &str> =
+        numbers(read_back).map(|(place, number)| (place.path(), number)).collect();
+    let is_lost = |(place, number): &(Place<'_>, &str)| {
+        found.get(&place.path_by(&name_of)).is_some_and(|found| !is_same_number(number, found))
+    };
+    rough.into_iter().find(is_lost).map(|(place, number)| (place.path(), number.to_owned()))
 }
 
-/// The numbers of a text with the paths to them.
-fn numbers(json: &str) -> impl Iterator<Item = (String, &str)> {
+/// The numbers of a text with their places.
+fn numbers(json: &str) -> impl Iterator<Item = (Place<'_>, &str)> {
     let mut place = Place::default();
     Tokens(json).filter_map(move |token| match token {
-        Token::Number(number) => Some((place.path(), number)),
+        Token::Number(number) => Some((place.clone(), number)),
         token => {
             place.pass(token);
             None
@@ -123,10 +131,33 @@ fn numbers(json: &str) -> impl Iterator<Item = (String, &str)> {
     })
 }
 
-/// Whether a float holds another number than this integer.
+/// Whether an `f32` holds another number than this integer. Each integer that it holds, an `f64` holds, too.
 fn is_rough_as_float(number: &str) -> bool {
-    let exact: Result<i128, _> = number.parse();
-    exact.is_ok_and(|exact| number.parse().is_ok_and(|float: f64| float as i128 != exact))
+    // As many digits have all integers below 2^24.
+    const DIGITS_EXACT: usize = 7;
+    let is_integer = !number.contains(['.', 'e', 'E']);
+    let held = |exact: i128| number.parse().is_ok_and(|float: f32| float as i128 == exact);
+    is_integer && number.len() > DIGITS_EXACT && !number.parse().is_ok_and(held)
+}
+
+/// Whether a number that was written by a type is this integer.
+fn is_same_number(integer: &str, written: &str) -> bool {
+    let is_float_of = |float: f64| float.fract() == 0.0 && format!("{float:.0}") == integer;
+    match written.contains(['.', 'e', 'E']) {
+        true => written.parse().is_ok_and(is_float_of),
+        false => written == integer,
+    }
+}
+
+/// The paths to all members of all objects, for example `lines[2].count`.
+pub(crate) fn member_paths(json: &str) -> HashSet<String> {
+    let mut place = Place::default();
+    let paths = Tokens(json).filter_map(|token| {
+        let is_name = place.awaits_name() && matches!(token, Token::Text(_));
+        place.pass(token);
+        is_name.then(|| place.path())
+    });
+    paths.collect()
 }
 
 fn is_wide_integer(number: &str) -> bool {
@@ -134,10 +165,10 @@ fn is_wide_integer(number: &str) -> bool {
 }
 
 /// Where a reader of tokens is: one step for each array and object around it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Place<'t>(Vec<Step<'t>>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Step<'t> {
     /// The position in an array.
     Element(usize),
@@ -160,15 +191,26 @@ impl<'t> Place<'t> {
         }
     }
 
+    /// Whether the next string is the name of a member.
+    fn awaits_name(&self) -> bool {
+        matches!(self.0.last(), Some(Step::Member { is_name: true, .. }))
+    }
+
     fn path(&self) -> String {
+        self.path_by(|_| None)
+    }
+
+    /// The path with another name of the outer member.
+    fn path_by(&self, name_of: impl Fn(&str) -> Option<&'static str>) -> String {
         let mut path = String::new();
         for step in &self.0 {
             match step {
                 Step::Element(at) => path.push_str(&format!("[{at}]")),
                 Step::Member { name, .. } => {
                     let name = serde_json::from_str(name).unwrap_or_else(|_| (*name).to_owned());
+                    let other = if path.is_empty() { name_of(&name) } else { None };
                     path.push_str(if path.is_empty() { "" } else { "." });
-                    path.push_str(&name);
+                    path.push_str(other.unwrap_or(&name));
                 }
             }
         }
@@ -233,14 +275,46 @@ mod tests {
             (r#"{"a": 18014398509481984, "b": 9007199254740993.0}"#, r#"{"a":0.5,"b":0.5}"#, None),
         ] {
             let found = path.map(|path| (path.to_owned(), odd.to_owned()));
-            assert_eq!(lost_integer(given, read_back), found, "{given}");
+            assert_eq!(lost_integer(given, read_back, |_| None), found, "{given}");
         }
     }
+
+    #[test]
+    fn a_written_float_is_compared_with_an_integer_by_its_digits() {
+        for (integer, written, is_same) in [
+            ("16777217", "16777217.0", true),
+            ("16777217", "16777216.0", false),
+            ("16777217", "1.6777217e7", true),
+            ("16777217", "16777217", true),
+            ("16777217", "16777217.5", false),
+            ("-9007199254740993", "-9007199254740992.0", false),
+            ("18446744073709551617", "1.8446744073709552e19", false),
+            ("340282366920938463463374607431768211457", "3.402823669209385e38", false),
+            ("340282366920938463463374607431768211457", "340282366920938463463374607431768211457", true),
+        ] {
+            assert_eq!(is_same_number(integer, written), is_same, "{integer} {written}");
+        }
+        let renamed = |name: &str| (name == "old").then_some("new");
+        let lost = |given, read_back| lost_integer(given, read_back, renamed).map(|(path, _)| path);
+        assert_eq!(lost(r#"{"old": [16777217]}"#, r#"{"new":[16777216.0]}"#).as_deref(), Some("old[0]"));
+        assert_eq!(lost(r#"{"in": {"old": 16777217}}"#, r#"{"in":{"new":16777216.0}}"#), None);
+    }
+
+    #[test]
+    fn the_paths_to_all_members_are_found() {
+        let json = r#"{"a": [{"b": "c"}, {"d\"": {}}], "e": {"f": 1, "g": null}}"#;
+        let mut paths: Vec<String> = member_paths(json).into_iter().collect();
+        paths.sort();
+        assert_eq!(paths, ["a", "a[0].b", "a[1].d\"", "e", "e.f", "e.g"]);
+        assert!(member_paths(r#"["a", {}, 1]"#).is_empty());
+    }
+
     #[test]
     fn a_hundred_thousand_large_numbers_are_compared_in_one_pass() {
         let list = |end: &str| format!("[{}{end}]", "1234567890123456789,".repeat(50_000));
-        assert_eq!(lost_integer(&list("7"), &list("7")), None);
-        let (path, _) = lost_integer(&list("9007199254740993"), &list("9007199254740992.0")).unwrap();
+        assert_eq!(lost_integer(&list("7"), &list("7"), |_| None), None);
+        let (path, _) =
+            lost_integer(&list("9007199254740993"), &list("9007199254740992.0"), |_| None).unwrap();
         assert_eq!(path, "[50000]");
     }
 }
