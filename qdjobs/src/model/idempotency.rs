@@ -3,15 +3,14 @@
 //! Does not look up the job that holds a key: see `store/sqlite/queries/insert.rs` and
 //! `store/memory/state.rs`. The allowed characters and length of a key are in `job/checks.rs`.
 //!
-//! Depends on `job` and on serde_json.
+//! Depends on `job` and `json/`.
 
 use std::collections::HashMap;
-
-use serde_json::Value;
 
 use crate::model::clock::Timestamp;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{JobId, NewJob};
+use crate::model::json;
 
 /// The stored job that holds an idempotency key, with the fields that are compared with a new job of the same
 /// key.
@@ -25,7 +24,7 @@ impl Holder {
     /// The answer to an enqueue under the key of this job. If the new job has the same task and params, it is
     /// the id of this job. Otherwise, it is a conflict.
     pub(crate) fn answer_to(&self, new: &NewJob) -> Result<JobId> {
-        if self.task_name == new.task_name && is_same_json(&self.params, &new.params) {
+        if self.task_name == new.task_name && json::is_same(&self.params, &new.params) {
             return Ok(self.id);
         }
         let what = if self.task_name == new.task_name {
@@ -52,7 +51,7 @@ pub(crate) fn check_all(jobs: &[NewJob], now: Timestamp) -> Result<()> {
     for job in jobs {
         let Some(key) = &job.idempotency_key else { continue };
         let first = *keys.entry(key).or_insert(job);
-        if first.task_name != job.task_name || !is_same_json(&first.params, &job.params) {
+        if first.task_name != job.task_name || !json::is_same(&first.params, &job.params) {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!(
@@ -68,13 +67,6 @@ pub(crate) fn check_all(jobs: &[NewJob], now: Timestamp) -> Result<()> {
 
 fn shown(job: &NewJob) -> &str {
     job.idempotency_key.as_deref().unwrap_or_default()
-}
-
-/// Whether two texts are the same JSON. A job enqueued by its type and one enqueued by name or by plain SQL
-/// can differ in spaces and in the order of members.
-fn is_same_json(one: &str, other: &str) -> bool {
-    let value = |text: &str| serde_json::from_str::<Value>(text).ok();
-    one == other || value(one).is_some_and(|one| value(other) == Some(one))
 }
 
 #[cfg(test)]
@@ -114,6 +106,30 @@ mod tests {
                     && error.to_string().contains(words),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn params_that_differ_only_as_the_text_of_raw_json_are_a_conflict() {
+        for (one, other) in [
+            (r#"{"n": 18446744073709551616}"#, r#"{"n": 18446744073709551617}"#),
+            (r#"{"a": [1, -9223372036854775809], "b": 1}"#, r#"{"b": 1, "a": [1, -9223372036854775810]}"#),
+            (r#"{"n": 18446744073709551616}"#, r#"{"n": 18446744073709551616.0}"#),
+            (r#"{"raw": {"a": 1, "a": 2}}"#, r#"{"raw": {"a": 3, "a": 2}}"#),
+            (r#"{"raw": {"a": 1, "a": 2}}"#, r#"{"raw": {"a": 2}}"#),
+        ] {
+            let error = held(one).answer_to(&job("mail", other)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{one} {other}");
+            check_all(&[job("mail", one), job("mail", other)], Timestamp::UNIX_EPOCH).unwrap_err();
+        }
+        for (one, other) in [
+            (
+                r#"{"n": [18446744073709551616, {}], "t": "\u00e4 18446744073709551616", "x": 0.10}"#,
+                r#"{ "x": 1e-1,"t":"ä 18446744073709551616","n":[18446744073709551616,{ }]}"#,
+            ),
+            (r#"{"raw": {"a": 1, "b": [], "a": 2}}"#, r#"{"raw":{"b":[],"a":1,"a":2}}"#),
+        ] {
+            assert_eq!(held(one).answer_to(&job("mail", other)).unwrap(), JobId(7), "{one} {other}");
         }
     }
 

@@ -143,7 +143,7 @@ impl<R> JobRequest<R> {
     /// id of the stored job, which can have any status. So you can safely repeat a call until it returns an
     /// answer, from any process.
     ///
-    /// Params are the same if they are equal as JSON; the order of members does not matter. A missing
+    /// Params are the same if they are equal as JSON; the order of members and the spaces do not matter. A missing
     /// parameter differs from one that is set to its default. Other options of the repeated call are ignored.
     /// If the job under the key has another task or other params, the call fails with
     /// [`ErrorKind::Conflict`]. A key is free again when its job is deleted.
@@ -153,6 +153,10 @@ impl<R> JobRequest<R> {
 
     /// The same request, with a result of any JSON. So jobs of tasks with different results can be collected
     /// for [`JobQueue::enqueue_all`](crate::JobQueue::enqueue_all).
+    ///
+    /// A [`Value`] holds integers of 64 bits, and a larger one as a float. A result with larger ones is read exactly by
+    /// its own type, with [`JobQueue::handle`](crate::JobQueue::handle), or as the text
+    /// [`Job::result`](crate::Job::result).
     pub fn any_result(self) -> JobRequest<Value> {
         JobRequest { job: self.job, result: PhantomData }
     }

@@ -1,12 +1,17 @@
 //! Looks into valid JSON text without reading it into values: [`depth`], [`compact`], [`wide_integer`],
-//! [`lost_integer`], [`member_paths`].
+//! [`lost_integer`], [`member_paths`], [`is_same`].
 //!
 //! Which values are refused when they are written is decided in `strict.rs` and `format.rs`.
 //!
-//! Depends on serde_json. A value of serde_json would have lost what is looked for: it holds a large
+//! Depends on `members.rs` and serde_json. A value of serde_json would have lost what is looked for: it holds a large
 //! integer as a float, sorts the members of an object, and its parser has a limit of depth.
 
 use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::members::Members;
 
 /// A piece of JSON text outside of strings: a string, a number, or another byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +163,50 @@ pub(crate) fn member_paths(json: &str) -> HashSet<String> {
         is_name.then(|| place.path())
     });
     paths.collect()
+}
+
+/// Whether two texts are the same JSON. They can differ in spaces, in the order of members, and in how a float or a
+/// string is written. Other than values of serde_json, they cannot differ in an integer of more than 64 bits, or in the
+/// first of two members of one name.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    // The values first, because they have a limit of depth.
+    one == other || (is_same_value(one, other) && is_same_text(one.trim_ascii(), other.trim_ascii()))
+}
+
+fn is_same_value(one: &str, other: &str) -> bool {
+    let value = |json: &str| serde_json::from_str::<Value>(json).ok();
+    value(one).is_some_and(|one| value(other) == Some(one))
+}
+
+/// As [`is_same`], for texts without spaces around them, and with a limit of depth.
+fn is_same_text(one: &str, other: &str) -> bool {
+    if one == other {
+        return true;
+    }
+    match (one.as_bytes().first(), other.as_bytes().first()) {
+        (Some(b'{'), Some(b'{')) => {
+            let is_same = |((name, one), (other_name, other)): ((String, &RawValue), (String, &RawValue))| {
+                name == other_name && is_same_text(one.get(), other.get())
+            };
+            let (one, other) = (members(one), members(other));
+            one.len() == other.len() && std::iter::zip(one, other).all(is_same)
+        }
+        (Some(b'['), Some(b'[')) => {
+            let elements = |json| serde_json::from_str::<Vec<&RawValue>>(json).unwrap_or_default();
+            let (one, other) = (elements(one), elements(other));
+            let is_same = |(one, other): (&RawValue, &RawValue)| is_same_text(one.get(), other.get());
+            one.len() == other.len() && std::iter::zip(one, other).all(is_same)
+        }
+        (Some(b'-' | b'0'..=b'9'), _) if is_wide_integer(one) || is_wide_integer(other) => false,
+        _ => is_same_value(one, other),
+    }
+}
+
+/// The members of an object, sorted by name. Those of one name keep their order.
+fn members(json: &str) -> Vec<(String, &RawValue)> {
+    let mut members = serde_json::from_str(json).map(|Members(members)| members).unwrap_or_default();
+    members.sort_by(|(one, _): &(String, &RawValue), (other, _)| one.cmp(other));
+    members
 }
 
 fn is_wide_integer(number: &str) -> bool {
