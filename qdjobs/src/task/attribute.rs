@@ -179,11 +179,14 @@
 /// For `fn send_email` the attribute generates the struct `SendEmail`. The struct and its fields have the
 /// visibility of the function. It has the methods `new` and `enqueue`, and implements [`Task`](crate::Task)
 /// (with the option methods), `Serialize` and `Deserialize`. It implements `Clone`, `Debug` and `PartialEq`
-/// if all parameters do. `Deserialize` is as strict as an enqueue by name: it refuses a missing, unknown or repeated
-/// parameter, an unknown field of a nested struct, and an integer that would become another number. From JSON text
-/// it keeps the order of members and raw JSON. Behind `#[serde(flatten)]` or an untagged enum, and from a
-/// `serde_json::Value`, it gets what serde has kept of them. The struct of a task without parameters is also a value: `Cleanup.enqueue(&queue)`.
+/// if all parameters do. The struct of a task without parameters is also a value: `Cleanup.enqueue(&queue)`.
 /// A lint that is allowed on the function, or on a parameter, is also allowed in what is generated from it.
+///
+/// `Deserialize` is as strict as an enqueue by name: it refuses a missing, unknown or repeated parameter, an
+/// unknown field of a nested type, and an integer that would become another number. From JSON text it keeps the
+/// order of members, raw JSON and every digit. From a `serde_json::Value`, behind `#[serde(flatten)]` and in an
+/// untagged enum, it gets what is left of them there. Beside it, no other flattened field can have members of its
+/// own. A format that marks newtypes, such as RON, cannot be read.
 ///
 /// A worker finds the tasks of every crate that is linked into the program. Rust does not link a crate that
 /// the program depends on but does not name. To link it, write `use that_crate as _;`.
