@@ -11,13 +11,13 @@ use crate::model::error::{Error, ErrorKind, Result};
 #[cfg(not(qdjobs_shuttle))]
 pub(crate) use std::{
     sync::{Condvar, Mutex, MutexGuard, atomic},
-    thread,
+    thread, thread_local,
 };
 
 #[cfg(qdjobs_shuttle)]
 pub(crate) use shuttle::{
     sync::{Condvar, Mutex, MutexGuard, atomic},
-    thread,
+    thread, thread_local,
 };
 
 pub(crate) use std::sync::PoisonError;

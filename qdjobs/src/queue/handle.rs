@@ -1,9 +1,9 @@
 //! Waits for the typed result of a job: [`JobHandle`], one stored job of a queue.
 //!
-//! Which errors a wait returns for a failed or cancelled job is decided here. When the wait is answered is
-//! decided in `store/engine/waiters.rs`.
+//! Which errors a wait returns for a failed or cancelled job, and inside a task, is decided here. When the wait
+//! is answered is decided in `store/engine/waiters.rs`.
 //!
-//! Depends on `job_queue` and on the contract of a store. Names no task: the result type is a parameter.
+//! Depends on `job_queue`, on `inside_task` and on the contract of a store. Names no task: the result type is a parameter.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::async_queue::AsyncQueue;
+use super::inside_task;
 use super::job_queue::JobQueue;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::{Job, JobId, Status};
@@ -72,12 +73,20 @@ impl<R> JobHandle<R> {
     /// Blocks until the job has ended and returns the task's result.
     ///
     /// If the job failed or was cancelled, the error contains the job's error. The wait does not poll: if a
-    /// worker of this process ends the job, the wait is woken at once. Do not wait inside a task: the task
-    /// may occupy the only thread that could run the awaited job.
+    /// worker of this process ends the job, the wait is woken at once.
+    ///
+    /// Inside a task of the same queue, it returns the result of a job that has ended. Of any other job, it returns
+    /// an error of kind [`Config`](ErrorKind::Config), because the task may occupy the only thread that could run
+    /// the job, and the wait would never end. There, make the task an `async fn` and `.await` the handle, or
+    /// enqueue the rest of the work as a follow-up job. [`wait_timeout`](JobHandle::wait_timeout) waits also there.
     pub fn wait(&self) -> Result<R>
     where
         R: DeserializeOwned,
     {
+        if inside_task::is_inside(self.queue.store()) {
+            let job = self.job()?;
+            return if job.status.is_ended() { typed_result(job) } else { Err(endless(&job)) };
+        }
         typed_result(self.queue.store().wait_for(self.id).wait()?)
     }
 
@@ -130,6 +139,21 @@ impl<R: DeserializeOwned> Future for JobFuture<R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.job).poll(cx).map(|job| typed_result(job?))
     }
+}
+
+/// The error for a task that would wait for a job of its own queue.
+fn endless(job: &Job) -> Error {
+    Error::new(
+        ErrorKind::Config,
+        format!(
+            "job {} ({}) has not ended, and `wait` was called inside a task, which may occupy the only thread for it",
+            job.id, job.task_name
+        ),
+    )
+    .help(
+        "make the task an `async fn` and `.await` the handle, or enqueue the rest of the work as a follow-up job; \
+         `wait_timeout` waits inside a task too, and gives up after a limit",
+    )
 }
 
 /// The typed result of a job that has ended.

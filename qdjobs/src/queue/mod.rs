@@ -2,9 +2,9 @@
 //! [`JobHandle`].
 //!
 //! This file only re-exports. `options.rs` opens a queue, `request.rs` describes a job to enqueue,
-//! `enqueue.rs` stores it, `handle.rs` waits for its result. `job_queue.rs` reads and changes stored jobs,
-//! `async_queue.rs` does so with futures, `backup.rs` copies the database. Methods of `JobQueue` that return
-//! another type of this folder are in the file of that type.
+//! `enqueue.rs` stores it, `handle.rs` waits for its result, `inside_task.rs` knows whether a task would wait.
+//! `job_queue.rs` reads and changes stored jobs, `async_queue.rs` does so with futures, `backup.rs` copies the
+//! database. Methods of `JobQueue` that return another type of this folder are in the file of that type.
 //!
 //! Depends on the contract of a store. Runs no task: that is done by a worker.
 
@@ -13,6 +13,7 @@ mod async_queue;
 mod backup;
 mod enqueue;
 mod handle;
+pub(crate) mod inside_task;
 mod job_queue;
 mod options;
 pub(crate) mod request;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use crate::model::error::{Error, ErrorKind, Result};
 use crate::model::job::JobId;
 use crate::model::panic::caught;
+use crate::queue::inside_task;
 use crate::sync::no_thread;
 use crate::task::{Run, SharedFuture};
 
@@ -204,13 +205,14 @@ impl AsyncJob {
         self.turn.swap(POLLED, Ordering::AcqRel);
         // Never contended: a job is in the queue at most once, and never while a thread polls it.
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Running { future, .. }) = running.as_mut() else { return };
+        let Some(Running { future, execution, .. }) = running.as_mut() else { return };
         let outcome = if self.aborted.load(Ordering::Acquire) {
             None
         } else {
             let waker = Waker::from(self.clone());
             let mut cx = Context::from_waker(&waker);
-            match caught(|| future.as_mut().poll(&mut cx)) {
+            let store = execution.ctx.queue().store();
+            match caught(|| inside_task::run(store, || future.as_mut().poll(&mut cx))) {
                 Ok(Poll::Pending) => {
                     drop(running);
                     if self.turn.fetch_and(!POLLED, Ordering::AcqRel) & QUEUED != 0 {

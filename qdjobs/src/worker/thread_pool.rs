@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::model::error::Result;
 use crate::model::retry::Outcome;
+use crate::queue::inside_task;
 use crate::sync::spawn;
 use crate::task::Run;
 
@@ -112,12 +113,12 @@ fn run_jobs(jobs: &dyn JobSource, reactor: &ReactorHandle) {
 }
 
 fn run(execution: &Execution, reactor: &ReactorHandle) -> Outcome {
-    match execution.task.run {
+    inside_task::run(execution.ctx.queue().store(), || match execution.task.run {
         Run::Blocking(run) => guarded(|| run(&execution.ctx, &execution.ctx.job().params)),
         Run::AsyncLocal(run) => {
             let (ctx, params) = (execution.ctx.clone(), execution.ctx.job().params.clone());
             guarded(|| reactor.run_local(&execution.ctx, || run(ctx, params)))
         }
         Run::Async(_) => unsupported(),
-    }
+    })
 }

@@ -22,4 +22,5 @@ mod store_proxy;
 mod support;
 mod targets;
 mod transactions;
+mod waits;
 mod worker;
