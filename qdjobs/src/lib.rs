@@ -23,7 +23,7 @@
 //! |---|---|
 //! | **define tasks** | [`#[task]`](macro@task), [`Task`], [`JobContext`], [`StopReason`], [`TaskError`], [`TaskErrorKind`], [`Backoff`], [`TaskDef`], [`Registry`], [`bounds`] |
 //! | **enqueue** | [`JobQueue`], [`AsyncQueue`], [`JobRequest`], [`Enqueue`], [`JobHandle`], [`JobId`], [`futures`] |
-//! | **run** | [`Worker`], [`WorkerHandle`], [`Event`], [`RunningJob`] |
+//! | **run** | [`Worker`], [`WorkerHandle`], [`StopHandle`], [`Event`], [`RunningJob`] |
 //! | **inspect** | [`Job`], [`Status`], [`Attempt`], [`AttemptOutcome`], [`Progress`], [`Filter`], [`Page`], [`Counts`], [`WorkerState`], [`WorkerId`], [`Health`], [`HealthState`] |
 //! | **configure** | [`QueueOptions`], `Durability`, [`Clock`], [`Timestamp`] |
 //! | **errors** | [`Error`], [`ErrorKind`], [`ParamProblem`], [`Result`] |
@@ -36,7 +36,7 @@
 //! | `sqlite` | yes | `JobQueue::open`, and enqueue inside a rusqlite transaction. Without it, all queues are in memory | rusqlite, inotify on Linux |
 //! | `bundled` | yes | SQLite, compiled into the program. Without it, the system's SQLite is linked | one C compilation |
 //! | `tokio` | yes | `async fn` tasks, thousands of them on a few threads | tokio with its I/O and timers |
-//! | `signals` | yes | `Worker::run`, which stops the worker on SIGINT, SIGTERM or SIGQUIT; on Windows, with the feature `tokio`, on Ctrl-C, Ctrl-Break or the close of the console | signal-hook |
+//! | `signals` | yes | `Worker::run`, which stops the worker on SIGINT, SIGTERM, SIGQUIT or SIGHUP; on Windows, with the feature `tokio`, on Ctrl-C, Ctrl-Break or the close of the console | signal-hook |
 //!
 //! # Guides
 //!
@@ -124,7 +124,7 @@ pub use store::Enqueue;
 
 // Run.
 pub use model::event::{Event, RunningJob};
-pub use worker::{Worker, WorkerHandle};
+pub use worker::{StopHandle, Worker, WorkerHandle};
 
 // Inspect.
 pub use model::job::{Attempt, AttemptOutcome, Job, Progress, Status, WorkerId};

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | Which options has a worker, and which defaults? | `options.rs` |
 //! | What is checked and started, in which order? | `start.rs` |
-//! | In which order does a worker stop? | `stop.rs`; on SIGTERM: `signals.rs` |
+//! | In which order does a worker stop? | `stop.rs`; on SIGTERM: `signals/` |
 //! | Which job is handed out next? | `dispatcher/next_job.rs` |
 //! | When is the store asked for jobs? | `dispatcher/claims.rs`; after a failure: `store_backoff.rs` |
 //! | How many jobs are claimed at once? | `claim_ahead.rs` |
@@ -50,4 +50,4 @@ pub(crate) mod testing;
 mod thread_pool;
 
 pub use self::options::Worker;
-pub use self::stop::WorkerHandle;
+pub use self::stop::{StopHandle, WorkerHandle};

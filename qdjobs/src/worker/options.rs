@@ -135,8 +135,9 @@ impl Worker {
         self
     }
 
-    /// Sets the tokio runtime for the sockets and timers of `async fn` tasks. Default: a small runtime of the
-    /// worker's own. Threads of the worker poll the tasks themselves.
+    /// Sets the tokio runtime for the sockets and timers of `async fn` tasks. It must be a multi-thread runtime:
+    /// a start with a current-thread runtime returns an error of kind [`Config`](crate::ErrorKind::Config).
+    /// Default: a small runtime of the worker's own. Threads of the worker poll the tasks themselves.
     #[cfg(feature = "tokio")]
     pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Worker {
         self.runtime = Some(runtime);

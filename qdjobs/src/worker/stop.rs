@@ -1,11 +1,11 @@
-//! The order of the steps when a worker stops, with the reason of each step: [`WorkerHandle`].
+//! The order of the steps when a worker stops, with the reason of each step: [`WorkerHandle`], [`StopHandle`].
 //!
 //! Does not do the steps: the dispatchers (`dispatcher/control.rs`) and the supervisor do. How long a stop
 //! waits for running jobs by default is in `options.rs`.
 //!
 //! Depends on the dispatchers and the supervisor.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::model::error::{ErrorKind, Result};
@@ -73,17 +73,49 @@ impl WorkerHandle {
         }
     }
 
-    /// Makes a stop of this worker release its running jobs at once.
-    #[cfg(all(feature = "signals", any(unix, all(windows, feature = "tokio"))))]
-    pub(super) fn hurry(&self) -> impl Fn() + Send + use<> {
-        let dispatchers =
-            self.running.as_ref().map(|running| running.dispatchers.clone()).unwrap_or_default();
-        move || dispatchers.iter().for_each(|dispatcher| dispatcher.hurry())
+    /// A handle with which any thread can end the wait of the stop of this worker, for example at a second signal.
+    pub fn stop_handle(&self) -> StopHandle {
+        let dispatchers = self.running.iter().flat_map(|running| &running.dispatchers);
+        StopHandle { dispatchers: dispatchers.map(Arc::downgrade).collect() }
     }
 
     #[cfg(all(test, feature = "tokio"))]
     pub(super) fn dispatchers(&self) -> &[Arc<Dispatcher>] {
         self.running.as_ref().map_or(&[], |running| &running.dispatchers)
+    }
+}
+
+/// Ends the wait of a stopping worker for its running jobs. Get it by [`WorkerHandle::stop_handle`] before the
+/// stop, and keep it on any thread.
+///
+/// ```no_run
+/// # use qdjobs::prelude::*;
+/// # fn second_signal() {}
+/// # fn main() -> qdjobs::Result<()> {
+/// # let worker = Worker::new(&JobQueue::in_memory()).start()?;
+/// let stop_handle = worker.stop_handle();
+/// std::thread::spawn(move || {
+///     second_signal(); // blocks until a person does not want to wait any longer
+///     stop_handle.release_now();
+/// });
+/// worker.stop()
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct StopHandle {
+    /// Weak, so that a kept handle does not keep the queue open.
+    dispatchers: Vec<Weak<Dispatcher>>,
+}
+
+impl StopHandle {
+    /// Releases the running jobs at once: [`stop`](WorkerHandle::stop), now or later, does not wait for them until
+    /// the shutdown timeout ends.
+    ///
+    /// As after the timeout, tasks are asked to stop and have half a second to return. Their jobs lose no retry, no
+    /// crash is counted, and another worker runs them again. Does not stop the worker by itself, and does nothing
+    /// after the stop.
+    pub fn release_now(&self) {
+        self.dispatchers.iter().filter_map(Weak::upgrade).for_each(|dispatcher| dispatcher.skip_wait());
     }
 }
 

@@ -523,6 +523,50 @@ fn a_task_that_stops_after_the_shutdown_timeout_may_still_complete() {
 }
 
 #[test]
+fn a_stop_handle_releases_the_running_jobs_of_a_stop_that_waits_and_of_a_later_one() {
+    let (_room, queue) = Workspace::with_queue();
+    for is_stopping in [true, false] {
+        let (gate, arrivals) = Gate::new();
+        let worker = Worker::new(&queue).task::<Wait>().state(gate).shutdown_timeout(Duration::MAX);
+        let (worker, events) = start_with_events(worker);
+        let handle = Wait.enqueue(&queue).unwrap();
+        arrivals.next();
+        let stop_handle = worker.stop_handle();
+        if !is_stopping {
+            stop_handle.release_now();
+        }
+        let stopping = std::thread::spawn(move || worker.stop());
+        if is_stopping {
+            events.until(|event| matches!(event, OwnedEvent::StopWaits(_)));
+            let elsewhere = stop_handle.clone();
+            std::thread::spawn(move || elsewhere.release_now()).join().unwrap();
+        }
+        stopping.join().unwrap().unwrap();
+        events.expect(OwnedEvent::WorkerStopped { released: 1 });
+        let waits = handle.job().unwrap();
+        assert_eq!((waits.status, waits.retry_count, waits.crash_count), (Status::Pending, 0, 0));
+        let record = queue.attempts(handle.id()).unwrap();
+        assert_eq!(record.iter().map(|it| it.outcome).collect::<Vec<_>>(), [AttemptOutcome::Released]);
+        // Of a stopped worker, it does nothing, and it does not keep the queue open.
+        stop_handle.release_now();
+        queue.delete(handle.id()).unwrap();
+    }
+}
+
+#[test]
+fn a_stop_handle_does_not_stop_the_worker_and_does_not_keep_the_queue_open() {
+    let (room, queue) = Workspace::with_queue();
+    let worker = Worker::new(&queue).task::<Add>().start().unwrap();
+    let stop_handle = worker.stop_handle();
+    stop_handle.release_now();
+    assert_eq!(Add::new(vec![1]).enqueue(&queue).unwrap().soon().unwrap().is, 1);
+    worker.stop().unwrap();
+    drop(queue);
+    assert_eq!(room.files(), ["jobs.db"]);
+    stop_handle.release_now();
+}
+
+#[test]
 fn a_worker_whose_handle_is_dropped_stops() {
     let (_room, queue) = Workspace::with_queue();
     let (worker, events) = start_with_events(Worker::new(&queue).task::<Add>());

@@ -1,10 +1,13 @@
 //! Signals: a requested stop, a second request, and a stopped process.
 
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
-use crate::worker_process::WorkerProcess;
+use crate::worker_process::{DEADLINE, WorkerProcess};
 use crate::workspace::Workspace;
 
 /// How long a stop may take beyond the shutdown timeout.
@@ -194,6 +197,107 @@ fn a_third_signal_ends_the_process_at_once() {
     assert_eq!(left, 1);
     let mut next = WorkerProcess::worker(&workspace, []);
     next.wait("the job to start again", |line| line.is_start_of(job, 2));
+}
+
+/// Waits until so many calls of `Worker::run` listen for signals, which begins after the start of the worker.
+fn until_listening(process: &WorkerProcess, runs: usize) {
+    let until = Instant::now() + DEADLINE;
+    let is_listener = |thread: &Path| {
+        std::fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim() == "qdjobs-signals")
+    };
+    // Elsewhere than on Linux, nothing shows it.
+    while let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", process.pid())) {
+        if threads.flatten().filter(|thread| is_listener(&thread.path())).count() == runs {
+            return;
+        }
+        assert!(Instant::now() < until, "process {} does not listen", process.pid());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A supervisor's loop: see the mode `runs` of the program.
+fn supervised<'a>(workspace: &Workspace, kinds: impl IntoIterator<Item = &'a str>) -> WorkerProcess {
+    let arguments = ["runs", workspace.db()].map(str::to_owned);
+    let arguments = arguments.into_iter().chain(kinds.into_iter().map(str::to_owned));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_worker_process"));
+    WorkerProcess::spawn(command.args(arguments), workspace)
+}
+
+#[test]
+fn a_signal_ends_a_process_whose_next_start_fails_or_that_hangs_after_a_run() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        for kinds in [&["fail"][..], &["run"], &["run", "fail"], &["fail", "run", "run", "fail", "fail"]] {
+            let workspace = Workspace::alone();
+            let mut process = supervised(&workspace, kinds.iter().copied());
+            for nth in 1..=kinds.iter().filter(|kind| **kind == "run").count() {
+                process.wait_nth(nth, "a worker to start", |line| line.is("started"));
+                until_listening(&process, 1);
+                process.signal(Signal::TERM);
+                process.wait_nth(nth, "the run to return", |line| line.is("returned"));
+            }
+            process.wait("the loop to wait", |line| line.is("waits"));
+            process.signal(signal);
+            let status = process.wait_exit();
+            assert_eq!(status.signal(), Some(signal.as_raw()), "after {kinds:?}: {status}");
+            assert_eq!(workers(&workspace), 0);
+        }
+    }
+}
+
+#[test]
+fn two_runs_of_a_process_stop_together_and_a_second_signal_releases_the_jobs_of_both() {
+    let workspace = Workspace::alone();
+    let mut process = supervised(&workspace, ["both", "both"]);
+    process.wait_nth(2, "both workers to start", |line| line.is("started"));
+    until_listening(&process, 2);
+    process.signal(Signal::TERM);
+    process.wait_nth(2, "both runs to return", |line| line.is("returned"));
+
+    process.wait_nth(4, "both workers to start again", |line| line.is("started"));
+    let jobs = workspace.insert(&[("hang", r#"{"how": "park"}"#); 2]);
+    for id in jobs {
+        process.wait("the job to start", |line| line.is_start_of(id, 1));
+    }
+    until_listening(&process, 2);
+    SIGNALS[..2].iter().for_each(|signal| process.signal(*signal));
+    assert!(is_status_of_a_signal(process.wait_exit().code()));
+    let states: Vec<String> = workspace.all(
+        "SELECT status || ' retries ' || retry_count || ' crashes ' || crash_count FROM qdjobs_jobs",
+        [],
+    );
+    assert_eq!(states, ["pending retries 0 crashes 0"; 2]);
+    assert_eq!(workers(&workspace), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_terminal_stops_a_worker_gracefully_unless_the_process_ignores_its_signal() {
+    let workspace = Workspace::alone();
+    let mut worker = WorkerProcess::worker(&workspace, ["--shutdown-timeout", "600000"]);
+    let job = workspace.insert(&[("gated", "{}")])[0];
+    worker.wait("the job to start", |line| line.is_start_of(job, 1));
+    until_listening(&worker, 1);
+    worker.signal(Signal::HUP);
+    worker.wait("it to stop", |line| line.is("waits-to-stop"));
+    // The shell and the system both send it, so the second one is no second request.
+    worker.signal(Signal::HUP);
+    workspace.open_gate(job, 1);
+    worker.wait_success();
+    workspace.assert_all_completed();
+    let attempts = "SELECT attempt || ' crashes ' || crash_count FROM qdjobs_jobs WHERE id = ?1";
+    assert_eq!(workspace.one::<String>(attempts, [job]), "1 crashes 0");
+
+    // As by `nohup`.
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap "" HUP; exec "$0" "$@""#, env!("CARGO_BIN_EXE_worker_process")]);
+    let mut ignoring = WorkerProcess::worker_by(&mut command, &workspace, []);
+    ignoring.wait("its worker to start", |line| line.is("started"));
+    until_listening(&ignoring, 1);
+    ignoring.signal(Signal::HUP);
+    let job = workspace.insert(&[("noop", r#"{"n": 1}"#)])[0];
+    ignoring.wait("it to go on", |line| line.is("completed") && line.number(0) == job);
+    ignoring.signal(Signal::TERM);
+    ignoring.wait_success();
 }
 
 /// Both kinds of end: a plain result, and a transaction of the task's own. They arrive while the second

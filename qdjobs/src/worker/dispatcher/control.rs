@@ -74,24 +74,23 @@ impl Dispatcher {
     }
 
     /// Waits until no job is running, at most until `until` in elapsed time, and not after
-    /// [`hurry`](Dispatcher::hurry).
+    /// [`skip_wait`](Dispatcher::skip_wait).
     pub(in crate::worker) fn wait_idle(&self, until: Duration) {
         let state = self.lock();
         let left = until.saturating_sub(self.shared.elapsed());
-        let running = |state: &mut State| !state.running.is_empty() && !state.hurried;
+        let running = |state: &mut State| !state.running.is_empty() && !state.skips_wait;
         drop(self.idle.wait_timeout_while(state, left, running).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The jobs that run; empty if the stop waits for none of them.
     pub(in crate::worker) fn waits_for(&self) -> Vec<Arc<Execution>> {
         let state = self.lock();
-        if state.hurried { Vec::new() } else { state.running(|_| true) }
+        if state.skips_wait { Vec::new() } else { state.running(|_| true) }
     }
 
     /// Ends the waits for running jobs, now and later.
-    #[cfg(all(feature = "signals", any(unix, all(windows, feature = "tokio"))))]
-    pub(in crate::worker) fn hurry(&self) {
-        self.lock().hurried = true;
+    pub(in crate::worker) fn skip_wait(&self) {
+        self.lock().skips_wait = true;
         self.idle.notify_all();
     }
 

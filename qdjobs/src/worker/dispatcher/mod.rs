@@ -82,7 +82,7 @@ pub(super) struct State {
     woken: bool,
     closed: bool,
     /// Whether the stop waits for no running job any more.
-    hurried: bool,
+    skips_wait: bool,
     /// Whether to start no job, because the lease may be lost or the store has halted.
     suspended: bool,
     /// How many started jobs were released because the worker is stopping.

@@ -1,10 +1,11 @@
 //! Runs a worker until the system or a person asks the process to end: `Worker::run`.
 //!
 //! It decides only when to stop, and how long to wait; `stop.rs` decides how. `unix.rs` and `windows.rs` catch
-//! the requests, and know how long the system waits.
+//! the requests, and know how long the system waits; `listening.rs` counts who listens for them.
 //!
-//! Depends on one of the two files beside it.
+//! Depends on `listening.rs` and on one of the two others.
 
+mod listening;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod system;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use self::listening::Listening;
 use self::system::Requests;
 use super::Worker;
 use crate::model::error::{Error, ErrorKind, Result};
@@ -32,32 +34,48 @@ struct Request {
 }
 
 impl Worker {
-    /// Runs the worker until the process gets SIGINT, SIGTERM or SIGQUIT, then stops it gracefully. On Windows,
-    /// until Ctrl-C or Ctrl-Break, or until the console is closed; in a service also until a logoff or a shutdown.
+    /// Runs the worker until the process gets SIGINT, SIGTERM, SIGQUIT or SIGHUP, then stops it gracefully. On
+    /// Windows, until Ctrl-C or Ctrl-Break, or until the console is closed; in a service also until a logoff or a
+    /// shutdown.
     ///
     /// After the close of the console, a logoff or a shutdown, Windows ends the process within about 5 s. So the
     /// stop then releases the jobs that still run after 3 s, if the shutdown timeout is longer.
     ///
     /// A second signal ends the wait for running jobs: they are released and lose no retry. Then the process
     /// ends, with the status 128 plus the number of the signal. A third signal ends the process at once.
+    ///
+    /// Before the worker has started, and after `run` has returned, the signals have the effect that they had
+    /// before the first call. By default, they end the process. SIGHUP, which a closed terminal sends, is caught
+    /// only on Linux, and only if the program neither ignores it, as by `nohup`, nor handles it.
+    ///
+    /// Several workers of a process may run so. Each signal goes to all of them.
     pub fn run(self) -> Result<()> {
-        // Before the signals are caught, which cannot be undone: if the start fails, a signal must still end the
-        // program that tries again.
+        // Before the signals are caught: if the start fails or hangs, a signal must end the process.
         let mut worker = self.start()?;
         let mut requests = match Requests::catch() {
             Ok(requests) => requests,
             Err(error) => return worker.stop().and(Err(not_caught(error))),
         };
+        // Only now, since a signal must have one of the two effects at any time.
+        let listening = Listening::begin();
         let (close, second, (stop, stopping)) =
             (requests.closer(), Arc::new(AtomicI32::new(0)), mpsc::channel());
-        let (seen, hurry) = (second.clone(), worker.hurry());
+        let (seen, stop_handle) = (second.clone(), worker.stop_handle());
         // On a thread of its own, since the caller's may be one of a runtime.
-        let watcher = spawn("qdjobs-signals", move || watch(|| requests.next(), &stop, &seen, hurry))?;
+        let next = move || requests.next();
+        let watcher =
+            spawn("qdjobs-signals", move || watch(next, &stop, &seen, || stop_handle.release_now()))?;
         // Fails only if the thread has ended, and then no request would be seen any more.
         if let Ok(Request { wait_max: Some(limit), .. }) = stopping.recv() {
             worker.limit_shutdown_timeout(limit);
         }
         let stopped = worker.stop();
+        // Before the requests are closed, so that no signal is lost between the two.
+        match second.load(Ordering::Acquire) {
+            0 => drop(listening),
+            // The process is about to end, and other workers must have released their jobs before.
+            _ => listening.end_with_the_others(),
+        }
         close();
         let _ = watcher.join();
         match second.load(Ordering::Acquire) {
@@ -67,12 +85,13 @@ impl Worker {
     }
 }
 
-/// Stops the worker at the first request, hurries at the second, and ends the process at the third.
+/// Stops the worker at the first request, does not wait any more at the second, and ends the process at the
+/// third.
 fn watch(
     mut next: impl FnMut() -> Option<Request>,
     stop: &mpsc::Sender<Request>,
     second: &AtomicI32,
-    hurry: impl Fn(),
+    release_now: impl Fn(),
 ) {
     let mut is_stopping = false;
     while let Some(request) = next() {
@@ -83,7 +102,7 @@ fn watch(
         if second.swap(request.signal, Ordering::AcqRel) != 0 {
             std::process::exit(SIGNAL_STATUS + request.signal);
         }
-        hurry();
+        release_now();
     }
 }
 
@@ -106,18 +125,18 @@ mod tests {
         let interrupt = Request { signal: 2, wait_max: None };
         for (first, second) in [(close, interrupt), (interrupt, close)] {
             let (stop, stopping) = mpsc::channel();
-            let (seen, hurried) = (AtomicI32::new(0), AtomicI32::new(0));
+            let (seen, released) = (AtomicI32::new(0), AtomicI32::new(0));
             let mut requests = [first, second].into_iter();
             watch(
                 || requests.next(),
                 &stop,
                 &seen,
                 || {
-                    assert_eq!(hurried.fetch_add(1, Ordering::Relaxed), 0);
+                    assert_eq!(released.fetch_add(1, Ordering::Relaxed), 0);
                 },
             );
             assert_eq!(stopping.try_iter().map(|it| it.wait_max).collect::<Vec<_>>(), [first.wait_max]);
-            assert_eq!((seen.into_inner(), hurried.into_inner()), (2, 1));
+            assert_eq!((seen.into_inner(), released.into_inner()), (2, 1));
         }
     }
 

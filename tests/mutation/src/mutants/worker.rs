@@ -6,6 +6,7 @@ use super::{Mutant, api, process};
 const DISPATCHER_CLAIMS: &str = "qdjobs/src/worker/dispatcher/claims.rs";
 const WORKER_EXECUTION: &str = "qdjobs/src/worker/execution.rs";
 const WORKER_SHARED: &str = "qdjobs/src/worker/shared.rs";
+const WORKER_SIGNALS: &str = "qdjobs/src/worker/signals/unix.rs";
 const WORKER_START: &str = "qdjobs/src/worker/start.rs";
 const WORKER_STOP: &str = "qdjobs/src/worker/stop.rs";
 const HEARTBEATS: &str = "qdjobs/src/worker/supervisor/heartbeat.rs";
@@ -108,6 +109,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         old: "Verdict::Release { started: false, .. } => continue,",
         new: "Verdict::Release { .. } => continue,",
         killed_by: api("events::each_attempt_that_starts_ends_with_one_event_that_names_its_task_and_its_queue"),
+    },
+    Mutant {
+        name: "signals-without-effect-after-a-run",
+        breaks: "a signal ends a process in which no worker listens for it",
+        file: WORKER_SIGNALS,
+        old: "register_conditional_default(signal, &NOBODY_LISTENS)?;",
+        new: "let _ = (register_conditional_default::<&std::sync::atomic::AtomicBool>, &NOBODY_LISTENS);",
+        killed_by: process("signals::a_signal_ends_a_process_whose_next_start_fails_or_that_hangs_after_a_run"),
     },
     Mutant {
         name: "panic-ends-the-thread",

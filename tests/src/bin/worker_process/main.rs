@@ -15,6 +15,8 @@
 //! the database
 //! worker_process try        <db>                         opens the file and enqueues one job, or reports the
 //! error
+//! worker_process runs       <db> [fail|run|both]…        `Worker::run` several times: with a start that fails,
+//! once, twice at the same time. Then it waits
 //! ```
 //!
 //! It prints one line for each thing that happened, after it happened: `<microseconds since 1970> <pid>
@@ -47,6 +49,7 @@ fn main() -> Fallible {
         ["write-rows", db, n, rest @ ..] => modes::write_rows(db, n.parse()?, milliseconds(rest)?),
         ["open", db, n] => modes::open(db, n.parse()?, &input),
         ["restore", backup, db] => modes::restore(backup, db, &input),
+        ["runs", db, kinds @ ..] => modes::runs(db, kinds),
         ["try", db] => modes::try_enqueue(db),
         _ => Err("unknown arguments: see the header of worker_process/main.rs".into()),
     }

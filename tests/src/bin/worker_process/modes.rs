@@ -171,6 +171,37 @@ pub(crate) fn restore(backup: &str, db: &str, input: &mpsc::Receiver<String>) ->
     Ok(())
 }
 
+/// A supervisor's loop around `Worker::run`, which then waits as before a next try, or as a cleanup that hangs.
+pub(crate) fn runs(db: &str, kinds: &[&str]) -> Fallible {
+    let shared = Shared::of(db);
+    let queue = JobQueue::open(db)?;
+    let run = |concurrency: usize| {
+        let reporter = shared.clone();
+        let worker = Worker::new(&queue).state(shared.clone()).concurrency(concurrency);
+        let worker = worker.shutdown_timeout(Duration::from_secs(600));
+        match worker.on_event(move |event| reporter.report_event(event)).run() {
+            Ok(()) => shared.report(format_args!("returned")),
+            Err(error) => shared.report(format_args!("refused run {:?} {error}", error.kind())),
+        }
+    };
+    for kind in kinds {
+        match *kind {
+            // No worker can have this concurrency.
+            "fail" => run(0),
+            "run" => run(1),
+            "both" => std::thread::scope(|scope| {
+                scope.spawn(|| run(1));
+                run(1);
+            }),
+            _ => return Err(format!("unknown kind of run: {kind}").into()),
+        }
+    }
+    shared.report(format_args!("waits"));
+    loop {
+        std::thread::park();
+    }
+}
+
 /// Opens the file and enqueues one job, and reports the error if it may not.
 pub(crate) fn try_enqueue(db: &str) -> Fallible {
     let shared = Shared::of(db);

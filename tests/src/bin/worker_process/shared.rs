@@ -63,6 +63,7 @@ impl Shared {
             Event::StoreError { error } => {
                 self.report(format_args!("store-error {:?} {error}", error.kind()))
             }
+            Event::WorkerStopping { .. } => self.report(format_args!("waits-to-stop")),
             Event::WorkerStopped { released, .. } => self.report(format_args!("stopped {released}")),
             _ => {}
         }
