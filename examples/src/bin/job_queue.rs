@@ -19,6 +19,7 @@ use qdjobs_examples::image::Album;
 use qdjobs_examples::report::Archive;
 use qdjobs_examples::setting;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 /// The number of jobs that run at the same time. It is small, since images take memory.
 const CONCURRENCY: usize = 4;
@@ -34,6 +35,9 @@ const DATABASE: &str = "jobs.db";
 
 /// The exit status after a wrong argument, as other programs have it.
 const WRONG_ARGUMENT: u8 = 2;
+
+/// The exit status after a second signal, as after Ctrl-C in other programs.
+const ASKED_TWICE: i32 = 130;
 
 fn main() -> ExitCode {
     match Command::read(env::args_os().skip(1)) {
@@ -66,7 +70,7 @@ fn run() -> Result<(), String> {
 
 async fn service() -> Result<(), String> {
     // First, so that a signal during the start is not lost.
-    let stop = Stop::new().map_err(text)?;
+    let mut stop = Stop::new().map_err(text)?;
     // Everything that can be refused is checked before the database is opened, which creates it. The port is
     // one of them: if it is in use, no second worker starts on the database.
     let mailer = Mailer::from_env(Path::new("outbox"))?;
@@ -97,17 +101,38 @@ async fn service() -> Result<(), String> {
         .start()
         .map_err(text)?;
     announce(&info, address).ok();
-    let mut stopping = None;
-    serve(listener, router(service), async {
-        stop.wait().await;
-        // At once, whatever clients do: a worker that waited for their connections would start jobs meanwhile.
-        stopping = Some(tokio::task::spawn_blocking(move || worker.stop()));
-        say("stopping: waiting for the running jobs; the others stay in the database (Ctrl-C again stops at once)");
-    })
-    .await;
-    match stopping {
-        Some(stopping) => stopping.await.map_err(text)?.map_err(text),
-        None => Ok(()),
+    let (begin_stop, begun) = tokio::sync::oneshot::channel::<()>();
+    let served = tokio::spawn(serve(listener, router(service), async {
+        begun.await.ok();
+    }));
+    stop.next().await;
+    begin_stop.send(()).ok();
+    stopped(worker, served, stop).await
+}
+
+/// Stops the worker while the last requests are served. A second signal ends both waits, with exit status 130;
+/// a third one ends the process at once.
+async fn stopped(worker: WorkerHandle, served: JoinHandle<()>, mut stop: Stop) -> Result<(), String> {
+    let stop_handle = worker.stop_handle();
+    // At once, whatever clients do: a worker that waited for their connections would start jobs meanwhile.
+    let mut stopping = tokio::task::spawn_blocking(move || worker.stop());
+    say(
+        "stopping: waiting for the running jobs; the others stay in the database (Ctrl-C again releases them at once)",
+    );
+    let all = async {
+        served.await.ok();
+        (&mut stopping).await
+    };
+    tokio::select! {
+        stopped = all => stopped.map_err(text)?.map_err(text),
+        () = stop.next() => {
+            stop_handle.release_now();
+            tokio::select! {
+                released = stopping => released.map_err(text)?.map_err(text)?,
+                () = stop.next() => {}
+            }
+            std::process::exit(ASKED_TWICE)
+        }
     }
 }
 
@@ -203,15 +228,7 @@ impl Stop {
         Ok(Stop(ctrl_c()?, ctrl_break()?))
     }
 
-    /// Resolves at the first signal. The second signal ends the process at once, whatever jobs run.
-    async fn wait(mut self) {
-        self.next().await;
-        tokio::spawn(async move {
-            self.next().await;
-            std::process::exit(130);
-        });
-    }
-
+    /// Resolves at the next signal.
     async fn next(&mut self) {
         tokio::select! {
             _ = self.0.recv() => {}

@@ -183,6 +183,29 @@ fn a_stop_says_once_a_second_for_which_jobs_it_waits() {
     assert_eq!(service.stored_jobs(&[id])[0].status, qdjobs::Status::Completed);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_second_signal_releases_the_running_jobs_and_counts_no_crash() {
+    // The four jobs that run at once wait for a server that does not answer.
+    let sink = Sink::start([Manner::Hold; 4]);
+    let mut service = Service::start_with("start-twice", &[("SMTP_URL", &sink.url)]);
+    // The second signal does not wait for this client either.
+    let stalled = service.open("POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{");
+    let params = json!({"to": "user@example.com", "subject": "Test", "body": "Hello World"});
+    let ids: Vec<i64> = (0..4).map(|_| service.create("send_email", params.clone())).collect();
+    sink.wait_for_session();
+    service.signal("INT");
+    service.said("stopping");
+    service.signal("INT");
+    let (status, said) = service.exit();
+    drop(stalled);
+    assert_eq!(status.code(), Some(130), "{said}");
+    let jobs = service.stored_jobs(&ids);
+    let states = jobs.iter().map(|job| (job.status, job.retry_count, job.crash_count));
+    assert_eq!(states.collect::<Vec<_>>(), [(qdjobs::Status::Pending, 0, 0); 4]);
+    assert!(jobs.iter().any(|job| job.attempt == 1), "{jobs:?}");
+}
+
 #[test]
 fn a_start_that_is_refused_leaves_an_existing_database_as_it_was() {
     let folder = Folder::new("start-kept");
