@@ -3,7 +3,7 @@
 //! Depends on lettre for the grammar and on idna for domains. How addresses are written in a header line is
 //! decided in `header`.
 
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 
 use lettre::Address;
 use lettre::message::{Mailbox, Mailboxes};
@@ -35,26 +35,49 @@ pub(super) fn list(param: &str, text: &str) -> Result<Vec<Mailbox>, TaskError> {
 /// not parse an IP address in brackets.
 pub(super) fn sender(text: &str) -> Result<Mailbox, String> {
     let mailbox = text.parse::<Mailbox>().map_err(|error| error.to_string())?;
-    if mailbox.email.domain().parse::<IpAddr>().is_ok() {
+    let mailbox = for_commands(mailbox)?;
+    if mailbox.email.domain().starts_with('[') {
         return Err("its domain is an IP address; servers want the name of a host".to_owned());
     }
-    for_commands(mailbox)
+    Ok(mailbox)
 }
 
 /// The same mailbox with its domain as commands and headers have it: in ASCII, and an IP address in brackets.
 fn for_commands(mailbox: Mailbox) -> Result<Mailbox, String> {
     let (user, domain) = (mailbox.email.user(), mailbox.email.domain());
     let unusable = |why: &str| format!("`{}` {why}", shown(mailbox.email.as_ref()));
-    let domain = match domain.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => format!("[{ip}]"),
-        Ok(IpAddr::V6(ip)) => format!("[IPv6:{ip}]"),
-        Err(_) if domain.is_ascii() => return short(mailbox),
-        Err(_) => idna::domain_to_ascii(domain)
-            .map_err(|_| unusable("has a domain that does not exist; check its spelling"))?,
+    // lettre has removed the quotes that the address was given with. These would be others.
+    if user.starts_with('"') {
+        return Err(unusable("has quotes in its name; not every server accepts them"));
+    }
+    let domain = if domain.is_ascii() {
+        domain.to_owned()
+    } else {
+        idna::domain_to_ascii(domain)
+            .map_err(|_| unusable("has a domain that does not exist; check its spelling"))?
+    };
+    // lettre parses no address in brackets, and so none of IPv6.
+    let domain = match domain.parse::<Ipv4Addr>() {
+        Ok(ip) => format!("[{ip}]"),
+        Err(_) if is_host(&domain) => domain,
+        Err(_) => return Err(unusable("has a domain that cannot exist; check its spelling")),
     };
     let email = Address::new(user, domain)
         .map_err(|_| unusable("has a domain that cannot exist; check its spelling"))?;
     short(Mailbox::new(mailbox.name, email))
+}
+
+/// Whether a domain can be the name of a host: lettre accepts any characters of a name in it, and numbers. The
+/// last label of a host is never a number (RFC 3696, 2).
+fn is_host(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    domain.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn short(mailbox: Mailbox) -> Result<Mailbox, String> {
@@ -82,7 +105,11 @@ mod tests {
             ("ann@example.com", "ann@example.com"),
             ("ann@Example.COM", "ann@Example.COM"),
             ("Ann <ann@bücher.example>", "ann@xn--bcher-kva.example"),
+            ("ann@localhost", "ann@localhost"),
+            ("ann@1.example", "ann@1.example"),
+            ("\"ann.lee\"@example.com", "ann.lee@example.com"),
             ("ann@127.0.0.1", "ann@[127.0.0.1]"),
+            ("ann@１２７.0.0.1", "ann@[127.0.0.1]"),
             ("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"),
         ] {
             let list = list("to", given).unwrap();
@@ -105,6 +132,30 @@ mod tests {
             "ann\0@example.com",
             "ann@example＞.com",
             "<ann@example.com",
+            "ann@1234",
+            "ann@1.2.3",
+            "ann@1.2.3.256",
+            "ann@１２３４",
+            "ann@example.123",
+            "ann@exam_ple.com",
+            "ann@exam!ple.com",
+            "ann@{example}.com",
+            "ann@-example.com",
+            "ann@example-.com",
+            "ann@example..com",
+            "ann@example.com.",
+            "ann@2001:db8::1",
+            "ann@[127.0.0.1]",
+            "ann@[2001:db8::1]",
+            "ann@[IPv6:2001:db8::1]",
+            "ann@[1234]",
+            "ann@[example.com]",
+            "ann@[IPv6:127.0.0.1]",
+            "ann@[IPv6:1234]",
+            "ann@[]",
+            "\"ann lee\"@example.com",
+            "\"ann\\\"lee\"@example.com",
+            "\"\\\"ann\tlee\\\"\"@example.com",
             &long,
             &format!("{}@example.com", "a".repeat(65)),
         ] {

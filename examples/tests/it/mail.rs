@@ -214,6 +214,32 @@ fn a_strict_server_accepts_every_address_that_is_not_refused_before() {
     assert_eq!(got.to, ["jürgen@xn--bcher-kva.example", "carl@example.com"]);
     assert!(String::from_utf8(got.letter.unwrap()).unwrap().contains("<jürgen@xn--bcher-kva.example>"));
 
+    for (given, written) in [
+        ("ann+x.y@example.com", "ann+x.y@example.com"),
+        ("\"ann.lee\"@example.com", "ann.lee@example.com"),
+        ("!#$%&'*+-/=?^_`{|}~@example.com", "!#$%&'*+-/=?^_`{|}~@example.com"),
+        ("ann@localhost", "ann@localhost"),
+        ("ann@1.example", "ann@1.example"),
+    ] {
+        let (got, letter) = delivered(&Email { to: given, cc: None, ..LETTER });
+        assert_eq!(got, [written], "{given}");
+        assert!(String::from_utf8(letter).unwrap().contains(written), "{given}");
+    }
+    let unreached = Mailer::smtp(&Sink::start([]).url).unwrap();
+    for refused in [
+        "ann@1234",
+        "ann@1.2.3",
+        "ann@exam_ple.com",
+        "ann@[IPv6:2001:db8::1]",
+        "ann@[ann]",
+        "\"ann lee\"@example.com",
+        "ann@-x.y",
+    ] {
+        let error = unreached.deliver(&Email { to: refused, ..LETTER }, &run(1)).unwrap_err();
+        assert_eq!(error.kind(), TaskErrorKind::Permanent, "{refused}: {error}");
+        assert!(error.to_string().contains("`to`"), "{error}");
+    }
+
     // A domain has a form in ASCII; the part before the @ has none.
     let (got, _) = delivered(&Email { to: "ann@bücher.example, bob@127.0.0.1", ..LETTER });
     assert_eq!(got, ["ann@xn--bcher-kva.example", "bob@[127.0.0.1]", "carl@example.com"]);
