@@ -119,3 +119,26 @@ pub(super) fn unknown_option(word: &str, function: &Ident) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::OPTIONS;
+
+    /// Editors take it from the macro itself, and not from the documentation at its re-export.
+    #[test]
+    fn the_text_that_editors_show_for_the_attribute_names_every_option() {
+        let (before, _) =
+            include_str!("../lib.rs").split_once("#[proc_macro_attribute]\npub fn task(").unwrap();
+        let lines: Vec<&str> =
+            before.lines().rev().map_while(|line| line.strip_prefix("///")).map(str::trim).collect();
+        let text = lines.join(" ");
+        assert!(lines.len() >= 8 && text.contains("a function a background job"), "{text}");
+        for (option, _) in OPTIONS {
+            assert!(
+                text.contains(&format!("`{option}`")) || text.contains(&format!("`{option}(..)`")),
+                "{option}"
+            );
+        }
+        assert!(text.contains("<https://docs.rs/qdjobs/"), "{text}");
+    }
+}

@@ -124,6 +124,32 @@ fn tasks_can_use_the_programs_own_runtime() {
     });
 }
 
+#[task("async.take_runtime_of_thread", retries = 0)]
+fn take_runtime_of_thread() {
+    drop(tokio::runtime::Handle::current());
+}
+
+#[task("async.take_runtime_of_state")]
+fn take_runtime_of_state(#[state] runtime: &tokio::runtime::Handle) -> u32 {
+    runtime.block_on(async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        7
+    })
+}
+
+/// As the page of troubleshooting says.
+#[test]
+fn a_function_that_wants_the_runtime_of_its_thread_fails_and_gets_one_as_a_state() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let (_room, queue) = Workspace::with_queue();
+    let worker = Worker::new(&queue).task::<TakeRuntimeOfThread>().task::<TakeRuntimeOfState>();
+    let _worker = worker.state(runtime.handle().clone()).runtime(runtime.handle().clone()).start().unwrap();
+    let error = TakeRuntimeOfThread.enqueue(&queue).unwrap().soon().unwrap_err().to_string();
+    assert!(error.contains("the task panicked: there is no reactor running"), "{error}");
+    assert_eq!(TakeRuntimeOfState.enqueue(&queue).unwrap().soon().unwrap(), 7);
+}
+
 #[test]
 fn three_thousand_async_jobs_are_in_flight_on_a_few_threads() {
     let (_room, queue) = Workspace::with_queue();
