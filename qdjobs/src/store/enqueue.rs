@@ -33,13 +33,15 @@ use crate::model::job::NewJob;
 /// queue fails in that case.
 ///
 /// A target is passed by value. So a driver that uses transactions by `&mut` can implement it. A reference to
-/// a target, or to an `Arc`, `Rc` or `Box` of it, is a target, too: write `&queue` for `queue: &JobQueue` and
-/// for `queue: Arc<JobQueue>`. If you have `tx: &mut rusqlite::Transaction`, pass `&tx` or `&*tx`.
+/// a target, or to an `Arc`, `Rc`, `Box` or `LazyLock` of it, is a target, too: write `&queue` for `queue:
+/// &JobQueue` and for `queue: Arc<JobQueue>`. For other pointers, such as the guard of a lock or the connection of
+/// a pool, write `&*guard`. If you have `tx: &mut rusqlite::Transaction`, pass `&tx` or `&*tx`.
 #[diagnostic::on_unimplemented(
     message = "cannot enqueue a job on `{Self}`",
     label = "expected `&JobQueue`, `&AsyncQueue`, or `&rusqlite::Transaction`",
     note = "pass a reference to the queue or to the transaction: `job.enqueue(&queue)`, `job.enqueue(&tx)`",
-    note = "a `&mut Transaction` named `tx` is passed as `&*tx`; inside a task pass `ctx.queue()`"
+    note = "a `&mut Transaction`, the guard of a lock, or the connection of a pool, named `tx`, is passed as `&*tx`",
+    note = "inside a task pass `ctx.queue()`"
 )]
 pub trait Enqueue: Sized {
     /// What `enqueue` returns for a job whose result is `R`.
@@ -61,14 +63,15 @@ pub trait EnqueueAt: Enqueue {
 }
 
 /// Makes a reference to a reference, or to a smart pointer, to these types the target to which it leads. So
-/// `&queue` is right for `queue: JobQueue`, for `queue: &JobQueue` and for `queue: Arc<JobQueue>`.
+/// `&queue` is right for `queue: JobQueue`, for `queue: &JobQueue`, for `queue: Arc<JobQueue>`, and for a static.
 ///
 /// One implementation for all targets would make the compiler look for a target behind any number of `&`.
 macro_rules! enqueue_through_references {
     ($($target:ty => $answer:ty),*) => {$(
         $crate::store::enqueue::enqueue_through_references!(
             @ $target => $answer:
-            &$target, &mut $target, std::sync::Arc<$target>, std::rc::Rc<$target>, Box<$target>
+            &$target, &mut $target, std::sync::Arc<$target>, std::rc::Rc<$target>, Box<$target>,
+            std::sync::LazyLock<$target>
         );
     )*};
     (@ $target:ty => $answer:ty: $($pointer:ty),*) => {$(

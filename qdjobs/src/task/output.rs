@@ -49,6 +49,7 @@ impl<T, E> TaskReturn for Result<T, E> {
     message = "`{Self}` cannot be the result of a task",
     label = "stored with the job, so it must be written to JSON and read back",
     note = "for a type of your own add `#[derive(serde::Serialize, serde::Deserialize)]`; its texts are `String`, not `&'static str`",
+    note = "the key of a map must also be `Eq` and `Hash`, or `Ord`",
     note = "for a type of another crate enable the `serde` feature of that crate",
     note = "if it is an error, return `Result<(), {Self}>`; if it is an alias of a `Result`, write `Result<..>`"
 )]

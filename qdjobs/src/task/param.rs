@@ -34,7 +34,8 @@ use crate::model::task_error::TaskError;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a task parameter",
     label = "stored with the job, so it must be written to JSON and read back",
-    note = "for a type of your own add `#[derive(serde::Serialize, serde::Deserialize)]`",
+    note = "for a type of your own add `#[derive(serde::Serialize, serde::Deserialize)]`; its texts are `String`, not `&'static str`",
+    note = "the key of a map must also be `Eq` and `Hash`, or `Ord`",
     note = "for a type of another crate enable the `serde` feature of that crate, or use `#[with(path)]`",
     note = "for a connection, a client or other shared state mark the parameter with `#[state]`",
     note = "the job's context is `&JobContext`; under another name mark it with `#[ctx]`"

@@ -1,7 +1,7 @@
 //! What a job can be enqueued on, and how.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use qdjobs::JobId;
@@ -39,6 +39,13 @@ fn a_reference_to_any_pointer_to_the_queue_is_a_target() {
     assert_eq!(Count::new(1).priority(1).enqueue(&rc).unwrap().id(), JobId(5));
     assert_eq!(Cleanup.enqueue(&boxed).unwrap().id(), JobId(6));
     assert_eq!(Cleanup.enqueue(&*arc).unwrap().id(), JobId(7));
+}
+
+static LAZY: LazyLock<JobQueue> = LazyLock::new(JobQueue::in_memory);
+
+#[test]
+fn a_lazy_static_is_a_target() {
+    assert_eq!(Count::new(1).enqueue(&LAZY).unwrap().id(), JobId(1));
 }
 
 #[test]

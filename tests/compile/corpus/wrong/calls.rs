@@ -351,3 +351,12 @@ fn call() {
     let _ = SendIt { ..Default::default() };
     //                 ^^^^^^^ Default
 }
+
+//# enqueue_on_the_guard_of_a_lock
+use qdjobs::rusqlite::Connection;
+#[task("send")]
+fn send_it() {}
+fn call(connection: std::sync::Mutex<Connection>) {
+    let _ = SendIt.enqueue(&connection.lock().unwrap());
+    //                     ^ guard of a lock
+}
