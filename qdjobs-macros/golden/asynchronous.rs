@@ -53,7 +53,7 @@ const _: () = {
     }
     impl __q::Clone for Fetch
     where
-        for<'unused> __q::String: __q::Clone,
+        __q::String: for<'unused> __q::Clone,
     {
         fn clone(&self) -> Self {
             Self {
@@ -63,7 +63,7 @@ const _: () = {
     }
     impl __q::Debug for Fetch
     where
-        for<'unused> __q::String: __q::Debug,
+        __q::String: for<'unused> __q::Debug,
     {
         fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
             f.debug_struct("Fetch").field("url", &self.url).finish()
@@ -71,7 +71,7 @@ const _: () = {
     }
     impl __q::PartialEq for Fetch
     where
-        for<'unused> __q::String: __q::PartialEq,
+        __q::String: for<'unused> __q::PartialEq,
     {
         fn eq(&self, other: &Self) -> bool {
             __q::PartialEq::eq(&self.url, &other.url) && true

@@ -149,14 +149,14 @@ const _: () = {
     }
     impl __q::Clone for SendEmail
     where
-        for<'unused> __q::String: __q::Clone,
-        for<'unused> <Path as __q::ToOwned>::Owned: __q::Clone,
-        for<'unused> __q::Vec<String>: __q::Clone,
-        for<'unused> Address: __q::Clone,
-        for<'unused> Option<__q::String>: __q::Clone,
-        for<'unused> Option<<Path as __q::ToOwned>::Owned>: __q::Clone,
-        for<'unused> Option<__q::Vec<String>>: __q::Clone,
-        for<'unused> Option<Address>: __q::Clone,
+        __q::String: for<'unused> __q::Clone,
+        <Path as __q::ToOwned>::Owned: for<'unused> __q::Clone,
+        __q::Vec<String>: for<'unused> __q::Clone,
+        Address: for<'unused> __q::Clone,
+        Option<__q::String>: for<'unused> __q::Clone,
+        Option<<Path as __q::ToOwned>::Owned>: for<'unused> __q::Clone,
+        Option<__q::Vec<String>>: for<'unused> __q::Clone,
+        Option<Address>: for<'unused> __q::Clone,
     {
         fn clone(&self) -> Self {
             Self {
@@ -173,14 +173,14 @@ const _: () = {
     }
     impl __q::Debug for SendEmail
     where
-        for<'unused> __q::String: __q::Debug,
-        for<'unused> <Path as __q::ToOwned>::Owned: __q::Debug,
-        for<'unused> __q::Vec<String>: __q::Debug,
-        for<'unused> Address: __q::Debug,
-        for<'unused> Option<__q::String>: __q::Debug,
-        for<'unused> Option<<Path as __q::ToOwned>::Owned>: __q::Debug,
-        for<'unused> Option<__q::Vec<String>>: __q::Debug,
-        for<'unused> Option<Address>: __q::Debug,
+        __q::String: for<'unused> __q::Debug,
+        <Path as __q::ToOwned>::Owned: for<'unused> __q::Debug,
+        __q::Vec<String>: for<'unused> __q::Debug,
+        Address: for<'unused> __q::Debug,
+        Option<__q::String>: for<'unused> __q::Debug,
+        Option<<Path as __q::ToOwned>::Owned>: for<'unused> __q::Debug,
+        Option<__q::Vec<String>>: for<'unused> __q::Debug,
+        Option<Address>: for<'unused> __q::Debug,
     {
         fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
             f.debug_struct("SendEmail")
@@ -197,14 +197,14 @@ const _: () = {
     }
     impl __q::PartialEq for SendEmail
     where
-        for<'unused> __q::String: __q::PartialEq,
-        for<'unused> <Path as __q::ToOwned>::Owned: __q::PartialEq,
-        for<'unused> __q::Vec<String>: __q::PartialEq,
-        for<'unused> Address: __q::PartialEq,
-        for<'unused> Option<__q::String>: __q::PartialEq,
-        for<'unused> Option<<Path as __q::ToOwned>::Owned>: __q::PartialEq,
-        for<'unused> Option<__q::Vec<String>>: __q::PartialEq,
-        for<'unused> Option<Address>: __q::PartialEq,
+        __q::String: for<'unused> __q::PartialEq,
+        <Path as __q::ToOwned>::Owned: for<'unused> __q::PartialEq,
+        __q::Vec<String>: for<'unused> __q::PartialEq,
+        Address: for<'unused> __q::PartialEq,
+        Option<__q::String>: for<'unused> __q::PartialEq,
+        Option<<Path as __q::ToOwned>::Owned>: for<'unused> __q::PartialEq,
+        Option<__q::Vec<String>>: for<'unused> __q::PartialEq,
+        Option<Address>: for<'unused> __q::PartialEq,
     {
         fn eq(&self, other: &Self) -> bool {
             __q::PartialEq::eq(&self.to, &other.to)

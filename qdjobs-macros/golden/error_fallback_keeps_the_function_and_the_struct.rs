@@ -57,7 +57,7 @@ const _: () = {
     }
     impl __q::Clone for SendEmail
     where
-        for<'unused> __q::String: __q::Clone,
+        __q::String: for<'unused> __q::Clone,
     {
         fn clone(&self) -> Self {
             Self {
@@ -67,7 +67,7 @@ const _: () = {
     }
     impl __q::Debug for SendEmail
     where
-        for<'unused> __q::String: __q::Debug,
+        __q::String: for<'unused> __q::Debug,
     {
         fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
             f.debug_struct("SendEmail").field("to", &self.to).finish()
@@ -75,7 +75,7 @@ const _: () = {
     }
     impl __q::PartialEq for SendEmail
     where
-        for<'unused> __q::String: __q::PartialEq,
+        __q::String: for<'unused> __q::PartialEq,
     {
         fn eq(&self, other: &Self) -> bool {
             __q::PartialEq::eq(&self.to, &other.to) && true

@@ -7,9 +7,9 @@ struct Cleanup {}
 #[allow(non_upper_case_globals, deprecated, dead_code)]
 const Cleanup: Cleanup = Cleanup {};
 #[allow(dead_code, deprecated)]
-#[allow(clippy::new_without_default)]
 impl Cleanup {
     ///Makes a job that calls [`cleanup`] with these parameters once it is enqueued.
+    #[allow(clippy::new_without_default)]
     fn new() -> Self {
         Self {}
     }

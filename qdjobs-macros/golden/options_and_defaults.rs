@@ -96,20 +96,16 @@ const _: () = {
             <bool as __q::TaskParam>::put(&self.draft, "draft", &mut object)?;
             <u32 as __q::TaskParam>::put(&self.pages, "pages", &mut object)?;
             {
-                struct With<'a>(&'a Duration);
+                struct With<'a>(&'a MakeReport);
                 impl __q::Serialize for With<'_> {
                     fn serialize<S: __q::Serializer>(
                         &self,
                         serializer: S,
                     ) -> __q::Result<S::Ok, S::Error> {
-                        seconds::serialize(self.0, serializer)
+                        seconds::serialize(&self.0.wait, serializer)
                     }
                 }
-                __q::SerializeMap::serialize_entry(
-                    &mut object,
-                    "wait",
-                    &With(&self.wait),
-                )?;
+                __q::SerializeMap::serialize_entry(&mut object, "wait", &With(self))?;
             }
             __q::SerializeMap::end(object)
         }
@@ -123,10 +119,10 @@ const _: () = {
     }
     impl __q::Clone for MakeReport
     where
-        for<'unused> String: __q::Clone,
-        for<'unused> bool: __q::Clone,
-        for<'unused> u32: __q::Clone,
-        for<'unused> Duration: __q::Clone,
+        String: for<'unused> __q::Clone,
+        bool: for<'unused> __q::Clone,
+        u32: for<'unused> __q::Clone,
+        Duration: for<'unused> __q::Clone,
     {
         fn clone(&self) -> Self {
             Self {
@@ -140,10 +136,10 @@ const _: () = {
     }
     impl __q::Debug for MakeReport
     where
-        for<'unused> String: __q::Debug,
-        for<'unused> bool: __q::Debug,
-        for<'unused> u32: __q::Debug,
-        for<'unused> Duration: __q::Debug,
+        String: for<'unused> __q::Debug,
+        bool: for<'unused> __q::Debug,
+        u32: for<'unused> __q::Debug,
+        Duration: for<'unused> __q::Debug,
     {
         fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
             f.debug_struct("MakeReport")
@@ -157,10 +153,10 @@ const _: () = {
     }
     impl __q::PartialEq for MakeReport
     where
-        for<'unused> String: __q::PartialEq,
-        for<'unused> bool: __q::PartialEq,
-        for<'unused> u32: __q::PartialEq,
-        for<'unused> Duration: __q::PartialEq,
+        String: for<'unused> __q::PartialEq,
+        bool: for<'unused> __q::PartialEq,
+        u32: for<'unused> __q::PartialEq,
+        Duration: for<'unused> __q::PartialEq,
     {
         fn eq(&self, other: &Self) -> bool {
             __q::PartialEq::eq(&self.day, &other.day)
@@ -170,6 +166,7 @@ const _: () = {
                 && __q::PartialEq::eq(&self.wait, &other.wait) && true
         }
     }
+    const THE_RETRIES: u32 = MANY;
     const __DEF: &__q::TaskDef = &__q::TaskDef::new(
             "report",
             __PARAMS,
@@ -182,7 +179,7 @@ const _: () = {
             __q::TaskOptions::DEFAULT
                 .queue("slow")
                 .priority(-1)
-                .retries(MANY)
+                .retries(THE_RETRIES)
                 .backoff(
                     __q::Backoff::exponential(
                         __q::Duration::from_millis(2000u64),

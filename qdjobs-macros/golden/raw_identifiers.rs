@@ -49,7 +49,7 @@ const _: () = {
     }
     impl __q::Clone for Type
     where
-        for<'unused> u8: __q::Clone,
+        u8: for<'unused> __q::Clone,
     {
         fn clone(&self) -> Self {
             Self {
@@ -59,7 +59,7 @@ const _: () = {
     }
     impl __q::Debug for Type
     where
-        for<'unused> u8: __q::Debug,
+        u8: for<'unused> __q::Debug,
     {
         fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
             f.debug_struct("Type").field("in", &self.r#in).finish()
@@ -67,7 +67,7 @@ const _: () = {
     }
     impl __q::PartialEq for Type
     where
-        for<'unused> u8: __q::PartialEq,
+        u8: for<'unused> __q::PartialEq,
     {
         fn eq(&self, other: &Self) -> bool {
             __q::PartialEq::eq(&self.r#in, &other.r#in) && true

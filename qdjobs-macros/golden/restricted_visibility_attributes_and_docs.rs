@@ -59,7 +59,7 @@ const _: () = {
     }
     impl __q::Clone for Old
     where
-        for<'unused> u8: __q::Clone,
+        u8: for<'unused> __q::Clone,
     {
         fn clone(&self) -> Self {
             Self {
@@ -69,7 +69,7 @@ const _: () = {
     }
     impl __q::Debug for Old
     where
-        for<'unused> u8: __q::Debug,
+        u8: for<'unused> __q::Debug,
     {
         fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
             f.debug_struct("Old").field("n", &self.n).finish()
@@ -77,7 +77,7 @@ const _: () = {
     }
     impl __q::PartialEq for Old
     where
-        for<'unused> u8: __q::PartialEq,
+        u8: for<'unused> __q::PartialEq,
     {
         fn eq(&self, other: &Self) -> bool {
             __q::PartialEq::eq(&self.n, &other.n) && true

@@ -49,7 +49,7 @@ const _: () = {
     }
     impl __q::Clone for SyncAll
     where
-        for<'unused> u8: __q::Clone,
+        u8: for<'unused> __q::Clone,
     {
         fn clone(&self) -> Self {
             Self {
@@ -59,7 +59,7 @@ const _: () = {
     }
     impl __q::Debug for SyncAll
     where
-        for<'unused> u8: __q::Debug,
+        u8: for<'unused> __q::Debug,
     {
         fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
             f.debug_struct("SyncAll").field("n", &self.n).finish()
@@ -67,20 +67,24 @@ const _: () = {
     }
     impl __q::PartialEq for SyncAll
     where
-        for<'unused> u8: __q::PartialEq,
+        u8: for<'unused> __q::PartialEq,
     {
         fn eq(&self, other: &Self) -> bool {
             __q::PartialEq::eq(&self.n, &other.n) && true
         }
     }
-    const __STATE: &[__q::StateInfo] = &[
-        __q::StateInfo::new("db", "Db", <Db as __q::State>::type_id),
-        __q::StateInfo::new(
-            "pool",
-            "Arc<Pool>",
-            <Arc<Pool> as __q::StateByValue>::type_id,
-        ),
-    ];
+    const fn __state() -> &'static [__q::StateInfo] {
+        const {
+            &[
+                __q::StateInfo::new("db", "Db", <Db as __q::State>::type_id),
+                __q::StateInfo::new(
+                    "pool",
+                    "Arc<Pool>",
+                    <Arc<Pool> as __q::StateByValue>::type_id,
+                ),
+            ]
+        }
+    }
     const __DEF: &__q::TaskDef = &__q::TaskDef::new(
             "sync",
             __PARAMS,
@@ -88,7 +92,7 @@ const _: () = {
             __q::Run::Blocking(__run),
         )
         .declared(__q::file!(), __q::line!(), __q::module_path!())
-        .state(__STATE);
+        .state(__state());
     impl __q::Task for SyncAll {
         type Output = ();
         const DEF: &'static __q::TaskDef = __DEF;

@@ -64,7 +64,7 @@ const _: () = {
     }
     impl __q::Clone for Add
     where
-        for<'unused> u64: __q::Clone,
+        u64: for<'unused> __q::Clone,
     {
         fn clone(&self) -> Self {
             Self {
@@ -76,7 +76,7 @@ const _: () = {
     }
     impl __q::Debug for Add
     where
-        for<'unused> u64: __q::Debug,
+        u64: for<'unused> __q::Debug,
     {
         fn fmt(&self, f: &mut __q::Formatter<'_>) -> __q::FmtResult {
             f.debug_struct("Add")
@@ -88,7 +88,7 @@ const _: () = {
     }
     impl __q::PartialEq for Add
     where
-        for<'unused> u64: __q::PartialEq,
+        u64: for<'unused> __q::PartialEq,
     {
         fn eq(&self, other: &Self) -> bool {
             __q::PartialEq::eq(&self.a, &other.a)
@@ -98,7 +98,8 @@ const _: () = {
     }
     const _: () = {
         let _ = <u64 as __q::TaskOutput>::outcome;
-        if __q::Written::<u64>::IS_RESULT {
+        type __R = u64;
+        if __q::Written::<__R>::IS_RESULT {
             <__q::Option<
                 (),
             >>::expect(

@@ -4,7 +4,7 @@
 //!
 //! Depends on `diagnostics` and `tokens`.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, Token, Visibility};
@@ -19,7 +19,7 @@ pub(crate) struct Function {
     pub(crate) vis: Visibility,
     pub(crate) sig: syn::Signature,
     body: TokenStream,
-    /// Whether it is not emitted: rustc would report the error of its signature a second time.
+    /// Whether it is not emitted: rustc would report its `self` a second time.
     pub(crate) hidden: bool,
 }
 
@@ -33,6 +33,36 @@ impl Parse for Function {
         }
         Ok(Function { attrs, vis, sig: input.parse()?, body: input.parse()?, hidden: false })
     }
+}
+
+/// Parses the annotated function.
+pub(crate) fn parse(item: TokenStream) -> syn::Result<Function> {
+    // rustc still reads a trait without `dyn` as a type, and reports it later; syn does not read `Fn(u8)`.
+    syn::parse2(item.clone()).or_else(|error| syn::parse2(with_dyn(item)).map_err(|_| error))
+}
+
+/// The function with `dyn` before each `Fn(..)` in its parameters.
+fn with_dyn(item: TokenStream) -> TokenStream {
+    let mut tokens: Vec<TokenTree> = item.into_iter().collect();
+    if let Some(TokenTree::Group(params)) = tokens.iter_mut().find(|token| is_list(token)) {
+        let mut found = TokenStream::new();
+        let mut rest = params.stream().into_iter().peekable();
+        while let Some(token) = rest.next() {
+            let is_function = ["Fn", "FnMut", "FnOnce"].iter().any(|known| token.to_string() == *known);
+            if is_function && rest.peek().is_some_and(is_list) {
+                found.extend([TokenTree::Ident(Ident::new("dyn", token.span()))]);
+            }
+            found.extend([token]);
+        }
+        let mut with_dyn = Group::new(Delimiter::Parenthesis, found);
+        with_dyn.set_span(params.span());
+        *params = with_dyn;
+    }
+    tokens.into_iter().collect()
+}
+
+fn is_list(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis)
 }
 
 /// Whether the input is `fn` after any qualifiers.
@@ -84,9 +114,14 @@ impl Function {
                 "a task must have a body",
                 "add the code of the job in `{ .. }`",
             );
-            self.body = emit!({ ::core::unreachable!() });
-            self.attrs.push(syn::parse_quote!(#[allow(unused_variables)]));
+            self.remove_body();
         }
+    }
+
+    /// Replaces the body by one that fits any signature.
+    pub(crate) fn remove_body(&mut self) {
+        self.body = emit!({ ::core::unreachable!() });
+        self.attrs.push(syn::parse_quote!(#[allow(unused_variables, unused_mut)]));
     }
 }
 

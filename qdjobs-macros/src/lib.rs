@@ -17,12 +17,12 @@ mod signature;
 mod tests;
 mod tokens;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 
 use diagnostics::Errors;
 use expand::Input;
-use function::Function;
 use options::Options;
+use signature::Signature;
 use tokens::emit;
 
 // Editors show these lines on hover over `#[task`. The documentation with examples is at the re-export in the
@@ -46,10 +46,10 @@ pub fn task(attr: proc_macro::TokenStream, item: proc_macro::TokenStream) -> pro
 /// Expands the attribute on `proc_macro2` tokens, which also exist outside the compiler.
 ///
 /// The function is emitted even after most errors, so that editors still complete inside it and its callers
-/// compile. The params struct is emitted whenever the signature is valid. A misspelt option is then one
-/// error, not one more error for each place that enqueues the task.
+/// compile. So is the params struct: a mistake is one error, not one more error for each place that enqueues the
+/// task. If the signature is wrong, the struct can only be named and enqueued.
 fn expand_task(attr: TokenStream, item: TokenStream) -> TokenStream {
-    let mut function: Function = match syn::parse2(item.clone()) {
+    let mut function = match function::parse(item.clone()) {
         Ok(function) => function,
         Err(error) => return error.to_compile_error().into_iter().chain(item).collect(),
     };
@@ -60,17 +60,30 @@ fn expand_task(attr: TokenStream, item: TokenStream) -> TokenStream {
     let signature = signature::read(&mut function.sig, &name, &mut function_errors);
     function.require_body(&mut function_errors);
     function.require_one_attribute(&mut option_errors);
-    function.hidden = signature.is_hidden;
-    let generated = (function_errors.is_empty() && !signature.is_refused).then(|| {
-        let register = option_errors.is_empty();
-        expand::expand(&Input {
-            function: &function,
-            signature: &signature,
-            options: &options,
-            name,
-            register,
-        })
-    });
+    require_free_name(&name, &signature, &mut option_errors);
+    function.hidden = signature.has_receiver;
+    if signature.is_repaired {
+        function.remove_body();
+    }
+    let register = option_errors.is_empty();
+    let input = Input { function: &function, signature: &signature, options: &options, name, register };
+    let generated = match function_errors.is_empty() && !signature.is_refused {
+        true => expand::expand(&input),
+        false if signature.has_receiver => TokenStream::new(),
+        false => expand::stub(&input),
+    };
     let (option_errors, function_errors) = (option_errors.into_tokens(), function_errors.into_tokens());
     emit!(#option_errors #function_errors #function #generated)
+}
+
+/// The struct of a task without parameters is also a value, which cannot have the name of the function.
+fn require_free_name(name: &Ident, signature: &Signature, errors: &mut Errors) {
+    if signature.is_value() && *name == signature.name {
+        errors.add_with_help(
+            &signature.name,
+            format_args!("the params struct of a task without parameters is also a value, so it cannot be named `{name}` \
+                          like the function"),
+            format_args!("name the function in lower case, or set the name of the struct: params = {name}Job"),
+        );
+    }
 }

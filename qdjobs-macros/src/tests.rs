@@ -133,11 +133,11 @@ fn error_fallback_keeps_the_function_and_the_struct() {
 }
 
 #[test]
-fn error_fallback_keeps_the_function_alone_if_a_parameter_cannot_be_stored() {
+fn error_fallback_keeps_the_function_and_a_stub_if_a_parameter_cannot_be_stored() {
     golden(
-        "error_fallback_keeps_the_function_alone_if_a_parameter_cannot_be_stored",
+        "error_fallback_keeps_the_function_and_a_stub_if_a_parameter_cannot_be_stored",
         r#""move""#,
-        "fn move_to(#[state] map: &Map, (x, y): (u8, u8)) { body(x, y) }",
+        "fn move_to(#[state] map: &Map, (x, y): (u8, u8), to: &str) -> Result<u8, Error> { body(x, y) }",
     );
 }
 
@@ -313,7 +313,7 @@ fn errors_about_the_keys_of_options() {
         check_option(case);
     }
     let missing = errors("\"a\" retries = 5, queue = \"b\"", "fn a() {}");
-    assert_eq!(missing, ["expected `,` between two options"]);
+    assert_eq!(missing, ["expected `,` between two options\nhelp: add a comma before `retries`"]);
 }
 
 #[test]
@@ -455,6 +455,17 @@ fn errors_about_the_function() {
             "choose another name: params = SendJob",
         ),
         (
+            "fn Cleanup(ctx: &JobContext) {}",
+            "the params struct of a task without parameters is also a value, so it cannot be named `Cleanup` like the \
+             function",
+            "name the function in lower case, or set the name of the struct: params = CleanupJob",
+        ),
+        (
+            "fn a() -> Option<Result<u8, String>> {}",
+            "`Option<Result<u8, String>>` hides a `Result`, so its error would be stored as a success",
+            "return `Result<Option<u8>, String>`",
+        ),
+        (
             "fn _1() {}",
             "cannot make a struct name from `_1`",
             "set the name of the params struct: params = MyTask",
@@ -465,6 +476,8 @@ fn errors_about_the_function() {
     for right in [
         "fn a() -> Result<(), Box<dyn Error>> {}",
         "fn a() -> Option<Arc<str>> {}",
+        "fn a() -> Vec<Result<u8, String>> {}",
+        "fn a(table: &[Cell], path: self::Path, #[with(lock)] lock: Mutex<u8>, #[state] m: &Mutex<u8>) {}",
         "fn a(#[with(text)] x: u128, #[with(text)] y: HashMap<(u8, u8), [u8; 64]>) {}",
         "fn a(x: HashMap<u128, u8>, #[state] f: Arc<dyn Fn(&str) -> u8>) -> [u8; 32] {}",
     ] {
@@ -545,6 +558,21 @@ fn errors_about_the_types_of_parameters() {
             "use `Arc`, or the value itself",
         ),
         (
+            "x: Arc<Mutex<u8>>",
+            "a parameter cannot be `Mutex`: each attempt decodes its own value, so changes would be lost",
+            "for a value that all jobs of the worker share, mark it with `#[state]`; else take the value itself",
+        ),
+        (
+            "x: Cow<str>",
+            "a `Cow` in a parameter must be `'static`: it is decoded from the stored job",
+            "write `Cow<'static, str>`",
+        ),
+        (
+            "x: Path",
+            "a parameter cannot be `Path`, whose size is not known",
+            "take `&Path`, or the owned type, `PathBuf`; for a type of your own write `self::Path`",
+        ),
+        (
             "x: Vec<[u8; 64]>",
             "an array of more than 32 items cannot be a part of a parameter, since serde does not write it",
             "use `Vec<u8>`",
@@ -589,6 +617,11 @@ fn errors_about_the_attributes_of_parameters() {
             "#[sensitive] x: u8",
             "unknown attribute `sensitive` on a parameter",
             "a parameter can have `#[state]`, `#[ctx]`, `#[default]`, `#[alias]`, `#[with]`",
+        ),
+        (
+            "#[default(value = 5)] x: u8",
+            "`#[default(..)]` takes one expression, without a name",
+            "#[default(5)]",
         ),
         ("#[default = 5] x: u8", "the value of `#[default]` must be in parentheses", "#[default(\"en\")]"),
         (

@@ -16,7 +16,7 @@
 //! - A user's expression is emitted unwrapped, not inside a cast or a closure. A type error then points at
 //!   the expression itself.
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::Token;
 
@@ -75,6 +75,14 @@ pub(crate) fn spanned_call(
     emit!(#open #ty #close::#function #dots #end_open #end_close #arguments)
 }
 
+/// The arguments of a call of [`qualified_function`], whose errors point at the tokens from the first to the second
+/// span.
+pub(crate) fn arguments_at(arguments: TokenStream, (_, last): (Span, Span)) -> Group {
+    let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
+    arguments.set_span(last);
+    arguments
+}
+
 /// `<ty as Bound>::item`, with errors at the tokens from the first to the second span.
 pub(crate) fn qualified(
     private: &TokenStream,
@@ -86,6 +94,20 @@ pub(crate) fn qualified(
     let (bound, item) = (local(bound), local(item));
     let (open, close, dots) = (Token![<](first), Token![>](last), Token![::](last));
     emit!(#open #ty as #private::#bound #close #dots #item)
+}
+
+/// As [`qualified`], for a function. The path also ends at the second span, where errors about lifetimes then point.
+pub(crate) fn qualified_function(
+    private: &TokenStream,
+    ty: &TokenStream,
+    spans: (Span, Span),
+    bound: &str,
+    item: &str,
+) -> TokenStream {
+    let item = qualified(private, ty, spans, bound, item);
+    // As in `spanned_call`.
+    let (dots, open, close) = (Token![::](spans.1), Token![<](spans.1), Token![>](spans.1));
+    emit!(#item #dots #open #close)
 }
 
 /// The text of an expression that consists of words in lower case: `mail`, `mail-slow`, `mail::slow`. The

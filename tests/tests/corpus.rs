@@ -197,7 +197,7 @@ fn the_cases_have_different_names() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), count);
-    assert!(count > 400, "{count} cases");
+    assert!(count > 500, "{count} cases");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! Depends on `function`, `options`, `signature` and `tokens`.
 
 use proc_macro2::{Ident, TokenStream};
+use syn::Token;
 
 use crate::function::Function;
 use crate::options::Options;
@@ -28,6 +29,23 @@ impl Input<'_> {
     pub(super) fn private_path(&self) -> TokenStream {
         let runtime = &self.options.runtime;
         emit!(#runtime::__private)
+    }
+
+    /// An empty list of generics, for each generated item that names types of the user.
+    ///
+    /// For an unknown type, rustc suggests a type parameter at the end of the item's name, unless that has the
+    /// span of a macro. The function is no generated code, so without the list its error would differ from those
+    /// of the generated items, and rustc would print both.
+    ///
+    /// rustc does so only for a type inside of `<..>`. The item of a slice is not, but that of the `Vec` that is
+    /// stored for it.
+    pub(super) fn generics(&self) -> TokenStream {
+        if self.stored().any(|param| param.ty.is_slice_of_name()) {
+            return emit!(<>);
+        }
+        let at = self.signature.name.span();
+        let (open, close) = (Token![<](at), Token![>](at));
+        emit!(#open #close)
     }
 
     pub(super) fn stored(&self) -> impl Iterator<Item = &StoredParam> {

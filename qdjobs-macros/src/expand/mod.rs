@@ -3,7 +3,8 @@
 //!
 //! `input` holds what is known of the task. `params_struct`, `serde_impls`, `std_impls`, `task_impl`,
 //! `run_function` and `registration` each generate one part; `param` and `attributes` serve all of them.
-//! Reports no errors: `lib.rs` calls [`expand`] only after all checks of the function have passed.
+//! Reports no errors: `lib.rs` calls [`expand`] only after all checks of the function have passed, and else
+//! [`stub`].
 //!
 //! Depends on every other part of the crate.
 //!
@@ -18,6 +19,7 @@ mod registration;
 mod run_function;
 mod serde_impls;
 mod std_impls;
+mod stub;
 mod task_impl;
 
 use proc_macro2::TokenStream;
@@ -26,18 +28,19 @@ pub(crate) use input::Input;
 
 use crate::tokens::{emit, private_alias};
 use attributes::{allowed_lints, attributes_named};
-use params_struct::{default_impls, inherent_impl, params_struct};
+use params_struct::{default_impls, inherent_impl, new_method, params_struct};
 use registration::registration;
 use run_function::run_function;
 use serde_impls::serde_impls;
 use std_impls::std_impls;
+pub(crate) use stub::stub;
 use task_impl::task_impl;
 
 /// All items that are emitted beside the function.
 pub(crate) fn expand(input: &Input<'_>) -> TokenStream {
     let cfg = attributes_named(&input.function.attrs, &["cfg"]);
     let allowed = allowed_lints(&input.function.attrs);
-    let (params_struct, inherent_impl) = (params_struct(input), inherent_impl(input));
+    let (params_struct, inherent_impl) = (params_struct(input), inherent_impl(input, &new_method(input)));
     let (path, alias) = (input.private_path(), private_alias());
     let parts = [
         default_impls(input),

@@ -8,7 +8,7 @@ use proc_macro2::{Literal, Span, TokenStream};
 use syn::Token;
 
 use crate::signature::{Default, OwnedType, PassBy, StoredParam, StoredType};
-use crate::tokens::{emit, projection, qualified};
+use crate::tokens::{emit, projection, qualified_function};
 
 impl StoredParam {
     /// The number of the parameter, as a literal.
@@ -44,7 +44,7 @@ impl StoredParam {
 impl StoredType {
     /// `<type as Bound>::item`, with errors at the type as written.
     pub(super) fn qualified(&self, private: &TokenStream, bound: &str, item: &str) -> TokenStream {
-        qualified(private, &self.owned.bound_tokens(private, self.spans), self.spans, bound, item)
+        qualified_function(private, &self.owned.bound_tokens(private, self.spans), self.spans, bound, item)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::tokens::{emit, end_spans, private_alias};
 /// The struct, with one field for each stored parameter.
 pub(super) fn params_struct(input: &Input<'_>) -> TokenStream {
     let Input { function: Function { attrs, vis, .. }, name, .. } = input;
-    let private = &input.private_path();
+    let (private, generics) = (&input.private_path(), input.generics());
     let function = names::plain(&input.signature.name);
     let cfg = attributes_named(attrs, &["cfg"]);
     let kept = attributes_named(attrs, &["cfg", "deprecated"]);
@@ -36,7 +36,8 @@ pub(super) fn params_struct(input: &Input<'_>) -> TokenStream {
     });
     // Without parameters the name of the struct is also a value: `Cleanup.enqueue(&queue)`. It is not a unit
     // struct, because the JSON of a unit struct is `null`. `{}` stays valid when a parameter is added.
-    let value = input.stored().next().is_none().then(|| {
+    let is_value = input.signature.is_value() && *name != input.signature.name;
+    let value = is_value.then(|| {
         let vis = respanned(vis, name.span());
         let (keyword, end) = (Token![const](name.span()), Token![;](name.span()));
         emit! {
@@ -56,7 +57,7 @@ pub(super) fn params_struct(input: &Input<'_>) -> TokenStream {
         #(#allowed)*
         #(#docs)*
         #[must_use = "a job does nothing until it is enqueued"]
-        #vis #keyword #name #fields
+        #vis #keyword #name #generics #fields
         #value
     }
 }
@@ -75,13 +76,39 @@ fn respanned(tokens: &impl ToTokens, span: Span) -> TokenStream {
 
 /// `new` and `enqueue`. They are inherent methods, so that callers need no import.
 ///
-/// The impl is outside of the generated block: in errors, rustc would name its methods by the block.
-pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
+/// The impl is outside of the generated block: in errors, rustc would name its methods by the block. It is also
+/// generated after an error of the signature. `new` then takes any value in the place of a refused parameter.
+pub(super) fn inherent_impl(input: &Input<'_>, new: &TokenStream) -> TokenStream {
     let (private, vis, name) = (&input.private_path(), &input.function.vis, &input.name);
     let cfg = attributes_named(&input.function.attrs, &["cfg"]);
     let allowed = allowed_lints(&input.function.attrs);
-    let new = Ident::new("new", input.signature.name.span());
     let enqueue = Ident::new("enqueue", input.signature.name.span());
+    let generics = input.generics();
+    // The answer contains the task's result. An invalid return type is an error here as well as in the `Task`
+    // impl. With the spans of the return type both errors have the same place, and rustc prints one.
+    let (first, last) = end_spans(&input.signature.output.ty);
+    let (open, close) = (Token![<](first), Token![>](last));
+    emit! {
+        #(#cfg)*
+        #(#allowed)*
+        #[allow(dead_code, deprecated)]
+        impl #generics #name {
+            #new
+            /// Enqueues the job with the task's default options. The return type depends on the target.
+            #vis fn #enqueue<Q: #private::Enqueue>(
+                self,
+                target: Q,
+            ) -> #open Q as #private::Enqueue>::Answer<<Self as #private::Task>::Output #close {
+                #private::enqueue(self, target)
+            }
+        }
+    }
+}
+
+/// The method `new`.
+pub(super) fn new_method(input: &Input<'_>) -> TokenStream {
+    let (private, vis) = (&input.private_path(), &input.function.vis);
+    let new = Ident::new("new", input.signature.name.span());
     let required = input.stored().filter(|param| !param.is_optional());
     let arguments: Vec<TokenStream> = required.map(|param| new_argument(private, param)).collect();
     let style = match arguments.len() {
@@ -94,35 +121,19 @@ pub(super) fn inherent_impl(input: &Input<'_>) -> TokenStream {
         emit!(#name: #value)
     });
     let function = names::plain(&input.signature.name);
-    let new_doc = format!("Makes a job that calls [`{function}`] with these parameters once it is enqueued.");
-    // The answer contains the task's result. An invalid return type is an error here as well as in the `Task`
-    // impl. With the spans of the return type both errors have the same place, and rustc prints one.
-    let (first, last) = end_spans(&input.signature.output.ty);
-    let (open, close) = (Token![<](first), Token![>](last));
+    let doc = format!("Makes a job that calls [`{function}`] with these parameters once it is enqueued.");
     emit! {
-        #(#cfg)*
-        #(#allowed)*
-        #[allow(dead_code, deprecated)]
+        #[doc = #doc]
         #style
-        impl #name {
-            #[doc = #new_doc]
-            #vis fn #new(#(#arguments),*) -> Self {
-                Self { #(#fields),* }
-            }
-            /// Enqueues the job with the task's default options. The return type depends on the target.
-            #vis fn #enqueue<Q: #private::Enqueue>(
-                self,
-                target: Q,
-            ) -> #open Q as #private::Enqueue>::Answer<<Self as #private::Task>::Output #close {
-                #private::enqueue(self, target)
-            }
+        #vis fn #new(#(#arguments),*) -> Self {
+            Self { #(#fields),* }
         }
     }
 }
 
 /// An argument of `new`. Its last token has the span of the type, so that the error for a missing argument
 /// underlines the whole parameter.
-fn new_argument(private: &TokenStream, param: &StoredParam) -> TokenStream {
+pub(super) fn new_argument(private: &TokenStream, param: &StoredParam) -> TokenStream {
     let (name, ty) = (&param.name, param.ty.owned.tokens(private));
     let allowed = allowed_lints(&param.lints);
     if !param.ty.into {
@@ -147,14 +158,14 @@ fn initial_value(private: &TokenStream, param: &StoredParam) -> TokenStream {
 ///
 /// The functions belong to a trait: an editor would offer inherent ones as methods of the struct.
 pub(super) fn default_impls(input: &Input<'_>) -> TokenStream {
-    let (private, name) = (&private_alias(), &input.name);
+    let (private, name, generics) = (&private_alias(), &input.name, input.generics());
     let impls = input.stored().filter_map(|param| {
         let Some(Default::Value(value)) = &param.default else { return None };
         let (ty, at) = (param.ty.owned.tokens(private), param.at());
         // A string literal is the usual default of a `String`.
         let value = if param.ty.into { converted(private, value) } else { value.to_token_stream() };
         Some(emit! {
-            impl #private::ParamDefault<#at> for #name {
+            impl #generics #private::ParamDefault<#at> for #name {
                 type Value = #ty;
                 fn value() -> #ty { #value }
             }

@@ -5,21 +5,25 @@
 //!
 //! Depends on `input` and `param`, and on `signature` and `tokens`.
 
-use proc_macro2::{Delimiter, Group, TokenStream};
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 
 use super::input::Input;
 use crate::signature::{Param, StateParam};
-use crate::tokens::{emit, end_spans, local, private_alias, projection, qualified, spanned_call};
+use crate::tokens::{
+    arguments_at, emit, end_spans, local, private_alias, projection, qualified, qualified_function,
+    spanned_call,
+};
 
 /// The function `__run`.
 pub(super) fn run_function(input: &Input<'_>) -> TokenStream {
     let (private, name, signature) = (&private_alias(), &input.name, input.signature);
+    let generics = input.generics();
     let ctx = if signature.is_async { emit!(&ctx) } else { emit!(ctx) };
     let arguments = signature.params.iter().map(|param| match param {
         Param::Stored(param) => param.argument(private),
         Param::Context(None) => ctx.clone(),
-        Param::Refused => TokenStream::new(),
+        Param::Refused { .. } => TokenStream::new(),
         Param::Context(Some(marked)) => {
             let of = qualified(private, &marked.ty, marked.spans, "TaskContext", "of");
             emit!(#of(#ctx))
@@ -32,13 +36,13 @@ pub(super) fn run_function(input: &Input<'_>) -> TokenStream {
     let finish = finish(input, emit!(#call #awaited));
     let alias = signature.output.is_result.then(|| {
         let ty = &signature.output.ty;
-        emit!(type __R = #ty;)
+        emit!(type __R #generics = #ty;)
     });
     if signature.is_async {
         // `__DEF` contains the type of this function, which the compiler does not know yet.
         emit! {
             #alias
-            async fn __run(ctx: #private::JobContext, json: #private::String) -> #private::Outcome {
+            async fn __run #generics(ctx: #private::JobContext, json: #private::String) -> #private::Outcome {
                 let params = #private::decode_owned(json, <#name as #private::Task>::DEF, __read)?;
                 #finish
             }
@@ -46,7 +50,7 @@ pub(super) fn run_function(input: &Input<'_>) -> TokenStream {
     } else {
         emit! {
             #alias
-            fn __run(ctx: &#private::JobContext, json: &str) -> #private::Outcome {
+            fn __run #generics(ctx: &#private::JobContext, json: &str) -> #private::Outcome {
                 let params = #private::decode(json, __DEF, __read)?;
                 #finish
             }
@@ -67,22 +71,23 @@ fn finish(input: &Input<'_>, call: TokenStream) -> TokenStream {
     let (private, output) = (&private_alias(), &input.signature.output);
     let whole = end_spans(&output.ty);
     if !output.is_result {
-        let outcome = qualified(private, &output.ty, whole, "TaskOutput", "outcome");
-        return emit!(#outcome(&#call));
+        let outcome = qualified_function(private, &output.ty, whole, "TaskOutput", "outcome");
+        let argument = arguments_at(emit!(&#call), whole);
+        return emit!(#outcome #argument);
     }
     // The type is written once: an error about a name in it would occur at each place.
     let written = local("__R").into_token_stream();
     let into_result = qualified(private, &written, whole, "TaskReturn", "into_result");
     let value = projection(private, &written, output.value_spans, "TaskReturn", "Output");
-    let outcome = qualified(private, &value, output.value_spans, "TaskOutput", "outcome");
+    let outcome = qualified_function(private, &value, output.value_spans, "TaskOutput", "outcome");
+    let stored = arguments_at(emit!(&it), output.value_spans);
     // An error about the type of the error points at the argument of `failed`, from its first to its last
     // token.
-    let mut argument = Group::new(Delimiter::Parenthesis, emit!(it));
-    argument.set_span(output.error_spans.1);
+    let argument = arguments_at(emit!(it), output.error_spans);
     let unsend = spanned_call(emit!(#private::ErrorOf<#written>), "unsend", argument, output.error_spans);
     emit! {
         match #into_result(#call) {
-            #private::Ok(it) => #outcome(&it),
+            #private::Ok(it) => #outcome #stored,
             #private::Err(it) => #private::TaskFailure::failed(#unsend),
         }
     }

@@ -10,16 +10,16 @@ use quote::ToTokens;
 use super::attributes::doc_text;
 use super::input::Input;
 use crate::signature::{StoredParam, StoredType};
-use crate::tokens::{emit, local, private_alias, qualified};
+use crate::tokens::{arguments_at, emit, local, private_alias, qualified_function};
 
 /// The serde impls, written through `TaskParam` and not derived: they compile in a quarter of the time of a
 /// derive, a type that cannot be stored is one error instead of seven, and run-time errors name the
 /// parameter.
 pub(super) fn serde_impls(input: &Input<'_>) -> TokenStream {
-    let (private, name) = (&private_alias(), &input.name);
+    let (private, name, generics) = (&private_alias(), &input.name, input.generics());
     let count = input.stored().count();
     let infos = input.stored().map(|param| param_info(private, param));
-    let puts = input.stored().map(|param| put(private, param));
+    let puts = input.stored().map(|param| put(private, name, param));
     let takes = input.stored().map(|param| take(private, &name.to_token_stream(), param));
     let fields = input.stored().map(|param| {
         let (name, local) = (&param.name, nth_local(param.at));
@@ -27,11 +27,11 @@ pub(super) fn serde_impls(input: &Input<'_>) -> TokenStream {
     });
     emit! {
         const __PARAMS: &[#private::ParamInfo] = &[#(#infos),*];
-        fn __read(object: &mut #private::Object) -> #private::Option<#name> {
+        fn __read #generics(object: &mut #private::Object) -> #private::Option<#name> {
             #(#takes)*
             #private::Some(#name { #(#fields),* })
         }
-        impl #private::Serialize for #name {
+        impl #generics #private::Serialize for #name {
             fn serialize<S: #private::Serializer>(
                 &self,
                 serializer: S,
@@ -63,39 +63,39 @@ fn param_info(private: &TokenStream, param: &StoredParam) -> TokenStream {
 }
 
 /// The statement that serializes one field.
-fn put(private: &TokenStream, param: &StoredParam) -> TokenStream {
+fn put(private: &TokenStream, of: &Ident, param: &StoredParam) -> TokenStream {
     let (name, key) = (&param.name, &param.key);
     match &param.with {
         Some(path) => {
-            let ty = param.ty.owned.tokens(private);
             // A value of its own, so that the function writes into the text and not into a value of serde_json,
             // which would lose the order of a map.
             emit! {
                 {
-                    struct With<'a>(&'a #ty);
+                    struct With<'a>(&'a #of);
                     impl #private::Serialize for With<'_> {
                         fn serialize<S: #private::Serializer>(
                             &self,
                             serializer: S,
                         ) -> #private::Result<S::Ok, S::Error> {
-                            #path::serialize(self.0, serializer)
+                            #path::serialize(&self.0.#name, serializer)
                         }
                     }
-                    #private::SerializeMap::serialize_entry(&mut object, #key, &With(&self.#name))?;
+                    #private::SerializeMap::serialize_entry(&mut object, #key, &With(self))?;
                 }
             }
         }
         None => match &param.ty.large_array {
             None => {
                 let put = param.ty.qualified(private, "TaskParam", "put");
-                emit!(#put(&self.#name, #key, &mut object)?;)
+                let arguments = arguments_at(emit!(&self.#name, #key, &mut object), param.ty.spans);
+                emit!(#put #arguments?;)
             }
             Some(item) if param.ty.optional => {
-                let put = qualified(private, item, param.ty.spans, "TaskParam", "put_array_option");
+                let put = qualified_function(private, item, param.ty.spans, "TaskParam", "put_array_option");
                 emit!(#put(#private::items(&self.#name), #key, &mut object)?;)
             }
             Some(item) => {
-                let put = qualified(private, item, param.ty.spans, "TaskParam", "put_array");
+                let put = qualified_function(private, item, param.ty.spans, "TaskParam", "put_array");
                 emit!(#put(&self.#name, #key, &mut object)?;)
             }
         },
@@ -119,11 +119,13 @@ fn take(private: &TokenStream, of: &TokenStream, param: &StoredParam) -> TokenSt
         }
         (None, Some(default)) => {
             let take = bound_of_take(private, &param.ty, ["take_or", "take_array_or", "take_array_option"]);
-            emit!(#take(object, &__PARAMS[#at], #default))
+            let arguments = arguments_at(emit!(object, &__PARAMS[#at], #default), param.ty.spans);
+            emit!(#take #arguments)
         }
         (None, None) => {
             let take = bound_of_take(private, &param.ty, ["take", "take_array", "take_array_option"]);
-            emit!(#take(object, &__PARAMS[#at]))
+            let arguments = arguments_at(emit!(object, &__PARAMS[#at]), param.ty.spans);
+            emit!(#take #arguments)
         }
     };
     emit!(let #local = #value;)
@@ -133,7 +135,9 @@ fn take(private: &TokenStream, of: &TokenStream, param: &StoredParam) -> TokenSt
 fn bound_of_take(private: &TokenStream, ty: &StoredType, names: [&str; 3]) -> TokenStream {
     match &ty.large_array {
         None => ty.qualified(private, "TaskParam", names[0]),
-        Some(item) => qualified(private, item, ty.spans, "TaskParam", names[if ty.optional { 2 } else { 1 }]),
+        Some(item) => {
+            qualified_function(private, item, ty.spans, "TaskParam", names[if ty.optional { 2 } else { 1 }])
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use super::input::Input;
 use crate::names;
 use crate::options::{Check, Options};
 use crate::signature::{StateParam, type_text};
-use crate::tokens::{emit, end_spans, local, private_alias, projection, qualified, spanned_call};
+use crate::tokens::{
+    emit, end_spans, local, private_alias, projection, qualified, qualified_function, spanned_call,
+};
 
 /// The `Task` impl.
 pub(super) fn task_impl(input: &Input<'_>) -> TokenStream {
@@ -25,8 +27,9 @@ pub(super) fn task_impl(input: &Input<'_>) -> TokenStream {
         true => projection(private, &emit!(__R), (first, last), "TaskReturn", "Output"),
         false => written.ty.clone(),
     };
-    let alias_check = written.may_be_alias.then(|| alias_check(private, &written.ty));
+    let alias_check = written.may_be_alias.then(|| alias_check(input, &written.ty));
     let checks = options.checks.iter().map(|check| option_check(private, check));
+    let generics = input.generics();
     // An error about the type points at the whole path or at the whole line. rustc computes that place from
     // the first and the last token, so both have spans of the return type.
     let (keyword, end) = (Token![type](first), Token![;](last));
@@ -34,9 +37,15 @@ pub(super) fn task_impl(input: &Input<'_>) -> TokenStream {
     let aliases = &options.aliases;
     let aliases = (!aliases.is_empty()).then(|| emit!(.aliases(&[#(#aliases),*])));
     let states: Vec<TokenStream> = input.states().map(|state| state_info(private, state)).collect();
-    let state_list =
-        (!states.is_empty()).then(|| emit!(const __STATE: &[#private::StateInfo] = &[#(#states),*];));
-    let state = (!states.is_empty()).then(|| emit!(.state(__STATE)));
+    // A function, since a constant has no generics, see `Input::generics`.
+    let state_list = (!states.is_empty()).then(|| {
+        emit! {
+            const fn __state #generics() -> &'static [#private::StateInfo] {
+                const { &[#(#states),*] }
+            }
+        }
+    });
+    let state = (!states.is_empty()).then(|| emit!(.state(__state())));
     let set: Vec<TokenStream> = option_values(options).map(|(key, value)| emit!(.#key(#value))).collect();
     let set = (!set.is_empty()).then(|| emit!(.options(#private::TaskOptions::DEFAULT #(#set)*)));
     let run = run_value(input);
@@ -56,7 +65,7 @@ pub(super) fn task_impl(input: &Input<'_>) -> TokenStream {
             #private::module_path!(),
         )
         #doc #aliases #state #set;
-        impl #private::Task for #name {
+        impl #generics #private::Task for #name {
             #keyword Output = #output #end
             const DEF: &'static #private::TaskDef = __DEF;
         }
@@ -66,16 +75,22 @@ pub(super) fn task_impl(input: &Input<'_>) -> TokenStream {
 /// The constant of an option that is not a literal, and its check.
 fn option_check(private: &TokenStream, check: &Check) -> TokenStream {
     let Check { name, ty, value, spans, problem } = check;
-    let (ty, problem) = (ty.tokens(private), local(problem));
-    let refusal = refusal(private, *spans, emit!(problem));
+    let ty = ty.tokens(private);
+    let refused = problem.map(|problem| {
+        let (problem, refusal) = (local(problem), refusal(private, *spans, emit!(problem)));
+        emit!(const _: () = if let #private::Some(problem) = #private::#problem(#name) { #refusal };)
+    });
     emit! {
         const #name: #ty = #value;
-        const _: () = if let #private::Some(problem) = #private::#problem(#name) { #refusal };
+        #refused
     }
 }
 
 /// The check that a return type which is not written as `Result` is none.
-fn alias_check(private: &TokenStream, ty: &TokenStream) -> TokenStream {
+fn alias_check(input: &Input<'_>, ty: &TokenStream) -> TokenStream {
+    let (private, generics) = (&private_alias(), input.generics());
+    // In the place of the generics.
+    let unnamed = Token![_](input.signature.name.span());
     let text = format!(
         "`{0}` hides a `Result`, so its error would be stored as a success\nhelp: write `Result<..>` as the \
          return type",
@@ -84,11 +99,13 @@ fn alias_check(private: &TokenStream, ty: &TokenStream) -> TokenStream {
     let refusal = refusal(private, end_spans(ty), emit!(#text));
     // If the type cannot be stored, that is the only error: the compiler does not evaluate a constant with a
     // type error.
-    let outcome = qualified(private, ty, end_spans(ty), "TaskOutput", "outcome");
+    let outcome = qualified_function(private, ty, end_spans(ty), "TaskOutput", "outcome");
     emit! {
-        const _: () = {
+        const #unnamed: () = {
             let _ = #outcome;
-            if #private::Written::<#ty>::IS_RESULT { #refusal }
+            // Outside of `<..>`, see `Input::generics`.
+            type __R #generics = #ty;
+            if #private::Written::<__R>::IS_RESULT { #refusal }
         };
     }
 }

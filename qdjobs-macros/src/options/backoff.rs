@@ -64,6 +64,18 @@ pub(super) fn backoff(
             errors.add_with_help(value, "`exponential` needs the first wait", EXPONENTIAL);
             None
         }
+        value if is_word(value, "none") => {
+            errors.add_with_help(
+                value,
+                "`backoff` needs a wait",
+                "for no wait write backoff = fixed(\"0s\")",
+            );
+            None
+        }
+        value if is_word(value, "exp") || is_word(value, "expo") => {
+            errors.add_with_help(value, "unknown backoff", EXPONENTIAL);
+            None
+        }
         value if is_function(value) => Some(emit!(#kind::Custom(#value))),
         value => Some(Check::new(OptionType::Backoff, value, value).add_to(checks)),
     }

@@ -25,7 +25,7 @@ use crate::tokens::{emit, private_alias};
 use backoff::backoff;
 use known::{OPTIONS, is_name, unknown_option};
 pub(crate) use values::Check;
-use values::{integer, queue, timeout};
+use values::{OptionType, integer, queue, timeout};
 
 /// The options of one task. Values are constant expressions, ready to emit.
 pub(crate) struct Options {
@@ -157,7 +157,7 @@ impl Options {
         errors: &mut Errors,
     ) -> syn::Result<()> {
         let listed = input.peek(syn::token::Paren);
-        let assigned = input.peek(Token![=]) && !input.peek(Token![==]);
+        let assigned = input.peek(Token![=]) && !input.peek(Token![==]) && !input.peek(Token![=>]);
         let problem = |what: &str| {
             Err(syn::Error::new(key.span(), format!("the option `{word}` {what}\nhelp: {example}")))
         };
@@ -180,11 +180,8 @@ impl Options {
             // Read before all other options, see `runtime_path`.
             "crate" => drop(path_of_crate(input, example)?),
             "queue" => self.queue = queue(input.parse()?, checks, errors),
-            "priority" => {
-                let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
-                self.priority = integer(word, input.parse()?, range, errors);
-            }
-            "retries" => self.retries = integer(word, input.parse()?, 0..=i64::from(u32::MAX), errors),
+            "priority" => self.priority = integer(OptionType::Priority, input.parse()?, checks, errors),
+            "retries" => self.retries = integer(OptionType::Retries, input.parse()?, checks, errors),
             "timeout" => self.timeout = timeout(private, input.parse()?, checks, errors),
             _ => self.backoff = backoff(private, input.parse::<Expr>()?, checks, errors),
         }
@@ -249,7 +246,10 @@ fn expect_comma(input: ParseStream<'_>, errors: &mut Errors) {
         return;
     }
     if input.parse::<Token![,]>().is_err() {
-        errors.push(input.error("expected `,` between two options"));
+        let next = input.cursor().token_tree().map(|(token, _)| token.to_string()).unwrap_or_default();
+        errors.push(
+            input.error(format_args!("expected `,` between two options\nhelp: add a comma before `{next}`")),
+        );
         skip_to_comma(input);
         // This comma follows the tokens that were skipped.
         let _ = input.parse::<Token![,]>();

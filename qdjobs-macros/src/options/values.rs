@@ -5,7 +5,6 @@
 //!
 //! Depends on `duration`, `names`, `diagnostics` and `tokens`.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -17,20 +16,24 @@ use crate::tokens::{emit, end_spans, local, words_without_quotes};
 use crate::{duration, names};
 
 /// A constant for the value of an option that is not a literal, and the function of the runtime that returns
-/// what is wrong with it (`task/option_checks.rs`).
+/// what is wrong with it (`task/option_checks.rs`), if the type allows wrong values.
+///
+/// If the value cannot be computed, rustc shows the name of the constant.
 pub(crate) struct Check {
     pub(crate) name: Ident,
     pub(crate) ty: OptionType,
     pub(crate) value: TokenStream,
     /// The spans of the first and the last token of the value as written.
     pub(crate) spans: (Span, Span),
-    pub(crate) problem: &'static str,
+    pub(crate) problem: Option<&'static str>,
 }
 
 /// An option whose value can be a constant.
 #[derive(Clone, Copy)]
 pub(crate) enum OptionType {
     Queue,
+    Priority,
+    Retries,
     Timeout,
     Factor,
     Backoff,
@@ -41,6 +44,8 @@ impl OptionType {
     pub(crate) fn tokens(self, private: &TokenStream) -> TokenStream {
         match self {
             OptionType::Queue => emit!(&'static str),
+            OptionType::Priority => emit!(i32),
+            OptionType::Retries => emit!(u32),
             OptionType::Timeout => emit!(#private::Duration),
             OptionType::Factor => emit!(f64),
             OptionType::Backoff => emit!(#private::Backoff),
@@ -52,10 +57,12 @@ impl Check {
     /// The check of `value`, which is written as `written`.
     pub(super) fn new(ty: OptionType, value: &impl ToTokens, written: &impl ToTokens) -> Check {
         let (name, problem) = match ty {
-            OptionType::Queue => ("__QUEUE", "queue_problem"),
-            OptionType::Timeout => ("__TIMEOUT", "timeout_problem"),
-            OptionType::Factor => ("__FACTOR", "factor_problem"),
-            OptionType::Backoff => ("__BACKOFF", "backoff_problem"),
+            OptionType::Queue => ("THE_QUEUE", Some("queue_problem")),
+            OptionType::Priority => ("THE_PRIORITY", None),
+            OptionType::Retries => ("THE_RETRIES", None),
+            OptionType::Timeout => ("THE_TIMEOUT", Some("timeout_problem")),
+            OptionType::Factor => ("THE_FACTOR", Some("factor_problem")),
+            OptionType::Backoff => ("THE_BACKOFF", Some("backoff_problem")),
         };
         let (value, spans) = (value.to_token_stream(), end_spans(&written.to_token_stream()));
         Check { name: local(name), ty, value, spans, problem }
@@ -118,19 +125,26 @@ fn is_made_at_run_time(value: &Expr) -> bool {
     }
 }
 
-/// An integer. `range` is the range of the type that the runtime uses for it.
+/// An integer: the value of `priority` or `retries`.
 pub(super) fn integer(
-    word: &str,
+    ty: OptionType,
     value: Expr,
-    range: RangeInclusive<i64>,
+    checks: &mut Vec<Check>,
     errors: &mut Errors,
 ) -> Option<TokenStream> {
+    // The range of the type that the runtime uses for it.
+    let (word, range) = match ty {
+        OptionType::Priority => ("priority", i64::from(i32::MIN)..=i64::from(i32::MAX)),
+        _ => ("retries", 0..=i64::from(u32::MAX)),
+    };
     let (negative, digits) = match &value {
         Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => (true, literal(&unary.expr)),
         other => (false, literal(other)),
     };
     let message = match digits {
-        None if words_without_quotes(&value).is_none() => return Some(value.into_token_stream()),
+        None if words_without_quotes(&value).is_none() => {
+            return Some(Check::new(ty, &value, &value).add_to(checks));
+        }
         Some(Lit::Int(digits)) => match digits.base10_parse::<i64>() {
             Ok(size) if range.contains(&if negative { -size } else { size }) => {
                 return Some(value.into_token_stream());

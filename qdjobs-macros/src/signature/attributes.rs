@@ -31,6 +31,8 @@ pub(super) struct ParamAttributes {
     pub(super) with: Option<Path>,
     /// The lint levels, which stay on the parameter.
     pub(super) lints: Vec<Attribute>,
+    /// Whether a wrong attribute was probably meant to be one with which callers do not pass the parameter.
+    pub(super) is_probably_not_passed: bool,
 }
 
 /// The attributes of this macro, for suggestions.
@@ -74,6 +76,7 @@ pub(super) fn read_attributes(param: &mut PatType, errors: &mut Errors) -> Param
             _ => Err(unknown_attribute(&attr, &word)),
         };
         if let Err(error) = read {
+            found.is_probably_not_passed |= matches!(meant(&word), Some("default" | "state" | "ctx"));
             errors.push(error);
         }
     }
@@ -113,8 +116,7 @@ fn unknown_attribute(attr: &Attribute, word: &str) -> syn::Error {
         _ => {}
     }
     let shown = attr.path().to_token_stream().to_string();
-    let synonym = SYNONYMS.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours);
-    match synonym.or_else(|| suggest(word, PARAM_ATTRIBUTES)) {
+    match meant(word) {
         Some(meant) => error(
             attr,
             format_args!("unknown attribute `{shown}`"),
@@ -131,6 +133,12 @@ fn unknown_attribute(attr: &Attribute, word: &str) -> syn::Error {
     }
 }
 
+/// The attribute that was probably meant by `word`.
+fn meant(word: &str) -> Option<&'static str> {
+    let synonym = SYNONYMS.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours);
+    synonym.or_else(|| suggest(word, PARAM_ATTRIBUTES))
+}
+
 fn without_arguments(attr: &Attribute, word: &str) -> syn::Result<()> {
     match &attr.meta {
         Meta::Path(_) => Ok(()),
@@ -141,13 +149,19 @@ fn without_arguments(attr: &Attribute, word: &str) -> syn::Result<()> {
 fn read_default(attr: &Attribute) -> syn::Result<Default> {
     match &attr.meta {
         Meta::Path(_) => Ok(Default::OfType),
-        Meta::List(list) => list.parse_args().map(|value| Default::Value(Box::new(value))).map_err(|_| {
-            error(
+        Meta::List(list) => match list.parse_args() {
+            Ok(Expr::Assign(named)) => Err(error(
+                attr,
+                "`#[default(..)]` takes one expression, without a name",
+                format_args!("#[default({})]", named.right.to_token_stream()),
+            )),
+            Ok(value) => Ok(Default::Value(Box::new(value))),
+            Err(_) => Err(error(
                 attr,
                 "`#[default(..)]` takes one expression",
                 "#[default(\"en\")], or #[default] for the default of the type",
-            )
-        }),
+            )),
+        },
         Meta::NameValue(_) => {
             Err(error(attr, "the value of `#[default]` must be in parentheses", "#[default(\"en\")]"))
         }

@@ -2,8 +2,8 @@
 //! return type is.
 //!
 //! `attributes` reads the attributes of a parameter, `param` one parameter, `stored_type` the type that is
-//! stored for it. `output` reads the return type, `types` holds helpers for written types. Reads no option
-//! and generates no code.
+//! stored for it. `output` reads the return type, `repair` replaces a refused type, `types` holds helpers for
+//! written types. Reads no option and generates no code.
 //!
 //! Depends on `diagnostics` and `tokens`.
 //!
@@ -13,14 +13,15 @@
 mod attributes;
 mod output;
 mod param;
+mod repair;
 mod stored_type;
 mod types;
 
 use std::collections::HashSet;
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
-use quote::ToTokens;
-use syn::{FnArg, GenericParam, Safety};
+use proc_macro2::Ident;
+use quote::{ToTokens, quote};
+use syn::{FnArg, GenericParam, ReturnType, Safety};
 
 pub(crate) use attributes::Default;
 pub(crate) use output::Output;
@@ -31,6 +32,7 @@ pub(crate) use types::type_text;
 use crate::diagnostics::Errors;
 use output::read_output;
 use param::read_param;
+use repair::{Place, count_lifetimes, repair};
 use stored_type::generic_error;
 
 /// The parsed signature of a task's function.
@@ -39,17 +41,21 @@ pub(crate) struct Signature {
     pub(crate) is_async: bool,
     pub(crate) params: Vec<Param>,
     pub(crate) output: Output,
-    /// Whether rustc reports an error of the signature, so that nothing may be generated from it.
+    /// Whether rustc reports an error of the signature, so that a job cannot call the function.
     pub(crate) is_refused: bool,
-    /// Whether the function must not be emitted, since rustc would report an error of its signature a second
-    /// time.
-    pub(crate) is_hidden: bool,
+    /// Whether it has a `self`. Beside a method, no struct can be generated.
+    pub(crate) has_receiver: bool,
+    /// Whether a type of the signature was replaced, so that the body does not fit.
+    pub(crate) is_repaired: bool,
 }
 
-/// Reads a signature, and removes the macro's attributes from its parameters: rustc does not know them.
+/// Reads a signature, and removes the macro's attributes from its parameters: rustc does not know them. After
+/// an error, removes or replaces also what rustc would report a second time.
 pub(crate) fn read(sig: &mut syn::Signature, struct_name: &Ident, errors: &mut Errors) -> Signature {
-    check_qualifiers(sig, errors);
-    check_generics(sig, errors);
+    let mut is_repaired = check_qualifiers(sig, errors);
+    let is_generic = check_generics(sig, errors);
+    let lifetimes: Vec<Ident> =
+        sig.generics.lifetimes().map(|declared| declared.lifetime.ident.clone()).collect();
     let mut params = Vec::new();
     for input in &mut sig.inputs {
         match input {
@@ -58,11 +64,14 @@ pub(crate) fn read(sig: &mut syn::Signature, struct_name: &Ident, errors: &mut E
                 "a task must be a free function: a stored job has no `self`",
                 "pass shared values with `#[state]`",
             ),
-            FnArg::Typed(param) => match read_param(param, struct_name, errors) {
-                Ok(param) => params.push(param),
-                Err(error) => errors.push(error),
-            },
+            FnArg::Typed(param) => {
+                params.push(read_param(param, struct_name, &lifetimes, &mut is_repaired, errors));
+            }
         }
+    }
+    refuse_second_names(&mut params);
+    if is_generic {
+        params.iter_mut().for_each(refuse);
     }
     let stored = params.iter_mut().filter_map(|param| match param {
         Param::Stored(stored) => Some(stored),
@@ -70,44 +79,65 @@ pub(crate) fn read(sig: &mut syn::Signature, struct_name: &Ident, errors: &mut E
     });
     stored.enumerate().for_each(|(at, param)| param.at = at);
     check_keys(&params, errors);
-    let (output, flaws) = read_output(&sig.output, errors);
+    let (mut output, is_output_refused) = read_output(&sig.output, errors);
+    if is_generic {
+        output.value = quote!(());
+    }
+    if let (true, ReturnType::Type(_, ty)) = (is_output_refused, &mut sig.output) {
+        let may_elide = count_lifetimes(sig.inputs.to_token_stream()) == 1;
+        is_repaired |= repair(ty, Place::Output(&lifetimes, may_elide));
+    }
     Signature {
         name: sig.ident.clone(),
         is_async: sig.asyncness.is_some(),
-        is_refused: flaws.is_of_rustc || has_flaw_of_rustc(&params),
+        is_refused: output.is_refused_by_rustc
+            || params.iter().any(|param| matches!(param, Param::Refused { .. })),
         params,
         output,
-        is_hidden: flaws.is_twice || (flaws.is_elided && references(sig) != 1),
+        has_receiver: sig.receiver().is_some(),
+        is_repaired,
     }
 }
 
-/// The number of references in the parameters. With exactly one, rustc knows the lifetime of the result.
-fn references(sig: &syn::Signature) -> usize {
-    fn count(tokens: TokenStream) -> usize {
-        let one = |token| match token {
-            TokenTree::Group(group) => count(group.stream()),
-            TokenTree::Punct(sign) => usize::from(sign.as_char() == '&'),
-            _ => 0,
-        };
-        tokens.into_iter().map(one).sum()
+impl Signature {
+    /// Whether the params struct is also a value, since no caller passes a parameter.
+    pub(crate) fn is_value(&self) -> bool {
+        self.params.iter().all(|param| {
+            matches!(param, Param::Context(_) | Param::State(_) | Param::Refused { is_passed: false })
+        })
     }
-    count(sig.inputs.to_token_stream())
 }
 
-/// Whether rustc reports two parameters of one name, or a type that is not written.
-fn has_flaw_of_rustc(params: &[Param]) -> bool {
+/// rustc reports two parameters of one name.
+fn refuse_second_names(params: &mut [Param]) {
     let mut names = HashSet::new();
-    params.iter().any(|param| match param {
-        Param::Refused => true,
-        Param::Stored(param) => !names.insert(param.key.clone()),
-        Param::State(param) => !names.insert(param.param.clone()),
-        Param::Context(_) => false,
-    })
+    for param in params {
+        let name = match param {
+            Param::Stored(param) => param.key.clone(),
+            Param::State(param) => param.param.clone(),
+            Param::Context(_) | Param::Refused { .. } => continue,
+        };
+        if !names.insert(name) {
+            refuse(param);
+        }
+    }
+}
+
+fn refuse(param: &mut Param) {
+    let is_passed = match param {
+        Param::Refused { is_passed } => *is_passed,
+        Param::Stored(param) => !param.is_optional(),
+        Param::Context(_) | Param::State(_) => false,
+    };
+    *param = Param::Refused { is_passed };
 }
 
 /// A worker calls a task from safe code, by an ordinary call, with the values of one job.
-fn check_qualifiers(sig: &syn::Signature, errors: &mut Errors) {
-    if let Some(word) = &sig.constness {
+///
+/// Removes what is wrong, since rustc may refuse it as well, but for `unsafe`, on which the body may rely. Returns
+/// whether the body does not fit any more.
+fn check_qualifiers(sig: &mut syn::Signature, errors: &mut Errors) -> bool {
+    if let Some(word) = sig.constness.take() {
         errors.add_with_help(
             word,
             "a task cannot be `const`: a worker calls it at run time",
@@ -121,27 +151,31 @@ fn check_qualifiers(sig: &syn::Signature, errors: &mut Errors) {
             "write a safe task that calls the unsafe function",
         );
     }
-    if let Some(abi) = &sig.abi {
+    if let Some(abi) = sig.abi.take() {
         errors.add_with_help(
             abi,
             "a task cannot have an ABI: the worker calls it as a Rust function",
             "remove `extern`",
         );
     }
-    if let Some(dots) = &sig.variadic {
+    let variadic = sig.variadic.take();
+    if let Some(dots) = &variadic {
         errors.add_with_help(
             dots,
             "a task must have a fixed number of parameters",
             "use a parameter of type `Vec`",
         );
     }
+    variadic.is_some()
 }
 
-fn check_generics(sig: &syn::Signature, errors: &mut Errors) {
+/// Returns whether the function is generic over types or constants.
+fn check_generics(sig: &syn::Signature, errors: &mut Errors) -> bool {
     let generic = sig.generics.params.iter().find(|param| !matches!(param, GenericParam::Lifetime(_)));
     if let Some(param) = generic {
         errors.push(generic_error(param, "a task cannot be generic"));
     }
+    generic.is_some()
 }
 
 /// Each key of the stored JSON belongs to one parameter.

@@ -1,18 +1,18 @@
 //! Decides from the written return type whether a task returns a `Result`, and refuses types that no task can
-//! return: a borrow, `impl Trait`, `dyn`, `!`, a `TaskError` alone.
+//! return: a borrow, `impl Trait`, `dyn`, `!`, a `TaskError` alone, an `Option` of a `Result`.
 //!
 //! Whether the value can be stored is decided by the compiler, with the requirements in the runtime's
 //! `task/output.rs`. It also refuses an alias that hides a `Result`.
 //!
 //! Depends on `types`, `diagnostics` and `tokens`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{GenericArgument, PathArguments, ReturnType, Type, TypeTraitObject};
 
 use super::types::{
-    Part, is_large, is_no_key, is_refused_by_rustc, last_segment, map_arguments, type_text, ungrouped,
-    unsized_type, walk,
+    Part, has_flaw_of_rustc, is_cow_without_lifetime, is_large, is_no_key, is_refused_by_rustc, last_segment,
+    map_arguments, type_text, ungrouped, unsized_type, walk,
 };
 use crate::diagnostics::{Errors, error};
 use crate::tokens::end_spans;
@@ -21,6 +21,10 @@ use crate::tokens::end_spans;
 pub(crate) struct Output {
     /// The type as written; `()` if there is none.
     pub(crate) ty: TokenStream,
+    /// The type of the value as written. `()` if it is not written, or if the type is refused.
+    pub(crate) value: TokenStream,
+    /// Whether rustc reports an error of the type.
+    pub(crate) is_refused_by_rustc: bool,
     /// Whether it is written as `Result`: the last segment of its path has this name.
     pub(crate) is_result: bool,
     /// Whether it is another path, so that it can be an alias of a `Result`.
@@ -31,50 +35,83 @@ pub(crate) struct Output {
     pub(crate) error_spans: (Span, Span),
 }
 
-/// What a return type contains that only rustc or nobody reports well.
-#[derive(Default)]
-pub(super) struct Flaws {
-    /// rustc reports the same error at the function.
-    pub(super) is_of_rustc: bool,
-    /// rustc would report the error a second time, at the function.
-    pub(super) is_twice: bool,
-    /// A reference has no lifetime: rustc reports it, too, unless the parameters have exactly one.
-    pub(super) is_elided: bool,
-}
-
-/// Reads the return type.
-pub(super) fn read_output(output: &ReturnType, errors: &mut Errors) -> (Output, Flaws) {
-    let mut flaws = Flaws::default();
+/// Reads the return type. Returns also whether it is refused.
+pub(super) fn read_output(output: &ReturnType, errors: &mut Errors) -> (Output, bool) {
     let ReturnType::Type(_, ty) = output else {
         let ty = quote!(());
         let spans = end_spans(&ty);
-        return (
-            Output { ty, is_result: false, may_be_alias: false, value_spans: spans, error_spans: spans },
-            flaws,
-        );
+        let output = Output {
+            value: ty.clone(),
+            ty,
+            is_refused_by_rustc: false,
+            is_result: false,
+            may_be_alias: false,
+            value_spans: spans,
+            error_spans: spans,
+        };
+        return (output, false);
     };
     let ty = ungrouped(ty);
     let arguments = result_arguments(ty);
     let is_result = arguments.is_some();
     let (value, error) = arguments.unwrap_or_default();
     let checked = match (is_result, value) {
-        (false, _) => check_value(ty, ty, &mut flaws),
-        (true, Some(value)) => check_value(value, ty, &mut flaws),
+        (false, _) => check_no_result(ty).and_then(|()| check_value(ty, ty)),
+        (true, Some(value)) => check_value(value, ty),
         (true, None) => Ok(()),
     };
-    let checked = checked.and_then(|()| error.map_or(Ok(()), |error| check_error(error, &mut flaws)));
+    let checked = checked.and_then(|()| error.map_or(Ok(()), check_error));
+    let is_refused = checked.is_err();
     if let Err(error) = checked {
         errors.push(error);
     }
+    let is_refused_by_rustc = has_flaw_of_rustc(ty);
     let spans = |part: Option<&Type>| end_spans(&part.unwrap_or(ty).to_token_stream());
+    let stored = if is_result { value } else { Some(ty) };
     let output = Output {
         ty: ty.to_token_stream(),
+        value: match stored {
+            Some(value) if !is_refused && !is_refused_by_rustc => value.to_token_stream(),
+            _ => quote!(()),
+        },
+        is_refused_by_rustc,
         is_result,
         may_be_alias: !is_result && matches!(ty, Type::Path(_) | Type::Macro(_)),
         value_spans: spans(value),
         error_spans: spans(error),
     };
-    (output, flaws)
+    (output, is_refused)
+}
+
+/// Refuses a `Result` inside of a type whose value is the only one: its error would be stored as a success.
+fn check_no_result(ty: &Type) -> syn::Result<()> {
+    let mut inner = ty;
+    loop {
+        let Some((word, PathArguments::AngleBracketed(arguments))) = last_segment(inner) else {
+            return Ok(());
+        };
+        if word == "Result" {
+            return Err(wrapped_error(word, inner, ty));
+        }
+        let is_wrapper = ["Option", "Box", "Arc", "Rc", "Cow"].iter().any(|known| word == known);
+        match arguments.args.last() {
+            Some(GenericArgument::Type(argument)) if is_wrapper => inner = argument,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The error for a `Result` inside of another type. `whole` is the return type.
+fn wrapped_error(word: &Ident, result: &Type, whole: &Type) -> syn::Error {
+    let (text, whole) = (type_text(result.to_token_stream()), type_text(whole.to_token_stream()));
+    let help = match result_arguments(result) {
+        Some((Some(value), Some(error))) if whole == format!("Option<{text}>") => {
+            let (value, error) = (type_text(value.to_token_stream()), type_text(error.to_token_stream()));
+            format!("return `Result<Option<{value}>, {error}>`")
+        }
+        _ => format!("return `{text}`"),
+    };
+    error(word, format_args!("`{whole}` hides a `Result`, so its error would be stored as a success"), help)
 }
 
 /// For a type that is written as `Result`: its value and its error, as far as they are written.
@@ -92,23 +129,16 @@ fn result_arguments(ty: &Type) -> Option<(Option<&Type>, Option<&Type>)> {
 }
 
 /// Checks the type of the value. `whole` is the return type.
-fn check_value(ty: &Type, whole: &Type, flaws: &mut Flaws) -> syn::Result<()> {
+fn check_value(ty: &Type, whole: &Type) -> syn::Result<()> {
     walk(ty, &mut |part| match part {
         Part::Lifetime(lifetime) if lifetime.ident != "static" => Err(borrowed_error(lifetime)),
         Part::Lifetime(_) => Ok(true),
-        Part::Type(part, behind_pointer) => check_part(part, behind_pointer, ty, whole, flaws),
+        Part::Type(part, behind_pointer) => check_part(part, behind_pointer, ty, whole),
     })
 }
 
-fn check_part(
-    part: &Type,
-    behind_pointer: bool,
-    ty: &Type,
-    whole: &Type,
-    flaws: &mut Flaws,
-) -> syn::Result<bool> {
+fn check_part(part: &Type, behind_pointer: bool, ty: &Type, whole: &Type) -> syn::Result<bool> {
     if !behind_pointer && let Some((_, owned)) = unsized_type(part) {
-        flaws.is_twice = true;
         return Err(unsized_error(part, &owned));
     }
     match part {
@@ -122,13 +152,9 @@ fn check_part(
             "the result of a task cannot be `impl Trait`: it must have a named type",
             "write the type; for a future use `async fn`",
         )),
-        Type::TraitObject(object) => {
-            flaws.is_twice |= !behind_pointer;
-            Err(dyn_error(object, ty))
-        }
+        Type::TraitObject(object) => Err(dyn_error(object, ty)),
         Type::Reference(reference) => {
             let is_static = reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
-            flaws.is_elided = reference.lifetime.is_none();
             Err(if is_static {
                 static_error(reference.and_token)
             } else {
@@ -145,10 +171,8 @@ fn check_part(
             "the result of a task cannot be a function: it is stored as JSON",
             "return a value that identifies the function",
         )),
-        part if is_refused_by_rustc(part) => {
-            flaws.is_of_rustc = true;
-            Ok(false)
-        }
+        Type::Path(_) if is_cow_without_lifetime(part) => Err(borrowed_error(part)),
+        part if is_refused_by_rustc(part) => Ok(false),
         part => check_limits(part),
     }
 }
@@ -184,27 +208,21 @@ fn impossible_key(ty: &Type) -> Option<&Type> {
 }
 
 /// Checks the type of the error.
-fn check_error(ty: &Type, flaws: &mut Flaws) -> syn::Result<()> {
+fn check_error(ty: &Type) -> syn::Result<()> {
     walk(ty, &mut |part| match part {
         Part::Lifetime(lifetime) if lifetime.ident != "static" => Err(borrowed_error(lifetime)),
         Part::Type(Type::Reference(reference), _) => match &reference.lifetime {
             Some(lifetime) if lifetime.ident == "static" => Ok(true),
-            lifetime => {
-                flaws.is_elided = lifetime.is_none();
-                Err(borrowed_error(reference.and_token))
-            }
+            _ => Err(borrowed_error(reference.and_token)),
         },
-        Part::Type(part, _) if is_refused_by_rustc(part) => {
-            flaws.is_of_rustc = true;
-            Ok(false)
-        }
+        Part::Type(part, _) if is_refused_by_rustc(part) => Ok(false),
+        Part::Type(part, _) if is_cow_without_lifetime(part) => Err(borrowed_error(part)),
         Part::Type(part @ Type::ImplTrait(_), _) => Err(error(
             part,
             "the error of a task cannot be `impl Trait`: it must have a named type",
             "write the type, or `Box<dyn std::error::Error>`",
         )),
         Part::Type(part @ Type::TraitObject(_), false) => {
-            flaws.is_twice = true;
             let text = type_text(part.to_token_stream());
             Err(error(
                 part,
@@ -213,10 +231,7 @@ fn check_error(ty: &Type, flaws: &mut Flaws) -> syn::Result<()> {
             ))
         }
         Part::Type(part, false) => match unsized_type(part) {
-            Some((_, owned)) => {
-                flaws.is_twice = true;
-                Err(unsized_error(part, &owned))
-            }
+            Some((_, owned)) => Err(unsized_error(part, &owned)),
             None => Ok(true),
         },
         _ => Ok(true),
@@ -250,10 +265,11 @@ fn dyn_error(object: &TypeTraitObject, ty: &Type) -> syn::Error {
 
 fn unsized_error(ty: &Type, owned: &TokenStream) -> syn::Error {
     let text = type_text(ty.to_token_stream());
+    let own = if text == "Path" { "; for a type of your own write `self::Path`" } else { "" };
     error(
         ty,
         format_args!("a task cannot return `{text}`, whose size is not known"),
-        format_args!("return the owned type, `{}`", type_text(owned.clone())),
+        format_args!("return the owned type, `{}`{own}", type_text(owned.clone())),
     )
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The type that is stored for it is decided in `stored_type`. Generates no code: see `expand/param.rs`.
 //!
-//! Depends on `attributes`, `stored_type`, `types`, `diagnostics` and `tokens`.
+//! Depends on `attributes`, `stored_type`, `repair`, `types`, `diagnostics` and `tokens`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
@@ -11,10 +11,9 @@ use syn::ext::IdentExt;
 use syn::{Attribute, Lifetime, LitStr, Pat, PatType, Path, Type, TypeReference};
 
 use super::attributes::{Default, ParamAttributes, check_not_stored, read_attributes};
-use super::stored_type::{StoredType, stored_type, with_known_size};
-use super::types::{
-    Part, is_named, is_refused_by_rustc, option_of, type_text, ungrouped, unsized_type, walk,
-};
+use super::repair::{Place, repair};
+use super::stored_type::{StoredType, stored_type};
+use super::types::{Part, has_flaw_of_rustc, is_named, option_of, type_text, ungrouped, unsized_type, walk};
 use crate::diagnostics::{Errors, error};
 use crate::tokens::{end_spans, words_without_quotes};
 
@@ -26,8 +25,8 @@ pub(crate) enum Param {
     Context(Option<MarkedContext>),
     /// `#[state] db: &Db` or `#[state] db: Arc<Db>`
     State(StateParam),
-    /// A parameter whose type rustc refuses, with an error of its own.
-    Refused,
+    /// A parameter with an error, of the macro or of rustc. Callers probably pass it to `new`, or not.
+    Refused { is_passed: bool },
 }
 
 /// The type behind the reference of a parameter that is marked with `#[ctx]`.
@@ -81,41 +80,51 @@ pub(crate) struct StateParam {
     pub(crate) cloned: bool,
 }
 
-/// Reads one parameter and removes the macro's attributes from it.
+/// Reads one parameter and removes the macro's attributes from it. If it is refused, replaces what rustc would
+/// refuse, too, and sets `is_repaired`. `lifetimes` are those that the function declares.
 pub(super) fn read_param(
     param: &mut PatType,
     struct_name: &Ident,
+    lifetimes: &[Ident],
+    is_repaired: &mut bool,
     errors: &mut Errors,
-) -> syn::Result<Param> {
+) -> Param {
     let attributes = read_attributes(param, errors);
+    let is_passed = is_probably_passed(param, &attributes);
+    let is_unclear = attributes.is_probably_not_passed;
+    match read_valid_param(param, struct_name, attributes, errors) {
+        Ok(Some(param)) if !is_unclear => return param,
+        Ok(_) => {}
+        Err(error) => {
+            errors.push(error);
+            *is_repaired |= repair(&mut param.ty, Place::Param(lifetimes)) | repair_pattern(&mut param.pat);
+        }
+    }
+    Param::Refused { is_passed }
+}
+
+/// Reads one parameter. Returns `None` if rustc refuses its type.
+fn read_valid_param(
+    param: &PatType,
+    struct_name: &Ident,
+    attributes: ParamAttributes,
+    errors: &mut Errors,
+) -> syn::Result<Option<Param>> {
     let name = param_name(&param.pat, struct_name)?;
     if has_flaw_of_rustc(&param.ty) {
-        return Ok(Param::Refused);
+        return Ok(None);
     }
     let ty = ungrouped(&param.ty);
     if attributes.ctx.is_some() || is_context(ty) {
         check_not_stored(&attributes, "the job's context", errors);
-        return context(ty, &attributes);
+        return context(ty, &attributes).map(Some);
     }
     if attributes.state.is_some() {
         check_not_stored(&attributes, "shared state", errors);
-        let state = state(&name, ty);
-        // rustc would report a type without a known size a second time.
-        if state.is_err() && (unsized_type(ty).is_some() || matches!(ty, Type::TraitObject(_))) {
-            *param.ty = syn::parse_quote!(&(#ty));
-        }
-        return state.map(Param::State);
+        return state(&name, ty).map(Param::State).map(Some);
     }
     check_not_of_worker(ty)?;
-    let ty = match stored_type(ty, attributes.with.is_some()) {
-        Ok(ty) => ty,
-        Err(error) => {
-            if let Some(sized) = with_known_size(&param.ty) {
-                *param.ty = sized;
-            }
-            return Err(error);
-        }
-    };
+    let ty = stored_type(ty, attributes.with.is_some())?;
     if let Some((_, Default::Value(value))) = &attributes.default
         && let Some(words) = words_without_quotes(value).filter(|_| ty.is_text())
     {
@@ -125,7 +134,7 @@ pub(super) fn read_param(
             format_args!("#[default(\"{words}\")]"),
         );
     }
-    Ok(Param::Stored(Box::new(StoredParam {
+    Ok(Some(Param::Stored(Box::new(StoredParam {
         key: name.unraw().to_string(),
         name,
         // Set when all parameters are read.
@@ -136,17 +145,27 @@ pub(super) fn read_param(
         ty,
         default: attributes.default.map(|(_, default)| default),
         with: attributes.with,
-    })))
+    }))))
 }
 
-/// Whether rustc refuses a part of the type, such as `_`.
-fn has_flaw_of_rustc(ty: &Type) -> bool {
-    let mut found = false;
-    let _ = walk(ty, &mut |part| {
-        found |= matches!(part, Part::Type(part, _) if is_refused_by_rustc(part));
-        Ok(true)
-    });
-    found
+/// Whether callers probably pass the parameter to `new`, if it is refused.
+fn is_probably_passed(param: &PatType, attributes: &ParamAttributes) -> bool {
+    let is_of_worker = attributes.state.is_some() || attributes.ctx.is_some();
+    let is_optional = attributes.default.is_some() || option_of(ungrouped(&param.ty)).is_some();
+    // Other frameworks pass `State(db): State<Db>`.
+    let is_extractor = matches!(&*param.pat, Pat::TupleStruct(_));
+    let is_not_passed = is_of_worker || is_optional || is_extractor || attributes.is_probably_not_passed;
+    !is_not_passed && check_not_of_worker(&param.ty).is_ok()
+}
+
+/// Replaces a pattern that does not match each value, which rustc refuses. Returns whether it was one.
+fn repair_pattern(pat: &mut Pat) -> bool {
+    let is_refused =
+        !matches!(pat, Pat::Ident(_) | Pat::Wild(_) | Pat::Tuple(_) | Pat::Struct(_) | Pat::Reference(_));
+    if is_refused {
+        *pat = syn::parse_quote!(_);
+    }
+    is_refused
 }
 
 /// Refuses the context and the queue inside a type that would be stored.

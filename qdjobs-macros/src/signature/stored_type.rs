@@ -10,8 +10,8 @@ use quote::ToTokens;
 use syn::{GenericArgument, PathArguments, Type, TypeReference};
 
 use super::types::{
-    Part, is_large, is_named, is_no_key, last_segment, map_arguments, option_of, type_text, ungrouped,
-    unsized_type, walk,
+    Part, is_cow_without_lifetime, is_dyn_function, is_large, is_named, is_no_key, last_segment,
+    map_arguments, option_of, shared_value, type_text, ungrouped, unsized_type, walk,
 };
 use crate::diagnostics::error;
 use crate::tokens::end_spans;
@@ -35,6 +35,13 @@ pub(crate) struct StoredType {
 }
 
 impl StoredType {
+    /// Whether it is stored for a slice of a type that the user may have misspelt.
+    pub(crate) fn is_slice_of_name(&self) -> bool {
+        let OwnedType::Vec(item) = &self.owned else { return false };
+        let name = item.to_string();
+        name.starts_with(char::is_uppercase) && name.chars().all(char::is_alphanumeric) && name != "String"
+    }
+
     /// Whether a string literal is a value of it.
     pub(super) fn is_text(&self) -> bool {
         self.into && !matches!(self.owned, OwnedType::Vec(_))
@@ -153,7 +160,7 @@ fn owned_of(reference: &TypeReference, custom: bool) -> syn::Result<(OwnedType, 
     if is_named(target, &["str"]) {
         return Ok((OwnedType::String, PassBy::Ref));
     }
-    if is_named(target, &["Path", "OsStr", "CStr"]) {
+    if is_named(target, &["Path", "OsStr", "CStr", "RawValue", "Utf8Path", "BStr"]) {
         let target = target.to_token_stream();
         return Ok((OwnedType::ToOwned(target.clone()), PassBy::Borrow(target)));
     }
@@ -177,6 +184,9 @@ fn owned_of(reference: &TypeReference, custom: bool) -> syn::Result<(OwnedType, 
              stored job",
             format_args!("take `Option<{}>`", type_text(inner.to_token_stream())),
         ));
+    }
+    if !custom {
+        check_shared(target, true)?;
     }
     Ok((as_written(target, custom)?, PassBy::Ref))
 }
@@ -206,7 +216,11 @@ fn check_storable(ty: &Type, custom: bool) -> syn::Result<()> {
         Part::Lifetime(_) => Ok(true),
         Part::Type(part, behind_pointer) => {
             check_part(part, behind_pointer, ty)?;
-            if custom { Ok(true) } else { check_limits_of_serde(part, ty) }
+            if custom {
+                return Ok(true);
+            }
+            check_shared(part, behind_pointer)?;
+            check_limits_of_serde(part, ty)
         }
     })
 }
@@ -228,18 +242,47 @@ fn check_part(part: &Type, behind_pointer: bool, whole: &Type) -> syn::Result<()
             "store the value itself, or its id",
         )),
         Type::ImplTrait(_) => Err(generic_error(whole, "a parameter must have a concrete type")),
+        Type::TraitObject(_) if is_dyn_function(part) => Err(function_error(whole)),
         Type::TraitObject(_) => Err(error(
             whole,
             "a parameter cannot be `dyn`: a stored value is decoded as one concrete type",
             "use a concrete type; for a shared object use `#[state]` and `Arc<dyn ..>`",
         )),
-        Type::FnPtr(_) => Err(error(
-            whole,
-            "a function cannot be stored",
-            "store a value that identifies the function, and select it in the body",
-        )),
+        Type::FnPtr(_) => Err(function_error(whole)),
+        Type::Path(_) if is_cow_without_lifetime(part) => Err(cow_error(part)),
         Type::Path(_) => check_counted(part),
         _ => Ok(()),
+    }
+}
+
+fn cow_error(ty: &Type) -> syn::Error {
+    let text = type_text(ty.to_token_stream()).replacen('<', "<'static, ", 1);
+    error(
+        ty,
+        "a `Cow` in a parameter must be `'static`: it is decoded from the stored job",
+        format_args!("write `{text}`"),
+    )
+}
+
+fn function_error(ty: &Type) -> syn::Error {
+    error(
+        ty,
+        "a function cannot be stored",
+        "store a value that identifies the function, and select it in the body",
+    )
+}
+
+/// Refuses a value that is changed through a shared reference.
+fn check_shared(part: &Type, behind_pointer: bool) -> syn::Result<()> {
+    match shared_value(part, behind_pointer) {
+        Some(word) => Err(error(
+            word,
+            format_args!(
+                "a parameter cannot be `{word}`: each attempt decodes its own value, so changes would be lost"
+            ),
+            "for a value that all jobs of the worker share, mark it with `#[state]`; else take the value itself",
+        )),
+        None => Ok(()),
     }
 }
 
@@ -296,56 +339,14 @@ fn is_wide(ty: &Type) -> bool {
     is_named(ty, &["u128", "i128"])
 }
 
-/// The type with a known size that stands for `ty` in the emitted function after an error: rustc would report
-/// the error a second time.
-pub(super) fn with_known_size(ty: &Type) -> Option<Type> {
-    let ty = ungrouped(ty);
-    if let Some((borrowed, _)) = unsized_type(ty) {
-        return syn::parse2(borrowed).ok();
-    }
-    if let Type::TraitObject(_) = ty {
-        return Some(syn::parse_quote!(&(#ty)));
-    }
-    let mut changed = ty.clone();
-    make_sized(&mut changed).then_some(changed)
-}
-
-/// Replaces each type without a known size inside of `ty`. Returns whether there was one.
-fn make_sized(ty: &mut Type) -> bool {
-    let inner: Vec<&mut Type> = match ty {
-        Type::Group(group) => vec![&mut group.elem],
-        Type::Paren(paren) => vec![&mut paren.elem],
-        Type::Slice(slice) => vec![&mut slice.elem],
-        Type::Array(array) => vec![&mut array.elem],
-        Type::Tuple(tuple) => tuple.elems.iter_mut().collect(),
-        Type::Reference(reference) => match &mut *reference.elem {
-            Type::Slice(slice) => vec![&mut slice.elem],
-            _ => return false,
-        },
-        Type::Path(path) => {
-            let Some(last) = path.path.segments.last_mut() else { return false };
-            let PathArguments::AngleBracketed(arguments) = &mut last.arguments else { return false };
-            let types = arguments.args.iter_mut().filter_map(|argument| match argument {
-                GenericArgument::Type(ty) => Some(ty),
-                _ => None,
-            });
-            types.collect()
-        }
-        _ => return false,
-    };
-    let mut changed = false;
-    for ty in inner {
-        match unsized_type(ungrouped(ty)).and_then(|(_, owned)| syn::parse2(owned).ok()) {
-            Some(owned) => (*ty, changed) = (owned, true),
-            None => changed |= make_sized(ty),
-        }
-    }
-    changed
-}
-
 fn unsized_error(ty: &Type, help: String) -> syn::Error {
     let text = type_text(ty.to_token_stream());
-    error(ty, format_args!("a parameter cannot be `{text}`, whose size is not known"), help)
+    let own = if text == "Path" { "; for a type of your own write `self::Path`" } else { "" };
+    error(
+        ty,
+        format_args!("a parameter cannot be `{text}`, whose size is not known"),
+        format_args!("{help}{own}"),
+    )
 }
 
 /// The error for a type parameter of the function and for `impl Trait` in a parameter, which is one.
@@ -375,7 +376,10 @@ impl OwnedType {
             OwnedType::ToOwned(ty) => match type_text(ty.clone()).rsplit("::").next() {
                 Some("Path") => "PathBuf".to_owned(),
                 Some("OsStr") => "OsString".to_owned(),
-                _ => "CString".to_owned(),
+                Some("CStr") => "CString".to_owned(),
+                Some("Utf8Path") => "Utf8PathBuf".to_owned(),
+                Some("BStr") => "BString".to_owned(),
+                _ => "Box<RawValue>".to_owned(),
             },
             OwnedType::Option(_, inner, _) => format!("Option<{}>", inner.text()),
         }

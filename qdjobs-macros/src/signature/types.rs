@@ -7,7 +7,9 @@
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{Expr, GenericArgument, Lifetime, Lit, PathArguments, Type, TypeArray};
+use syn::{
+    Expr, GenericArgument, Lifetime, Lit, PathArguments, PathSegment, Type, TypeArray, TypeParamBound,
+};
 
 /// The type without parentheses and without the invisible groups that `macro_rules!` adds.
 pub(super) fn ungrouped(ty: &Type) -> &Type {
@@ -114,8 +116,18 @@ pub(super) fn is_refused_by_rustc(ty: &Type) -> bool {
     }
 }
 
+/// Whether rustc refuses a part of the type, such as `_`.
+pub(super) fn has_flaw_of_rustc(ty: &Type) -> bool {
+    let mut found = false;
+    let _ = walk(ty, &mut |part| {
+        found |= matches!(part, Part::Type(part, _) if is_refused_by_rustc(part));
+        Ok(true)
+    });
+    found
+}
+
 /// Whether a type of this name owns a value that need not be `Sized`.
-fn is_pointer(word: &Ident) -> bool {
+pub(super) fn is_pointer(word: &Ident) -> bool {
     ["Box", "Arc", "Rc", "Cow", "Weak", "Mutex", "RwLock", "RefCell", "PhantomData"]
         .iter()
         .any(|known| word == known)
@@ -139,11 +151,55 @@ pub(super) fn is_no_key(ty: &Type) -> bool {
     match ty {
         Type::Tuple(_) | Type::Array(_) | Type::Slice(_) => true,
         ty => last_segment(ty).is_some_and(|(word, _)| {
-            ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet"]
-                .iter()
-                .any(|known| word == known)
+            // `None` is `null`; the others are written as objects or lists.
+            let of_std = ["Option", "Duration", "SystemTime", "Range", "RangeInclusive"];
+            let lists = ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet"];
+            of_std.iter().chain(&lists).any(|known| word == known)
         }),
     }
+}
+
+/// The name of a type whose value can be changed through a shared reference, which a stored value cannot share.
+/// `behind_pointer` is whether the type is behind a pointer.
+pub(super) fn shared_value(ty: &Type, behind_pointer: bool) -> Option<&Ident> {
+    let (word, arguments) = last_segment(ty)?;
+    let is_one_of = |words: &[&str]| words.iter().any(|known| word == known);
+    let is_shared = match arguments {
+        PathArguments::AngleBracketed(_) => {
+            is_one_of(&["Mutex", "RwLock", "OnceLock", "OnceCell", "LazyLock", "LazyCell", "RefCell"])
+                // Types of the user can have these names, too.
+                || (behind_pointer && is_one_of(&["Cell", "DashMap", "DashSet"]))
+        }
+        PathArguments::None => is_atomic(word),
+        PathArguments::Parenthesized(_) => false,
+    };
+    is_shared.then_some(word)
+}
+
+/// Whether this is the name of an atomic number of the standard library.
+fn is_atomic(word: &Ident) -> bool {
+    let number = word.to_string();
+    number.strip_prefix("Atomic").is_some_and(|number| {
+        ["Bool", "U8", "U16", "U32", "U64", "Usize", "I8", "I16", "I32", "I64", "Isize"].contains(&number)
+    })
+}
+
+/// Whether the type is a `Cow` without its lifetime, which a function may leave out and a struct may not.
+pub(super) fn is_cow_without_lifetime(ty: &Type) -> bool {
+    match last_segment(ty) {
+        Some((word, PathArguments::AngleBracketed(arguments))) => {
+            word == "Cow" && matches!(arguments.args.first(), Some(GenericArgument::Type(_)))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the type is `dyn Fn(..)`, or one of the other traits of functions.
+pub(super) fn is_dyn_function(ty: &Type) -> bool {
+    let Type::TraitObject(object) = ty else { return false };
+    let Some(TypeParamBound::Trait(bound)) = object.bounds.first() else { return false };
+    let is_function = |last: &PathSegment| matches!(last.arguments, PathArguments::Parenthesized(_));
+    bound.path.segments.last().is_some_and(is_function)
 }
 
 /// For a type without a known size: the borrowed type, and the owned one.
@@ -157,13 +213,18 @@ pub(super) fn unsized_type(ty: &Type) -> Option<(TokenStream, TokenStream)> {
     if !arguments.is_none() || path.qself.is_some() {
         return None;
     }
-    let is_of_std = path.path.segments.len() > 1;
-    let owned = match word.to_string().as_str() {
-        "str" => quote!(String),
-        // A type of the user can have this name.
-        "Path" if is_of_std && path.path.segments[0].ident == "std" => quote!(std::path::PathBuf),
-        "OsStr" => quote!(std::ffi::OsString),
-        "CStr" => quote!(std::ffi::CString),
+    let first = path.path.segments.first().map(|first| first.ident.to_string()).unwrap_or_default();
+    let owned = match (word.to_string().as_str(), first.as_str()) {
+        ("str", _) => quote!(String),
+        ("OsStr", _) => quote!(std::ffi::OsString),
+        ("CStr", _) => quote!(std::ffi::CString),
+        // A type of the user can have one of these names.
+        ("Path", "std") => quote!(std::path::PathBuf),
+        // Not by a longer path. Else it is probably `std::path::Path`, for which rustc reports many errors.
+        ("Path", "Path") => quote!(PathBuf),
+        ("RawValue", "serde_json") => quote!(Box<#path>),
+        ("Utf8Path", "camino") => quote!(camino::Utf8PathBuf),
+        ("BStr", "bstr") => quote!(bstr::BString),
         _ => return None,
     };
     Some((quote!(&#ty), owned))

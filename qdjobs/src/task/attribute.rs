@@ -71,6 +71,10 @@
 /// `&[T]`, `new` takes anything that converts to the owned type: `"text"`, `[1, 2]`, `&list[..]`. A value whose
 /// type Rust infers from the parameter, such as `.collect()`, needs its type there: `.collect::<Vec<_>>()`.
 ///
+/// A `Mutex`, an atomic number, or another type that is changed through a shared reference is a compile error: each
+/// attempt would change a value of its own. Mark such a value with `#[state]`. `Path` by value is taken for the one
+/// of the standard library, which has no known size; a type of your own that has this name is `self::Path`.
+///
 /// | attribute | effect |
 /// |---|---|
 /// | `#[default]`, `#[default("en")]` | optional; a job stored without the parameter gets the default |
@@ -124,8 +128,8 @@
 /// `TaskError` can set another wait, fail the job without a retry, or cancel it.
 ///
 /// A return type is a `Result` if it is written by this name: `Result<..>`, `io::Result<..>`,
-/// `anyhow::Result<..>`. An alias of another name that hides a `Result` is a compile error, since an `Err`
-/// would be stored as a success.
+/// `anyhow::Result<..>`. An alias of another name that hides a `Result`, and a `Result` inside of an `Option` or a
+/// `Box`, are compile errors, since an `Err` would be stored as a success.
 ///
 /// # Async tasks
 ///

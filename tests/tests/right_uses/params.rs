@@ -11,6 +11,7 @@ use std::time::Duration;
 use qdjobs::Timestamp;
 use qdjobs::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::Running;
 
@@ -98,6 +99,18 @@ fn texts(
 #[test]
 fn texts_are_passed_as_literals() {
     assert_eq!(Running::new().result(Texts::new("a", "b", "c", "d", "e", "f", "g", "h")), "abcdefg");
+}
+
+#[task("param.raw")]
+fn raw(json: &RawValue, maybe: Option<&RawValue>) -> String {
+    [json.get(), maybe.map_or("none", RawValue::get)].concat()
+}
+
+#[test]
+fn raw_json_is_passed_as_a_reference() {
+    let json = RawValue::from_string("[2,1]".to_owned()).unwrap();
+    let call = Raw { maybe: Some(json.clone()), ..Raw::new(json) };
+    assert_eq!(Running::new().result(call), "[2,1][2,1]");
 }
 
 #[task("param.times")]

@@ -169,3 +169,41 @@ fn send_it<'a>(to: &'b str) {
 #[tsak("send")]
 //^^^^ tsak
 fn send_it() {}
+
+//# free_function_with_self
+#[task("send")]
+fn send_it(&self, to: &str) {
+//         ^^^^^ free function
+    self.send(to);
+}
+
+//# const_fn_with_a_body_for_run_time
+#[task("send")]
+const fn send_it() {
+//^^^ remove `const`
+    println!("sent");
+}
+
+//# variadic
+#[task("send")]
+fn send_it(args: ...) {
+//         ^^^^^^^^^ fixed number
+    let _ = args;
+}
+
+//# unknown_abi
+#[task("send")]
+extern "wasm" fn send_it() {}
+//^^^^^^^^^^^ remove `extern`
+
+//# pattern_that_does_not_match_each_value
+#[task("send")]
+fn send_it(Some(x): Option<u8>) {
+//         ^^^^^^^ plain name
+    let _ = x;
+}
+
+//# name_of_the_struct
+#[task("send")]
+fn Cleanup() {}
+// ^^^^^^^ params = CleanupJob

@@ -722,3 +722,43 @@ use qdjobs::Backoff;
 #[task("send", backoff = Backoff::Fixed("5s"))]
 //                       ^^^^^^^ unknown backoff `Backoff::Fixed` | fixed("5s")
 fn send_it() {}
+
+//# backoff_none
+#[task("send", backoff = none)]
+//                       ^^^^ fixed("0s")
+fn send_it() {}
+
+//# backoff_short_for_exponential
+#[task("send", backoff = expo)]
+//                       ^^^^ exponential("1s"
+fn send_it() {}
+
+//# arrow
+#[task("send", retries => 5)]
+//             ^^^^^^^ retries = 5
+fn send_it() {}
+
+//# comma_missing_between_two_options
+#[task("send", retries = 5 queue = "mail")]
+//                         ^^^^^ comma before `queue`
+fn send_it() {}
+
+//# comma_missing_behind_the_name
+#[task("send" retries = 5)]
+//            ^^^^^^^ comma before `retries`
+fn send_it() {}
+
+//# priority_that_overflows
+#[task("send", priority = i32::MAX + 1)]
+//                        ^^^^^^^^^^^^ overflow
+fn send_it() {}
+
+//# retries_that_overflow
+#[task("send", retries = 0 - 1)]
+//                       ^^^^^ overflow
+fn send_it() {}
+
+//# timeout_that_overflows
+#[task("send", timeout = std::time::Duration::from_secs(1 - 2))]
+//                                                      ^^^^^ overflow
+fn send_it() {}

@@ -707,3 +707,276 @@ fn send_it(prices: Vec<HashMap<Vec<u8>, u64>>) {
 //                             ^^^^^^^ a `Vec` of pairs
     let _ = prices;
 }
+
+//# borrowed_list_of_str
+#[task("send")]
+fn send_it(to: &Vec<str>) {}
+//                  ^^^ `String`
+
+//# borrowed_option_of_str
+#[task("send")]
+fn send_it(to: &Option<str>) {}
+//                     ^^^ `String`
+
+//# borrowed_tuple_of_str
+#[task("send")]
+fn send_it(to: &(u8, str)) {}
+//                   ^^^ `String`
+
+//# list_of_dyn
+trait Shape {}
+#[task("send")]
+fn send_it(to: Vec<dyn Shape>) {}
+//             ^^^^^^^^^^^^^^ concrete type
+
+//# option_of_dyn
+trait Shape {}
+#[task("send")]
+fn send_it(to: Option<dyn Shape>) {}
+//                    ^^^ concrete type
+
+//# slice_of_dyn
+trait Shape {}
+#[task("send")]
+fn send_it(to: &[dyn Shape]) {}
+//               ^^^ concrete type
+
+//# undeclared_lifetime_inside
+#[task("send")]
+fn send_it(to: Vec<&'a str>) {}
+//                 ^ owned types
+
+//# undeclared_lifetime_of_a_type
+struct Row<'a>(&'a str);
+#[task("send")]
+fn send_it(row: Row<'a>) {}
+//                  ^^ owned types
+
+//# imported_path
+use std::path::Path;
+#[task("send")]
+fn send_it(file: Path) {}
+//               ^^^^ `&Path` | PathBuf
+
+//# list_of_paths
+use std::path::Path;
+#[task("send")]
+fn send_it(files: Vec<Path>) {}
+//                    ^^^^ PathBuf
+
+//# mutex_in_an_arc
+use std::sync::{Arc, Mutex};
+#[task("send")]
+fn send_it(counter: Arc<Mutex<u64>>) {
+//                      ^^^^^ mark it with `#[state]`
+    *counter.lock().unwrap() += 1;
+}
+
+//# mutex_borrowed
+use std::sync::Mutex;
+#[task("send")]
+fn send_it(counter: &Mutex<u64>) {
+//                   ^^^^^ mark it with `#[state]`
+    *counter.lock().unwrap() += 1;
+}
+
+//# rw_lock_borrowed
+use std::sync::RwLock;
+#[task("send")]
+fn send_it(counter: &RwLock<Vec<u8>>) {
+//                   ^^^^^^ mark it with `#[state]`
+    counter.write().unwrap().push(1);
+}
+
+//# atomic
+use std::sync::atomic::{AtomicU64, Ordering};
+#[task("send")]
+fn send_it(counter: &AtomicU64) {
+//                   ^^^^^^^^^ mark it with `#[state]`
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+//# ref_cell
+use std::cell::RefCell;
+#[task("send")]
+fn send_it(counter: &RefCell<u64>) {
+//                   ^^^^^^^ mark it with `#[state]`
+    *counter.borrow_mut() += 1;
+}
+
+//# cell
+use std::cell::Cell;
+#[task("send")]
+fn send_it(counter: &Cell<u64>) {
+//                   ^^^^ mark it with `#[state]`
+    counter.set(1);
+}
+
+//# map_with_a_duration_as_the_key
+use std::collections::HashMap;
+use std::time::Duration;
+#[task("send")]
+fn send_it(waits: HashMap<Duration, u64>) {
+//                        ^^^^^^^^ a `Vec` of pairs
+    let _ = waits;
+}
+
+//# map_with_an_instant_as_the_key
+use std::collections::BTreeMap;
+#[task("send")]
+fn send_it(waits: &BTreeMap<std::time::SystemTime, u64>) {
+//                          ^^^^^^^^^^^^^^^^^^^^^ a `Vec` of pairs
+    let _ = waits;
+}
+
+//# map_with_an_option_as_the_key
+use std::collections::HashMap;
+#[task("send")]
+fn send_it(names: HashMap<Option<String>, u64>) {
+//                        ^^^^^^^^^^^^^^ a `Vec` of pairs
+    let _ = names;
+}
+
+//# map_with_a_key_without_hash
+use std::collections::HashMap;
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Address(u8);
+#[task("send")]
+fn send_it(counts: HashMap<Address, u64>) {
+//                 ^^^^^^^^^^^^^^^^^^^^^ `Eq` and `Hash`
+    let _ = counts;
+}
+
+//# unknown_type_in_a_list
+#[task("send")]
+fn send_it(to: Vec<Adress>) {
+//                 ^^^^^^ cannot find type
+    let _ = to;
+}
+
+//# unknown_type_behind_an_optional_borrow
+#[task("send")]
+fn send_it(to: Option<&Adress>) {
+//                     ^^^^^^ cannot find type
+    let _ = to;
+}
+
+//# unknown_type_in_a_slice
+#[task("send")]
+fn send_it(to: &[Adress]) {
+//               ^^^^^^ cannot find type
+    let _ = to;
+}
+
+//# unknown_type_in_an_option
+#[task("send")]
+async fn send_it(n: Option<int>) {
+//                         ^^^ cannot find type
+    let _ = n;
+}
+
+//# unknown_type_in_a_map
+use std::collections::HashMap;
+#[task("send")]
+fn send_it(to: HashMap<String, Adress>, cc: &[String]) {
+//                             ^^^^^^ cannot find type
+    let _ = (to, cc);
+}
+
+//# unknown_type_with_a_default
+#[task("send")]
+fn send_it(#[default(vec![])] to: Vec<Adress>) {
+//                                    ^^^^^^ cannot find type
+    let _ = to;
+}
+
+//# cow_without_a_lifetime
+use std::borrow::Cow;
+#[task("send")]
+fn send_it(to: Cow<str>) {
+//             ^^^ Cow<'static, str>
+    let _ = to;
+}
+
+//# type_with_a_static_text
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Row {
+    by: &'static str,
+}
+#[task("send")]
+fn send_it(row: Row) {
+//              ^^^ actually implements `Deserialize<'static>`
+    let _ = row.by;
+}
+
+//# boxed_function
+#[task("send")]
+fn send_it(callback: Box<dyn Fn(u8) -> u8>) {
+//                   ^^^^^^^^^^^^^^^^^^^^^ a function cannot be stored
+    callback(1);
+}
+
+//# function_without_dyn
+#[task("send")]
+fn send_it(callback: Fn(u8)) {
+//                   ^^ a function cannot be stored
+    callback(1);
+}
+
+//# boxed_function_without_dyn
+#[task("send")]
+fn send_it(callback: Box<Fn(u8) -> u8>, n: u8) {
+//                   ^^^ a function cannot be stored
+    callback(n);
+}
+
+//# default_with_a_name
+#[task("send")]
+fn send_it(#[default(value = 5)] n: u8) {
+//         ^^^^^^^^^^^^^^^^^^^^^ #[default(5)]
+    let _ = n;
+}
+
+//# bare_str_that_the_body_uses
+#[task("send")]
+fn send_it(to: str) {
+//             ^^^ `&str`
+    let owned: String = to.to_owned();
+    println!("{owned} {}", to.len());
+}
+
+//# option_of_str_that_the_body_uses
+#[task("send")]
+fn send_it(cc: Option<str>) -> usize {
+//                    ^^^ `Option<&str>`
+    match cc {
+        Some(cc) => cc.len(),
+        None => 0,
+    }
+}
+
+//# list_of_dyn_that_the_body_uses
+trait Shape {
+    fn area(&self) -> f64;
+}
+#[task("send")]
+fn send_it(shapes: Vec<dyn Shape>) -> f64 {
+//                 ^^^^^^^^^^^^^^ concrete type
+    shapes.iter().map(|shape| shape.area()).sum()
+}
+
+//# mutable_that_the_body_uses
+#[task("send")]
+fn send_it(to: &mut Vec<String>) {
+//              ^^^ `mut` before its name
+    to.push("a".to_owned());
+    to.sort();
+}
+
+//# dyn_that_the_body_uses
+use std::io::Write;
+#[task("send")]
+fn send_it(to: &mut dyn Write) -> std::io::Result<()> {
+//              ^^^ `mut` before its name
+    to.write_all(b"a")
+}

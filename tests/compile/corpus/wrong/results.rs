@@ -532,3 +532,109 @@ fn send_it() -> Result<HashMap<(u8, u8), String>, String> {
 //                             ^^^^^^^^ a `Vec` of pairs
     Ok(HashMap::new())
 }
+
+//# undeclared_lifetime
+#[task("send")]
+fn send_it(to: &str) -> &'a str {
+//                      ^ `String`
+    to
+}
+
+//# cow_from_nothing
+use std::borrow::Cow;
+#[task("send")]
+fn send_it() -> Cow<'_, str> {
+//                  ^^ borrow
+    "x".into()
+}
+
+//# cow_from_two
+use std::borrow::Cow;
+#[task("send")]
+fn send_it(to: &str, body: &str) -> Cow<'_, str> {
+//                                      ^^ borrow
+    if to.is_empty() { to.into() } else { body.into() }
+}
+
+//# cow_without_a_lifetime
+use std::borrow::Cow;
+#[task("send")]
+fn send_it(to: &str) -> Cow<str> {
+//                      ^^^ borrow
+    to.into()
+}
+
+//# path
+use std::path::Path;
+#[task("send")]
+fn send_it() -> Path {
+//              ^^^^ `PathBuf`
+    todo!()
+}
+
+//# option_of_a_result
+#[task("send")]
+fn send_it() -> Option<Result<u8, String>> {
+//                     ^^^^^^ Result<Option<u8>, String>
+    None
+}
+
+//# boxed_result
+#[task("send")]
+fn send_it() -> Box<Result<u8, String>> {
+//                  ^^^^^^ return `Result<u8, String>`
+    Box::new(Ok(1))
+}
+
+//# unknown_type_in_a_list
+#[task("send")]
+fn send_it() -> Vec<Delivery> {
+//                  ^^^^^^^^ cannot find type
+    todo!()
+}
+
+//# unknown_type_in_a_list_of_a_result
+#[task("send")]
+async fn send_it() -> Result<Vec<Delivery>, String> {
+//                               ^^^^^^^^ cannot find type
+    todo!()
+}
+
+//# unknown_error_of_a_result
+#[task("send")]
+fn send_it() -> Result<(), MailError> {
+//                         ^^^^^^^^^ cannot find type
+    todo!()
+}
+
+//# deserializable_with_a_static_text
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Sent {
+    by: &'static str,
+}
+#[task("send")]
+fn send_it() -> Result<Sent, String> {
+//              ^^^^^^^^^^^^^^^^^^^^ actually implements `Deserialize<'static>`
+    Ok(Sent { by: "x" })
+}
+
+//# map_with_a_key_without_hash
+use std::collections::HashMap;
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Address(u8);
+#[task("send")]
+fn send_it() -> HashMap<Address, u64> {
+//              ^^^^^^^^^^^^^^^^^^^^^ `Eq` and `Hash`
+    HashMap::new()
+}
+
+//# static_text_in_the_plain_result
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Sent {
+    by: &'static str,
+}
+#[task("send")]
+async fn send_it() -> Sent {
+//                    ^^^^ actually implements `Deserialize<'static>`
+    Sent { by: "x" }
+}

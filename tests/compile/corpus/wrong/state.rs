@@ -311,3 +311,11 @@ fn send_it(#[state] db: &'static Db) {
 //                       ^^^^^^^ remove `'static`
     let _ = db;
 }
+
+//# unknown_type_in_an_arc
+use std::sync::Arc;
+#[task("send")]
+fn send_it(#[state] db: Arc<Databse>) {
+//                          ^^^^^^^ cannot find type
+    let _ = db;
+}
