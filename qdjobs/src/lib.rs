@@ -24,7 +24,7 @@
 //! | **define tasks** | [`#[task]`](macro@task), [`Task`], [`JobContext`], [`StopReason`], [`TaskError`], [`TaskErrorKind`], [`Backoff`], [`TaskDef`], [`Registry`], [`bounds`] |
 //! | **enqueue** | [`JobQueue`], [`AsyncQueue`], [`JobRequest`], [`Enqueue`], [`JobHandle`], [`JobId`], [`futures`] |
 //! | **run** | [`Worker`], [`WorkerHandle`], [`StopHandle`], [`Event`], [`RunningJob`] |
-//! | **inspect** | [`Job`], [`Status`], [`Attempt`], [`AttemptOutcome`], [`Progress`], [`Filter`], [`Page`], [`Counts`], [`WorkerState`], [`WorkerId`], [`Health`], [`HealthState`] |
+//! | **inspect** | [`Job`], [`Status`], [`Attempt`], [`AttemptOutcome`], [`Progress`], [`Filter`], [`Page`], [`Counts`], [`WorkerState`](store::WorkerState), [`WorkerId`], [`Health`], [`HealthState`] |
 //! | **configure** | [`QueueOptions`], `Durability`, [`Clock`], [`Timestamp`] |
 //! | **errors** | [`Error`], [`ErrorKind`], [`ParamProblem`], [`Result`] |
 //! | **stores** | [`store`], `rusqlite` |
@@ -128,7 +128,7 @@ pub use worker::{StopHandle, Worker, WorkerHandle};
 
 // Inspect.
 pub use model::job::{Attempt, AttemptOutcome, Job, Progress, Status, WorkerId};
-pub use store::{Counts, Filter, Health, HealthState, Page, WorkerState};
+pub use store::{Counts, Filter, Health, HealthState, Page};
 
 // Configure.
 pub use model::clock::{Clock, Timestamp};

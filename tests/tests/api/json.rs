@@ -8,10 +8,8 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use qdjobs::prelude::*;
-use qdjobs::store::{Checkpoint, Failure, SqliteHealth};
-use qdjobs::{
-    Attempt, AttemptOutcome, Health, HealthState, Job, JobId, ParamProblem, Status, WorkerId, WorkerState,
-};
+use qdjobs::store::{Checkpoint, Failure, SqliteHealth, WorkerState};
+use qdjobs::{Attempt, AttemptOutcome, Health, HealthState, Job, JobId, ParamProblem, Status, WorkerId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -537,7 +537,7 @@ fn a_stop_handle_releases_the_running_jobs_of_a_stop_that_waits_and_of_a_later_o
         }
         let stopping = std::thread::spawn(move || worker.stop());
         if is_stopping {
-            events.until(|event| matches!(event, OwnedEvent::StopWaits(_)));
+            events.until(|event| matches!(event, OwnedEvent::StopWaits { .. }));
             let elsewhere = stop_handle.clone();
             std::thread::spawn(move || elsewhere.release_now()).join().unwrap();
         }
