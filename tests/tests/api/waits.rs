@@ -66,7 +66,7 @@ fn a_task_that_would_wait_for_a_job_of_its_own_queue_gets_an_error_and_does_not_
 
 #[task("waits.await_child")]
 async fn await_child(ctx: &JobContext) -> Result<u32, qdjobs::Error> {
-    Ok(Child::new(2).enqueue(&ctx.queue().to_async()).await?.await?)
+    Child::new(2).enqueue(&ctx.queue().to_async()).await?.await
 }
 
 #[task("waits.give_up")]
@@ -76,7 +76,7 @@ fn give_up(ctx: &JobContext) -> Result<(String, String), qdjobs::Error> {
 
 #[task("waits.read")]
 fn read(ended: i64, ctx: &JobContext) -> Result<u32, qdjobs::Error> {
-    Ok(ctx.queue().handle(JobId(ended)).wait()?)
+    ctx.queue().handle(JobId(ended)).wait()
 }
 
 /// A queue with a worker of its own.
@@ -84,7 +84,7 @@ struct Elsewhere(JobQueue);
 
 #[task("waits.wait_elsewhere")]
 fn wait_elsewhere(#[state] elsewhere: &Elsewhere) -> Result<u32, qdjobs::Error> {
-    Ok(Child::new(5).enqueue(&elsewhere.0)?.wait()?)
+    Child::new(5).enqueue(&elsewhere.0)?.wait()
 }
 
 #[task("waits.wait_on_a_thread")]
