@@ -477,6 +477,7 @@ fn errors_about_the_function() {
         "fn a() -> Result<(), Box<dyn Error>> {}",
         "fn a() -> Option<Arc<str>> {}",
         "fn a() -> Vec<Result<u8, String>> {}",
+        "fn a(prices: HashMap<Range, u8>) {}",
         "fn a(table: &[Cell], path: self::Path, #[with(lock)] lock: Mutex<u8>, #[state] m: &Mutex<u8>) {}",
         "fn a(#[with(text)] x: u128, #[with(text)] y: HashMap<(u8, u8), [u8; 64]>) {}",
         "fn a(x: HashMap<u128, u8>, #[state] f: Arc<dyn Fn(&str) -> u8>) -> [u8; 32] {}",

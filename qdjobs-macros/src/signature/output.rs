@@ -4,12 +4,13 @@
 //! Whether the value can be stored is decided by the compiler, with the requirements in the runtime's
 //! `task/output.rs`. It also refuses an alias that hides a `Result`.
 //!
-//! Depends on `types`, `diagnostics` and `tokens`.
+//! Depends on `repair`, `types`, `diagnostics` and `tokens`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{GenericArgument, PathArguments, ReturnType, Type, TypeTraitObject};
 
+use super::repair::owned;
 use super::types::{
     Part, has_flaw_of_rustc, is_cow_without_lifetime, is_large, is_no_key, is_refused_by_rustc, last_segment,
     map_arguments, type_text, ungrouped, unsized_type, walk,
@@ -21,7 +22,7 @@ use crate::tokens::end_spans;
 pub(crate) struct Output {
     /// The type as written; `()` if there is none.
     pub(crate) ty: TokenStream,
-    /// The type of the value as written. `()` if it is not written, or if the type is refused.
+    /// The type of the value as written; without references if it is refused. `()` if none is known.
     pub(crate) value: TokenStream,
     /// Whether rustc reports an error of the type.
     pub(crate) is_refused_by_rustc: bool,
@@ -71,8 +72,10 @@ pub(super) fn read_output(output: &ReturnType, errors: &mut Errors) -> (Output, 
     let output = Output {
         ty: ty.to_token_stream(),
         value: match stored {
-            Some(value) if !is_refused && !is_refused_by_rustc => value.to_token_stream(),
-            _ => quote!(()),
+            _ if is_refused_by_rustc => quote!(()),
+            Some(value) if is_refused => owned(value).map_or(quote!(()), Type::into_token_stream),
+            Some(value) => value.to_token_stream(),
+            None => quote!(()),
         },
         is_refused_by_rustc,
         is_result,

@@ -134,6 +134,37 @@ fn known_lifetimes(tokens: TokenStream, place: Place<'_>, is_renamed: &mut bool)
     found
 }
 
+/// The type that was probably meant by a refused type of a result: without references. `None` if none is known.
+pub(super) fn owned(ty: &Type) -> Option<Type> {
+    let ty = ungrouped(ty);
+    if let Some((_, sized)) = unsized_type(ty) {
+        return syn::parse2(sized).ok();
+    }
+    let mut found = ty.clone();
+    match &mut found {
+        Type::Reference(reference) => return owned(&reference.elem),
+        Type::Array(array) => *array.elem = owned(&array.elem)?,
+        Type::Tuple(tuple) => tuple.elems.iter_mut().try_for_each(|item| owned(item).map(|ty| *item = ty))?,
+        Type::Path(path) => {
+            let last = path.path.segments.last_mut()?;
+            if last.ident == "TaskError" || last.ident == "Cow" {
+                return None;
+            }
+            if let PathArguments::AngleBracketed(arguments) = &mut last.arguments {
+                for argument in &mut arguments.args {
+                    match argument {
+                        GenericArgument::Type(ty) => *ty = owned(ty)?,
+                        GenericArgument::Lifetime(_) => return None,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        _ => return None,
+    }
+    Some(found)
+}
+
 /// The number of lifetimes in these tokens, written or left out at a `&`. With exactly one in the parameters,
 /// rustc knows the lifetime of a reference in the result.
 pub(super) fn count_lifetimes(tokens: TokenStream) -> usize {

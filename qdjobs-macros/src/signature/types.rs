@@ -150,11 +150,22 @@ pub(super) fn map_arguments(ty: &Type) -> Option<(&Type, &Type)> {
 pub(super) fn is_no_key(ty: &Type) -> bool {
     match ty {
         Type::Tuple(_) | Type::Array(_) | Type::Slice(_) => true,
-        ty => last_segment(ty).is_some_and(|(word, _)| {
+        ty => last_segment(ty).is_some_and(|(word, arguments)| {
             // `None` is `null`; the others are written as objects or lists.
-            let of_std = ["Option", "Duration", "SystemTime", "Range", "RangeInclusive"];
-            let lists = ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet"];
-            of_std.iter().chain(&lists).any(|known| word == known)
+            let generic = [
+                "Option",
+                "Range",
+                "RangeInclusive",
+                "Vec",
+                "VecDeque",
+                "HashMap",
+                "BTreeMap",
+                "HashSet",
+                "BTreeSet",
+            ];
+            // A type of the user can have the name of a generic one.
+            let known: &[&str] = if arguments.is_none() { &["Duration", "SystemTime"] } else { &generic };
+            known.iter().any(|known| word == known)
         }),
     }
 }

@@ -212,3 +212,27 @@ async fn call(queue: &AsyncQueue) -> qdjobs::Result<()> {
     let job = SendIt::new("a").enqueue(queue).await?;
     Ok(())
 }
+
+//# borrowed_result_that_is_shown
+#[task("send")]
+fn send_it(to: &str) -> Result<Option<&str>, String> {
+//                                    ^ `String`
+    Ok(Some(to))
+}
+fn call(queue: &JobQueue) -> qdjobs::Result<()> {
+    let sent = SendIt::new("a").enqueue(queue)?.wait()?;
+    println!("{}", sent.unwrap_or_default().len());
+    Ok(())
+}
+
+//# static_text_that_is_shown
+#[task("send")]
+fn send_it(n: u8) -> &'static str {
+//                   ^ `String`
+    "sent"
+}
+fn call(queue: &JobQueue) -> qdjobs::Result<()> {
+    let sent = SendIt::new(5).enqueue(queue)?.wait()?;
+    println!("{sent}");
+    Ok(())
+}
