@@ -13,6 +13,7 @@ struct MoveTo {
 }
 #[allow(dead_code, deprecated)]
 impl MoveTo {
+    #[allow(unused_variables)]
     fn new(
         _: impl ::core::marker::Sized,
         to: impl ::qdjobs::__private::Into<::qdjobs::__private::String>,
