@@ -2,15 +2,18 @@
 ::core::compile_error! {
     "a parameter must be a plain name: it is a field of `MoveTo` and a key of the JSON\nhelp: give the parameter a name, and destructure it in the body"
 }
+#[allow(unused_variables, unused_mut)]
 fn move_to(map: &Map, (x, y): (u8, u8), to: &str) -> Result<u8, Error> {
     body(x, y)
 }
+#[allow(unused_variables, unused_mut)]
 ///The parameters of the task [`move_to`].
 #[must_use = "a job does nothing until it is enqueued"]
 struct MoveTo {
     ///The `to` parameter of [`move_to`].
     to: ::qdjobs::__private::String,
 }
+#[allow(unused_variables, unused_mut)]
 #[allow(dead_code, deprecated)]
 impl MoveTo {
     #[allow(unused_variables)]
@@ -30,6 +33,7 @@ impl MoveTo {
         ::qdjobs::__private::enqueue(self, target)
     }
 }
+#[allow(unused_variables, unused_mut)]
 #[allow(dead_code, deprecated, unexpected_cfgs)]
 const _: () = {
     use ::qdjobs::__private as __q;

@@ -121,6 +121,10 @@ impl Function {
     /// Replaces the body by one that fits any signature.
     pub(crate) fn remove_body(&mut self) {
         self.body = emit!({ ::core::unreachable!() });
+    }
+
+    /// Allows unused parameters: after an error, a warning about them is noise.
+    pub(crate) fn allow_unused(&mut self) {
         self.attrs.push(syn::parse_quote!(#[allow(unused_variables, unused_mut)]));
     }
 }

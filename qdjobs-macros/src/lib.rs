@@ -65,9 +65,13 @@ fn expand_task(attr: TokenStream, item: TokenStream) -> TokenStream {
     if signature.is_repaired {
         function.remove_body();
     }
+    let is_valid = function_errors.is_empty() && !signature.is_refused;
+    if !is_valid {
+        function.allow_unused();
+    }
     let register = option_errors.is_empty();
     let input = Input { function: &function, signature: &signature, options: &options, name, register };
-    let generated = match function_errors.is_empty() && !signature.is_refused {
+    let generated = match is_valid {
         true => expand::expand(&input),
         false if signature.has_receiver => TokenStream::new(),
         false => expand::stub(&input),
