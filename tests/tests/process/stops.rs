@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::rng::Rng;
 use crate::signals::{MARGIN, assert_no_files_beside, workers};
-use crate::worker_process::WorkerProcess;
+use crate::worker_process::{WorkerProcess, is_ignored};
 use crate::workspace::{Spread, Workspace};
 
 /// Each way never to return, in each kind of task: the stop takes the shutdown timeout and a moment, and
@@ -120,8 +120,7 @@ fn a_signal_during_the_start_ends_the_process_and_costs_no_job_an_attempt() {
     let jobs = workspace.insert_once(&[("slow", r#"{"ms": 5}"#); 60]);
     let mut ends = Vec::new();
     let (mut by_signal, mut in_peace) = (0, 0);
-    // A shell that runs this in the background ignores SIGINT, and so do all children until they handle it.
-    let int_is_ignored = ignored_signals() >> (Signal::INT.as_raw() - 1) & 1 == 1;
+    let int_is_ignored = is_ignored(Signal::INT);
     for round in 0..30 {
         let mut worker =
             WorkerProcess::worker_soon(&workspace, ["--concurrency", "2", "--shutdown-timeout", "60000"]);
@@ -161,13 +160,6 @@ fn a_signal_during_the_start_ends_the_process_and_costs_no_job_an_attempt() {
     assert!(jobs.iter().all(|id| starts[id] == 1), "{starts:?}");
     assert_eq!(workspace.one::<i64>("SELECT sum(retry_count) + sum(crash_count) FROM qdjobs_jobs", []), 0);
     assert_eq!(workers(&workspace), 0, "the next worker releases those that died of the signal");
-}
-
-/// The signals that this process ignores, one bit each; 0 where the system does not report them.
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// `kill -9` at any moment of a stop: what it had written stays, and what it had not is freed by the next

@@ -230,3 +230,13 @@ impl Drop for WorkerProcess {
         self.kill();
     }
 }
+
+/// Whether this process ignores a signal, and so do its children until they handle it: a shell that runs the tests
+/// in the background ignores SIGINT. `false` where the system does not report it.
+#[cfg(unix)]
+pub(crate) fn is_ignored(signal: rustix::process::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal.as_raw() - 1) & 1 == 1
+}
