@@ -44,11 +44,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "files-looked-at-too-seldom",
-        breaks: "an idle worker learns within a second that its file was replaced",
+        breaks: "a call that waits learns within a second that its file was replaced",
         file: "qdjobs/src/store/sqlite/writer/mod.rs",
         old: "const FILES_EVERY: Duration = Duration::from_millis(500);",
         new: "const FILES_EVERY: Duration = Duration::from_secs(25);",
-        killed_by: api("files::an_idle_worker_notices_that_its_file_was_replaced"),
+        killed_by: api("files::a_call_that_waits_for_a_job_notices_that_its_file_was_replaced"),
     },
     Mutant {
         name: "missing-link-ignored",
