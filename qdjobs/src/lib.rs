@@ -36,7 +36,7 @@
 //! | `sqlite` | yes | `JobQueue::open`, and enqueue inside a rusqlite transaction. Without it, all queues are in memory | rusqlite, inotify on Linux |
 //! | `bundled` | yes | SQLite, compiled into the program. Without it, the system's SQLite is linked | one C compilation |
 //! | `tokio` | yes | `async fn` tasks, thousands of them on a few threads | tokio with its I/O and timers |
-//! | `signals` | yes | `Worker::run`, which stops the worker on SIGINT, SIGTERM, SIGQUIT or SIGHUP; on Windows, with the feature `tokio`, on Ctrl-C, Ctrl-Break or the close of the console | signal-hook |
+//! | `signals` | yes | `Worker::run`, which stops the worker on SIGINT, SIGTERM, SIGQUIT or, on Linux, SIGHUP; on Windows, with the feature `tokio`, on Ctrl-C, Ctrl-Break or the close of the console | signal-hook |
 //!
 //! # Guides
 //!

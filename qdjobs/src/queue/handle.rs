@@ -77,7 +77,7 @@ impl<R> JobHandle<R> {
     ///
     /// Inside a task of the same queue, it returns the result of a job that has ended. Of any other job, it returns
     /// an error of kind [`Config`](ErrorKind::Config), because the task may occupy the only thread that could run
-    /// the job, and the wait would never end. There, make the task an `async fn` and `.await` the handle, or
+    /// the job, and the wait would never end. There, make the task an `async fn` whose future is `Send` and `.await` the handle, or
     /// enqueue the rest of the work as a follow-up job. [`wait_timeout`](JobHandle::wait_timeout) waits also there.
     pub fn wait(&self) -> Result<R>
     where
@@ -151,7 +151,8 @@ fn endless(job: &Job) -> Error {
         ),
     )
     .help(
-        "make the task an `async fn` and `.await` the handle, or enqueue the rest of the work as a follow-up job; \
+        "make the task an `async fn` whose future is `Send` and `.await` the handle, or enqueue the rest of the work as a \
+         follow-up job; \
          `wait_timeout` waits inside a task too, and gives up after a limit",
     )
 }

@@ -175,7 +175,6 @@ enum Flaw {
 /// A member of a nested object that is no field of its type.
 #[derive(Debug)]
 struct UnknownFieldIn {
-    param: &'static str,
     /// The name under which the parameter was given.
     given: String,
     field: UnknownField,
@@ -201,27 +200,27 @@ impl Object {
         found
     }
 
-    fn note_unknown_fields(&mut self, param: &'static str, given: &str, unknown: UnknownFields) {
+    fn note_unknown_fields(&mut self, given: &str, unknown: UnknownFields) {
         let (fields, further) = unknown.into_fields();
         self.further_fields += further;
-        let of = |field| UnknownFieldIn { param, given: given.to_owned(), field };
+        let of = |field| UnknownFieldIn { given: given.to_owned(), field };
         self.unknown_fields.extend(fields.into_iter().map(of));
     }
 
-    /// Whether everything was read. `own` returns the paths to all members that the params write themselves.
-    fn is_read_whole(&self, own: impl FnOnce() -> HashSet<String>) -> bool {
+    /// Whether everything was read. `own` returns the keys of all members that the params write themselves.
+    fn is_read_whole(&self, own: impl FnOnce() -> HashSet<u64>) -> bool {
         self.flaws.is_empty()
             && self.members.is_empty()
             && (self.unknown_fields.is_empty() || self.unknown_fields(&own()).next().is_none())
     }
 
     /// The unknown fields, without those that their own type writes.
-    fn unknown_fields(&self, own: &HashSet<String>) -> impl Iterator<Item = &UnknownFieldIn> {
-        self.unknown_fields.iter().filter(|it| !own.contains(&format!("{}{}", it.param, it.field.path)))
+    fn unknown_fields(&self, own: &HashSet<u64>) -> impl Iterator<Item = &UnknownFieldIn> {
+        self.unknown_fields.iter().filter(|it| !own.contains(&it.field.key))
     }
 
     /// All problems with the params of a task. Of unknown members, at most [`UNKNOWN_MAX`] are listed.
-    fn problems(&self, params: &'static [ParamInfo], own: &HashSet<String>) -> Vec<ParamProblem> {
+    fn problems(&self, params: &'static [ParamInfo], own: &HashSet<u64>) -> Vec<ParamProblem> {
         let flaws = self.flaws.iter();
         let mut problems: Vec<ParamProblem> =
             flaws.map(|(name, flaw)| ParamProblem::new(*name, clip(&flaw.words(), LETTERS_MAX))).collect();
@@ -246,7 +245,7 @@ impl Object {
 
 impl UnknownFieldIn {
     fn problem(&self) -> ParamProblem {
-        let UnknownField { path, name, owner: Owner { type_name, is_variant, fields } } = &self.field;
+        let UnknownField { path, name, owner: Owner { type_name, is_variant, fields }, .. } = &self.field;
         let variant = if *is_variant { "this variant of " } else { "" };
         let help = match suggest(name, fields.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
@@ -258,10 +257,10 @@ impl UnknownFieldIn {
     }
 }
 
-/// The paths to all members that params write themselves. A type can write a member that it does not read.
+/// The keys of all members that params write themselves. A type can write a member that it does not read.
 #[cold]
-fn own_members<P: Serialize>(params: &P) -> HashSet<String> {
-    json::write_loosely(params).map(|json| json::member_paths(&json)).unwrap_or_default()
+fn own_members<P: Serialize>(params: &P) -> HashSet<u64> {
+    json::write_loosely(params).map(|json| json::member_keys(&json)).unwrap_or_default()
 }
 
 /// Reads one parameter with a function of the user or of serde.
@@ -301,9 +300,9 @@ fn read_value<T>(
     value: &RawValue,
     read: impl FnOnce(ParamReader<'_, '_>) -> Result<T, serde_json::Error>,
 ) -> Option<T> {
-    let unknown = UnknownFields::default();
+    let unknown = UnknownFields::of_member(info.name);
     let read = read(Reader::new(&mut serde_json::Deserializer::from_str(value.get()), &unknown));
-    object.note_unknown_fields(info.name, given, unknown);
+    object.note_unknown_fields(given, unknown);
     read.map_err(|error| object.flaws.push((info.name, Flaw::Wrong(error)))).ok()
 }
 

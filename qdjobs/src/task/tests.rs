@@ -913,3 +913,38 @@ fn an_integer_that_a_float_of_the_task_does_not_hold_is_refused_under_every_name
         assert_eq!(check_params(Rough::DEF, json).unwrap(), json);
     }
 }
+
+/// Reads seconds, and writes milliseconds.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "u64", into = "u64")]
+struct Millis(u64);
+
+impl From<u64> for Millis {
+    fn from(seconds: u64) -> Millis {
+        Millis(seconds * 1_000)
+    }
+}
+
+impl From<Millis> for u64 {
+    fn from(millis: Millis) -> u64 {
+        millis.0
+    }
+}
+
+#[task("tests.converted")]
+fn converted(
+    ids: std::collections::HashSet<u64>,
+    sorted: std::collections::BTreeSet<u64>,
+    at: Option<Millis>,
+) -> usize {
+    ids.len() + sorted.len() + usize::from(at.is_some())
+}
+
+#[test]
+fn integers_that_a_type_sorts_or_converts_are_not_taken_for_rounded_ones() {
+    let json = r#"{"ids":[16777217,16777216,30000001,20000001],"sorted":[30000001,20000001,16777217,16777216],"at":1700000001}"#;
+    assert_eq!(check_params(Converted::DEF, json).unwrap(), json);
+    let params = Converted::new((16_777_200_u64..16_777_300).collect(), [7_u64].into());
+    let text = serde_json::to_string(&params).unwrap();
+    assert_eq!(serde_json::from_str::<Converted>(&text).unwrap(), params);
+}

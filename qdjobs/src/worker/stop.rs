@@ -148,7 +148,7 @@ impl RunningWorker {
         // 3. Ask tasks that still run to stop, give them a short time to return, and release their jobs.
         dispatchers.iter().for_each(|dispatcher| dispatcher.request_stop());
         let until = shared.elapsed() + STOP_WAIT;
-        dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
+        dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until, false));
         let released: usize = dispatchers.iter().map(|dispatcher| dispatcher.release_running()).sum();
         // 4. Store the last results. The dispatchers then end.
         let stored = dispatchers.iter().map(|dispatcher| dispatcher.join()).fold(Ok(()), Result::and);
@@ -170,7 +170,7 @@ fn wait_for_running(shared: &WorkerShared, dispatchers: &[Arc<Dispatcher>], limi
     shared.emit(&Event::WorkerStopping { worker: shared.worker_id(), left: limit });
     loop {
         let report_at = until.min(shared.elapsed() + REPORT_EVERY);
-        dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(report_at));
+        dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(report_at, true));
         let running: Vec<_> = dispatchers.iter().flat_map(|dispatcher| dispatcher.waits_for()).collect();
         let left = until.saturating_sub(shared.elapsed());
         if running.is_empty() || left.is_zero() {

@@ -72,14 +72,14 @@ fn an_interrupted_restore_says_so_at_the_next_open_and_the_next_restore_ends_it(
     let says = |text: &str| assert!(refused.to_string().contains(text), "{refused}");
     says("a restore was interrupted");
     says("jobs.db-replaced-2026-11-25T101500`");
+    // The old database can be kept.
+    std::fs::remove_file(&second).unwrap();
+    assert_eq!(total(&workspace.db()), 5);
+    // Or the restore is ended.
+    std::fs::hard_link(workspace.db(), &second).unwrap();
     let replaced = restore(&backup, workspace.db()).unwrap().replaced.unwrap();
     assert_eq!((total(&workspace.db()), total(&replaced)), (2, 5));
     assert!(!second.exists() || second == replaced, "the old database has one name");
-
-    // Or the old database is kept.
-    std::fs::hard_link(workspace.db(), &second).unwrap();
-    std::fs::remove_file(&second).unwrap();
-    assert_eq!(total(&workspace.db()), 2);
 }
 
 /// A second name that no restore has left may be the one by which the log is found.
@@ -117,6 +117,7 @@ fn a_second_name_of_a_database_is_neither_restored_nor_salvaged_and_one_of_a_bac
         assert!(refused.to_string().contains("has 2 names"), "{refused}");
     }
     assert!(!at("place.db").exists() && !at("saved.db").exists());
+    assert!(!workspace.files().iter().any(|name| name.starts_with("second.db-")), "{:?}", workspace.files());
 
     // Backup programs link what has not changed.
     std::fs::hard_link(at("backup.db"), at("yesterday.db")).unwrap();

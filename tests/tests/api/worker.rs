@@ -512,14 +512,18 @@ fn a_job_that_outlasts_the_shutdown_timeout_is_given_back_and_loses_no_retry() {
 #[test]
 fn a_task_that_stops_after_the_shutdown_timeout_may_still_complete() {
     let (_room, queue) = Workspace::with_queue();
-    let (gate, arrivals) = Gate::new();
-    gate.open();
-    let worker =
-        Worker::new(&queue).task::<Listen>().state(gate).shutdown_timeout(Duration::ZERO).start().unwrap();
-    let handle = Listen.enqueue(&queue).unwrap();
-    arrivals.next();
-    worker.stop().unwrap();
-    assert_eq!(handle.soon().unwrap(), Some(format!("{:?}", StopReason::WorkerStopping)));
+    // Also if a stop handle has ended the wait.
+    for timeout in [Duration::ZERO, Duration::MAX] {
+        let (gate, arrivals) = Gate::new();
+        gate.open();
+        let worker =
+            Worker::new(&queue).task::<Listen>().state(gate).shutdown_timeout(timeout).start().unwrap();
+        let handle = Listen.enqueue(&queue).unwrap();
+        arrivals.next();
+        worker.stop_handle().release_now();
+        worker.stop().unwrap();
+        assert_eq!(handle.soon().unwrap(), Some(format!("{:?}", StopReason::WorkerStopping)));
+    }
 }
 
 #[test]

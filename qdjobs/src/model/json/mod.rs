@@ -30,7 +30,7 @@ use self::format::Compact;
 pub(crate) use self::members::Members;
 pub(crate) use self::reader::Reader;
 use self::strict::Strict;
-pub(crate) use self::text::{compact, depth, is_same, lost_integer, member_paths, wide_integer};
+pub(crate) use self::text::{compact, depth, is_same, lost_integer, member_keys, wide_integer};
 pub(crate) use self::unknown_fields::{Owner, UnknownField, UnknownFields};
 
 /// The JSON text of a value that is read back as its own type, without spaces.

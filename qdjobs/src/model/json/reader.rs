@@ -6,7 +6,7 @@
 //!
 //! A derived `Deserialize` passes its fields to `deserialize_struct`, and reads an unknown member by
 //! `deserialize_ignored_any`. Only where both are seen, a member is noted. Data that serde buffers, behind `flatten`,
-//! `untagged` or an internal tag, does not pass the reader again.
+//! `untagged` or an internal tag, and the struct variants of an adjacently tagged enum do not pass the reader so.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -246,7 +246,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
             Of::Fields(owner) => Some(owner),
             Of::Enum(_) | Of::Other => None,
         };
-        self.visitor.visit_map(Members { inner, at: self.at, owner, name: RefCell::default() })
+        self.visitor.visit_map(MembersOf { inner, at: self.at, owner, name: RefCell::default() })
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
@@ -295,7 +295,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Elements<'_, A> {
 }
 
 /// The members of an object.
-struct Members<'p, A> {
+struct MembersOf<'p, A> {
     inner: A,
     at: At<'p>,
     owner: Option<Owner>,
@@ -303,7 +303,7 @@ struct Members<'p, A> {
     name: RefCell<String>,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for MembersOf<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {

@@ -1,12 +1,14 @@
 //! Looks into valid JSON text without reading it into values: [`depth`], [`compact`], [`wide_integer`],
-//! [`lost_integer`], [`member_paths`], [`is_same`].
+//! [`lost_integer`], [`member_keys`], [`is_same`].
 //!
 //! Which values are refused when they are written is decided in `strict.rs` and `format.rs`.
 //!
 //! Depends on `members.rs` and serde_json. A value of serde_json would have lost what is looked for: it holds a large
 //! integer as a float, sorts the members of an object, and its parser has a limit of depth.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -94,9 +96,18 @@ pub(crate) fn compact(json: &str) -> String {
 
 /// The first integer that does not fit into 64 bits, and the path to it, for example `lines[2].count`.
 pub(crate) fn wide_integer(json: &str) -> Option<(String, String)> {
-    let mut place = Place::default();
+    first_number(json, |_, number| is_wide_integer(number))
+}
+
+/// The first number that is `wanted` by its position among all numbers and its text, with the path to it.
+fn first_number(json: &str, mut wanted: impl FnMut(usize, &str) -> bool) -> Option<(String, String)> {
+    let mut place = Place::new(&|_| None);
+    let mut position = 0;
     Tokens(json).find_map(|token| match token {
-        Token::Number(number) if is_wide_integer(number) => Some((place.path(), number.to_owned())),
+        Token::Number(number) => {
+            position += 1;
+            wanted(position - 1, number).then(|| (place.path(), number.to_owned()))
+        }
         token => {
             place.pass(token);
             None
@@ -104,31 +115,48 @@ pub(crate) fn wide_integer(json: &str) -> Option<(String, String)> {
     })
 }
 
-/// The first integer in `given` that became another number in `read_back`, the text of the values that were read:
-/// a float holds large integers only roughly. A number that has gone, or has become a text, is no such number.
-/// `name_of` returns the name under which an outer member of `given` is in `read_back`.
+/// The first integer in `given` that a float has rounded in `read_back`, the text of the values that were read. A
+/// number that has gone, has become a text or is another one is not rounded: a type may convert its values. Nor is one in
+/// an array that contains the integer elsewhere: a set has another order. `name_of` returns the name under which an
+/// outer member of `given` is in `read_back`.
 pub(crate) fn lost_integer(
     given: &str,
     read_back: &str,
     name_of: impl Fn(&str) -> Option<&'static str>,
 ) -> Option<(String, String)> {
-    let rough: Vec<_> = numbers(given).filter(|(_, number)| is_rough_as_float(number)).collect();
+    let rough: Vec<_> =
+        numbers(given, &name_of).enumerate().filter(|(_, it)| is_rough_as_float(it.text)).collect();
     if rough.is_empty() {
         return None;
     }
-    let found: HashMap<String, &str> =
-        numbers(read_back).map(|(place, number)| (place.path(), number)).collect();
-    let is_lost = |(place, number): &(Place<'_>, &str)| {
-        found.get(&place.path_by(&name_of)).is_some_and(|found| !is_same_number(number, found))
+    let found: HashMap<u64, &str> = numbers(read_back, &|_| None).map(|it| (it.key, it.text)).collect();
+    let kept: HashSet<&str> = found.values().copied().collect();
+    let is_lost = |(_, it): &(usize, Number<'_>)| {
+        found.get(&it.key).is_some_and(|found| is_rounded(it.text, found))
+            && !(it.is_in_array && kept.contains(it.text))
     };
-    rough.into_iter().find(is_lost).map(|(place, number)| (place.path(), number.to_owned()))
+    let (lost, _) = rough.into_iter().find(is_lost)?;
+    first_number(given, |position, _| position == lost)
 }
 
-/// The numbers of a text with their places.
-fn numbers(json: &str) -> impl Iterator<Item = (Place<'_>, &str)> {
-    let mut place = Place::default();
+/// A number, and where it is in its text.
+struct Number<'t> {
+    text: &'t str,
+    /// Of the path to it.
+    key: u64,
+    is_in_array: bool,
+}
+
+fn numbers<'t>(
+    json: &'t str,
+    name_of: &dyn Fn(&str) -> Option<&'static str>,
+) -> impl Iterator<Item = Number<'t>> {
+    let mut place = Place::new(name_of);
     Tokens(json).filter_map(move |token| match token {
-        Token::Number(number) => Some((place.clone(), number)),
+        Token::Number(text) => {
+            let is_in_array = place.steps.iter().any(|step| matches!(step, Step::Element { .. }));
+            Some(Number { text, key: place.key(), is_in_array })
+        }
         token => {
             place.pass(token);
             None
@@ -154,15 +182,36 @@ fn is_same_number(integer: &str, written: &str) -> bool {
     }
 }
 
-/// The paths to all members of all objects, for example `lines[2].count`.
-pub(crate) fn member_paths(json: &str) -> HashSet<String> {
-    let mut place = Place::default();
-    let paths = Tokens(json).filter_map(|token| {
+/// Whether a number that was written by a type is a rounding of this integer.
+fn is_rounded(integer: &str, written: &str) -> bool {
+    let Ok(found) = written.parse::<f64>() else { return false };
+    let is_near = |near: f64| near == found;
+    !is_same_number(integer, written)
+        && (integer.parse().is_ok_and(is_near)
+            || integer.parse::<f32>().is_ok_and(|near| is_near(near.into())))
+}
+
+/// The keys of the paths to all members of all objects, without the positions in arrays: see [`member_key`].
+pub(crate) fn member_keys(json: &str) -> HashSet<u64> {
+    let mut place = Place { with_positions: false, ..Place::new(&|_| None) };
+    let keys = Tokens(json).filter_map(|token| {
         let is_name = place.awaits_name() && matches!(token, Token::Text(_));
         place.pass(token);
-        is_name.then(|| place.path())
+        is_name.then(|| place.key())
     });
-    paths.collect()
+    keys.collect()
+}
+
+/// The key of the path to a member, from that of the object around it; 0 for the outer object. A path itself can be as
+/// long as the whole text, and a text can have a hundred thousand of them.
+pub(crate) fn member_key(object: u64, name: &str) -> u64 {
+    hashed((object, name))
+}
+
+fn hashed(step: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    step.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether two texts are the same JSON. They can differ in spaces, in the order of members, and in how a float or a
@@ -214,27 +263,42 @@ fn is_wide_integer(number: &str) -> bool {
 }
 
 /// Where a reader of tokens is: one step for each array and object around it.
-#[derive(Clone, Debug, Default)]
-struct Place<'t>(Vec<Step<'t>>);
-
-#[derive(Clone, Debug)]
-enum Step<'t> {
-    /// The position in an array.
-    Element(usize),
-    /// The name of a member with its quotes. While `is_name`, the next string is one.
-    Member { name: &'t str, is_name: bool },
+struct Place<'t, 'n> {
+    steps: Vec<Step<'t>>,
+    /// The name of an outer member by another name of it, for the keys.
+    name_of: &'n dyn Fn(&str) -> Option<&'static str>,
+    /// Whether the positions in arrays count for the keys.
+    with_positions: bool,
 }
 
-impl<'t> Place<'t> {
+enum Step<'t> {
+    /// The position in an array, whose own key is `array`.
+    Element { at: usize, array: u64 },
+    /// The name of a member with its quotes, in an object whose own key is `object`. While `is_name`, the next string is
+    /// one.
+    Member { name: &'t str, is_name: bool, object: u64, key: u64 },
+}
+
+impl<'t, 'n> Place<'t, 'n> {
+    fn new(name_of: &'n dyn Fn(&str) -> Option<&'static str>) -> Place<'t, 'n> {
+        Place { steps: Vec::new(), name_of, with_positions: true }
+    }
+
     fn pass(&mut self, token: Token<'t>) {
-        match (token, self.0.last_mut()) {
-            (Token::Other(b'['), _) => self.0.push(Step::Element(0)),
-            (Token::Other(b'{'), _) => self.0.push(Step::Member { name: "", is_name: true }),
-            (Token::Other(b']' | b'}'), _) => drop(self.0.pop()),
-            (Token::Other(b','), Some(Step::Element(at))) => *at += 1,
+        let (around, is_outer) = (self.key(), self.steps.len() == 1);
+        match (token, self.steps.last_mut()) {
+            (Token::Other(b'['), _) => self.steps.push(Step::Element { at: 0, array: around }),
+            (Token::Other(b'{'), _) => {
+                self.steps.push(Step::Member { name: "", is_name: true, object: around, key: around });
+            }
+            (Token::Other(b']' | b'}'), _) => drop(self.steps.pop()),
+            (Token::Other(b','), Some(Step::Element { at, .. })) => *at += 1,
             (Token::Other(b','), Some(Step::Member { is_name, .. })) => *is_name = true,
-            (Token::Text(text), Some(Step::Member { name, is_name: is_name @ true })) => {
+            (Token::Text(text), Some(Step::Member { name, is_name: is_name @ true, object, key })) => {
                 (*name, *is_name) = (text, false);
+                let own = unquoted(text);
+                let other = if is_outer { (self.name_of)(&own) } else { None };
+                *key = member_key(*object, other.unwrap_or(&own));
             }
             _ => {}
         }
@@ -242,28 +306,39 @@ impl<'t> Place<'t> {
 
     /// Whether the next string is the name of a member.
     fn awaits_name(&self) -> bool {
-        matches!(self.0.last(), Some(Step::Member { is_name: true, .. }))
+        matches!(self.steps.last(), Some(Step::Member { is_name: true, .. }))
+    }
+
+    /// The key of the path.
+    fn key(&self) -> u64 {
+        match self.steps.last() {
+            None => 0,
+            Some(Step::Member { key, .. }) => *key,
+            Some(Step::Element { at, array }) if self.with_positions => hashed((array, at)),
+            Some(Step::Element { array, .. }) => *array,
+        }
     }
 
     fn path(&self) -> String {
-        self.path_by(|_| None)
-    }
-
-    /// The path with another name of the outer member.
-    fn path_by(&self, name_of: impl Fn(&str) -> Option<&'static str>) -> String {
         let mut path = String::new();
-        for step in &self.0 {
+        for step in &self.steps {
             match step {
-                Step::Element(at) => path.push_str(&format!("[{at}]")),
+                Step::Element { at, .. } => path.push_str(&format!("[{at}]")),
                 Step::Member { name, .. } => {
-                    let name = serde_json::from_str(name).unwrap_or_else(|_| (*name).to_owned());
-                    let other = if path.is_empty() { name_of(&name) } else { None };
                     path.push_str(if path.is_empty() { "" } else { "." });
-                    path.push_str(other.unwrap_or(&name));
+                    path.push_str(&unquoted(name));
                 }
             }
         }
         path
+    }
+}
+
+/// A string of JSON without its quotes and escapes.
+fn unquoted(text: &str) -> Cow<'_, str> {
+    match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
+        _ => serde_json::from_str(text).map_or(Cow::Borrowed(text), Cow::Owned),
     }
 }
 
@@ -350,12 +425,42 @@ mod tests {
     }
 
     #[test]
-    fn the_paths_to_all_members_are_found() {
-        let json = r#"{"a": [{"b": "c"}, {"d\"": {}}], "e": {"f": 1, "g": null}}"#;
-        let mut paths: Vec<String> = member_paths(json).into_iter().collect();
-        paths.sort();
-        assert_eq!(paths, ["a", "a[0].b", "a[1].d\"", "e", "e.f", "e.g"]);
-        assert!(member_paths(r#"["a", {}, 1]"#).is_empty());
+    fn a_member_is_found_by_the_key_of_its_path_without_positions() {
+        let keys = member_keys(r#"{"a": [{"b": "c"}, {"d\"": {}}], "e": {"f": 1, "g": null}}"#);
+        let key = |names: &[&str]| names.iter().fold(0, |object, name| member_key(object, name));
+        let paths: [&[&str]; 6] = [&["a"], &["a", "b"], &["a", "d\""], &["e"], &["e", "f"], &["e", "g"]];
+        assert_eq!(keys, paths.map(key).into());
+        assert!(member_keys(r#"["a", {}, 1]"#).is_empty());
+    }
+
+    #[test]
+    fn a_number_that_is_no_rounding_or_has_moved_in_its_array_is_not_lost() {
+        let lost = |given, read_back| lost_integer(given, read_back, |_| None).map(|(path, _)| path);
+        for (given, read_back) in [
+            // A set, whose order is another one.
+            (r#"{"ids": [16777217, 16777216]}"#, r#"{"ids":[16777216,16777217]}"#),
+            // Seconds that are written as milliseconds, cents that are written as a decimal.
+            (r#"{"at": 1700000001}"#, r#"{"at":1700000001000}"#),
+            (r#"{"cents": 1234567891}"#, r#"{"cents":12345678.91}"#),
+        ] {
+            assert_eq!(lost(given, read_back), None, "{given}");
+        }
+        assert_eq!(
+            lost(r#"{"a": 16777217, "b": 16777217}"#, r#"{"a":16777216.0,"b":16777217}"#).as_deref(),
+            Some("a")
+        );
+    }
+
+    #[test]
+    fn the_work_does_not_grow_with_the_length_of_the_outer_names() {
+        let name = "n".repeat(500_000);
+        let json = |number: &str| format!(r#"{{"{name}": [16777217, {}{number}]}}"#, "1, ".repeat(100_000));
+        let (path, _) =
+            lost_integer(&json("16777217"), &json("16777216.0").replacen("16777217", "5", 1), |_| None)
+                .unwrap();
+        assert!(path.ends_with("n[100001]"));
+        let members = format!(r#"{{"{name}": {{{}"z": 1}}}}"#, r#""a": 1, "#.repeat(60_000));
+        assert_eq!(member_keys(&members).len(), 3);
     }
 
     #[test]

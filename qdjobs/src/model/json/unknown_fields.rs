@@ -3,10 +3,12 @@
 //!
 //! How a reader sees them is in `reader.rs`. What they mean for the params of a job is decided in `task/param.rs`.
 //!
-//! Depends on std.
+//! Depends on `text.rs`.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
+
+use super::text::member_key;
 
 /// A type with named fields: a struct, or a variant of an enum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(crate) struct Owner {
 pub(crate) struct UnknownField {
     /// The way from the value that was read to the member, for example `[2].letter.cc`.
     pub(crate) path: String,
+    /// Of the path without positions in arrays, from the outer object on: see [`member_key`].
+    pub(crate) key: u64,
     pub(crate) name: String,
     pub(crate) owner: Owner,
 }
@@ -30,6 +34,8 @@ pub(crate) struct UnknownField {
 /// Collects the unknown fields of one value.
 #[derive(Debug, Default)]
 pub(crate) struct UnknownFields {
+    /// The key of the value.
+    key: u64,
     fields: RefCell<Vec<UnknownField>>,
     further: Cell<usize>,
 }
@@ -52,6 +58,11 @@ pub(super) enum Here<'p> {
 }
 
 impl UnknownFields {
+    /// Of the value of an outer member.
+    pub(crate) fn of_member(name: &str) -> UnknownFields {
+        UnknownFields { key: member_key(0, name), ..UnknownFields::default() }
+    }
+
     /// Notes that the value at this place is ignored. If the type declares a field of this name, it ignores the value
     /// on purpose. Of equal fields, for example of all items in a list, the first one is noted.
     #[cold]
@@ -61,10 +72,14 @@ impl UnknownFields {
             return;
         }
         let mut fields = self.fields.borrow_mut();
+        if fields.iter().any(|noted| noted.name == name && noted.owner == owner) {
+            return;
+        }
         if fields.len() == FIELDS_MAX {
             self.further.update(|further| further + 1);
-        } else if !fields.iter().any(|noted| noted.name == name && noted.owner == owner) {
-            fields.push(UnknownField { path: step.path(), name: name.to_owned(), owner });
+        } else {
+            let (path, key) = (step.path(), step.key(self.key));
+            fields.push(UnknownField { path, key, name: name.to_owned(), owner });
         }
     }
 
@@ -75,6 +90,14 @@ impl UnknownFields {
 }
 
 impl Step<'_> {
+    fn key(&self, value: u64) -> u64 {
+        let around = self.before.map_or(value, |before| before.key(value));
+        match self.here {
+            Here::Member(name) => member_key(around, name),
+            Here::Element(_) => around,
+        }
+    }
+
     fn path(&self) -> String {
         let mut path = self.before.map(Step::path).unwrap_or_default();
         // Writing to a String cannot fail.

@@ -73,12 +73,12 @@ impl Dispatcher {
         self.job_ready.notify_all();
     }
 
-    /// Waits until no job is running, at most until `until` in elapsed time, and not after
+    /// Waits until no job is running, at most until `until` in elapsed time. If `may_skip`, not after
     /// [`skip_wait`](Dispatcher::skip_wait).
-    pub(in crate::worker) fn wait_idle(&self, until: Duration) {
+    pub(in crate::worker) fn wait_idle(&self, until: Duration, may_skip: bool) {
         let state = self.lock();
         let left = until.saturating_sub(self.shared.elapsed());
-        let running = |state: &mut State| !state.running.is_empty() && !state.skips_wait;
+        let running = |state: &mut State| !(state.running.is_empty() || may_skip && state.skips_wait);
         drop(self.idle.wait_timeout_while(state, left, running).unwrap_or_else(PoisonError::into_inner));
     }
 

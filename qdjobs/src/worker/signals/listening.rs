@@ -25,12 +25,11 @@ impl Listening {
         change(|listeners| listeners + 1);
         Listening(())
     }
+}
 
-    /// Waits until no other call listens.
-    pub(super) fn end_with_the_others(self) {
-        drop(self);
-        drop(ENDED.wait_while(lock(), |listeners| *listeners > 0).unwrap_or_else(PoisonError::into_inner));
-    }
+/// Waits until no call listens.
+pub(super) fn wait_for_the_others() {
+    drop(ENDED.wait_while(lock(), |listeners| *listeners > 0).unwrap_or_else(PoisonError::into_inner));
 }
 
 impl Drop for Listening {

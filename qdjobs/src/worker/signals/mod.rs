@@ -34,7 +34,7 @@ struct Request {
 }
 
 impl Worker {
-    /// Runs the worker until the process gets SIGINT, SIGTERM, SIGQUIT or SIGHUP, then stops it gracefully. On
+    /// Runs the worker until the process gets SIGINT, SIGTERM, SIGQUIT or, on Linux, SIGHUP, then stops it gracefully. On
     /// Windows, until Ctrl-C or Ctrl-Break, or until the console is closed; in a service also until a logoff or a
     /// shutdown.
     ///
@@ -42,13 +42,17 @@ impl Worker {
     /// stop then releases the jobs that still run after 3 s, if the shutdown timeout is longer.
     ///
     /// A second signal ends the wait for running jobs: they are released and lose no retry. Then the process
-    /// ends, with the status 128 plus the number of the signal. A third signal ends the process at once.
+    /// ends, with the status 128 plus the number of the signal. A third signal ends the process at once. Several SIGHUPs
+    /// count as one, because a shell and the system both send it.
     ///
     /// Before the worker has started, and after `run` has returned, the signals have the effect that they had
     /// before the first call. By default, they end the process. SIGHUP, which a closed terminal sends, is caught
-    /// only on Linux, and only if the program neither ignores it, as by `nohup`, nor handles it.
+    /// only on Linux, and only if the program neither ignores it, as by `nohup`, nor handles it. Elsewhere than on Linux,
+    /// the signals then end the process also if the program ignored or handled them before. A program that handles them
+    /// itself, through tokio or signal-hook, must begin to do so before its first `run`.
     ///
-    /// Several workers of a process may run so. Each signal goes to all of them.
+    /// Several workers of a process may run so. Each signal goes to all of them. A worker that was started after the
+    /// first signal counts from its own first one.
     pub fn run(self) -> Result<()> {
         // Before the signals are caught: if the start fails or hangs, a signal must end the process.
         let mut worker = self.start()?;
@@ -71,16 +75,16 @@ impl Worker {
         }
         let stopped = worker.stop();
         // Before the requests are closed, so that no signal is lost between the two.
-        match second.load(Ordering::Acquire) {
-            0 => drop(listening),
-            // The process is about to end, and other workers must have released their jobs before.
-            _ => listening.end_with_the_others(),
-        }
+        drop(listening);
         close();
         let _ = watcher.join();
         match second.load(Ordering::Acquire) {
             0 => stopped,
-            signal => std::process::exit(SIGNAL_STATUS + signal),
+            signal => {
+                // Other workers must have released their jobs before the process ends.
+                listening::wait_for_the_others();
+                std::process::exit(SIGNAL_STATUS + signal)
+            }
         }
     }
 }

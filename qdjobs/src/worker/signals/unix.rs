@@ -67,7 +67,7 @@ fn first_catch() -> io::Result<Vec<i32>> {
         signals.push(SIGHUP);
     }
     for &signal in &signals {
-        // A signal that the program ignores or handles itself keeps that effect.
+        // A signal that the program ignores or handles itself keeps that effect, where it is known.
         if before.as_ref().is_none_or(|before| before.is_default(signal)) {
             register_conditional_default(signal, &NOBODY_LISTENS)?;
         }

@@ -82,8 +82,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "second-name-of-a-restore-stays",
         breaks: "a restore ends an interrupted one",
         file: "qdjobs/src/store/sqlite/tools/swap.rs",
-        old: "let second = file_names::left_by_restore(&found);",
-        new: "let second = file_names::left_by_restore(&found).filter(|_| false);",
+        old: "let is_interrupted = file_names::left_by_restore(&found).is_some();",
+        new: "let is_interrupted = file_names::left_by_restore(&found).is_none() && false;",
         killed_by: api(
             "restore::an_interrupted_restore_says_so_at_the_next_open_and_the_next_restore_ends_it",
         ),
@@ -92,8 +92,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "second-name-salvaged",
         breaks: "a database by its second name is not salvaged without its log",
         file: "qdjobs/src/store/sqlite/tools/check.rs",
-        old: r#"if mode == "wal" { refused } else { Ok(()) }"#,
-        new: r#"if mode == "off" { refused } else { Ok(()) }"#,
+        old: "may_have_log(path).map_err(error::at(path))? { refused }",
+        new: "may_have_log(path).map_err(error::at(path))? && false { refused }",
         killed_by: api(
             "restore::a_second_name_of_a_database_is_neither_restored_nor_salvaged_and_one_of_a_backup_is",
         ),

@@ -1,18 +1,36 @@
-//! Opens a database file as if no program could change it: [`without_log`].
+//! Opens a database file as if no program could change it, [`without_log`], and tells whether it may have a log:
+//! [`may_have_log`]. Neither takes a lock or creates a file.
 //!
 //! Who reads a file so is decided in `log_mark.rs` and `tools/check.rs`.
 //!
-//! Depends on rusqlite.
+//! Depends on rusqlite and on `error` and `open`.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-/// Opens the file for reading as if it had no log. Takes no lock and creates no file.
+use super::error;
+use super::open::read_first;
+
+/// Opens the file for reading as if it had no log.
 pub(in crate::store::sqlite) fn without_log(path: &Path) -> rusqlite::Result<Connection> {
+    open(path, "immutable=1")
+}
+
+/// Whether the journal mode of the file is WAL. Without locks, SQLite does not open a database of that mode, and reads
+/// any other one.
+pub(in crate::store::sqlite) fn may_have_log(path: &Path) -> rusqlite::Result<bool> {
+    let read = open(path, "nolock=1").and_then(|conn| read_first(&conn));
+    match read.as_ref().err().and_then(error::code) {
+        Some(ErrorCode::CannotOpen) => Ok(true),
+        _ => read.map(|()| false),
+    }
+}
+
+fn open(path: &Path, how: &str) -> rusqlite::Result<Connection> {
     let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let address = format!("file:{}?immutable=1", escaped(path));
+    let address = format!("file:{}?{how}", escaped(path));
     Connection::open_with_flags(address, access | OpenFlags::SQLITE_OPEN_URI)
 }
 

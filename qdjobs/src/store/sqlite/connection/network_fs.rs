@@ -123,6 +123,10 @@ pub(in crate::store::sqlite) fn mounts() -> Option<String> {
 /// Refuses a database at `path` if that is on a network file system according to `mounts`, or on a share of Windows.
 pub(in crate::store::sqlite) fn refuse(path: &Path, mounts: Option<&str>) -> Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if is_share(path) {
+        // Windows does not resolve the path of every share.
+        return refuse_by(mounts, path);
+    }
     // The file itself if it exists, since it may be a link. The open reports a directory that does not exist. For a
     // drive letter that stands for a share, Windows answers the path of the share.
     let Ok(place) = std::fs::canonicalize(path).or_else(|_| std::fs::canonicalize(dir)) else {

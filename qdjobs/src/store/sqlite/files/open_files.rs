@@ -53,7 +53,7 @@ const TICK_MAX: Duration = Duration::from_millis(100);
 /// The same for a file system that stores whole seconds, or even ones: ext4 with inodes of 128 bytes, HFS+, FAT.
 const COARSE_TICK_MAX: Duration = Duration::from_secs(3);
 
-/// How long a link may be missing while it is set anew.
+/// How long a link may be missing while it is set anew, from the first look that misses it.
 const LINK_SWAP_MAX: Duration = Duration::from_millis(400);
 
 /// No file has the name.

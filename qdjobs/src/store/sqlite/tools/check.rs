@@ -102,19 +102,19 @@ pub fn check(path: impl AsRef<Path>) -> Result<Findings> {
 }
 
 /// As [`check`], and calls `meanwhile` during each pass, for a test.
-fn check_while(path: &Path, meanwhile: impl FnMut()) -> Result<Findings> {
-    let second = refuse_second_log(path).err().as_ref().map(first_line);
-    let mut findings = look_at(path, meanwhile)?;
-    findings.problems.splice(0..0, second);
-    Ok(findings)
-}
-
-fn look_at(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
+fn check_while(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
     if log_mark::is_log_foreign(path) {
         let mut findings = inspect(&ready(path, immutable::without_log(path))?, &mut meanwhile);
         findings.problems.insert(0, first_line(&log_mark::foreign(path)));
         return Ok(findings);
     }
+    let second = refuse_second_log(path).err().as_ref().map(first_line);
+    let mut findings = inspect_twice_if_used(path, meanwhile)?;
+    findings.problems.splice(0..0, second);
+    Ok(findings)
+}
+
+fn inspect_twice_if_used(path: &Path, mut meanwhile: impl FnMut()) -> Result<Findings> {
     let before = unused_state(path);
     let conn = read_only(path)?;
     let findings = inspect(&conn, &mut meanwhile);
@@ -204,14 +204,10 @@ pub(in crate::store::sqlite) fn read_only(path: &Path) -> Result<Connection> {
 pub(in crate::store::sqlite) fn refuse_second_log(path: &Path) -> Result<()> {
     let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let refused = file_names::refuse_second_name(&real, None);
-    if refused.is_err() {
-        // A connection that ignores the log does not know the journal mode.
-        let conn = ready(path, Connection::open_with_flags(path, READ_ONLY))?;
-        let mode: String =
-            conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(error::at(path))?;
-        return if mode == "wal" { refused } else { Ok(()) };
+    if refused.is_ok() {
+        return Ok(());
     }
-    Ok(())
+    if immutable::may_have_log(path).map_err(error::at(path))? { refused } else { Ok(()) }
 }
 
 fn ready(path: &Path, opened: rusqlite::Result<Connection>) -> Result<Connection> {

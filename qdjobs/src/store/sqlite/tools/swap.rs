@@ -21,6 +21,7 @@ use crate::model::error::{Error, ErrorKind, Result};
 use crate::store::sqlite::connection::open::{self, Machine, SqliteOptions};
 use crate::store::sqlite::connection::{error, file_names, log_mark};
 use crate::store::sqlite::files::names::{REPLACED, beside, log_index_of, log_of};
+use crate::store::sqlite::files::open_files::OpenFiles;
 
 /// The place of a database that no other program has open.
 pub(super) struct Place {
@@ -38,21 +39,31 @@ impl Place {
     /// Locks the database at `path`. Creates an empty one if there is none, which other programs cannot use before
     /// it is replaced.
     pub(super) fn lock(path: &Path) -> Result<Place> {
+        Place::lock_while(path, || {})
+    }
+
+    /// As [`lock`](Place::lock), and calls `meanwhile` before it takes the lock, for a test.
+    fn lock_while(path: &Path, meanwhile: impl FnOnce()) -> Result<Place> {
         // Whether the file system is fit for a queue is checked when the database is opened.
         let options = SqliteOptions { allow_network_filesystem: true, ..SqliteOptions::default() };
         let found = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let second = file_names::left_by_restore(&found);
         // A database that an interrupted restore has left with a second name exists, and is refused until it is removed.
-        let is_new = second.is_none() && open::create(path, &options, &Machine::current())?;
+        let is_interrupted = file_names::left_by_restore(&found).is_some();
+        let is_new = !is_interrupted && open::create(path, &options, &Machine::current())?;
         let path = std::fs::canonicalize(path).unwrap_or(found);
+        let before = OpenFiles::of(&path, &path);
         let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(&path, access).map_err(error::at(&path))?;
         // A log that cannot be written back is kept.
         open::disable_close_checkpoint(&conn);
         let is_foreign = log_mark::is_log_foreign(&path);
+        meanwhile();
         let locked = lock(&conn, is_foreign).and_then(|is_sound| {
-            // Under the lock: a restore that is going on needs the name.
-            second.map_or(Ok(()), |second| remove_second_name(&path, &second)).map(|()| is_sound)
+            // The lock is on a file. Another restore may have given its name to another file since it was opened.
+            if !OpenFiles::of(&path, &path).is_same_database(&before) {
+                return Err(in_use(&path));
+            }
+            remove_second_name(&path).map(|()| is_sound)
         });
         match locked {
             Ok(is_sound) => Ok(Place { path, conn, is_new, is_sound }),
@@ -162,10 +173,12 @@ impl Place {
     }
 }
 
-/// Removes the name that an interrupted restore has given the database at `path`.
-fn remove_second_name(path: &Path, second: &Path) -> Result<()> {
-    let removed = std::fs::remove_file(second).and_then(|()| sync_directory_of(path));
-    removed.map_err(|error| cannot(second, error))?;
+/// Removes the name that an interrupted restore has given the database at `path`. Under its lock: a restore that is
+/// going on needs the name.
+fn remove_second_name(path: &Path) -> Result<()> {
+    let Some(second) = file_names::left_by_restore(path) else { return Ok(()) };
+    let removed = std::fs::remove_file(&second).and_then(|()| sync_directory_of(path));
+    removed.map_err(|error| cannot(&second, error))?;
     file_names::refuse_second_name(path, Machine::current().mounts.as_deref())
 }
 
@@ -265,4 +278,25 @@ fn cannot(path: &Path, error: std::io::Error) -> Error {
 fn last_id(conn: &Connection) -> i64 {
     let last = "SELECT seq FROM sqlite_sequence WHERE name = 'qdjobs_jobs'";
     conn.query_row(last, [], |row| row.get(0)).optional().ok().flatten().unwrap_or(0)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::scratch;
+
+    #[test]
+    fn a_restore_that_meets_another_one_leaves_the_database_that_it_has_kept() {
+        let dir = scratch("two-restores");
+        let (path, kept, copy) = (dir.join("jobs.db"), dir.join("jobs.db-replaced-1"), dir.join("copy.db"));
+        for path in [&path, &copy] {
+            drop(open::writer(path, &SqliteOptions::default()).unwrap());
+        }
+        // The other one has given the old database its second name, and ends before this one has the lock.
+        std::fs::hard_link(&path, &kept).unwrap();
+        let refused = Place::lock_while(&path, || std::fs::rename(&copy, &path).unwrap()).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::Busy, "{refused}");
+        assert!(kept.exists() && path.exists());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }
