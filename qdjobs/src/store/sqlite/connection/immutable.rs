@@ -1,31 +1,24 @@
-//! Opens a database file as if no program could change it, [`without_log`], and tells whether it may have a log:
-//! [`may_have_log`]. Neither takes a lock or creates a file.
+//! Opens a database file without a lock, and without creating a file: as if no program could change it, [`without_log`],
+//! or as if no other program had it open, [`without_locks`].
 //!
 //! Who reads a file so is decided in `log_mark.rs` and `tools/check.rs`.
 //!
-//! Depends on rusqlite and on `error` and `open`.
+//! Depends on rusqlite.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
-
-use super::error;
-use super::open::read_first;
+use rusqlite::{Connection, OpenFlags};
 
 /// Opens the file for reading as if it had no log.
 pub(in crate::store::sqlite) fn without_log(path: &Path) -> rusqlite::Result<Connection> {
     open(path, "immutable=1")
 }
 
-/// Whether the journal mode of the file is WAL. Without locks, SQLite does not open a database of that mode, and reads
-/// any other one.
-pub(in crate::store::sqlite) fn may_have_log(path: &Path) -> rusqlite::Result<bool> {
-    let read = open(path, "nolock=1").and_then(|conn| read_first(&conn));
-    match read.as_ref().err().and_then(error::code) {
-        Some(ErrorCode::CannotOpen) => Ok(true),
-        _ => read.map(|()| false),
-    }
+/// Opens the file for reading as if no other program had it open. Without locks, SQLite does not read a database in
+/// WAL mode.
+pub(in crate::store::sqlite) fn without_locks(path: &Path) -> rusqlite::Result<Connection> {
+    open(path, "nolock=1")
 }
 
 fn open(path: &Path, how: &str) -> rusqlite::Result<Connection> {

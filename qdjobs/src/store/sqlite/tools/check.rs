@@ -207,7 +207,16 @@ pub(in crate::store::sqlite) fn refuse_second_log(path: &Path) -> Result<()> {
     if refused.is_ok() {
         return Ok(());
     }
-    if immutable::may_have_log(path).map_err(error::at(path))? { refused } else { Ok(()) }
+    if may_have_log(path).map_err(error::at(path))? { refused } else { Ok(()) }
+}
+
+/// Whether the journal mode of the file is WAL: then SQLite does not read it without locks.
+fn may_have_log(path: &Path) -> rusqlite::Result<bool> {
+    let read = immutable::without_locks(path).and_then(|conn| read_first(&conn));
+    match read.as_ref().err().and_then(error::code) {
+        Some(ErrorCode::CannotOpen) => Ok(true),
+        _ => read.map(|()| false),
+    }
 }
 
 fn ready(path: &Path, opened: rusqlite::Result<Connection>) -> Result<Connection> {
