@@ -62,6 +62,47 @@ pub(crate) fn ids_come_in_the_order_of_the_jobs_and_are_never_used_twice(bench: 
     assert!(next > first[2], "{next} was used before");
 }
 
+pub(crate) fn many_jobs_of_every_kind_come_back_in_their_order_as_they_were_given(bench: &Bench) {
+    let jobs = |round: u32| -> Vec<NewJob> {
+        let numbered = |n: u32| {
+            with(|job| {
+                let size = if n.is_multiple_of(7) { 600 } else { 1 };
+                job.params = format!(r#"{{"n":{n},"x":"{}"}}"#, "x".repeat(size));
+                job.queue = format!("q{}", n % 3);
+                job.priority = n as i32;
+                job.max_retries = n;
+                job.name = n.is_multiple_of(4).then(|| format!("job {n}"));
+                job.metadata = n.is_multiple_of(9).then(|| n.to_string());
+                job.run_at = RunAt::After(if n.is_multiple_of(5) { SECOND * n } else { Duration::ZERO });
+                // Between them are more jobs without a key than a store writes at once, and fewer.
+                job.idempotency_key = [0, 41, 43].contains(&n).then(|| format!("key {n}"));
+                job.idempotency_key = job.idempotency_key.take().or((n == 60).then(|| format!("{round}")));
+            })
+        };
+        (0..100).map(numbered).collect()
+    };
+    let first = bench.insert(jobs(1));
+    assert!(first.is_sorted());
+    for (id, given) in first.iter().zip(jobs(1)) {
+        let job = bench.job(*id);
+        assert_eq!((job.params, job.queue, job.priority), (given.params, given.queue, given.priority));
+        assert_eq!((job.max_retries, job.metadata), (given.max_retries, given.metadata));
+        assert_eq!(job.name, given.name.unwrap_or_else(|| "mail".into()));
+        assert_eq!(job.idempotency_key, given.idempotency_key);
+        let RunAt::After(delay) = given.run_at else { unreachable!("as above") };
+        assert_eq!(job.scheduled_at, START.checked_add(delay).unwrap());
+    }
+    let second = bench.insert(jobs(2));
+    for (n, (a, b)) in first.iter().zip(&second).enumerate() {
+        assert_eq!(a == b, [0, 41, 43].contains(&n), "job {n}");
+    }
+    // The last one holds the key of another job.
+    let mut refused = jobs(3);
+    refused[99].idempotency_key = Some("key 41".into());
+    assert_eq!(kind(answer(bench.store.insert(refused))), ErrorKind::Conflict);
+    assert_eq!(bench.counts().total(), 197);
+}
+
 pub(crate) fn nothing_to_insert_is_no_error(bench: &Bench) {
     assert_eq!(bench.insert(vec![]), []);
     assert_eq!(bench.counts().total(), 0);

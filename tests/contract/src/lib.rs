@@ -183,6 +183,7 @@ promises! { $
     insert {
         a_stored_job_reads_back_as_it_was_given
         params_of_any_size_come_back_as_they_were_given
+        many_jobs_of_every_kind_come_back_in_their_order_as_they_were_given
         a_job_without_options_gets_the_defaults
         ids_come_in_the_order_of_the_jobs_and_are_never_used_twice
         nothing_to_insert_is_no_error

@@ -117,14 +117,7 @@ impl Transaction for SqliteTransaction<'_> {
     fn insert(&mut self, jobs: &[NewJob], effects: &mut Effects) -> Result<Vec<JobId>> {
         let now = self.now;
         let insert = writer_of(&mut self.insert, self.conn, Insert::on)?;
-        let ids = jobs.iter().map(|job| {
-            let (id, stored) = insert.job(job, now)?;
-            if let Some(stored) = stored {
-                effects.is_stored(id, stored.availability, stored.scheduled_at);
-            }
-            Ok(id)
-        });
-        ids.collect()
+        insert.jobs(jobs, now, |id, stored| effects.is_stored(id, stored.availability, stored.scheduled_at))
     }
 
     fn publish_tasks(&mut self, tasks: &[TaskDefaults]) -> Result<()> {

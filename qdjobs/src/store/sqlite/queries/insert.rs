@@ -35,6 +35,17 @@ impl Stored {
         let at = whole_micros(at);
         Stored { availability: Availability::of(at, now, false), scheduled_at: at }
     }
+
+    /// The row of this new job.
+    fn row_of(self, job: &NewJob, now: Timestamp) -> NewJobRow<'_> {
+        NewJobRow {
+            job,
+            params: (!is_large(job)).then_some(job.params.as_str()),
+            availability: self.availability as i64,
+            at: self.scheduled_at.as_microsecond(),
+            now: now.as_microsecond(),
+        }
+    }
 }
 
 /// Stores jobs with a statement that is prepared once for all of them.
@@ -46,6 +57,64 @@ pub(in crate::store::sqlite) struct Insert<'c> {
 impl<'c> Insert<'c> {
     pub(in crate::store::sqlite) fn on(conn: &'c Connection) -> SqlResult<Insert<'c>> {
         Ok(Insert { conn, statement: conn.prepare_cached(sql::INSERT)? })
+    }
+
+    /// Stores jobs in their order, each as [`job`](Insert::job) does. Those without a key are stored many at a time.
+    /// Calls `has_stored` for each new job.
+    pub(in crate::store::sqlite) fn jobs(
+        &mut self,
+        jobs: &[NewJob],
+        now: Timestamp,
+        mut has_stored: impl FnMut(JobId, Stored),
+    ) -> Result<Vec<JobId>> {
+        let mut ids = Vec::with_capacity(jobs.len());
+        let no_key = |a: &NewJob, b: &NewJob| a.idempotency_key.is_none() && b.idempotency_key.is_none();
+        for group in jobs.chunk_by(no_key).flat_map(|alike| alike.chunks(sql::ROWS_OF_MANY)) {
+            if group.len() == sql::ROWS_OF_MANY {
+                self.many(group, now, &mut ids, &mut has_stored)?;
+                continue;
+            }
+            for job in group {
+                let (id, stored) = self.job(job, now)?;
+                ids.push(id);
+                stored.into_iter().for_each(|stored| has_stored(id, stored));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Stores [`ROWS_OF_MANY`](sql::ROWS_OF_MANY) jobs without a key by one statement, and large params by one more for
+    /// each job.
+    fn many(
+        &self,
+        jobs: &[NewJob],
+        now: Timestamp,
+        ids: &mut Vec<JobId>,
+        has_stored: &mut impl FnMut(JobId, Stored),
+    ) -> Result<()> {
+        let due = jobs.iter().map(|job| Ok(Stored::at(job.scheduled_at(now)?, now)));
+        let due = due.collect::<Result<Vec<_>>>()?;
+        let rows: Vec<_> = jobs.iter().zip(&due).map(|(job, stored)| stored.row_of(job, now)).collect();
+        let new_ids = self.many_rows(&rows).map_err(error::before_commit(self.conn))?;
+        if new_ids.len() != jobs.len() {
+            return Err(ignored(self.conn));
+        }
+        for ((id, job), stored) in new_ids.into_iter().zip(jobs).zip(due) {
+            self.params_apart(id, job)?;
+            ids.push(JobId(id));
+            has_stored(JobId(id), stored);
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of jobs without a key by one statement. Returns their ids, in the order of the rows.
+    fn many_rows(&self, rows: &[NewJobRow<'_>]) -> SqlResult<Vec<i64>> {
+        let mut insert = self.conn.prepare_cached(&sql::INSERT_MANY)?;
+        let values: Vec<&dyn ToSql> = rows.iter().flat_map(NewJobRow::values).collect();
+        let mut ids =
+            insert.query_map(values.as_slice(), |row| row.get(0))?.collect::<SqlResult<Vec<i64>>>()?;
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     /// Stores one job, unless an earlier job holds its key. A [large](is_large) job takes two statements, so
@@ -85,32 +154,35 @@ impl<'c> Insert<'c> {
 
     /// Writes the rows of a job; `None` if its key is held or a trigger ignored the insert.
     fn rows(&mut self, job: &NewJob, now: Timestamp) -> Result<Option<(JobId, Stored)>> {
-        let inline = (!is_large(job)).then_some(job.params.as_str());
         // The caller has checked it before. But the clock has advanced, so a long delay can now exceed the
         // calendar. Such a job must not run at once.
-        let at = job.scheduled_at(now)?;
-        let written = self.row(job, inline, at, now).map_err(error::before_commit(self.conn))?;
+        let stored = Stored::at(job.scheduled_at(now)?, now);
+        let written = self.row(&stored.row_of(job, now)).map_err(error::before_commit(self.conn))?;
         if written == 0 {
             return Ok(None);
         }
         let id = self.conn.last_insert_rowid();
-        if inline.is_none() && self.params(id, job).map_err(error::before_commit(self.conn))? == 0 {
-            return Err(ignored(self.conn));
-        }
-        Ok(Some((JobId(id), Stored::at(at, now))))
+        self.params_apart(id, job)?;
+        Ok(Some((JobId(id), stored)))
     }
 
-    fn params(&self, id: i64, job: &NewJob) -> SqlResult<usize> {
-        self.conn.prepare_cached(sql::INSERT_PARAMS)?.execute(params![id, job.params])
+    /// Writes the params of a large job.
+    fn params_apart(&self, id: i64, job: &NewJob) -> Result<()> {
+        if !is_large(job) {
+            return Ok(());
+        }
+        let insert = self.conn.prepare_cached(sql::INSERT_PARAMS);
+        let written = insert.and_then(|mut insert| insert.execute(params![id, job.params]));
+        if written.map_err(error::before_commit(self.conn))? == 0 { Err(ignored(self.conn)) } else { Ok(()) }
     }
 
     /// Writes the job's own row if its key is not held, and returns the number of rows.
-    fn row(&mut self, job: &NewJob, params: Option<&str>, at: Timestamp, now: Timestamp) -> SqlResult<usize> {
-        match &job.idempotency_key {
-            None => execute_insert(&mut self.statement, job, params, (at, now), &[]),
+    fn row(&mut self, row: &NewJobRow<'_>) -> SqlResult<usize> {
+        match &row.job.idempotency_key {
+            None => self.statement.execute(row.values().as_slice()),
             Some(key) => {
                 let mut keyed = self.conn.prepare_cached(sql::INSERT_KEYED)?;
-                execute_insert(&mut keyed, job, params, (at, now), params![key])
+                execute_with(&mut keyed, row, key)
             }
         }
     }
@@ -125,41 +197,22 @@ fn ignored(conn: &Connection) -> Error {
         )
 }
 
-/// Stores a job of [one row](is_one_row) that is due at `at`, with a statement that is its own transaction.
+/// Stores a job of [one row](is_one_row) as `stored` says, with a statement that is its own transaction.
 /// If writers must know a later schema, stores nothing and returns `None`.
 pub(in crate::store::sqlite) fn insert_alone(
     conn: &Connection,
     job: &NewJob,
-    at: Timestamp,
+    stored: Stored,
     now: Timestamp,
 ) -> SqlResult<Option<JobId>> {
     let mut insert = conn.prepare_cached(sql::INSERT_ALONE)?;
-    let known = params![migrate::SCHEMA_VERSION];
-    let written = execute_insert(&mut insert, job, Some(&job.params), (at, now), known)?;
+    let written = execute_with(&mut insert, &stored.row_of(job, now), &migrate::SCHEMA_VERSION)?;
     Ok((written > 0).then(|| JobId(conn.last_insert_rowid())))
 }
 
-/// Runs one of the INSERT statements for a job that is due at `at`, and returns the number of rows. The first
-/// ten values of these statements are the same.
-fn execute_insert(
-    insert: &mut Statement<'_>,
-    job: &NewJob,
-    params: Option<&str>,
-    (at, now): (Timestamp, Timestamp),
-    further: &[&dyn ToSql],
-) -> SqlResult<usize> {
-    let row = NewJobRow {
-        job,
-        params,
-        availability: Stored::at(at, now).availability as i64,
-        at: at.as_microsecond(),
-        now: now.as_microsecond(),
-    };
-    let values = row.values();
-    match further {
-        [] => insert.execute(values),
-        further => insert.execute([&values, further].concat().as_slice()),
-    }
+/// Runs an INSERT statement that takes one value more than those of the row.
+fn execute_with(insert: &mut Statement<'_>, row: &NewJobRow<'_>, further: &dyn ToSql) -> SqlResult<usize> {
+    insert.execute([row.values().as_slice(), &[further]].concat().as_slice())
 }
 
 /// Whether a job takes two rows to store.

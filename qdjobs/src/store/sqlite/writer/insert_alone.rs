@@ -31,14 +31,14 @@ impl Writer {
 
     fn insert_alone(&mut self, mut request: Request) {
         let now = self.clock.now();
-        let at = match job_of(&request).map(|job| job.scheduled_at(now)) {
-            Some(Ok(at)) => at,
+        let stored = match job_of(&request).map(|job| job.scheduled_at(now)) {
+            Some(Ok(at)) => Stored::at(at, now),
             // No transaction was begun, so only this request has failed.
             Some(Err(error)) => return request.refuse(&error),
             None => return self.write(vec![request], false),
         };
-        match self.store(&request, at, now) {
-            Ok(Some(id)) => self.has_stored(request, id, Stored::at(at, now)),
+        match self.store(&request, stored, now) {
+            Ok(Some(id)) => self.has_stored(request, id, stored),
             // Writers must know a later schema. The usual transaction reports that error.
             Ok(None) => self.write(vec![request], true),
             Err(error) => {
@@ -47,7 +47,7 @@ impl Writer {
         }
     }
 
-    fn store(&mut self, request: &Request, at: Timestamp, now: Timestamp) -> Result<Option<JobId>> {
+    fn store(&mut self, request: &Request, stored: Stored, now: Timestamp) -> Result<Option<JobId>> {
         let Some(job) = job_of(request) else { return Ok(None) };
         self.change_poll.note_own_write();
         self.fairness.begin(self.clock.monotonic());
@@ -55,7 +55,7 @@ impl Writer {
         let (files, thorough) = (self.files.clone(), self.looks_at_files());
         self.at_the_lock(|conn| {
             files.check(thorough)?;
-            queries::insert::insert_alone(conn, job, at, now).map_err(error::in_commit(conn))
+            queries::insert::insert_alone(conn, job, stored, now).map_err(error::in_commit(conn))
         })
     }
 

@@ -400,13 +400,30 @@ fn an_insert_that_a_trigger_of_the_application_ignores_is_refused() {
         let refused = stored.wait().unwrap_err();
         assert!(refused.to_string().contains("a trigger of this database ignores the insert"), "{refused}");
     }
+    // Of many, it ignores one.
+    let ignore_one = "DROP TRIGGER ignore;
+        CREATE TRIGGER ignore BEFORE INSERT ON qdjobs_jobs WHEN NEW.task_name = 'b' BEGIN SELECT RAISE(IGNORE); END";
+    writer.conn.execute_batch(ignore_one).unwrap();
+    for place in [0, 20, 40] {
+        let mut many = vec![new_job(); 41];
+        many[place].task_name = "b".into();
+        let (reply, stored) = Pending::new();
+        writer.write_one(Request::Insert(Call::new(many, reply)));
+        let refused = stored.wait().unwrap_err();
+        assert!(refused.to_string().contains("a trigger of this database ignores the insert"), "{refused}");
+    }
     // The params that wait apart are part of the job.
     let ignore = "DROP TRIGGER ignore;
         CREATE TRIGGER ignore BEFORE INSERT ON qdjobs_params BEGIN SELECT RAISE(IGNORE); END";
     writer.conn.execute_batch(ignore).unwrap();
     let (reply, stored) = Pending::new();
     let large = NewJob::new("a", format!("{{\"x\":\"{}\"}}", "x".repeat(600)));
-    writer.write_one(Request::Insert(Call::new(vec![large], reply)));
+    writer.write_one(Request::Insert(Call::new(vec![large.clone()], reply)));
+    stored.wait().unwrap_err();
+    let mut many = vec![new_job(); 40];
+    many[20] = large;
+    let (reply, stored) = Pending::new();
+    writer.write_one(Request::Insert(Call::new(many, reply)));
     stored.wait().unwrap_err();
     let jobs = writer.conn.query_row("SELECT count(*) FROM qdjobs_jobs", [], |row| row.get::<_, i64>(0));
     assert_eq!(jobs.unwrap(), 0);
