@@ -86,6 +86,12 @@ fn nothing_is_confirmed_in_a_file_that_is_not_the_one_of_its_name() {
             assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::StoreHalted, false), "{what}");
             let text = error.to_string();
             assert!(text.contains("was re") && text.matches("data/jobs.db").count() == 1, "{what}: {text}");
+            assert!(
+                error
+                    .suggestion()
+                    .is_some_and(|help| help.contains("`JobQueue::backup(path)` copies its jobs")),
+                "{what}: {text}"
+            );
         };
         is_halted(Note::new(2).enqueue(&queue).map(drop).unwrap_err());
         is_halted(block_on(Note::new(3).enqueue(&queue.to_async())).map(drop).unwrap_err());
@@ -131,14 +137,21 @@ fn an_idle_queue_reports_a_removed_file_in_its_health_and_refuses_to_read_it() {
     }
 }
 
-/// The promise is a second. The rest is for a machine that does other work.
-const NOTICED_MAX: Duration = Duration::from_secs(10);
+/// The promise is a second. On a machine that does other work, a single round may take longer.
+const NOTICED_MAX: Duration = Duration::from_secs(1);
+const ROUNDS: usize = 5;
 
+/// A round replaces a file and returns what waits until that is noticed.
 #[expect(clippy::disallowed_methods, reason = "the files are looked at in real time")]
-fn assert_noticed_soon(wait: impl FnOnce()) {
-    let begun = Instant::now();
-    wait();
-    assert!(begun.elapsed() < NOTICED_MAX, "{:?}", begun.elapsed());
+fn assert_noticed_soon<W: FnOnce()>(mut round: impl FnMut() -> W) {
+    let times = (0..ROUNDS).map(|_| {
+        let wait = round();
+        let begun = Instant::now();
+        wait();
+        begun.elapsed()
+    });
+    let times: Vec<Duration> = times.collect();
+    assert!(times.iter().min() < Some(&NOTICED_MAX), "{times:?}");
 }
 
 /// So long that no heartbeat looks at the files.
@@ -146,25 +159,35 @@ const LONG_LEASE: Duration = Duration::from_secs(900);
 
 #[test]
 fn an_idle_worker_notices_that_its_file_was_replaced() {
-    let (workspace, queue) = Workspace::with_queue();
-    let (worker, events) = start_with_events(Worker::new(&queue).task::<Note>().lease(LONG_LEASE));
-    rename(&other_database(workspace.dir()), &workspace.db());
-    assert_noticed_soon(|| drop(events.until(|event| matches!(event, OwnedEvent::StoreHalted(_)))));
-    assert_eq!(worker.stop().unwrap_err().kind(), ErrorKind::StoreHalted);
+    assert_noticed_soon(|| {
+        let (workspace, queue) = Workspace::with_queue();
+        let (worker, events) = start_with_events(Worker::new(&queue).task::<Note>().lease(LONG_LEASE));
+        rename(&other_database(workspace.dir()), &workspace.db());
+        move || {
+            events.until(|event| matches!(event, OwnedEvent::StoreHalted(_)));
+            assert_eq!(worker.stop().unwrap_err().kind(), ErrorKind::StoreHalted);
+            drop(workspace);
+        }
+    });
 }
 
 #[test]
 fn a_call_that_waits_for_a_job_notices_that_its_file_was_replaced() {
-    let (workspace, queue) = Workspace::with_queue();
-    let never = Note::new(1).delay(Duration::from_secs(9_999)).enqueue(&queue).unwrap();
-    let (to, begins) = std::sync::mpsc::channel();
-    let waiter = std::thread::spawn(move || {
-        to.send(()).unwrap();
-        never.wait().unwrap_err().kind()
+    assert_noticed_soon(|| {
+        let (workspace, queue) = Workspace::with_queue();
+        let never = Note::new(1).delay(Duration::from_secs(9_999)).enqueue(&queue).unwrap();
+        let (to, begins) = std::sync::mpsc::channel();
+        let waiter = std::thread::spawn(move || {
+            to.send(()).unwrap();
+            never.wait().unwrap_err().kind()
+        });
+        begins.recv().unwrap();
+        rename(&other_database(workspace.dir()), &workspace.db());
+        move || {
+            assert_eq!(waiter.join().unwrap(), ErrorKind::StoreHalted);
+            drop((workspace, queue));
+        }
     });
-    begins.recv().unwrap();
-    rename(&other_database(workspace.dir()), &workspace.db());
-    assert_noticed_soon(|| assert_eq!(waiter.join().unwrap(), ErrorKind::StoreHalted));
 }
 
 #[test]

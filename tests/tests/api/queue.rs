@@ -163,6 +163,7 @@ fn a_job_that_cannot_be_stored_is_refused_by_the_call_and_nothing_is_stored() {
         (Plain.idempotency_key("k".repeat(201)), ErrorKind::InvalidInput, "1 to 200 bytes"),
         (Plain.metadata(7), ErrorKind::InvalidInput, "not a JSON object\nhelp: pass a struct"),
         (Plain.metadata(BTreeMap::from([((1, 2), 3)])), ErrorKind::InvalidInput, "metadata cannot be stored"),
+        (Plain.metadata(BTreeMap::from([("a", [1.0, f32::NAN])])), ErrorKind::InvalidInput, "`a[1]`: "),
         (
             Plain.metadata(BTreeMap::from([("a", u128::MAX)])),
             ErrorKind::InvalidInput,

@@ -78,6 +78,22 @@ fn by_statement(ctx: &JobContext, #[state] db: &Db, #[state] gate: &Gate) -> Res
     Err(TaskError::permanent("too late"))
 }
 
+/// Completes its job with a result that JSON cannot hold.
+#[task("tx.not_a_number", retries = 0)]
+fn not_a_number(by_statement: bool, ctx: &JobContext, #[state] db: &Db) -> Result<Vec<f64>, TaskError> {
+    let result = [1.5, f64::NAN];
+    if by_statement {
+        ctx.completion_statement(&result).map_err(TaskError::permanent)?;
+    } else {
+        let mut conn = connect(&db.0);
+        let tx =
+            conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(TaskError::permanent)?;
+        ctx.complete_in(&tx, &result).map_err(TaskError::permanent)?;
+        tx.commit().map_err(TaskError::permanent)?;
+    }
+    Ok(Vec::new())
+}
+
 /// Executes a statement as another driver would, and returns the ids of its rows.
 fn ids(conn: &Connection, statement: &SqlStatement) -> Vec<JobId> {
     try_ids(conn, statement).unwrap()
@@ -581,6 +597,18 @@ fn a_completion_in_a_transaction_that_did_not_begin_with_immediate_is_told_so() 
     let _worker = Worker::new(&queue).task::<Deferred>().state(Db(workspace.db())).start().unwrap();
     let error = Deferred::new().enqueue(&queue).unwrap().soon().unwrap_err();
     assert!(error.to_string().contains("begin the transaction with IMMEDIATE"), "{error}");
+}
+
+#[test]
+fn a_completion_with_a_result_that_would_be_read_back_as_another_value_is_refused() {
+    let (workspace, queue) = Workspace::with_queue();
+    let _worker = Worker::new(&queue).task::<NotANumber>().state(Db(workspace.db())).start().unwrap();
+    for by_statement in [false, true] {
+        let handle = NotANumber::new(by_statement).enqueue(&queue).unwrap();
+        let error = handle.soon().unwrap_err().to_string();
+        assert!(error.contains("`[1]`") && error.contains("NaN"), "{error}");
+        assert_eq!(handle.job().unwrap().status, Status::Failed);
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Opening a file: a new one, one without write permission.
+//! Opening a file: a new one, one without write permission. A worker whose threads the system refuses.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -163,4 +163,34 @@ impl Nobody {
         process.wait_success();
         refused
     }
+}
+
+/// The address space has room for about a hundred stacks.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_whose_threads_are_refused_does_not_start_and_leaves_nothing() {
+    let workspace = Workspace::new();
+    let path = workspace.path("jobs-of-many-threads.db");
+    drop(JobQueue::open(&path).unwrap());
+    let before = crate::workspace::files(path.parent().unwrap());
+    let mut child = Command::new("sh")
+        .args(["-c", r#"ulimit -v 400000; exec "$0" "$@""#, env!("CARGO_BIN_EXE_worker_process"), "work"])
+        .args([path.to_str().unwrap(), "--concurrency", "4096", "--tasks", "noop"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It would end at the end of its input.
+    let _input = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("the thread `qdjobs-task` cannot be started") && told.contains("lower the concurrency")
+    );
+    let after = crate::workspace::files(path.parent().unwrap());
+    assert!(after.keys().eq(before.keys()), "{:?}", after.keys());
+    let workers = "SELECT count(*) FROM qdjobs_workers";
+    assert_eq!(Connection::open(&path).unwrap().query_row(workers, [], |row| row.get(0)), Ok(0));
 }

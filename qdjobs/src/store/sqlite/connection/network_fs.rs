@@ -214,6 +214,10 @@ mod tests {
 40 22 0:49 / /host rw - newsharefs host rw
 41 22 0:50 / /Users rw - fakeowner /run/host_mark/Users rw
 42 22 0:51 / /s3 rw - fuse mountpoint-s3 rw
+43 22 0:52 / /mnt/c rw - 9p C:\\134 rw
+44 22 0:53 / /mnt/d rw - drvfs D: rw
+45 22 0:54 / /host_mark rw - fuse.grpcfuse grpcfuse rw
+46 22 0:55 / /media/sf_jobs rw - vboxsf jobs rw
 ";
 
     #[test]
@@ -232,9 +236,20 @@ mod tests {
 
     #[test]
     fn file_systems_that_are_not_known_to_be_local_are_refused() {
-        for dir in
-            ["/srv/jobs", "/mnt/my share", "/work", "/home/ann/cloud", "/media/psf", "/host", "/Users", "/s3"]
-        {
+        for dir in [
+            "/srv/jobs",
+            "/mnt/my share",
+            "/work",
+            "/home/ann/cloud",
+            "/media/psf",
+            "/host",
+            "/Users",
+            "/s3",
+            "/mnt/c",
+            "/mnt/d",
+            "/host_mark",
+            "/media/sf_jobs",
+        ] {
             let refused = refuse_by(Some(MOUNTS), Path::new(dir)).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Config, "{dir}");
             assert!(refused.to_string().contains("allow_network_filesystem"), "{refused}");
