@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{JoinHandle, spawn};
 
-use qdjobs::rusqlite::{CachedStatement, Connection, params};
+use qdjobs::rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use crate::Result;
 use crate::pool::Tally;
@@ -31,6 +31,9 @@ const INSERT: &str = "
     INSERT INTO qdjobs_jobs
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+/// The number of jobs of one insert that a single statement stores: as many as qdjobs stores.
+const MANY: usize = 16;
 
 /// Stores params of more than [`INLINE`] bytes. Binds job_id, params.
 const INSERT_PARAMS: &str = "INSERT INTO qdjobs_params (job_id, params) VALUES (?1, ?2)";
@@ -154,7 +157,7 @@ struct Writer {
 
 impl Writer {
     fn run(self, requests: &Receiver<Request>) -> Result<()> {
-        let mut insert = self.conn.prepare_cached(INSERT)?;
+        let mut insert = Insert::on(&self.conn, self.task)?;
         let mut claim = self.conn.prepare_cached(CLAIM)?;
         let mut finish = self.conn.prepare_cached(FINISH)?;
         let [mut begin, mut commit] =
@@ -170,9 +173,7 @@ impl Writer {
             for request in std::iter::once(first).chain(requests.try_iter()).take(BATCH) {
                 match request {
                     Request::Insert(jobs, caller) => {
-                        for text in &jobs {
-                            insert_one(&self.conn, &mut insert, self.task, text, now)?;
-                        }
+                        insert.jobs(&jobs, now)?;
                         callers.push(caller);
                     }
                     Request::Claim(slot, done) => {
@@ -227,33 +228,66 @@ impl Writer {
 /// Stores jobs on a connection without an engine, each in its own commit; calls `stored` after each.
 pub(crate) fn insert_alone(
     conn: &Connection,
-    task: &str,
+    task: &'static str,
     jobs: impl IntoIterator<Item = String>,
     mut stored: impl FnMut(),
 ) -> Result<()> {
-    let mut insert = conn.prepare_cached(INSERT)?;
+    let mut insert = Insert::on(conn, task)?;
     for text in jobs {
-        insert_one(conn, &mut insert, task, &text, micros())?;
+        insert.job(&text, micros())?;
         stored();
     }
     Ok(())
 }
 
-fn insert_one(
-    conn: &Connection,
-    insert: &mut CachedStatement<'_>,
-    task: &str,
-    text: &str,
-    now: i64,
-) -> Result<()> {
-    let nothing = None::<&str>;
-    let inline = (text.len() <= INLINE).then_some(text);
-    insert.execute(params![task, nothing, inline, "default", 0, 3, now, now, nothing, true])?;
-    if inline.is_none() {
-        conn.prepare_cached(INSERT_PARAMS)?.execute(params![conn.last_insert_rowid(), text])?;
-    }
-    Ok(())
+/// Stores jobs of a task with statements that are prepared once.
+struct Insert<'c> {
+    conn: &'c Connection,
+    task: &'static str,
+    one: CachedStatement<'c>,
+    many: CachedStatement<'c>,
 }
+
+impl<'c> Insert<'c> {
+    fn on(conn: &'c Connection, task: &'static str) -> Result<Insert<'c>> {
+        let further = ", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)".repeat(MANY - 1);
+        let many = conn.prepare_cached(&format!("{INSERT}{further}"))?;
+        Ok(Insert { conn, task, one: conn.prepare_cached(INSERT)?, many })
+    }
+
+    fn jobs(&mut self, jobs: &[String], now: i64) -> Result<()> {
+        for group in jobs.chunks(MANY) {
+            if group.len() == MANY && group.iter().all(|text| text.len() <= INLINE) {
+                self.many(group, now)?;
+            } else {
+                group.iter().try_for_each(|text| self.job(text, now))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn job(&mut self, text: &str, now: i64) -> Result<()> {
+        let inline = (text.len() <= INLINE).then_some(text);
+        self.one.execute(params![self.task, NOTHING, inline, "default", 0, 3, now, now, NOTHING, true])?;
+        if inline.is_none() {
+            let id = self.conn.last_insert_rowid();
+            self.conn.prepare_cached(INSERT_PARAMS)?.execute(params![id, text])?;
+        }
+        Ok(())
+    }
+
+    fn many(&mut self, jobs: &[String], now: i64) -> Result<()> {
+        let task: &dyn ToSql = &self.task;
+        let rows = jobs.iter().flat_map(|text| -> [&dyn ToSql; 10] {
+            [task, &NOTHING, text, &"default", &0, &3, &now, &now, &NOTHING, &true]
+        });
+        self.many.execute(rows.collect::<Vec<_>>().as_slice())?;
+        Ok(())
+    }
+}
+
+/// The value of a column that is left out.
+const NOTHING: Option<&str> = None;
 
 fn micros() -> i64 {
     qdjobs::Clock::system().now().as_microsecond()
