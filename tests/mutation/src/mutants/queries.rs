@@ -1,12 +1,42 @@
 //! Mutants of the SQL statements, and of completion in a transaction of the application.
 
-use super::{Mutant, api, contract};
+use super::{Mutant, api, contract, unit};
 
 const SQL: &str = "qdjobs/src/store/sqlite/queries/sql.rs";
 const STAYS_SUSPECTED: &str =
     "sqlite::in_a_file::poison::a_suspected_job_stays_suspected_through_a_retry_or_a_release";
 
+const INSERT: &str = "qdjobs/src/store/sqlite/queries/insert.rs";
+const MANY: &str =
+    "sqlite::in_a_file::insert::many_jobs_of_every_kind_come_back_in_their_order_as_they_were_given";
+
 pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "ids-of-many-reversed",
+        breaks: "the ids of an insert come in the order of its jobs",
+        file: INSERT,
+        old: "ids.sort_unstable();",
+        new: "ids.sort_unstable_by(|a, b| b.cmp(a));",
+        killed_by: contract(MANY),
+    },
+    Mutant {
+        name: "large-params-of-many-dropped",
+        breaks: "a job keeps its params, also if many are stored by one statement",
+        file: INSERT,
+        old: "            self.params_apart(id, job)?;\n            ids.push",
+        new: "            ids.push",
+        killed_by: contract(MANY),
+    },
+    Mutant {
+        name: "ignored-job-of-many-confirmed",
+        breaks: "a job that a trigger of the application ignores is not confirmed",
+        file: INSERT,
+        old: "if new_ids.len() != jobs.len() {",
+        new: "if new_ids.is_empty() {",
+        killed_by: unit(
+            "store::sqlite::writer::tests::an_insert_that_a_trigger_of_the_application_ignores_is_refused",
+        ),
+    },
     Mutant {
         name: "effects-come-too-late",
         breaks: "an attempt whose job has failed meanwhile commits no effects",
