@@ -1,11 +1,12 @@
 //! The engine to compare with: what a careful programmer would write by hand with rusqlite if speed were all
 //! that counted.
 //!
-//! One thread owns the writing connection. Requests that arrive during a commit share the next one. A slot
-//! hands in the jobs it has finished and gets its next ones in the same transaction; new jobs go to idle
-//! slots in the transaction that stores them. It has the schema, columns, indexes and settings of qdjobs, and
-//! claims the same number of jobs ahead. It leaves out: types, leases, heartbeats, stopping, schedules,
-//! timeouts, retries, panics, history, other processes, errors of one caller alone.
+//! One thread owns the writing connection. Requests that arrive during a commit share the next one, and one
+//! statement stores up to sixteen jobs of a call. A slot hands in the jobs it has finished and gets its next
+//! ones in the same transaction; new jobs go to idle slots in the transaction that stores them. It has the
+//! schema, columns, indexes and settings of qdjobs, and claims the same number of jobs ahead. It leaves out:
+//! types, leases, heartbeats, stopping, schedules, timeouts, retries, panics, history, other processes,
+//! errors of one caller alone.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};

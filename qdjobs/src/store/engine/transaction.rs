@@ -19,6 +19,9 @@ use crate::store::{Claim, ClaimRequest, ClaimedJob, JobCommand, TaskDefaults, Wo
 ///
 /// [`is_alive`](Transaction::is_alive) reports whether the transaction still exists after an error.
 pub(crate) trait Transaction {
+    /// The most jobs that [`insert_together`](Transaction::insert_together) stores.
+    const TOGETHER_MAX: usize = 0;
+
     /// The instant of this transaction, read once.
     fn now(&self) -> Timestamp;
 
@@ -40,6 +43,12 @@ pub(crate) trait Transaction {
 
     /// Stores jobs. For a job whose idempotency key is held by the same job, returns the stored id.
     fn insert(&mut self, jobs: &[NewJob], effects: &mut Effects) -> Result<Vec<JobId>>;
+
+    /// Stores as many of the first jobs as one statement takes, each of [one statement](Transaction::is_one_statement).
+    /// Returns their ids.
+    fn insert_together(&mut self, _jobs: &[&NewJob], _effects: &mut Effects) -> Result<Vec<JobId>> {
+        Ok(Vec::new())
+    }
 
     /// Stores the options of tasks.
     fn publish_tasks(&mut self, tasks: &[TaskDefaults]) -> Result<()>;

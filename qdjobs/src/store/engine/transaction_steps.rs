@@ -17,7 +17,7 @@ use super::transaction::{Effects, Transaction};
 use super::waiters::Waiters;
 use crate::model::clock::{Timestamp, after_at_latest};
 use crate::model::error::{Error, Result};
-use crate::model::job::{JobId, Status, WorkerId};
+use crate::model::job::{JobId, NewJob, Status, WorkerId};
 use crate::store::{
     ClaimRequest, ClaimResponse, Heartbeat, Release, Released, WorkerInfo, lease_lost, not_found,
 };
@@ -35,11 +35,14 @@ pub(crate) fn run<T: Transaction>(
 ) -> Result<()> {
     requests.iter_mut().for_each(Request::reset);
     waiters.reset();
-    for at in 0..requests.len() {
-        let (before, rest) = requests.split_at_mut(at);
-        if let Some(request) = rest.first_mut() {
-            apply(tx, request, before, waiters, batch)?;
+    while let Some((before, rest)) = requests.split_at_mut_checked(batch.applied) {
+        let together = insert_together(tx, rest, &mut batch.effects)?;
+        if together > 0 {
+            batch.applied += together;
+            continue;
         }
+        let Some(request) = rest.first_mut() else { break };
+        apply(tx, request, before, waiters, batch)?;
         batch.applied += 1;
     }
     let ready = batch.effects.ready;
@@ -61,6 +64,35 @@ pub(crate) fn run<T: Transaction>(
     };
     batch.next_due = Some(next_due.map(|due| if due <= tx.now() { due.max(not_before) } else { due }));
     Ok(())
+}
+
+/// Stores the jobs of the first requests by one statement, as long as each inserts one job, and answers them. Returns the
+/// number of these requests. If the statement fails, returns 0: then each request is applied alone, and has an error of its
+/// own.
+fn insert_together<T: Transaction>(
+    tx: &mut T,
+    requests: &mut [Request],
+    effects: &mut Effects,
+) -> Result<usize> {
+    let jobs = requests.iter().take(T::TOGETHER_MAX).map_while(|request| match request {
+        Request::Insert(call) if tx.is_one_statement(&call.args) => call.args.first(),
+        _ => None,
+    });
+    let jobs: Vec<&NewJob> = jobs.collect();
+    if jobs.len() < 2 {
+        return Ok(0);
+    }
+    // A trigger of the application can end the statement after it has stored some of them.
+    let ids = match alone(tx, true, effects, |tx, effects| tx.insert_together(&jobs, effects)) {
+        Err(error) if tx.is_alive(&error) => return Ok(0),
+        ids => ids?,
+    };
+    for (request, id) in requests.iter_mut().zip(&ids) {
+        if let Request::Insert(call) = request {
+            call.decide(Ok(vec![*id]));
+        }
+    }
+    Ok(ids.len())
 }
 
 /// Applies one request. Its error is its own answer; only an error that ended the whole transaction is

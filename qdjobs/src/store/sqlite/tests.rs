@@ -263,8 +263,9 @@ fn no_hot_statement_is_prepared_again_for_the_values_bound_to_it() {
     let dir = scratch("prepared");
     let conn = open::writer(&dir.join("jobs.db"), &SqliteOptions::default()).unwrap();
     let hot = sql::HOT.iter().map(|(statement, _)| *statement);
-    let others = [sql::INSERT, &sql::INSERT_MANY, sql::INSERT_KEYED, sql::IS_REGISTERED, sql::HEARTBEAT];
-    for statement in hot.chain(others) {
+    let many = sql::INSERT_MANY.iter().map(|(_, statement)| &**statement);
+    let others = [sql::INSERT, sql::INSERT_KEYED, sql::IS_REGISTERED, sql::HEARTBEAT];
+    for statement in hot.chain(others).chain(many) {
         for round in 0..3 {
             let mut prepared = conn.prepare_cached(statement).unwrap();
             for binding in 1..=prepared.parameter_count() {

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::connection::error;
 use super::queries::finish::LeaveWriter;
 use super::queries::insert::Insert;
-use super::queries::{self, rows};
+use super::queries::{self, rows, sql};
 use crate::model::clock::Timestamp;
 use crate::model::crash_count::{Beside, CRASHES_MAX};
 use crate::model::error::{Error, Result};
@@ -118,6 +118,15 @@ impl Transaction for SqliteTransaction<'_> {
         let now = self.now;
         let insert = writer_of(&mut self.insert, self.conn, Insert::on)?;
         insert.jobs(jobs, now, |id, stored| effects.is_stored(id, stored.availability, stored.scheduled_at))
+    }
+
+    const TOGETHER_MAX: usize = sql::ROWS_OF_MANY;
+
+    fn insert_together(&mut self, jobs: &[&NewJob], effects: &mut Effects) -> Result<Vec<JobId>> {
+        let now = self.now;
+        let insert = writer_of(&mut self.insert, self.conn, Insert::on)?;
+        insert
+            .first_of(jobs, now, |id, stored| effects.is_stored(id, stored.availability, stored.scheduled_at))
     }
 
     fn publish_tasks(&mut self, tasks: &[TaskDefaults]) -> Result<()> {

@@ -17,7 +17,25 @@ const PROGRESS_ONCE: &str =
 const GIVEN_BACK: &str = "store::sqlite::writer::tests::\
     what_a_commit_with_an_unknown_result_has_claimed_and_registered_is_given_back";
 
+const TOGETHER: &str = "store::sqlite::writer::tests::the_jobs_of_callers_that_share_a_transaction_are_stored_together_and_refused_alone";
+
 pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "refused-with-its-neighbors",
+        breaks: "of callers that share a statement, only the invalid request is refused",
+        file: TRANSACTION_STEPS,
+        old: "Err(error) if tx.is_alive(&error) => return Ok(0),",
+        new: "Err(error) if !tx.is_alive(&error) => return Ok(0),",
+        killed_by: unit(TOGETHER),
+    },
+    Mutant {
+        name: "stored-twice-beside-a-refused-one",
+        breaks: "each job of callers that share a statement is stored once",
+        file: TRANSACTION_STEPS,
+        old: "alone(tx, true, effects, |tx, effects| tx.insert_together",
+        new: "alone(tx, false, effects, |tx, effects| tx.insert_together",
+        killed_by: unit(TOGETHER),
+    },
     Mutant {
         name: "answer-before-commit",
         breaks: "a request is answered after its effect is durable, never before",
@@ -97,8 +115,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         breaks: "a transaction that runs again forgets which waiting claims it has served",
         file: TRANSACTION_STEPS,
         old: "    waiters.reset();
-    for",
-        new: "    for",
+    while",
+        new: "    while",
         killed_by: unit(
             "store::sqlite::transaction::tests::a_transaction_that_runs_again_answers_once_and_as_its_last_run_decided",
         ),

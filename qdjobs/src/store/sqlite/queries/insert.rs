@@ -69,50 +69,56 @@ impl<'c> Insert<'c> {
     ) -> Result<Vec<JobId>> {
         let mut ids = Vec::with_capacity(jobs.len());
         let no_key = |a: &NewJob, b: &NewJob| a.idempotency_key.is_none() && b.idempotency_key.is_none();
-        for group in jobs.chunk_by(no_key).flat_map(|alike| alike.chunks(sql::ROWS_OF_MANY)) {
-            if group.len() == sql::ROWS_OF_MANY {
-                self.many(group, now, &mut ids, &mut has_stored)?;
-                continue;
-            }
-            for job in group {
-                let (id, stored) = self.job(job, now)?;
-                ids.push(id);
-                stored.into_iter().for_each(|stored| has_stored(id, stored));
+        for alike in jobs.chunk_by(no_key) {
+            let alike: Vec<&NewJob> = alike.iter().collect();
+            let mut rest = alike.as_slice();
+            while let [job, behind @ ..] = rest {
+                let many = self.first_of(rest, now, &mut has_stored)?;
+                if many.is_empty() {
+                    let (id, stored) = self.job(job, now)?;
+                    stored.into_iter().for_each(|stored| has_stored(id, stored));
+                    ids.push(id);
+                    rest = behind;
+                } else {
+                    rest = &rest[many.len()..];
+                    ids.extend(many);
+                }
             }
         }
         Ok(ids)
     }
 
-    /// Stores [`ROWS_OF_MANY`](sql::ROWS_OF_MANY) jobs without a key by one statement, and large params by one more for
-    /// each job.
-    fn many(
+    /// Stores the first of these jobs without a key, as many as one [statement](sql::INSERT_MANY) takes, and their large
+    /// params. Returns their ids; none for fewer than two jobs.
+    pub(in crate::store::sqlite) fn first_of(
         &self,
-        jobs: &[NewJob],
+        jobs: &[&NewJob],
         now: Timestamp,
-        ids: &mut Vec<JobId>,
-        has_stored: &mut impl FnMut(JobId, Stored),
-    ) -> Result<()> {
+        mut has_stored: impl FnMut(JobId, Stored),
+    ) -> Result<Vec<JobId>> {
+        let statement = sql::INSERT_MANY.iter().find(|(rows, _)| *rows <= jobs.len());
+        let Some((rows, statement)) = statement else { return Ok(Vec::new()) };
+        let jobs = &jobs[..*rows];
         let due = jobs.iter().map(|job| Ok(Stored::at(job.scheduled_at(now)?, now)));
         let due = due.collect::<Result<Vec<_>>>()?;
         let rows: Vec<_> = jobs.iter().zip(&due).map(|(job, stored)| stored.row_of(job, now)).collect();
-        let new_ids = self.many_rows(&rows).map_err(error::before_commit(self.conn))?;
+        let new_ids = self.write_many(statement, &rows).map_err(error::before_commit(self.conn))?;
         if new_ids.len() != jobs.len() {
             return Err(ignored(self.conn));
         }
-        for ((id, job), stored) in new_ids.into_iter().zip(jobs).zip(due) {
-            self.params_apart(id, job)?;
-            ids.push(JobId(id));
-            has_stored(JobId(id), stored);
+        for ((id, job), stored) in new_ids.iter().zip(jobs).zip(due) {
+            self.params_apart(id.0, job)?;
+            has_stored(*id, stored);
         }
-        Ok(())
+        Ok(new_ids)
     }
 
-    /// Writes the rows of jobs without a key by one statement. Returns their ids, in the order of the rows.
-    fn many_rows(&self, rows: &[NewJobRow<'_>]) -> SqlResult<Vec<i64>> {
-        let mut insert = self.conn.prepare_cached(&sql::INSERT_MANY)?;
+    /// Writes the rows of as many jobs as the statement takes. Returns their ids, in the order of the rows.
+    fn write_many(&self, statement: &str, rows: &[NewJobRow<'_>]) -> SqlResult<Vec<JobId>> {
+        let mut insert = self.conn.prepare_cached(statement)?;
         let values: Vec<&dyn ToSql> = rows.iter().flat_map(NewJobRow::values).collect();
-        let mut ids =
-            insert.query_map(values.as_slice(), |row| row.get(0))?.collect::<SqlResult<Vec<i64>>>()?;
+        let ids = insert.query_map(values.as_slice(), |row| row.get(0).map(JobId))?;
+        let mut ids = ids.collect::<SqlResult<Vec<JobId>>>()?;
         ids.sort_unstable();
         Ok(ids)
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
-use crate::model::job::{Job, JobId, NewJob, Status, WorkerId};
+use crate::model::job::{Job, JobId, NewJob, RunAt, Status, WorkerId};
 use crate::model::retry::Verdict;
 use crate::store::engine::batch::Batch;
 use crate::store::engine::requests::{Call, Request};
@@ -275,7 +275,7 @@ fn a_store_that_halts_refuses_those_who_wait_and_those_who_come_and_writes_nothi
     let (request, waiting_claim) = claim_request(WorkerId(1), 1, true);
     writer.write(vec![request], false);
     let mut later = NewJob::new("a", "{}");
-    later.run_at = crate::model::job::RunAt::After(Duration::from_secs(1_000));
+    later.run_at = RunAt::After(Duration::from_secs(1_000));
     let (reply, watching) = Pending::new();
     writer.write(
         vec![
@@ -430,6 +430,56 @@ fn an_insert_that_a_trigger_of_the_application_ignores_is_refused() {
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
+/// The requests of 40 callers: of a single job with its number as its priority, but for four of them.
+fn inserts_of_callers() -> (Vec<Request>, Vec<Pending<Vec<JobId>>>) {
+    let calls = (0..40).map(|n| {
+        let mut job = NewJob { priority: n, ..new_job() };
+        match n {
+            5 => job.params = format!("{{\"x\":\"{}\"}}", "x".repeat(600)),
+            9 => job.idempotency_key = Some("nine".into()),
+            11 => job.run_at = RunAt::After(Duration::from_secs(60)),
+            20 => job.task_name = "b".into(),
+            _ => {}
+        }
+        let (reply, stored) = Pending::new();
+        (Request::Insert(Call::new(vec![job; if n == 30 { 3 } else { 1 }], reply)), stored)
+    });
+    calls.unzip()
+}
+
+#[test]
+fn the_jobs_of_callers_that_share_a_transaction_are_stored_together_and_refused_alone() {
+    for (rule, words) in [
+        ("ABORT, 'no b'", "no b"),
+        ("IGNORE", "a trigger of this database ignores the insert"),
+        ("FAIL, 'never b'", "never b"),
+    ] {
+        let (mut writer, dir) = writer("together", NEVER);
+        let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON qdjobs_jobs WHEN NEW.task_name = 'b'";
+        writer.conn.execute_batch(&format!("{refuse} BEGIN SELECT RAISE({rule}); END")).unwrap();
+        let (requests, answers) = inserts_of_callers();
+        writer.write(requests, false);
+        for (n, answer) in answers.into_iter().enumerate() {
+            let answer = answer.try_take().expect("it is answered");
+            if n == 20 {
+                let refused = answer.unwrap_err().to_string();
+                assert!(refused.contains(words), "{refused}");
+                continue;
+            }
+            let ids = answer.unwrap();
+            assert_eq!(ids.len(), if n == 30 { 3 } else { 1 });
+            for JobId(id) in ids {
+                let read = "SELECT priority FROM qdjobs_jobs WHERE id = ?1 AND task_name = 'a'";
+                assert_eq!(writer.conn.query_row(read, [id], |row| row.get(0)), Ok(n as i64), "{rule}");
+            }
+        }
+        let count = "SELECT count(*) FROM qdjobs_jobs";
+        assert_eq!(writer.conn.query_row(count, [], |row| row.get(0)), Ok(41));
+        assert!(writer.waiters.next_due().is_some(), "one is scheduled");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
+
 #[test]
 fn a_suspected_job_that_cannot_be_marked_is_not_claimed() {
     let (mut writer, dir) = writer("unmarked", NEVER);
@@ -505,7 +555,7 @@ fn each_row_that_is_written_brings_the_next_checkpoint_closer() {
         }
         writer.upkeep.has_chores()
     };
-    let later = || NewJob { run_at: crate::model::job::RunAt::After(Duration::from_secs(9)), ..new_job() };
+    let later = || NewJob { run_at: RunAt::After(Duration::from_secs(9)), ..new_job() };
     let stores = |job: &dyn Fn() -> NewJob| {
         let jobs = std::iter::repeat_with(job).take(125).collect();
         Request::Insert(Call::new(jobs, Pending::new().0))
@@ -525,7 +575,7 @@ fn a_job_that_was_stored_alone_for_later_comes_before_those_of_lower_priority_on
     register_worker(&mut writer, WorkerId(1));
     let mut later = new_job();
     later.priority = 10;
-    later.run_at = crate::model::job::RunAt::After(Duration::from_secs(1));
+    later.run_at = RunAt::After(Duration::from_secs(1));
     for job in [new_job(), later] {
         let (reply, stored) = Pending::new();
         writer.write_one(Request::Insert(Call::new(vec![job], reply)));
@@ -569,7 +619,7 @@ fn a_delay_that_passes_the_end_of_the_calendar_while_it_waits_is_refused_and_not
     let clock = Clock::manual(Timestamp::MAX);
     let (mut writer, dir) = writer_by("calendar", NEVER, clock);
     let mut late = new_job();
-    late.run_at = crate::model::job::RunAt::After(Duration::from_secs(1_000));
+    late.run_at = RunAt::After(Duration::from_secs(1_000));
     for alone in [true, false] {
         let (reply, refused) = Pending::new();
         let request = Request::Insert(Call::new(vec![late.clone()], reply));
