@@ -2,7 +2,7 @@
 //! that counted.
 //!
 //! One thread owns the writing connection. Requests that arrive during a commit share the next one, and one
-//! statement stores up to sixteen jobs of a call. A slot hands in the jobs it has finished and gets its next
+//! statement stores sixteen of their jobs. A slot hands in the jobs it has finished and gets its next
 //! ones in the same transaction; new jobs go to idle slots in the transaction that stores them. It has the
 //! schema, columns, indexes and settings of qdjobs, and claims the same number of jobs ahead. It leaves out:
 //! types, leases, heartbeats, stopping, schedules, timeouts, retries, panics, history, other processes,
@@ -33,7 +33,7 @@ const INSERT: &str = "
         (task_name, name, params, queue, priority, max_retries, scheduled_at, created_at, metadata, availability)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-/// The number of jobs of one insert that a single statement stores: as many as qdjobs stores.
+/// The number of jobs that a single statement stores: as many as qdjobs stores at most.
 const MANY: usize = 16;
 
 /// Stores params of more than [`INLINE`] bytes. Binds job_id, params.
@@ -168,13 +168,13 @@ impl Writer {
         while !(stopping && idle.len() == self.job_senders.len()) {
             let Ok(first) = requests.recv() else { return Ok(()) };
             let now = micros();
-            let mut callers = Vec::new();
+            let (mut callers, mut new) = (Vec::new(), Vec::new());
             let mut finished = 0;
             begin.execute([])?;
             for request in std::iter::once(first).chain(requests.try_iter()).take(BATCH) {
                 match request {
                     Request::Insert(jobs, caller) => {
-                        insert.jobs(&jobs, now)?;
+                        new.extend(jobs);
                         callers.push(caller);
                     }
                     Request::Claim(slot, done) => {
@@ -188,6 +188,7 @@ impl Writer {
                     Request::Stop => stopping = true,
                 }
             }
+            insert.jobs(&new, now)?;
             let given = if stopping { Vec::new() } else { self.claim_for_idle(&mut claim, &mut idle, now)? };
             commit.execute([])?;
             // A caller or slot that is gone needs no answer.

@@ -74,9 +74,12 @@ pub(crate) fn many_jobs_of_every_kind_come_back_in_their_order_as_they_were_give
                 job.name = n.is_multiple_of(4).then(|| format!("job {n}"));
                 job.metadata = n.is_multiple_of(9).then(|| n.to_string());
                 job.run_at = RunAt::After(if n.is_multiple_of(5) { SECOND * n } else { Duration::ZERO });
-                // Between them are more jobs without a key than a store writes at once, and fewer.
-                job.idempotency_key = [0, 41, 43].contains(&n).then(|| format!("key {n}"));
-                job.idempotency_key = job.idempotency_key.take().or((n == 60).then(|| format!("{round}")));
+                // Between the keys are more jobs than a store writes at once, and fewer.
+                job.idempotency_key = match n {
+                    0 | 41 | 43 => Some(format!("key {n}")),
+                    60 => Some(format!("round {round}")),
+                    _ => None,
+                };
             })
         };
         (0..100).map(numbered).collect()

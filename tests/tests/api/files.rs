@@ -137,21 +137,23 @@ fn an_idle_queue_reports_a_removed_file_in_its_health_and_refuses_to_read_it() {
     }
 }
 
-/// The promise is a second. On a machine that does other work, a single round may take longer.
+/// The promise is a second. On a machine that does other work, a round may take longer; and a round takes no time if the
+/// worker was still about to begin its wait.
 const NOTICED_MAX: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 5;
 
-/// A round replaces a file and returns what waits until that is noticed.
+/// A round replaces a file and returns a wait until that is noticed. What the wait returns is dropped after the measurement.
 #[expect(clippy::disallowed_methods, reason = "the files are looked at in real time")]
-fn assert_noticed_soon<W: FnOnce()>(mut round: impl FnMut() -> W) {
+fn assert_noticed_soon<W: FnOnce() -> T, T>(mut round: impl FnMut() -> W) {
     let times = (0..ROUNDS).map(|_| {
         let wait = round();
         let begun = Instant::now();
-        wait();
+        let _kept = wait();
         begun.elapsed()
     });
-    let times: Vec<Duration> = times.collect();
-    assert!(times.iter().min() < Some(&NOTICED_MAX), "{times:?}");
+    let mut times: Vec<Duration> = times.collect();
+    times.sort_unstable();
+    assert!(times[ROUNDS / 2] < NOTICED_MAX, "{times:?}");
 }
 
 /// So long that no heartbeat looks at the files.
@@ -165,8 +167,7 @@ fn an_idle_worker_notices_that_its_file_was_replaced() {
         rename(&other_database(workspace.dir()), &workspace.db());
         move || {
             events.until(|event| matches!(event, OwnedEvent::StoreHalted(_)));
-            assert_eq!(worker.stop().unwrap_err().kind(), ErrorKind::StoreHalted);
-            drop(workspace);
+            (workspace, worker)
         }
     });
 }
@@ -185,7 +186,7 @@ fn a_call_that_waits_for_a_job_notices_that_its_file_was_replaced() {
         rename(&other_database(workspace.dir()), &workspace.db());
         move || {
             assert_eq!(waiter.join().unwrap(), ErrorKind::StoreHalted);
-            drop((workspace, queue));
+            (workspace, queue)
         }
     });
 }

@@ -165,7 +165,7 @@ impl Nobody {
     }
 }
 
-/// The address space has room for about a hundred stacks.
+/// The address space has room for about ten stacks of 256 MiB, and for what else a process needs.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_worker_whose_threads_are_refused_does_not_start_and_leaves_nothing() {
@@ -174,8 +174,14 @@ fn a_worker_whose_threads_are_refused_does_not_start_and_leaves_nothing() {
     drop(JobQueue::open(&path).unwrap());
     let before = crate::workspace::files(path.parent().unwrap());
     let mut child = Command::new("sh")
-        .args(["-c", r#"ulimit -v 400000; exec "$0" "$@""#, env!("CARGO_BIN_EXE_worker_process"), "work"])
+        .args([
+            "-c",
+            r#"ulimit -v 3000000; exec timeout 60 "$0" "$@""#,
+            env!("CARGO_BIN_EXE_worker_process"),
+            "work",
+        ])
         .args([path.to_str().unwrap(), "--concurrency", "4096", "--tasks", "noop"])
+        .envs([("RUST_MIN_STACK", "268435456"), ("MALLOC_ARENA_MAX", "1")])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -36,14 +36,15 @@ pub(crate) fn run<T: Transaction>(
     requests.iter_mut().for_each(Request::reset);
     waiters.reset();
     while let Some((before, rest)) = requests.split_at_mut_checked(batch.applied) {
-        let together = insert_together(tx, rest, &mut batch.effects)?;
-        if together > 0 {
-            batch.applied += together;
-            continue;
+        let inserted = insert_together(tx, rest, &mut batch.effects)?;
+        match rest.first_mut() {
+            _ if inserted > 0 => batch.applied += inserted,
+            Some(request) => {
+                apply(tx, request, before, waiters, batch)?;
+                batch.applied += 1;
+            }
+            None => break,
         }
-        let Some(request) = rest.first_mut() else { break };
-        apply(tx, request, before, waiters, batch)?;
-        batch.applied += 1;
     }
     let ready = batch.effects.ready;
     let promotes = batch.look || waiters.is_due(tx.now());
@@ -66,33 +67,58 @@ pub(crate) fn run<T: Transaction>(
     Ok(())
 }
 
-/// Stores the jobs of the first requests by one statement, as long as each inserts one job, and answers them. Returns the
-/// number of these requests. If the statement fails, returns 0: then each request is applied alone, and has an error of its
-/// own.
+/// The fewest requests that share a statement. For fewer, their savepoint costs as much as the statement saves.
+const TOGETHER_MIN: usize = 4;
+
+/// Applies the first requests together, as far as each inserts one small job without a key: one statement stores their
+/// jobs. If it fails, each of them is applied alone, and has an error of its own. Returns the number of these requests; 0 if
+/// they are too few.
 fn insert_together<T: Transaction>(
     tx: &mut T,
     requests: &mut [Request],
     effects: &mut Effects,
 ) -> Result<usize> {
-    let jobs = requests.iter().take(T::TOGETHER_MAX).map_while(|request| match request {
-        Request::Insert(call) if tx.is_one_statement(&call.args) => call.args.first(),
+    let job_of = |request| match request {
+        &Request::Insert(Call { ref args, .. }) if tx.is_one_statement(args) => args.first(),
         _ => None,
-    });
-    let jobs: Vec<&NewJob> = jobs.collect();
-    if jobs.len() < 2 {
+    };
+    let alike = requests.iter().take(T::TOGETHER_MAX).map_while(job_of);
+    if alike.clone().count() < TOGETHER_MIN {
         return Ok(0);
     }
+    let jobs: Vec<&NewJob> = alike.collect();
+    let tried = jobs.len();
     // A trigger of the application can end the statement after it has stored some of them.
-    let ids = match alone(tx, true, effects, |tx, effects| tx.insert_together(&jobs, effects)) {
-        Err(error) if tx.is_alive(&error) => return Ok(0),
-        ids => ids?,
-    };
-    for (request, id) in requests.iter_mut().zip(&ids) {
-        if let Request::Insert(call) = request {
-            call.decide(Ok(vec![*id]));
+    match alone(tx, true, effects, |tx, effects| tx.insert_together(&jobs, effects)) {
+        Ok(ids) => {
+            for (call, id) in inserts_of(requests).zip(&ids) {
+                call.decide(Ok(vec![*id]));
+            }
+            Ok(ids.len())
         }
+        Err(error) if tx.is_alive(&error) => {
+            inserts_of(&mut requests[..tried]).try_for_each(|call| insert(tx, call, effects))?;
+            Ok(tried)
+        }
+        Err(error) => Err(error),
     }
-    Ok(ids.len())
+}
+
+fn inserts_of(requests: &mut [Request]) -> impl Iterator<Item = &mut Call<Vec<NewJob>, Vec<JobId>>> {
+    requests.iter_mut().filter_map(|request| match request {
+        Request::Insert(call) => Some(call),
+        _ => None,
+    })
+}
+
+fn insert<T: Transaction>(
+    tx: &mut T,
+    call: &mut Call<Vec<NewJob>, Vec<JobId>>,
+    effects: &mut Effects,
+) -> Result<()> {
+    let several = !tx.is_one_statement(&call.args);
+    let ids = alone(tx, several, effects, |tx, effects| tx.insert(&call.args, effects));
+    decide(tx, call, ids)
 }
 
 /// Applies one request. Its error is its own answer; only an error that ended the whole transaction is
@@ -106,11 +132,7 @@ fn apply<T: Transaction>(
 ) -> Result<()> {
     let effects = &mut batch.effects;
     match request {
-        Request::Insert(call) => {
-            let several = !tx.is_one_statement(&call.args);
-            let ids = alone(tx, several, effects, |tx, effects| tx.insert(&call.args, effects));
-            decide(tx, call, ids)
-        }
+        Request::Insert(call) => insert(tx, call, effects),
         Request::PublishTasks(call) => {
             let published = alone(tx, true, effects, |tx, _| tx.publish_tasks(&call.args));
             decide(tx, call, published)

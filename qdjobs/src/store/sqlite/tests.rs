@@ -316,7 +316,8 @@ fn large_params_are_written_once_and_neither_by_the_claim_nor_by_the_finish() {
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
-/// A list of constants in a CHECK or an index costs a temporary b-tree at each write.
+/// A list of constants in a CHECK or an index costs a temporary b-tree at each write. The insert of many jobs has one for
+/// the ids that it returns.
 #[test]
 fn storing_and_finishing_a_job_build_no_temporary_tables() {
     let conn = rusqlite::Connection::open_in_memory().unwrap();

@@ -41,6 +41,8 @@ pub(super) struct SqliteTransaction<'c> {
     pub(super) dead_sockets: Vec<String>,
     insert: Option<Insert<'c>>,
     leave: Option<LeaveWriter<'c>>,
+    /// A savepoint could not be ended, so a commit would store what a refused request has written.
+    has_leftovers: bool,
     /// Whether suspected poison jobs wait. Read once, after everything but the claims is written.
     has_suspected: Option<bool>,
 }
@@ -56,6 +58,7 @@ impl<'c> SqliteTransaction<'c> {
             dead_sockets: Vec::new(),
             insert: None,
             leave: None,
+            has_leftovers: false,
             has_suspected: None,
         }
     }
@@ -80,6 +83,8 @@ fn writer_of<'a, 'c, W>(
 }
 
 impl Transaction for SqliteTransaction<'_> {
+    const TOGETHER_MAX: usize = sql::ROWS_OF_MANY;
+
     fn now(&self) -> Timestamp {
         self.now
     }
@@ -91,7 +96,7 @@ impl Transaction for SqliteTransaction<'_> {
     /// After some faults, SQLite has rolled back the transaction. If the file is damaged, what this
     /// transaction has read may be wrong, too.
     fn is_alive(&self, error: &Error) -> bool {
-        !error.is_fatal() && !self.conn.is_autocommit()
+        !error.is_fatal() && !self.has_leftovers && !self.conn.is_autocommit()
     }
 
     fn alone<A>(&mut self, several: bool, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A> {
@@ -101,13 +106,13 @@ impl Transaction for SqliteTransaction<'_> {
         self.step("SAVEPOINT request")?;
         let done = verb(self);
         // If SQLite has rolled back the whole transaction, the savepoint no longer exists.
-        if done.is_err() && !self.conn.is_autocommit() {
-            self.step("ROLLBACK TO request")?;
+        if self.conn.is_autocommit() {
+            return done;
         }
-        if !self.conn.is_autocommit() {
-            self.step("RELEASE request")?;
-        }
-        done
+        let undone = if done.is_err() { self.step("ROLLBACK TO request") } else { Ok(()) };
+        let ended = undone.and_then(|()| self.step("RELEASE request"));
+        self.has_leftovers |= ended.is_err();
+        done.and_then(|answer| ended.map(|()| answer))
     }
 
     fn is_one_statement(&self, jobs: &[NewJob]) -> bool {
@@ -119,8 +124,6 @@ impl Transaction for SqliteTransaction<'_> {
         let insert = writer_of(&mut self.insert, self.conn, Insert::on)?;
         insert.jobs(jobs, now, |id, stored| effects.is_stored(id, stored.availability, stored.scheduled_at))
     }
-
-    const TOGETHER_MAX: usize = sql::ROWS_OF_MANY;
 
     fn insert_together(&mut self, jobs: &[&NewJob], effects: &mut Effects) -> Result<Vec<JobId>> {
         let now = self.now;

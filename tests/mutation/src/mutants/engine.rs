@@ -24,8 +24,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "refused-with-its-neighbors",
         breaks: "of callers that share a statement, only the invalid request is refused",
         file: TRANSACTION_STEPS,
-        old: "Err(error) if tx.is_alive(&error) => return Ok(0),",
-        new: "Err(error) if !tx.is_alive(&error) => return Ok(0),",
+        old: "Err(error) if tx.is_alive(&error) => {",
+        new: "Err(error) if !tx.is_alive(&error) => {",
+        killed_by: unit(TOGETHER),
+    },
+    Mutant {
+        name: "callers-stored-one-by-one",
+        breaks: "callers that share a commit share a statement",
+        file: TRANSACTION_STEPS,
+        old: "alike.clone().count() < TOGETHER_MIN",
+        new: "alike.clone().count() < usize::MAX",
         killed_by: unit(TOGETHER),
     },
     Mutant {

@@ -20,6 +20,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         killed_by: contract(MANY),
     },
     Mutant {
+        name: "bulk-stored-one-by-one",
+        breaks: "the jobs of a call are stored by few statements",
+        file: INSERT,
+        old: "find(|(rows, _)| *rows <= jobs.len())",
+        new: "find(|(rows, _)| *rows <= 0 * jobs.len())",
+        killed_by: unit("store::sqlite::writer::tests::the_jobs_of_one_call_are_stored_by_few_statements"),
+    },
+    Mutant {
         name: "large-params-of-many-dropped",
         breaks: "a job keeps its params, also if many are stored by one statement",
         file: INSERT,
@@ -31,7 +39,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "ignored-job-of-many-confirmed",
         breaks: "a job that a trigger of the application ignores is not confirmed",
         file: INSERT,
-        old: "if new_ids.len() != jobs.len() {",
+        old: "if new_ids.len() != rows.len() {",
         new: "if new_ids.is_empty() {",
         killed_by: unit(
             "store::sqlite::writer::tests::an_insert_that_a_trigger_of_the_application_ignores_is_refused",

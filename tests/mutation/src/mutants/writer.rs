@@ -17,8 +17,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "no-autocommit-check",
         breaks: "after an error that has ended the transaction nothing of the batch is stored",
         file: "qdjobs/src/store/sqlite/transaction.rs",
-        old: "!error.is_fatal() && !self.conn.is_autocommit()",
-        new: "!error.is_fatal()",
+        old: "!self.has_leftovers && !self.conn.is_autocommit()",
+        new: "!self.has_leftovers",
         killed_by: api("faults::a_fault_that_ends_the_transaction_stores_nothing_of_the_refused_requests"),
     },
     Mutant {

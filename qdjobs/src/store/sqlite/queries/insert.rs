@@ -6,6 +6,8 @@
 //!
 //! Depends on `sql` and `rows`.
 
+use std::borrow::Borrow;
+
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, ToSql, params};
 
 use super::rows::NewJobRow;
@@ -70,8 +72,7 @@ impl<'c> Insert<'c> {
         let mut ids = Vec::with_capacity(jobs.len());
         let no_key = |a: &NewJob, b: &NewJob| a.idempotency_key.is_none() && b.idempotency_key.is_none();
         for alike in jobs.chunk_by(no_key) {
-            let alike: Vec<&NewJob> = alike.iter().collect();
-            let mut rest = alike.as_slice();
+            let mut rest = alike;
             while let [job, behind @ ..] = rest {
                 let many = self.first_of(rest, now, &mut has_stored)?;
                 if many.is_empty() {
@@ -88,25 +89,25 @@ impl<'c> Insert<'c> {
         Ok(ids)
     }
 
-    /// Stores the first of these jobs without a key, as many as one [statement](sql::INSERT_MANY) takes, and their large
-    /// params. Returns their ids; none for fewer than two jobs.
-    pub(in crate::store::sqlite) fn first_of(
+    /// Stores jobs without a key by one [statement](sql::INSERT_MANY), and their large params: those at the beginning of
+    /// `jobs`, as many as the statement takes. Returns their ids; none for fewer than two jobs.
+    pub(in crate::store::sqlite) fn first_of<J: Borrow<NewJob>>(
         &self,
-        jobs: &[&NewJob],
+        jobs: &[J],
         now: Timestamp,
         mut has_stored: impl FnMut(JobId, Stored),
     ) -> Result<Vec<JobId>> {
         let statement = sql::INSERT_MANY.iter().find(|(rows, _)| *rows <= jobs.len());
         let Some((rows, statement)) = statement else { return Ok(Vec::new()) };
-        let jobs = &jobs[..*rows];
-        let due = jobs.iter().map(|job| Ok(Stored::at(job.scheduled_at(now)?, now)));
+        let jobs = || jobs[..*rows].iter().map(J::borrow);
+        let due = jobs().map(|job| Ok(Stored::at(job.scheduled_at(now)?, now)));
         let due = due.collect::<Result<Vec<_>>>()?;
-        let rows: Vec<_> = jobs.iter().zip(&due).map(|(job, stored)| stored.row_of(job, now)).collect();
+        let rows: Vec<_> = jobs().zip(&due).map(|(job, stored)| stored.row_of(job, now)).collect();
         let new_ids = self.write_many(statement, &rows).map_err(error::before_commit(self.conn))?;
-        if new_ids.len() != jobs.len() {
+        if new_ids.len() != rows.len() {
             return Err(ignored(self.conn));
         }
-        for ((id, job), stored) in new_ids.iter().zip(jobs).zip(due) {
+        for ((id, job), stored) in new_ids.iter().zip(jobs()).zip(due) {
             self.params_apart(id.0, job)?;
             has_stored(*id, stored);
         }

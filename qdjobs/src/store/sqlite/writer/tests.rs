@@ -10,7 +10,7 @@ use crate::model::retry::Verdict;
 use crate::store::engine::batch::Batch;
 use crate::store::engine::requests::{Call, Request};
 use crate::store::engine::transaction_steps::run;
-use crate::store::sqlite::queries::rows;
+use crate::store::sqlite::queries::{rows, sql};
 use crate::store::sqlite::transaction::SqliteTransaction;
 use crate::store::{
     Claim, ClaimRequest, ClaimResponse, FinishedJob, JobCommand, Pending, Release, TaskSet, WorkerInfo,
@@ -369,7 +369,7 @@ fn a_row_that_no_code_of_this_crate_has_written_delays_no_other_and_can_be_read_
     assert_eq!(serde_json::from_str::<String>(&named.params).unwrap(), "text that is not UTF-8");
     assert_eq!((named.name.as_deref(), named.metadata.as_deref()), (Some("n\u{fffd}"), Some("\"\u{fffd}\"")));
 
-    let query = format!("SELECT {} FROM qdjobs_jobs ORDER BY id", queries::sql::JOB_COLUMNS);
+    let query = format!("SELECT {} FROM qdjobs_jobs ORDER BY id", sql::JOB_COLUMNS);
     let jobs: Vec<Job> = {
         let mut all = writer.conn.prepare(&query).unwrap();
         all.query_map([], rows::job).unwrap().map(Result::unwrap).collect()
@@ -430,7 +430,7 @@ fn an_insert_that_a_trigger_of_the_application_ignores_is_refused() {
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
-/// The requests of 40 callers: of a single job with its number as its priority, but for four of them.
+/// The requests of 40 callers: of a single job with its number as its priority, but for five of them.
 fn inserts_of_callers() -> (Vec<Request>, Vec<Pending<Vec<JobId>>>) {
     let calls = (0..40).map(|n| {
         let mut job = NewJob { priority: n, ..new_job() };
@@ -438,21 +438,30 @@ fn inserts_of_callers() -> (Vec<Request>, Vec<Pending<Vec<JobId>>>) {
             5 => job.params = format!("{{\"x\":\"{}\"}}", "x".repeat(600)),
             9 => job.idempotency_key = Some("nine".into()),
             11 => job.run_at = RunAt::After(Duration::from_secs(60)),
-            20 => job.task_name = "b".into(),
+            28 => job.task_name = "b".into(),
             _ => {}
         }
         let (reply, stored) = Pending::new();
-        (Request::Insert(Call::new(vec![job; if n == 30 { 3 } else { 1 }], reply)), stored)
+        (Request::Insert(Call::new(vec![job; if n == 36 { 3 } else { 1 }], reply)), stored)
     });
     calls.unzip()
+}
+
+/// Whether each of the statements for several jobs was executed.
+fn has_run_each_of_many(conn: &Connection) -> bool {
+    sql::INSERT_MANY.iter().all(|(_, statement)| {
+        let statement = conn.prepare_cached(statement).unwrap();
+        statement.get_status(rusqlite::StatementStatus::Run) > 0
+    })
 }
 
 #[test]
 fn the_jobs_of_callers_that_share_a_transaction_are_stored_together_and_refused_alone() {
     for (rule, words) in [
-        ("ABORT, 'no b'", "no b"),
-        ("IGNORE", "a trigger of this database ignores the insert"),
-        ("FAIL, 'never b'", "never b"),
+        ("ABORT, 'no b'", Some("no b")),
+        ("FAIL, 'never b'", Some("never b")),
+        ("IGNORE", Some("a trigger of this database ignores the insert")),
+        ("IGNORE) WHERE (0", None),
     ] {
         let (mut writer, dir) = writer("together", NEVER);
         let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON qdjobs_jobs WHEN NEW.task_name = 'b'";
@@ -461,23 +470,51 @@ fn the_jobs_of_callers_that_share_a_transaction_are_stored_together_and_refused_
         writer.write(requests, false);
         for (n, answer) in answers.into_iter().enumerate() {
             let answer = answer.try_take().expect("it is answered");
-            if n == 20 {
+            if let (28, Some(words)) = (n, words) {
                 let refused = answer.unwrap_err().to_string();
                 assert!(refused.contains(words), "{refused}");
                 continue;
             }
             let ids = answer.unwrap();
-            assert_eq!(ids.len(), if n == 30 { 3 } else { 1 });
+            assert_eq!(ids.len(), if n == 36 { 3 } else { 1 });
             for JobId(id) in ids {
-                let read = "SELECT priority FROM qdjobs_jobs WHERE id = ?1 AND task_name = 'a'";
+                let read = "SELECT priority FROM qdjobs_jobs WHERE id = ?1";
                 assert_eq!(writer.conn.query_row(read, [id], |row| row.get(0)), Ok(n as i64), "{rule}");
             }
         }
         let count = "SELECT count(*) FROM qdjobs_jobs";
-        assert_eq!(writer.conn.query_row(count, [], |row| row.get(0)), Ok(41));
+        assert_eq!(writer.conn.query_row(count, [], |row| row.get(0)), Ok(42 - i64::from(words.is_some())));
         assert!(writer.waiters.next_due().is_some(), "one is scheduled");
+        // For the callers 0 to 3, 10 to 25, 26 to 33, and two jobs of caller 36.
+        assert!(has_run_each_of_many(&writer.conn), "{rule}");
         std::fs::remove_dir_all(&dir).unwrap();
     }
+}
+
+#[test]
+fn a_trigger_that_rolls_back_refuses_all_callers_and_stores_nothing() {
+    let (mut writer, dir) = writer("rolled-back", NEVER);
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON qdjobs_jobs WHEN NEW.task_name = 'b'
+        BEGIN SELECT RAISE(ROLLBACK, 'none'); END";
+    writer.conn.execute_batch(refuse).unwrap();
+    let (requests, answers) = inserts_of_callers();
+    writer.write(requests, false);
+    for answer in answers {
+        assert!(answer.try_take().expect("it is answered").unwrap_err().to_string().contains("none"));
+    }
+    let count = "SELECT count(*) FROM qdjobs_jobs";
+    assert_eq!(writer.conn.query_row(count, [], |row| row.get(0)), Ok(0));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn the_jobs_of_one_call_are_stored_by_few_statements() {
+    let (mut writer, dir) = writer("bulk", NEVER);
+    let (reply, stored) = Pending::new();
+    writer.write_one(Request::Insert(Call::new(vec![new_job(); 16 + 16 + 8 + 4 + 2 + 1], reply)));
+    assert_eq!(stored.wait().unwrap().len(), 47);
+    assert!(has_run_each_of_many(&writer.conn));
+    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
@@ -725,7 +762,7 @@ fn the_search_for_work_ends_at_the_first_pair_that_is_found() {
     writer.write(vec![Request::Insert(Call::new(jobs.to_vec(), Pending::new().0))], false);
     let want = ClaimRequest::new(WorkerId(1), Arc::new(TaskSet::new(["a"])), 1);
     assert!(queries::claim::has_ready(&writer.conn, &want).unwrap());
-    let next = writer.conn.prepare_cached(queries::sql::NEXT_READY_PAIR).unwrap();
+    let next = writer.conn.prepare_cached(sql::NEXT_READY_PAIR).unwrap();
     assert_eq!(next.get_status(rusqlite::StatementStatus::Run), 1);
     std::fs::remove_dir_all(&dir).unwrap();
 }
