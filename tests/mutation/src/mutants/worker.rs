@@ -15,7 +15,7 @@ const HEARTBEAT: &str = "        if now >= self.next {
             self.send(worker, now);";
 const HEARTBEAT_AFTER_THE_TASKS: &str = "        if now >= self.next {
             let until = worker.shared.elapsed() + Duration::from_secs(600);
-            worker.dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until));
+            worker.dispatchers.iter().for_each(|dispatcher| dispatcher.wait_idle(until, false));
             self.send(worker, now);";
 const DRAIN: &str = "        // 1. Stop claiming.";
 const DRAIN_WITHOUT_HEARTBEATS: &str = "        supervisor.stop();

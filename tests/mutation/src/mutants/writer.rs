@@ -19,7 +19,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "qdjobs/src/store/sqlite/transaction.rs",
         old: "!self.has_leftovers && !self.conn.is_autocommit()",
         new: "!self.has_leftovers",
-        killed_by: api("faults::a_fault_that_ends_the_transaction_stores_nothing_of_the_refused_requests"),
+        killed_by: unit(
+            "store::sqlite::writer::tests::a_trigger_that_rolls_back_refuses_all_callers_and_stores_nothing",
+        ),
     },
     Mutant {
         name: "claims-on-a-full-disk",
