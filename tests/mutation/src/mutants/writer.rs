@@ -1,6 +1,6 @@
 //! Mutants of the writer: the commit, a full disk, and which thread writes.
 
-use super::{Mutant, api, process, unit};
+use super::{Mutant, process, unit};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
