@@ -86,12 +86,8 @@ fn nothing_is_confirmed_in_a_file_that_is_not_the_one_of_its_name() {
             assert_eq!((error.kind(), error.may_be_stored()), (ErrorKind::StoreHalted, false), "{what}");
             let text = error.to_string();
             assert!(text.contains("was re") && text.matches("data/jobs.db").count() == 1, "{what}: {text}");
-            assert!(
-                error
-                    .suggestion()
-                    .is_some_and(|help| help.contains("`JobQueue::backup(path)` copies its jobs")),
-                "{what}: {text}"
-            );
+            let help = error.suggestion().unwrap_or_default();
+            assert!(help.contains("`JobQueue::backup(path)` copies its jobs"), "{what}: {text}");
         };
         is_halted(Note::new(2).enqueue(&queue).map(drop).unwrap_err());
         is_halted(block_on(Note::new(3).enqueue(&queue.to_async())).map(drop).unwrap_err());
@@ -142,14 +138,16 @@ fn an_idle_queue_reports_a_removed_file_in_its_health_and_refuses_to_read_it() {
 const NOTICED_MAX: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 5;
 
-/// A round replaces a file and returns a wait until that is noticed. What the wait returns is dropped after the measurement.
+/// A round replaces a file and returns a wait until that is noticed. The wait returns what is done after the measurement.
 #[expect(clippy::disallowed_methods, reason = "the files are looked at in real time")]
-fn assert_noticed_soon<W: FnOnce() -> T, T>(mut round: impl FnMut() -> W) {
+fn assert_noticed_soon<W: FnOnce() -> A, A: FnOnce()>(mut round: impl FnMut() -> W) {
     let times = (0..ROUNDS).map(|_| {
         let wait = round();
         let begun = Instant::now();
-        let _kept = wait();
-        begun.elapsed()
+        let afterwards = wait();
+        let took = begun.elapsed();
+        afterwards();
+        took
     });
     let mut times: Vec<Duration> = times.collect();
     times.sort_unstable();
@@ -167,7 +165,10 @@ fn an_idle_worker_notices_that_its_file_was_replaced() {
         rename(&other_database(workspace.dir()), &workspace.db());
         move || {
             events.until(|event| matches!(event, OwnedEvent::StoreHalted(_)));
-            (workspace, worker)
+            move || {
+                assert_eq!(worker.stop().unwrap_err().kind(), ErrorKind::StoreHalted);
+                drop(workspace);
+            }
         }
     });
 }
@@ -186,7 +187,7 @@ fn a_call_that_waits_for_a_job_notices_that_its_file_was_replaced() {
         rename(&other_database(workspace.dir()), &workspace.db());
         move || {
             assert_eq!(waiter.join().unwrap(), ErrorKind::StoreHalted);
-            (workspace, queue)
+            move || drop((workspace, queue))
         }
     });
 }

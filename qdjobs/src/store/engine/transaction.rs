@@ -33,8 +33,9 @@ pub(crate) trait Transaction {
     fn is_alive(&self, error: &crate::Error) -> bool;
 
     /// Runs `verb` so that an error undoes only its changes. Unless `several`, it writes at most one
-    /// statement. In SQLite a failed statement changes nothing, unless a trigger of the application ends it by
-    /// `RAISE(FAIL)`. So that needs no savepoint; on a server a failed statement ends the transaction.
+    /// statement. In SQLite a failed statement changes nothing, so that needs no savepoint; on a server a
+    /// failed statement ends the transaction. The exception is a trigger of the application with `RAISE(FAIL)`,
+    /// which keeps what the statement has written: `docs/sql_schema.md` says so.
     fn alone<A>(&mut self, several: bool, verb: impl FnOnce(&mut Self) -> Result<A>) -> Result<A>;
 
     /// Whether [`insert`](Transaction::insert) of these jobs succeeds or fails as a whole without
@@ -44,8 +45,8 @@ pub(crate) trait Transaction {
     /// Stores jobs. For a job whose idempotency key is held by the same job, returns the stored id.
     fn insert(&mut self, jobs: &[NewJob], effects: &mut Effects) -> Result<Vec<JobId>>;
 
-    /// Stores jobs that are each of [one statement](Transaction::is_one_statement) by a common one: those at the
-    /// beginning, as many as that statement takes. Returns their ids.
+    /// Stores a prefix of jobs that are each of [one statement](Transaction::is_one_statement): as many as a common
+    /// statement takes. Returns their ids.
     fn insert_together(&mut self, _jobs: &[&NewJob], _effects: &mut Effects) -> Result<Vec<JobId>> {
         Ok(Vec::new())
     }

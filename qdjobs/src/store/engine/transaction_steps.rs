@@ -35,16 +35,13 @@ pub(crate) fn run<T: Transaction>(
 ) -> Result<()> {
     requests.iter_mut().for_each(Request::reset);
     waiters.reset();
-    while let Some((before, rest)) = requests.split_at_mut_checked(batch.applied) {
-        let inserted = insert_together(tx, rest, &mut batch.effects)?;
-        match rest.first_mut() {
-            _ if inserted > 0 => batch.applied += inserted,
-            Some(request) => {
-                apply(tx, request, before, waiters, batch)?;
-                batch.applied += 1;
-            }
-            None => break,
+    while batch.applied < requests.len() {
+        let (before, rest) = requests.split_at_mut(batch.applied);
+        let together = insert_together(tx, rest, &mut batch.effects)?;
+        if together == 0 {
+            apply(tx, &mut rest[0], before, waiters, batch)?;
         }
+        batch.applied += together.max(1);
     }
     let ready = batch.effects.ready;
     let promotes = batch.look || waiters.is_due(tx.now());

@@ -128,8 +128,7 @@ impl Transaction for SqliteTransaction<'_> {
     fn insert_together(&mut self, jobs: &[&NewJob], effects: &mut Effects) -> Result<Vec<JobId>> {
         let now = self.now;
         let insert = writer_of(&mut self.insert, self.conn, Insert::on)?;
-        insert
-            .first_of(jobs, now, |id, stored| effects.is_stored(id, stored.availability, stored.scheduled_at))
+        insert.prefix(jobs, now, |id, stored| effects.is_stored(id, stored.availability, stored.scheduled_at))
     }
 
     fn publish_tasks(&mut self, tasks: &[TaskDefaults]) -> Result<()> {

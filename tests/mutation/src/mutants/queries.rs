@@ -31,7 +31,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "large-params-of-many-dropped",
         breaks: "a job keeps its params, also if many are stored by one statement",
         file: INSERT,
-        old: "            self.params_apart(id.0, job)?;\n",
+        old: "            self.write_large_params(id.0, job)?;\n",
         new: "",
         killed_by: contract(MANY),
     },

@@ -74,7 +74,7 @@ impl<'c> Insert<'c> {
         for alike in jobs.chunk_by(no_key) {
             let mut rest = alike;
             while let [job, behind @ ..] = rest {
-                let many = self.first_of(rest, now, &mut has_stored)?;
+                let many = self.prefix(rest, now, &mut has_stored)?;
                 if many.is_empty() {
                     let (id, stored) = self.job(job, now)?;
                     stored.into_iter().for_each(|stored| has_stored(id, stored));
@@ -89,9 +89,9 @@ impl<'c> Insert<'c> {
         Ok(ids)
     }
 
-    /// Stores jobs without a key by one [statement](sql::INSERT_MANY), and their large params: those at the beginning of
-    /// `jobs`, as many as the statement takes. Returns their ids; none for fewer than two jobs.
-    pub(in crate::store::sqlite) fn first_of<J: Borrow<NewJob>>(
+    /// Stores a prefix of jobs without a key, as many as one [statement](sql::INSERT_MANY) takes, and their large params.
+    /// Returns their ids; none for fewer than two jobs.
+    pub(in crate::store::sqlite) fn prefix<J: Borrow<NewJob>>(
         &self,
         jobs: &[J],
         now: Timestamp,
@@ -108,7 +108,7 @@ impl<'c> Insert<'c> {
             return Err(ignored(self.conn));
         }
         for ((id, job), stored) in new_ids.iter().zip(jobs()).zip(due) {
-            self.params_apart(id.0, job)?;
+            self.write_large_params(id.0, job)?;
             has_stored(*id, stored);
         }
         Ok(new_ids)
@@ -169,12 +169,12 @@ impl<'c> Insert<'c> {
             return Ok(None);
         }
         let id = self.conn.last_insert_rowid();
-        self.params_apart(id, job)?;
+        self.write_large_params(id, job)?;
         Ok(Some((JobId(id), stored)))
     }
 
-    /// Writes the params of a large job.
-    fn params_apart(&self, id: i64, job: &NewJob) -> Result<()> {
+    /// Writes the params of a large job into their own row.
+    fn write_large_params(&self, id: i64, job: &NewJob) -> Result<()> {
         if !is_large(job) {
             return Ok(());
         }
