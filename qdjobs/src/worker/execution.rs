@@ -30,6 +30,25 @@ pub(super) struct FinishReport {
     pub(super) ended: EndedAttempt,
 }
 
+/// Finished jobs for the store, and the data of their events in the same order. Each list is sent as it is, so a
+/// batch is not copied and takes its memory only once.
+#[derive(Debug, Default)]
+pub(super) struct FinishReports {
+    pub(super) jobs: Vec<FinishedJob>,
+    pub(super) ended: Vec<EndedAttempt>,
+}
+
+impl FinishReports {
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    pub(super) fn push(&mut self, report: FinishReport) {
+        self.jobs.push(report.finish);
+        self.ended.push(report.ended);
+    }
+}
+
 /// What the event of a finished job names, beside its claim and its verdict. Without the job itself: that would
 /// keep the queue open until the event.
 #[derive(Debug, Default)]

@@ -30,7 +30,7 @@ pub(super) struct Sent {
     pub(super) pending: Pending<ClaimResponse>,
     pub(super) request: ClaimRequest,
     /// One for each finished job in the request, for the event that follows the commit.
-    pub(super) reports: Vec<EndedAttempt>,
+    pub(super) ended: Vec<EndedAttempt>,
 }
 
 impl InFlight {

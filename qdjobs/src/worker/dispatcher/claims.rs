@@ -15,7 +15,7 @@ use crate::store::{ClaimRequest, ClaimResponse, ClaimedJob, Pending};
 use crate::sync::MutexGuard;
 
 use super::super::abandoned::Place;
-use super::super::execution::{EndedAttempt, FinishReport, UnstartedJob};
+use super::super::execution::{EndedAttempt, FinishReports, UnstartedJob};
 use super::super::in_flight::{InFlight, Sent};
 use super::{Dispatcher, State};
 
@@ -55,13 +55,12 @@ impl Dispatcher {
         limit: usize,
         wait: bool,
     ) -> MutexGuard<'a, State> {
-        let finished = if wait { Vec::new() } else { std::mem::take(&mut state.finished) };
+        let finished = if wait { FinishReports::default() } else { std::mem::take(&mut state.finished) };
         *state.request(wait) = InFlight::Sending { limit };
         drop(state);
-        let (finishes, reports) = finished.into_iter().map(|report| (report.finish, report.ended)).unzip();
         let request = ClaimRequest {
             worker: self.shared.worker_id(),
-            finished: Arc::new(finishes),
+            finished: Arc::new(finished.jobs),
             limit,
             tasks: self.tasks.clone(),
             queues: self.queues.clone(),
@@ -69,7 +68,7 @@ impl Dispatcher {
         };
         let pending = self.shared.queue.store().claim(request.clone());
         let mut state = self.lock();
-        *state.request(wait) = InFlight::Sent(Sent { pending, request, reports });
+        *state.request(wait) = InFlight::Sent(Sent { pending, request, ended: finished.ended });
         let waker = if wait { &self.wait_waker } else { &self.finish_waker };
         if let Some((sent, response)) = state.request(wait).poll(waker) {
             // The response has arrived already.
@@ -87,7 +86,7 @@ impl Dispatcher {
 
     /// Handles a response, on the dispatcher's thread.
     pub(super) fn receive(self: &Arc<Dispatcher>, sent: Sent, response: Result<ClaimResponse>) {
-        let Sent { request, reports, .. } = sent;
+        let Sent { request, ended, .. } = sent;
         match response {
             Ok(mut response) => {
                 let claimed = std::mem::take(&mut response.claimed);
@@ -95,7 +94,7 @@ impl Dispatcher {
                 state.backoff.succeeded();
                 // The pool starts these jobs while the events are emitted.
                 self.take_claimed(state, claimed);
-                self.emit_results(&request, &reports, &response);
+                self.emit_results(&request, &ended, &response);
             }
             Err(error) if error.kind() == ErrorKind::StoreHalted => {
                 // The finished jobs of this request are lost. They run again after a restart.
@@ -111,10 +110,9 @@ impl Dispatcher {
                 } else {
                     self.shared.emit(&Event::StoreError { error: &error });
                 }
-                let unsent = request.finished.iter().zip(reports);
-                let unsent = unsent.map(|(finish, ended)| FinishReport { finish: finish.clone(), ended });
                 let mut state = self.lock();
-                state.finished.extend(unsent);
+                state.finished.jobs.extend_from_slice(&request.finished);
+                state.finished.ended.extend(ended);
                 state.backoff.failed(error, self.shared.elapsed());
             }
         }
@@ -184,8 +182,8 @@ impl Dispatcher {
     }
 
     /// Emits the events of finished jobs, now that they are stored.
-    fn emit_results(&self, request: &ClaimRequest, reports: &[EndedAttempt], response: &ClaimResponse) {
-        for (finish, ended) in request.finished.iter().zip(reports) {
+    fn emit_results(&self, request: &ClaimRequest, ended: &[EndedAttempt], response: &ClaimResponse) {
+        for (finish, ended) in request.finished.iter().zip(ended) {
             let &EndedAttempt { task_name, ref queue, run_time } = ended;
             let (id, attempt) = (finish.claim.id, finish.claim.attempt);
             let event = match &finish.verdict {

@@ -35,7 +35,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, spawn, thread};
 
 use super::abandoned::Abandoned;
 use super::claim_ahead::{AHEAD_WAIT_MAX, ClaimLimit};
-use super::execution::{Execution, FinishReport, UnstartedJob};
+use super::execution::{Execution, FinishReport, FinishReports, UnstartedJob};
 use super::in_flight::InFlight;
 use super::job_source::JobSource;
 use super::shared::WorkerShared;
@@ -71,7 +71,7 @@ pub(super) struct State {
     unstarted: VecDeque<UnstartedJob>,
     running: HashMap<JobId, Arc<Execution>>,
     /// Settled jobs that were not sent to the store yet.
-    finished: Vec<FinishReport>,
+    finished: FinishReports,
     /// The request with finished jobs.
     finish_request: InFlight,
     /// The waiting claim.
@@ -113,7 +113,8 @@ impl State {
     /// Releases the jobs that have not started.
     fn release_unstarted(&mut self) {
         let unstarted = std::mem::take(&mut self.unstarted);
-        self.finished.extend(unstarted.iter().map(|it| FinishReport::unstarted(&it.job, Duration::ZERO)));
+        let released = unstarted.iter().map(|it| FinishReport::unstarted(&it.job, Duration::ZERO));
+        released.for_each(|report| self.finished.push(report));
     }
 }
 
