@@ -38,7 +38,7 @@ use crate::model::job::NewJob;
 /// a pool, write `&*guard`. If you have `tx: &mut rusqlite::Transaction`, pass `&tx` or `&*tx`.
 #[diagnostic::on_unimplemented(
     message = "cannot enqueue a job on `{Self}`",
-    label = "expected `&JobQueue`, `&AsyncQueue`, or `&rusqlite::Transaction`",
+    label = "expected `&JobQueue`, `&AsyncQueue`, `&rusqlite::Transaction` or `&rusqlite::Connection`",
     note = "pass a reference to the queue or to the transaction: `job.enqueue(&queue)`, `job.enqueue(&tx)`",
     note = "a `&mut Transaction`, the guard of a lock, or the connection of a pool, named `tx`, is passed as `&*tx`",
     note = "inside a task pass `ctx.queue()`"
